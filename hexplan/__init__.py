@@ -1,0 +1,2 @@
+"""Plan and launch LLM inference on mixed GPUs, with a proved bound."""
+

@@ -1,0 +1,199 @@
+"""The cluster: hosts with devices, and the links between them, with every unit resolved."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hexplan.noun import Exact, Noun, Range
+
+COORDINATOR = "coordinator"
+"""Where requests enter and tokens leave: an end of links beside the hosts."""
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class DeviceType(Noun):
+    """One kind of accelerator, or a CPU slot."""
+
+    name: str
+    """The name that hosts use."""
+    kind: Literal["cuda", "rocm", "hpu", "mps", "cpu"]
+    """Which torch backend drives it."""
+    memory_bytes: Positive
+    """Memory that the driver reports."""
+    memory_bandwidth_bytes_per_s: Positive
+    """Peak memory bandwidth."""
+    compute_flops_per_s: Positive
+    """Peak dense matrix rate in 16 bits with 32-bit sums (32 bits on a CPU)."""
+    origin: str
+    """Where the figures come from."""
+
+
+class Interconnect(Noun):
+    """How the devices of one host reach each other, per device and direction."""
+
+    bandwidth_bytes_per_s: Positive
+    """Bytes per second in one direction."""
+    latency_s: Exact
+    """Start-up time of one message."""
+
+
+class Host(Noun):
+    """A machine with devices."""
+
+    name: str
+    """Unique name."""
+    site: str
+    """The datacentre or region where it stands."""
+    devices: tuple[str, ...]
+    """The device type of each device, in index order."""
+    interconnect: Interconnect | None = None
+    """Between its devices; nothing where there is one device."""
+    nic_in_bytes_per_s: Positive
+    """What all links into the host carry together."""
+    nic_out_bytes_per_s: Positive
+    """What all links out of the host carry together."""
+    address: str | None = None
+    """Where `launch` reaches it."""
+
+
+class Coordinator(Noun):
+    """Where requests enter and tokens leave."""
+
+    site: str
+    """The site where it stands."""
+    nic_in_bytes_per_s: Positive
+    """What arrives there from all stages together."""
+    nic_out_bytes_per_s: Positive
+    """What leaves it for all stages together."""
+
+
+class Link(Noun):
+    """A one-way link rule between two ends, each a host, a site or the coordinator.
+
+    It holds for every pair of hosts that its ends name. The most specific rule wins:
+    host to host, then host to site or site to host, then site to site.
+    """
+
+    source: str
+    """A host, a site, or `coordinator`."""
+    target: str
+    """A host, a site, or `coordinator`."""
+    bandwidth_bytes_per_s: Positive
+    """What each pair may carry."""
+    latency_s: Exact
+    """One-way latency."""
+    trunk_bytes_per_s: Positive | None = None
+    """What all pairs under this rule may carry together, where they share a line."""
+
+
+class Profile(Noun):
+    """Measured speed of one kind of stage: devices that work as one tensor-parallel group."""
+
+    device: str
+    """Device type."""
+    tp: Positive
+    """Devices in the group."""
+    tokens_per_s: tuple[Exact, ...]
+    """Tokens/s that the group passes when it holds 1, 2, ... layers; it holds no more than these."""
+    source: str
+    """Who measured it, and how."""
+
+
+class LayerPin(Noun):
+    """A host that must hold exactly these layers in each of its stages."""
+
+    host: str
+    """Host name."""
+    layers: Range
+    """`[first, end)`."""
+
+
+class GroupPin(Noun):
+    """Devices of one host that must form one stage."""
+
+    host: str
+    """Host name."""
+    devices: tuple[int, ...]
+    """Device indices on that host."""
+
+
+class Exclusion(Noun):
+    """A host or a device that must stay unused."""
+
+    host: str
+    """Host name."""
+    device: int | None = None
+    """Device index on that host; nothing means all of them."""
+
+
+class Limits(Noun):
+    """What a plan may use."""
+
+    memory_fraction: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.9")
+    """Share of each device's memory that the plan may fill."""
+    solve_time_s: Annotated[float, Field(gt=0)] = 30.0
+    """Wall-clock limit of the search."""
+
+
+class Cluster(Noun):
+    """A described cluster: data only, every quantity in SI units."""
+
+    name: str
+    """What the user calls it."""
+    hosts: tuple[Host, ...]
+    """All hosts, ranges expanded."""
+    coordinator: Coordinator
+    """Where requests enter and tokens leave."""
+    links: tuple[Link, ...]
+    """Link rules; pairs that no rule names are not connected."""
+    device_types: tuple[DeviceType, ...]
+    """Every device type that a host uses."""
+    profiles: tuple[Profile, ...] = ()
+    """Measured speeds, which beat the datasheet."""
+    layer_pins: tuple[LayerPin, ...] = ()
+    """Hosts that the user tied to layers."""
+    group_pins: tuple[GroupPin, ...] = ()
+    """Devices that the user tied together."""
+    exclusions: tuple[Exclusion, ...] = ()
+    """What the user keeps out."""
+    limits: Limits = Limits()
+    """What a plan may use."""
+
+    @cached_property
+    def host_by_name(self) -> dict[str, Host]:
+        """Hosts by name."""
+        return {host.name: host for host in self.hosts}
+
+    @cached_property
+    def device_type_by_name(self) -> dict[str, DeviceType]:
+        """Device types by name."""
+        return {device.name: device for device in self.device_types}
+
+    @cached_property
+    def _link_by_ends(self) -> dict[tuple[str, str], Link]:
+        return {(link.source, link.target): link for link in self.links}
+
+    def site_of(self, end: str) -> str:
+        """Return the site of a host or of the coordinator."""
+        return self.coordinator.site if end == COORDINATOR else self.host_by_name[end].site
+
+    def link(self, source: str, target: str) -> Link | None:
+        """Return the rule that governs a pair of hosts (or the coordinator), or None if unconnected."""
+        sites = self.site_of(source), self.site_of(target)
+        ends = ((source, target), (source, sites[1]), (sites[0], target), sites)
+        return next((self._link_by_ends[pair] for pair in ends if pair in self._link_by_ends), None)
+
+    def is_excluded(self, host: str, device: int) -> bool:
+        """Say whether the user keeps this device out."""
+        return any(e.host == host and e.device in (None, device) for e in self.exclusions)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the canonical JSON of this cluster."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
