@@ -1,1 +1,16 @@
-"""The cost model: what a stage weighs, and how fast it is (docs/formulation.md 3 and 4)."""
+"""The cost model: what a stage weighs, and how fast it is (docs/formulation.md 3 to 5)."""
+
+from hexplan.cost.links import TOKEN_ID_BYTES, link_rate, token_bytes
+from hexplan.cost.memory import ShardSizes, kv_room_tokens, memory_of
+from hexplan.cost.speed import StageSpeed, stage_speed
+
+__all__ = [
+    "TOKEN_ID_BYTES",
+    "ShardSizes",
+    "StageSpeed",
+    "kv_room_tokens",
+    "link_rate",
+    "memory_of",
+    "stage_speed",
+    "token_bytes",
+]

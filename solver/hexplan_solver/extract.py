@@ -1,0 +1,195 @@
+"""From a placement and its flow to the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from hexplan.cost import ShardSizes, memory_of, stage_speed
+from hexplan.cost.memory import budget_bytes
+from hexplan.cost.speed import MICRO
+from hexplan.noun import RATE_DIGITS, WEIGHT_DIGITS
+from hexplan.plan import (
+    EXIT,
+    Certificate,
+    Edge,
+    Hop,
+    Plan,
+    Predicted,
+    Route,
+    Shard,
+    SolveInfo,
+    Stage,
+    Unused,
+)
+from hexplan.spec import Spec
+from hexplan_solver.network import OUTSIDE, Network, PlacedStage, stage_name
+from hexplan_solver.problem import Problem
+from hexplan_solver.routes import Flow
+from hexplan_solver.shards import intervals, split
+
+WEIGHT_UNIT = 10**WEIGHT_DIGITS
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A bound that holds for every placement."""
+
+    micro_tokens_per_s: int
+    how: str
+    status: str
+
+
+def extract_plan(
+    problem: Problem, network: Network, flow: Flow, proof: Proof, info: SolveInfo
+) -> Plan:
+    """Write a placement, its flow and its proof down as a plan."""
+    spec = problem.spec
+    loads = _loads(flow)
+    entering = [
+        sum(f for (_, target), f in loads.items() if target == j) for j in _positions(network)
+    ]
+    return Plan(
+        cluster=spec.cluster,
+        cluster_sha256=spec.cluster.sha256,
+        model=spec.model,
+        workload=spec.workload,
+        stages=tuple(
+            _stage(problem, stage_name(j), stage, entering[j])
+            for j, stage in enumerate(network.stages)
+        ),
+        edges=_edges(network, loads),
+        routes=_routes(network, flow),
+        unused=_unused(spec, network, flow),
+        predicted=Predicted(
+            tokens_per_s=rate(flow.value),
+            requests_per_s=rate(flow.value // spec.workload.mean_tokens),
+        ),
+        certificate=_certificate(flow, proof),
+        solve=info,
+    )
+
+
+def rate(micro: int) -> Decimal:
+    """Turn whole 1e-6 tokens/s into tokens/s, exactly."""
+    return Decimal(micro).scaleb(-RATE_DIGITS)
+
+
+def _positions(network: Network) -> range:
+    return range(len(network.stages))
+
+
+def _loads(flow: Flow) -> dict[tuple[int, int], int]:
+    loads: dict[tuple[int, int], int] = {}
+    for path in flow.paths:
+        for step in zip((OUTSIDE, *path.stages), (*path.stages, OUTSIDE), strict=True):
+            loads[step] = loads.get(step, 0) + path.amount
+    return loads
+
+
+def _stage(problem: Problem, name: str, placed: PlacedStage, load: int) -> Stage:
+    spec, kind = problem.spec, problem.kinds[placed.kind]
+    devices = [spec.cluster.device_type_by_name[type_name] for type_name in kind.group]
+    budgets = [budget_bytes(spec.cluster, device) for device in devices]
+    parts = list(zip(placed.devices, budgets, kind.sizes, strict=True))
+    kv_tokens, memory = memory_of(spec.model, spec.workload, placed.layers, parts)
+    interconnect = spec.cluster.host_by_name[placed.host].interconnect
+    speed = stage_speed(
+        spec.cluster,
+        (spec.model, spec.workload),
+        placed.layers,
+        list(zip(devices, kind.sizes, strict=True)),
+        (interconnect, kv_tokens),
+    )
+    return Stage(
+        id=name,
+        host=placed.host,
+        layers=placed.layers,
+        shards=_shards(placed.devices, kind.sizes),
+        memory=memory,
+        kv_tokens=kv_tokens,
+        capacity_tokens_per_s=rate(placed.rate),
+        load_tokens_per_s=rate(load),
+        speed_origin=speed.origin,
+    )
+
+
+def _shards(devices: Sequence[int], sizes: Sequence[ShardSizes]) -> tuple[Shard, ...]:
+    return tuple(
+        Shard(device=device, kv_heads=kv_heads, ffn=ffn, vocab=vocab)
+        for device, kv_heads, ffn, vocab in zip(
+            devices,
+            intervals([size.kv_heads for size in sizes]),
+            intervals([size.ffn for size in sizes]),
+            intervals([size.vocab for size in sizes]),
+            strict=True,
+        )
+    )
+
+
+def _edges(network: Network, loads: dict[tuple[int, int], int]) -> tuple[Edge, ...]:
+    used = [arc for arc in network.arcs if (arc.source, arc.target) in loads]
+    edges = []
+    for source in sorted({arc.source for arc in used}):
+        leaving = [arc for arc in used if arc.source == source]
+        flows = [loads[arc.source, arc.target] for arc in leaving]
+        for arc, flow, weight in zip(leaving, flows, split(WEIGHT_UNIT, flows), strict=True):
+            edges.append(
+                Edge(
+                    source=stage_name(arc.source),
+                    target=stage_name(arc.target, EXIT),
+                    enter_layer=0 if source == OUTSIDE else network.stages[source].layers[1],
+                    capacity_tokens_per_s=rate(arc.capacity),
+                    tokens_per_s=rate(flow),
+                    weight=Decimal(weight).scaleb(-WEIGHT_DIGITS),
+                )
+            )
+    return tuple(edges)
+
+
+def _routes(network: Network, flow: Flow) -> tuple[Route, ...]:
+    weights = split(WEIGHT_UNIT, [path.amount for path in flow.paths])
+    routes = []
+    for path, weight in zip(flow.paths, weights, strict=True):
+        enters = [0, *(network.stages[stage].layers[1] for stage in path.stages[:-1])]
+        hops = zip(path.stages, enters, strict=True)
+        routes.append(
+            Route(
+                hops=tuple(Hop(stage=stage_name(s), enter_layer=layer) for s, layer in hops),
+                tokens_per_s=rate(path.amount),
+                weight=Decimal(weight).scaleb(-WEIGHT_DIGITS),
+            )
+        )
+    return tuple(routes)
+
+
+def _unused(spec: Spec, network: Network, flow: Flow) -> tuple[Unused, ...]:
+    used = {(stage.host, device) for stage in network.stages for device in stage.devices}
+    found = (
+        f"no placement was found in which it raises the flow above {rate(flow.value):f} tokens/s"
+    )
+    return tuple(
+        Unused(
+            host=host.name,
+            device=device,
+            reason="excluded by a pin" if spec.cluster.is_excluded(host.name, device) else found,
+        )
+        for host in spec.cluster.hosts
+        for device in range(len(host.devices))
+        if (host.name, device) not in used
+    )
+
+
+def _certificate(flow: Flow, proof: Proof) -> Certificate:
+    cut = sum((term.price * term.capacity for term in flow.cut), Decimal(0))
+    gap_units = -(-(proof.micro_tokens_per_s - flow.value) * MICRO // flow.value)
+    return Certificate(
+        flow_tokens_per_s=rate(flow.value),
+        cut=flow.cut,
+        cut_tokens_per_s=round(cut, RATE_DIGITS),
+        bound_tokens_per_s=rate(proof.micro_tokens_per_s),
+        bound_proof=proof.how,
+        gap=Decimal(gap_units).scaleb(-RATE_DIGITS),
+        status=proof.status,
+    )

@@ -1,0 +1,82 @@
+"""The best placement where links are ignored: segments first, then the coverage MILP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hexplan.cost.speed import MICRO
+from hexplan_solver.coverage import Column, Coverage, all_columns, covered, solve_coverage
+from hexplan_solver.milp import Watch
+from hexplan_solver.options import SolveOptions
+from hexplan_solver.problem import Problem
+from hexplan_solver.segments import solve_segments
+
+MAX_ENTRIES = 60_000
+"""Matrix entries above which the coverage MILP sees only columns near the segments'."""
+
+SEGMENTS_SHARE = 0.4
+"""Share of the time that segments may take."""
+GOOD_ENOUGH = 0.98
+"""Share of the proved bound at which segments are not improved by the MILP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incumbent:
+    """A placement by kinds and what is proved about all others."""
+
+    coverage: Coverage
+    value: int
+    """Its flow where links do not bind, in 1e-6 tokens/s."""
+    bound: float | None
+    """The MILP's proved bound in tokens/s, where it saw every column."""
+
+
+def best_coverage(
+    problem: Problem, options: SolveOptions, limits: tuple[float, int], watch: Watch
+) -> Incumbent:
+    """Find a placement by kinds within (seconds, proved bound in 1e-6 tokens/s)."""
+    time_limit_s, bound = limits
+    candidates = all_columns(problem)
+    is_complete = sum(end - first for first, end in (c.layers for c in candidates)) <= MAX_ENTRIES
+    if any(host_class.must_serve for host_class in problem.classes):
+        is_complete, start = True, Coverage((), (), None, "")
+    else:
+        start = solve_segments(problem, options, bound, time_limit_s * SEGMENTS_SHARE)
+    if not is_complete:
+        value = covered(problem, start.columns)
+        if value >= GOOD_ENOUGH * bound:
+            return Incumbent(start, value, None)
+        candidates = _near(problem, candidates, start)
+    time_limit_s *= 1 - SEGMENTS_SHARE
+    milp = solve_coverage(
+        problem, candidates, options, (time_limit_s, bound / MICRO), start.columns, watch
+    )
+    best = max((milp, start), key=lambda coverage: covered(problem, coverage.columns))
+    return Incumbent(best, covered(problem, best.columns), milp.bound if is_complete else None)
+
+
+def _near(problem: Problem, candidates: list[Column], start: Coverage) -> list[Column]:
+    """Keep the columns whose kind and size the segments use, or nearly so."""
+    sizes = {(c.kind, c.layers[1] - c.layers[0]) for c in start.columns}
+    kept: list[Column] = []
+    entries = 0
+    for reach in (0, 1, 2):
+        wanted = {(kind, k + d) for kind, k in sizes for d in (-reach, reach)}
+        for column in candidates:
+            k = column.layers[1] - column.layers[0]
+            if (column.kind, k) in wanted and entries + k <= MAX_ENTRIES:
+                kept.append(column)
+                entries += k
+    used = {(c.kind, c.layers) for c in kept}
+    return list(
+        dict.fromkeys(
+            [
+                *kept,
+                *(
+                    Column(c.kind, c.layers)
+                    for c in start.columns
+                    if (c.kind, c.layers) not in used
+                ),
+            ]
+        )
+    )

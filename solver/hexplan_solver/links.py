@@ -1,0 +1,116 @@
+"""Make a placement fit the links: other splits of the sites, then local search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hexplan.cost.speed import MICRO
+from hexplan.errors import LimitReached
+from hexplan_solver.flow import max_flow
+from hexplan_solver.incumbent import Incumbent, best_coverage
+from hexplan_solver.network import Network, PlacedStage, build_network
+from hexplan_solver.placement import place
+from hexplan_solver.problem import Problem
+from hexplan_solver.routes import Flow
+from hexplan_solver.run import Run
+from hexplan_solver.search import LinkJudge, improve
+
+MAX_SITES = 4
+"""With more sites, only all together and each by itself are tried."""
+SPLIT_SHARE = 0.3
+"""Share of the time left that goes into solving groups of sites by themselves."""
+SEARCHED = 2
+"""How many of the best starts are improved."""
+
+
+def fit_links(
+    run: Run, problem: Problem, placed: Sequence[PlacedStage], incumbent: Incumbent
+) -> tuple[Network, Flow]:
+    """Return the network and flow of the best placement found, exact in every capacity.
+
+    Raises
+    ------
+    LimitReached
+        If no placement was found whose links carry anything.
+    """
+    network, flow = _used_part(problem, placed)
+    if flow.value < incumbent.value:
+        for start in _starts(run, problem, placed):
+            candidate = _used_part(problem, _improved(run, problem, start, flow.value))
+            if candidate[1].value > flow.value:
+                network, flow = candidate
+    if flow.value == 0:
+        message = (
+            "no placement was found whose stages are connected to each other and the coordinator"
+        )
+        raise LimitReached(
+            message, hint="look at `links`: pairs that no rule names are unconnected"
+        )
+    run.tell("links", flow.value / MICRO)
+    return network, flow
+
+
+def _used_part(problem: Problem, placed: Sequence[PlacedStage]) -> tuple[Network, Flow]:
+    """Compute the flow, and leave out the stages that it does not use."""
+    network = build_network(problem.spec, placed)
+    flow = max_flow(network)
+    used = {stage for path in flow.paths for stage in path.stages}
+    if len(used) < len(network.stages):
+        network = build_network(problem.spec, [network.stages[i] for i in sorted(used)])
+        flow = max_flow(network)
+    return network, flow
+
+
+def _improved(
+    run: Run, problem: Problem, start: list[PlacedStage], incumbent: int
+) -> list[PlacedStage]:
+    until = run.elapsed_s + run.left_s / 2
+
+    def may_go_on(best: int) -> bool:
+        run.tell("links", max(best, incumbent) / MICRO)
+        return run.elapsed_s < until
+
+    return improve(problem, start, run.bound, run.options.seed, may_go_on)
+
+
+def _starts(run: Run, problem: Problem, placed: Sequence[PlacedStage]) -> list[list[PlacedStage]]:
+    """Return the best placements over the ways to split the sites into pipelines of their own."""
+    judge = LinkJudge(problem)
+    starts = [list(placed)]
+    sites = sorted({host.site for host in problem.spec.cluster.hosts})
+    splits = [split for split in _splits(sites) if len(split) > 1]
+    if len(sites) > MAX_SITES:
+        splits = [[[site] for site in sites]]
+    blocks = {tuple(block) for split in splits for block in split}
+    limit_s = run.left_s * SPLIT_SHARE / max(1, len(blocks))
+    placements = {block: _place_block(run, problem, block, limit_s) for block in sorted(blocks)}
+    for split in splits:
+        joined = [stage for block in split for stage in placements[tuple(block)]]
+        if joined:
+            starts.append(joined)
+    starts.sort(key=judge.flow, reverse=True)
+    return starts[:SEARCHED]
+
+
+def _place_block(
+    run: Run, problem: Problem, sites: Sequence[str], limit_s: float
+) -> list[PlacedStage]:
+    """Place the model on some sites alone, links ignored; nothing where it does not fit."""
+    cluster = problem.spec.cluster
+    part = problem.only([host.name for host in cluster.hosts if host.site in sites])
+    incumbent = best_coverage(
+        part, run.options, (limit_s, run.bound), lambda found, bound: run.tell("sites", None)
+    )
+    return place(part, incumbent.coverage) if incumbent.value else []
+
+
+def _splits(items: Sequence[str]) -> Iterator[list[list[str]]]:
+    """Yield every way to split items into blocks."""
+    if not items:
+        yield []
+        return
+    first, rest = items[0], items[1:]
+    for split in _splits(rest):
+        yield [[first], *split]
+        for i, block in enumerate(split):
+            yield [*split[:i], [first, *block], *split[i + 1 :]]

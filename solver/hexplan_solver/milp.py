@@ -1,0 +1,130 @@
+"""Run a PuLP model on HiGHS, or on another solver that PuLP finds, and read what it says."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import highspy
+import pulp
+
+from hexplan.errors import InputError
+from hexplan_solver.options import SolveOptions
+
+POLL_S = 0.05
+
+Watch = Callable[[float | None, float | None], None]
+"""Told the incumbent and the bound of the objective while the solver runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class MilpResult:
+    """What a solver found."""
+
+    values: dict[str, float] | None
+    """Value of each variable, or nothing where no solution was found."""
+    bound: float | None
+    """Proved bound of the objective, where the solver tells one."""
+    status: str
+    """`optimal`, `limit`, `infeasible`, or what the solver says."""
+
+
+def solve_milp(
+    model: pulp.LpProblem,
+    options: SolveOptions,
+    time_limit_s: float,
+    start: dict[str, float] | None = None,
+    watch: Watch = lambda incumbent, bound: None,
+) -> MilpResult:
+    """Solve a maximisation, from a starting solution where one is given.
+
+    Raises
+    ------
+    InputError
+        If PuLP does not find the solver.
+    """
+    if options.solver.lower() == "highs":
+        return _solve_with_highs(model, options, time_limit_s, start, watch)
+    if options.solver not in pulp.listSolvers(onlyAvailable=True):
+        found = ", ".join(["HiGHS", *pulp.listSolvers(onlyAvailable=True)])
+        message = f"solver `{options.solver}` was not found"
+        raise InputError(message, hint=f"PuLP finds these solvers here: {found}")
+    solver = pulp.getSolver(options.solver, msg=False, timeLimit=time_limit_s)
+    model.solve(solver)
+    if model.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
+        return MilpResult(None, None, pulp.LpStatus[model.status].lower())
+    values = {variable.name: float(variable.varValue or 0) for variable in model.variables()}
+    return MilpResult(values, None, f"{options.solver}: {pulp.LpSolution[model.sol_status]}")
+
+
+def _solve_with_highs(
+    model: pulp.LpProblem,
+    options: SolveOptions,
+    time_limit_s: float,
+    start: dict[str, float] | None,
+    watch: Watch,
+) -> MilpResult:
+    solver = pulp.HiGHS(
+        msg=False,
+        threads=options.threads,
+        timeLimit=time_limit_s,
+        gapRel=1e-9,
+        gapAbs=1e-7,
+        random_seed=options.seed,
+    )
+    solver.createAndConfigureSolver(model)
+    solver.buildSolverModel(model)
+    highs: highspy.Highs = model.solverModel
+    if start is not None:
+        chosen = [(v.index, start[v.name]) for v in model.variables() if v.name in start]
+        highs.setSolution(len(chosen), *(list(column) for column in zip(*chosen, strict=True)))
+    _run(highs, watch)
+    return _read(model, highs)
+
+
+def _run(highs: highspy.Highs, watch: Watch) -> None:
+    """Run HiGHS beside this thread, so that an interrupt stops it between two of its steps."""
+    stop = threading.Event()
+    seen: list[tuple[float, float]] = [(math.inf, -math.inf)]
+
+    def on_step(event: highspy.highs.HighsCallbackEvent) -> None:
+        out = event.data_out
+        seen[0] = (-out.mip_primal_bound, -out.mip_dual_bound)
+        if stop.is_set():
+            event.interrupt()
+
+    highs.cbMipInterrupt += on_step
+    worker = threading.Thread(target=highs.run, daemon=True)
+    worker.start()
+    try:
+        while worker.is_alive():
+            worker.join(POLL_S)
+            incumbent, bound = seen[0]
+            watch(_finite(incumbent), _finite(bound))
+    finally:
+        stop.set()
+        worker.join()
+
+
+def _finite(value: float) -> float | None:
+    return value if abs(value) < highspy.kHighsInf else None
+
+
+def _read(model: pulp.LpProblem, highs: highspy.Highs) -> MilpResult:
+    """Read the outcome; values count only where HiGHS calls the primal solution feasible."""
+    info = highs.getInfo()
+    model_status = highs.getModelStatus()
+    names = {
+        highspy.HighsModelStatus.kOptimal: "optimal",
+        highspy.HighsModelStatus.kTimeLimit: "time limit",
+        highspy.HighsModelStatus.kInfeasible: "infeasible",
+    }
+    status = names.get(model_status, highs.modelStatusToString(model_status).lower())
+    bound = _finite(-info.mip_dual_bound) if math.isfinite(info.mip_dual_bound) else None
+    if info.primal_solution_status != int(highspy.SolutionStatus.kSolutionStatusFeasible):
+        return MilpResult(None, bound, status)
+    columns = highs.getSolution().col_value
+    values = {variable.name: columns[variable.index] for variable in model.variables()}
+    return MilpResult(values, bound, status)

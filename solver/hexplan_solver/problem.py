@@ -1,0 +1,190 @@
+"""The problem: kinds of stages with their speeds, and how many of each the hosts can form."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hexplan.cluster import Cluster, DeviceType, Host
+from hexplan.cost import ShardSizes, kv_room_tokens, stage_speed
+from hexplan.cost.memory import budget_bytes
+from hexplan.model import Model
+from hexplan.noun import Range
+from hexplan.spec import Spec
+from hexplan.workload import Workload
+from hexplan_solver.partitions import Group, partitions
+from hexplan_solver.shards import shard_sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Speed of one kind of stage by the layers that it holds, in 1e-6 tokens/s; 0 where it can't.
+
+    Only the ends of the model matter beside the number of layers, as they bring the embedding and
+    the output head: `by_layers[is_first, is_last][k]` is the speed with k layers.
+    """
+
+    num_layers: int
+    by_layers: tuple[tuple[tuple[int, ...], ...], ...]
+
+    def of(self, first: int, end: int) -> int:
+        """Return the speed of a stage that holds `[first, end)`."""
+        return self.by_layers[first == 0][end == self.num_layers][end - first]
+
+    @property
+    def max_layers(self) -> int:
+        """The most layers that any such stage can hold."""
+        return max(
+            k for row in self.by_layers for ends in row for k, r in enumerate(ends) if r or not k
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StageKind:
+    """Stages that cannot be told apart: the same devices of interchangeable hosts."""
+
+    index: int
+    """Position in `Problem.kinds`."""
+    host_class: int
+    """Position in `Problem.classes`."""
+    group: Group
+    """Device types."""
+    sizes: tuple[ShardSizes, ...]
+    """Shard of each device."""
+    rates: Rates
+    """Speed by layers."""
+    pin: Range | None
+    """The only layers allowed, where the user tied them."""
+
+    def ranges(self) -> list[Range]:
+        """List every range of layers that such a stage can hold."""
+        total = self.rates.num_layers
+        if self.pin is not None:
+            return [self.pin] if self.rates.of(*self.pin) else []
+        return [
+            (first, first + k)
+            for k in range(1, self.rates.max_layers + 1)
+            for first in range(total - k + 1)
+            if self.rates.of(first, first + k)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class HostClass:
+    """Hosts that cannot be told apart, links aside."""
+
+    hosts: tuple[str, ...]
+    """Names, in the spec's order."""
+    partitions: tuple[tuple[tuple[int, int], ...], ...]
+    """Ways to group one host's devices: (kind index, count) pairs."""
+    must_serve: bool
+    """Whether every host of the class has to hold layers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What the search works on."""
+
+    spec: Spec
+    classes: tuple[HostClass, ...]
+    kinds: tuple[StageKind, ...]
+
+    @property
+    def num_layers(self) -> int:
+        """Layers of the model."""
+        return self.spec.model.layers
+
+    def only(self, hosts: Sequence[str]) -> Problem:
+        """Return the problem on some of the hosts alone."""
+        kept = set(hosts)
+        classes = tuple(
+            HostClass(tuple(h for h in c.hosts if h in kept), c.partitions, c.must_serve)
+            for c in self.classes
+        )
+        return Problem(self.spec, classes, self.kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Signature:
+    """What makes two hosts interchangeable."""
+
+    site: str
+    free: Group
+    fixed: tuple[Group, ...]
+    pin: Range | None
+    host: Host
+    """A host of the class, its name, address and devices blanked."""
+
+
+def build_problem(spec: Spec) -> Problem:
+    """Group the hosts into classes and tabulate the speed of every kind of stage."""
+    members: dict[_Signature, list[str]] = {}
+    for host in spec.cluster.hosts:
+        members.setdefault(_signature(spec.cluster, host), []).append(host.name)
+    classes: list[HostClass] = []
+    kinds: list[StageKind] = []
+    for signature, hosts in members.items():
+        by_group: dict[Group, int] = {}
+        ways = partitions(signature.free, signature.fixed)
+        for group in dict.fromkeys(group for way in ways for group in way):
+            kind = _kind(spec, signature, group, (len(kinds), len(classes)))
+            if kind is not None:
+                by_group[group] = kind.index
+                kinds.append(kind)
+        counted = (Counter(by_group[g] for g in way if g in by_group) for way in ways)
+        distinct = dict.fromkeys(tuple(sorted(count.items())) for count in counted if count)
+        if distinct:
+            classes.append(HostClass(tuple(hosts), tuple(distinct), signature.pin is not None))
+    return Problem(spec, tuple(classes), tuple(kinds))
+
+
+def _signature(cluster: Cluster, host: Host) -> _Signature:
+    fixed = [p.devices for p in cluster.group_pins if p.host == host.name]
+    tied = {device for devices in fixed for device in devices}
+    free = [
+        name
+        for index, name in enumerate(host.devices)
+        if index not in tied and not cluster.is_excluded(host.name, index)
+    ]
+    pin = next((p.layers for p in cluster.layer_pins if p.host == host.name), None)
+    blank = host.model_copy(update={"name": "", "address": None, "devices": ()})
+    groups = sorted(tuple(sorted(host.devices[d] for d in devices)) for devices in fixed)
+    return _Signature(host.site, tuple(sorted(free)), tuple(groups), pin, blank)
+
+
+def _kind(
+    spec: Spec, signature: _Signature, group: Group, place: tuple[int, int]
+) -> StageKind | None:
+    devices = [spec.cluster.device_type_by_name[name] for name in group]
+    sizes = shard_sizes(spec.model, devices)
+    if sizes is None:
+        return None
+    rates = _rates(spec, signature.host, list(zip(devices, sizes, strict=True)))
+    if rates.max_layers == 0:
+        return None
+    return StageKind(*place, group, sizes, rates, signature.pin)
+
+
+def _rates(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]]) -> Rates:
+    total = spec.model.layers
+
+    def row(is_first: bool, is_last: bool) -> tuple[int, ...]:
+        rates = [0]
+        for k in range(1, total + 1):
+            first = 0 if is_first else total - k if is_last else 1
+            is_possible = (first + k == total) == is_last and (first == 0) == is_first
+            rates.append(_rate(spec, host, group, (first, first + k)) if is_possible else 0)
+        return tuple(rates)
+
+    return Rates(total, tuple(tuple(row(a, b) for b in (False, True)) for a in (False, True)))
+
+
+def _rate(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]], layers: Range) -> int:
+    budgets = [(budget_bytes(spec.cluster, device), sizes) for device, sizes in group]
+    room = kv_room_tokens(spec.model, spec.workload, layers, budgets)
+    if room < spec.workload.max_tokens:
+        return 0
+    sizes: tuple[Model, Workload] = (spec.model, spec.workload)
+    speed = stage_speed(spec.cluster, sizes, layers, group, (host.interconnect, room))
+    return speed.micro_tokens_per_s

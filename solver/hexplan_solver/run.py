@@ -1,0 +1,85 @@
+"""One solve under way: its clock, its best bound, and what it tells the caller."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from importlib.metadata import version
+
+from hexplan.cost.speed import MICRO
+from hexplan.errors import HexplanError
+from hexplan.plan import SolveInfo
+from hexplan.spec import Spec
+from hexplan_solver.extract import Proof
+from hexplan_solver.options import Progress, Report, SolveOptions
+
+MILP_TOLERANCE = 1e-6
+"""A MILP's bound is raised by this share, more than the solver's feasibility tolerance."""
+TOLD_S = 0.2
+"""Seconds between two progress reports of one phase, at least."""
+
+
+class Run:
+    """Time, bound and progress of one solve."""
+
+    def __init__(self, spec: Spec, options: SolveOptions, report: Report) -> None:
+        self.options = options
+        self.limit_s = options.time_limit_s or spec.cluster.limits.solve_time_s
+        self.bound = 0
+        """No placement has a larger flow, in 1e-6 tokens/s."""
+        self.how = "work bound: exact arithmetic over all layer counts"
+        self.status = "feasible"
+        self._report = report
+        self._start = time.monotonic()
+        self._told: tuple[str, float] = ("", 0.0)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the solve began."""
+        return time.monotonic() - self._start
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the wall-clock limit."""
+        return max(0.0, self.limit_s - self.elapsed_s)
+
+    def tell(self, phase: str, incumbent: float | None, bound: float | None = None) -> None:
+        """Report progress in tokens/s, at most every now and then."""
+        now = self.elapsed_s
+        if self._told[0] == phase and now - self._told[1] < TOLD_S:
+            return
+        self._told = (phase, now)
+        proved = self.bound / MICRO
+        if bound is not None:
+            proved = min(proved, bound)
+        self._report(Progress(phase, incumbent, proved, now))
+
+    def tighten(self, milp_bound: float | None) -> None:
+        """Take over a MILP's bound in tokens/s, with room for its tolerances, where it is lower."""
+        if milp_bound is None:
+            return
+        bound = math.ceil(milp_bound * (1 + MILP_TOLERANCE) * MICRO)
+        if bound < self.bound:
+            self.bound = bound
+            self.how = "coverage bound: dual bound of the coverage MILP"
+
+    def proof(self, flow: int) -> Proof:
+        """Return the proved bound.
+
+        Raises
+        ------
+        HexplanError
+            If the flow found is larger: then the solver's answer was wrong.
+        """
+        if flow > self.bound:
+            message = f"flow {flow} exceeds the bound {self.bound} that was proved ({self.how})"
+            raise HexplanError(message, hint="this is a bug of hexplan or of the MILP solver")
+        is_tight = self.bound - flow <= self.bound * 2 * MILP_TOLERANCE
+        return Proof(self.bound, self.how, "optimal" if is_tight else self.status)
+
+    def info(self) -> SolveInfo:
+        """Say how the plan was made."""
+        names = ("hexplan", "pulp", "highspy", "networkx", "scipy")
+        versions = {name: version(name) for name in names} | {"python": platform.python_version()}
+        return SolveInfo(wall_s=round(self.elapsed_s, 3), seed=self.options.seed, versions=versions)

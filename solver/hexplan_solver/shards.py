@@ -1,0 +1,52 @@
+"""How the devices of one stage share heads, channels and vocabulary rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+from hexplan.cluster import DeviceType
+from hexplan.cost import ShardSizes
+from hexplan.model import Model
+from hexplan.noun import Range
+
+
+def split(total: int, shares: Sequence[int]) -> tuple[int, ...]:
+    """Split a total into whole parts in proportion to shares, by largest remainder.
+
+    Ties go to the earlier part, so equal shares give parts that differ by one at most.
+    """
+    whole = sum(shares)
+    parts = [total * share // whole for share in shares]
+    by_remainder = sorted(range(len(shares)), key=lambda i: (-(total * shares[i] % whole), i))
+    for i in by_remainder[: total - sum(parts)]:
+        parts[i] += 1
+    return tuple(parts)
+
+
+def intervals(parts: Sequence[int]) -> tuple[Range, ...]:
+    """Lay parts end to end from 0."""
+    return tuple(pairwise(accumulate(parts, initial=0)))
+
+
+def shard_sizes(model: Model, devices: Sequence[DeviceType]) -> tuple[ShardSizes, ...] | None:
+    """Size each device's shard in proportion to its memory bandwidth.
+
+    Decoding is bound by memory bandwidth, so that all shards take about the same time. Returns None
+    where a device would get no KV head: more devices than heads, or a device too slow for one.
+    """
+    if len(devices) > min(model.kv_heads, model.ffn):
+        return None
+    shares = [device.memory_bandwidth_bytes_per_s for device in devices]
+    sizes = tuple(
+        ShardSizes(kv_heads, ffn, vocab)
+        for kv_heads, ffn, vocab in zip(
+            split(model.kv_heads, shares),
+            split(model.ffn, shares),
+            split(model.vocab, shares),
+            strict=True,
+        )
+    )
+    if any(size.kv_heads == 0 or size.ffn == 0 for size in sizes):
+        return None
+    return sizes

@@ -1,0 +1,65 @@
+"""The recipe: from a spec to a plan."""
+
+from __future__ import annotations
+
+from hexplan.cost.speed import MICRO
+from hexplan.errors import InfeasibleError, LimitReached
+from hexplan.plan import Plan
+from hexplan.spec import Spec
+from hexplan_solver.bounds import work_bound
+from hexplan_solver.extract import extract_plan
+from hexplan_solver.incumbent import Incumbent, best_coverage
+from hexplan_solver.infeasible import refuse_if_infeasible
+from hexplan_solver.links import fit_links
+from hexplan_solver.options import Report, SolveOptions, be_silent
+from hexplan_solver.placement import place
+from hexplan_solver.problem import Problem, build_problem
+from hexplan_solver.run import Run
+
+COVERAGE_SHARE = 0.5
+"""Share of the time that goes into the placement with links ignored."""
+
+
+def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
+    """Find a plan of large flow and prove how much larger any plan could be.
+
+    Raises
+    ------
+    InfeasibleError
+        If no placement exists.
+    LimitReached
+        If the time was up before one was found.
+    InputError
+        If the solver that `options` names is not there.
+    """
+    run = Run(spec, options or SolveOptions(), report)
+    problem = build_problem(spec)
+    refuse_if_infeasible(problem)
+    run.bound = work_bound(problem)
+    incumbent = _best_by_kind(run, problem)
+    placed = place(problem, incumbent.coverage)
+    network, flow = fit_links(run, problem, placed, incumbent)
+    return extract_plan(problem, network, flow, run.proof(flow.value), run.info())
+
+
+def _best_by_kind(run: Run, problem: Problem) -> Incumbent:
+    limits = (run.left_s * COVERAGE_SHARE, run.bound)
+    incumbent = best_coverage(
+        problem, run.options, limits, lambda found, bound: run.tell("layers", found, bound)
+    )
+    run.tighten(incumbent.bound)
+    run.status = incumbent.coverage.status
+    if incumbent.value == 0:
+        _refuse(run, problem, incumbent)
+    run.tell("placed", incumbent.value / MICRO)
+    return incumbent
+
+
+def _refuse(run: Run, problem: Problem, incumbent: Incumbent) -> None:
+    if incumbent.coverage.status == "infeasible" and problem.spec.cluster.layer_pins:
+        message = (
+            "no placement holds all layers under the pins, though the hosts have room for them"
+        )
+        raise InfeasibleError(message, hint="loosen `pin`: each pinned host serves only its layers")
+    message = f"no placement was found within {run.limit_s:g} s ({incumbent.coverage.status})"
+    raise LimitReached(message, hint="raise `limits.time`")
