@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexplan.cost.speed import MICRO
+from hexplan_solver.chain import fill_chain
 from hexplan_solver.coverage import Column, Coverage, all_columns, covered, solve_coverage
 from hexplan_solver.milp import Watch
 from hexplan_solver.options import SolveOptions
@@ -38,45 +39,39 @@ def best_coverage(
     time_limit_s, bound = limits
     candidates = all_columns(problem)
     is_complete = sum(end - first for first, end in (c.layers for c in candidates)) <= MAX_ENTRIES
+    start = Coverage((), (), None, "")
     if any(host_class.must_serve for host_class in problem.classes):
-        is_complete, start = True, Coverage((), (), None, "")
+        is_complete = True
     else:
-        start = solve_segments(problem, options, bound, time_limit_s * SEGMENTS_SHARE)
+        segments = solve_segments(problem, options, bound, time_limit_s * SEGMENTS_SHARE)
+        start = _better(problem, segments, fill_chain(problem) or start)
     if not is_complete:
         value = covered(problem, start.columns)
         if value >= GOOD_ENOUGH * bound:
             return Incumbent(start, value, None)
-        candidates = _near(problem, candidates, start)
+        candidates = _near(candidates, start)
     time_limit_s *= 1 - SEGMENTS_SHARE
     milp = solve_coverage(
         problem, candidates, options, (time_limit_s, bound / MICRO), start.columns, watch
     )
-    best = max((milp, start), key=lambda coverage: covered(problem, coverage.columns))
+    best = _better(problem, milp, start)
     return Incumbent(best, covered(problem, best.columns), milp.bound if is_complete else None)
 
 
-def _near(problem: Problem, candidates: list[Column], start: Coverage) -> list[Column]:
-    """Keep the columns whose kind and size the segments use, or nearly so."""
+def _better(problem: Problem, first: Coverage, second: Coverage) -> Coverage:
+    return max((first, second), key=lambda coverage: covered(problem, coverage.columns))
+
+
+def _near(candidates: list[Column], start: Coverage) -> list[Column]:
+    """Keep the columns whose kind and size a placement uses, or nearly so."""
     sizes = {(c.kind, c.layers[1] - c.layers[0]) for c in start.columns}
-    kept: list[Column] = []
+    kept = {Column(c.kind, c.layers): None for c in start.columns}
     entries = 0
     for reach in (0, 1, 2):
         wanted = {(kind, k + d) for kind, k in sizes for d in (-reach, reach)}
         for column in candidates:
             k = column.layers[1] - column.layers[0]
             if (column.kind, k) in wanted and entries + k <= MAX_ENTRIES:
-                kept.append(column)
+                kept[column] = None
                 entries += k
-    used = {(c.kind, c.layers) for c in kept}
-    return list(
-        dict.fromkeys(
-            [
-                *kept,
-                *(
-                    Column(c.kind, c.layers)
-                    for c in start.columns
-                    if (c.kind, c.layers) not in used
-                ),
-            ]
-        )
-    )
+    return list(kept)

@@ -16,8 +16,18 @@ def refuse_if_infeasible(problem: Problem) -> None:
     Raises
     ------
     InfeasibleError
-        With the room of each class of hosts, and what is missing.
+        With the room of each class of hosts and what is missing, or with a layer that the pins
+        leave to no host.
     """
+    _refuse_too_little_room(problem)
+    held = {layer for kind in problem.kinds for layers in kind.ranges() for layer in range(*layers)}
+    missing = sorted(set(range(problem.num_layers)) - held)
+    if missing:
+        message = f"no host may hold layer {missing[0]} of {problem.num_layers} under the pins"
+        raise InfeasibleError(message, hint="loosen `pin`: a pinned host serves only its layers")
+
+
+def _refuse_too_little_room(problem: Problem) -> None:
     rooms = [(host_class, _room(problem, host_class)) for host_class in problem.classes]
     total = sum(len(host_class.hosts) * room for host_class, room in rooms)
     needed = problem.num_layers

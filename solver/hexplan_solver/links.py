@@ -8,12 +8,13 @@ from hexplan.cost.speed import MICRO
 from hexplan.errors import LimitReached
 from hexplan_solver.flow import max_flow
 from hexplan_solver.incumbent import Incumbent, best_coverage
+from hexplan_solver.judges import Judge, LinkJudge, SharedJudge
 from hexplan_solver.network import Network, PlacedStage, build_network
 from hexplan_solver.placement import place
 from hexplan_solver.problem import Problem
 from hexplan_solver.routes import Flow
-from hexplan_solver.run import Run
-from hexplan_solver.search import LinkJudge, improve
+from hexplan_solver.run import MILP_TOLERANCE, Run
+from hexplan_solver.search import improve
 
 MAX_SITES = 4
 """With more sites, only all together and each by itself are tried."""
@@ -34,9 +35,11 @@ def fit_links(
         If no placement was found whose links carry anything.
     """
     network, flow = _used_part(problem, placed)
-    if flow.value < incumbent.value:
-        for start in _starts(run, problem, placed):
-            candidate = _used_part(problem, _improved(run, problem, start, flow.value))
+    if flow.value < incumbent.value * (1 - MILP_TOLERANCE):
+        judge = _judge(problem, flow)
+        for start in _starts(run, problem, judge, placed):
+            better = _improved(run, problem, judge, start)
+            candidate = _used_part(problem, better)
             if candidate[1].value > flow.value:
                 network, flow = candidate
     if flow.value == 0:
@@ -61,21 +64,29 @@ def _used_part(problem: Problem, placed: Sequence[PlacedStage]) -> tuple[Network
     return network, flow
 
 
+def _judge(problem: Problem, flow: Flow) -> Judge:
+    """Choose the fast judge unless a NIC binds or sites share a trunk."""
+    is_shared = any(term.constraint.startswith("nic") for term in flow.cut)
+    has_trunk = any(link.trunk_bytes_per_s for link in problem.spec.cluster.links)
+    return SharedJudge(problem) if is_shared or has_trunk else LinkJudge(problem)
+
+
 def _improved(
-    run: Run, problem: Problem, start: list[PlacedStage], incumbent: int
+    run: Run, problem: Problem, judge: Judge, start: list[PlacedStage]
 ) -> list[PlacedStage]:
     until = run.elapsed_s + run.left_s / 2
 
     def may_go_on(best: int) -> bool:
-        run.tell("links", max(best, incumbent) / MICRO)
+        run.tell("links", best / MICRO)
         return run.elapsed_s < until
 
-    return improve(problem, start, run.bound, run.options.seed, may_go_on)
+    return improve(problem, judge, start, run.bound, run.options.seed, may_go_on)
 
 
-def _starts(run: Run, problem: Problem, placed: Sequence[PlacedStage]) -> list[list[PlacedStage]]:
+def _starts(
+    run: Run, problem: Problem, judge: Judge, placed: Sequence[PlacedStage]
+) -> list[list[PlacedStage]]:
     """Return the best placements over the ways to split the sites into pipelines of their own."""
-    judge = LinkJudge(problem)
     starts = [list(placed)]
     sites = sorted({host.site for host in problem.spec.cluster.hosts})
     splits = [split for split in _splits(sites) if len(split) > 1]

@@ -106,6 +106,9 @@ def _run(highs: highspy.Highs, watch: Watch) -> None:
     finally:
         stop.set()
         worker.join()
+        # The callback ties a knot of references; a HiGHS that lives until the interpreter's last
+        # clean-up, because of it, aborts the process.
+        highs.cbMipInterrupt -= on_step
 
 
 def _finite(value: float) -> float | None:

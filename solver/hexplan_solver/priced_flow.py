@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
 
 import numpy as np
@@ -23,11 +24,33 @@ PRICE_DIGITS = Context(prec=14, rounding=ROUND_CEILING)
 
 def priced_flow(network: Network) -> Flow:
     """Solve the flow with shared capacities as an LP; its duals are the prices."""
+    solution = _solve_lp(network)
+    shrunk = [max(0, int(x * SAFETY * MICRO)) for x in solution.flows]
+    paths = paths_of(network, shrunk)
+    return Flow(sum(p.amount for p in paths), paths, _price_terms(network, solution.prices))
+
+
+def shared_flow_value(network: Network) -> float:
+    """Return the value of the largest flow with shared capacities, in tokens/s."""
+    return _solve_lp(network).value
+
+
+@dataclass(frozen=True, slots=True)
+class _Solution:
+    value: float
+    flows: list[float]
+    prices: list[float]
+    """Of the stages, then of the shared capacities, then of the arcs."""
+
+
+def _solve_lp(network: Network) -> _Solution:
+    if not network.arcs:
+        return _Solution(0.0, [], [0.0] * (len(network.stages) + len(network.shared)))
     rows, limits = _capacity_rows(network)
     balance = _balance_rows(network)
     gain = [-1.0 if arc.target == OUTSIDE else 0.0 for arc in network.arcs]
     num_arcs = len(network.arcs)
-    solution = linprog(  # type: ignore[call-overload]  # scipy takes sparse matrices, its stubs do not
+    found = linprog(  # type: ignore[call-overload]  # scipy takes sparse matrices, its stubs do not
         gain,
         A_ub=coo_array(_entries(rows), shape=(len(rows), num_arcs)),
         b_ub=limits,
@@ -36,10 +59,8 @@ def priced_flow(network: Network) -> Flow:
         bounds=[(0.0, arc.capacity / MICRO) for arc in network.arcs],
         method="highs",
     )
-    shrunk = [max(0, int(x * SAFETY * MICRO)) for x in solution.x]
-    paths = paths_of(network, shrunk)
-    prices = np.concatenate([-solution.ineqlin.marginals, -solution.upper.marginals]).tolist()
-    return Flow(sum(p.amount for p in paths), paths, _price_terms(network, prices))
+    prices = np.concatenate([-found.ineqlin.marginals, -found.upper.marginals])
+    return _Solution(-float(found.fun), found.x.tolist(), prices.tolist())
 
 
 Row = list[tuple[int, float]]

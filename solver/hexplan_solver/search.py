@@ -6,13 +6,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_flow
-
-from hexplan.cluster import COORDINATOR
-from hexplan.cost import link_rate
 from hexplan.noun import Range
+from hexplan_solver.judges import Judge
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.problem import Problem
 
@@ -20,57 +15,13 @@ MAX_STEPS = 20_000
 """Placements tried, so that two runs that end before their time limit end alike."""
 PATIENCE = 4_000
 """Steps without gain after which the search starts again from its best."""
-INT32_ROOM = 2**30
 COOLING = 0.02
 """A loss of this share of the flow is accepted now and then at first, and never at the end."""
 
 
-class LinkJudge:
-    """Computes the flow of many placements of one problem fast, NICs and trunks ignored."""
-
-    def __init__(self, problem: Problem) -> None:
-        spec = problem.spec
-        names = [host.name for host in spec.cluster.hosts]
-        self._position = {name: i for i, name in enumerate(names)}
-        self._layers = problem.num_layers
-        ends = [*names, COORDINATOR]
-        pairs = [[link_rate(spec.cluster, spec.model, a, b) or 0 for b in ends] for a in names]
-        entry = [link_rate(spec.cluster, spec.model, COORDINATOR, b) or 0 for b in names]
-        largest = max(k.rates.of(*r) for k in problem.kinds for r in k.ranges())
-        self.unit = max(1, largest * len(names) // INT32_ROOM + 1)
-        cap = INT32_ROOM
-        self._pair = np.minimum(np.array(pairs, dtype=np.int64) // self.unit, cap)
-        self._entry = np.minimum(np.array(entry, dtype=np.int64) // self.unit, cap)
-
-    def flow(self, stages: Sequence[PlacedStage]) -> int:
-        """Return the max flow in units of `unit` 1e-6 tokens/s."""
-        n = len(stages)
-        first = np.array([s.layers[0] for s in stages])
-        end = np.array([s.layers[1] for s in stages])
-        host = np.array([self._position[s.host] for s in stages])
-        rate = np.array([s.rate // self.unit for s in stages])
-        joined = (first[None, :] <= end[:, None]) & (end[:, None] < end[None, :])
-        tails, heads = np.nonzero(joined)
-        starts, stops = np.flatnonzero(first == 0), np.flatnonzero(end == self._layers)
-        inside = np.arange(n)
-        rows = np.concatenate([inside, n + tails, np.full(starts.size, 2 * n), n + stops])
-        columns = np.concatenate([n + inside, heads, starts, np.full(stops.size, 2 * n + 1)])
-        capacity = np.concatenate(
-            [
-                rate,
-                self._pair[host[tails], host[heads]],
-                self._entry[host[starts]],
-                self._pair[host[stops], -1],
-            ]
-        )
-        graph = csr_array(
-            (capacity.astype(np.int32), (rows, columns)), shape=(2 * n + 2, 2 * n + 2)
-        )
-        return int(maximum_flow(graph, 2 * n, 2 * n + 1).flow_value)
-
-
 def improve(
     problem: Problem,
+    judge: Judge,
     start: Sequence[PlacedStage],
     target: int,
     seed: int,
@@ -80,12 +31,13 @@ def improve(
 
     Parameters
     ----------
+    judge
+        Computes the flow of a placement.
     target
         A proved bound in 1e-6 tokens/s; reaching it ends the search.
     may_go_on
         Told the best flow so far at times; False ends the search.
     """
-    judge = LinkJudge(problem)
     rng = random.Random(seed)  # noqa: S311 - a search, not a secret
     moves = _Moves(problem, rng)
     current, value = list(start), judge.flow(start)

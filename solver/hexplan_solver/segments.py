@@ -40,7 +40,7 @@ def solve_segments(
         if left_s <= 0:
             break
         pool = _generate(problem, speeds, int(bound * share), until)
-        found = _choose(problem, speeds, pool, options, left_s / 4) if pool else None
+        found = _choose(problem, speeds, pool, options, left_s / 2) if pool else None
         if found is not None:
             return found
     return Coverage((), (), None, "no segments")

@@ -1,0 +1,170 @@
+"""The catalogs that ship with hexplan: datasheet figures of devices, and sizes of models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from hexplan.cluster import DeviceType
+from hexplan.model import Model
+from hexplan.noun import Noun
+from hexplan.wording import close_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_KIND_BY_VENDOR: Mapping[str, Literal["cuda", "rocm", "hpu", "mps"]] = MappingProxyType(
+    {"nvidia": "cuda", "amd": "rocm", "intel": "hpu", "apple": "mps"}
+)
+_MOST_CLOSE = 4
+_MEBI, _GIGA, _TERA = 1 << 20, 10**9, 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class LinkInfo:
+    """What joins the devices of one type inside a host, by its datasheet."""
+
+    kind: str
+    """Such as `nvlink3`, `nvlink3-bridge` (joins pairs only) or `pcie4`."""
+    bandwidth_bytes_per_s: int
+    """Per device, in one direction."""
+
+
+class _Datasheet(Noun):
+    """One device in data/devices.json."""
+
+    name: str
+    aliases: tuple[str, ...]
+    vendor: Literal["nvidia", "amd", "intel", "apple"]
+    arch: str
+    memory_mib: int
+    memory_note: str | None
+    bandwidth_gb_per_s: Decimal
+    fp16_dense_tflops: Decimal
+    bf16: bool
+    fp8_dense_tflops: Decimal | None
+    link: str
+    link_bidir_gb_per_s: Decimal
+    pcie_gen: int | None
+    pcie_gb_per_s: Decimal | None
+    tdp_w: int
+    source: str
+    confidence: Literal["high", "medium", "low"]
+
+    def device_type(self) -> DeviceType:
+        """Return the noun that plans work with."""
+        note = f"; {self.memory_note}" if self.memory_note else ""
+        return DeviceType(
+            name=self.name,
+            kind=_KIND_BY_VENDOR[self.vendor],
+            memory_bytes=self.memory_mib * _MEBI,
+            memory_bandwidth_bytes_per_s=int(self.bandwidth_gb_per_s * _GIGA),
+            compute_flops_per_s=int(self.fp16_dense_tflops * _TERA),
+            origin=f"datasheet: {self.source}{note}",
+        )
+
+    def link_info(self) -> LinkInfo | None:
+        """Return the direct link, else the PCIe slot, else nothing."""
+        if self.link_bidir_gb_per_s:
+            return LinkInfo(self.link, int(self.link_bidir_gb_per_s * _GIGA / 2))
+        if self.pcie_gb_per_s is None:
+            return None
+        return LinkInfo(f"pcie{self.pcie_gen}", int(self.pcie_gb_per_s * _GIGA))
+
+
+class _DeviceFile(Noun):
+    """All of data/devices.json."""
+
+    comment: str
+    devices: tuple[_Datasheet, ...]
+
+
+class _Listing(Noun):
+    """One model in data/models.json."""
+
+    aliases: tuple[str, ...]
+    source: str
+    model: Model
+
+
+class _ModelFile(Noun):
+    """All of data/models.json."""
+
+    comment: str
+    models: tuple[_Listing, ...]
+
+
+def find_device(name: str) -> DeviceType | None:
+    """Return the device of this name or alias, whatever its case, or None if it is unknown."""
+    sheet = _sheets().get(name.casefold())
+    return sheet.device_type() if sheet else None
+
+
+def find_link(name: str) -> LinkInfo | None:
+    """Return what joins devices of this type inside a host, or None if that is unknown."""
+    sheet = _sheets().get(name.casefold())
+    return sheet.link_info() if sheet else None
+
+
+def known_devices() -> tuple[str, ...]:
+    """Return the names of all devices, without their aliases."""
+    return tuple(sheet.name for sheet in _device_file().devices)
+
+
+def close_devices(name: str) -> tuple[str, ...]:
+    """Return the names of devices whose name or alias looks like `name`, best first."""
+    return _close(name, {known: sheet.name for known, sheet in _sheets().items()})
+
+
+def find_model(name: str) -> Model | None:
+    """Return the model of this name or alias, whatever its case, or None if it is unknown."""
+    return _models().get(name.casefold())
+
+
+def known_models() -> tuple[str, ...]:
+    """Return the names of all models, without their aliases."""
+    return tuple(listing.model.name for listing in _model_file().models)
+
+
+def close_models(name: str) -> tuple[str, ...]:
+    """Return the names of models whose name or alias looks like `name`, best first."""
+    return _close(name, {known: model.name for known, model in _models().items()})
+
+
+def _close(name: str, main_name: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the main names of what begins with `name`, then of what looks like it."""
+    longer = (known for known in main_name if known.startswith(name.casefold()))
+    close = (*longer, *close_names(name, main_name))
+    return tuple(dict.fromkeys(main_name[known] for known in close))[:_MOST_CLOSE]
+
+
+@cache
+def _sheets() -> Mapping[str, _Datasheet]:
+    """Return the datasheets by every name in folded case."""
+    devices = _device_file().devices
+    return {name.casefold(): d for d in devices for name in (d.name, *d.aliases)}
+
+
+@cache
+def _models() -> Mapping[str, Model]:
+    """Return the models by every name in folded case."""
+    listings = _model_file().models
+    return {n.casefold(): x.model for x in listings for n in (x.model.name, *x.aliases)}
+
+
+@cache
+def _device_file() -> _DeviceFile:
+    return _DeviceFile.model_validate_json(_data("devices.json"))
+
+
+@cache
+def _model_file() -> _ModelFile:
+    return _ModelFile.model_validate_json(_data("models.json"))
+
+
+def _data(name: str) -> str:
+    return resources.files("hexplan").joinpath("data", name).read_text("utf-8")
