@@ -1,2 +1,1 @@
 """Plan and launch LLM inference on mixed GPUs, with a proved bound."""
-

@@ -100,7 +100,7 @@ class Profile(Noun):
     tp: Positive
     """Devices in the group."""
     tokens_per_s: tuple[Exact, ...]
-    """Tokens/s that the group passes when it holds 1, 2, ... layers; it holds no more than these."""
+    """Tokens/s that the group passes when it holds 1, 2, ... layers, at most as many as given."""
     source: str
     """Who measured it, and how."""
 
@@ -184,7 +184,7 @@ class Cluster(Noun):
         return self.coordinator.site if end == COORDINATOR else self.host_by_name[end].site
 
     def link(self, source: str, target: str) -> Link | None:
-        """Return the rule that governs a pair of hosts (or the coordinator), or None if unconnected."""
+        """Return the rule for a pair of hosts (or the coordinator), or None if unconnected."""
         sites = self.site_of(source), self.site_of(target)
         ends = ((source, target), (source, sites[1]), (sites[0], target), sites)
         return next((self._link_by_ends[pair] for pair in ends if pair in self._link_by_ends), None)

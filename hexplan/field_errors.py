@@ -1,0 +1,165 @@
+"""Say in plain words what pydantic found wrong with a file, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from hexplan.errors import SpecError
+from hexplan.wording import KeyPath, close_names, did_you_mean, found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pydantic_core import ErrorDetails
+
+UNKNOWN_FIELD = "unknown field"
+
+FORMS = frozenset(("<value>", "<list>", "<mapping>", "<named>", "<folder>", "<numbers>", "[key]"))
+"""Parts of pydantic's locations that are no fields: which form of a union was tried."""
+
+_MOST_SHOWN = 10
+_NEEDED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "decimal_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "greater_than": "> {gt}",
+    "greater_than_equal": ">= {ge}",
+    "less_than": "< {lt}",
+    "less_than_equal": "<= {le}",
+    "literal_error": "{expected}",
+    "string_too_short": "at least {min_length} characters",
+    "string_too_long": "at most {max_length} characters",
+    "too_short": "at least {min_length} entries",
+    "too_long": "at most {max_length} entries",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is wrong with a file."""
+
+    path: KeyPath
+    """The field, from the top."""
+    problem: str
+    """What was found, and what is needed."""
+    hint: str | None = None
+    """What to do about it."""
+
+
+def explain(error: ValidationError, root: type[BaseModel]) -> tuple[FieldError, ...]:
+    """Return the errors of a validation against the model `root`, in pydantic's order."""
+    details = error.errors(include_url=False)
+    told = _misspelt(details)
+    return tuple(
+        _explain_one(detail, root)
+        for detail in details
+        if not _is_echo(detail) and not (detail["type"] == "missing" and detail["loc"] in told)
+    )
+
+
+def _misspelt(details: list[ErrorDetails]) -> set[KeyPath]:
+    """Return the missing fields that look like an unknown field beside them, which is told."""
+    missing = [detail["loc"] for detail in details if detail["type"] == "missing"]
+    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    return {
+        (*path[:-1], close)
+        for path in unknown
+        for close in close_names(
+            str(path[-1]), [str(other[-1]) for other in missing if other[:-1] == path[:-1]], most=1
+        )
+    }
+
+
+def _is_echo(detail: ErrorDetails) -> bool:
+    """Say whether a list is only called short because entries of it are wrong."""
+    return (
+        detail["type"] == "too_short"
+        and isinstance(detail["input"], list)
+        and len(detail["input"]) >= detail["ctx"]["min_length"]
+    )
+
+
+def one_error(problems: Iterable[FieldError], where: Callable[[KeyPath], str]) -> SpecError:
+    """Return one error that says all that is wrong, with the hint for the first."""
+    first, *others = problems
+    more = [f"{where(other.path)}: {other.problem}" for other in others]
+    if len(more) >= _MOST_SHOWN:
+        more[_MOST_SHOWN - 1 :] = [f"and {len(more) - _MOST_SHOWN + 1} more"]
+    return SpecError(where(first.path), "\n".join((first.problem, *more)), hint=first.hint)
+
+
+def version_problem(version: object, known: int) -> FieldError | None:
+    """Return what is wrong with the `version` of a file, which decides how all else is read."""
+    if version == known and not isinstance(version, bool):
+        return None
+    if isinstance(version, int) and version > known:
+        problem = f"found {version}, needed {known}, the newest that this hexplan reads"
+        return FieldError(("version",), problem, "upgrade hexplan: `pip install -U hexplan`")
+    return FieldError(
+        ("version",), f"found {found(version)}, needed {known}", f"this format is version {known}"
+    )
+
+
+def _explain_one(detail: ErrorDetails, root: type[BaseModel]) -> FieldError:
+    path = tuple(part for part in detail["loc"] if part not in FORMS)
+    if detail["type"] == "extra_forbidden":
+        return FieldError(path, UNKNOWN_FIELD, did_you_mean(str(path[-1]), _fields(root, path)))
+    if detail["type"] == "missing":
+        description = _fields(root, path).get(str(path[-1]))
+        hint = f"`{path[-1]}`: {description}" if description else None
+        return FieldError(path[:-1], f"the field `{path[-1]}` is missing", hint)
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, ValueError):
+        return FieldError(path, str(cause), getattr(cause, "hint", None))
+    needed = _NEEDED.get(detail["type"])
+    if needed is None:
+        return FieldError(path, detail["msg"])
+    context: Mapping[str, Any] = detail.get("ctx", {})
+    problem = f"found {found(detail['input'])}, needed {needed.format(**context)}"
+    return FieldError(path, problem, _hint(detail))
+
+
+def _hint(detail: ErrorDetails) -> str | None:
+    if detail["type"] == "string_type" and isinstance(detail["input"], int | float):
+        return f'put it in quotes: "{detail["input"]}"'
+    if detail["input"] is None:
+        return "give it a value, or remove the line"
+    return None
+
+
+def _fields(root: type[BaseModel], path: KeyPath) -> dict[str, str | None]:
+    """Return the fields of the model that the last part of a path stands in, with descriptions."""
+    models: list[type[BaseModel]] = [root]
+    for part in path[:-1]:
+        types = [
+            field.annotation
+            for model in models
+            for name, field in model.model_fields.items()
+            if part == (field.alias or name)
+        ]
+        models = [model for kind in types for model in _models(kind)] if types else models
+    return {
+        field.alias or name: field.description
+        for model in models
+        for name, field in model.model_fields.items()
+    }
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    """Return the models that an annotation names, however deep in unions and containers."""
+    if isinstance(annotation, type) and not get_origin(annotation):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for argument in get_args(annotation) for model in _models(argument)]

@@ -1,0 +1,25 @@
+"""The JSON Schemas of the files, for editors and CI."""
+
+from __future__ import annotations
+
+import json
+from types import MappingProxyType
+
+from hexplan.model import Model
+from hexplan.noun import Noun
+from hexplan.plan import Plan
+from hexplan.spec.raw import ClusterText, ProfileText
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+DESCRIBED: MappingProxyType[str, type[Noun]] = MappingProxyType(
+    {"cluster": ClusterText, "plan": Plan, "model": Model, "profile": ProfileText}
+)
+"""What each name of `hexplan schema` stands for; a model's numbers stand in a cluster.yaml."""
+
+
+def schema_json(name: str) -> str:
+    """Return the JSON Schema of what `name` stands for: files as people or `solve` write them."""
+    noun = DESCRIBED[name]
+    schema = noun.model_json_schema(mode="serialization" if noun is Plan else "validation")
+    return json.dumps({"$schema": DIALECT, **schema}, indent=2) + "\n"

@@ -1,0 +1,117 @@
+"""Read a cluster.yaml into nouns, with every quantity in SI units and every range expanded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hexplan.cluster import Cluster, Limits
+from hexplan.field_errors import UNKNOWN_FIELD, FieldError, explain, version_problem
+from hexplan.model import Model
+from hexplan.spec.devices import read_devices
+from hexplan.spec.hosts import read_coordinator, read_hosts
+from hexplan.spec.links import Places, check_reach, read_links
+from hexplan.spec.locate import Locator
+from hexplan.spec.models import read_model
+from hexplan.spec.pins import PinReader
+from hexplan.spec.profiles import read_profiles
+from hexplan.spec.raw import ClusterText, LengthsText, WorkloadText
+from hexplan.workload import Lengths, Workload
+from hexplan.yaml_reader import YamlDocument, parse_yaml, read_yaml
+
+SPEC_VERSION = 1
+_LATER = frozenset(("slo", "trace", "price", "kv_fraction"))
+"""Fields of the format that are not built yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a cluster.yaml says."""
+
+    cluster: Cluster
+    """The hosts, their devices and links."""
+    model: Model
+    """What is to run there."""
+    workload: Workload
+    """What it is to be planned for."""
+
+
+def read_spec(path: Path) -> Spec:
+    """Return what the cluster.yaml at `path` says; other files are seen from its folder."""
+    return _resolve(read_yaml(path), path)
+
+
+def parse_spec(text: str, path: Path) -> Spec:
+    """Return what the text of a cluster.yaml says, as if it stood at `path`."""
+    return _resolve(parse_yaml(text, str(path)), path)
+
+
+def _resolve(document: YamlDocument, path: Path) -> Spec:
+    at = Locator(str(path), document.lines)
+    text = _validated(document, at)
+    model = read_model(text.model, path.parent, at)
+    return Spec(_read_cluster(text, model, path.parent, at), model, _workload(text.workload, at))
+
+
+def _validated(document: YamlDocument, at: Locator) -> ClusterText:
+    problem = version_problem(document.data.get("version"), SPEC_VERSION)
+    if problem:
+        raise at.errors([problem])
+    try:
+        return ClusterText.model_validate(document.data)
+    except ValidationError as error:
+        raise at.errors(map(_mark_later, explain(error, ClusterText))) from error
+
+
+def _mark_later(problem: FieldError) -> FieldError:
+    if problem.path and problem.path[-1] in _LATER and problem.problem == UNKNOWN_FIELD:
+        return replace(problem, problem="this field is not supported yet", hint="remove the line")
+    return problem
+
+
+def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) -> Cluster:
+    table = read_devices(text.devices, at)
+    hosts = read_hosts(text, table, at)
+    used = {name: table.find(name, ("hosts",)) for host in hosts for name in host.devices}
+    places = Places(
+        hosts=frozenset(host.name for host in hosts),
+        sites=frozenset((*(host.site for host in hosts), text.coordinator.site)),
+    )
+    pins = PinReader({host.name: host for host in hosts}, model.layers, at).read(text.pin)
+    profiles = read_profiles(folder / text.profiles, model, table) if text.profiles else ()
+    cluster = Cluster(
+        name=text.name,
+        hosts=hosts,
+        coordinator=read_coordinator(text),
+        links=read_links(text.links, places, at),
+        device_types=tuple(used[name] for name in sorted(used)),
+        profiles=tuple(profile for profile in profiles if profile.device in used),
+        layer_pins=tuple(pins.layers),
+        group_pins=tuple(pins.groups),
+        exclusions=tuple(pins.exclusions),
+        limits=Limits(
+            memory_fraction=text.limits.memory_fraction, solve_time_s=float(text.limits.time)
+        ),
+    )
+    check_reach(cluster, at)
+    return cluster
+
+
+def _workload(text: WorkloadText, at: Locator) -> Workload:
+    return Workload(
+        prompt_tokens=_lengths(text.prompt_tokens, "prompt_tokens", at),
+        output_tokens=_lengths(text.output_tokens, "output_tokens", at),
+        request_rate_per_s=text.request_rate,
+    )
+
+
+def _lengths(text: int | LengthsText, field: str, at: Locator) -> Lengths:
+    if isinstance(text, int):
+        return Lengths(mean=text, max=text)
+    longest = text.max or text.mean
+    if longest < text.mean:
+        problem = f"found {longest}, needed at least the mean, {text.mean}"
+        raise at.error(("workload", field, "max"), problem)
+    return Lengths(mean=text.mean, max=longest)

@@ -1,0 +1,88 @@
+"""Device types of a cluster: the catalog, with what the file changes and adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hexplan.catalog import close_devices, find_device
+from hexplan.cluster import DeviceType
+from hexplan.wording import close_names, join_or
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hexplan.spec.locate import Locator
+    from hexplan.spec.raw import DeviceText
+    from hexplan.wording import KeyPath
+
+_NEEDED = "{kind: cuda, memory: 80GiB, memory_bandwidth: 2TB/s, compute: 300 TFLOP/s}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTable:
+    """All device types that hosts may use."""
+
+    given: Mapping[str, DeviceType]
+    """Those that the file describes, by name."""
+    at: Locator
+    """Where errors are reported."""
+
+    def find(self, name: str, path: KeyPath) -> DeviceType:
+        """Return a device type by name, or say what is missing at `path`."""
+        if name in self.given:
+            return self.given[name]
+        listed = find_device(name)
+        if listed is not None:
+            return self.given.get(listed.name, listed)
+        close = tuple(dict.fromkeys((*close_names(name, self.given), *close_devices(name))))
+        meant = f"did you mean {join_or(close)}? Else" if close else "there is no default:"
+        raise self.at.error(
+            path,
+            f"found the unknown device type '{name}'",
+            hint=f"{meant} describe it, with its own figures: `devices: {{{name}: {_NEEDED}}}`",
+        )
+
+
+def read_devices(texts: Mapping[str, DeviceText], at: Locator) -> DeviceTable:
+    """Return the device types, with those of the file in front of the catalog's."""
+    given: dict[str, DeviceType] = {}
+    for name, text in texts.items():
+        listed = find_device(name)
+        device = _changed(listed, text) if listed else _new(name, text, at)
+        if device.name in given:
+            raise at.error(("devices", name), f"found '{device.name}' under two names, needed one")
+        given[device.name] = device
+    return DeviceTable(given, at)
+
+
+def _changed(listed: DeviceType, text: DeviceText) -> DeviceType:
+    figures = _figures(text)
+    changed = ", ".join(field for field in type(text).model_fields if getattr(text, field))
+    origin = f"{listed.origin}; the cluster file gives {changed}" if changed else listed.origin
+    return DeviceType.model_validate(
+        {**listed.model_dump(), **{k: v for k, v in figures.items() if v}, "origin": origin}
+    )
+
+
+def _new(name: str, text: DeviceText, at: Locator) -> DeviceType:
+    missing = [field for field in type(text).model_fields if getattr(text, field) is None]
+    if missing:
+        raise at.error(
+            ("devices", name),
+            f"'{name}' is not in the catalog, and lacks {', '.join(missing)}",
+            hint=f"give all four: `{name}: {_NEEDED}` with its own figures",
+        )
+    return DeviceType.model_validate(
+        {"name": name, **_figures(text), "origin": "given in the cluster file"}
+    )
+
+
+def _figures(text: DeviceText) -> dict[str, str | int | None]:
+    """Return the figures by the field of `DeviceType` that they stand for."""
+    return {
+        "kind": text.kind,
+        "memory_bytes": text.memory,
+        "memory_bandwidth_bytes_per_s": text.memory_bandwidth,
+        "compute_flops_per_s": text.compute,
+    }

@@ -1,0 +1,115 @@
+"""Hosts of a cluster.yaml, with ranges of names expanded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hexplan.cluster import COORDINATOR, Coordinator, Host
+from hexplan.spec.interconnects import read_interconnect
+from hexplan.spec.names import MAX_DEVICES, expand, split_device_count
+from hexplan.spec.raw import DuplexText
+
+if TYPE_CHECKING:
+    from hexplan.spec.devices import DeviceTable
+    from hexplan.spec.locate import Locator
+    from hexplan.spec.raw import ClusterText, HostText
+    from hexplan.wording import KeyPath
+
+MAX_HOSTS = 10_000
+
+
+def read_hosts(text: ClusterText, table: DeviceTable, at: Locator) -> tuple[Host, ...]:
+    """Return all hosts in the order of the file."""
+    hosts: list[Host] = []
+    path_of: dict[str, KeyPath] = {}
+    for index, entry in enumerate(text.hosts):
+        path = ("hosts", index)
+        for host in _expand_host(entry, table, path, at):
+            if host.name in path_of:
+                line = at.line((*path_of[host.name], "name"))
+                problem = f"found the host '{host.name}' again, first named at line {line}"
+                raise at.error((*path, "name"), problem, hint="give each host its own name")
+            path_of[host.name] = path
+            hosts.append(host)
+        if len(hosts) > MAX_HOSTS:
+            problem = f"found more than {MAX_HOSTS} hosts, needed at most that"
+            raise at.error((*path, "name"), problem)
+    _check_names(text, path_of, at)
+    return tuple(hosts)
+
+
+def read_coordinator(text: ClusterText) -> Coordinator:
+    """Return the place where requests enter."""
+    nic_in, nic_out = _duplex(text.coordinator.nic)
+    return Coordinator(
+        site=text.coordinator.site, nic_in_bytes_per_s=nic_in, nic_out_bytes_per_s=nic_out
+    )
+
+
+def _expand_host(
+    text: HostText, table: DeviceTable, path: KeyPath, at: Locator
+) -> tuple[Host, ...]:
+    """Return the hosts that one entry stands for."""
+    names = expand(text.name)
+    addresses = _addresses(text, len(names), path, at)
+    devices = _devices(text, table, path, at)
+    interconnect = read_interconnect(text, devices, path, at)
+    nic_in, nic_out = _duplex(text.nic)
+    return tuple(
+        Host(
+            name=name,
+            site=text.site,
+            devices=devices,
+            interconnect=interconnect,
+            nic_in_bytes_per_s=nic_in,
+            nic_out_bytes_per_s=nic_out,
+            address=address,
+        )
+        for name, address in zip(names, addresses, strict=True)
+    )
+
+
+def _addresses(text: HostText, count: int, path: KeyPath, at: Locator) -> tuple[str | None, ...]:
+    if text.address is None:
+        return (None,) * count
+    addresses = expand(text.address)
+    if len(addresses) not in (1, count):
+        problem = f"found {len(addresses)} addresses for {count} hosts, needed {count}"
+        raise at.error((*path, "address"), problem, hint="make both ranges equally long")
+    return addresses if len(addresses) == count else addresses * count
+
+
+def _devices(text: HostText, table: DeviceTable, path: KeyPath, at: Locator) -> tuple[str, ...]:
+    """Return the device type of each device of a host."""
+    path = (*path, "devices")
+    entries = (text.devices,) if isinstance(text.devices, str) else text.devices
+    names: list[str] = []
+    for index, entry in enumerate(entries):
+        count, name = split_device_count(entry)
+        names += [table.find(name, (*path, index)).name] * count
+        if len(names) > MAX_DEVICES:
+            raise at.error(path, f"found more than {MAX_DEVICES} devices in one host")
+    return tuple(names)
+
+
+def _duplex(nic: int | DuplexText) -> tuple[int, int]:
+    return (nic.in_, nic.out) if isinstance(nic, DuplexText) else (nic, nic)
+
+
+def _check_names(text: ClusterText, path_of: dict[str, KeyPath], at: Locator) -> None:
+    """Refuse names with two meanings, as the ends of links are hosts, sites or the coordinator."""
+    sites = {entry.site for entry in text.hosts} | {text.coordinator.site}
+    for name, path in path_of.items():
+        if name == COORDINATOR:
+            problem = f"found the host name '{name}', which is reserved for where requests enter"
+            raise at.error((*path, "name"), problem)
+        if name in sites:
+            problem = f"found '{name}' as a host and as a site, needed different names"
+            raise at.error((*path, "name"), problem)
+    for index, entry in enumerate(text.hosts):
+        if entry.site == COORDINATOR:
+            problem = f"found the site name '{COORDINATOR}', which is reserved"
+            raise at.error(("hosts", index, "site"), problem)
+    if text.coordinator.site == COORDINATOR:
+        problem = f"found the site name '{COORDINATOR}', which is reserved"
+        raise at.error(("coordinator", "site"), problem)

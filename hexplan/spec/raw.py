@@ -1,0 +1,297 @@
+"""The text of a cluster.yaml, field by field: short forms are kept, quantities are read."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from hexplan.model import Dtype, Model
+from hexplan.noun import Noun
+from hexplan.spec.fields import (
+    AddressRange,
+    Bandwidth,
+    Bytes,
+    Compute,
+    DeviceCount,
+    DeviceName,
+    DeviceSlot,
+    Exclusion,
+    Fraction,
+    Kind,
+    Label,
+    LinkName,
+    Many,
+    Name,
+    NameRange,
+    Pair,
+    Rate,
+    Seconds,
+    Tokens,
+    list_or_value,
+    mapping_or_value,
+    model_form,
+    supported_objective,
+)
+
+
+class Text(Noun):
+    """A part of the file; fields have one spelling each."""
+
+    model_config = ConfigDict(populate_by_name=False)
+
+
+class DuplexText(Text):
+    """What a network card carries in each direction."""
+
+    in_: Annotated[Bandwidth, Field(alias="in")]
+    """Into the host."""
+    out: Bandwidth
+    """Out of the host."""
+
+
+Nic = Annotated[
+    Annotated[Bandwidth, Tag("<value>")] | Annotated[DuplexText, Tag("<mapping>")],
+    Discriminator(mapping_or_value),
+]
+
+
+class InterconnectText(Text):
+    """How the devices of one host reach each other, in numbers."""
+
+    bandwidth: Bandwidth
+    """Of one device, in one direction."""
+    latency: Seconds
+    """Start-up time of one message."""
+
+
+class HostText(Text):
+    """A host, or several alike."""
+
+    name: NameRange
+    """A name, or a range of names: `a100-[0-3]` makes `a100-0` to `a100-3`."""
+    site: Name
+    """The datacentre or region where it stands."""
+    devices: Annotated[
+        Annotated[DeviceCount, Tag("<value>")]
+        | Annotated[Annotated[Many[DeviceCount], Field(min_length=1)], Tag("<list>")],
+        Discriminator(list_or_value),
+    ]
+    """`4 x L4`, or a list: `[2 x L4, 1 x T4]`."""
+    interconnect: (
+        Annotated[
+            Annotated[LinkName, Tag("<value>")] | Annotated[InterconnectText, Tag("<mapping>")],
+            Discriminator(mapping_or_value),
+        ]
+        | None
+    ) = None
+    """Between its devices: a name, or `{bandwidth: ..., latency: ...}`; needed where it has two."""
+    nic: Nic
+    """What all links of the host carry together: `25Gbps`, or `{in: ..., out: ...}`."""
+    address: AddressRange | None = None
+    """Where `launch` reaches it; a range as long as that of `name`, or one for all."""
+
+
+class CoordinatorText(Text):
+    """Where requests enter and tokens leave."""
+
+    site: Name
+    """The site where it stands."""
+    nic: Nic
+    """What all its links carry together: `10Gbps`, or `{in: ..., out: ...}`."""
+
+
+class LinkText(Text):
+    """A link rule; its ends are sites, hosts, ranges of hosts, or `coordinator`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["within"]},
+                {"required": ["between"]},
+                {"required": ["from", "to"]},
+            ]
+        }
+    )
+
+    within: Name | None = None
+    """Between all hosts of this site."""
+    between: Pair[NameRange] | None = None
+    """Between these two ends, in both directions."""
+    from_: Annotated[NameRange | None, Field(alias="from")] = None
+    """From this end, one way."""
+    to: NameRange | None = None
+    """To this end, one way."""
+    bandwidth: Bandwidth
+    """What each pair of hosts may carry in one direction."""
+    latency: Seconds
+    """One-way latency."""
+    trunk: Bandwidth | None = None
+    """What all pairs may carry together in one direction, where they share a line."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> LinkText:
+        is_one_way = self.from_ is not None and self.to is not None
+        is_half = (self.from_ is None) != (self.to is None)
+        if is_half or (self.within is not None) + (self.between is not None) + is_one_way != 1:
+            message = "needed the ends of the link: `within`, or `between`, or `from` and `to`"
+            raise ValueError(message)
+        return self
+
+
+class LengthsText(Text):
+    """Token counts of one side of a request."""
+
+    mean: Tokens
+    """Mean number of tokens."""
+    max: Tokens | None = None
+    """The longest that a stage must have room for; the mean, if left out."""
+
+
+Lengths = Annotated[
+    Annotated[Tokens, Tag("<value>")] | Annotated[LengthsText, Tag("<mapping>")],
+    Discriminator(mapping_or_value),
+]
+
+
+class WorkloadText(Text):
+    """What the cluster is planned for."""
+
+    prompt_tokens: Lengths
+    """Tokens that a request brings: a mean, or `{mean: 750, max: 2048}`."""
+    output_tokens: Lengths
+    """Tokens that a request asks for: a mean, or `{mean: 240, max: 1024}`."""
+    request_rate: Rate | None = None
+    """Requests per time: `5/s`."""
+
+
+class NamedModel(Text):
+    """A model of the catalog."""
+
+    name: Label
+    """Its name in the catalog."""
+    dtype: Dtype | None = None
+    """Type of weights, activations and KV cache; the catalog's own, if left out."""
+
+
+class FolderModel(Text):
+    """A model in a folder with a config.json."""
+
+    path: Label
+    """The folder, seen from the folder of this file."""
+    dtype: Dtype | None = None
+    """Type of weights, activations and KV cache; that of config.json, if left out."""
+
+
+class DeviceText(Text):
+    """A device type: what differs from the catalog, or everything about a new one."""
+
+    kind: Kind | None = None
+    """Which torch backend drives it."""
+    memory: Bytes | None = None
+    """Memory that the driver reports."""
+    memory_bandwidth: Bandwidth | None = None
+    """Peak memory bandwidth."""
+    compute: Compute | None = None
+    """Peak dense matrix rate in 16 bits with 32-bit sums (32 bits on a CPU)."""
+
+
+class PinText(Text):
+    """A wish about one host or device."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["host", "layers"]},
+                {"required": ["exclude"]},
+                {"required": ["same_stage"]},
+            ]
+        }
+    )
+
+    host: NameRange | None = None
+    """A host, or a range of hosts, that must hold exactly `layers` in each of its stages."""
+    layers: Pair[Annotated[int, Field(ge=0)]] | None = None
+    """`[first, end]`, where `end` is the first layer that it does not hold."""
+    exclude: Exclusion | None = None
+    """A host, a range of hosts, or a device (`host/0`) that must stay unused."""
+    same_stage: Annotated[Many[DeviceSlot], Field(min_length=2)] | None = None
+    """Devices of one host that must form one stage: `[host/0, host/1]`."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> PinText:
+        is_layers = self.host is not None and self.layers is not None
+        is_half = (self.host is None) != (self.layers is None)
+        if is_half or is_layers + (self.exclude is not None) + (self.same_stage is not None) != 1:
+            message = "needed one of `{host, layers}`, `{exclude}` and `{same_stage}`"
+            raise ValueError(message)
+        return self
+
+
+class LimitsText(Text):
+    """What a plan may use."""
+
+    time: Annotated[Seconds, Field(gt=0)] = Decimal(30)
+    """Wall-clock limit of the search."""
+    memory_fraction: Fraction = Decimal("0.9")
+    """Share of each device's memory that the plan may fill."""
+
+
+class ClusterText(Text):
+    """A cluster.yaml: hosts with devices, the links between them, and what is to run there."""
+
+    version: Literal[1]
+    """Version of this format."""
+    name: Label
+    """What you call the cluster."""
+    model: Annotated[
+        Annotated[Label, Tag("<value>")]
+        | Annotated[NamedModel, Tag("<named>")]
+        | Annotated[FolderModel, Tag("<folder>")]
+        | Annotated[Model, Tag("<numbers>")],
+        Discriminator(model_form),
+    ]
+    """A name from the catalog, a folder with a config.json, or the numbers."""
+    workload: WorkloadText
+    """What the cluster is planned for."""
+    objective: Annotated[Literal["throughput"], BeforeValidator(supported_objective)] = "throughput"
+    """What to maximise."""
+    hosts: Annotated[Many[HostText], Field(min_length=1)]
+    """The machines with devices."""
+    coordinator: CoordinatorText
+    """Where requests enter and tokens leave."""
+    links: Many[LinkText] = ()
+    """Link rules; pairs of hosts that no rule names are not connected."""
+    profiles: Label | None = None
+    """A file with measured speeds, seen from the folder of this file."""
+    devices: dict[DeviceName, DeviceText] = {}
+    """Device types: overrides of the catalog, and new ones."""
+    pin: Many[PinText] = ()
+    """What must sit where, and what must stay unused."""
+    limits: LimitsText = LimitsText()
+    """What a plan may use."""
+
+
+class MeasuredStageText(Text):
+    """Measured speeds of one kind of stage."""
+
+    device: Label
+    """Device type."""
+    tp: Annotated[int, Field(gt=0, le=1024)]
+    """Devices in the group."""
+    tokens_per_s: Annotated[Many[Annotated[float, Field(ge=1e-6, le=1e9)]], Field(min_length=1)]
+    """Tokens/s that the group passes when it holds 1, 2, ... layers."""
+
+
+class ProfileText(Text):
+    """A file with measured speeds."""
+
+    version: Literal[1]
+    """Version of this format."""
+    model: Label
+    """The model that was measured, by name."""
+    source: Label
+    """Who measured it, and how."""
+    stages: Annotated[Many[MeasuredStageText], Field(min_length=1)]
+    """Each kind of stage that was measured."""
