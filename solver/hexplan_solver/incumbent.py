@@ -15,8 +15,6 @@ from hexplan_solver.segments import solve_segments
 MAX_ENTRIES = 60_000
 """Matrix entries above which the coverage MILP sees only columns near the segments'."""
 
-SEGMENTS_SHARE = 0.4
-"""Share of the time that segments may take."""
 GOOD_ENOUGH = 0.98
 """Share of the proved bound at which segments are not improved by the MILP."""
 
@@ -32,29 +30,38 @@ class Incumbent:
     """The MILP's proved bound in tokens/s, where it saw every column."""
 
 
-def best_coverage(
-    problem: Problem, options: SolveOptions, limits: tuple[float, int], watch: Watch
+def first_placement(
+    problem: Problem, options: SolveOptions, bound: int, time_limit_s: float
 ) -> Incumbent:
-    """Find a placement by kinds within (seconds, proved bound in 1e-6 tokens/s)."""
+    """Find a placement by segments, or at least a chain; none where hosts are pinned."""
+    start = Coverage((), (), None, "")
+    if not any(host_class.must_serve for host_class in problem.classes):
+        start = fill_chain(problem) or start
+        segments = solve_segments(problem, options, bound, time_limit_s)
+        start = _better(problem, segments, start)
+    return Incumbent(start, covered(problem, start.columns), None)
+
+
+def better_placement(
+    problem: Problem,
+    start: Incumbent,
+    options: SolveOptions,
+    limits: tuple[float, int],
+    watch: Watch,
+) -> Incumbent:
+    """Improve a placement by the coverage MILP within (seconds, proved bound in 1e-6 tokens/s)."""
     time_limit_s, bound = limits
     candidates = all_columns(problem)
     is_complete = sum(end - first for first, end in (c.layers for c in candidates)) <= MAX_ENTRIES
-    start = Coverage((), (), None, "")
-    if any(host_class.must_serve for host_class in problem.classes):
-        is_complete = True
-    else:
-        segments = solve_segments(problem, options, bound, time_limit_s * SEGMENTS_SHARE)
-        start = _better(problem, segments, fill_chain(problem) or start)
+    is_complete |= start.value == 0
     if not is_complete:
-        value = covered(problem, start.columns)
-        if value >= GOOD_ENOUGH * bound:
-            return Incumbent(start, value, None)
-        candidates = _near(candidates, start)
-    time_limit_s *= 1 - SEGMENTS_SHARE
+        if start.value >= GOOD_ENOUGH * bound:
+            return start
+        candidates = _near(candidates, start.coverage)
     milp = solve_coverage(
-        problem, candidates, options, (time_limit_s, bound / MICRO), start.columns, watch
+        problem, candidates, options, (time_limit_s, bound / MICRO), start.coverage.columns, watch
     )
-    best = _better(problem, milp, start)
+    best = _better(problem, milp, start.coverage)
     return Incumbent(best, covered(problem, best.columns), milp.bound if is_complete else None)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from hexplan.cost.speed import MICRO
 from hexplan.errors import LimitReached
 from hexplan_solver.flow import max_flow
-from hexplan_solver.incumbent import Incumbent, best_coverage
+from hexplan_solver.incumbent import Incumbent, better_placement, first_placement
 from hexplan_solver.judges import Judge, LinkJudge, SharedJudge
 from hexplan_solver.network import Network, PlacedStage, build_network
 from hexplan_solver.placement import place
@@ -109,8 +109,10 @@ def _place_block(
     """Place the model on some sites alone, links ignored; nothing where it does not fit."""
     cluster = problem.spec.cluster
     part = problem.only([host.name for host in cluster.hosts if host.site in sites])
-    incumbent = best_coverage(
-        part, run.options, (limit_s, run.bound), lambda found, bound: run.tell("sites", None)
+    start = first_placement(part, run.options, run.bound, limit_s / 3)
+    limits = (limit_s * 2 / 3, run.bound)
+    incumbent = better_placement(
+        part, start, run.options, limits, lambda found, bound: run.tell("sites", None)
     )
     return place(part, incumbent.coverage) if incumbent.value else []
 

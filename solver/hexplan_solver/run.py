@@ -28,7 +28,7 @@ class Run:
         self.limit_s = options.time_limit_s or spec.cluster.limits.solve_time_s
         self.bound = 0
         """No placement has a larger flow, in 1e-6 tokens/s."""
-        self.how = "work bound: exact arithmetic over all layer counts"
+        self.how = ""
         self.status = "feasible"
         self._report = report
         self._start = time.monotonic()
@@ -55,14 +55,17 @@ class Run:
             proved = min(proved, bound)
         self._report(Progress(phase, incumbent, proved, now))
 
+    def lower(self, bound: int, how: str) -> None:
+        """Take over a proved bound in 1e-6 tokens/s, where it is the first or lower."""
+        if not self.how or bound < self.bound:
+            self.bound, self.how = bound, how
+
     def tighten(self, milp_bound: float | None) -> None:
         """Take over a MILP's bound in tokens/s, with room for its tolerances, where it is lower."""
         if milp_bound is None:
             return
         bound = math.ceil(milp_bound * (1 + MILP_TOLERANCE) * MICRO)
-        if bound < self.bound:
-            self.bound = bound
-            self.how = "coverage bound: dual bound of the coverage MILP"
+        self.lower(bound, "coverage bound: dual bound of the coverage MILP")
 
     def proof(self, flow: int) -> Proof:
         """Return the proved bound.

@@ -8,16 +8,17 @@ from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan_solver.bounds import work_bound
 from hexplan_solver.extract import extract_plan
-from hexplan_solver.incumbent import Incumbent, best_coverage
+from hexplan_solver.incumbent import Incumbent, better_placement, first_placement
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.links import fit_links
 from hexplan_solver.options import Report, SolveOptions, be_silent
+from hexplan_solver.patterns import pattern_bound
 from hexplan_solver.placement import place
 from hexplan_solver.problem import Problem, build_problem
 from hexplan_solver.run import Run
 
-COVERAGE_SHARE = 0.5
-"""Share of the time that goes into the placement with links ignored."""
+START_SHARE, BOUND_SHARE, MILP_SHARE = 0.2, 0.1, 0.4
+"""Shares of the time left for the first placement, the bound, and the MILP; links get the rest."""
 
 
 def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
@@ -35,7 +36,7 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     run = Run(spec, options or SolveOptions(), report)
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
-    run.bound = work_bound(problem)
+    run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
     incumbent = _best_by_kind(run, problem)
     placed = place(problem, incumbent.coverage)
     network, flow = fit_links(run, problem, placed, incumbent)
@@ -43,9 +44,15 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
 
 
 def _best_by_kind(run: Run, problem: Problem) -> Incumbent:
-    limits = (run.left_s * COVERAGE_SHARE, run.bound)
-    incumbent = best_coverage(
-        problem, run.options, limits, lambda found, bound: run.tell("layers", found, bound)
+    """Find the best placement where links are ignored, and lower the bound on the way."""
+    options = run.options
+    start = first_placement(problem, options, run.bound, run.left_s * START_SHARE)
+    run.tell("start", start.value / MICRO)
+    proved = pattern_bound(problem, start.value, run.bound, run.left_s * BOUND_SHARE)
+    run.lower(proved, "pattern bound: LP duals, each priced against every pattern of a layer")
+    limits = (run.left_s * MILP_SHARE, run.bound)
+    incumbent = better_placement(
+        problem, start, options, limits, lambda found, bound: run.tell("layers", found, bound)
     )
     run.tighten(incumbent.bound)
     run.status = incumbent.coverage.status

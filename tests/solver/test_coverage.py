@@ -12,6 +12,7 @@ from hexplan_solver.coverage import Column, all_columns, covered, solve_coverage
 from hexplan_solver.flow import max_flow
 from hexplan_solver.network import PlacedStage, build_network
 from hexplan_solver.options import SolveOptions
+from hexplan_solver.patterns import pattern_bound
 from hexplan_solver.placement import place
 from hexplan_solver.problem import build_problem
 from hexplan_solver.segments import solve_segments
@@ -70,6 +71,8 @@ def test_segments_and_milp_stay_below_the_work_bound_and_can_be_formed(spec: Spe
     milp = solve_coverage(problem, all_columns(problem), options, (20.0, bound / MICRO))
     segments = solve_segments(problem, options, bound, 5.0)
     best = covered(problem, milp.columns)
+    proved = pattern_bound(problem, covered(problem, segments.columns), bound, 5.0)
+    assert best * (1 - 1e-6) <= proved <= bound
     assert covered(problem, segments.columns) <= best * (1 + 1e-6)
     assert best <= bound
     for coverage in (milp, segments):
