@@ -106,7 +106,7 @@ class Profile(Noun):
 
 
 class LayerPin(Noun):
-    """A host that must hold exactly these layers in each of its stages."""
+    """A host that must serve, and hold exactly these layers in each of its stages."""
 
     host: str
     """Host name."""
@@ -115,7 +115,7 @@ class LayerPin(Noun):
 
 
 class GroupPin(Noun):
-    """Devices of one host that must form one stage."""
+    """Devices of one host that form one stage, if they serve at all."""
 
     host: str
     """Host name."""

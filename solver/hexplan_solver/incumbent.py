@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from hexplan.cost.speed import MICRO
+from hexplan_solver.bounds import work_bound
 from hexplan_solver.chain import fill_chain
 from hexplan_solver.coverage import Column, Coverage, all_columns, covered, solve_coverage
 from hexplan_solver.milp import Watch
 from hexplan_solver.options import SolveOptions
+from hexplan_solver.parts import solve_in_parts
 from hexplan_solver.problem import Problem
 from hexplan_solver.segments import solve_segments
 
@@ -30,15 +33,16 @@ class Incumbent:
     """The MILP's proved bound in tokens/s, where it saw every column."""
 
 
-def first_placement(
-    problem: Problem, options: SolveOptions, bound: int, time_limit_s: float
-) -> Incumbent:
+def first_placement(problem: Problem, options: SolveOptions, time_limit_s: float) -> Incumbent:
     """Find a placement by segments, or at least a chain; none where hosts are pinned."""
     start = Coverage((), (), None, "")
     if not any(host_class.must_serve for host_class in problem.classes):
-        start = fill_chain(problem) or start
-        segments = solve_segments(problem, options, bound, time_limit_s)
-        start = _better(problem, segments, start)
+        until = time.monotonic() + time_limit_s
+        segments = solve_in_parts(
+            problem,
+            lambda part: solve_segments(part, options, work_bound(part), until - time.monotonic()),
+        )
+        start = _better(problem, segments, fill_chain(problem) or start)
     return Incumbent(start, covered(problem, start.columns), None)
 
 

@@ -54,10 +54,11 @@ def fit_links(
 
 
 def _used_part(problem: Problem, placed: Sequence[PlacedStage]) -> tuple[Network, Flow]:
-    """Compute the flow, and leave out the stages that it does not use."""
+    """Compute the flow, and leave out the stages that it does not use, unless they are pinned."""
     network = build_network(problem.spec, placed)
     flow = max_flow(network)
     used = {stage for path in flow.paths for stage in path.stages}
+    used |= {i for i, s in enumerate(network.stages) if problem.kinds[s.kind].pin is not None}
     if len(used) < len(network.stages):
         network = build_network(problem.spec, [network.stages[i] for i in sorted(used)])
         flow = max_flow(network)
@@ -88,6 +89,8 @@ def _starts(
 ) -> list[list[PlacedStage]]:
     """Return the best placements over the ways to split the sites into pipelines of their own."""
     starts = [list(placed)]
+    if any(host_class.must_serve for host_class in problem.classes):
+        return starts
     sites = sorted({host.site for host in problem.spec.cluster.hosts})
     splits = [split for split in _splits(sites) if len(split) > 1]
     if len(sites) > MAX_SITES:
@@ -109,7 +112,7 @@ def _place_block(
     """Place the model on some sites alone, links ignored; nothing where it does not fit."""
     cluster = problem.spec.cluster
     part = problem.only([host.name for host in cluster.hosts if host.site in sites])
-    start = first_placement(part, run.options, run.bound, limit_s / 3)
+    start = first_placement(part, run.options, limit_s / 3)
     limits = (limit_s * 2 / 3, run.bound)
     incumbent = better_placement(
         part, start, run.options, limits, lambda found, bound: run.tell("sites", None)

@@ -73,6 +73,7 @@ def _solve_with_highs(
         gapRel=1e-9,
         gapAbs=1e-7,
         random_seed=options.seed,
+        presolve="choose" if options.presolve else "off",
     )
     solver.createAndConfigureSolver(model)
     solver.buildSolverModel(model)
@@ -86,7 +87,7 @@ def _solve_with_highs(
 
 def _run(highs: highspy.Highs, watch: Watch) -> None:
     """Run HiGHS beside this thread, so that an interrupt stops it between two of its steps."""
-    stop = threading.Event()
+    stop, done = threading.Event(), threading.Event()
     seen: list[tuple[float, float]] = [(math.inf, -math.inf)]
 
     def on_step(event: highspy.highs.HighsCallbackEvent) -> None:
@@ -95,20 +96,25 @@ def _run(highs: highspy.Highs, watch: Watch) -> None:
         if stop.is_set():
             event.interrupt()
 
+    def run() -> None:
+        try:
+            highs.run()
+        finally:
+            done.set()
+
     highs.cbMipInterrupt += on_step
-    worker = threading.Thread(target=highs.run, daemon=True)
-    worker.start()
+    threading.Thread(target=run, daemon=True).start()
     try:
-        while worker.is_alive():
-            worker.join(POLL_S)
+        # Not `Thread.join`: interrupted, that takes a running thread for a stopped one (CPython
+        # before 3.13), and HiGHS aborts the process if it still runs when the interpreter ends.
+        is_done = False
+        while not is_done:
+            is_done = done.wait(POLL_S)
             incumbent, bound = seen[0]
             watch(_finite(incumbent), _finite(bound))
     finally:
         stop.set()
-        worker.join()
-        # The callback ties a knot of references; a HiGHS that lives until the interpreter's last
-        # clean-up, because of it, aborts the process.
-        highs.cbMipInterrupt -= on_step
+        done.wait()
 
 
 def _finite(value: float) -> float | None:

@@ -18,6 +18,8 @@ class SolveOptions:
     """Name of a solver that PuLP finds on this machine."""
     threads: int = 1
     """Threads of the solver."""
+    presolve: bool = True
+    """Whether HiGHS simplifies the MILP first; off for a second opinion."""
 
 
 @dataclass(frozen=True, slots=True)

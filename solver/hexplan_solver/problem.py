@@ -114,7 +114,7 @@ class _Signature:
     fixed: tuple[Group, ...]
     pin: Range | None
     host: Host
-    """A host of the class, its name, address and devices blanked."""
+    """A host of the class, what may differ blanked."""
 
 
 def build_problem(spec: Spec) -> Problem:
@@ -148,7 +148,9 @@ def _signature(cluster: Cluster, host: Host) -> _Signature:
         if index not in tied and not cluster.is_excluded(host.name, index)
     ]
     pin = next((p.layers for p in cluster.layer_pins if p.host == host.name), None)
-    blank = host.model_copy(update={"name": "", "address": None, "devices": ()})
+    # A pinned host must serve by itself, so it is interchangeable with none.
+    name = host.name if pin else ""
+    blank = host.model_copy(update={"name": name, "address": None, "devices": ()})
     groups = sorted(tuple(sorted(host.devices[d] for d in devices)) for devices in fixed)
     return _Signature(host.site, tuple(sorted(free)), tuple(groups), pin, blank)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import NoReturn
+
 from hexplan.cost.speed import MICRO
-from hexplan.errors import LimitReached
+from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan_solver.bounds import work_bound
@@ -17,7 +20,7 @@ from hexplan_solver.placement import place
 from hexplan_solver.problem import Problem, build_problem
 from hexplan_solver.run import Run
 
-START_SHARE, BOUND_SHARE, MILP_SHARE = 0.2, 0.1, 0.4
+START_SHARE, BOUND_SHARE, MILP_SHARE = 0.35, 0.1, 0.4
 """Shares of the time left for the first placement, the bound, and the MILP; links get the rest."""
 
 
@@ -46,7 +49,7 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
 def _best_by_kind(run: Run, problem: Problem) -> Incumbent:
     """Find the best placement where links are ignored, and lower the bound on the way."""
     options = run.options
-    start = first_placement(problem, options, run.bound, run.left_s * START_SHARE)
+    start = first_placement(problem, options, run.left_s * START_SHARE)
     run.tell("start", start.value / MICRO)
     proved = pattern_bound(problem, start.value, run.bound, run.left_s * BOUND_SHARE)
     run.lower(proved, "pattern bound: LP duals, each priced against every pattern of a layer")
@@ -57,8 +60,22 @@ def _best_by_kind(run: Run, problem: Problem) -> Incumbent:
     run.tighten(incumbent.bound)
     run.status = incumbent.coverage.status
     if incumbent.value == 0:
-        # No proof that none exists: a MILP solver's word alone is not one.
-        message = f"no placement was found in {run.elapsed_s:.0f} s ({run.status})"
-        raise LimitReached(message, hint="raise `limits.time`, or loosen `pin` if there is any")
+        _refuse(run, problem, start)
     run.tell("placed", incumbent.value / MICRO)
     return incumbent
+
+
+def _refuse(run: Run, problem: Problem, start: Incumbent) -> NoReturn:
+    """Raise for want of a placement; call it infeasible only on a second opinion."""
+    if run.status == "infeasible":
+        options = replace(run.options, presolve=False)
+        second = better_placement(
+            problem, start, options, (run.limit_s, run.bound), lambda *_: None
+        )
+        if second.coverage.status == "infeasible":
+            message = "no placement holds every layer under the pins, though the memory would do"
+            raise InfeasibleError(
+                message, hint="loosen `pin`: a pinned host serves only its layers"
+            )
+    message = f"no placement was found in {run.elapsed_s:.0f} s ({run.status})"
+    raise LimitReached(message, hint="raise `limits.time`, or loosen `pin` if there is any")

@@ -1,0 +1,10 @@
+"""The check: an independent judge of any plan, by docs/formulation.md and in exact arithmetic.
+
+It imports the nouns and nothing else: no solver, no cost model, no graph library. Whatever
+parses as a plan gets a verdict; no plan makes the check itself fail.
+"""
+
+from hexplan.check.judge import check_plan
+from hexplan.check.rules import RULES, Rule, Violation, rules_markdown
+
+__all__ = ["RULES", "Rule", "Violation", "check_plan", "rules_markdown"]

@@ -1,0 +1,136 @@
+"""Flow: which edges may be, what they carry, and what they share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from fractions import Fraction
+
+from hexplan.check.lookup import Lookup, trunk_name
+from hexplan.check.rules import (
+    DUPLICATE_EDGE,
+    EDGE_CAPACITY_WRONG,
+    EDGE_IDLE,
+    EDGE_NOT_ALLOWED,
+    EDGE_NOT_CONNECTED,
+    EDGE_OVERLOADED,
+    ENTER_LAYER_WRONG,
+    FLOW_NOT_CONSERVED,
+    LOAD_WRONG,
+    NIC_OVERLOADED,
+    NO_FLOW,
+    TRUNK_OVERLOADED,
+    Violation,
+)
+from hexplan.check.text import exact, number, rate, span
+from hexplan.cluster import COORDINATOR
+from hexplan.plan import ENTRY, EXIT, Edge
+
+
+def flow_violations(lookup: Lookup) -> Iterator[Violation]:
+    """Yield edges that may not be, flows that do not add up, and shared lines that overflow."""
+    ends = Counter((edge.source, edge.target) for edge in lookup.plan.edges)
+    for (source, target), count in ends.items():
+        if count > 1:
+            yield DUPLICATE_EDGE.at(f"edge {source}>{target}", f"listed {count} times")
+    for edge in lookup.plan.edges:
+        yield from _ranges(lookup, edge)
+        yield from _capacity(lookup, edge)
+    yield from _conservation(lookup)
+    yield from _shared(lookup)
+
+
+def shared_capacities(lookup: Lookup) -> dict[str, int]:
+    """Return the bytes per second of every NIC and trunk, by the name of its constraint."""
+    cluster = lookup.plan.cluster
+    coordinator = cluster.coordinator
+    capacities = {
+        f"nic-out:{COORDINATOR}": coordinator.nic_out_bytes_per_s,
+        f"nic-in:{COORDINATOR}": coordinator.nic_in_bytes_per_s,
+    }
+    for host in cluster.hosts:
+        capacities[f"nic-out:{host.name}"] = host.nic_out_bytes_per_s
+        capacities[f"nic-in:{host.name}"] = host.nic_in_bytes_per_s
+    for link in cluster.links:
+        if link.trunk_bytes_per_s is not None:
+            capacities[trunk_name(link)] = link.trunk_bytes_per_s
+    return capacities
+
+
+def flow_into(lookup: Lookup, end: str) -> Fraction:
+    """Return the flow of the edges into a stage or the exit."""
+    edges = lookup.plan.edges
+    return sum((exact(edge.tokens_per_s) for edge in edges if edge.target == end), Fraction(0))
+
+
+def _ranges(lookup: Lookup, edge: Edge) -> Iterator[Violation]:
+    where = f"edge {edge.source}>{edge.target}"
+    leave = 0 if edge.source == ENTRY else lookup.stages[edge.source].layers[1]
+    if not lookup.allows(edge.source, edge.target):
+        if edge.target == EXIT:
+            message = f"leaves at layer {leave}, must leave at {lookup.plan.model.layers}"
+        else:
+            held = span(lookup.stages[edge.target].layers)
+            message = f"enters {held} at layer {leave}, which it does not hold"
+            if edge.source == ENTRY:
+                message = f"enters {held}, which does not start at layer 0"
+        yield EDGE_NOT_ALLOWED.at(where, message)
+    if edge.enter_layer != leave:
+        yield ENTER_LAYER_WRONG.at(where, f"states {edge.enter_layer}, must be {leave}")
+
+
+def _capacity(lookup: Lookup, edge: Edge) -> Iterator[Violation]:
+    where = f"edge {edge.source}>{edge.target}"
+    flow, capacity = exact(edge.tokens_per_s), exact(edge.capacity_tokens_per_s)
+    if flow == 0:
+        yield EDGE_IDLE.at(where, "carries nothing, and should not be listed")
+    if flow > capacity:
+        message = f"carries {rate(flow)}, its capacity is {rate(capacity)}"
+        yield EDGE_OVERLOADED.at(where, message)
+    connection = lookup.connection(edge.source, edge.target)
+    if connection is None:
+        hosts = lookup.host_of(edge.source), lookup.host_of(edge.target)
+        message = f"nothing connects {hosts[0]} to {hosts[1]}"
+        yield EDGE_NOT_CONNECTED.at(where, message)
+    elif capacity != connection.capacity_tokens_per_s:
+        message = (
+            f"states {rate(capacity)}, but {connection.bandwidth_bytes_per_s} bytes/s"
+            f" / {connection.bytes_per_token} bytes = {rate(connection.capacity_tokens_per_s)}"
+        )
+        yield EDGE_CAPACITY_WRONG.at(where, message)
+
+
+def _conservation(lookup: Lookup) -> Iterator[Violation]:
+    inflow: dict[str, Fraction] = {}
+    outflow: dict[str, Fraction] = {}
+    for edge in lookup.plan.edges:
+        flow = exact(edge.tokens_per_s)
+        outflow[edge.source] = outflow.get(edge.source, Fraction(0)) + flow
+        inflow[edge.target] = inflow.get(edge.target, Fraction(0)) + flow
+    for stage in lookup.plan.stages:
+        enters = inflow.get(stage.id, Fraction(0))
+        leaves = outflow.get(stage.id, Fraction(0))
+        if enters != leaves:
+            message = f"{rate(enters)} enter, {rate(leaves)} leave"
+            yield FLOW_NOT_CONSERVED.at(f"stage {stage.id}", message)
+        if exact(stage.load_tokens_per_s) != enters:
+            message = f"states {rate(stage.load_tokens_per_s)}, but {rate(enters)} enter"
+            yield LOAD_WRONG.at(f"stage {stage.id}", message)
+    if not inflow.get(EXIT):
+        yield NO_FLOW.at("plan", "nothing reaches the exit")
+
+
+def _shared(lookup: Lookup) -> Iterator[Violation]:
+    used: dict[str, Fraction] = {}
+    for edge in lookup.plan.edges:
+        connection = lookup.connection(edge.source, edge.target)
+        if connection is not None:
+            for name in connection.shared:
+                bytes_per_s = exact(edge.tokens_per_s) * connection.bytes_per_token
+                used[name] = used.get(name, Fraction(0)) + bytes_per_s
+    for name, capacity in shared_capacities(lookup).items():
+        load = used.get(name, Fraction(0))
+        if load > capacity:
+            rule = TRUNK_OVERLOADED if name.startswith("trunk:") else NIC_OVERLOADED
+            message = f"carries {number(load)} bytes/s of {capacity}"
+            yield rule.at(name, message)

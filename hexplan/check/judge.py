@@ -1,0 +1,62 @@
+"""The verdict: every rule on every part of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from hexplan.check.certificate import certificate_violations
+from hexplan.check.flow import flow_violations
+from hexplan.check.lookup import Lookup
+from hexplan.check.magnitudes import grid_violations, magnitude_violations
+from hexplan.check.memory import memory_violations
+from hexplan.check.pins import pin_violations
+from hexplan.check.placement import placement_violations
+from hexplan.check.prediction import prediction_violations
+from hexplan.check.references import (
+    are_hops_known,
+    is_flow_known,
+    reference_violations,
+)
+from hexplan.check.routes import route_flow_violations, route_violations
+from hexplan.check.rules import Violation
+from hexplan.check.shards import shard_violations
+from hexplan.check.shares import share_violations
+from hexplan.check.speed import speed_violations
+from hexplan.plan import Plan
+
+Family = Callable[[Lookup], Iterator[Violation]]
+
+STAGE_FAMILIES: tuple[Family, ...] = (
+    reference_violations,
+    placement_violations,
+    pin_violations,
+    shard_violations,
+    memory_violations,
+    speed_violations,
+    grid_violations,
+    prediction_violations,
+)
+"""These judge each part by itself, and pass over parts whose names mean nothing."""
+
+FLOW_FAMILIES: tuple[Family, ...] = (
+    flow_violations,
+    share_violations,
+    route_flow_violations,
+    certificate_violations,
+)
+"""These add up over the whole plan, so they need every name of the flow to mean something."""
+
+
+def check_plan(plan: Plan) -> tuple[Violation, ...]:
+    """Return every violation of the rules, by rule and then in the order of the plan."""
+    beyond_reason = tuple(magnitude_violations(plan))
+    if beyond_reason:
+        return beyond_reason
+    lookup = Lookup.of(plan)
+    families = list(STAGE_FAMILIES)
+    if is_flow_known(lookup):
+        families += FLOW_FAMILIES
+        if are_hops_known(lookup):
+            families.append(route_violations)
+    found = [violation for family in families for violation in family(lookup)]
+    return tuple(sorted(found, key=lambda violation: violation.rule))

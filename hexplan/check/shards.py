@@ -1,0 +1,48 @@
+"""Shards: intervals that tile the KV heads, the FFN channels and the vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hexplan.check.lookup import Lookup
+from hexplan.check.rules import EMPTY_SHARD, SHARDS_DO_NOT_TILE, Violation
+from hexplan.check.text import span
+from hexplan.plan import Shard, Stage
+
+
+def shard_violations(lookup: Lookup) -> Iterator[Violation]:
+    """Yield intervals that are empty, reversed, or do not follow one another."""
+    model = lookup.plan.model
+    totals = (model.kv_heads, model.ffn, model.vocab)
+    for stage in lookup.plan.stages:
+        for shard in stage.shards:
+            yield from _lengths(stage, shard)
+        for axis, total in enumerate(totals):
+            yield from _tiling(stage, axis, total)
+
+
+def _intervals(shard: Shard) -> tuple[tuple[str, tuple[int, int]], ...]:
+    return ("kv_heads", shard.kv_heads), ("ffn", shard.ffn), ("vocab", shard.vocab)
+
+
+def _lengths(stage: Stage, shard: Shard) -> Iterator[Violation]:
+    for name, (first, end) in _intervals(shard):
+        if first > end or (first == end and name != "vocab"):
+            where = f"stage {stage.id}, device {shard.device}"
+            problem = "is reversed" if first > end else "is empty"
+            yield EMPTY_SHARD.at(where, f"{name} {span((first, end))} {problem}")
+
+
+def _tiling(stage: Stage, axis: int, total: int) -> Iterator[Violation]:
+    reached = 0
+    for shard in stage.shards:
+        name, (first, end) = _intervals(shard)[axis]
+        if first != reached:
+            where = f"stage {stage.id}, device {shard.device}"
+            message = f"{name} {span((first, end))} must start at {reached}"
+            yield SHARDS_DO_NOT_TILE.at(where, message)
+        reached = end
+    if stage.shards and reached != total:
+        name = _intervals(stage.shards[0])[axis][0]
+        message = f"{name} end at {reached}, must end at {total}"
+        yield SHARDS_DO_NOT_TILE.at(f"stage {stage.id}", message)

@@ -1,0 +1,46 @@
+"""Large clusters: solve like parts by themselves, and put the placements side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from hexplan_solver.coverage import Column, Coverage
+from hexplan_solver.problem import HostClass, Problem
+
+PART_DEVICES = 256
+"""A cluster is split into parts of about this many devices."""
+
+
+def solve_in_parts(problem: Problem, solve: Callable[[Problem], Coverage]) -> Coverage:
+    """Split every class of hosts evenly, solve each distinct part once, and add up.
+
+    Pipelines side by side add their flows, so little is lost but what does not divide evenly.
+    """
+    num_devices = sum(len(c.hosts) * _devices(problem, c) for c in problem.classes)
+    num_parts = max(1, round(num_devices / PART_DEVICES))
+    parts = [_part(problem, index, num_parts) for index in range(num_parts)]
+    repeats = Counter(tuple(len(c.hosts) for c in part.classes) for part in parts)
+    by_sizes = {tuple(len(c.hosts) for c in part.classes): part for part in parts}
+    columns: Counter[Column] = Counter()
+    ways = [[0] * len(host_class.partitions) for host_class in problem.classes]
+    for sizes, part in by_sizes.items():
+        coverage = solve(part)
+        for column in coverage.columns:
+            columns[Column(column.kind, column.layers)] += column.count * repeats[sizes]
+        for total, row in zip(ways, coverage.ways, strict=False):
+            for way, count in enumerate(row):
+                total[way] += count * repeats[sizes]
+    merged = tuple(Column(c.kind, c.layers, count) for c, count in columns.items())
+    return Coverage(merged, tuple(tuple(row) for row in ways), None, "feasible")
+
+
+def _devices(problem: Problem, host_class: HostClass) -> int:
+    way = host_class.partitions[0]
+    return sum(len(problem.kinds[kind].group) * count for kind, count in way)
+
+
+def _part(problem: Problem, index: int, num_parts: int) -> Problem:
+    return problem.only(
+        [name for host_class in problem.classes for name in host_class.hosts[index::num_parts]]
+    )

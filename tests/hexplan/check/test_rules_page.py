@@ -1,0 +1,32 @@
+"""The table of rules and the page that is generated from it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from hexplan.check import RULES, rules_markdown
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "rules.md"
+
+
+def test_the_page_of_rules_is_the_generated_one() -> None:
+    assert PAGE.read_text() == rules_markdown()
+
+
+def test_every_rule_stands_on_the_page_once() -> None:
+    page = rules_markdown()
+    assert [page.count(f"| {rule.id} | `{rule.name}` |") for rule in RULES] == [1] * len(RULES)
+
+
+def test_ids_and_names_are_unique_and_in_order() -> None:
+    ids = [rule.id for rule in RULES]
+    assert ids == sorted(set(ids))
+    assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+def test_ids_and_names_have_one_form() -> None:
+    for rule in RULES:
+        assert re.fullmatch(r"HEX\d{3}", rule.id)
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)+", rule.name)
+        assert rule.sentence.endswith(".")
