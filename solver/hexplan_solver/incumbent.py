@@ -55,6 +55,8 @@ def better_placement(
 ) -> Incumbent:
     """Improve a placement by the coverage MILP within (seconds, proved bound in 1e-6 tokens/s)."""
     time_limit_s, bound = limits
+    if start.value == bound:
+        return start
     candidates = all_columns(problem)
     is_complete = sum(end - first for first, end in (c.layers for c in candidates)) <= MAX_ENTRIES
     is_complete |= start.value == 0
