@@ -32,6 +32,7 @@ class Run:
         self.status = "feasible"
         self._report = report
         self._start = time.monotonic()
+        self._incumbent: float | None = None
         self._told: tuple[str, float] = ("", 0.0)
 
     @property
@@ -45,15 +46,16 @@ class Run:
         return max(0.0, self.limit_s - self.elapsed_s)
 
     def tell(self, phase: str, incumbent: float | None, bound: float | None = None) -> None:
-        """Report progress in tokens/s, at most every now and then."""
+        """Report progress in tokens/s, at most every now and then; the last incumbent stands."""
         now = self.elapsed_s
+        self._incumbent = incumbent if incumbent is not None else self._incumbent
         if self._told[0] == phase and now - self._told[1] < TOLD_S:
             return
         self._told = (phase, now)
         proved = self.bound / MICRO
         if bound is not None:
             proved = min(proved, bound)
-        self._report(Progress(phase, incumbent, proved, now))
+        self._report(Progress(phase, self._incumbent, proved, now))
 
     def lower(self, bound: int, how: str) -> None:
         """Take over a proved bound in 1e-6 tokens/s, where it is the first or lower."""

@@ -1,0 +1,88 @@
+# The workshop: `make` lists what there is. It needs Python 3.11, make and PyPI, and nothing else.
+#
+# PyPI's torch for Linux brings its CUDA libraries, several GB. For the smaller CPU build:
+#   make demo PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+# .venv holds the locked dependencies and the project itself, editable. Its stamp carries a checksum
+# of what it was made from, so that it is made again when that changes and at no other time.
+BIN := .venv/bin
+READY := .venv/.ready-$(shell cat requirements.lock pyproject.toml | cksum | cut -d ' ' -f 1)
+
+# build/venv is what a user gets: the wheel, and nothing of the source tree. It borrows the
+# dependencies of .venv through a .pth file; .pth files of a borrowed folder are not read, so the
+# editable project in there stays out of sight.
+WHEEL_PYTHON := build/venv/bin/python
+WHEEL_READY := build/venv/.ready
+SOURCES := $(shell find hexplan solver runtime -not -name __pycache__ -not -name '*.pyc')
+SITE := import sysconfig; print(sysconfig.get_path("purelib"))
+
+# Python then leaves the current folder out of its search path, in child processes too.
+PYTEST := PYTHONSAFEPATH=1 $(WHEEL_PYTHON) -m pytest
+
+.PHONY: help demo test test-slow wheel-test lint format reference lock clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
+
+demo: $(READY) ## Plan a laptop's CPU, check the plan, launch it and stream text
+	$(BIN)/hexplan solve cluster_specs/laptop.yaml -o plan.json
+	$(BIN)/hexplan show plan.json
+	$(BIN)/hexplan check plan.json
+	$(BIN)/hexplan launch plan.json --yes --max-tokens 64 \
+		--prompt "It is a truth universally acknowledged, that"
+
+test: lint wheel-test ## Lint, types, import contracts, and the tests against the built wheel
+
+wheel-test: $(WHEEL_READY) ## The tests against the built wheel
+	$(PYTEST) -m "not slow"
+
+test-slow: $(WHEEL_READY) ## The tests that take minutes
+	$(PYTEST) -m slow
+
+lint: $(READY) ## Ruff, mypy and the import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format the code, and mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+reference: $(READY) ## Write docs/reference from the code
+	for name in cluster plan model profile; do \
+		$(BIN)/hexplan schema $$name > docs/reference/$$name.schema.json || exit 1; \
+	done
+	$(BIN)/python -c 'from hexplan.check import rules_markdown as page; print(page(), end="")' \
+		> docs/reference/rules.md
+
+lock: | $(BIN)/python ## Install what pyproject.toml asks for, and write down the versions
+	$(BIN)/pip install --quiet --editable '.[runtime,dev]'
+	echo '# Versions of all dependencies; `make lock` writes them down from .venv.' > .venv/lock
+	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' >> .venv/lock
+	mv .venv/lock requirements.lock
+
+clean: ## Remove what was built, but not .venv
+	rm -rf build
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+$(READY): | $(BIN)/python
+	@echo "Installing the locked dependencies into .venv; the first time takes minutes"
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	rm -f .venv/.ready-*
+	touch $@
+
+$(WHEEL_READY): $(READY) $(SOURCES) pyproject.toml
+	rm -rf build
+	$(BIN)/python -m build --no-isolation --outdir build/dist
+	$(BIN)/python -m venv --without-pip build/venv
+	$(BIN)/python -c '$(SITE)' > "$$($(WHEEL_PYTHON) -c '$(SITE)')/locked.pth"
+	$(BIN)/pip --python $(WHEEL_PYTHON) install --quiet --no-index --no-deps build/dist/*.whl
+	$(BIN)/pip --python $(WHEEL_PYTHON) check
+	touch $@

@@ -1,0 +1,68 @@
+"""The command line: where commands start, and where every error becomes words and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from hexplan.cli.app import app
+from hexplan.cli.output import REPORT_HINT
+from hexplan.errors import HexplanError
+
+USAGE_HINT = "`hexplan --help` lists the commands, and `hexplan COMMAND --help` what one takes"
+INTERRUPTED = 128 + signal.SIGINT
+
+_signals: list[int] = []
+"""Signals that have asked this process to end; one is enough."""
+
+
+def main() -> NoReturn:
+    """Run the command line as a program."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    code = run()
+    sys.exit(128 + _signals[0] if _signals else code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Unwind, so that children are reaped; a second signal of the kind ends at once."""
+    signal.signal(number, signal.SIG_DFL)
+    _signals.append(number)
+    raise KeyboardInterrupt
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; here, and only here, errors become words."""
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        return app(words, prog_name="hexplan", standalone_mode=False) or 0
+    except HexplanError as error:
+        return _fail(error.exit_code, error.message, error.hint)
+    except typer.TyperException as error:
+        return _fail(error.exit_code, error.format_message().rstrip("."), USAGE_HINT)
+    except typer.Abort:
+        return INTERRUPTED
+    except Exception as error:
+        if os.environ.get("HEXPLAN_DEBUG"):
+            traceback.print_exc()
+        message = f"hexplan has a bug: {type(error).__name__}: {error}"
+        return _fail(HexplanError.exit_code, message, REPORT_HINT)
+
+
+def _fail(exit_code: int, message: str, hint: str | None) -> int:
+    """Say what went wrong, unless a signal is what went wrong: it can break anything."""
+    from hexplan.render import say_error
+
+    if not _signals:
+        say_error(message, hint)
+    return exit_code

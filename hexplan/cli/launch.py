@@ -1,0 +1,75 @@
+"""The `launch` command."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hexplan.cli.inputs import PlanFile, read_prompts, source
+from hexplan.cli.output import emit_generated, require_sound
+from hexplan.errors import InputError
+
+if TYPE_CHECKING:
+    from hexplan.plan import Plan
+
+
+def launch(
+    plan_file: PlanFile,
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="A text to continue; repeatable.")
+    ] = None,
+    prompts_file: Annotated[
+        Path | None, typer.Option(help="A file with one prompt a line; - is stdin.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens to add to each prompt.")] = 64,
+    temperature: Annotated[
+        float, typer.Option(help="0 takes the likeliest token; more is bolder.")
+    ] = 0.0,
+    top_p: Annotated[
+        float, typer.Option(help="Draw from the likeliest tokens of this total.")
+    ] = 1.0,
+    top_k: Annotated[int, typer.Option(help="Draw from so many tokens; 0 means all.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the first prompt's draws.")] = 0,
+    model_folder: Annotated[
+        Path | None, typer.Option(help="Where the weights are, if not where the plan says.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Start without asking.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object a line for each prompt.")
+    ] = False,
+) -> None:
+    """Run a plan on this machine, and stream the continuations of prompts to stdout."""
+    _require_runtime()
+    from hexplan.launching import continue_prompts
+    from hexplan.plan_file import read_plan
+    from hexplan.render import InOrder, JsonLines, LaunchView
+    from hexplan_runtime.text import GenerationSettings
+
+    plan = read_plan(source(plan_file))
+    require_sound(plan_file, plan)
+    prompts = read_prompts(prompt or [], prompts_file)
+    settings = GenerationSettings(max_tokens, temperature, top_p, top_k, seed, model_folder)
+    _ask_to_start(plan, yes=yes)
+    writer = (JsonLines if as_json else InOrder)(prompts, emit_generated)
+    continue_prompts(plan, prompts, settings, LaunchView(plan, writer))
+
+
+def _require_runtime() -> None:
+    """Refuse to run a plan where only what planning needs is installed."""
+    for name in ("torch", "transformers", "safetensors"):
+        if find_spec(name) is None:
+            message = f"`{name}` is not installed, and running a plan needs it"
+            raise InputError(message, hint='`pip install "hexplan[runtime]"`')
+
+
+def _ask_to_start(plan: Plan, *, yes: bool) -> None:
+    """Ask a person, where there is one, before processes start."""
+    from hexplan.render import summary
+
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        question = f"{summary(plan, None)}\nstart it on this machine?"
+        typer.confirm(question, default=True, abort=True, err=True)

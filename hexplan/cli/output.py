@@ -1,0 +1,68 @@
+"""What commands give: data on stdout, plans in files, and nothing that breaks a rule."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from hexplan.errors import CheckFailed, HexplanError
+
+if TYPE_CHECKING:
+    from hexplan.plan import Plan
+
+REPORT_HINT = "please report it with the command and its input; `HEXPLAN_DEBUG=1` shows more"
+PIPE_CLOSED = 128 + signal.SIGPIPE
+
+
+def require_own_plan_sound(plan: Plan) -> None:
+    """Refuse a plan of ours that breaks a rule, which is a bug, before anyone can use it."""
+    from hexplan.check import check_plan
+
+    if violations := check_plan(plan):
+        message = f"hexplan has a bug: it made a plan that breaks a rule\n{violations[0]}"
+        raise HexplanError(message, hint=REPORT_HINT)
+
+
+def require_sound(path: Path, plan: Plan) -> None:
+    """Refuse to run a plan that breaks a rule."""
+    from hexplan.check import check_plan
+
+    if violations := check_plan(plan):
+        message = f"{path} breaks a rule\n{violations[0]}"
+        raise CheckFailed(message, hint=f"`hexplan check {path}` lists every rule that it breaks")
+
+
+def write(plan: Plan, output: Path | None, *, as_json: bool) -> None:
+    """Write a plan to a file, and to stdout as JSON or as a table where that is asked for."""
+    from hexplan.plan_file import plan_json, write_plan
+    from hexplan.render import plan_text
+
+    to_stdout = output is None or output == Path("-")
+    if output is not None and not to_stdout:
+        write_plan(plan, output)
+    if as_json or output == Path("-"):
+        emit(plan_json(plan))
+    elif to_stdout:
+        emit(plan_text(plan))
+
+
+def emit(text: str) -> None:
+    """Write data to stdout; a reader that left ends the command without a word."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(PIPE_CLOSED) from None
+
+
+def emit_generated(text: str) -> None:
+    """Write text that a model made, which must not drive the terminal that shows it."""
+    from hexplan.render import words
+
+    emit(words.printable(text) if sys.stdout.isatty() else text)

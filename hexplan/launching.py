@@ -1,0 +1,62 @@
+"""Launch a plan on this machine and continue prompts with it; importing this imports torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from hexplan.plan import Plan
+from hexplan_runtime.architecture import read_stop_ids
+from hexplan_runtime.launcher import Pipeline
+from hexplan_runtime.model_files import find_model_folder
+from hexplan_runtime.request import Request, TokenEvent
+from hexplan_runtime.startup import RankStats
+from hexplan_runtime.text import (
+    GenerationSettings,
+    TextPiece,
+    make_requests,
+    read_tokenizer,
+    stream_requests,
+)
+
+
+class Listener(Protocol):
+    """Whoever is told how a launch goes."""
+
+    def ready(self, stats: Sequence[RankStats], elapsed_s: float) -> None:
+        """Hear that every stage is up."""
+
+    def piece(self, piece: TextPiece) -> None:
+        """Take new text of one prompt."""
+
+    def done(self, num_tokens: int, elapsed_s: float) -> None:
+        """Hear how many tokens were made, and how long that took."""
+
+
+class CountedPipeline(Pipeline):
+    """A pipeline that counts the tokens it makes."""
+
+    num_tokens = 0
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[TokenEvent]:
+        """Yield the tokens of all requests as they come."""
+        for event in super().generate(requests):
+            self.num_tokens += 1
+            yield event
+
+
+def continue_prompts(
+    plan: Plan, prompts: Sequence[str], settings: GenerationSettings, listener: Listener
+) -> None:
+    """Start every stage, continue all prompts, and end every process again."""
+    folder = find_model_folder(plan, settings.model_folder)
+    tokenizer = read_tokenizer(folder)
+    requests = make_requests(tokenizer, prompts, settings, read_stop_ids(folder))
+    begun_s = time.monotonic()
+    with CountedPipeline(plan, folder) as pipeline:
+        ready_s = time.monotonic()
+        listener.ready(pipeline.stats, ready_s - begun_s)
+        for piece in stream_requests(pipeline, tokenizer, requests):
+            listener.piece(piece)
+        listener.done(pipeline.num_tokens, time.monotonic() - ready_s)

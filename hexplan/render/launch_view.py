@@ -1,0 +1,100 @@
+"""A launch as people and programs see it: text on stdout, and what is said about it on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol
+
+from hexplan.plan import Plan
+from hexplan.render import words
+from hexplan.render.console import say
+
+if TYPE_CHECKING:
+    from hexplan_runtime.startup import RankStats
+    from hexplan_runtime.text import TextPiece
+
+Emit = Callable[[str], None]
+
+
+class Writer(Protocol):
+    """Prints continuations on stdout, in one way or another."""
+
+    def add(self, piece: TextPiece) -> None:
+        """Take new text of one prompt."""
+
+
+class LaunchView:
+    """Hears how a launch goes: hands the text to a writer, and tells the rest on stderr."""
+
+    def __init__(self, plan: Plan, writer: Writer) -> None:
+        self._stages = {stage.id: stage for stage in plan.stages}
+        self._writer = writer
+
+    def ready(self, stats: Sequence[RankStats], elapsed_s: float) -> None:
+        """Tell what each stage holds."""
+        for name, ranks in groupby(stats, key=lambda rank: rank.stage):
+            stage = self._stages[name]
+            held = words.size(sum(rank.weights_bytes for rank in ranks))
+            place = f"{words.count(stage.tp, 'device')} of {stage.host}"
+            say(f"{name} ready: layers {words.span(stage.layers)} on {place}, weights {held}")
+        say(f"all stages ready after {words.duration(elapsed_s)}")
+
+    def piece(self, piece: TextPiece) -> None:
+        """Hand on new text."""
+        self._writer.add(piece)
+
+    def done(self, num_tokens: int, elapsed_s: float) -> None:
+        """Tell how many tokens were made, and how fast."""
+        speed = words.rate(num_tokens / max(elapsed_s, 1e-9))
+        say(f"{words.count(num_tokens, 'token')} in {words.duration(elapsed_s)}: {speed} tokens/s")
+
+
+class InOrder:
+    """Prints continuations in the order of their prompts, the first unfinished one as it comes."""
+
+    def __init__(self, prompts: Sequence[str], emit: Emit) -> None:
+        self._emit = emit
+        many = len(prompts) > 1
+        self._waiting = [f"==> {prompt} <==\n" if many else "" for prompt in prompts]
+        """What is to be printed of each continuation once its turn comes."""
+        self._is_over = [False] * len(prompts)
+        self._current = 0
+
+    def add(self, piece: TextPiece) -> None:
+        """Print the piece if it is its turn, and what waited for its end if it is the last."""
+        index = piece.prompt_index
+        self._waiting[index] += piece.text + ("\n" if piece.is_last else "")
+        self._is_over[index] = piece.is_last
+        self._print_current()
+        while self._current < len(self._is_over) and self._is_over[self._current]:
+            self._current += 1
+            self._print_current()
+
+    def _print_current(self) -> None:
+        if self._current < len(self._waiting) and (text := self._waiting[self._current]):
+            self._waiting[self._current] = ""
+            self._emit(text)
+
+
+class JsonLines:
+    """Prints one JSON object a line for each continuation that has ended."""
+
+    def __init__(self, prompts: Sequence[str], emit: Emit) -> None:
+        self._prompts = prompts
+        self._emit = emit
+        self._texts = [""] * len(prompts)
+
+    def add(self, piece: TextPiece) -> None:
+        """Keep the text, and print all of it at its end."""
+        index = piece.prompt_index
+        self._texts[index] += piece.text
+        if piece.is_last:
+            answer = {
+                "index": index,
+                "prompt": self._prompts[index],
+                "text": self._texts[index],
+                "finish_reason": piece.finish_reason,
+            }
+            self._emit(json.dumps(answer, ensure_ascii=False) + "\n")

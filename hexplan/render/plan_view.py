@@ -1,0 +1,197 @@
+"""A plan for people: who holds which layers, how requests go, what limits it, what is proved."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from hexplan.plan import Certificate, Plan, Route, Stage
+from hexplan.render import words
+from hexplan.render.console import open_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MAX_ROUTES = 12
+"""Routes that are listed one by one; the weights of the rest are summed."""
+
+MIN_WIDTH = 40
+"""Below this many columns, lines run over rather than fall to pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageWords:
+    """One stage in words, a column a field."""
+
+    id: str
+    """With a star where the stage is part of the bottleneck."""
+    layers: str
+    """Half-open range."""
+    host: str
+    """Host name."""
+    devices: str
+    """What it runs on, and the shares where they differ."""
+    load: str
+    """Tokens/s that the plan sends, of what the stage can pass."""
+    memory: str
+    """How full the fullest device is, in percent of its budget."""
+    kv_tokens: str
+    """Tokens of context that the KV cache holds."""
+
+
+HEADINGS = StageWords("stage", "layers", "host", "devices", "tokens/s", "memory", "KV tokens")
+
+Part = Table | str
+"""A table, or a line that is folded to the width with a hanging indent."""
+
+
+def plan_text(plan: Plan) -> str:
+    """Return a plan as it should be printed on stdout, which may be a terminal."""
+    console = open_console(stderr=False)
+    with console.capture() as capture:
+        show_plan(plan, console)
+    return capture.get()
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """Print a plan as wide as the console, in sections that read without colour."""
+    for line in _headline(plan):
+        _print(line, console)
+    for title, parts in _sections(plan, console):
+        console.print(Text(f"\n{title}", style="bold"))
+        for part in parts:
+            _print(part, console)
+
+
+def _print(part: Part, console: Console) -> None:
+    if isinstance(part, Table):
+        console.print(part)
+        return
+    indent = " " * (len(part) - len(part.lstrip()) + 2)
+    lines = textwrap.wrap(
+        words.printable(part),
+        max(console.width, MIN_WIDTH),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    console.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+def _headline(plan: Plan) -> Iterator[str]:
+    cluster, predicted = plan.cluster, plan.predicted
+    used = sum(stage.tp for stage in plan.stages)
+    total = sum(len(host.devices) for host in cluster.hosts)
+    yield (
+        f"{cluster.name}: {plan.model.name} ({words.count(plan.model.layers, 'layer')},"
+        f" {plan.model.dtype}) on {used} of {words.count(total, 'device')}"
+    )
+    prompt, output = plan.workload.prompt_tokens.mean, plan.workload.output_tokens.mean
+    yield (
+        f"{words.rate(predicted.tokens_per_s)} tokens/s predicted:"
+        f" {words.rate(predicted.requests_per_s)} requests/s of {prompt} + {output} tokens"
+    )
+
+
+def _sections(plan: Plan, console: Console) -> Iterator[tuple[str, Iterable[Part]]]:
+    stages = {stage.id: stage for stage in plan.stages}
+    yield "Stages", _stages(plan, console)
+    yield f"Routes ({len(plan.routes)})", _routes(plan.routes, stages)
+    yield "Bottleneck (*)", _bottleneck(plan.certificate, stages)
+    if plan.unused:
+        yield "Unused devices", _unused(plan)
+    yield "Certificate", _certificate(plan)
+
+
+def _stages(plan: Plan, console: Console) -> Iterator[Part]:
+    binding = {term.constraint for term in plan.certificate.cut}
+    rows = [_stage_words(plan, stage, f"stage:{stage.id}" in binding) for stage in plan.stages]
+    table = _stage_table(rows)
+    unbounded = console.options.update(width=10**6)
+    if Measurement.get(console, unbounded, table).maximum <= console.width:
+        yield table
+    else:
+        yield from (line for row in rows for line in _stage_lines(row))
+
+
+def _stage_words(plan: Plan, stage: Stage, is_binding: bool) -> StageWords:
+    runs_on = words.devices(stage.host, stage.devices, plan.cluster)
+    shares = words.shares(stage)
+    return StageWords(
+        id=stage.id + ("*" if is_binding else ""),
+        layers=words.span(stage.layers),
+        host=stage.host,
+        devices=f"{runs_on}, {shares}" if shares else runs_on,
+        load=words.load(stage.load_tokens_per_s, stage.capacity_tokens_per_s),
+        memory=words.memory(stage),
+        kv_tokens=f"{stage.kv_tokens:,}",
+    )
+
+
+def _stage_table(rows: Iterable[StageWords]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in astuple(HEADINGS):
+        is_number = heading in (HEADINGS.load, HEADINGS.memory, HEADINGS.kv_tokens)
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(words.printable(cell)) for cell in astuple(row)))
+    return table
+
+
+def _stage_lines(row: StageWords) -> Iterator[str]:
+    yield f"{row.id}: layers {row.layers} on {row.host}"
+    yield f"  {row.devices}"
+    yield f"  load {row.load} tokens/s"
+    yield f"  memory {row.memory} full, KV cache for {row.kv_tokens} tokens"
+
+
+def _routes(routes: tuple[Route, ...], stages: dict[str, Stage]) -> Iterator[str]:
+    largest = sorted(routes, key=lambda route: -route.weight)
+    for route in largest[:MAX_ROUTES]:
+        hops = " > ".join(_hop(hop.stage, hop.enter_layer, stages) for hop in route.hops)
+        yield f"{words.percent(route.weight):>6}  {hops}"
+    if rest := largest[MAX_ROUTES:]:
+        weight = sum(route.weight for route in rest)
+        yield f"{words.percent(weight):>6}  on {words.count(len(rest), 'smaller route')}"
+
+
+def _hop(stage_id: str, enter_layer: int, stages: dict[str, Stage]) -> str:
+    """Name a hop, and its first layer where it leaves out a part of the stage."""
+    stage = stages.get(stage_id)
+    is_whole = stage is None or stage.layers[0] == enter_layer
+    return stage_id if is_whole else f"{stage_id} from layer {enter_layer}"
+
+
+def _bottleneck(certificate: Certificate, stages: dict[str, Stage]) -> Iterator[str]:
+    yield "Every request needs a part of these, and they are used up:"
+    for term in certificate.cut:
+        yield f"  {words.constraint(term, stages)}"
+
+
+def _unused(plan: Plan) -> Iterator[str]:
+    by_reason = groupby(plan.unused, key=lambda unused: (unused.host, unused.reason))
+    for (host, reason), group in by_reason:
+        left_out = [unused.device for unused in group]
+        yield f"  {words.devices(host, left_out, plan.cluster)} on {host}: {reason}"
+
+
+def _certificate(plan: Plan) -> Iterator[str]:
+    certificate = plan.certificate
+    origins = sorted({stage.speed_origin for stage in plan.stages})
+    for label, value in (
+        ("flow", f"{words.rate(certificate.flow_tokens_per_s)} tokens/s"),
+        ("cut", f"{words.rate(certificate.cut_tokens_per_s)} tokens/s at most here"),
+        ("bound", f"{words.rate(certificate.bound_tokens_per_s)} tokens/s at most anywhere"),
+        ("gap", words.gap(certificate.gap)),
+        ("proof", certificate.bound_proof),
+        ("solver", certificate.status),
+        ("speeds", "; ".join(origins)),
+    ):
+        yield f"  {label:<7}{value}"

@@ -1,0 +1,44 @@
+"""What is said at the end of a solve and of a check."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hexplan.plan import Plan
+from hexplan.render import words
+
+if TYPE_CHECKING:
+    from hexplan.check import Violation
+
+
+def summary(plan: Plan, output: Path | None) -> str:
+    """Return one line about a solved plan."""
+    certificate = plan.certificate
+    written = f"wrote {output}: " if output is not None and output != Path("-") else ""
+    return (
+        f"{written}{words.rate(certificate.flow_tokens_per_s)} tokens/s in"
+        f" {words.count(len(plan.stages), 'stage')}, bound"
+        f" {words.rate(certificate.bound_tokens_per_s)} tokens/s, gap {words.gap(certificate.gap)},"
+        f" {words.duration(plan.solve.wall_s)}"
+    )
+
+
+def verdict_text(violations: Sequence[Violation], num_rules: int) -> str:
+    """Return a line for each violation, or one that says that there is none."""
+    if not violations:
+        return f"ok: {words.count(num_rules, 'rule')} hold\n"
+    return "".join(f"{words.printable(str(violation))}\n" for violation in violations)
+
+
+def verdict_json(violations: Sequence[Violation], num_rules: int) -> str:
+    """Return the verdict as JSON."""
+    verdict = {
+        "ok": not violations,
+        "rules": num_rules,
+        "violations": [dataclasses.asdict(violation) for violation in violations],
+    }
+    return json.dumps(verdict, indent=2) + "\n"

@@ -1,0 +1,142 @@
+"""Numbers, names and constraints in words, for people to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import ROUND_CEILING, Decimal
+from itertools import groupby
+
+from hexplan.cluster import Cluster
+from hexplan.noun import Range
+from hexplan.plan import CutTerm, Stage
+
+SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+HUGE_PERCENT = 10**9
+BANDWIDTH_UNITS = ("B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s")
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters spelled out, so that no file can drive a terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+def rate(tokens_per_s: Decimal | float) -> str:
+    """Return tokens per second without the unit, with as many decimals as the size deserves."""
+    return f"{tokens_per_s:,.{1 if tokens_per_s >= 10 else 3}f}"
+
+
+def load(tokens_per_s: Decimal, capacity_tokens_per_s: Decimal) -> str:
+    """Return a load and its capacity, without the unit."""
+    digits = 0 if capacity_tokens_per_s >= 1000 else 1
+    return f"{tokens_per_s:,.{digits}f} of {capacity_tokens_per_s:,.{digits}f}"
+
+
+def percent(share: Decimal | float) -> str:
+    """Return a share in percent, small ones with one decimal."""
+    value = float(share) * 100
+    return f"{value:.{0 if value >= 10 else 1}f} %"
+
+
+def gap(share: Decimal | float) -> str:
+    """Return a gap in percent, rounded up, so that only a gap of nothing reads as nothing."""
+    value = Decimal(share) * 100
+    if value > HUGE_PERCENT:
+        return f"{value:.0e} %"
+    step = Decimal("0.1") if value >= 1 else Decimal("0.0001")
+    rounded = value.quantize(step, ROUND_CEILING).normalize()
+    return f"{rounded:f} %"
+
+
+def size(count_bytes: int) -> str:
+    """Return a number of bytes in binary units."""
+    return _scaled(float(count_bytes), 1024, SIZE_UNITS)
+
+
+def bandwidth(bytes_per_s: Decimal) -> str:
+    """Return bytes per second in decimal units."""
+    return _scaled(float(bytes_per_s), 1000, BANDWIDTH_UNITS)
+
+
+def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
+    exponent = 0
+    while value >= base and exponent < len(units) - 1:
+        value, exponent = value / base, exponent + 1
+    return f"{value:.{1 if exponent else 0}f} {units[exponent]}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration, with less detail the longer it is."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it needs one."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def span(interval: Range) -> str:
+    """Return a half-open interval."""
+    return f"[{interval[0]}, {interval[1]})"
+
+
+def indices(numbers: Iterable[int]) -> str:
+    """Return device indices, runs of them as `first-last`."""
+    runs = groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0])
+    spans = [[number for _, number in run] for _, run in runs]
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in spans)
+
+
+def devices(host: str, numbers: Iterable[int], cluster: Cluster) -> str:
+    """Return some devices of a host by type, such as `4 x L4 (0-3)`."""
+    types = dict(
+        enumerate(cluster.host_by_name[host].devices if host in cluster.host_by_name else ())
+    )
+    named = sorted((types.get(number, "unknown"), number) for number in numbers)
+    groups = [(name, [d for _, d in group]) for name, group in groupby(named, lambda pair: pair[0])]
+    return " + ".join(f"{len(group)} x {name} ({indices(group)})" for name, group in groups)
+
+
+def memory(stage: Stage) -> str:
+    """Return how full the fullest device of a stage is, in percent of its budget."""
+    if not stage.memory:
+        return "unknown"
+    fullest = min(stage.memory, key=lambda device: device.free_bytes)
+    return percent(1 - Decimal(fullest.free_bytes) / max(fullest.budget_bytes, 1))
+
+
+def shares(stage: Stage) -> str:
+    """Return how the KV heads are shared where the shards differ, else nothing."""
+    heads = [shard.kv_heads[1] - shard.kv_heads[0] for shard in stage.shards]
+    channels = [shard.ffn[1] - shard.ffn[0] for shard in stage.shards]
+    if len(set(heads)) > 1:
+        return "+".join(map(str, heads)) + " KV heads"
+    if len(set(channels)) > 1:
+        return "+".join(map(str, channels)) + " FFN channels"
+    return ""
+
+
+def constraint(term: CutTerm, stages: dict[str, Stage]) -> str:
+    """Return a capacity of the cut in words, with its size and what more of it would bring."""
+    kind, _, name = term.constraint.partition(":")
+    source, _, target = name.partition(">")
+    subject = {
+        "stage": f"stage {name}{_place(name, stages)}",
+        "link": f"the link from {source} to {target}",
+        "nic-out": f"what the NIC of {name} sends",
+        "nic-in": f"what the NIC of {name} receives",
+        "trunk": f"the trunk from {source} to {target}",
+    }.get(kind, term.constraint)
+    if kind not in ("stage", "link"):
+        more = rate(term.price * 10**6)
+        return f"{subject}: {bandwidth(term.capacity)} (1 MB/s more brings {more} tokens/s)"
+    price = "" if term.price == 1 else f" (1 token/s more brings {term.price:.3g})"
+    return f"{subject}: {rate(term.capacity)} tokens/s{price}"
+
+
+def _place(name: str, stages: dict[str, Stage]) -> str:
+    stage = stages.get(name)
+    return f" (layers {span(stage.layers)} on {stage.host})" if stage else ""
