@@ -1,0 +1,146 @@
+"""Gloo groups on the loopback interface, met through a store that the launcher hosts.
+
+No operation has a time-out: idle peers wait as long as they like, and a time-out would close every
+pair of its group. The launcher watches the processes instead, and a lost peer ends in `PeerLost`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol, cast
+
+import torch
+from torch import Tensor
+
+# torch.distributed exports these only where it was built with them, which no type checker follows
+from torch._C._distributed_c10d import PrefixStore, ProcessGroupGloo, Store, TCPStore, Work
+
+LOOPBACK: Final = "127.0.0.1"
+FOREVER: Final = datetime.timedelta(days=3650)
+_JOIN = datetime.timedelta(minutes=5)
+_THREADS = 2
+_TAG = 0
+_SMALL_BYTES = 65536
+
+
+class PeerLost(Exception):
+    """The other end of an edge or of a stage's group is gone."""
+
+
+class Group:
+    """Ranks that talk to each other: a stage's team, or the two ends of an edge."""
+
+    def __init__(self, gloo: ProcessGroupGloo) -> None:
+        self._gloo = cast("_Gloo", gloo)
+        self._rank = gloo.rank()
+        self.size = gloo.size()
+        """Number of ranks."""
+
+    def start_send(self, x: Tensor, target: int) -> Work:
+        """Start to send; the handle and x must live until the peer has received x."""
+        with peer_loss():
+            return self._gloo.send([x], target, _TAG)
+
+    def send(self, x: Tensor, target: int) -> None:
+        """Send x and wait until the peer has received it."""
+        finish(self.start_send(x, target))
+
+    def receive(self, x: Tensor, source: int) -> Tensor:
+        """Wait for a message that fills x, or less of it, and return x."""
+        finish(self._start_receive(x, source))
+        return x
+
+    def sum(self, x: Tensor) -> Tensor:
+        """Return the sum over all ranks, the same bits on every rank; x may be overwritten.
+
+        Small sums are latency: everyone sends to everyone at once. Large ones are bandwidth, which
+        gloo's all-reduce saves where there are more than two ranks.
+        """
+        if self.size == 2 or x.nbytes <= _SMALL_BYTES:
+            return self._exchange(x.contiguous())
+        with peer_loss():
+            self._gloo.allreduce([x]).wait(FOREVER)
+        return x
+
+    def _exchange(self, x: Tensor) -> Tensor:
+        peers = [rank for rank in range(self.size) if rank != self._rank]
+        parts = {rank: torch.empty_like(x) for rank in peers} | {self._rank: x}
+        works = [self._start_receive(parts[rank], rank) for rank in peers]
+        works += [self.start_send(x, rank) for rank in peers]
+        for work in works:
+            finish(work)
+        total = parts[0] + parts[1]
+        for rank in range(2, self.size):
+            total += parts[rank]
+        return total
+
+    def _start_receive(self, x: Tensor, source: int) -> Work:
+        with peer_loss():
+            return self._gloo.recv([x], source, _TAG)
+
+
+class _Gloo(Protocol):
+    """What is used of ProcessGroupGloo and missing in its type stub."""
+
+    def send(self, tensors: Sequence[Tensor], target: int, tag: int) -> Work: ...
+    def recv(self, tensors: Sequence[Tensor], source: int, tag: int) -> Work: ...
+    def allreduce(self, tensors: Sequence[Tensor]) -> Work: ...
+
+
+def host_store() -> tuple[Store, int]:
+    """Open the store that ranks meet at, on the loopback interface only, and return its port."""
+    listener = socket.create_server((LOOPBACK, 0), backlog=1024)
+    port: int = listener.getsockname()[1]
+    store = TCPStore(
+        LOOPBACK,
+        port,
+        is_master=True,
+        wait_for_workers=False,
+        master_listen_fd=listener.detach(),
+    )
+    return store, port
+
+
+def join_store(port: int, timeout: datetime.timedelta = _JOIN) -> Store:
+    """Connect to the launcher's store; each rank needs a connection of its own."""
+    with peer_loss():
+        return TCPStore(LOOPBACK, port, is_master=False, timeout=timeout, wait_for_workers=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendezvous:
+    """Where the ranks of one launch find each other: nobody without the nonce knows the keys."""
+
+    store: Store
+    nonce: str
+    timeout: datetime.timedelta = FOREVER
+    """How long to wait for the others of a group to come."""
+
+    def meet(self, name: str, rank: int, size: int) -> Group:
+        """Return the group of this name, once all its ranks are here."""
+        options = ProcessGroupGloo._Options()  # type: ignore[attr-defined]
+        options._devices = [ProcessGroupGloo.create_device(hostname=LOOPBACK)]
+        options._timeout = self.timeout
+        options._threads = _THREADS
+        store = PrefixStore(f"{self.nonce}/{name}", self.store)
+        with peer_loss():
+            return Group(ProcessGroupGloo(store, rank, size, options))
+
+
+@contextmanager
+def peer_loss() -> Iterator[None]:
+    """Turn what gloo raises into PeerLost."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise PeerLost(str(error)) from error
+
+
+def finish(work: Work) -> None:
+    """Wait for an operation, however long it takes."""
+    with peer_loss():
+        work.wait(FOREVER)

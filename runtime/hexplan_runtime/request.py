@@ -1,0 +1,80 @@
+"""What a caller asks of a pipeline, and what it gets back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hexplan.errors import InputError
+
+FinishReason = Literal["stop", "length"]
+
+SEED_LIMIT = 2**63
+
+
+def _need(holds: bool, field: str, found: object, needed: str) -> None:
+    if not holds:
+        message = f"{field}: {found}, must be {needed}"
+        raise InputError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is picked.
+
+    Parameters
+    ----------
+    temperature
+        0 takes the likeliest token; larger values flatten the distribution.
+    top_k
+        Only the k likeliest tokens may be drawn; 0 means all.
+    top_p
+        Only the likeliest tokens that together reach this probability may be drawn.
+    seed
+        Two requests with equal prompts, settings and seeds draw equal tokens.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _need(0.0 <= self.temperature < float("inf"), "temperature", self.temperature, ">= 0")
+        _need(self.top_k >= 0, "top_k", self.top_k, ">= 0")
+        _need(0.0 < self.top_p <= 1.0, "top_p", self.top_p, "> 0 and <= 1")
+        _need(0 <= self.seed < SEED_LIMIT, "seed", self.seed, ">= 0 and < 2^63")
+
+
+GREEDY = Sampling()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A prompt and how to continue it."""
+
+    prompt_ids: tuple[int, ...]
+    max_tokens: int
+    sampling: Sampling = GREEDY
+    stop_ids: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _need(len(self.prompt_ids) > 0, "prompt", "empty", "at least one token")
+        _need(self.max_tokens > 0, "max_tokens", self.max_tokens, "> 0")
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens of KV cache that the request may need."""
+        return len(self.prompt_ids) + self.max_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """One new token of one request."""
+
+    request_index: int
+    """Index into the sequence that was handed to `generate`."""
+    token_id: int
+    is_last: bool
+    finish_reason: FinishReason | None
+    """Why the request ended, on its last token."""

@@ -1,0 +1,150 @@
+"""Text in, text out: prompts become token ids, and token ids become text as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from hexplan.errors import InputError
+from hexplan.plan import Plan
+from hexplan_runtime.architecture import read_stop_ids
+from hexplan_runtime.launcher import Pipeline
+from hexplan_runtime.model_files import find_model_folder
+from hexplan_runtime.request import SEED_LIMIT, FinishReason, Request, Sampling
+
+_CONTEXT_TOKENS = 6
+"""Tokens before a text that decide about its first space."""
+_UNFINISHED = "\ufffd"
+"""What a decoder gives for bytes that are not yet a whole character."""
+
+
+class Tokenizer(Protocol):
+    """What is used of a transformers tokenizer."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text."""
+        ...
+
+    def decode(
+        self, ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool
+    ) -> str:
+        """Return the text of ids."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSettings:
+    """How texts are continued."""
+
+    max_tokens: int = 64
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int = 0
+    """Seed of the first prompt; each next prompt's is one larger."""
+    model_folder: Path | None = None
+    """Where the weights are; the folder that the plan names if None."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """A few new characters of one text."""
+
+    prompt_index: int
+    text: str
+    is_last: bool
+    finish_reason: FinishReason | None
+
+
+class Detokenizer:
+    """Turns ids into text as they come; a character whose bytes are not all here is held back."""
+
+    def __init__(self, tokenizer: Tokenizer, prompt_ids: Sequence[int]) -> None:
+        self._tokenizer = tokenizer
+        self._ids = list(prompt_ids[-_CONTEXT_TOKENS:])
+        self._context = 0
+        self._shown = len(self._ids)
+
+    def add(self, token_id: int) -> str:
+        """Return the text that this token completes."""
+        self._ids.append(token_id)
+        new = self._new_text()
+        if not new or new.endswith(_UNFINISHED):
+            return ""
+        self._context, self._shown = self._shown, len(self._ids)
+        return new
+
+    def flush(self) -> str:
+        """Return what is held back, whole or not."""
+        new = self._new_text()
+        self._context = self._shown = len(self._ids)
+        return new
+
+    def _new_text(self) -> str:
+        before = self._decode(self._ids[self._context : self._shown])
+        return self._decode(self._ids[self._context :])[len(before) :]
+
+    def _decode(self, ids: list[int]) -> str:
+        return self._tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """Return the tokenizer of a model folder."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        message = f"{folder}: transformers cannot read its tokenizer: {error}"
+        raise InputError(message) from error
+    return cast("Tokenizer", tokenizer)
+
+
+def stream_prompts(
+    plan: Plan, prompts: Sequence[str], settings: GenerationSettings
+) -> Iterator[TextPiece]:
+    """Launch the plan, and yield the continuations of all prompts as they come."""
+    folder = find_model_folder(plan, settings.model_folder)
+    tokenizer = read_tokenizer(folder)
+    requests = make_requests(tokenizer, prompts, settings, read_stop_ids(folder))
+    with Pipeline(plan, folder) as pipeline:
+        yield from stream_requests(pipeline, tokenizer, requests)
+
+
+def make_requests(
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    settings: GenerationSettings,
+    stop_ids: tuple[int, ...],
+) -> list[Request]:
+    """Return a request for each prompt."""
+    requests = []
+    for index, prompt in enumerate(prompts):
+        ids = tuple(tokenizer.encode(prompt))
+        if not ids:
+            message = f"prompt {index}: empty, must have at least one token"
+            raise InputError(message)
+        seed = (settings.seed + index) % SEED_LIMIT
+        sampling = Sampling(settings.temperature, settings.top_k, settings.top_p, seed)
+        requests.append(Request(ids, settings.max_tokens, sampling, stop_ids))
+    return requests
+
+
+def stream_requests(
+    pipeline: Pipeline, tokenizer: Tokenizer, requests: Sequence[Request]
+) -> Iterator[TextPiece]:
+    """Yield the text of requests on a running pipeline; a stop token is not shown."""
+    decoders = [Detokenizer(tokenizer, request.prompt_ids) for request in requests]
+    for event in pipeline.generate(requests):
+        decoder = decoders[event.request_index]
+        text = "" if event.finish_reason == "stop" else decoder.add(event.token_id)
+        if event.is_last:
+            text += decoder.flush()
+        if text or event.is_last:
+            yield TextPiece(event.request_index, text, event.is_last, event.finish_reason)

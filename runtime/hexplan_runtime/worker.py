@@ -1,0 +1,132 @@
+"""A rank: one process that holds one shard of one stage and runs what arrives.
+
+It gets its assignment on stdin, which stays open: its end means that the launcher is gone. It says
+on stdout when its weights are read and when its edges are up.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from threading import Thread
+from typing import TextIO
+
+import torch
+
+from hexplan.errors import InputError
+from hexplan_runtime.edges import connect, dialect_of
+from hexplan_runtime.gloo import PeerLost, Rendezvous, join_store
+from hexplan_runtime.linear import Rank
+from hexplan_runtime.mailbox import Inbox, Outbox
+from hexplan_runtime.messages import PEER_LOST, REFUSED, Assignment, Report
+from hexplan_runtime.stage import Stage, torch_dtype
+from hexplan_runtime.team import Team
+from hexplan_runtime.weights import WeightsReader
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Read the assignment, load, connect, and run until the launcher ends."""
+    reports = _claim_stdout()
+    line = sys.stdin.buffer.readline()
+    if not line:  # the launcher has gone already
+        return
+    assignment = Assignment.model_validate_json(line)
+    _end_with_launcher(assignment.launcher_pid)
+    torch.set_num_threads(1)
+    try:
+        serve(assignment, reports)
+    except PeerLost as loss:
+        print(f"lost a peer: {loss}", file=sys.stderr)
+        _leave(PEER_LOST)
+    except InputError as error:
+        _say(reports, Report(event="refused", message=error.message, hint=error.hint))
+        _leave(REFUSED)
+
+
+def serve(assignment: Assignment, reports: TextIO) -> None:
+    """Run batches for ever: the leader takes what has arrived, its team does the same work."""
+    plan, planned = assignment.plan, assignment.plan.stages[assignment.stage]
+    rendezvous = Rendezvous(join_store(assignment.store_port), assignment.nonce)
+    team = _join_team(assignment, rendezvous)
+    stage = _load(assignment, team, reports)
+    inbox = outbox = None
+    if team.is_leader:
+        ends = connect(plan, planned.id, rendezvous)
+        inbox, outbox = Inbox(plan, ends), Outbox(plan, planned.id, ends)
+    _say(reports, Report(event="ready"))
+    while True:
+        batch = team.share(inbox.next_batch() if inbox else None)
+        output = stage.run(batch)
+        if outbox:
+            outbox.send(batch, output)
+
+
+def _join_team(assignment: Assignment, rendezvous: Rendezvous) -> Team:
+    """Meet the other ranks of the stage; one device alone needs no group."""
+    stage = assignment.plan.stages[assignment.stage]
+    dialect = dialect_of(assignment.plan, assignment.nonce)
+    group = None
+    if stage.tp > 1:
+        group = rendezvous.meet(f"stage/{stage.id}", assignment.rank, stage.tp)
+    return Team(dialect, assignment.rank, group)
+
+
+def _load(assignment: Assignment, team: Team, reports: TextIO) -> Stage:
+    """Read this rank's part of the weights, and say how much it was."""
+    plan, planned = assignment.plan, assignment.plan.stages[assignment.stage]
+    shard = planned.shards[assignment.rank]
+    with WeightsReader(Path(assignment.model_folder), torch_dtype(plan.model)) as weights:
+        rank = Rank(plan.model, assignment.architecture, shard, team, weights)
+        stage = Stage(plan, planned, rank)
+    loaded = Report(
+        event="loaded", bytes_read=weights.bytes_read, weights_bytes=weights.weights_bytes
+    )
+    _say(reports, loaded)
+    return stage
+
+
+def _claim_stdout() -> TextIO:
+    """Keep stdout for reports, and send what libraries print there to stderr."""
+    reports = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return reports
+
+
+def _say(reports: TextIO, report: Report) -> None:
+    print(report.model_dump_json(), file=reports, flush=True)
+
+
+def _end_with_launcher(launcher_pid: int) -> None:
+    """End this process when the launcher ends, whatever ends it.
+
+    The end of stdin says so on every system. Linux also kills the process when its parent is gone,
+    which helps when it is stopped or another process still holds the pipe.
+    """
+    atexit.register(os._exit, 1)  # an error must not wait for groups whose peers are gone
+    Thread(target=_watch_stdin, daemon=True, name="watchdog").start()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != launcher_pid:
+            os._exit(0)
+
+
+def _watch_stdin() -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    os._exit(0)
+
+
+def _leave(code: int) -> None:
+    """End at once, without the destructors of groups that may still wait."""
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Ranks without processes: each stage's team runs in threads of this process, over real groups."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from hexplan.plan import Plan
+from hexplan.plan import Stage as PlannedStage
+from hexplan_runtime.architecture import Architecture, read_architecture
+from hexplan_runtime.batch import Batch, Row
+from hexplan_runtime.gloo import Rendezvous, host_store, join_store
+from hexplan_runtime.linear import Rank
+from hexplan_runtime.request import Sampling
+from hexplan_runtime.stage import Output, Stage, torch_dtype
+from hexplan_runtime.team import Team
+from hexplan_runtime.weights import WeightsReader
+from hexplan_runtime.wire import Dialect
+
+Runner = Callable[[Batch], Output]
+
+
+@contextmanager
+def running_stages(plan: Plan, folder: Path) -> Iterator[list[Runner]]:
+    """Give a function for each stage that runs a batch on its ranks; the leader's output counts."""
+    architecture = read_architecture(folder, plan.model)
+    dialect = Dialect(1, plan.model.hidden, torch_dtype(plan.model))
+    store, port = host_store()
+    nonce = secrets.token_hex(8)
+    with ThreadPoolExecutor(max(stage.tp for stage in plan.stages)) as pool:
+
+        def build(planned: PlannedStage, rank: int) -> Stage:
+            rendezvous = Rendezvous(join_store(port), nonce)
+            group = rendezvous.meet(planned.id, rank, planned.tp) if planned.tp > 1 else None
+            team = Team(dialect, rank, group)
+            return build_stage(plan, planned, architecture, (folder, team))
+
+        def runner(planned: PlannedStage) -> Runner:
+            ranks = range(planned.tp)
+            stages = list(pool.map(build, [planned] * planned.tp, ranks))
+            return lambda batch: list(pool.map(lambda stage: stage.run(batch), stages))[0]
+
+        yield [runner(planned) for planned in plan.stages]
+    del store
+
+
+def build_stage(
+    plan: Plan, planned: PlannedStage, architecture: Architecture, place: tuple[Path, Team]
+) -> Stage:
+    """Return one rank's part of a stage."""
+    folder, team = place
+    with WeightsReader(folder, torch_dtype(plan.model)) as weights:
+        shard = planned.shards[team.rank]
+        return Stage(plan, planned, Rank(plan.model, architecture, shard, team, weights))
+
+
+def run_route(runners: Sequence[Runner], plan: Plan, batch: Batch) -> Output:
+    """Run a batch whose rows share a route through all its stages."""
+    stage_ids = [stage.id for stage in plan.stages]
+    output = None
+    for hop in plan.routes[batch.rows[0].route].hops:
+        output = runners[stage_ids.index(hop.stage)](batch)
+        batch = Batch(batch.rows, hidden=output.hidden)
+    assert output is not None
+    return output
+
+
+def run_in_pieces(
+    runners: Sequence[Runner], plan: Plan, ids: Sequence[int], pieces: Sequence[int]
+) -> torch.Tensor:
+    """Return the logits after the last token of each piece of a text."""
+    logits, first = [], 0
+    for size in pieces:
+        row = Row(0, 0, first, size, len(ids), Sampling(), samples=True)
+        batch = Batch((row,), torch.tensor(ids[first : first + size]))
+        found = run_route(runners, plan, batch).logits
+        assert found is not None
+        logits.append(found[0])
+        first += size
+    return torch.stack(logits)

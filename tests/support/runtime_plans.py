@@ -1,0 +1,174 @@
+"""Plans for the runtime's tests: the placement and the routes are real, the predictions are not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from hexplan.cluster import Cluster, Coordinator, DeviceType, Host, Interconnect, Link
+from hexplan.model import Model
+from hexplan.noun import Range
+from hexplan.plan import (
+    ENTRY,
+    EXIT,
+    Certificate,
+    Edge,
+    Hop,
+    Plan,
+    Predicted,
+    Route,
+    Shard,
+    SolveInfo,
+    Stage,
+)
+from hexplan.workload import Lengths, Workload
+
+ONE = Decimal(1)
+GIGABYTE = 10**9
+HOST = "laptop"
+
+StageSpec = tuple[Range, Sequence[int]]
+"""Layers `[first, end)` and each device's share, such as `(2, 1)`."""
+
+
+def make_plan(
+    model: Model,
+    stages: Sequence[StageSpec],
+    routes: Sequence[tuple[Sequence[int], int]] | None = None,
+    kv_tokens: int = 4096,
+    prompt_max: int = 256,
+) -> Plan:
+    """Return a plan.
+
+    Parameters
+    ----------
+    routes
+        Each a chain of stage indices and a weight in percent; the chain of all stages if None.
+    """
+    chains = routes or [(range(len(stages)), 100)]
+    made = tuple(
+        make_stage(model, index, spec, kv_tokens, first_device(stages, index))
+        for index, spec in enumerate(stages)
+    )
+    planned_routes = tuple(make_route(made, chain, percent) for chain, percent in chains)
+    cluster = make_cluster(sum(len(shares) for _, shares in stages))
+    return Plan(
+        cluster=cluster,
+        cluster_sha256=cluster.sha256,
+        model=model,
+        workload=Workload(
+            prompt_tokens=Lengths(mean=min(32, prompt_max), max=prompt_max),
+            output_tokens=Lengths(mean=16, max=64),
+        ),
+        stages=made,
+        edges=make_edges(made, planned_routes),
+        routes=planned_routes,
+        unused=(),
+        predicted=Predicted(tokens_per_s=ONE, requests_per_s=ONE),
+        certificate=Certificate(
+            flow_tokens_per_s=ONE,
+            cut=(),
+            cut_tokens_per_s=ONE,
+            bound_tokens_per_s=ONE,
+            bound_proof="none, this plan is for a test",
+            gap=Decimal(0),
+            status="made by hand",
+        ),
+        solve=SolveInfo(wall_s=0.0, seed=0, versions={}),
+    )
+
+
+def first_device(stages: Sequence[StageSpec], index: int) -> int:
+    """Return the first device of a stage, where stages use devices in turn."""
+    return sum(len(shares) for _, shares in stages[:index])
+
+
+def make_stage(model: Model, index: int, spec: StageSpec, kv_tokens: int, device: int) -> Stage:
+    """Return a stage whose intervals follow the shares."""
+    layers, shares = spec
+    heads, ffn, vocab = (cut(size, shares) for size in (model.kv_heads, model.ffn, model.vocab))
+    shards = tuple(
+        Shard(device=device + rank, kv_heads=heads[rank], ffn=ffn[rank], vocab=vocab[rank])
+        for rank in range(len(shares))
+    )
+    return Stage(
+        id=f"s{index}",
+        host=HOST,
+        layers=layers,
+        shards=shards,
+        memory=(),
+        kv_tokens=kv_tokens,
+        capacity_tokens_per_s=ONE,
+        load_tokens_per_s=ONE,
+        speed_origin="none, this plan is for a test",
+    )
+
+
+def cut(size: int, shares: Sequence[int]) -> list[Range]:
+    """Cut `[0, size)` in proportion to the shares."""
+    ends = [size * sum(shares[: rank + 1]) // sum(shares) for rank in range(len(shares))]
+    return list(zip([0, *ends], ends, strict=False))
+
+
+def make_route(stages: Sequence[Stage], chain: Sequence[int], percent: int) -> Route:
+    """Return the route that goes through these stages, each entered where the last one ends."""
+    hops, layer = [], 0
+    for index in chain:
+        hops.append(Hop(stage=stages[index].id, enter_layer=layer))
+        layer = stages[index].layers[1]
+    return Route(hops=tuple(hops), tokens_per_s=ONE, weight=Decimal(percent) / 100)
+
+
+def make_edges(stages: Sequence[Stage], routes: Sequence[Route]) -> tuple[Edge, ...]:
+    """Return the edges of all routes."""
+    end_of = {stage.id: stage.layers[1] for stage in stages} | {ENTRY: 0}
+    chains = [(ENTRY, *(hop.stage for hop in route.hops), EXIT) for route in routes]
+    pairs = dict.fromkeys(pair for chain in chains for pair in zip(chain, chain[1:], strict=False))
+    return tuple(
+        Edge(
+            source=source,
+            target=target,
+            enter_layer=end_of[source],
+            capacity_tokens_per_s=ONE,
+            tokens_per_s=ONE,
+            weight=ONE,
+        )
+        for source, target in pairs
+    )
+
+
+def make_cluster(num_devices: int) -> Cluster:
+    """Return one host with CPU slots."""
+    slot = DeviceType(
+        name="slot",
+        kind="cpu",
+        memory_bytes=GIGABYTE,
+        memory_bandwidth_bytes_per_s=GIGABYTE,
+        compute_flops_per_s=GIGABYTE,
+        origin="made up",
+    )
+    wire = Interconnect(bandwidth_bytes_per_s=GIGABYTE, latency_s=Decimal(0))
+    host = Host(
+        name=HOST,
+        site="desk",
+        devices=("slot",) * num_devices,
+        interconnect=wire,
+        nic_in_bytes_per_s=GIGABYTE,
+        nic_out_bytes_per_s=GIGABYTE,
+    )
+    return Cluster(
+        name="one laptop",
+        hosts=(host,),
+        coordinator=Coordinator(
+            site="desk", nic_in_bytes_per_s=GIGABYTE, nic_out_bytes_per_s=GIGABYTE
+        ),
+        links=(
+            Link(
+                source="desk",
+                target="desk",
+                bandwidth_bytes_per_s=GIGABYTE,
+                latency_s=Decimal(0),
+            ),
+        ),
+        device_types=(slot,),
+    )
