@@ -74,9 +74,7 @@ class _Roll:
             if worker not in self.ready
         ]
         message = f"not ready after {self.timeout_s:g} s: {'; '.join(missing) or 'the entry edges'}"
-        return LaunchError(
-            message, hint="the machine may be too busy, or the weights on a slow disk"
-        )
+        return LaunchError(message, hint="the machine may be busy, or the disk slow")
 
 
 def start(fleet: Fleet, plan: Plan, folder: Path, timeout_s: float) -> Started:
