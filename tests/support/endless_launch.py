@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from hexplan_runtime.request import Request
 
 
 def main() -> None:
+    # What starts the tests may ignore interrupts, and a child then would too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     plan = Plan.model_validate_json(Path(sys.argv[1]).read_text())
     requests = [Request((1, 2, 3), 200) for _ in range(4)]
     print("starting", flush=True)
