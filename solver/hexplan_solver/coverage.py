@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pulp
 
 from hexplan.noun import Range
-from hexplan_solver.milp import Watch, solve_milp
+from hexplan_solver.milp import Watch, solve_milp, watch_to_the_end
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.problem import Problem
 
@@ -72,7 +72,7 @@ def solve_coverage(
     options: SolveOptions,
     limits: tuple[float, float],
     start: Iterable[Column] = (),
-    watch: Watch = lambda incumbent, bound: None,
+    watch: Watch = watch_to_the_end,
 ) -> Coverage:
     """Choose how many stages of each kind hold which layers.
 

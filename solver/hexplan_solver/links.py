@@ -20,25 +20,32 @@ MAX_SITES = 4
 """With more sites, only all together and each by itself are tried."""
 SPLIT_SHARE = 0.3
 """Share of the time left that goes into solving groups of sites by themselves."""
-SEARCHED = 2
-"""How many of the best starts are improved."""
+ATTEMPTS = 9
+"""Searches, in turn from each start, each with a seed of its own: they end far apart."""
 
 
 def fit_links(
-    run: Run, problem: Problem, placed: Sequence[PlacedStage], incumbent: Incumbent
+    run: Run, problem: Problem, incumbent: Incumbent, others: Sequence[Incumbent]
 ) -> tuple[Network, Flow]:
     """Return the network and flow of the best placement found, exact in every capacity.
+
+    Parameters
+    ----------
+    others
+        More placements to search from, if the links do not carry the incumbent.
 
     Raises
     ------
     LimitReached
         If no placement was found whose links carry anything.
     """
-    network, flow = _used_part(problem, placed)
+    network, flow = _used_part(problem, place(problem, incumbent.coverage))
     if flow.value < incumbent.value * (1 - MILP_TOLERANCE):
         judge = _judge(problem, flow)
-        for start in _starts(run, problem, judge, placed):
-            better = _improved(run, problem, judge, start)
+        joint = [place(problem, other.coverage) for other in (incumbent, *others) if other.value]
+        starts = [*joint, *_split_start(run, problem, judge)]
+        for attempt in range(ATTEMPTS):
+            better = _improved(run, problem, judge, starts[attempt % len(starts)], attempt)
             candidate = _used_part(problem, better)
             if candidate[1].value > flow.value:
                 network, flow = candidate
@@ -73,24 +80,22 @@ def _judge(problem: Problem, flow: Flow) -> Judge:
 
 
 def _improved(
-    run: Run, problem: Problem, judge: Judge, start: list[PlacedStage]
+    run: Run, problem: Problem, judge: Judge, start: list[PlacedStage], attempt: int
 ) -> list[PlacedStage]:
-    until = run.elapsed_s + run.left_s / 2
+    until = run.elapsed_s + run.left_s / (ATTEMPTS - attempt)
 
     def may_go_on(best: int) -> bool:
         run.tell("links", best / MICRO)
         return run.elapsed_s < until
 
-    return improve(problem, judge, start, run.bound, run.options.seed, may_go_on)
+    seed = run.options.seed * ATTEMPTS + attempt
+    return improve(problem, judge, start, run.bound, seed, may_go_on)
 
 
-def _starts(
-    run: Run, problem: Problem, judge: Judge, placed: Sequence[PlacedStage]
-) -> list[list[PlacedStage]]:
-    """Return the best placements over the ways to split the sites into pipelines of their own."""
-    starts = [list(placed)]
+def _split_start(run: Run, problem: Problem, judge: Judge) -> list[list[PlacedStage]]:
+    """Return the best placement over the ways to split the sites into pipelines of their own."""
     if any(host_class.must_serve for host_class in problem.classes):
-        return starts
+        return []
     sites = sorted({host.site for host in problem.spec.cluster.hosts})
     splits = [split for split in _splits(sites) if len(split) > 1]
     if len(sites) > MAX_SITES:
@@ -98,12 +103,8 @@ def _starts(
     blocks = {tuple(block) for split in splits for block in split}
     limit_s = run.left_s * SPLIT_SHARE / max(1, len(blocks))
     placements = {block: _place_block(run, problem, block, limit_s) for block in sorted(blocks)}
-    for split in splits:
-        joined = [stage for block in split for stage in placements[tuple(block)]]
-        if joined:
-            starts.append(joined)
-    starts.sort(key=judge.flow, reverse=True)
-    return starts[:SEARCHED]
+    joined = [[s for block in split for s in placements[tuple(block)]] for split in splits]
+    return sorted((stages for stages in joined if stages), key=judge.flow)[-1:]
 
 
 def _place_block(
@@ -114,9 +115,7 @@ def _place_block(
     part = problem.only([host.name for host in cluster.hosts if host.site in sites])
     start = first_placement(part, run.options, limit_s / 3)
     limits = (limit_s * 2 / 3, run.bound)
-    incumbent = better_placement(
-        part, start, run.options, limits, lambda found, bound: run.tell("sites", None)
-    )
+    incumbent = better_placement(part, start, run.options, limits, run.watcher("sites"))
     return place(part, incumbent.coverage) if incumbent.value else []
 
 

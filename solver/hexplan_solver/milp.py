@@ -15,8 +15,13 @@ from hexplan_solver.options import SolveOptions
 
 POLL_S = 0.05
 
-Watch = Callable[[float | None, float | None], None]
-"""Told the incumbent and the bound of the objective while the solver runs."""
+Watch = Callable[[float | None, float | None], bool]
+"""Told the incumbent and the bound of the objective while the solver runs; False ends it."""
+
+
+def watch_to_the_end(incumbent: float | None, bound: float | None) -> bool:
+    """Let the solver run."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ def solve_milp(
     options: SolveOptions,
     time_limit_s: float,
     start: dict[str, float] | None = None,
-    watch: Watch = lambda incumbent, bound: None,
+    watch: Watch = watch_to_the_end,
 ) -> MilpResult:
     """Solve a maximisation, from a starting solution where one is given.
 
@@ -111,7 +116,8 @@ def _run(highs: highspy.Highs, watch: Watch) -> None:
         while not is_done:
             is_done = done.wait(POLL_S)
             incumbent, bound = seen[0]
-            watch(_finite(incumbent), _finite(bound))
+            if not watch(_finite(incumbent), _finite(bound)):
+                stop.set()
     finally:
         stop.set()
         done.wait()

@@ -12,10 +12,13 @@ from hexplan.errors import HexplanError
 from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
 from hexplan_solver.extract import Proof
+from hexplan_solver.milp import Watch
 from hexplan_solver.options import Progress, Report, SolveOptions
 
 MILP_TOLERANCE = 1e-6
 """A MILP's bound is raised by this share, more than the solver's feasibility tolerance."""
+PROOF_S, LITTLE = 3.0, 1e-3
+"""A MILP goes on for so many seconds to gain or to prove the last share of the flow."""
 TOLD_S = 0.2
 """Seconds between two progress reports of one phase, at least."""
 
@@ -56,6 +59,18 @@ class Run:
         if bound is not None:
             proved = min(proved, bound)
         self._report(Progress(phase, self._incumbent, proved, now))
+
+    def watcher(self, phase: str) -> Watch:
+        """Return what tells a MILP's progress, and ends it once it has little left to gain."""
+        begun_s = self.elapsed_s
+
+        def watch(incumbent: float | None, bound: float | None) -> bool:
+            self.tell(phase, incumbent, bound)
+            if self.elapsed_s - begun_s < PROOF_S or incumbent is None or bound is None:
+                return True
+            return incumbent < (1 - LITTLE) * min(bound, self.bound / MICRO)
+
+        return watch
 
     def lower(self, bound: int, how: str) -> None:
         """Take over a proved bound in 1e-6 tokens/s, where it is the first or lower."""

@@ -11,7 +11,7 @@ from hexplan_solver.judges import Judge
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.problem import Problem
 
-MAX_STEPS = 20_000
+MAX_STEPS = 10_000
 """Placements tried, so that two runs that end before their time limit end alike."""
 PATIENCE = 4_000
 """Steps without gain after which the search starts again from its best."""

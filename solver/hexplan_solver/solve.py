@@ -16,7 +16,6 @@ from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.links import fit_links
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.patterns import pattern_bound
-from hexplan_solver.placement import place
 from hexplan_solver.problem import Problem, build_problem
 from hexplan_solver.run import Run
 
@@ -40,38 +39,34 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
     run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
-    incumbent = _best_by_kind(run, problem)
-    placed = place(problem, incumbent.coverage)
-    network, flow = fit_links(run, problem, placed, incumbent)
+    start, incumbent = _best_by_kind(run, problem)
+    network, flow = fit_links(run, problem, incumbent, [start])
     return extract_plan(problem, network, flow, run.proof(flow.value), run.info())
 
 
-def _best_by_kind(run: Run, problem: Problem) -> Incumbent:
-    """Find the best placement where links are ignored, and lower the bound on the way."""
+def _best_by_kind(run: Run, problem: Problem) -> tuple[Incumbent, Incumbent]:
+    """Find a first and the best placement, links ignored, and lower the bound on the way."""
     options = run.options
     start = first_placement(problem, options, run.left_s * START_SHARE)
     run.tell("start", start.value / MICRO)
     proved = pattern_bound(problem, start.value, run.bound, run.left_s * BOUND_SHARE)
     run.lower(proved, "pattern bound: LP duals, each priced against every pattern of a layer")
     limits = (run.left_s * MILP_SHARE, run.bound)
-    incumbent = better_placement(
-        problem, start, options, limits, lambda found, bound: run.tell("layers", found, bound)
-    )
+    incumbent = better_placement(problem, start, options, limits, run.watcher("layers"))
     run.tighten(incumbent.bound)
     run.status = incumbent.coverage.status
     if incumbent.value == 0:
         _refuse(run, problem, start)
     run.tell("placed", incumbent.value / MICRO)
-    return incumbent
+    return start, incumbent
 
 
 def _refuse(run: Run, problem: Problem, start: Incumbent) -> NoReturn:
     """Raise for want of a placement; call it infeasible only on a second opinion."""
     if run.status == "infeasible":
         options = replace(run.options, presolve=False)
-        second = better_placement(
-            problem, start, options, (run.limit_s, run.bound), lambda *_: None
-        )
+        limits = (run.limit_s, run.bound)
+        second = better_placement(problem, start, options, limits, run.watcher("layers"))
         if second.coverage.status == "infeasible":
             message = "no placement holds every layer under the pins, though the memory would do"
             raise InfeasibleError(

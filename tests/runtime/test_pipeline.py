@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -18,6 +18,7 @@ from transformers import AutoTokenizer
 
 from hexplan.errors import HexplanError, InputError
 from hexplan.model import Model
+from hexplan.model_folder import read_model_folder
 from hexplan.plan import Plan
 from hexplan_runtime.launcher import Pipeline
 from hexplan_runtime.request import Request, Sampling
@@ -98,6 +99,35 @@ def test_fifty_real_sentences_go_on_as_transformers_generates_them(
     """No prompt is left out: the least clear of the 1,200 choices has a margin of 2e-3."""
     found = tokens_of(pipeline, list(sentences), num_tokens=SENTENCE_TOKENS)
     assert found == list(sentences.values())
+
+
+def test_a_wrong_shard_changes_the_tokens(
+    austen: Path,
+    austen_model: Model,
+    sentences: dict[tuple[int, ...], tuple[int, ...]],
+) -> None:
+    """The comparison can fail: here one rank repeats a KV head of the other."""
+    plan = make_plan(austen_model, SHAPES["uneven 2:1"])
+    first, second = plan.stages[0].shards
+    wrong = second.model_copy(update={"kv_heads": (3, 5)})
+    stage = plan.stages[0].model_copy(update={"shards": (first, wrong)})
+    broken = plan.model_copy(update={"stages": (stage, *plan.stages[1:])})
+    with Pipeline(broken, austen) as pipeline:
+        found = tokens_of(pipeline, list(sentences), num_tokens=SENTENCE_TOKENS)
+    wrong_answers = [a for a, b in zip(found, sentences.values(), strict=True) if a != b]
+    assert len(wrong_answers) > 40
+
+
+@pytest.mark.parametrize("family", ["llama", "llama3", "mistral", "qwen2", "qwen3"])
+def test_a_checkpoint_of_each_family_is_launched_and_agrees(
+    family: str, tiny: Callable[[str], Path]
+) -> None:
+    folder = tiny(family)
+    plan = make_plan(read_model_folder(folder), [((0, 2), (1, 1)), ((2, 4), (1,))])
+    expected = clear_continuations(load_reference(folder), 5, NUM_TOKENS)
+    with Pipeline(plan, folder) as pipeline:
+        found = tokens_of(pipeline, [continuation.prompt_ids for continuation in expected])
+    assert found == [continuation.token_ids for continuation in expected]
 
 
 def test_each_rank_reads_its_own_slices_and_no_more(pipeline: Pipeline, austen: Path) -> None:
