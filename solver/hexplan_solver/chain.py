@@ -34,10 +34,7 @@ def fill_chain(problem: Problem) -> Coverage | None:
 def _roomiest_hosts(problem: Problem) -> Iterator[tuple[int, int, list[int]]]:
     """Yield (class, way, kinds of its groups) for each host."""
     for index, host_class in enumerate(problem.classes):
-        rooms = [
-            sum(n * problem.kinds[kind].rates.max_layers for kind, n in way)
-            for way in host_class.partitions
-        ]
+        rooms = [problem.room(way) for way in host_class.partitions]
         best = rooms.index(max(rooms))
         kinds = [kind for kind, n in host_class.partitions[best] for _ in range(n)]
         for _ in host_class.hosts:

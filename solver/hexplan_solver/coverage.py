@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 import pulp
 
+from hexplan.cost.speed import MICRO
 from hexplan.noun import Range
 from hexplan_solver.milp import Watch, solve_milp, watch_to_the_end
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.problem import Problem
-
-SCALE = 1e6
-"""The MILP counts in tokens/s, so that its coefficients stay between 1e-3 and 1e4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +107,28 @@ def _add_variables(
         (c, model.add_variable(f"y_{c.kind}_{c.layers[0]}_{c.layers[1]}", 0, None, pulp.LpInteger))
         for c in candidates
     ]
-    ways = [
+    return _Variables(flow, stages, add_ways(model, problem))
+
+
+def add_ways(model: pulp.LpProblem, problem: Problem) -> list[list[pulp.LpVariable]]:
+    """Add z[class, way]: how many hosts of a class are partitioned in that way."""
+    return [
         [
             model.add_variable(f"z_{index}_{way}", 0, len(host_class.hosts), pulp.LpInteger)
             for way in range(len(host_class.partitions))
         ]
         for index, host_class in enumerate(problem.classes)
     ]
-    return _Variables(flow, stages, ways)
 
 
 def _cover(model: pulp.LpProblem, problem: Problem, variables: _Variables) -> None:
-    """Require that every layer is covered: sum of T y >= F."""
+    """Require that every layer is covered: sum of T y >= F.
+
+    Counted in tokens/s, so that the coefficients stay between 1e-3 and 1e4.
+    """
     terms: list[list[tuple[pulp.LpVariable, float]]] = [[] for _ in range(problem.num_layers)]
     for column, variable in variables.stages:
-        rate = problem.kinds[column.kind].rates.of(*column.layers) / SCALE
+        rate = problem.kinds[column.kind].rates.of(*column.layers) / MICRO
         for layer in range(*column.layers):
             terms[layer].append((variable, rate))
     for layer, row in enumerate(terms):

@@ -19,7 +19,7 @@ Ends = tuple[bool, bool]
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Stages of one or two kinds over the same k layers."""
+    """Stages of one or two speeds over the same k layers."""
 
     ends: Ends
     num_layers: int
@@ -48,8 +48,33 @@ class Speeds:
 
 
 @dataclass(frozen=True, slots=True)
+class Supply:
+    """What hosts can form, as the part that every relaxation has: one column for each way.
+
+    Rows: one for each speed (groups formed, negative), then one for each class (hosts).
+    """
+
+    matrix: NDArray[np.float64]
+    limits: NDArray[np.float64]
+    """Of each row: 0 for a speed, the number of hosts for a class."""
+
+    @classmethod
+    def of(cls, problem: Problem, speeds: Speeds) -> Supply:
+        """List the groups that one host of each class forms in each way."""
+        ways = [(c, way) for c, hosts in enumerate(problem.classes) for way in hosts.partitions]
+        num_speeds = len(speeds.kinds)
+        matrix = np.zeros((num_speeds + len(problem.classes), len(ways)))
+        for column, (host_class, way) in enumerate(ways):
+            for kind, count in way:
+                matrix[speeds.of_kind[kind], column] -= count
+            matrix[num_speeds + host_class, column] = 1
+        hosts = [float(len(c.hosts)) for c in problem.classes]
+        return cls(matrix, np.array([0.0] * num_speeds + hosts))
+
+
+@dataclass(frozen=True, slots=True)
 class Covers:
-    """Every minimal cover of at most two kinds for one target, as arrays of one length."""
+    """Every minimal cover of at most two speeds for one target, as arrays of one length."""
 
     ends: NDArray[np.int64]
     num_layers: NDArray[np.int64]
@@ -85,7 +110,7 @@ def list_covers(problem: Problem, speeds: Speeds, target: int) -> Covers:
 def _pairs(
     table: NDArray[np.int64], choice: tuple[int, int, int], target: int
 ) -> Iterator[tuple[NDArray[np.int64], ...]]:
-    """Yield covers with `copies` of `first`, completed by each other kind where needed."""
+    """Yield covers with `copies` of `first`, completed by each other speed where needed."""
     ends, first, copies = choice
     speed = table[first]
     has = speed > 0
@@ -110,7 +135,7 @@ def _pairs(
 def _rows(
     ends: int,
     layers: NDArray[np.int64],
-    kinds: tuple[int, int],
+    pair: tuple[int, int],
     copies: int,
     needed: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], ...]:
@@ -118,6 +143,6 @@ def _rows(
     return (
         np.full(size, ends),
         layers,
-        np.tile(np.array(kinds), (size, 1)),
+        np.tile(np.array(pair), (size, 1)),
         np.stack([np.full(size, copies), needed], axis=1),
     )

@@ -47,9 +47,10 @@ def extract_plan(
     """Write a placement, its flow and its proof down as a plan."""
     spec = problem.spec
     loads = _loads(flow)
-    entering = [
-        sum(f for (_, target), f in loads.items() if target == j) for j in _positions(network)
-    ]
+    entering = [0] * len(network.stages)
+    for (_, target), load in loads.items():
+        if target != OUTSIDE:
+            entering[target] += load
     return Plan(
         cluster=spec.cluster,
         cluster_sha256=spec.cluster.sha256,
@@ -76,14 +77,10 @@ def rate(micro: int) -> Decimal:
     return Decimal(micro).scaleb(-RATE_DIGITS)
 
 
-def _positions(network: Network) -> range:
-    return range(len(network.stages))
-
-
 def _loads(flow: Flow) -> dict[tuple[int, int], int]:
     loads: dict[tuple[int, int], int] = {}
     for path in flow.paths:
-        for step in zip((OUTSIDE, *path.stages), (*path.stages, OUTSIDE), strict=True):
+        for step in path.steps:
             loads[step] = loads.get(step, 0) + path.amount
     return loads
 

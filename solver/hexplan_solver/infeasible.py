@@ -56,10 +56,7 @@ def _refuse_too_little_room(problem: Problem) -> None:
 
 def _room(problem: Problem, host_class: HostClass) -> int:
     """Return the most layers that one host of a class can hold, in whatever groups."""
-    return max(
-        sum(count * problem.kinds[kind].rates.max_layers for kind, count in way)
-        for way in host_class.partitions
-    )
+    return max(problem.room(way) for way in host_class.partitions)
 
 
 def _name(host_class: HostClass) -> str:

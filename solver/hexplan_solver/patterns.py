@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from hexplan_solver.covers import Speeds
+from hexplan_solver.covers import Speeds, Supply
 from hexplan_solver.problem import Problem
 
 GRID = 2000
@@ -55,6 +55,7 @@ class _Items:
     """Every useful (speed, number of layers) pair, as arrays of one length."""
 
     speeds: Speeds
+    supply: Supply
     speed: NDArray[np.int64]
     num_layers: NDArray[np.int64]
     rate: NDArray[np.int64]
@@ -70,7 +71,8 @@ class _Items:
             best = np.array([ends for row in rates for ends in row]).max(axis=0)
             found += [(speed, k, int(rate)) for k, rate in enumerate(best) if rate]
         table = np.array(found, dtype=np.int64)
-        return cls(speeds, table[:, 0], table[:, 1], table[:, 2])
+        supply = Supply.of(problem, speeds)
+        return cls(speeds, supply, table[:, 0], table[:, 1], table[:, 2])
 
 
 def _is_impossible(problem: Problem, items: _Items, target: int, until: float) -> bool:
@@ -81,7 +83,7 @@ def _is_impossible(problem: Problem, items: _Items, target: int, until: float) -
     steps = np.minimum(-(-items.rate * GRID // target), GRID)
     chosen = [_uses(items, _cheapest(steps, 1.0 / items.num_layers))]
     for _ in range(ROUNDS):
-        value, prices = _relaxation(problem, items.speeds, chosen)
+        value, prices = _relaxation(items, chosen)
         cost = prices[items.speed] / items.num_layers
         pattern = _cheapest(steps, cost)
         cheapest = float(cost[pattern].sum())
@@ -122,20 +124,15 @@ def _uses(items: _Items, pattern: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _relaxation(
-    problem: Problem, speeds: Speeds, chosen: list[NDArray[np.float64]]
+    items: _Items, chosen: list[NDArray[np.float64]]
 ) -> tuple[float, NDArray[np.float64]]:
     """Return the most layers that the chosen patterns hold, and the price of each speed."""
-    ways = [(c, way) for c, hosts in enumerate(problem.classes) for way in hosts.partitions]
-    num_speeds = len(speeds.kinds)
-    matrix = np.zeros((num_speeds + len(problem.classes), len(chosen) + len(ways)))
+    supply, num_speeds = items.supply, len(items.speeds.kinds)
+    num_rows, num_ways = supply.matrix.shape
+    matrix = np.zeros((num_rows, len(chosen) + num_ways))
     matrix[:num_speeds, : len(chosen)] = np.array(chosen).T
-    for column, (host_class, way) in enumerate(ways, start=len(chosen)):
-        for kind, count in way:
-            matrix[speeds.of_kind[kind], column] -= count
-        matrix[num_speeds + host_class, column] = 1
+    matrix[:, len(chosen) :] = supply.matrix
     gain = np.zeros(matrix.shape[1])
     gain[: len(chosen)] = -1
-    limits = np.zeros(matrix.shape[0])
-    limits[num_speeds:] = [len(c.hosts) for c in problem.classes]
-    solution = linprog(gain, A_ub=matrix, b_ub=limits, method="highs")
+    solution = linprog(gain, A_ub=matrix, b_ub=supply.limits, method="highs")
     return -float(solution.fun or 0.0), np.maximum(-solution.ineqlin.marginals[:num_speeds], 0)

@@ -95,6 +95,10 @@ class Problem:
         """Layers of the model."""
         return self.spec.model.layers
 
+    def room(self, way: tuple[tuple[int, int], ...]) -> int:
+        """Return the most layers that a host partitioned in this way can hold."""
+        return sum(count * self.kinds[kind].rates.max_layers for kind, count in way)
+
     def only(self, hosts: Sequence[str]) -> Problem:
         """Return the problem on some of the hosts alone."""
         kept = set(hosts)

@@ -17,6 +17,11 @@ class Path:
     stages: tuple[int, ...]
     amount: int
 
+    @property
+    def steps(self) -> list[tuple[int, int]]:
+        """(source, target) of each arc, from entry to exit."""
+        return list(zip((OUTSIDE, *self.stages), (*self.stages, OUTSIDE), strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
@@ -42,15 +47,11 @@ def paths_of(network: Network, arc_flows: Sequence[int]) -> tuple[Path, ...]:
     paths: list[Path] = []
     while (path := _widest(network, left)) is not None:
         paths.append(path)
-        for step in _steps(path.stages):
+        for step in path.steps:
             left[step] -= path.amount
             if left[step] == 0:
                 del left[step]
     return tuple(sorted(paths, key=lambda p: (-p.amount, p.stages)))
-
-
-def _steps(stages: Sequence[int]) -> list[tuple[int, int]]:
-    return list(zip((OUTSIDE, *stages), (*stages, OUTSIDE), strict=True))
 
 
 def _widest(network: Network, left: dict[tuple[int, int], int]) -> Path | None:

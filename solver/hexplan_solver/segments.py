@@ -17,8 +17,8 @@ import pulp
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from hexplan_solver.coverage import Column, Coverage
-from hexplan_solver.covers import Covers, Segment, Speeds, list_covers
+from hexplan_solver.coverage import Column, Coverage, add_ways
+from hexplan_solver.covers import Covers, Segment, Speeds, Supply, list_covers
 from hexplan_solver.milp import solve_milp
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.problem import Problem
@@ -67,7 +67,8 @@ class _Pool:
 
     def __init__(self, problem: Problem, speeds: Speeds, covers: Covers) -> None:
         self._problem = problem
-        self._speeds = speeds
+        self._supply = Supply.of(problem, speeds)
+        self._num_speeds = len(speeds.kinds)
         self._covers = covers
         self._chosen: list[int] = []
         self._known: set[int] = set()
@@ -83,32 +84,21 @@ class _Pool:
 
     def prices(self) -> tuple[NDArray[np.float64], tuple[float, float]]:
         """Solve the restricted relaxation; return the price of each speed and of each end."""
-        problem, covers = self._problem, self._covers
-        num_speeds = len(self._speeds.kinds)
-        ways = [
-            (c, way)
-            for c, host_class in enumerate(problem.classes)
-            for way in host_class.partitions
-        ]
-        num_rows = num_speeds + len(problem.classes) + 2
-        matrix = np.zeros((num_rows, len(self._chosen) + len(ways)))
+        covers, supply = self._covers, self._supply
+        num_rows, num_ways = supply.matrix.shape
+        matrix = np.zeros((num_rows + 2, len(self._chosen) + num_ways))
+        matrix[:num_rows, len(self._chosen) :] = supply.matrix
         gain = np.zeros(matrix.shape[1])
         for column, i in enumerate(self._chosen):
             np.add.at(matrix[:, column], covers.speeds[i], covers.copies[i])
             matrix[-2, column] = covers.ends[i] & 1
             matrix[-1, column] = (covers.ends[i] & 2) // 2
             gain[column] = -float(covers.num_layers[i])
-        for column, (host_class, way) in enumerate(ways, start=len(self._chosen)):
-            for kind, count in way:
-                matrix[self._speeds.of_kind[kind], column] -= count
-            matrix[num_speeds + host_class, column] = 1
-        limits = np.zeros(num_rows)
-        limits[num_speeds:-2] = [len(c.hosts) for c in problem.classes]
-        limits[-2:] = 1
+        limits = np.append(supply.limits, [1.0, 1.0])
         solution = linprog(gain, A_ub=matrix, b_ub=limits, method="highs")
         self._objective = -float(solution.fun or 0.0)
         duals = -solution.ineqlin.marginals
-        return duals[:num_speeds], (float(duals[-2]), float(duals[-1]))
+        return duals[: self._num_speeds], (float(duals[-2]), float(duals[-1]))
 
     def add(self, speeds: NDArray[np.float64], ends: tuple[float, float]) -> bool:
         """Add the best cover of each number of layers and ends; say whether any was new."""
@@ -137,13 +127,7 @@ def _choose(
     """Choose whole segments whose layers sum to L: an integer program over the pool."""
     model = pulp.LpProblem("segments", pulp.LpMaximize)
     uses = [model.add_variable(f"x_{i}", 0, None, pulp.LpInteger) for i in range(len(pool))]
-    ways = [
-        [
-            model.add_variable(f"z_{c}_{w}", 0, len(host_class.hosts), pulp.LpInteger)
-            for w in range(len(host_class.partitions))
-        ]
-        for c, host_class in enumerate(problem.classes)
-    ]
+    ways = add_ways(model, problem)
     # Any choice will do, so prefer few stages: fewer hops, and devices left over.
     model += pulp.lpSum(
         -sum(n for _, n in segment.counts) * use for segment, use in zip(pool, uses, strict=True)
