@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import insort
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
@@ -42,14 +43,19 @@ class _Search:
     paid: dict[str, int] = field(default_factory=lambda: {ENTRY: 0})
     came_from: dict[str, str] = field(default_factory=dict)
     fares: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    leaving: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: {0: [(0, ENTRY)]})
+    """By the layer at which they end: stages with what a token has paid by then, least first."""
 
     def reach(self, target: str) -> None:
         """Note the cheapest way to a target through what is already reached, if there is any."""
-        way = min(self._ways_into(target), key=lambda way: way[0], default=None)
+        way = self._cheapest_way_into(target)
         if way is not None:
             price, source = way
             self.paid[target] = price + self.prices.get(f"stage:{target}", 0)
             self.came_from[target] = source
+            if target != EXIT:
+                ending = self.leaving.setdefault(self.lookup.stages[target].layers[1], [])
+                insort(ending, (self.paid[target], target))
 
     def stages_before(self, end: str) -> tuple[str, ...]:
         """Return the stages on the way that was noted."""
@@ -58,12 +64,25 @@ class _Search:
             chain.append(end)
         return tuple(reversed(chain))
 
-    def _ways_into(self, target: str) -> Iterator[tuple[int, str]]:
-        for source, paid in self.paid.items():
-            if self.lookup.allows(source, target):
+    def _cheapest_way_into(self, target: str) -> tuple[int, str] | None:
+        best: tuple[int, str] | None = None
+        first, end = self._enter_layers(target)
+        for layer, stages in self.leaving.items():
+            for paid, source in stages if first <= layer < end else ():
+                # No price is negative, so that all further ones pay at least as much.
+                if best is not None and paid >= best[0]:
+                    break
                 fare = self._fare(source, target)
                 if fare is not None:
-                    yield paid + fare + self.prices.get(f"link:{source}>{target}", 0), source
+                    price = paid + fare + self.prices.get(f"link:{source}>{target}", 0)
+                    best = (price, source) if best is None else min(best, (price, source))
+        return best
+
+    def _enter_layers(self, target: str) -> tuple[int, int]:
+        """Return the layers at which a request may come to a target, half-open."""
+        num_layers = self.lookup.plan.model.layers
+        is_exit = target == EXIT
+        return (num_layers, num_layers + 1) if is_exit else self.lookup.stages[target].layers
 
     def _fare(self, source: str, target: str) -> int | None:
         """Return what a token pays for NICs and trunk, or nothing where no link is."""

@@ -10,7 +10,7 @@ import pulp
 
 from hexplan.cost.speed import MICRO
 from hexplan.noun import Range
-from hexplan_solver.milp import Watch, solve_milp, watch_to_the_end
+from hexplan_solver.milp import PATIENT, Watch, solve_milp, watch_to_the_end
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.problem import Problem
 
@@ -90,7 +90,7 @@ def solve_coverage(
     _groups(model, problem, variables)
     _hosts(model, problem, variables)
     warm = _start_values(variables, start)
-    result = solve_milp(model, options, limits[0], warm, watch)
+    result = solve_milp(model, options, limits[0], warm, watch, PATIENT)
     if result.values is None:
         return Coverage((), (), result.bound, result.status)
     counts = {name: round(value) for name, value in result.values.items() if name != "F"}

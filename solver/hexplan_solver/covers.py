@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,21 +10,35 @@ from numpy.typing import NDArray
 
 from hexplan_solver.problem import Problem
 
-MAX_COPIES = 10
-"""More stages of one speed than this in one segment are not tried."""
-
 Ends = tuple[bool, bool]
 """Whether a segment holds the first and the last layer."""
 
 
 @dataclass(frozen=True, slots=True)
+class Lane:
+    """So many stages of one speed, one after the other, over all layers of a segment."""
+
+    speed: int
+    num_stages: int
+    count: int = 1
+    """How many such lanes lie side by side."""
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """Stages of one or two speeds over the same k layers."""
+    """Lanes of any speeds over the same k layers."""
 
     ends: Ends
     num_layers: int
-    counts: tuple[tuple[int, int], ...]
-    """(speed, number of stages) pairs."""
+    lanes: tuple[Lane, ...]
+
+    @property
+    def counts(self) -> tuple[tuple[int, int], ...]:
+        """(speed, number of stages) pairs."""
+        total: Counter[int] = Counter()
+        for lane in self.lanes:
+            total[lane.speed] += lane.num_stages * lane.count
+        return tuple(total.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,98 +65,28 @@ class Speeds:
 class Supply:
     """What hosts can form, as the part that every relaxation has: one column for each way.
 
-    Rows: one for each speed (groups formed, negative), then one for each class (hosts).
+    Rows: one for each speed (groups formed, negative), then one for each set of hosts that form the
+    same speeds, wherever they stand.
     """
 
     matrix: NDArray[np.float64]
     limits: NDArray[np.float64]
-    """Of each row: 0 for a speed, the number of hosts for a class."""
+    """Of each row: 0 for a speed, the number of hosts for a set of hosts."""
 
     @classmethod
     def of(cls, problem: Problem, speeds: Speeds) -> Supply:
-        """List the groups that one host of each class forms in each way."""
-        ways = [(c, way) for c, hosts in enumerate(problem.classes) for way in hosts.partitions]
-        num_speeds = len(speeds.kinds)
-        matrix = np.zeros((num_speeds + len(problem.classes), len(ways)))
-        for column, (host_class, way) in enumerate(ways):
-            for kind, count in way:
-                matrix[speeds.of_kind[kind], column] -= count
-            matrix[num_speeds + host_class, column] = 1
-        hosts = [float(len(c.hosts)) for c in problem.classes]
-        return cls(matrix, np.array([0.0] * num_speeds + hosts))
-
-
-@dataclass(frozen=True, slots=True)
-class Covers:
-    """Every minimal cover of at most two speeds for one target, as arrays of one length."""
-
-    ends: NDArray[np.int64]
-    num_layers: NDArray[np.int64]
-    speeds: NDArray[np.int64]
-    """Shape (n, 2)."""
-    copies: NDArray[np.int64]
-    """Shape (n, 2)."""
-
-    def segment(self, i: int) -> Segment:
-        """Return the cover at one position as a segment."""
-        ends = (bool(self.ends[i] & 1), bool(self.ends[i] & 2))
-        pairs = zip(self.speeds[i].tolist(), self.copies[i].tolist(), strict=True)
-        return Segment(ends, int(self.num_layers[i]), tuple((s, n) for s, n in pairs if n))
-
-
-def list_covers(problem: Problem, speeds: Speeds, target: int) -> Covers:
-    """List minimal covers: n of one speed, and of the other as many as are then still needed."""
-    found: list[tuple[NDArray[np.int64], ...]] = []
-    rates = [problem.kinds[kinds[0]].rates.by_layers for kinds in speeds.kinds]
-    for ends in range(4):
-        table = np.array([r[bool(ends & 1)][bool(ends & 2)] for r in rates], dtype=np.int64)
-        for first in range(len(table)):
-            for copies in range(1, MAX_COPIES + 1):
-                found += _pairs(table, (ends, first, copies), target)
-    if not found:
-        empty = np.zeros(0, dtype=np.int64)
-        return Covers(empty, empty, empty.reshape(0, 2), empty.reshape(0, 2))
-    stacked = [np.concatenate(parts) for parts in zip(*found, strict=True)]
-    order = np.lexsort((stacked[1], stacked[0]))
-    return Covers(*(part[order] for part in stacked))
-
-
-def _pairs(
-    table: NDArray[np.int64], choice: tuple[int, int, int], target: int
-) -> Iterator[tuple[NDArray[np.int64], ...]]:
-    """Yield covers with `copies` of `first`, completed by each other speed where needed."""
-    ends, first, copies = choice
-    speed = table[first]
-    has = speed > 0
-    alone = has & (speed * copies >= target) & (speed * (copies - 1) < target)
-    layers = np.flatnonzero(alone)
-    if layers.size:
-        yield _rows(ends, layers, (first, first), copies, np.zeros_like(layers))
-    missing = target - speed * copies
-    for other in range(len(table)):
-        if other == first:
-            continue
-        rest = table[other]
-        layers = np.flatnonzero(has & (missing > 0) & (rest > 0))
-        if not layers.size:
-            continue
-        needed = -(-missing[layers] // rest[layers])
-        layers, needed = layers[needed <= MAX_COPIES], needed[needed <= MAX_COPIES]
-        if layers.size:
-            yield _rows(ends, layers, (first, other), copies, needed)
-
-
-def _rows(
-    ends: int,
-    layers: NDArray[np.int64],
-    pair: tuple[int, int],
-    copies: int,
-    needed: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], ...]:
-    size = layers.size
-    return (
-        np.full(size, ends),
-        layers,
-        np.tile(np.array(pair), (size, 1)),
-        np.stack([np.full(size, copies), needed], axis=1),
-    )
+        """List the groups that one host of each set forms in each way."""
+        alike: Counter[tuple[tuple[tuple[int, int], ...], ...]] = Counter()
+        for host_class in problem.classes:
+            ways = (((speeds.of_kind[k], n) for k, n in way) for way in host_class.partitions)
+            alike[tuple(tuple(way) for way in ways)] += len(host_class.hosts)
+        num_speeds, num_ways = len(speeds.kinds), sum(map(len, alike))
+        matrix = np.zeros((num_speeds + len(alike), num_ways))
+        column = 0
+        for row, ways_of_host in enumerate(alike, num_speeds):
+            for way in ways_of_host:
+                for speed, count in way:
+                    matrix[speed, column] -= count
+                matrix[row, column] = 1
+                column += 1
+        return cls(matrix, np.array([0.0] * num_speeds + [float(n) for n in alike.values()]))

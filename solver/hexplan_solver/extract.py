@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
 
 from hexplan.cost import ShardSizes, memory_of, stage_speed
 from hexplan.cost.memory import budget_bytes
@@ -126,18 +127,19 @@ def _shards(devices: Sequence[int], sizes: Sequence[ShardSizes]) -> tuple[Shard,
 
 
 def _edges(network: Network, loads: dict[tuple[int, int], int]) -> tuple[Edge, ...]:
-    used = [arc for arc in network.arcs if (arc.source, arc.target) in loads]
     edges = []
-    for source in sorted({arc.source for arc in used}):
-        leaving = [arc for arc in used if arc.source == source]
-        flows = [loads[arc.source, arc.target] for arc in leaving]
-        for arc, flow, weight in zip(leaving, flows, split(WEIGHT_UNIT, flows), strict=True):
+    for source, steps in groupby(sorted(loads), key=lambda step: step[0]):
+        targets = [target for _, target in steps]
+        flows = [loads[source, target] for target in targets]
+        enter_layer = 0 if source == OUTSIDE else network.stages[source].layers[1]
+        for target, flow, weight in zip(targets, flows, split(WEIGHT_UNIT, flows), strict=True):
+            arc = network.arc(source, target)
             edges.append(
                 Edge(
-                    source=stage_name(arc.source),
-                    target=stage_name(arc.target, EXIT),
-                    enter_layer=0 if source == OUTSIDE else network.stages[source].layers[1],
-                    capacity_tokens_per_s=rate(arc.capacity),
+                    source=stage_name(source),
+                    target=stage_name(target, EXIT),
+                    enter_layer=enter_layer,
+                    capacity_tokens_per_s=rate(arc.capacity if arc else 0),
                     tokens_per_s=rate(flow),
                     weight=Decimal(weight).scaleb(-WEIGHT_DIGITS),
                 )

@@ -14,10 +14,14 @@ from hexplan.plan import CutTerm
 from hexplan_solver.network import OUTSIDE, Network, arc_name, stage_name
 from hexplan_solver.priced_flow import priced_flow
 from hexplan_solver.routes import Flow, paths_of
+from hexplan_solver.stacking import stacked_flow
 
 
 def max_flow(network: Network) -> Flow:
     """Return the largest flow, exact where no NIC or trunk binds, else an LP's, rounded down."""
+    stacked = stacked_flow(network)
+    if stacked is not None:
+        return stacked
     arc_flows, cut = _combinatorial_flow(network)
     if not _overloads(network, arc_flows):
         paths = paths_of(network, arc_flows)

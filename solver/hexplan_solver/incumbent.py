@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hexplan.cost.speed import MICRO
+from hexplan_solver.balance import balance
 from hexplan_solver.bounds import work_bound
 from hexplan_solver.chain import fill_chain
 from hexplan_solver.coverage import Column, Coverage, all_columns, covered, solve_coverage
+from hexplan_solver.infeasible.held import hold_most
 from hexplan_solver.milp import Watch
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.parts import solve_in_parts
+from hexplan_solver.parts import num_devices, num_parts, solve_in_parts
 from hexplan_solver.problem import Problem
 from hexplan_solver.segments import solve_segments
 
 MAX_ENTRIES = 60_000
 """Matrix entries above which the coverage MILP sees only columns near the segments'."""
 
-GOOD_ENOUGH = 0.98
-"""Share of the proved bound at which segments are not improved by the MILP."""
+LOSSES = (0.01, 0.04, 1.0)
+"""Shares of its work that a stage may lose by lying where it is needed most: each is tried."""
+LARGE, BALANCED_ENOUGH = 512, 0.985
+"""With more devices, no segments are tried beside a placement that reaches this share."""
+SEGMENTS_ENOUGH, GOOD_ENOUGH = 0.995, 0.98
+"""Shares of the proved bound at which segments are not searched on, or improved by the MILP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +41,41 @@ class Incumbent:
 
 
 def first_placement(problem: Problem, options: SolveOptions, time_limit_s: float) -> Incumbent:
-    """Find a placement by segments, or at least a chain; none where hosts are pinned."""
-    start = Coverage((), (), None, "")
-    if not any(host_class.must_serve for host_class in problem.classes):
-        until = time.monotonic() + time_limit_s
-        segments = solve_in_parts(
-            problem,
-            lambda part: solve_segments(part, options, work_bound(part), until - time.monotonic()),
-        )
-        start = _better(problem, segments, fill_chain(problem) or start)
-    return Incumbent(start, covered(problem, start.columns), None)
+    """Find a placement by segments, or at least a chain; under pins, one that holds the layers."""
+    best = Coverage((), (), None, "")
+    until = time.monotonic() + time_limit_s
+    bound = work_bound(problem)
+    if bound and _is_free(problem):
+        for candidate in (fill_chain(problem) or best, *_balanced(problem, bound)):
+            best = _better(problem, best, candidate)
+        is_large = num_devices(problem) > LARGE
+        if not is_large or covered(problem, best.columns) < BALANCED_ENOUGH * bound:
+            best = _better(problem, _by_segments(problem, options, until), best)
+    else:
+        best = hold_most(problem, options)
+    return Incumbent(best, covered(problem, best.columns), None)
+
+
+def _is_free(problem: Problem) -> bool:
+    return not any(host_class.must_serve for host_class in problem.classes)
+
+
+def _by_segments(
+    problem: Problem, options: SolveOptions, until: float, reached: int = 0
+) -> Coverage:
+    """Solve by segments, large clusters in parts; only what exceeds a reached value is wanted."""
+    share = reached // num_parts(problem)
+
+    def solve(part: Problem) -> Coverage:
+        limits = (share, work_bound(part))
+        return solve_segments(part, options, limits, until - time.monotonic())
+
+    return solve_in_parts(problem, solve)
+
+
+def _balanced(problem: Problem, bound: int) -> Iterator[Coverage]:
+    for loss in LOSSES:
+        yield balance(problem, bound, loss)
 
 
 def better_placement(
@@ -53,21 +85,27 @@ def better_placement(
     limits: tuple[float, int],
     watch: Watch,
 ) -> Incumbent:
-    """Improve a placement by the coverage MILP within (seconds, proved bound in 1e-6 tokens/s)."""
+    """Improve a placement within (seconds, proved bound in 1e-6 tokens/s).
+
+    By the coverage MILP where it is small enough to see every column; else by more segments, and
+    by the columns near the best placement.
+    """
     time_limit_s, bound = limits
+    until = time.monotonic() + time_limit_s
+    best = start.coverage
     if start.value == bound:
         return start
-    candidates = all_columns(problem)
-    is_complete = sum(end - first for first, end in (c.layers for c in candidates)) <= MAX_ENTRIES
-    is_complete |= start.value == 0
-    if not is_complete:
-        if start.value >= GOOD_ENOUGH * bound:
-            return start
-        candidates = _near(candidates, start.coverage)
-    milp = solve_coverage(
-        problem, candidates, options, (time_limit_s, bound / MICRO), start.coverage.columns, watch
-    )
-    best = _better(problem, milp, start.coverage)
+    is_complete = _num_entries(problem) <= MAX_ENTRIES or start.value == 0
+    enough = BALANCED_ENOUGH if num_devices(problem) > LARGE else SEGMENTS_ENOUGH
+    if not is_complete and start.value < enough * bound and _is_free(problem):
+        best = _better(problem, best, _by_segments(problem, options, until, start.value))
+    value = covered(problem, best.columns)
+    if not is_complete and value >= GOOD_ENOUGH * bound:
+        return Incumbent(best, value, None)
+    candidates = all_columns(problem) if is_complete else _near(problem, best)
+    left = (max(0.1, until - time.monotonic()), bound / MICRO)
+    milp = solve_coverage(problem, candidates, options, left, best.columns, watch)
+    best = _better(problem, milp, best)
     return Incumbent(best, covered(problem, best.columns), milp.bound if is_complete else None)
 
 
@@ -75,16 +113,32 @@ def _better(problem: Problem, first: Coverage, second: Coverage) -> Coverage:
     return max((first, second), key=lambda coverage: covered(problem, coverage.columns))
 
 
-def _near(candidates: list[Column], start: Coverage) -> list[Column]:
-    """Keep the columns whose kind and size a placement uses, or nearly so."""
-    sizes = {(c.kind, c.layers[1] - c.layers[0]) for c in start.columns}
+def _num_entries(problem: Problem) -> int:
+    """Count the matrix entries that all columns have in the coverage rows, or too many of them."""
+    total, entries = problem.num_layers, 0
+    for kind in problem.kinds:
+        if entries > MAX_ENTRIES:
+            break
+        pinned = kind.ranges() if kind.pin is not None else None
+        widest = kind.rates.max_layers
+        most = sum(k * (total - k + 1) for k in range(1, widest + 1))
+        entries += most if pinned is None else sum(end - first for first, end in pinned)
+    return entries
+
+
+def _near(problem: Problem, start: Coverage) -> list[Column]:
+    """List the columns whose kind and size a placement uses, or nearly so."""
+    sizes = sorted({(c.kind, c.layers[1] - c.layers[0]) for c in start.columns})
     kept = {Column(c.kind, c.layers): None for c in start.columns}
-    entries = 0
+    entries, total = 0, problem.num_layers
     for reach in (0, 1, 2):
-        wanted = {(kind, k + d) for kind, k in sizes for d in (-reach, reach)}
-        for column in candidates:
-            k = column.layers[1] - column.layers[0]
-            if (column.kind, k) in wanted and entries + k <= MAX_ENTRIES:
-                kept[column] = None
-                entries += k
+        for kind, k in sorted({(kind, k + d) for kind, k in sizes for d in (-reach, reach)}):
+            rates = problem.kinds[kind].rates
+            if not 1 <= k <= rates.max_layers:
+                continue
+            for first in range(total - k + 1):
+                layers = (first, first + k)
+                if rates.of(*layers) and entries + k <= MAX_ENTRIES:
+                    kept[Column(kind, layers)] = None
+                    entries += k
     return list(kept)

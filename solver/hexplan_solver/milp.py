@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from collections.abc import Callable
@@ -17,6 +18,27 @@ POLL_S = 0.05
 
 Watch = Callable[[float | None, float | None], bool]
 """Told the incumbent and the bound of the objective while the solver runs; False ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """When to end a run by its own work: on every machine alike, as no clock is asked."""
+
+    max_steps: int
+    """Steps of the branch and bound after which it ends."""
+    proof_steps: int
+    """Steps after which it ends if only `little` is left to gain or to prove."""
+    little: float
+    """A share of the objective."""
+
+    def is_over(self, step: int, incumbent: float, bound: float) -> bool:
+        """Say whether a maximisation should end."""
+        is_close = step >= self.proof_steps and incumbent >= (1 - self.little) * bound
+        return step >= self.max_steps or is_close
+
+
+PATIENT = Patience(2500, 500, 1e-6)
+"""Some seconds on two cores, once the root of the search tree is solved."""
 
 
 def watch_to_the_end(incumbent: float | None, bound: float | None) -> bool:
@@ -42,6 +64,7 @@ def solve_milp(
     time_limit_s: float,
     start: dict[str, float] | None = None,
     watch: Watch = watch_to_the_end,
+    patience: Patience | None = None,
 ) -> MilpResult:
     """Solve a maximisation, from a starting solution where one is given.
 
@@ -51,7 +74,7 @@ def solve_milp(
         If PuLP does not find the solver.
     """
     if options.solver.lower() == "highs":
-        return _solve_with_highs(model, options, time_limit_s, start, watch)
+        return _solve_with_highs(model, options, time_limit_s, start, (watch, patience))
     if options.solver not in pulp.listSolvers(onlyAvailable=True):
         found = ", ".join(["HiGHS", *pulp.listSolvers(onlyAvailable=True)])
         message = f"solver `{options.solver}` was not found"
@@ -69,7 +92,7 @@ def _solve_with_highs(
     options: SolveOptions,
     time_limit_s: float,
     start: dict[str, float] | None,
-    watch: Watch,
+    ends: tuple[Watch, Patience | None],
 ) -> MilpResult:
     solver = pulp.HiGHS(
         msg=False,
@@ -86,19 +109,20 @@ def _solve_with_highs(
     if start is not None:
         chosen = [(v.index, start[v.name]) for v in model.variables() if v.name in start]
         highs.setSolution(len(chosen), *(list(column) for column in zip(*chosen, strict=True)))
-    _run(highs, watch)
+    _run(highs, *ends)
     return _read(model, highs)
 
 
-def _run(highs: highspy.Highs, watch: Watch) -> None:
+def _run(highs: highspy.Highs, watch: Watch, patience: Patience | None) -> None:
     """Run HiGHS beside this thread, so that an interrupt stops it between two of its steps."""
     stop, done = threading.Event(), threading.Event()
-    seen: list[tuple[float, float]] = [(math.inf, -math.inf)]
+    seen: list[tuple[float, float]] = [(-math.inf, math.inf)]
+    steps = itertools.count(1)
 
     def on_step(event: highspy.highs.HighsCallbackEvent) -> None:
         out = event.data_out
         seen[0] = (-out.mip_primal_bound, -out.mip_dual_bound)
-        if stop.is_set():
+        if stop.is_set() or (patience and patience.is_over(next(steps), *seen[0])):
             event.interrupt()
 
     def run() -> None:
@@ -134,6 +158,7 @@ def _read(model: pulp.LpProblem, highs: highspy.Highs) -> MilpResult:
     names = {
         highspy.HighsModelStatus.kOptimal: "optimal",
         highspy.HighsModelStatus.kTimeLimit: "time limit",
+        highspy.HighsModelStatus.kInterrupt: "step limit",
         highspy.HighsModelStatus.kInfeasible: "infeasible",
     }
     status = names.get(model_status, highs.modelStatusToString(model_status).lower())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from hexplan.cluster import COORDINATOR
 from hexplan.cost import link_rate, token_bytes
@@ -48,13 +49,38 @@ class Arc:
     """Positions in `Network.shared`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Network:
-    """All that bounds the flow of a placement."""
+    """All that bounds the flow of a placement; arcs are made when they are asked for."""
 
+    spec: Spec
     stages: tuple[PlacedStage, ...]
-    arcs: tuple[Arc, ...]
-    shared: tuple[Shared, ...]
+
+    @cached_property
+    def arcs(self) -> tuple[Arc, ...]:
+        """Every arc: from entry, between stages, to exit."""
+        found = (self.arc(*ends) for ends in _pairs(self.stages, self.spec.model.layers))
+        return tuple(arc for arc in found if arc is not None)
+
+    def arc(self, source: int, target: int) -> Arc | None:
+        """Return the arc between two ends whose layers meet, or None if no link joins them."""
+        return self._ways.arc(
+            (source, COORDINATOR if source == OUTSIDE else self.stages[source].host),
+            (target, COORDINATOR if target == OUTSIDE else self.stages[target].host),
+        )
+
+    @property
+    def shared(self) -> tuple[Shared, ...]:
+        """NICs and trunks on the way of the arcs that were asked for."""
+        return tuple(self._ways.shared.found)
+
+    def shared_limit(self, index: int) -> int:
+        """Return the bytes per second of one NIC or trunk that an arc named."""
+        return self._ways.shared.found[index].bytes_per_s
+
+    @cached_property
+    def _ways(self) -> _Ways:
+        return _Ways(self.spec)
 
 
 def stage_name(position: int, outside: str = ENTRY) -> str:
@@ -69,34 +95,47 @@ def arc_name(arc: Arc) -> str:
 
 def build_network(spec: Spec, stages: Sequence[PlacedStage]) -> Network:
     """Join every two stages that a request may use one after the other."""
-    ordered = tuple(sorted(stages))
-    shared = _SharedCapacities(spec)
-    arcs = []
-    for source, target in _pairs(ordered, spec.model.layers):
-        ends = (
-            COORDINATOR if source == OUTSIDE else ordered[source].host,
-            COORDINATOR if target == OUTSIDE else ordered[target].host,
-        )
-        capacity = link_rate(spec.cluster, spec.model, *ends)
-        if capacity:
-            num_bytes = token_bytes(spec.model, *ends)
-            arcs.append(Arc(source, target, capacity, num_bytes, shared.of(*ends)))
-    return Network(ordered, tuple(arcs), tuple(shared.found))
+    return Network(spec, tuple(sorted(stages)))
 
 
-def _pairs(stages: Sequence[PlacedStage], num_layers: int) -> list[tuple[int, int]]:
-    starts = [(OUTSIDE, j) for j, stage in enumerate(stages) if stage.layers[0] == 0]
-    inner = [
-        (i, j)
-        for i, before in enumerate(stages)
-        for j, after in enumerate(stages)
-        if after.layers[0] <= before.layers[1] < after.layers[1]
-    ]
-    ends = [(i, OUTSIDE) for i, stage in enumerate(stages) if stage.layers[1] == num_layers]
-    return starts + inner + ends
+def _pairs(stages: Sequence[PlacedStage], num_layers: int) -> Iterator[tuple[int, int]]:
+    """Yield the ends of arcs: those of entry, then by source and target, then those of exit."""
+    holders: list[list[int]] = [[] for _ in range(num_layers)]
+    for j, stage in enumerate(stages):
+        for layer in range(*stage.layers):
+            holders[layer].append(j)
+    yield from ((OUTSIDE, j) for j in holders[0])
+    for i, stage in enumerate(stages):
+        if stage.layers[1] < num_layers:
+            yield from ((i, j) for j in holders[stage.layers[1]])
+    yield from ((i, OUTSIDE) for i, s in enumerate(stages) if s.layers[1] == num_layers)
 
 
-class _SharedCapacities:
+class _Ways:
+    """What joins two hosts, looked up once for each pair."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self.shared = SharedCapacities(spec)
+        self._known: dict[tuple[str, str], tuple[int, int, tuple[int, ...]] | None] = {}
+
+    def arc(self, source: tuple[int, str], target: tuple[int, str]) -> Arc | None:
+        """Return the arc between two (position, host) ends, or None if no link joins them."""
+        hosts = source[1], target[1]
+        if hosts not in self._known:
+            self._known[hosts] = self._way(*hosts)
+        way = self._known[hosts]
+        return None if way is None else Arc(source[0], target[0], *way)
+
+    def _way(self, source: str, target: str) -> tuple[int, int, tuple[int, ...]] | None:
+        capacity = link_rate(self._spec.cluster, self._spec.model, source, target)
+        if not capacity:
+            return None
+        num_bytes = token_bytes(self._spec.model, source, target)
+        return capacity, num_bytes, self.shared.of(source, target)
+
+
+class SharedCapacities:
     """NICs and trunks, numbered as they are met."""
 
     def __init__(self, spec: Spec) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class SolveOptions:
     """Threads of the solver."""
     presolve: bool = True
     """Whether HiGHS simplifies the MILP first; off for a second opinion."""
+    stop: threading.Event = field(default_factory=threading.Event, compare=False)
+    """Set it, from a signal handler or another thread, to get the best plan so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,8 @@ def solve_in_parts(problem: Problem, solve: Callable[[Problem], Coverage]) -> Co
 
     Pipelines side by side add their flows, so little is lost but what does not divide evenly.
     """
-    num_devices = sum(len(c.hosts) * _devices(problem, c) for c in problem.classes)
-    num_parts = max(1, round(num_devices / PART_DEVICES))
-    parts = [_part(problem, index, num_parts) for index in range(num_parts)]
+    count = num_parts(problem)
+    parts = [_part(problem, index, count) for index in range(count)]
     repeats = Counter(tuple(len(c.hosts) for c in part.classes) for part in parts)
     by_sizes = {tuple(len(c.hosts) for c in part.classes): part for part in parts}
     columns: Counter[Column] = Counter()
@@ -35,12 +34,22 @@ def solve_in_parts(problem: Problem, solve: Callable[[Problem], Coverage]) -> Co
     return Coverage(merged, tuple(tuple(row) for row in ways), None, "feasible")
 
 
+def num_parts(problem: Problem) -> int:
+    """Say into how many parts a problem is split."""
+    return max(1, round(num_devices(problem) / PART_DEVICES))
+
+
+def num_devices(problem: Problem) -> int:
+    """Count the devices of a problem."""
+    return sum(len(c.hosts) * _devices(problem, c) for c in problem.classes)
+
+
 def _devices(problem: Problem, host_class: HostClass) -> int:
     way = host_class.partitions[0]
     return sum(len(problem.kinds[kind].group) * count for kind, count in way)
 
 
-def _part(problem: Problem, index: int, num_parts: int) -> Problem:
+def _part(problem: Problem, index: int, count: int) -> Problem:
     return problem.only(
-        [name for host_class in problem.classes for name in host_class.hosts[index::num_parts]]
+        [name for host_class in problem.classes for name in host_class.hosts[index::count]]
     )

@@ -38,15 +38,18 @@ def pattern_bound(problem: Problem, flow: int, bound: int, time_limit_s: float) 
     items = _Items.of(problem)
     until = time.monotonic() + time_limit_s
     low, high = flow, bound
-    target = flow + max(1, flow // 10**6)
-    while low < target < high and time.monotonic() < until:
+    # First a target at which success would end the search, then one at which failure would.
+    targets = [flow + max(1, flow // 10**6), high - high // 10**4 - 1]
+    while targets and time.monotonic() < until:
+        target = targets.pop(0)
+        if not low < target < high:
+            break
         if _is_impossible(problem, items, target, until):
             high = target
         else:
             low = target
-        if high - low <= high // 10**4:
-            break
-        target = (low + high) // 2
+        if high - low > high // 10**4 and not targets:
+            targets.append((low + high) // 2)
     return high
 
 
@@ -97,10 +100,10 @@ def _is_impossible(problem: Problem, items: _Items, target: int, until: float) -
 
 def _cheapest(steps: NDArray[np.int64], cost: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the items of the cheapest pattern whose steps sum to GRID: a knapsack cover."""
-    # Of the items with equal steps only the cheapest matters.
-    order = np.lexsort((cost, steps))
-    _, firsts = np.unique(steps[order], return_index=True)
-    kept = order[firsts]
+    # An item matters only if it has more steps than every cheaper one.
+    order = np.lexsort((-steps, cost))
+    reached = np.maximum.accumulate(steps[order])
+    kept = order[np.flatnonzero(np.diff(reached, prepend=0) > 0)]
     reach, price = steps[kept], cost[kept]
     best = np.zeros(GRID + 1)
     taken = np.zeros(GRID + 1, dtype=np.int64)

@@ -22,7 +22,7 @@ def place(problem: Problem, coverage: Coverage) -> list[PlacedStage]:
         for way, count in zip(host_class.partitions, counts, strict=True):
             for _ in range(count):
                 host = next(hosts)
-                for kind, devices in _group_devices(problem, host, way):
+                for kind, devices in group_devices(problem, host, way):
                     slots[kind].append((host, devices))
     stages = []
     for column in sorted(coverage.columns, key=lambda c: (c.layers, c.kind)):
@@ -33,7 +33,7 @@ def place(problem: Problem, coverage: Coverage) -> list[PlacedStage]:
     return stages
 
 
-def _group_devices(
+def group_devices(
     problem: Problem, host: str, way: tuple[tuple[int, int], ...]
 ) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Yield the devices of each group of one host's partition, pinned groups first."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
-from hexplan.cluster import Cluster, DeviceType, Host
+from hexplan.cluster import Cluster, DeviceType, Host, Interconnect
 from hexplan.cost import ShardSizes, kv_room_tokens, stage_speed
 from hexplan.cost.memory import budget_bytes
 from hexplan.model import Model
@@ -121,9 +122,13 @@ class _Signature:
     """A host of the class, what may differ blanked."""
 
 
+_KnownRates = dict[tuple[Group, Interconnect | None, Decimal], Rates]
+
+
 def build_problem(spec: Spec) -> Problem:
     """Group the hosts into classes and tabulate the speed of every kind of stage."""
     members: dict[_Signature, list[str]] = {}
+    known: _KnownRates = {}
     for host in spec.cluster.hosts:
         members.setdefault(_signature(spec.cluster, host), []).append(host.name)
     classes: list[HostClass] = []
@@ -132,12 +137,14 @@ def build_problem(spec: Spec) -> Problem:
         by_group: dict[Group, int] = {}
         ways = partitions(signature.free, signature.fixed)
         for group in dict.fromkeys(group for way in ways for group in way):
-            kind = _kind(spec, signature, group, (len(kinds), len(classes)))
+            kind = _kind(spec, signature, group, (len(kinds), len(classes)), known)
             if kind is not None:
                 by_group[group] = kind.index
                 kinds.append(kind)
         counted = (Counter(by_group[g] for g in way if g in by_group) for way in ways)
         distinct = dict.fromkeys(tuple(sorted(count.items())) for count in counted if count)
+        if not distinct and signature.pin is not None:
+            distinct = {(): None}  # it must serve and cannot: it stays, to be refused
         if distinct:
             classes.append(HostClass(tuple(hosts), tuple(distinct), signature.pin is not None))
     return Problem(spec, tuple(classes), tuple(kinds))
@@ -160,13 +167,22 @@ def _signature(cluster: Cluster, host: Host) -> _Signature:
 
 
 def _kind(
-    spec: Spec, signature: _Signature, group: Group, place: tuple[int, int]
+    spec: Spec,
+    signature: _Signature,
+    group: Group,
+    place: tuple[int, int],
+    known: _KnownRates,
 ) -> StageKind | None:
     devices = [spec.cluster.device_type_by_name[name] for name in group]
     sizes = shard_sizes(spec.model, devices)
     if sizes is None:
         return None
-    rates = _rates(spec, signature.host, list(zip(devices, sizes, strict=True)))
+    # Hosts of many sites have the same devices: what decides a speed is looked up once.
+    host = signature.host
+    key = (group, host.interconnect, host.presence)
+    if key not in known:
+        known[key] = _rates(spec, host, list(zip(devices, sizes, strict=True)))
+    rates = known[key]
     if rates.max_layers == 0:
         return None
     return StageKind(*place, group, sizes, rates, signature.pin)
@@ -193,4 +209,4 @@ def _rate(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]], la
         return 0
     sizes: tuple[Model, Workload] = (spec.model, spec.workload)
     speed = stage_speed(spec.cluster, sizes, layers, group, (host.interconnect, room))
-    return speed.micro_tokens_per_s
+    return int(speed.micro_tokens_per_s * host.presence)

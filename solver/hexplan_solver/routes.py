@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
+from hexplan.cost.speed import MICRO
 from hexplan.plan import CutTerm
-from hexplan_solver.network import OUTSIDE, Network
+from hexplan_solver.network import OUTSIDE, Network, stage_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,12 @@ class Path:
     def steps(self) -> list[tuple[int, int]]:
         """(source, target) of each arc, from entry to exit."""
         return list(zip((OUTSIDE, *self.stages), (*self.stages, OUTSIDE), strict=True))
+
+
+def stage_term(network: Network, position: int) -> CutTerm:
+    """Return the term of a plain cut that a stage is."""
+    capacity = Decimal(network.stages[position].rate) / MICRO
+    return CutTerm(constraint=f"stage:{stage_name(position)}", price=Decimal(1), capacity=capacity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,6 @@ from hexplan_solver.options import Progress, Report, SolveOptions
 
 MILP_TOLERANCE = 1e-6
 """A MILP's bound is raised by this share, more than the solver's feasibility tolerance."""
-PROOF_S, LITTLE = 3.0, 1e-3
-"""A MILP goes on for so many seconds to gain or to prove the last share of the flow."""
 TOLD_S = 0.2
 """Seconds between two progress reports of one phase, at least."""
 
@@ -45,7 +43,9 @@ class Run:
 
     @property
     def left_s(self) -> float:
-        """Seconds until the wall-clock limit."""
+        """Seconds until the wall-clock limit; none once the caller wants to stop."""
+        if self.options.stop.is_set():
+            return 0.0
         return max(0.0, self.limit_s - self.elapsed_s)
 
     def tell(self, phase: str, incumbent: float | None, bound: float | None = None) -> None:
@@ -61,28 +61,33 @@ class Run:
         self._report(Progress(phase, self._incumbent, proved, now))
 
     def watcher(self, phase: str) -> Watch:
-        """Return what tells a MILP's progress, and ends it once it has little left to gain."""
-        begun_s = self.elapsed_s
+        """Return what tells a MILP's progress, and ends it when the caller wants to stop."""
 
         def watch(incumbent: float | None, bound: float | None) -> bool:
             self.tell(phase, incumbent, bound)
-            if self.elapsed_s - begun_s < PROOF_S or incumbent is None or bound is None:
-                return True
-            return incumbent < (1 - LITTLE) * min(bound, self.bound / MICRO)
+            return not self.options.stop.is_set()
 
         return watch
+
+    def goes_on(self, incumbent: float | None, bound: float | None) -> bool:
+        """Watch a MILP of another objective than flow: let it run until told to stop."""
+        return not self.options.stop.is_set()
 
     def lower(self, bound: int, how: str) -> None:
         """Take over a proved bound in 1e-6 tokens/s, where it is the first or lower."""
         if not self.how or bound < self.bound:
             self.bound, self.how = bound, how
 
-    def tighten(self, milp_bound: float | None) -> None:
+    def tighten(
+        self,
+        milp_bound: float | None,
+        how: str = "coverage bound: dual bound of the coverage MILP",
+    ) -> None:
         """Take over a MILP's bound in tokens/s, with room for its tolerances, where it is lower."""
         if milp_bound is None:
             return
         bound = math.ceil(milp_bound * (1 + MILP_TOLERANCE) * MICRO)
-        self.lower(bound, "coverage bound: dual bound of the coverage MILP")
+        self.lower(bound, how)
 
     def proof(self, flow: int) -> Proof:
         """Return the proved bound.
@@ -95,8 +100,19 @@ class Run:
         if flow > self.bound:
             message = f"flow {flow} exceeds the bound {self.bound} that was proved ({self.how})"
             raise HexplanError(message, hint="this is a bug of hexplan or of the MILP solver")
-        is_tight = self.bound - flow <= self.bound * 2 * MILP_TOLERANCE
-        return Proof(self.bound, self.how, "optimal" if is_tight else self.status)
+        return Proof(self.bound, self.how, self._status(flow))
+
+    def _status(self, flow: int) -> str:
+        if self.is_proved(flow):
+            return "optimal"
+        if self.options.stop.is_set():
+            return "interrupted"
+        # The MILP's optimum is that of a placement whose links carry everything.
+        return "feasible" if self.status == "optimal" else self.status
+
+    def is_proved(self, flow: int) -> bool:
+        """Say whether the bound leaves nothing to gain but the MILP's tolerances."""
+        return self.bound - flow <= self.bound * 2 * MILP_TOLERANCE + 2
 
     def info(self) -> SolveInfo:
         """Say how the plan was made."""

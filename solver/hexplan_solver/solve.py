@@ -9,7 +9,7 @@ from hexplan.cost.speed import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.plan import Plan
 from hexplan.spec import Spec
-from hexplan_solver.bounds import work_bound
+from hexplan_solver.bounds import door_bound, work_bound
 from hexplan_solver.extract import extract_plan
 from hexplan_solver.incumbent import Incumbent, better_placement, first_placement
 from hexplan_solver.infeasible import refuse_if_infeasible
@@ -19,7 +19,7 @@ from hexplan_solver.patterns import pattern_bound
 from hexplan_solver.problem import Problem, build_problem
 from hexplan_solver.run import Run
 
-START_SHARE, BOUND_SHARE, MILP_SHARE = 0.35, 0.1, 0.4
+START_SHARE, BOUND_SHARE, MILP_SHARE = 0.6, 0.2, 0.4
 """Shares of the time left for the first placement, the bound, and the MILP; links get the rest."""
 
 
@@ -39,6 +39,7 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
     run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
+    run.lower(door_bound(problem), "door bound: what the coordinator's network card passes")
     start, incumbent = _best_by_kind(run, problem)
     network, flow = fit_links(run, problem, incumbent, [start])
     return extract_plan(problem, network, flow, run.proof(flow.value), run.info())

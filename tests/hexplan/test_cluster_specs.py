@@ -24,6 +24,15 @@ DEVICES = {
     "helix-single24-a100-llama30b": {"A100-40GB-SXM": 4},
     "helix-single24-l4-llama30b": {"L4": 8},
     "helix-single24-t4-llama30b": {"T4": 12},
+    "helix-high42-llama70b": {
+        "A100-40GB-SXM": 4,
+        "V100-SXM2-16GB": 6,
+        "L4": 8,
+        "T4": 10,
+        "L4x2": 4,
+        "T4x2": 6,
+        "T4x4": 4,
+    },
     "hexgen-full58": {"RTX-3090-Ti": 22, "RTX-A5000": 16, "RTX-A6000": 16, "A40": 4},
     "hexgen-half30": {"RTX-3090-Ti": 22, "RTX-A5000": 8},
     "hexgen-a100-16": {"A100-40GB-SXM": 16},
@@ -73,9 +82,10 @@ def test_the_readme_lists_every_file() -> None:
 
 @pytest.mark.parametrize("name", HELIX)
 def test_a_helix_file_counts_memory_as_the_artifact_does(name: str) -> None:
-    sizes = {"A100-40GB-SXM": 40_000_000_000, "L4": 24_000_000_000, "T4": 16_000_000_000}
+    gigabytes = {"A100-40GB-SXM": 40, "V100-SXM2-16GB": 16, "L4": 24, "T4": 16}
+    gigabytes |= {"L4x2": 2 * 24, "T4x2": 2 * 16, "T4x4": 4 * 16}
     for device in spec(name).cluster.device_types:
-        assert device.memory_bytes == sizes[device.name]
+        assert device.memory_bytes == gigabytes[device.name] * 10**9
 
 
 @pytest.mark.parametrize("name", HELIX)

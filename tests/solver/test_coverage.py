@@ -69,7 +69,7 @@ def test_segments_and_milp_stay_below_the_work_bound_and_can_be_formed(spec: Spe
     bound = work_bound(problem)
     options = SolveOptions()
     milp = solve_coverage(problem, all_columns(problem), options, (20.0, bound / MICRO))
-    segments = solve_segments(problem, options, bound, 5.0)
+    segments = solve_segments(problem, options, (0, bound), 5.0)
     best = covered(problem, milp.columns)
     proved = pattern_bound(problem, covered(problem, segments.columns), bound, 5.0)
     assert best * (1 - 1e-6) <= proved <= bound

@@ -1,0 +1,140 @@
+"""Wishes: what the user asked for beyond the machines and the model, and can take back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from hexplan.cluster import Cluster, Exclusion, GroupPin, LayerPin, Link
+from hexplan.spec import Spec
+from hexplan.workload import Lengths
+
+Drop = Callable[[Spec], Spec]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One thing that could be taken back."""
+
+    words: str
+    """As the user knows it."""
+    drop: Drop
+    """Return a spec without it; the other wishes stand."""
+
+
+def wishes_of(spec: Spec) -> list[Wish]:
+    """List all wishes, those first that should be named last."""
+    cluster = spec.cluster
+    found = [*_limits(spec)]
+    found += [Wish(_exclusion(e), _without("exclusions", e)) for e in cluster.exclusions]
+    found += [Wish(_group(p), _without("group_pins", p)) for p in cluster.group_pins]
+    found += _policies(cluster)
+    found += [Wish(_layers(p), _without("layer_pins", p)) for p in cluster.layer_pins]
+    return found
+
+
+def drop_all(spec: Spec, wishes: Iterable[Wish]) -> Spec:
+    """Return the spec without some of its wishes."""
+    for wish in wishes:
+        spec = wish.drop(spec)
+    return spec
+
+
+def with_longest_request(spec: Spec, share: Decimal) -> Spec:
+    """Return the spec with its longest request cut to a share of its tokens."""
+    sides = {
+        name: _cut(getattr(spec.workload, name), share)
+        for name in ("prompt_tokens", "output_tokens")
+    }
+    return replace(spec, workload=spec.workload.model_copy(update=sides))
+
+
+def with_memory_fraction(spec: Spec, fraction: Decimal) -> Spec:
+    """Return the spec with another share of each device's memory."""
+    limits = spec.cluster.limits.model_copy(update={"memory_fraction": fraction})
+    return _with(spec, limits=limits)
+
+
+def _limits(spec: Spec) -> Iterable[Wish]:
+    if spec.cluster.limits.memory_fraction < 1:
+        yield Wish(memory_words(spec), lambda spec: with_memory_fraction(spec, Decimal(1)))
+    yield Wish(request_words(spec), lambda spec: with_longest_request(spec, Decimal(0)))
+
+
+def memory_words(spec: Spec) -> str:
+    """Name the limit on memory."""
+    return f"`limits.memory_fraction: {float(spec.cluster.limits.memory_fraction):g}`"
+
+
+def request_words(spec: Spec) -> str:
+    """Name the room that each stage keeps for one request."""
+    return f"the longest request, {spec.workload.max_tokens} tokens"
+
+
+def _cut(lengths: Lengths, share: Decimal) -> Lengths:
+    longest = max(1, int(lengths.max * share))
+    return Lengths(mean=min(lengths.mean, longest), max=longest)
+
+
+def _policies(cluster: Cluster) -> list[Wish]:
+    """List the link rules that allow less than all, those of both directions as one."""
+    by_ends: dict[tuple[frozenset[str], str], list[Link]] = {}
+    for link in cluster.links:
+        if link.allow != "all":
+            ends = frozenset((link.source, link.target))
+            by_ends.setdefault((ends, link.allow), []).append(link)
+    return [Wish(_policy(links), _allowing(links)) for links in by_ends.values()]
+
+
+def _allowing(links: list[Link]) -> Drop:
+    freed = {(link.source, link.target) for link in links}
+
+    def drop(spec: Spec) -> Spec:
+        changed = tuple(
+            rule.model_copy(update={"allow": "all"})
+            if (rule.source, rule.target) in freed
+            else rule
+            for rule in spec.cluster.links
+        )
+        return _with(spec, links=changed)
+
+    return drop
+
+
+def _without(field: str, item: LayerPin | GroupPin | Exclusion) -> Drop:
+    def drop(spec: Spec) -> Spec:
+        kept = tuple(other for other in getattr(spec.cluster, field) if other != item)
+        return _with(spec, **{field: kept})
+
+    return drop
+
+
+def _with(spec: Spec, **update: object) -> Spec:
+    return replace(spec, cluster=spec.cluster.model_copy(update=update))
+
+
+def _layers(pin: LayerPin) -> str:
+    first, end = pin.layers
+    return f"the pin of {pin.host} to layers [{first}, {end}]"
+
+
+def _group(pin: GroupPin) -> str:
+    return f"the pin of {', '.join(f'{pin.host}/{d}' for d in pin.devices)} to the same stage"
+
+
+def _exclusion(exclusion: Exclusion) -> str:
+    place = exclusion.host if exclusion.device is None else f"{exclusion.host}/{exclusion.device}"
+    return f"the exclusion of {place}"
+
+
+def _policy(links: list[Link]) -> str:
+    first = links[0]
+    if first.source == first.target:
+        return f"`allow: {first.allow}` within {first.source}"
+    way = (
+        f"between {first.source} and {first.target}"
+        if len(links) > 1
+        else (f"from {first.source} to {first.target}")
+    )
+    return f"`allow: {first.allow}` {way}"
