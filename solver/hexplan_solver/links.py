@@ -1,27 +1,39 @@
-"""Make a placement fit the links: other splits of the sites, then local search."""
+"""Make a placement fit the links: arrange it, split the sites, then search from the best."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from hexplan.cost.speed import MICRO
 from hexplan.errors import LimitReached
+from hexplan_solver.arrange import arrange
+from hexplan_solver.carried import used_part
+from hexplan_solver.coverage import Coverage, covered
 from hexplan_solver.flow import max_flow
-from hexplan_solver.incumbent import Incumbent, better_placement, first_placement
-from hexplan_solver.judges import Judge, LinkJudge, SharedJudge
-from hexplan_solver.network import Network, PlacedStage, build_network
+from hexplan_solver.incumbent import Incumbent
+from hexplan_solver.judges import Judge, judge_for
+from hexplan_solver.link_milp import small_network, solve_links
+from hexplan_solver.network import Network, PlacedStage
 from hexplan_solver.placement import place
 from hexplan_solver.problem import Problem
 from hexplan_solver.routes import Flow
 from hexplan_solver.run import MILP_TOLERANCE, Run
 from hexplan_solver.search import improve
+from hexplan_solver.segments import solve_segments
+from hexplan_solver.splits import best_split
+from hexplan_solver.zone_bound import zone_bound
+from hexplan_solver.zones import zones_of
 
-MAX_SITES = 4
-"""With more sites, only all together and each by itself are tried."""
-SPLIT_SHARE = 0.3
-"""Share of the time left that goes into solving groups of sites by themselves."""
-ATTEMPTS = 9
+SEGMENTS_SHARE, SPLIT_SHARE, BOUND_SHARE, EXACT_SHARE = 0.15, 0.3, 0.4, 0.6
+"""Shares of the time left: for segments, for sites by themselves, for the bound, for the MILP."""
+ARRANGEMENTS, ZONED = 16, 3
+"""Seeds from which one placement is arranged; few where zones keep it from its flow anyway."""
+LITTLE = 1e-3
+"""The search ends once so little is left to gain, as a share of the bound."""
+ATTEMPTS = 6
 """Searches, in turn from each start, each with a seed of its own: they end far apart."""
+
+Stages = list[PlacedStage]
 
 
 def fit_links(
@@ -39,16 +51,20 @@ def fit_links(
     LimitReached
         If no placement was found whose links carry anything.
     """
-    network, flow = _used_part(problem, place(problem, incumbent.coverage))
+    network, flow = used_part(problem, place(problem, incumbent.coverage))
     if flow.value < incumbent.value * (1 - MILP_TOLERANCE):
-        judge = _judge(problem, flow)
-        joint = [place(problem, other.coverage) for other in (incumbent, *others) if other.value]
-        starts = [*joint, *_split_start(run, problem, judge)]
+        judge = judge_for(problem, flow)
+        starts = _starts(run, problem, judge, [incumbent, *others])
+        network, flow = _better_of((network, flow), used_part(problem, starts[0]))
+        if flow.value < incumbent.value * (1 - MILP_TOLERANCE):
+            _lower_bound(run, problem, flow)
+        network, flow = _better_of((network, flow), _exact(run, problem, network))
         for attempt in range(ATTEMPTS):
-            better = _improved(run, problem, judge, starts[attempt % len(starts)], attempt)
-            candidate = _used_part(problem, better)
-            if candidate[1].value > flow.value:
-                network, flow = candidate
+            if run.bound - flow.value <= LITTLE * run.bound:
+                break
+            start = starts[attempt % len(starts)]
+            found = used_part(problem, _improved(run, problem, judge, start, attempt))
+            network, flow = _better_of((network, flow), found)
     if flow.value == 0:
         message = (
             "no placement was found whose stages are connected to each other and the coordinator"
@@ -60,72 +76,68 @@ def fit_links(
     return network, flow
 
 
-def _used_part(problem: Problem, placed: Sequence[PlacedStage]) -> tuple[Network, Flow]:
-    """Compute the flow, and leave out the stages that it does not use, unless they are pinned."""
-    network = build_network(problem.spec, placed)
-    flow = max_flow(network)
-    used = {stage for path in flow.paths for stage in path.stages}
-    used |= {i for i, s in enumerate(network.stages) if problem.kinds[s.kind].pin is not None}
-    if len(used) < len(network.stages):
-        network = build_network(problem.spec, [network.stages[i] for i in sorted(used)])
-        flow = max_flow(network)
-    return network, flow
+def _better_of(one: tuple[Network, Flow], other: tuple[Network, Flow]) -> tuple[Network, Flow]:
+    return other if other[1].value > one[1].value else one
 
 
-def _judge(problem: Problem, flow: Flow) -> Judge:
-    """Choose the fast judge unless a NIC binds or sites share a trunk."""
-    is_shared = any(term.constraint.startswith("nic") for term in flow.cut)
-    has_trunk = any(link.trunk_bytes_per_s for link in problem.spec.cluster.links)
-    return SharedJudge(problem) if is_shared or has_trunk else LinkJudge(problem)
+def _starts(
+    run: Run, problem: Problem, judge: Judge, incumbents: Sequence[Incumbent]
+) -> list[Stages]:
+    """Return placements to search from, the best first."""
+    coverages = [i.coverage for i in incumbents if i.value]
+    if not any(host_class.must_serve for host_class in problem.classes):
+        limit_s = run.left_s * SEGMENTS_SHARE
+        coverages.append(solve_segments(problem, run.options, (0, run.bound), limit_s))
+    seeds = ARRANGEMENTS if len(zones_of(problem, run.bound)) == 1 else ZONED
+    starts = [_arranged(run, problem, judge, c, seeds) for c in coverages if c.columns]
+    split = best_split(run, problem, judge, run.left_s * SPLIT_SHARE)
+    starts += [split] if split else []
+    return sorted(starts, key=judge.flow, reverse=True)
 
 
-def _improved(
-    run: Run, problem: Problem, judge: Judge, start: list[PlacedStage], attempt: int
-) -> list[PlacedStage]:
+def _arranged(run: Run, problem: Problem, judge: Judge, coverage: Coverage, seeds: int) -> Stages:
+    """Arrange a placement from several seeds, until it passes what it would without links."""
+    wanted = covered(problem, coverage.columns)
+    best = placed = place(problem, coverage)
+    value = judge.flow(best)
+    for seed in range(run.options.seed, run.options.seed + seeds):
+        if value >= wanted // judge.unit - len(best) or not run.left_s:
+            break
+        found = arrange(problem, placed, wanted, seed)
+        if judge.flow(found) > value:
+            best, value = found, judge.flow(found)
+    return best
+
+
+def _lower_bound(run: Run, problem: Problem, flow: Flow) -> None:
+    """Lower the bound where little passes between the sites."""
+    zones = zones_of(problem, run.bound)
+    if len(zones) > 1:
+        limit_s = run.left_s * BOUND_SHARE
+        proved = zone_bound(problem, zones, flow.value, run.bound, limit_s)
+        run.lower(proved, "zone bound: LP duals, over every share that a site can have of the flow")
+        run.tell("zones", flow.value / MICRO)
+
+
+def _exact(run: Run, problem: Problem, network: Network) -> tuple[Network, Flow]:
+    """Solve placement and flow in one MILP, where the cluster is small enough for it."""
+    every = small_network(problem)
+    if every is None:
+        return network, max_flow(network)
+    limits = (run.left_s * EXACT_SHARE, run.bound)
+    placed, bound = solve_links(
+        problem, every, network.stages, run.options, limits, run.watcher("links")
+    )
+    run.tighten(bound, "link bound: dual bound of the MILP over placement and flow")
+    return used_part(problem, placed)
+
+
+def _improved(run: Run, problem: Problem, judge: Judge, start: Stages, attempt: int) -> Stages:
     until = run.elapsed_s + run.left_s / (ATTEMPTS - attempt)
 
     def may_go_on(best: int) -> bool:
         run.tell("links", best / MICRO)
-        return run.elapsed_s < until
+        return run.elapsed_s < until and run.left_s > 0
 
     seed = run.options.seed * ATTEMPTS + attempt
     return improve(problem, judge, start, run.bound, seed, may_go_on)
-
-
-def _split_start(run: Run, problem: Problem, judge: Judge) -> list[list[PlacedStage]]:
-    """Return the best placement over the ways to split the sites into pipelines of their own."""
-    if any(host_class.must_serve for host_class in problem.classes):
-        return []
-    sites = sorted({host.site for host in problem.spec.cluster.hosts})
-    splits = [split for split in _splits(sites) if len(split) > 1]
-    if len(sites) > MAX_SITES:
-        splits = [[[site] for site in sites]]
-    blocks = {tuple(block) for split in splits for block in split}
-    limit_s = run.left_s * SPLIT_SHARE / max(1, len(blocks))
-    placements = {block: _place_block(run, problem, block, limit_s) for block in sorted(blocks)}
-    joined = [[s for block in split for s in placements[tuple(block)]] for split in splits]
-    return sorted((stages for stages in joined if stages), key=judge.flow)[-1:]
-
-
-def _place_block(
-    run: Run, problem: Problem, sites: Sequence[str], limit_s: float
-) -> list[PlacedStage]:
-    """Place the model on some sites alone, links ignored; nothing where it does not fit."""
-    cluster = problem.spec.cluster
-    part = problem.only([host.name for host in cluster.hosts if host.site in sites])
-    start = first_placement(part, run.options, limit_s / 3)
-    limits = (limit_s * 2 / 3, run.bound)
-    incumbent = better_placement(part, start, run.options, limits, run.watcher("sites"))
-    return place(part, incumbent.coverage) if incumbent.value else []
-
-
-def _splits(items: Sequence[str]) -> Iterator[list[list[str]]]:
-    """Yield every way to split items into blocks."""
-    if not items:
-        yield []
-        return
-    first, rest = items[0], items[1:]
-    for split in _splits(rest):
-        yield [[first], *split]
-        for i, block in enumerate(split):
-            yield [*split[:i], [first, *block], *split[i + 1 :]]

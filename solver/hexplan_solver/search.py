@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
-from hexplan.noun import Range
 from hexplan_solver.judges import Judge
+from hexplan_solver.moves import Moves
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.problem import Problem
 
@@ -39,7 +39,7 @@ def improve(
         Told the best flow so far at times; False ends the search.
     """
     rng = random.Random(seed)  # noqa: S311 - a search, not a secret
-    moves = _Moves(problem, rng)
+    moves = Moves(problem, rng)
     current, value = list(start), judge.flow(start)
     best, best_value, since = list(current), value, 0
     for step in range(MAX_STEPS):
@@ -50,84 +50,14 @@ def improve(
         candidate = moves.neighbour(current)
         if candidate is None:
             continue
-        found = judge.flow(candidate)
         slack = COOLING * best_value * (1 - step / MAX_STEPS) * rng.random() ** 4
-        if found >= value - slack:
+        floor = math.ceil(value - slack)
+        found = judge.flow(candidate, floor)
+        if found >= floor:
             current, value = candidate, found
         since += 1
-        if found > best_value:
+        if found >= floor and found > best_value:
             best, best_value, since = list(candidate), found, 0
         elif since > PATIENCE:
             current, value, since = list(best), best_value, 0
     return best
-
-
-class _Moves:
-    """Small changes of a placement that keep every stage possible."""
-
-    def __init__(self, problem: Problem, rng: random.Random) -> None:
-        self._problem = problem
-        self._rng = rng
-
-    def neighbour(self, stages: Sequence[PlacedStage]) -> list[PlacedStage] | None:
-        """Return a changed copy, or None where the change drawn is impossible."""
-        move = self._rng.choice((self._resize, self._resize, self._shift, self._swap, self._join))
-        changed = move(list(stages))
-        if changed is None or changed == list(stages):
-            return None
-        return changed
-
-    def _set(self, stages: list[PlacedStage], i: int, layers: Range) -> bool:
-        kind = self._problem.kinds[stages[i].kind]
-        if not 0 <= layers[0] < layers[1] <= self._problem.num_layers:
-            return False
-        if kind.pin is not None and kind.pin != layers:
-            return False
-        if layers[1] - layers[0] > kind.rates.max_layers:
-            return False
-        rate = kind.rates.of(*layers)
-        if rate == 0:
-            return False
-        stages[i] = replace(stages[i], layers=layers, rate=rate)
-        return True
-
-    def _resize(self, stages: list[PlacedStage]) -> list[PlacedStage] | None:
-        """Move one or both ends of one stage a little."""
-        i = self._rng.randrange(len(stages))
-        first, end = stages[i].layers
-        low, high = self._rng.choice(((1, 0), (0, 1), (1, 1)))
-        step = self._rng.choice((-2, -1, 1, 2))
-        return stages if self._set(stages, i, (first + low * step, end + high * step)) else None
-
-    def _shift(self, stages: list[PlacedStage]) -> list[PlacedStage] | None:
-        """Move a boundary that stages share."""
-        boundary = self._rng.choice(stages).layers[1]
-        if boundary == self._problem.num_layers:
-            return None
-        moved = boundary + self._rng.choice((-1, 1))
-        for i, stage in enumerate(stages):
-            if boundary in stage.layers:
-                first, end = (moved if layer == boundary else layer for layer in stage.layers)
-                if not self._set(stages, i, (first, end)):
-                    return None
-        return stages
-
-    def _swap(self, stages: list[PlacedStage]) -> list[PlacedStage] | None:
-        """Let two stages change places, each keeping as many layers as it can."""
-        i, j = self._rng.sample(range(len(stages)), 2) if len(stages) > 1 else (0, 0)
-        first, second = stages[i].layers, stages[j].layers
-        return stages if self._set(stages, i, second) and self._set(stages, j, first) else None
-
-    def _join(self, stages: list[PlacedStage]) -> list[PlacedStage] | None:
-        """Put one stage where another begins or ends, with a size of its own."""
-        i, j = self._rng.randrange(len(stages)), self._rng.randrange(len(stages))
-        size = stages[i].layers[1] - stages[i].layers[0]
-        size += self._rng.choice((-1, 0, 0, 1))
-        first, end = stages[j].layers
-        ranges = (
-            (first, first + size),
-            (end, end + size),
-            (first - size, first),
-            (end - size, end),
-        )
-        return stages if self._set(stages, i, self._rng.choice(ranges)) else None
