@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from support.shell import PROGRAM, Shell
 from support.specs import two_nodes
 
 import hexplan_solver
+from hexplan.check import check_plan
 from hexplan.errors import HexplanError, InfeasibleError, LaunchError, LimitReached
-from hexplan.plan_file import plan_json
+from hexplan.plan_file import plan_json, read_plan
 
 LONG_SPEC = Path(__file__).parents[2] / "cluster_specs" / "helix-geo24-llama30b.yaml"
 
@@ -94,7 +96,7 @@ def test_a_plan_of_ours_that_breaks_a_rule_is_our_bug_and_is_not_written(
     hexplan: Shell, spec_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = change_stage(two_hosts_plan(), 0, kv_tokens=10**9)
-    monkeypatch.setattr(hexplan_solver, "solve", lambda *arguments: bad)
+    monkeypatch.setattr(hexplan_solver, "solve_by", lambda *arguments: bad)
     ran = hexplan("solve", spec_file, "-o", tmp_path / "plan.json")
     assert ran.code == 1
     assert "breaks a rule" in ran.err
@@ -123,7 +125,7 @@ def test_each_error_has_its_exit_code(
     def fail(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(hexplan_solver, "solve", fail)
+    monkeypatch.setattr(hexplan_solver, "solve_by", fail)
     ran = hexplan("solve", spec_file)
     assert ran.code == code
     assert "Traceback" not in ran.err
@@ -132,7 +134,7 @@ def test_each_error_has_its_exit_code(
 def test_a_bug_asks_for_a_report_and_shows_its_traceback_on_demand(
     hexplan: Shell, spec_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hexplan_solver, "solve", lambda *arguments: 1 // 0)
+    monkeypatch.setattr(hexplan_solver, "solve_by", lambda *arguments: 1 // 0)
     ran = hexplan("solve", spec_file)
     assert ran.err.startswith("error: hexplan has a bug: ZeroDivisionError: ")
     assert "HEXPLAN_DEBUG=1" in ran.err
@@ -154,10 +156,9 @@ def test_a_reader_that_leaves_ends_the_command_without_a_word(plan_file: Path) -
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_running_solve_and_writes_nothing(
-    tmp_path: Path, sent: signal.Signals, code: int
-) -> None:
+@pytest.fixture
+def long_solve(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A solve that would take ten minutes and has found something; it writes plan.json."""
     plan = tmp_path / "plan.json"
     with subprocess.Popen(
         [*PROGRAM, "solve", str(LONG_SPEC), "-o", str(plan), "--time-limit", "10min"],
@@ -166,8 +167,27 @@ def test_a_signal_ends_a_running_solve_and_writes_nothing(
     ) as process:
         assert process.stderr is not None
         assert "bound" in process.stderr.readline()
-        process.send_signal(sent)
-        said = process.stderr.read()
-    assert process.returncode == code
+        yield process
+        process.kill()
+
+
+def test_a_terminated_solve_writes_nothing(
+    tmp_path: Path, long_solve: subprocess.Popen[str]
+) -> None:
+    long_solve.send_signal(signal.SIGTERM)
+    _, said = long_solve.communicate()
+    assert long_solve.returncode == 143
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_solve_gives_the_best_plan_so_far(
+    tmp_path: Path, long_solve: subprocess.Popen[str]
+) -> None:
+    long_solve.send_signal(signal.SIGINT)
+    _, said = long_solve.communicate()
+    assert long_solve.returncode == 0
+    assert "gap" in said
+    plan = read_plan(tmp_path / "plan.json")
+    assert check_plan(plan) == ()
+    assert plan.certificate.status == "interrupted"
