@@ -15,6 +15,8 @@ COORDINATOR = "coordinator"
 """Where requests enter and tokens leave: an end of links beside the hosts."""
 
 Positive = Annotated[int, Field(gt=0)]
+Allowed = Literal["all", "tokens", "none"]
+"""`all`, only `tokens` to and from the coordinator (no activations), or `none`."""
 
 
 class DeviceType(Noun):
@@ -43,6 +45,17 @@ class Interconnect(Noun):
     """Start-up time of one message."""
 
 
+class Spot(Noun):
+    """An offer to rent a host for less, which may be taken away."""
+
+    price_usd_per_h: Exact
+    """What the host costs for an hour, in US dollars."""
+    availability: Annotated[Exact, Field(gt=0, le=1)]
+    """Share of the time for which the host is there; its speed counts by this share."""
+    is_taken: bool = False
+    """Whether the plan rents the host by this offer."""
+
+
 class Host(Noun):
     """A machine with devices."""
 
@@ -60,6 +73,23 @@ class Host(Noun):
     """What all links out of the host carry together."""
     address: str | None = None
     """Where `launch` reaches it."""
+    price_usd_per_h: Exact | None = None
+    """What it costs for an hour, in US dollars, where known."""
+    spot: Spot | None = None
+    """A cheaper offer, if there is one."""
+
+    @property
+    def rent_usd_per_h(self) -> Decimal | None:
+        """What the plan pays for an hour of it, where known."""
+        if self.spot is not None and self.spot.is_taken:
+            return self.spot.price_usd_per_h
+        return self.price_usd_per_h
+
+    @property
+    def presence(self) -> Decimal:
+        """Share of the time for which the plan counts on it."""
+        is_spot = self.spot is not None and self.spot.is_taken
+        return self.spot.availability if self.spot is not None and is_spot else Decimal(1)
 
 
 class Coordinator(Noun):
@@ -90,6 +120,18 @@ class Link(Noun):
     """One-way latency."""
     trunk_bytes_per_s: Positive | None = None
     """What all pairs under this rule may carry together, where they share a line."""
+    allow: Allowed = "all"
+    """What may pass: activations and tokens, tokens alone, or nothing."""
+
+    def permits(self, source: str, target: str) -> bool:
+        """Say whether what passes between two hosts, or a host and the coordinator, may pass."""
+        if self.allow == "tokens":
+            return COORDINATOR in (source, target)
+        return self.allow == "all"
+
+
+StepPoint = tuple[Annotated[int, Field(ge=0)], Exact]
+"""Tokens in a step, and the seconds that one layer takes for them."""
 
 
 class Profile(Noun):
@@ -101,6 +143,16 @@ class Profile(Noun):
     """Devices in the group."""
     tokens_per_s: tuple[Exact, ...]
     """Tokens/s that the group passes when it holds 1, 2, ... layers, at most as many as given."""
+    prefill_layer_s: tuple[StepPoint, ...] = ()
+    """Seconds that one layer takes for so many prompt tokens, ascending; empty if not measured."""
+    decode_layer_s: tuple[StepPoint, ...] = ()
+    """Seconds that one layer takes to decode so many tokens, one a request; likewise."""
+    kv_tokens: tuple[Positive, ...] = ()
+    """Tokens of context that it had room for with 1, 2, ... layers; only simulations use it."""
+    max_prompts: tuple[Positive, ...] = ()
+    """Prompts that it put into one step with 1, 2, ... layers; only simulations use it."""
+    max_decode_tokens: tuple[Positive, ...] = ()
+    """Tokens that it decoded in one step with 1, 2, ... layers; only simulations use it."""
     source: str
     """Who measured it, and how."""
 
@@ -184,10 +236,14 @@ class Cluster(Noun):
         return self.coordinator.site if end == COORDINATOR else self.host_by_name[end].site
 
     def link(self, source: str, target: str) -> Link | None:
-        """Return the rule for a pair of hosts (or the coordinator), or None if unconnected."""
+        """Return the rule for a pair of hosts (or the coordinator), or None if unconnected.
+
+        A pair whose rule allows nothing of what would pass there is unconnected.
+        """
         sites = self.site_of(source), self.site_of(target)
         ends = ((source, target), (source, sites[1]), (sites[0], target), sites)
-        return next((self._link_by_ends[pair] for pair in ends if pair in self._link_by_ends), None)
+        rule = next((self._link_by_ends[pair] for pair in ends if pair in self._link_by_ends), None)
+        return rule if rule is not None and rule.permits(source, target) else None
 
     def is_excluded(self, host: str, device: int) -> bool:
         """Say whether the user keeps this device out."""

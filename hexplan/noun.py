@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
@@ -34,3 +34,10 @@ class Noun(BaseModel):
         populate_by_name=True,
         use_attribute_docstrings=True,
     )
+
+    def __copy__(self) -> Self:
+        """Copy the fields alone: `model_copy` may change what cached properties rest on."""
+        copied = super().__copy__()
+        for name in [name for name in copied.__dict__ if name not in type(self).model_fields]:
+            del copied.__dict__[name]
+        return copied

@@ -2,15 +2,19 @@
 
 from hexplan.cost.links import TOKEN_ID_BYTES, link_rate, token_bytes
 from hexplan.cost.memory import ShardSizes, kv_room_tokens, memory_of
+from hexplan.cost.movement import HeldWeights, fetched_layers, moved_bytes
 from hexplan.cost.speed import StageSpeed, stage_speed
 
 __all__ = [
     "TOKEN_ID_BYTES",
+    "HeldWeights",
     "ShardSizes",
     "StageSpeed",
+    "fetched_layers",
     "kv_room_tokens",
     "link_rate",
     "memory_of",
+    "moved_bytes",
     "stage_speed",
     "token_bytes",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from hexplan.model import Model
     from hexplan.spec.raw import MeasuredStageText
+    from hexplan.wording import KeyPath
 
 PROFILE_VERSION = 1
 _RATE_UNIT = Decimal(1).scaleb(-RATE_DIGITS)
@@ -45,6 +47,7 @@ def read_profiles(file: Path, model: Model, table: DeviceTable) -> tuple[Profile
             problem = f"found {len(stage.tokens_per_s)} speeds, needed at most {model.layers}"
             hint = f"the speeds are for 1, 2, ... layers, and {model.name} has {model.layers}"
             raise at.error((*path, "tokens_per_s"), problem, hint=hint)
+        _check_steps(stage, path, at)
         profiles[device, stage.tp] = _profile(device, stage, text.source)
     return tuple(profiles.values())
 
@@ -68,6 +71,28 @@ def _validated(document: YamlDocument, at: Locator) -> ProfileText:
         raise at.errors(explain(error, ProfileText)) from error
 
 
+def _check_steps(stage: MeasuredStageText, path: KeyPath, at: Locator) -> None:
+    """Refuse step times that cannot be interpolated, or of one phase alone."""
+    tables = {"prefill_layer_s": stage.prefill_layer_s, "decode_layer_s": stage.decode_layer_s}
+    for name, points in tables.items():
+        if any(low[0] >= high[0] for low, high in pairwise(points)):
+            problem = "found tokens that do not rise, needed each point above the one before"
+            raise at.error((*path, name), problem)
+        if points and (points[-1][0] == 0 or points[-1][1] == 0):
+            problem = (
+                f"found {list(points[-1])} last, needed a point with tokens and seconds above 0"
+            )
+            raise at.error((*path, name), problem)
+    missing = [name for name, points in tables.items() if not points]
+    if len(missing) == 1:
+        problem = f"found it without `{missing[0]}`, needed both or none"
+        raise at.error((*path, next(name for name in tables if name not in missing)), problem)
+
+
+def _exact_points(points: tuple[tuple[int, float], ...]) -> tuple[tuple[int, Decimal], ...]:
+    return tuple((tokens, Decimal(repr(seconds))) for tokens, seconds in points)
+
+
 def _profile(device: str, stage: MeasuredStageText, source: str) -> Profile:
     return Profile(
         device=device,
@@ -75,5 +100,10 @@ def _profile(device: str, stage: MeasuredStageText, source: str) -> Profile:
         tokens_per_s=tuple(
             Decimal(repr(rate)).quantize(_RATE_UNIT, ROUND_DOWN) for rate in stage.tokens_per_s
         ),
+        prefill_layer_s=_exact_points(stage.prefill_layer_s),
+        decode_layer_s=_exact_points(stage.decode_layer_s),
+        kv_tokens=stage.kv_tokens,
+        max_prompts=stage.max_prompts,
+        max_decode_tokens=stage.max_decode_tokens,
         source=source,
     )

@@ -1,0 +1,181 @@
+"""The `simulate` command."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hexplan.cli.inputs import PlanFile, seconds, source
+from hexplan.cli.output import emit, require_sound
+from hexplan.errors import InputError
+
+if TYPE_CHECKING:
+    from hexplan.plan import Plan
+    from hexplan_solver.simulate import Outage, Policy, Slo, Traffic
+
+DURATION_S = 600.0
+OUTAGE = re.compile(r"(?P<stage>[^@]+)@(?P<since>[^@-]+)(-(?P<until>[^@-]+))?")
+
+
+class Scheduling(StrEnum):
+    """How a stage batches."""
+
+    CHUNKED = "chunked"
+    WHOLE = "whole"
+
+
+def simulate(
+    plan_file: PlanFile,
+    rate: Annotated[
+        str | None, typer.Option(help="Requests at random times, such as 2/s; scales a trace.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="As many requests as the KV cache takes.")
+    ] = False,
+    trace: Annotated[
+        Path | None, typer.Option(help="A trace to replay: Azure's CSV or Mooncake's JSON lines.")
+    ] = None,
+    policy: Annotated[
+        Scheduling, typer.Option(help="Cut prompts into chunks, or run them whole, as published.")
+    ] = Scheduling.CHUNKED,
+    chunk: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of a step, where prompts are cut.")
+    ] = None,
+    delay: Annotated[
+        str | None, typer.Option(help="How long an idle stage lets a batch gather, such as 10ms.")
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option(help="Simulated time, 600s if not given; a trace runs to its end.")
+    ] = None,
+    warmup: Annotated[
+        str | None, typer.Option(help="What to leave out of it at the start; else it is detected.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of arrivals and lengths.")] = 0,
+    slo_ttft: Annotated[
+        str | None, typer.Option(help="Promised time to the first token, such as 2s.")
+    ] = None,
+    slo_tpot: Annotated[
+        str | None, typer.Option(help="Promised mean time between two tokens, such as 100ms.")
+    ] = None,
+    fail: Annotated[
+        list[str] | None,
+        typer.Option(help="A stage that fails, and is back: s3@100s or s3@100s-160s; repeatable."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw latencies and timeline into this SVG file.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")
+    ] = False,
+) -> None:
+    """Run requests through a plan, event by event, and show what they would see.
+
+    Without --rate, --offline and --trace, requests come at the workload's rate, or --offline where
+    the plan has none. Lengths are those of the trace, or spread around the workload's means.
+    """
+    from hexplan.files import write_atomically
+    from hexplan.plan_file import read_plan
+    from hexplan.render import outcome_json, outcome_svg, outcome_text, say
+    from hexplan_solver.simulate import Window, pipeline_of_plan
+    from hexplan_solver.simulate import simulate as run
+
+    plan = read_plan(source(plan_file))
+    require_sound(plan_file, plan)
+    traffic = _traffic(plan, rate, trace, is_offline=offline)
+    window = Window(*_times_s(duration, warmup, trace), seed)
+    outages = [_outage(plan, text) for text in fail or []]
+    slo = _slo(plan, slo_ttft, slo_tpot)
+    way = _policy(policy, chunk, seconds("--delay", delay))
+    outcome = run(pipeline_of_plan(plan), traffic, way, window, slo=slo, outages=outages)
+    if plot is not None:
+        write_atomically(plot, outcome_svg(outcome))
+        say(f"wrote {plot}")
+    emit(outcome_json(outcome) if as_json else outcome_text(outcome))
+
+
+def _traffic(plan: Plan, rate: str | None, trace: Path | None, *, is_offline: bool) -> Traffic:
+    from hexplan_solver.simulate import Offline, Poisson, Replay, SpreadLengths
+    from hexplan_solver.simulate.traces import read_trace
+
+    workload = plan.workload
+    if is_offline and (rate is not None or trace is not None):
+        message = "--offline: found it with --rate or --trace, needed one of them"
+        raise InputError(message)
+    requests_per_s = _requests_per_s(rate)
+    if trace is not None:
+        requests = read_trace(trace)
+        if requests_per_s is None:
+            return Replay(requests)
+        return Replay(requests, requests_per_s * requests[-1][0] / len(requests) or 1.0)
+    lengths = SpreadLengths(
+        (workload.prompt_tokens.mean, workload.prompt_tokens.max),
+        (workload.output_tokens.mean, workload.output_tokens.max),
+    )
+    requests_per_s = requests_per_s or workload.request_rate_per_s
+    if is_offline or requests_per_s is None:
+        return Offline(lengths)
+    return Poisson(requests_per_s, lengths)
+
+
+def _requests_per_s(text: str | None) -> float | None:
+    from hexplan.units import QuantityError, parse_rate
+
+    try:
+        return None if text is None else parse_rate(text)
+    except QuantityError as error:
+        message = f"--rate: {error.message}"
+        raise InputError(message, hint=error.hint) from error
+
+
+def _times_s(
+    duration: str | None, warmup: str | None, trace: Path | None
+) -> tuple[float | None, float | None]:
+    """Return the simulated time, none where a trace ends it, and the warm-up."""
+    given_s, warmup_s = seconds("--duration", duration), seconds("--warmup", warmup)
+    duration_s = DURATION_S if given_s is None and trace is None else given_s
+    if duration_s is not None and warmup_s is not None and warmup_s >= duration_s:
+        message = f"--warmup: found {warmup}, needed less than the {duration_s:g} s of --duration"
+        raise InputError(message)
+    return duration_s, warmup_s
+
+
+def _policy(name: Scheduling, chunk: int | None, delay_s: float | None) -> Policy:
+    from hexplan_solver.simulate import CHUNKED, WHOLE
+
+    if name is Scheduling.WHOLE and chunk is not None:
+        message = "--chunk: found it with --policy whole, which cuts no prompts"
+        raise InputError(message)
+    policy = WHOLE if name is Scheduling.WHOLE else CHUNKED
+    chosen = replace(policy, delay_s=delay_s or 0.0)
+    return chosen if chunk is None else replace(chosen, chunk_tokens=chunk)
+
+
+def _slo(plan: Plan, ttft: str | None, tpot: str | None) -> Slo | None:
+    """Return what the options promise, or else what the plan's workload does."""
+    from hexplan_solver.simulate import Slo
+
+    ttft_s, tpot_s = seconds("--slo-ttft", ttft), seconds("--slo-tpot", tpot)
+    if ttft_s is None and tpot_s is None:
+        promised = plan.workload.slo
+        return Slo(float(promised.ttft_s), float(promised.tpot_s)) if promised else None
+    return Slo(ttft_s or float("inf"), tpot_s or float("inf"))
+
+
+def _outage(plan: Plan, text: str) -> Outage:
+    from hexplan_solver.simulate import Outage
+
+    match = OUTAGE.fullmatch(text)
+    names = [stage.id for stage in plan.stages]
+    if match is None or match["stage"] not in names:
+        message = f"--fail: found {text}, needed a stage and a time, such as {names[0]}@100s-160s"
+        raise InputError(message, hint=f"the plan has the stages {names[0]} to {names[-1]}")
+    since_s, until_s = seconds("--fail", match["since"]), seconds("--fail", match["until"])
+    if until_s is not None and until_s <= (since_s or 0.0):
+        message = f"--fail: found {text}, needed an end after the start"
+        raise InputError(message)
+    return Outage(names.index(match["stage"]), since_s or 0.0, until_s or float("inf"))

@@ -1,0 +1,97 @@
+"""A simulation's outcome for people: rates, latencies, stages, and what to bear in mind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hexplan.outcome import Outcome, Spread
+from hexplan.render.sections import Part, Section, sections_text, table
+
+
+def outcome_text(outcome: Outcome) -> str:
+    """Return an outcome as it should be printed on stdout."""
+    return sections_text(_sections(outcome))
+
+
+def outcome_json(outcome: Outcome) -> str:
+    """Return an outcome as JSON."""
+    return outcome.model_dump_json(indent=2) + "\n"
+
+
+def _sections(outcome: Outcome) -> Iterator[Section]:
+    yield "", _headline(outcome)
+    yield "Latency", [_latency(outcome)]
+    if outcome.slo is not None:
+        yield "Promise", _promise(outcome)
+    yield "Stages", [_stages(outcome)]
+    if outcome.warnings:
+        yield "Bear in mind", [f"  {warning}" for warning in outcome.warnings]
+
+
+def _headline(outcome: Outcome) -> Iterator[Part]:
+    yield (
+        f"{outcome.output_tokens_per_s:,.1f} output tokens/s,"
+        f" {outcome.requests_per_s:.3g} requests/s"
+    )
+    how = "found" if outcome.is_warmup_detected else "given"
+    yield (
+        f"{outcome.duration_s:.0f} s simulated, the first {outcome.warmup_s:.0f} s left out"
+        f" ({how}); policy {outcome.policy}, seed {outcome.seed}"
+    )
+    restarts = f", {outcome.restarts} restarts" if outcome.restarts else ""
+    turned_away = f", {outcome.turned_away} turned away" if outcome.turned_away else ""
+    yield (
+        f"{outcome.arrived} requests came: {outcome.finished} finished,"
+        f" {outcome.unfinished} still there{turned_away}{restarts}"
+    )
+
+
+def _latency(outcome: Outcome) -> Part:
+    spreads = (
+        ("first token (TTFT)", outcome.ttft),
+        ("per token (TPOT)", outcome.tpot),
+        ("between tokens (ITL)", outcome.itl),
+        ("whole request", outcome.e2e),
+    )
+    rows = [(name, *_times(spread)) for name, spread in spreads]
+    return table(("", "mean", "p50", "p90", "p99"), rows, 4)
+
+
+def _times(spread: Spread | None) -> tuple[str, ...]:
+    if spread is None:
+        return ("-",) * 4
+    return tuple(map(_time, (spread.mean_s, spread.p50_s, spread.p90_s, spread.p99_s)))
+
+
+def _time(seconds: float) -> str:
+    if seconds >= 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
+
+
+def _promise(outcome: Outcome) -> Iterator[Part]:
+    slo = outcome.slo
+    assert slo is not None
+    limits = [
+        f"{name} {_time(limit_s)}"
+        for name, limit_s in (("TTFT", slo.ttft_s), ("TPOT", slo.tpot_s))
+        if limit_s is not None
+    ]
+    yield (
+        f"  {slo.attainment:.1%} of the requests kept {' and '.join(limits)}:"
+        f" {slo.goodput_requests_per_s:.3g} requests/s"
+    )
+
+
+def _stages(outcome: Outcome) -> Part:
+    rows = [
+        (
+            use.stage,
+            f"{use.busy:.0%}",
+            f"{use.mean_kv:.0%}",
+            f"{use.max_kv:.0%}",
+            f"{use.mean_queued_tokens:,.1f}",
+        )
+        for use in outcome.stages
+    ]
+    return table(("stage", "busy", "KV kept", "at most", "tokens waiting"), rows, 4)

@@ -1,0 +1,79 @@
+"""The policy: how requests are admitted, routed and batched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hexplan_solver.simulate.pipeline import NO_LIMIT
+
+MAX_DECODE_TOKENS = 256
+"""Requests that a stage decodes at once, at most: that of the cost model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What of the KV cache a request keeps from its admission on."""
+
+    expected_output_tokens: int | None = None
+    """Output that is reckoned with; nothing means the request's own, known as its `max_tokens`."""
+    fill: float = 1.0
+    """Share of a stage's KV cache that admission may reserve."""
+    is_measured: bool = False
+    """Whether the profile's KV room counts, where it has one, in place of the memory formula's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How requests are admitted, routed and batched; the default is hexplan's own way.
+
+    A step of a stage is one pass of a batch through its layers. A batch takes what has arrived, in
+    the order of arrival, as far as its limits go.
+    """
+
+    name: str = "chunked"
+    chunk_tokens: int | None = 512
+    """Tokens of a step: decodes first, the rest for prompts, a quarter at least; nothing means
+    that prompts go whole."""
+    decodes_go_first: bool = True
+    """Whether decodes leave a stage ahead of the prompts of their batch."""
+    max_prompt_tokens: int = NO_LIMIT
+    """Prompt tokens in a step, where prompts go whole; a longer prompt goes alone."""
+    max_decode_tokens: int = MAX_DECODE_TOKENS
+    """Requests decoded in a step."""
+    obeys_profile: bool = False
+    """Whether the profile's limits of a step hold too."""
+    delay_s: float = 0.0
+    """Time for which an idle stage lets a batch gather."""
+    routing: Literal["routes", "edges"] = "routes"
+    """Round robin by the weights of the routes, or at each stage by the flows of its edges."""
+    min_edge_share: float = 0.0
+    """Edges with less than this share of what leaves a stage are unused (`edges` only)."""
+    prompt_gives_token: bool = True
+    """Whether the prompt's pass gives the first token, or the first decode does."""
+    sends_singly: bool = False
+    """Whether each request's token travels by itself: its batch then arrives piece by piece, and an
+    idle stage starts with the first piece alone."""
+    intake_s_per_byte: float = 0.0
+    """Time that a stage takes to put together what enters at its first layer."""
+    reservation: Reservation = Reservation()
+
+
+CHUNKED = Policy()
+"""What hexplan's runtime is to do: chunked prefill, decodes first."""
+
+WHOLE = Policy(
+    name="whole",
+    chunk_tokens=None,
+    decodes_go_first=False,
+    max_decode_tokens=NO_LIMIT,
+    obeys_profile=True,
+    routing="edges",
+    min_edge_share=0.05,
+    prompt_gives_token=False,
+    sends_singly=True,
+    intake_s_per_byte=1 / 4e9 + 1 / 5e9,
+    reservation=Reservation(expected_output_tokens=240, fill=0.85, is_measured=True),
+)
+"""The published one: whole prompts inside decode steps, first come, first served (Helix, ASPLOS
+2025: its simulator's scheduler, offline parameters)."""

@@ -1,0 +1,90 @@
+"""What is written down while a simulation runs: a few numbers a request, and snapshots."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+
+from hexplan_solver.simulate.parcel import Parcel, Request
+
+GAP_STEPS = 100
+"""Steps of the histogram of gaps per factor e: its values are exact to 1 %."""
+SHORTEST_GAP_S = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state at a moment; counts are since the start."""
+
+    at_s: float
+    arrived: int
+    finished: int
+    tokens: int
+    """Tokens emitted."""
+    decoded: int
+    """Those of them that decodes gave, not prompts."""
+    waiting: int
+    """Requests not admitted."""
+    running: int
+    """Requests admitted and not finished."""
+    busy_s: tuple[float, ...]
+    """Per stage: time spent in steps."""
+    kv_share: tuple[float, ...]
+    """Per stage: share of the KV cache that is reserved."""
+    queued_tokens: tuple[int, ...]
+    """Per stage: tokens that wait at it."""
+
+
+class Recorder:
+    """Keeps what the outcome needs: 40 bytes a request, and what snapshots take."""
+
+    def __init__(self) -> None:
+        self.arrived = self.finished = self.turned_away = self.restarts = 0
+        self.tokens = self.decoded = 0
+        self.arrival_s, self.admitted_s = array("d"), array("d")
+        self.first_s, self.last_s = array("d"), array("d")
+        self.output_tokens = array("q")
+        self.snapshots: list[Snapshot] = []
+        self.gaps: list[Counter[int]] = [Counter()]
+        """Histograms of the time between two tokens of a request, one up to each snapshot."""
+
+    def first_token(self, request: Request, now_s: float) -> None:
+        """Note a request's first token, unless it was put out since and had one before."""
+        if request.first_s < 0:
+            request.first_s = now_s
+        else:
+            self.gaps[-1][_gap_step(now_s - request.last_s)] += 1
+        request.last_s = now_s
+        self.tokens += 1
+
+    def tokens_of(self, parcel: Parcel, now_s: float) -> None:
+        """Note one decoded token of each request."""
+        gaps = self.gaps[-1]
+        for request in parcel.requests:
+            if request.first_s < 0:
+                request.first_s = now_s
+            else:
+                gaps[_gap_step(now_s - request.last_s)] += 1
+            request.last_s = now_s
+        self.tokens += parcel.tokens
+        self.decoded += parcel.tokens
+
+    def done(self, request: Request) -> None:
+        """Note a finished request."""
+        self.finished += 1
+        self.arrival_s.append(request.arrival_s)
+        self.admitted_s.append(request.admitted_s)
+        self.first_s.append(request.first_s)
+        self.last_s.append(request.last_s)
+        self.output_tokens.append(request.asked_tokens)
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot."""
+        self.snapshots.append(snapshot)
+        self.gaps.append(Counter())
+
+
+def _gap_step(gap_s: float) -> int:
+    return math.floor(math.log(max(gap_s, SHORTEST_GAP_S)) * GAP_STEPS)

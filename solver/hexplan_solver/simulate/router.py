@@ -1,0 +1,152 @@
+"""The router: which course the next request takes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from hexplan_solver.network import OUTSIDE
+from hexplan_solver.simulate.kv_room import KvRoom
+from hexplan_solver.simulate.parcel import Course
+from hexplan_solver.simulate.pipeline import Pipeline
+from hexplan_solver.simulate.policy import Policy
+
+Open = Callable[[int], bool]
+"""Says whether a stage is up."""
+
+
+class Courses:
+    """Courses by their stages; there is one object for each."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._stages = pipeline.stages
+        self._edges = {(e.source, e.target): i for i, e in enumerate(pipeline.edges)}
+        self._known: dict[tuple[int, ...], Course] = {}
+
+    def of(self, stages: tuple[int, ...]) -> Course:
+        """Return the course through some stages."""
+        if stages not in self._known:
+            enters = [0, *(self._stages[s].layers[1] for s in stages[:-1])]
+            steps = zip(stages, (*stages[1:], OUTSIDE), strict=True)
+            self._known[stages] = Course(
+                stages,
+                tuple(self._stages[s].layers[1] - e for s, e in zip(stages, enters, strict=True)),
+                self._edges[OUTSIDE, stages[0]],
+                {source: self._edges[source, target] for source, target in steps},
+            )
+        return self._known[stages]
+
+
+class RouteRouter:
+    """Smooth weighted round robin over the routes with room, as hexplan's runtime does it."""
+
+    def __init__(self, pipeline: Pipeline, room: KvRoom, is_up: Open) -> None:
+        courses = Courses(pipeline)
+        self._courses = [courses.of(route.stages) for route in pipeline.routes]
+        self._weights = [route.weight for route in pipeline.routes]
+        self._credits = [0] * len(pipeline.routes)
+        self._room, self._is_up = room, is_up
+
+    def choose(self, tokens: int, work: int) -> Course | None:
+        """Return a course with room for so many tokens, or nothing."""
+        usable = [
+            number
+            for number, course in enumerate(self._courses)
+            if self._room.admits(course, tokens) and all(map(self._is_up, course.stages))
+        ]
+        if not usable:
+            return None
+        for number in usable:
+            self._credits[number] += self._weights[number]
+        chosen = max(usable, key=lambda number: self._credits[number])
+        self._credits[chosen] -= sum(self._weights[number] for number in usable)
+        return self._courses[chosen]
+
+    def could_serve(self, tokens: int) -> bool:
+        """Say whether an idle pipeline would have room for so many tokens."""
+        return any(self._room.could_admit(course, tokens) for course in self._courses)
+
+
+class EdgeRouter:
+    """At each stage, the edge that will have the least work for its flow (Helix's scheduler).
+
+    Interleaved weighted round robin over the edges that the flow uses; the work of a request is its
+    tokens.
+    """
+
+    def __init__(self, pipeline: Pipeline, room: KvRoom, is_up: Open, min_share: float) -> None:
+        self._courses = Courses(pipeline)
+        self._stages = pipeline.stages
+        self._room, self._is_up = room, is_up
+        self._leaving: dict[int, list[tuple[int, float]]] = defaultdict(list)
+        for edge in pipeline.edges:
+            self._leaving[edge.source].append((edge.target, edge.weight))
+        for source, edges in self._leaving.items():
+            least = min_share * sum(weight for _, weight in edges)
+            self._leaving[source] = [edge for edge in edges if edge[1] >= least]
+        self._loads: dict[tuple[int, int], float] = defaultdict(float)
+
+    def choose(self, tokens: int, work: int) -> Course | None:
+        """Return a course with room for so many tokens, or nothing."""
+        chain: list[int] = []
+        loads: dict[tuple[int, int], float] = {}
+        at, layer = OUTSIDE, 0
+        while True:
+            best = self._best(at, layer, tokens, work)
+            if best is None:
+                return None
+            load, target = best
+            loads[at, target] = load
+            if target == OUTSIDE:
+                self._loads.update(loads)
+                return self._courses.of(tuple(chain))
+            chain.append(target)
+            at, layer = target, self._stages[target].layers[1]
+
+    def _best(self, at: int, layer: int, tokens: int, work: int) -> tuple[float, int] | None:
+        """Return the least load after it, and the stage, among those that may be taken."""
+        best: tuple[float, int] | None = None
+        for target, weight in self._leaving[at]:
+            if target != OUTSIDE:
+                held = self._stages[target].layers[1] - layer
+                if not (self._is_up(target) and self._room.has_room(target, held, tokens)):
+                    continue
+            load = self._loads[at, target] + work / weight
+            if best is None or load < best[0]:
+                best = load, target
+        return best
+
+    def could_serve(self, tokens: int) -> bool:
+        """Say whether an idle pipeline would have room for so many tokens."""
+        layers = [OUTSIDE]
+        seen: set[tuple[int, int]] = set()
+        while layers:
+            at = layers.pop()
+            layer = 0 if at == OUTSIDE else self._stages[at].layers[1]
+            for target, _ in self._leaving[at]:
+                if target == OUTSIDE:
+                    return True
+                held = self._stages[target].layers[1] - layer
+                is_new = (at, target) not in seen
+                if is_new and held * tokens <= self._room.limit[target]:
+                    seen.add((at, target))
+                    layers.append(target)
+        return False
+
+
+Router = RouteRouter | EdgeRouter
+
+
+def make_router(pipeline: Pipeline, policy: Policy, room: KvRoom, is_up: Open) -> Router:
+    """Return the router of a policy.
+
+    Raises
+    ------
+    ValueError
+        If the policy wants routes and the pipeline has none.
+    """
+    if policy.routing == "routes":
+        if not pipeline.routes:
+            raise ValueError("the pipeline has no routes, so the policy has to route by edges")
+        return RouteRouter(pipeline, room, is_up)
+    return EdgeRouter(pipeline, room, is_up, policy.min_edge_share)

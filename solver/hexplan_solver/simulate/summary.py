@@ -1,0 +1,187 @@
+"""From what was recorded to the outcome."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from hexplan.outcome import Attainment, Outcome, Spread, StageUse, TimePoint
+from hexplan_solver.simulate.engine import Engine
+from hexplan_solver.simulate.pipeline import Pipeline
+from hexplan_solver.simulate.policy import Policy
+from hexplan_solver.simulate.recorder import GAP_STEPS, Recorder, Snapshot
+from hexplan_solver.simulate.warmup import detect_warmup
+from hexplan_solver.simulate.window import Slo, Window
+
+Floats = npt.NDArray[np.float64]
+LONG_ENOUGH = 5.0
+"""A run is long against a request where it measures so many times a request's stay."""
+
+
+def summarise(
+    engine: Engine, pipeline: Pipeline, policy: Policy, window: Window, slo: Slo | None
+) -> Outcome:
+    """Return the outcome of a run that has ended."""
+    recorder = engine.recorder
+    snapshots = recorder.snapshots
+    is_detected = window.warmup_s is None
+    first = detect_warmup(snapshots) if is_detected else _index(snapshots, window.warmup_s or 0.0)
+    begin, end = snapshots[first], snapshots[-1]
+    span_s = max(end.at_s - begin.at_s, 1e-12)
+    stays = _Stays(recorder, begin.at_s)
+    gaps: Counter[int] = sum(recorder.gaps[first + 1 :], Counter())
+    return Outcome(
+        policy=policy.name,
+        seed=window.seed,
+        duration_s=end.at_s,
+        warmup_s=begin.at_s,
+        is_warmup_detected=is_detected,
+        arrived=end.arrived,
+        finished=end.finished,
+        turned_away=recorder.turned_away,
+        unfinished=end.waiting + end.running,
+        restarts=recorder.restarts,
+        requests_per_s=(end.finished - begin.finished) / span_s,
+        output_tokens_per_s=(end.tokens - begin.tokens) / span_s,
+        decode_tokens_per_s=(end.decoded - begin.decoded) / span_s,
+        ttft=_spread(stays.ttft),
+        tpot=_spread(stays.tpot),
+        itl=_gap_spread(gaps),
+        e2e=_spread(stays.e2e),
+        slo=_attainment(engine, slo, begin.at_s, span_s) if slo else None,
+        stages=_uses(pipeline, snapshots[first:]),
+        timeline=_timeline(snapshots),
+        warnings=tuple(_warnings(engine, pipeline, stays, span_s)),
+    )
+
+
+def _index(snapshots: Sequence[Snapshot], warmup_s: float) -> int:
+    ends = (i for i, snapshot in enumerate(snapshots) if snapshot.at_s >= warmup_s)
+    return next(ends, len(snapshots) - 1)
+
+
+class _Stays:
+    """Times of the requests whose last token (for TTFT: first) came in the measured time."""
+
+    def __init__(self, recorder: Recorder, begin_s: float) -> None:
+        arrival, first = np.array(recorder.arrival_s), np.array(recorder.first_s)
+        last, output = np.array(recorder.last_s), np.array(recorder.output_tokens)
+        is_in = last >= begin_s
+        self.ttft: Floats = (first - arrival)[first >= begin_s]
+        self.e2e: Floats = (last - arrival)[is_in]
+        several = is_in & (output > 1)
+        self.tpot: Floats = ((last - first)[several]) / (output[several] - 1)
+
+
+def _spread(values: Floats) -> Spread | None:
+    if not len(values):
+        return None
+    percentiles = np.percentile(values, np.arange(1, 100))
+    return _named(float(np.mean(values)), [float(value) for value in percentiles])
+
+
+def _gap_spread(gaps: Counter[int]) -> Spread | None:
+    total = sum(gaps.values())
+    if not total:
+        return None
+    steps = sorted(gaps)
+    values = [math.exp((step + 0.5) / GAP_STEPS) for step in steps]
+    seen = list(accumulate(gaps[step] for step in steps))
+    mean = sum(value * gaps[step] for value, step in zip(values, steps, strict=True)) / total
+    return _named(mean, [values[bisect_left(seen, p / 100 * total)] for p in range(1, 100)])
+
+
+def _named(mean_s: float, percentiles: list[float]) -> Spread:
+    return Spread(
+        mean_s=mean_s,
+        p50_s=percentiles[49],
+        p90_s=percentiles[89],
+        p99_s=percentiles[98],
+        percentiles_s=tuple(percentiles),
+    )
+
+
+def _attainment(engine: Engine, slo: Slo, begin_s: float, span_s: float) -> Attainment:
+    recorder = engine.recorder
+    arrival, first = np.array(recorder.arrival_s), np.array(recorder.first_s)
+    last, output = np.array(recorder.last_s), np.array(recorder.output_tokens)
+    tpot = (last - first) / np.maximum(output - 1, 1)
+    kept = (first - arrival <= slo.ttft_s) & (tpot <= slo.tpot_s)
+    counted = arrival >= begin_s
+    unfinished = [*engine.intake.waiting, *engine.intake.running.values()]
+    # Whoever waits for longer than was promised has lost already, finished or not.
+    late = sum(
+        r.arrival_s >= begin_s
+        and (r.first_s if r.first_s >= 0 else engine.now_s) - r.arrival_s > slo.ttft_s
+        for r in unfinished
+    )
+    known = int(np.sum(counted)) + late
+    return Attainment(
+        ttft_s=slo.ttft_s if math.isfinite(slo.ttft_s) else None,
+        tpot_s=slo.tpot_s if math.isfinite(slo.tpot_s) else None,
+        attainment=float(np.sum(kept & counted)) / known if known else 0.0,
+        goodput_requests_per_s=float(np.sum(kept & (last >= begin_s))) / span_s,
+    )
+
+
+def _uses(pipeline: Pipeline, snapshots: Sequence[Snapshot]) -> tuple[StageUse, ...]:
+    begin, end = snapshots[0], snapshots[-1]
+    span_s = max(end.at_s - begin.at_s, 1e-12)
+    return tuple(
+        StageUse(
+            stage=stage.name,
+            busy=(end.busy_s[j] - begin.busy_s[j]) / span_s,
+            mean_kv=sum(s.kv_share[j] for s in snapshots) / len(snapshots),
+            max_kv=max(s.kv_share[j] for s in snapshots),
+            mean_queued_tokens=sum(s.queued_tokens[j] for s in snapshots) / len(snapshots),
+        )
+        for j, stage in enumerate(pipeline.stages)
+    )
+
+
+def _timeline(snapshots: Sequence[Snapshot]) -> tuple[TimePoint, ...]:
+    return tuple(
+        TimePoint(
+            at_s=now.at_s,
+            output_tokens_per_s=(now.tokens - before.tokens) / (now.at_s - before.at_s),
+            waiting=now.waiting,
+            running=now.running,
+            busy=tuple(
+                (b - a) / (now.at_s - before.at_s)
+                for a, b in zip(before.busy_s, now.busy_s, strict=True)
+            ),
+            kv=now.kv_share,
+            queued_tokens=now.queued_tokens,
+        )
+        for before, now in pairwise(snapshots)
+        if now.at_s > before.at_s
+    )
+
+
+def _warnings(engine: Engine, pipeline: Pipeline, stays: _Stays, span_s: float) -> list[str]:
+    warnings = []
+    if not len(stays.e2e):
+        warnings.append("no request was finished in the measured time")
+    elif span_s < LONG_ENOUGH * float(np.mean(stays.e2e)):
+        stay_s = float(np.mean(stays.e2e))
+        warnings.append(
+            f"the run is short: it measures {span_s:.0f} s, and a request stays {stay_s:.0f} s; "
+            f"{LONG_ENOUGH:.0f} times that is enough"
+        )
+    for stage, station in zip(pipeline.stages, engine.stations, strict=True):
+        measured = stage.steps.measured_tokens
+        for phase, most, last in zip(
+            ("prompt", "decode"), station.largest_step, measured or (math.inf,) * 2, strict=True
+        ):
+            if most > last:
+                warnings.append(
+                    f"stage {stage.name}: a step had {most} {phase} tokens, measured were at most "
+                    f"{last}; beyond, time grows in proportion"
+                )
+    return warnings

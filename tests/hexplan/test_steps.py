@@ -1,0 +1,101 @@
+"""Step times: measured ones go through every point, datasheet ones add up to `T(k)`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.clusters import device_type, host, spec_of, tiny_model
+
+from hexplan.cluster import Interconnect, Profile
+from hexplan.cost import ShardSizes, stage_speed
+from hexplan.cost.steps import StepTimes, stage_steps
+from hexplan.spec import Spec
+
+PREFILL = ((0, Decimal(0)), (100, Decimal("0.010")), (300, Decimal("0.020")))
+DECODE = ((0, Decimal(0)), (4, Decimal("0.008")), (8, Decimal("0.010")))
+MEASURED = Profile(
+    device="Fast",
+    tp=1,
+    tokens_per_s=(Decimal(10),) * 8,
+    prefill_layer_s=PREFILL,
+    decode_layer_s=DECODE,
+    source="made up",
+)
+WHOLE = ShardSizes(4, 128, 256)
+HALF = ShardSizes(2, 64, 128)
+
+
+def _spec() -> Spec:
+    return spec_of(tiny_model(8), [host("a", ["Fast", "Fast"])], types=[device_type("Fast")])
+
+
+def _steps(spec: Spec, *sizes: ShardSizes) -> StepTimes:
+    group = [(spec.cluster.device_types[0], size) for size in sizes]
+    return stage_steps(spec.cluster, spec.model, group, spec.cluster.hosts[0].interconnect)
+
+
+def _measured() -> StepTimes:
+    spec = _spec()
+    cluster = spec.cluster.model_copy(update={"profiles": (MEASURED,)})
+    return _steps(Spec(cluster, spec.model, spec.workload), WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "decode", "seconds"),
+    [
+        (100, 0, 0.010),  # a point
+        (50, 0, 0.005),  # half way from the origin
+        (200, 0, 0.015),  # half way between points
+        (600, 0, 0.040),  # beyond the last: as fast per token
+        (0, 4, 0.008),  # a point
+        (0, 1, 0.008),  # below the first batch measured: the weights set the time
+        (0, 6, 0.009),  # half way
+        (0, 16, 0.020),  # beyond the last
+        (100, 4, 0.018),  # both add up
+        (600, 16, 0.060),  # both beyond
+        (0, 0, 0.0),  # nothing
+    ],
+)
+def test_measured_times_are_interpolated(prompt: int, decode: int, seconds: float) -> None:
+    assert _measured().layer_s(prompt, 0.0, decode, 0) == pytest.approx(seconds)
+
+
+def test_a_profile_tells_how_far_it_was_measured() -> None:
+    assert _measured().measured_tokens == (300, 8)
+    assert _measured().origin == "measured profile"
+
+
+def test_a_profile_without_step_times_leaves_them_to_the_roofline() -> None:
+    spec = _spec()
+    bare = MEASURED.model_copy(update={"prefill_layer_s": (), "decode_layer_s": ()})
+    cluster = spec.cluster.model_copy(update={"profiles": (bare,)})
+    assert _steps(Spec(cluster, spec.model, spec.workload), WHOLE).origin == "datasheet"
+
+
+@pytest.mark.parametrize("sizes", [(WHOLE,), (HALF, HALF)])
+def test_datasheet_steps_add_up_to_the_speed_of_the_stage(sizes: tuple[ShardSizes, ...]) -> None:
+    """A request is one prompt and D decodes at batch beta: (P + D) / T(k) is their time."""
+    spec, layers, room = _spec(), (5, 8), 40_000
+    steps = _steps(spec, *sizes)
+    prompt, output = spec.workload.prompt_tokens.mean, spec.workload.output_tokens.mean
+    batch = min(256, room * 3 // (spec.workload.mean_tokens * spec.model.layers))
+    context = int(batch * (prompt + output / 2))
+    seconds = 3 * steps.layer_s(prompt, prompt**2 / 2, 0, 0)
+    seconds += output / batch * (3 * steps.layer_s(0, 0.0, batch, context) + steps.head_s(batch))
+    group = [(spec.cluster.device_types[0], size) for size in sizes]
+    link: tuple[Interconnect | None, int] = (spec.cluster.hosts[0].interconnect, room)
+    speed = stage_speed(spec.cluster, (spec.model, spec.workload), layers, group, link)
+    assert (prompt + output) / seconds == pytest.approx(speed.micro_tokens_per_s / 1e6, rel=1e-9)
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=6))
+def test_chunks_of_a_prompt_do_the_work_of_the_whole(chunks: list[int]) -> None:
+    """Without weights to read and messages to send, attention and matrices just add up."""
+    total = sum(chunks)
+    starts = [sum(chunks[:i]) for i in range(len(chunks) + 1)]
+    reach = sum((b - a) * (a + (b - a) / 2) for a, b in pairwise(starts))
+    assert reach == total**2 / 2

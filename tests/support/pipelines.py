@@ -1,0 +1,60 @@
+"""Pipelines for the simulator, built by hand."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from hexplan_solver.network import OUTSIDE
+from hexplan_solver.simulate import EdgeModel, Pipeline, Policy, RouteModel, StageModel
+
+FREE = 1 << 50
+FAST = 1e15
+ONE_BY_ONE = Policy(name="one by one", chunk_tokens=None, obeys_profile=True)
+
+
+@dataclass
+class SteadySteps:
+    """Every prompt takes `prompt_s` a layer, and every step of decodes `decode_s`."""
+
+    prompt_s: float
+    decode_s: float = 0.0
+    origin: str = "made up"
+    measured_tokens: tuple[int, int] | None = None
+
+    def layer_s(self, prompt: int, reach: float, decode: int, context: int) -> float:
+        return self.prompt_s * bool(prompt) + self.decode_s * bool(decode)
+
+    def head_s(self, rows: int) -> float:
+        return 0.0
+
+
+@dataclass
+class TokenSteps(SteadySteps):
+    """Every prompt token takes `prompt_s` a layer, every decoded one `decode_s`."""
+
+    def layer_s(self, prompt: int, reach: float, decode: int, context: int) -> float:
+        return self.prompt_s * prompt + self.decode_s * decode
+
+
+@dataclass
+class RandomSteps(SteadySteps):
+    """Steps of exponential length, of mean `prompt_s`."""
+
+    rng: random.Random = field(default_factory=lambda: random.Random(1))
+
+    def layer_s(self, prompt: int, reach: float, decode: int, context: int) -> float:
+        return self.rng.expovariate(1 / self.prompt_s)
+
+
+def chain(*steps: SteadySteps, kv_tokens: int = FREE, max_prompts: int = 1) -> Pipeline:
+    """A chain of stages of one layer each, with links that take no time."""
+    stages = tuple(
+        StageModel(f"s{j}", (j, j + 1), step, kv_tokens, max_prompts=max_prompts)
+        for j, step in enumerate(steps)
+    )
+    ends = [OUTSIDE, *range(len(steps)), OUTSIDE]
+    edges = tuple(
+        EdgeModel(a, b, FAST, 0.0, 1, 1.0) for a, b in zip(ends[:-1], ends[1:], strict=True)
+    )
+    return Pipeline(len(steps), stages, edges, (RouteModel(tuple(range(len(steps))), 1),), (), 1)
