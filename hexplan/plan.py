@@ -11,6 +11,9 @@ from hexplan.model import Model
 from hexplan.noun import Exact, Noun, Range
 from hexplan.workload import Workload
 
+Objective = Literal["throughput", "sustained", "latency", "slo", "cost"]
+"""What a plan is made for (docs/formulation.md 9)."""
+
 ENTRY = "entry"
 EXIT = "exit"
 """The two ends of every route, which are no stages."""
@@ -129,6 +132,40 @@ class Unused(Noun):
     """Why, in a sentence."""
 
 
+class SimulatedRate(Noun):
+    """What the simulator served: means over its runs."""
+
+    decode_tokens_per_s: Exact
+    """Tokens that decodes gave, per second."""
+    requests_per_s: Exact
+    """Requests finished per second."""
+    ttft_s: Exact
+    """Mean time to the first token."""
+    tpot_s: Exact
+    """Mean time from one output token to the next."""
+    seeds: tuple[int, ...]
+    """Seeds of the runs."""
+    duration_s: Exact
+    """Simulated time of each run, warm-up included."""
+    warmup_s: Exact
+    """What of it was left out at the start."""
+
+
+class SustainedRate(Noun):
+    """What the plan serves for long: KV room, round trips and the scheduler counted."""
+
+    decode_tokens_per_s: Exact
+    """Tokens that decodes give, per second."""
+    requests_per_s: Exact
+    """Requests per second."""
+    policy: str
+    """The scheduler that it holds for: `chunked` or `whole`."""
+    basis: str
+    """What both rates rest on."""
+    simulated: SimulatedRate | None = None
+    """The same as simulated, where the objective is sustained."""
+
+
 class Predicted(Noun):
     """What the plan should deliver, by the figures that each stage's `speed_origin` names."""
 
@@ -136,6 +173,18 @@ class Predicted(Noun):
     """Prompt and output tokens per second."""
     requests_per_s: Exact
     """Mean requests per second."""
+    cost_usd_per_h: Exact | None = None
+    """What the hosts in use cost for an hour, where all of them have a price."""
+    slo_requests_per_s: Exact | None = None
+    """The largest simulated rate that keeps the workload's SLO, where that is the objective."""
+    ttft_s: Exact | None = None
+    """Mean time to the first token, at the workload's rate (objective latency) or the SLO's."""
+    tpot_s: Exact | None = None
+    """Mean time from one output token to the next, likewise."""
+    latency_basis: str | None = None
+    """What both times rest on."""
+    sustained: SustainedRate | None = None
+    """What it serves for long; the rates above are those of the static flow."""
 
 
 class CutTerm(Noun):
@@ -166,6 +215,12 @@ class Certificate(Noun):
     """`(bound - flow) / flow`, rounded up."""
     status: str
     """What the solver said, in a word or two."""
+    cost_bound_usd_per_h: Exact | None = None
+    """No hosts that carry the workload's rate cost less, where the objective is cost."""
+    cost_gap: Exact | None = None
+    """`(cost - bound) / bound`, rounded up; nothing where the bound is 0."""
+    cost_proof: str | None = None
+    """How the bound on the cost was proved."""
 
 
 class SolveInfo(Noun):
@@ -177,6 +232,8 @@ class SolveInfo(Noun):
     """Seed of the search."""
     versions: dict[str, str]
     """Versions of hexplan, the solver and Python."""
+    method: str = "hexplan"
+    """What placed the layers: hexplan's own search, or a published method (docs/baselines.md)."""
 
 
 class Plan(Noun):
@@ -192,8 +249,8 @@ class Plan(Noun):
     """The model that was solved."""
     workload: Workload
     """The workload that was solved."""
-    objective: Literal["throughput"] = "throughput"
-    """What was maximised."""
+    objective: Objective = "throughput"
+    """What the plan was made for."""
     stages: tuple[Stage, ...]
     """The placement."""
     edges: tuple[Edge, ...]

@@ -108,7 +108,13 @@ COMPUTE = Quantity(
     MappingProxyType(_scales("FLOP/s", _LARGE) | _scales("FLOPS", _LARGE)),
     "write `312 TFLOP/s`; prefixes are M, G, T, P",
 )
-_ALL = (BYTES, BANDWIDTH, TIME, RATE, COMPUTE)
+PRICE = Quantity(
+    "a price",
+    MappingProxyType({"USD/h": Decimal(1)}),
+    "write `12.3 USD/h`",
+    may_be_zero=True,
+)
+_ALL = (BYTES, BANDWIDTH, TIME, RATE, COMPUTE, PRICE)
 
 
 def parse_bytes(value: object) -> int:
@@ -134,6 +140,11 @@ def parse_seconds(value: object) -> Decimal:
 def parse_rate(value: object) -> float:
     """Return a rate per second."""
     return float(_parse(RATE, value))
+
+
+def parse_price(value: object) -> Decimal:
+    """Return a price in US dollars an hour, which may be zero."""
+    return _ROUNDED.plus(_parse(PRICE, value))
 
 
 def parse_fraction(value: object) -> Decimal:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
 
-from hexplan.noun import Noun
+from hexplan.noun import Exact, Noun
 
 
 class Lengths(Noun):
@@ -18,6 +19,17 @@ class Lengths(Noun):
     """The longest that a stage must have room for, in tokens."""
 
 
+class Slo(Noun):
+    """What users are promised."""
+
+    ttft_s: Annotated[Exact, Field(gt=0)]
+    """Time to the first token."""
+    tpot_s: Annotated[Exact, Field(gt=0)]
+    """Mean time from one output token to the next."""
+    attainment: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.99")
+    """Share of requests that must meet both."""
+
+
 class Workload(Noun):
     """What the cluster is planned for."""
 
@@ -27,6 +39,10 @@ class Workload(Noun):
     """Tokens that a request asks for."""
     request_rate_per_s: Annotated[float, Field(gt=0)] | None = None
     """Requests per second, where known."""
+    slo: Slo | None = None
+    """What users are promised, where the spec says."""
+    trace: str | None = None
+    """The file that the lengths were read from, as the spec names it."""
 
     @property
     def mean_tokens(self) -> int:

@@ -10,6 +10,7 @@ from hexplan.check.lookup import Lookup, trunk_name
 from hexplan.check.rules import (
     DUPLICATE_EDGE,
     EDGE_CAPACITY_WRONG,
+    EDGE_FORBIDDEN,
     EDGE_IDLE,
     EDGE_NOT_ALLOWED,
     EDGE_NOT_CONNECTED,
@@ -89,15 +90,22 @@ def _capacity(lookup: Lookup, edge: Edge) -> Iterator[Violation]:
         yield EDGE_OVERLOADED.at(where, message)
     connection = lookup.connection(edge.source, edge.target)
     if connection is None:
-        hosts = lookup.host_of(edge.source), lookup.host_of(edge.target)
-        message = f"nothing connects {hosts[0]} to {hosts[1]}"
-        yield EDGE_NOT_CONNECTED.at(where, message)
+        yield _unconnected(lookup, edge, where)
     elif capacity != connection.capacity_tokens_per_s:
         message = (
             f"states {rate(capacity)}, but {connection.bandwidth_bytes_per_s} bytes/s"
             f" / {connection.bytes_per_token} bytes = {rate(connection.capacity_tokens_per_s)}"
         )
         yield EDGE_CAPACITY_WRONG.at(where, message)
+
+
+def _unconnected(lookup: Lookup, edge: Edge, where: str) -> Violation:
+    source, target = lookup.host_of(edge.source), lookup.host_of(edge.target)
+    link = lookup.link(source, target) if source != target else None
+    if link is None:
+        return EDGE_NOT_CONNECTED.at(where, f"nothing connects {source} to {target}")
+    message = f"the rule from {link.source} to {link.target} allows `{link.allow}`"
+    return EDGE_FORBIDDEN.at(where, message)
 
 
 def _conservation(lookup: Lookup) -> Iterator[Violation]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from hexplan.check.certificate import certificate_violations
+from hexplan.check.cost import cost_violations
 from hexplan.check.flow import flow_violations
 from hexplan.check.lookup import Lookup
 from hexplan.check.magnitudes import grid_violations, magnitude_violations
@@ -22,6 +23,7 @@ from hexplan.check.rules import Violation
 from hexplan.check.shards import shard_violations
 from hexplan.check.shares import share_violations
 from hexplan.check.speed import speed_violations
+from hexplan.check.sustained import sustained_violations
 from hexplan.plan import Plan
 
 Family = Callable[[Lookup], Iterator[Violation]]
@@ -35,6 +37,8 @@ STAGE_FAMILIES: tuple[Family, ...] = (
     speed_violations,
     grid_violations,
     prediction_violations,
+    cost_violations,
+    sustained_violations,
 )
 """These judge each part by itself, and pass over parts whose names mean nothing."""
 

@@ -117,7 +117,13 @@ class Lookup:
             inner = None if is_end else self.hosts[hosts[0]].interconnect
             return Connection(*hosts, inner.bandwidth_bytes_per_s, token, None) if inner else None
         link = self.link(*hosts)
-        return Connection(*hosts, link.bandwidth_bytes_per_s, token, link) if link else None
+        if link is None or self.forbids(link, is_end=is_end):
+            return None
+        return Connection(*hosts, link.bandwidth_bytes_per_s, token, link)
+
+    def forbids(self, link: Link, *, is_end: bool) -> bool:
+        """Say whether a rule keeps out token ids (to or from the coordinator) or activations."""
+        return link.allow == "none" or (link.allow == "tokens" and not is_end)
 
     def host_of(self, end: str) -> str:
         """Return the host of a known stage, or the coordinator for `entry` and `exit`."""

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
 
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import BOUND_BELOW_FLOW, GAP_WRONG, PREDICTION_WRONG, Violation
+from hexplan.check.rules import (
+    BOUND_BELOW_FLOW,
+    GAP_WRONG,
+    PREDICTION_WRONG,
+    RATE_NOT_CARRIED,
+    Violation,
+)
 from hexplan.check.text import RATE_STEP, exact, number, rate, round_down
 
+NEED_RATE = ("latency", "cost")
+"""Objectives for which the flow has to carry the workload's rate."""
 GAP_STEP = RATE_STEP
 """How far the gap may be rounded up."""
 
@@ -15,6 +25,7 @@ GAP_STEP = RATE_STEP
 def prediction_violations(lookup: Lookup) -> Iterator[Violation]:
     """Yield a bound, a gap or a prediction that does not follow from the flow."""
     yield from _gap(lookup)
+    yield from _rate(lookup)
     predicted = lookup.plan.predicted
     flow = exact(lookup.plan.certificate.flow_tokens_per_s)
     if exact(predicted.tokens_per_s) != flow:
@@ -28,6 +39,22 @@ def prediction_violations(lookup: Lookup) -> Iterator[Violation]:
             f" but {number(flow)} / {tokens} = {number(requests)}"
         )
         yield PREDICTION_WRONG.at("prediction, requests_per_s", message)
+
+
+def _rate(lookup: Lookup) -> Iterator[Violation]:
+    plan = lookup.plan
+    asked = plan.workload.request_rate_per_s
+    if plan.objective not in NEED_RATE:
+        return
+    if asked is None:
+        message = f"the objective {plan.objective} needs the workload's request rate"
+        yield RATE_NOT_CARRIED.at("workload, request_rate_per_s", message)
+        return
+    needed = Fraction(Decimal(repr(asked))) * plan.workload.mean_tokens
+    flow = exact(plan.certificate.flow_tokens_per_s)
+    if flow + RATE_STEP < needed:
+        message = f"{asked} requests/s need {rate(needed)}, the flow is {rate(flow)}"
+        yield RATE_NOT_CARRIED.at("certificate, flow", message)
 
 
 def _gap(lookup: Lookup) -> Iterator[Violation]:

@@ -140,7 +140,8 @@ KV_ROOM_NOT_LARGEST = Rule(
 CAPACITY_WRONG = Rule(
     "HEX401",
     "capacity-wrong",
-    "A stage's capacity is its profile's entry, or the roofline where no profile speaks.",
+    "A stage's capacity is its profile's entry, or the roofline where no profile speaks, times"
+    " the availability of a host that is rented by its spot offer.",
 )
 BEYOND_PROFILE = Rule(
     "HEX402", "beyond-profile", "A stage with a profile holds no more layers than it has entries."
@@ -186,6 +187,12 @@ EDGE_WEIGHTS_SUM = Rule(
     "HEX513", "edge-weights-sum", "The weights of the edges that leave one source sum to exactly 1."
 )
 NO_FLOW = Rule("HEX514", "no-flow", "Some flow reaches the exit.")
+EDGE_FORBIDDEN = Rule(
+    "HEX515",
+    "edge-forbidden",
+    "No activations pass under a link rule that allows `tokens`, and nothing where it allows"
+    " `none`.",
+)
 
 ROUTE_BROKEN = Rule(
     "HEX601",
@@ -229,7 +236,8 @@ FLOW_ABOVE_CUT = Rule("HEX706", "flow-above-cut", "The flow is at most the cut."
 FLOW_BELOW_CUT = Rule(
     "HEX707",
     "flow-below-cut",
-    "The flow reaches the cut, up to 1e-6 a route and edge or one part in a million.",
+    "The flow reaches the cut, up to 1e-6 a route and edge or one part in a million; under the"
+    " objective latency it is the workload's rate instead.",
 )
 BOUND_BELOW_FLOW = Rule("HEX708", "bound-below-flow", "The bound is at least the flow.")
 GAP_WRONG = Rule(
@@ -239,6 +247,29 @@ PREDICTION_WRONG = Rule(
     "HEX710",
     "prediction-wrong",
     "The prediction is the certificate's flow, and that flow over P + D in requests per second.",
+)
+RATE_NOT_CARRIED = Rule(
+    "HEX711",
+    "rate-not-carried",
+    "Under the objectives latency and cost, the flow carries the workload's request rate.",
+)
+COST_WRONG = Rule(
+    "HEX712",
+    "cost-wrong",
+    "The cost is the sum of the rents of the hosts in use, each at the price by which the plan"
+    " takes it; under the objective cost it is stated.",
+)
+COST_BOUND_WRONG = Rule(
+    "HEX713",
+    "cost-bound-wrong",
+    "The bound on the cost is at most the cost, and the gap is (cost - bound) / bound, rounded up"
+    " by at most 1e-6.",
+)
+SUSTAINED_WRONG = Rule(
+    "HEX714",
+    "sustained-wrong",
+    "A sustained rate is above 0 and emits at most the longest output for each request; a simulated"
+    " one names each seed once and measures some time; under the objective sustained there is one.",
 )
 
 RULES = tuple(value for value in tuple(globals().values()) if isinstance(value, Rule))

@@ -43,7 +43,7 @@ def _capacity(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
     if profile is None and stage.tp > 1 and lookup.hosts[stage.host].interconnect is None:
         return
     if profile is None:
-        found, basis = _roofline(lookup, stage), "by the roofline"
+        found, basis = _present(lookup, stage, _roofline(lookup, stage)), "by the roofline"
         tolerance = RATE_STEP + ROOFLINE_TOLERANCE * found
     else:
         held, entries = length(stage.layers), len(profile.tokens_per_s)
@@ -51,11 +51,20 @@ def _capacity(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
             message = f"holds {held} layers, its profile ends at {entries}"
             yield BEYOND_PROFILE.at(f"stage {stage.id}", message)
             return
-        found, basis = round_down(exact(profile.tokens_per_s[held - 1])), "by its profile"
+        measured = round_down(exact(profile.tokens_per_s[held - 1]))
+        found, basis = _present(lookup, stage, measured), "by its profile"
         tolerance = Fraction(0)
     if abs(stated - found) > tolerance:
         message = f"states {rate(stated)}, {rate(found)} {basis}"
         yield CAPACITY_WRONG.at(f"stage {stage.id}", message)
+
+
+def _present(lookup: Lookup, stage: Stage, found: Fraction) -> Fraction:
+    """Return a speed times the share of the time for which a spot host is there."""
+    spot = lookup.hosts[stage.host].spot
+    if spot is None or not spot.is_taken:
+        return found
+    return round_down(found * exact(spot.availability))
 
 
 def _profile(lookup: Lookup, stage: Stage) -> Profile | None:

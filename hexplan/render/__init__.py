@@ -2,21 +2,36 @@
 
 from hexplan.render import words
 from hexplan.render.console import say, say_error
+from hexplan.render.explain_view import explanation_json, explanation_text
 from hexplan.render.launch_view import InOrder, JsonLines, LaunchView
 from hexplan.render.plan_view import plan_text
+from hexplan.render.profile_view import measure_progress, samples_text, warn_of_spread
 from hexplan.render.progress import solve_progress
+from hexplan.render.replan_view import replanning_json, replanning_text
+from hexplan.render.simulation_plot import outcome_svg
+from hexplan.render.simulation_view import outcome_json, outcome_text
 from hexplan.render.verdict import summary, verdict_json, verdict_text
 
 __all__ = [
     "InOrder",
     "JsonLines",
     "LaunchView",
+    "explanation_json",
+    "explanation_text",
+    "measure_progress",
+    "outcome_json",
+    "outcome_svg",
+    "outcome_text",
     "plan_text",
+    "replanning_json",
+    "replanning_text",
+    "samples_text",
     "say",
     "say_error",
     "solve_progress",
     "summary",
     "verdict_json",
     "verdict_text",
+    "warn_of_spread",
     "words",
 ]

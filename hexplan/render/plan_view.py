@@ -14,6 +14,7 @@ from rich.text import Text
 
 from hexplan.plan import Certificate, Plan, Route, Stage
 from hexplan.render import words
+from hexplan.render.aim_view import aim_lines
 from hexplan.render.console import open_console
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def _headline(plan: Plan) -> Iterator[str]:
         f"{words.rate(predicted.tokens_per_s)} tokens/s predicted:"
         f" {words.rate(predicted.requests_per_s)} requests/s of {prompt} + {output} tokens"
     )
+    yield from aim_lines(plan)
 
 
 def _sections(plan: Plan, console: Console) -> Iterator[tuple[str, Iterable[Part]]]:
@@ -185,6 +187,8 @@ def _unused(plan: Plan) -> Iterator[str]:
 def _certificate(plan: Plan) -> Iterator[str]:
     certificate = plan.certificate
     origins = sorted({stage.speed_origin for stage in plan.stages})
+    if plan.solve.method != "hexplan":
+        yield f"  method {plan.solve.method}, a baseline: it placed the layers"
     for label, value in (
         ("flow", f"{words.rate(certificate.flow_tokens_per_s)} tokens/s"),
         ("cut", f"{words.rate(certificate.cut_tokens_per_s)} tokens/s at most here"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hexplan.plan import Plan
 from hexplan.render import words
+from hexplan.render.aim_view import aim_summary
 
 if TYPE_CHECKING:
     from hexplan.check import Violation
@@ -19,8 +20,13 @@ def summary(plan: Plan, output: Path | None) -> str:
     """Return one line about a solved plan."""
     certificate = plan.certificate
     written = f"wrote {output}: " if output is not None and output != Path("-") else ""
+    aim = aim_summary(plan)
+    if aim is not None:
+        stages = words.count(len(plan.stages), "stage")
+        return f"{written}{aim}, in {stages}, {words.duration(plan.solve.wall_s)}"
+    by = "" if plan.solve.method == "hexplan" else f"{plan.solve.method}: "
     return (
-        f"{written}{words.rate(certificate.flow_tokens_per_s)} tokens/s in"
+        f"{written}{by}{words.rate(certificate.flow_tokens_per_s)} tokens/s in"
         f" {words.count(len(plan.stages), 'stage')}, bound"
         f" {words.rate(certificate.bound_tokens_per_s)} tokens/s, gap {words.gap(certificate.gap)},"
         f" {words.duration(plan.solve.wall_s)}"

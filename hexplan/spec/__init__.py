@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from hexplan.cluster import Cluster, Limits
 from hexplan.field_errors import UNKNOWN_FIELD, FieldError, explain, version_problem
 from hexplan.model import Model
+from hexplan.plan import Objective
 from hexplan.spec.devices import read_devices
 from hexplan.spec.hosts import read_coordinator, read_hosts
 from hexplan.spec.links import Places, check_reach, read_links
@@ -17,12 +18,13 @@ from hexplan.spec.locate import Locator
 from hexplan.spec.models import read_model
 from hexplan.spec.pins import PinReader
 from hexplan.spec.profiles import read_profiles
-from hexplan.spec.raw import ClusterText, LengthsText, WorkloadText
-from hexplan.workload import Lengths, Workload
+from hexplan.spec.raw import ClusterText
+from hexplan.spec.workloads import check_objective, read_workload
+from hexplan.workload import Workload
 from hexplan.yaml_reader import YamlDocument, parse_yaml, read_yaml
 
 SPEC_VERSION = 1
-_LATER = frozenset(("slo", "trace", "price", "kv_fraction"))
+_LATER = frozenset(("kv_fraction",))
 """Fields of the format that are not built yet."""
 
 
@@ -36,6 +38,8 @@ class Spec:
     """What is to run there."""
     workload: Workload
     """What it is to be planned for."""
+    objective: Objective = "throughput"
+    """What the plan is made for."""
 
 
 def read_spec(path: Path) -> Spec:
@@ -52,7 +56,9 @@ def _resolve(document: YamlDocument, path: Path) -> Spec:
     at = Locator(str(path), document.lines)
     text = _validated(document, at)
     model = read_model(text.model, path.parent, at)
-    return Spec(_read_cluster(text, model, path.parent, at), model, _workload(text.workload, at))
+    cluster = _read_cluster(text, model, path.parent, at)
+    check_objective(text, at)
+    return Spec(cluster, model, read_workload(text.workload, path.parent, at), text.objective)
 
 
 def _validated(document: YamlDocument, at: Locator) -> ClusterText:
@@ -97,21 +103,3 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
     )
     check_reach(cluster, at)
     return cluster
-
-
-def _workload(text: WorkloadText, at: Locator) -> Workload:
-    return Workload(
-        prompt_tokens=_lengths(text.prompt_tokens, "prompt_tokens", at),
-        output_tokens=_lengths(text.output_tokens, "output_tokens", at),
-        request_rate_per_s=text.request_rate,
-    )
-
-
-def _lengths(text: int | LengthsText, field: str, at: Locator) -> Lengths:
-    if isinstance(text, int):
-        return Lengths(mean=text, max=text)
-    longest = text.max or text.mean
-    if longest < text.mean:
-        problem = f"found {longest}, needed at least the mean, {text.mean}"
-        raise at.error(("workload", field, "max"), problem)
-    return Lengths(mean=text.mean, max=longest)

@@ -22,6 +22,7 @@ from hexplan.units import (
     BANDWIDTH,
     BYTES,
     COMPUTE,
+    PRICE,
     RATE,
     TIME,
     Quantity,
@@ -29,6 +30,7 @@ from hexplan.units import (
     parse_bytes,
     parse_compute,
     parse_fraction,
+    parse_price,
     parse_rate,
     parse_seconds,
 )
@@ -36,9 +38,6 @@ from hexplan.units import (
 T = TypeVar("T")
 Kind = Literal["cuda", "rocm", "hpu", "mps", "cpu"]
 LinkName = Literal["nvlink", "nvlink2", "nvlink3", "nvlink4", "nvlink5", "pcie3", "pcie4", "pcie5"]
-LATER = ("latency", "slo", "cost")
-"""Objectives of the format that are not built yet."""
-
 _SIZES = Model.model_fields.keys() - {"name", "dtype", "path"}
 
 
@@ -65,19 +64,12 @@ def model_form(value: object) -> str:
     return "<numbers>" if value.keys() & _SIZES else "<named>"
 
 
-def supported_objective(value: object) -> object:
-    """Return the objective, unless it is one of those to come."""
-    if value in LATER:
-        message = f"found '{value}', which is not supported yet, needed 'throughput'"
-        raise ValueError(message)
-    return value
-
-
 Bytes = Annotated[int, BeforeValidator(parse_bytes), _schema(BYTES, "80GiB")]
 Bandwidth = Annotated[int, BeforeValidator(parse_bandwidth), _schema(BANDWIDTH, "25Gbps")]
 Compute = Annotated[int, BeforeValidator(parse_compute), _schema(COMPUTE, "312 TFLOP/s")]
 Seconds = Annotated[Decimal, BeforeValidator(parse_seconds), _schema(TIME, "0.2ms")]
 Rate = Annotated[float, BeforeValidator(parse_rate), _schema(RATE, "5/s")]
+Price = Annotated[Decimal, BeforeValidator(parse_price), _schema(PRICE, "12.3 USD/h")]
 Fraction = Annotated[
     Decimal,
     BeforeValidator(parse_fraction),

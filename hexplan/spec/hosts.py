@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hexplan.cluster import COORDINATOR, Coordinator, Host
+from hexplan.cluster import COORDINATOR, Coordinator, Host, Spot
 from hexplan.spec.interconnects import read_interconnect
 from hexplan.spec.names import MAX_DEVICES, expand, split_device_count
 from hexplan.spec.raw import DuplexText
@@ -64,9 +64,17 @@ def _expand_host(
             nic_in_bytes_per_s=nic_in,
             nic_out_bytes_per_s=nic_out,
             address=address,
+            price_usd_per_h=text.price,
+            spot=_spot(text),
         )
         for name, address in zip(names, addresses, strict=True)
     )
+
+
+def _spot(text: HostText) -> Spot | None:
+    if text.spot is None:
+        return None
+    return Spot(price_usd_per_h=text.spot.price, availability=text.spot.availability)
 
 
 def _addresses(text: HostText, count: int, path: KeyPath, at: Locator) -> tuple[str | None, ...]:

@@ -74,6 +74,7 @@ def _link(source: str, target: str, text: LinkText) -> Link:
         bandwidth_bytes_per_s=text.bandwidth,
         latency_s=text.latency,
         trunk_bytes_per_s=text.trunk,
+        allow=text.allow,
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
+from hexplan.cluster import Allowed
 from hexplan.model import Dtype, Model
-from hexplan.noun import Noun
+from hexplan.plan import Objective
 from hexplan.spec.fields import (
     AddressRange,
     Bandwidth,
@@ -26,20 +27,14 @@ from hexplan.spec.fields import (
     Name,
     NameRange,
     Pair,
-    Rate,
+    Price,
     Seconds,
-    Tokens,
     list_or_value,
     mapping_or_value,
     model_form,
-    supported_objective,
 )
-
-
-class Text(Noun):
-    """A part of the file; fields have one spelling each."""
-
-    model_config = ConfigDict(populate_by_name=False)
+from hexplan.spec.raw_workload import WorkloadText
+from hexplan.spec.text import Text
 
 
 class DuplexText(Text):
@@ -64,6 +59,15 @@ class InterconnectText(Text):
     """Of one device, in one direction."""
     latency: Seconds
     """Start-up time of one message."""
+
+
+class SpotText(Text):
+    """An offer to rent the host for less, which may be taken away."""
+
+    price: Price
+    """What it then costs for an hour: `4.1 USD/h`."""
+    availability: Fraction
+    """Share of the time for which it is there: `95%`; its speed counts by this share."""
 
 
 class HostText(Text):
@@ -91,6 +95,10 @@ class HostText(Text):
     """What all links of the host carry together: `25Gbps`, or `{in: ..., out: ...}`."""
     address: AddressRange | None = None
     """Where `launch` reaches it; a range as long as that of `name`, or one for all."""
+    price: Price | None = None
+    """What one such host costs for an hour: `12.3 USD/h`; the cost objective needs it."""
+    spot: SpotText | None = None
+    """A cheaper offer: `{price: 4.1 USD/h, availability: 95%}`."""
 
 
 class CoordinatorText(Text):
@@ -129,6 +137,8 @@ class LinkText(Text):
     """One-way latency."""
     trunk: Bandwidth | None = None
     """What all pairs may carry together in one direction, where they share a line."""
+    allow: Allowed = "all"
+    """What may pass: `all`, `tokens` (to and from the coordinator; no activations), or `none`."""
 
     @model_validator(mode="after")
     def _one_form(self) -> LinkText:
@@ -138,32 +148,6 @@ class LinkText(Text):
             message = "needed the ends of the link: `within`, or `between`, or `from` and `to`"
             raise ValueError(message)
         return self
-
-
-class LengthsText(Text):
-    """Token counts of one side of a request."""
-
-    mean: Tokens
-    """Mean number of tokens."""
-    max: Tokens | None = None
-    """The longest that a stage must have room for; the mean, if left out."""
-
-
-Lengths = Annotated[
-    Annotated[Tokens, Tag("<value>")] | Annotated[LengthsText, Tag("<mapping>")],
-    Discriminator(mapping_or_value),
-]
-
-
-class WorkloadText(Text):
-    """What the cluster is planned for."""
-
-    prompt_tokens: Lengths
-    """Tokens that a request brings: a mean, or `{mean: 750, max: 2048}`."""
-    output_tokens: Lengths
-    """Tokens that a request asks for: a mean, or `{mean: 240, max: 1024}`."""
-    request_rate: Rate | None = None
-    """Requests per time: `5/s`."""
 
 
 class NamedModel(Text):
@@ -255,8 +239,8 @@ class ClusterText(Text):
     """A name from the catalog, a folder with a config.json, or the numbers."""
     workload: WorkloadText
     """What the cluster is planned for."""
-    objective: Annotated[Literal["throughput"], BeforeValidator(supported_objective)] = "throughput"
-    """What to maximise."""
+    objective: Objective = "throughput"
+    """What the plan is made for (docs/formulation.md 9)."""
     hosts: Annotated[Many[HostText], Field(min_length=1)]
     """The machines with devices."""
     coordinator: CoordinatorText
@@ -273,6 +257,13 @@ class ClusterText(Text):
     """What a plan may use."""
 
 
+CountText = Annotated[int, Field(gt=0, le=10**12)]
+StepPointText = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=10**9)], Annotated[float, Field(ge=0, le=1e6)]],
+    Field(strict=False),
+]
+
+
 class MeasuredStageText(Text):
     """Measured speeds of one kind of stage."""
 
@@ -282,6 +273,16 @@ class MeasuredStageText(Text):
     """Devices in the group."""
     tokens_per_s: Annotated[Many[Annotated[float, Field(ge=1e-6, le=1e9)]], Field(min_length=1)]
     """Tokens/s that the group passes when it holds 1, 2, ... layers."""
+    prefill_layer_s: Many[StepPointText] = ()
+    """`[tokens, seconds]`: what one layer takes for so many prompt tokens, by rising tokens."""
+    decode_layer_s: Many[StepPointText] = ()
+    """`[tokens, seconds]`: what one layer takes to decode so many tokens, by rising tokens."""
+    kv_tokens: Many[CountText] = ()
+    """Tokens of context that it had room for with 1, 2, ... layers."""
+    max_prompts: Many[CountText] = ()
+    """Prompts that it put into one step with 1, 2, ... layers."""
+    max_decode_tokens: Many[CountText] = ()
+    """Tokens that it decoded in one step with 1, 2, ... layers."""
 
 
 class ProfileText(Text):

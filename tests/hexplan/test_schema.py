@@ -88,7 +88,9 @@ def test_each_form_of_a_field_fits_the_schema(old: str, new: str) -> None:
         ("output_tokens: 128", "output_tokens: 0"),  # not positive
         ("version: 1", "version: 2"),  # newer
         ("devices: L4", "devices: []"),  # empty
-        ("name: two-nodes", "name: x\nobjective: cost"),  # not yet
+        ("name: two-nodes", "name: x\nobjective: speed"),  # unknown objective
+        ("  output_tokens: 128", "  output_tokens: 128\n  trace: t.csv"),  # two forms
+        ("  nic: 25Gbps", "  nic: 25Gbps\n    price: 2 EUR/h"),  # unknown currency
         ("name: two-nodes", "name: x\npin: [{host: big}]"),  # half
     ],
 )

@@ -8,8 +8,10 @@ from decimal import Decimal
 import pytest
 from support.broken_certificates import BROKEN_CERTIFICATES
 from support.broken_flows import BROKEN_FLOWS
+from support.broken_objectives import BROKEN_OBJECTIVES, PRICED, on_spot
 from support.broken_places import BROKEN_PLACES
 from support.broken_sizes import BROKEN_SIZES
+from support.broken_sustained import BROKEN_SUSTAINED, SUSTAINED
 from support.changes import (
     Broken,
     change_certificate,
@@ -17,6 +19,7 @@ from support.changes import (
     change_kv_tokens,
     change_memory,
     change_plan,
+    change_predicted,
     change_route,
     change_stage,
 )
@@ -32,7 +35,14 @@ from hexplan.check import RULES, Rule, Violation, check_plan
 from hexplan.cluster import Exclusion, GroupPin, LayerPin, Limits
 from hexplan.plan import Plan
 
-BROKEN = BROKEN_PLACES + BROKEN_SIZES + BROKEN_FLOWS + BROKEN_CERTIFICATES
+BROKEN = (
+    BROKEN_PLACES
+    + BROKEN_SIZES
+    + BROKEN_FLOWS
+    + BROKEN_CERTIFICATES
+    + BROKEN_OBJECTIVES
+    + BROKEN_SUSTAINED
+)
 GOOD = [two_hosts_plan, profiled_plan, two_sites_plan, mixed_stage_plan]
 
 
@@ -45,6 +55,10 @@ def test_a_good_plan_breaks_no_rule(good: Callable[[], Plan]) -> None:
 def test_a_good_plan_is_as_good_when_it_was_read_from_json(good: Callable[[], Plan]) -> None:
     text = good().model_dump_json(by_alias=True)
     assert check_plan(Plan.model_validate_json(text)) == ()
+
+
+def test_a_plan_that_says_what_it_sustains_breaks_no_rule() -> None:
+    assert check_plan(SUSTAINED) == ()
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.sentence)
@@ -124,6 +138,26 @@ def test_pins_that_the_plan_obeys_are_no_violation() -> None:
         exclusions=(Exclusion(host="small", device=2),),
     )
     assert check_plan(plan) == ()
+
+
+def test_a_plan_with_the_right_cost_gap_and_rate_is_good() -> None:
+    assert check_plan(PRICED) == ()
+
+
+def test_a_host_on_a_spot_offer_counts_by_its_availability_and_its_price() -> None:
+    plan = change_certificate(on_spot(PRICED, "0.75"), cost_bound_usd_per_h=None, cost_gap=None)
+    plan = change_predicted(plan, cost_usd_per_h=Decimal(3))
+    plan = change_stage(plan, 0, capacity_tokens_per_s=Decimal("6756.269817"))
+    assert check_plan(plan) == ()
+
+
+def test_tokens_may_cross_a_link_that_keeps_activations_out() -> None:
+    plan = two_sites_plan()
+    links = tuple(
+        link.model_copy(update={"allow": "tokens"}) if link.source == "west" else link
+        for link in plan.cluster.links
+    )
+    assert check_plan(resealed(plan, links=links)) == ()
 
 
 def test_tied_embeddings_spare_nothing_where_the_ends_are_on_two_stages() -> None:

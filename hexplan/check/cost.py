@@ -1,0 +1,53 @@
+"""Cost: what the hosts in use are rented for, and what is proved about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from hexplan.check.lookup import Lookup
+from hexplan.check.rules import COST_BOUND_WRONG, COST_WRONG, Violation
+from hexplan.check.text import RATE_STEP, exact, number
+from hexplan.cluster import Host
+
+
+def cost_violations(lookup: Lookup) -> Iterator[Violation]:
+    """Yield a cost that is not the sum of the rents, and a bound or gap that does not follow."""
+    yield from _cost(lookup)
+    certificate = lookup.plan.certificate
+    cost, bound = lookup.plan.predicted.cost_usd_per_h, certificate.cost_bound_usd_per_h
+    if cost is None or bound is None:
+        return
+    if bound > cost:
+        message = f"bound {number(bound)} USD/h is above the cost {number(cost)} USD/h"
+        yield COST_BOUND_WRONG.at("certificate, cost bound", message)
+    elif bound:
+        stated, gap = certificate.cost_gap, (exact(cost) - exact(bound)) / exact(bound)
+        if stated is None or not gap <= exact(stated) <= gap + RATE_STEP:
+            shown = "nothing" if stated is None else number(stated)
+            message = f"states {shown}, but the gap is {number(gap)}, rounded up by at most 1e-6"
+            yield COST_BOUND_WRONG.at("certificate, cost gap", message)
+
+
+def _cost(lookup: Lookup) -> Iterator[Violation]:
+    used = dict.fromkeys(stage.host for stage in lookup.plan.stages if stage.host in lookup.hosts)
+    rents = {name: _rent(lookup.hosts[name]) for name in used}
+    stated = lookup.plan.predicted.cost_usd_per_h
+    if stated is None:
+        if lookup.plan.objective == "cost":
+            yield COST_WRONG.at("prediction, cost", "the objective cost needs it")
+        return
+    unknown = [name for name, rent in rents.items() if rent is None]
+    if unknown:
+        yield COST_WRONG.at("prediction, cost", f"host {unknown[0]} has no price")
+        return
+    total = sum((rent for rent in rents.values() if rent is not None), Fraction(0))
+    if exact(stated) != total:
+        message = f"states {number(stated)} USD/h, but the rents sum to {number(total)} USD/h"
+        yield COST_WRONG.at("prediction, cost", message)
+
+
+def _rent(host: Host) -> Fraction | None:
+    if host.spot is not None and host.spot.is_taken:
+        return exact(host.spot.price_usd_per_h)
+    return None if host.price_usd_per_h is None else exact(host.price_usd_per_h)

@@ -1,0 +1,70 @@
+"""What a plan was made for, in words: its cost, its times, its promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from hexplan.render import words
+
+if TYPE_CHECKING:
+    from hexplan.plan import Plan
+
+
+def aim_lines(plan: Plan) -> Iterator[str]:
+    """Yield a line for each aim that the plan states figures for."""
+    predicted = plan.predicted
+    if predicted.cost_usd_per_h is not None:
+        yield f"{usd(predicted.cost_usd_per_h)} USD/h for the hosts in use{_cost_proof(plan)}"
+    if predicted.slo_requests_per_s is not None and plan.workload.slo is not None:
+        slo = plan.workload.slo
+        yield (
+            f"{words.rate(predicted.slo_requests_per_s)} requests/s keep"
+            f" {seconds(slo.ttft_s)} to the first token and {seconds(slo.tpot_s)} a token"
+            f" for {words.percent(slo.attainment)} of them, as simulated"
+        )
+    if predicted.ttft_s is not None and predicted.tpot_s is not None:
+        yield (
+            f"{seconds(predicted.ttft_s)} to the first token and {seconds(predicted.tpot_s)} a"
+            f" token in the mean ({predicted.latency_basis})"
+        )
+
+
+def aim_summary(plan: Plan) -> str | None:
+    """Return the figure that a plan for something other than flow was made for, or nothing."""
+    predicted, asked = plan.predicted, plan.workload.request_rate_per_s
+    if plan.objective == "cost" and predicted.cost_usd_per_h is not None:
+        cost = usd(predicted.cost_usd_per_h)
+        return f"{cost} USD/h for {asked:g} requests/s{_cost_proof(plan)}"
+    if (
+        plan.objective == "latency"
+        and predicted.ttft_s is not None
+        and predicted.tpot_s is not None
+    ):
+        times = (
+            f"{seconds(predicted.ttft_s)} to the first token, {seconds(predicted.tpot_s)} a token"
+        )
+        return f"{times} at {asked:g} requests/s"
+    if plan.objective == "slo" and predicted.slo_requests_per_s is not None:
+        return f"{words.rate(predicted.slo_requests_per_s)} requests/s within the SLO, simulated"
+    return None
+
+
+def usd(amount: Decimal) -> str:
+    """Return an amount in dollars, to the cent or finer where it is finer."""
+    cents = amount.quantize(Decimal("0.01"))
+    return f"{cents:,}" if cents == amount else f"{amount.normalize():f}"
+
+
+def seconds(time_s: Decimal) -> str:
+    """Return a time in ms where it is below a second."""
+    return f"{float(time_s):.3g} s" if time_s >= 1 else f"{float(time_s) * 1000:.3g} ms"
+
+
+def _cost_proof(plan: Plan) -> str:
+    bound, gap = plan.certificate.cost_bound_usd_per_h, plan.certificate.cost_gap
+    if bound is None:
+        return ""
+    shown = f", gap {words.gap(gap)}" if gap is not None else ""
+    return f", at least {usd(bound)} USD/h for any plan{shown}"

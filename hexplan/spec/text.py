@@ -1,0 +1,13 @@
+"""The base of every part of a cluster.yaml."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict
+
+from hexplan.noun import Noun
+
+
+class Text(Noun):
+    """A part of the file; fields have one spelling each."""
+
+    model_config = ConfigDict(populate_by_name=False)

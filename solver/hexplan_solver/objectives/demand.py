@@ -1,0 +1,55 @@
+"""The demand that a plan has to carry, and the refusal where no plan can."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+from hexplan.cost.speed import MICRO
+from hexplan.errors import HexplanError, InfeasibleError, InputError, LimitReached
+from hexplan.plan import Plan
+from hexplan.spec import Spec
+
+
+def needed_flow(spec: Spec) -> int:
+    """Return the flow in 1e-6 tokens/s that carries the workload's request rate, rounded up.
+
+    Raises
+    ------
+    InputError
+        If the workload says no rate.
+    """
+    rate = spec.workload.request_rate_per_s
+    if rate is None:
+        message = f"the objective `{spec.objective}` needs `workload.request_rate`"
+        raise InputError(message, hint="such as `request_rate: 5/s`")
+    # The decimal that the user wrote, not its binary neighbour.
+    return math.ceil(Fraction(Decimal(repr(rate))) * spec.workload.mean_tokens * MICRO)
+
+
+def too_high(spec: Spec, best: Plan | None, bound: int, how: str) -> HexplanError:
+    """Return the refusal of a rate: proved impossible, or not reached by the best plan found."""
+    tokens = spec.workload.mean_tokens * MICRO
+    asked = spec.workload.request_rate_per_s or 0.0
+    most = f"at most {_down(bound / tokens)} requests/s"
+    found = (
+        ""
+        if best is None
+        else (
+            f"the best plan found carries {_down(float(best.predicted.requests_per_s))} requests/s"
+        )
+    )
+    if needed_flow(spec) > bound:
+        message = f"no plan carries the rate: {most}; asked {asked:g} ({how})"
+        hint = "lower `workload.request_rate`, or add hosts"
+        return InfeasibleError(message, hint=f"{hint}; {found}" if found else hint)
+    message = f"no plan was found that carries {asked:g} requests/s: {found or 'none at all'}"
+    return LimitReached(message, hint=f"{most} are possible ({how}); raise `limits.time`")
+
+
+def _down(rate: float) -> str:
+    """Write a rate to 4 digits, rounded down."""
+    digits = 3 - math.floor(math.log10(rate)) if rate > 0 else 0
+    scale = 10.0**digits
+    return f"{math.floor(rate * scale) / scale:.4g}"

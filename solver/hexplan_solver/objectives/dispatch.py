@@ -1,0 +1,57 @@
+"""The door for every objective: solve, explain a refusal, and state what the plan costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from hexplan.errors import InfeasibleError, InputError, LimitReached
+from hexplan.plan import Objective, Plan
+from hexplan.spec import Spec
+from hexplan_solver.infeasible import explain_infeasible
+from hexplan_solver.objectives.cost import solve_cost
+from hexplan_solver.objectives.idle import cost_of
+from hexplan_solver.objectives.latency import solve_latency
+from hexplan_solver.objectives.slo import solve_slo
+from hexplan_solver.options import Report, SolveOptions, be_silent
+from hexplan_solver.solve import solve
+from hexplan_solver.sustained import solve_sustained, with_sustained
+
+Recipe = Callable[[Spec, SolveOptions | None, Report], Plan]
+
+RECIPES: Mapping[Objective, Recipe] = MappingProxyType(
+    {
+        "throughput": solve,
+        "sustained": solve_sustained,
+        "latency": solve_latency,
+        "slo": solve_slo,
+        "cost": solve_cost,
+    }
+)
+"""How to plan for each objective."""
+
+
+def solve_for(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
+    """Find a plan for the objective that the spec names.
+
+    Raises
+    ------
+    InfeasibleError
+        If it is proved that no plan exists, with a reason in which nothing is idle.
+    LimitReached
+        If the time was up before one was found.
+    InputError
+        If the objective is not supported, or the solver that `options` names is not there.
+    """
+    recipe = RECIPES.get(spec.objective)
+    if recipe is None:
+        message = f"the objective `{spec.objective}` is not supported yet"
+        raise InputError(message, hint=f"these are: {', '.join(RECIPES)}")
+    try:
+        plan = recipe(spec, options, report)
+    except (InfeasibleError, LimitReached) as error:
+        reason = explain_infeasible(spec, options)
+        raise (reason or error) from None
+    predicted = plan.predicted.model_copy(update={"cost_usd_per_h": cost_of(plan)})
+    plan = plan.model_copy(update={"predicted": predicted, "objective": spec.objective})
+    return with_sustained(plan)

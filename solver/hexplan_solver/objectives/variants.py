@@ -1,0 +1,60 @@
+"""Variants of a spec whose placements have fewer hops, for objectives that time decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from hexplan.cluster import Exclusion, GroupPin, Host
+from hexplan.spec import Spec
+
+
+def variants_of(spec: Spec) -> Iterator[Spec]:
+    """Yield specs with fewer hosts or wider stages, whose placements have fewer hops."""
+    yield _with_whole_hosts(spec)
+    for chosen in _host_sets(spec):
+        fewer = _without(spec, [h.name for h in spec.cluster.hosts if h.name not in chosen])
+        yield fewer
+        yield _with_whole_hosts(fewer)
+
+
+def _host_sets(spec: Spec) -> Iterator[set[str]]:
+    """Yield the hosts without the slowest kinds of device, and those of each site by itself."""
+    cluster = spec.cluster
+    speed = {d.name: d.memory_bandwidth_bytes_per_s for d in cluster.device_types}
+    slowest = {host.name: min(speed[name] for name in host.devices) for host in cluster.hosts}
+    for floor in sorted(set(slowest.values()))[1:]:
+        yield {name for name, least in slowest.items() if least >= floor}
+    sites = dict.fromkeys(host.site for host in cluster.hosts)
+    if len(sites) > 1:
+        for site in sites:
+            yield {host.name for host in cluster.hosts if host.site == site}
+
+
+def _without(spec: Spec, names: list[str]) -> Spec:
+    pinned = {pin.host for pin in spec.cluster.layer_pins}
+    gone = tuple(name for name in names if name not in pinned)
+    exclusions = tuple(Exclusion(host=name) for name in gone)
+    update = {
+        "exclusions": (*spec.cluster.exclusions, *exclusions),
+        "group_pins": tuple(pin for pin in spec.cluster.group_pins if pin.host not in gone),
+    }
+    return replace(spec, cluster=spec.cluster.model_copy(update=update))
+
+
+def _with_whole_hosts(spec: Spec) -> Spec:
+    """Tie the devices of each host that nobody tied or excluded into one stage."""
+    cluster = spec.cluster
+    touched = {pin.host for pin in cluster.group_pins} | {e.host for e in cluster.exclusions}
+
+    def is_whole(host: Host) -> bool:
+        is_free = host.name not in touched and host.interconnect is not None
+        return is_free and 1 < len(host.devices) <= spec.model.kv_heads
+
+    pins = tuple(
+        GroupPin(host=host.name, devices=tuple(range(len(host.devices))))
+        for host in cluster.hosts
+        if is_whole(host)
+    )
+    update = {"group_pins": (*cluster.group_pins, *pins)}
+    return replace(spec, cluster=cluster.model_copy(update=update))

@@ -1,0 +1,71 @@
+"""What people read of a plan's cost, times and promise."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from support.broken_objectives import PRICED
+from support.changes import change_certificate, change_plan, change_predicted
+from support.plans import two_hosts_plan
+
+from hexplan.render import plan_text, summary
+from hexplan.render.aim_view import seconds, usd
+from hexplan.workload import Slo
+
+TWO = two_hosts_plan()
+TIMES = {
+    "ttft_s": Decimal("1.25"),
+    "tpot_s": Decimal("0.0301"),
+    "latency_basis": "by hand",
+}
+
+
+def test_a_cost_is_shown_with_its_bound_and_gap() -> None:
+    line = "5.00 USD/h for the hosts in use, at least 4.00 USD/h for any plan, gap 25 %"
+    assert line in plan_text(PRICED)
+    assert summary(PRICED, Path("p.json")) == (
+        "wrote p.json: 5.00 USD/h for 60 requests/s, at least 4.00 USD/h for any plan, gap 25 %,"
+        " in 3 stages, 0.00 s"
+    )
+
+
+def test_a_bound_of_nothing_has_no_gap() -> None:
+    free = change_certificate(PRICED, cost_bound_usd_per_h=Decimal(0), cost_gap=None)
+    assert "at least 0.00 USD/h for any plan" in plan_text(free)
+    assert "any plan, gap" not in plan_text(free)
+
+
+def test_times_are_shown_with_what_they_rest_on() -> None:
+    asked = TWO.workload.model_copy(update={"request_rate_per_s": 60.0})
+    plan = change_predicted(change_plan(TWO, objective="latency", workload=asked), **TIMES)
+    assert "1.25 s to the first token and 30.1 ms a token in the mean (by hand)" in plan_text(plan)
+    assert summary(plan, None).startswith("1.25 s to the first token, 30.1 ms a token at 60 req")
+
+
+def test_a_promise_is_shown_with_the_rate_that_keeps_it() -> None:
+    slo = Slo(ttft_s=Decimal(2), tpot_s=Decimal("0.1"), attainment=Decimal("0.99"))
+    asked = TWO.workload.model_copy(update={"slo": slo})
+    plan = change_plan(TWO, objective="slo", workload=asked)
+    plan = change_predicted(plan, slo_requests_per_s=Decimal("12.5"), **TIMES)
+    line = "12.5 requests/s keep 2 s to the first token and 100 ms a token for 99 % of them"
+    assert line in " ".join(plan_text(plan).split())
+    assert summary(plan, None).startswith("12.5 requests/s within the SLO, simulated, in 3 stages")
+
+
+def test_a_plan_for_throughput_says_what_it_always_said() -> None:
+    assert "USD" not in plan_text(TWO)
+    assert summary(TWO, None).startswith("5,424.9 tokens/s in 3 stages, bound 6,000.0 tokens/s")
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [("0", "0.00"), ("1234.5", "1,234.50"), ("0.0125", "0.0125"), ("3", "3.00")],
+)
+def test_amounts_are_shown_to_the_cent_or_finer(amount: str, shown: str) -> None:
+    assert usd(Decimal(amount)) == shown
+
+
+def test_times_below_a_second_are_shown_in_milliseconds() -> None:
+    assert [seconds(Decimal(t)) for t in ("0.03014", "1", "12.345")] == ["30.1 ms", "1 s", "12.3 s"]

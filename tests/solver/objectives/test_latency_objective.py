@@ -1,0 +1,133 @@
+"""Plans for latency: the split is the best of all, and the plan carries the rate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from scipy.optimize import minimize_scalar
+from support.clusters import GBIT, device_type, host, link, profile, spec_of, tiny_model
+
+from hexplan.check import check_plan
+from hexplan.cluster import Host, Interconnect
+from hexplan.cost.speed import MICRO
+from hexplan.errors import InfeasibleError
+from hexplan.plan import Plan
+from hexplan.spec import Spec
+from hexplan_solver import SolveOptions
+from hexplan_solver.network import PlacedStage, build_network
+from hexplan_solver.objectives import solve_for
+from hexplan_solver.objectives.split import split_rate, times_of
+from hexplan_solver.objectives.stations import station_of
+from hexplan_solver.problem import build_problem
+
+TOKENS = 128
+MEASURED = [profile("d0", [100, 60]), profile("d1", [400, 240])]
+
+
+def asking(spec: Spec, requests_per_s: float) -> Spec:
+    workload = spec.workload.model_copy(update={"request_rate_per_s": requests_per_s})
+    return replace(spec, workload=workload, objective="latency")
+
+
+def solved(spec: Spec, time_limit_s: float = 6) -> Plan:
+    plan = solve_for(spec, SolveOptions(time_limit_s=time_limit_s))
+    assert [str(violation) for violation in check_plan(plan)] == []
+    assert plan.objective == "latency"
+    assert plan.predicted.ttft_s is not None
+    assert plan.predicted.tpot_s is not None
+    return plan
+
+
+def two_in_parallel() -> Spec:
+    hosts = [host("slow", ["d0"]), host("fast", ["d1"])]
+    return spec_of(tiny_model(2), hosts, profiles=MEASURED)
+
+
+@pytest.mark.parametrize("requests_per_s", [0.2, 1.0, 1.8, 2.2])
+def test_a_rate_is_split_over_two_hosts_as_by_trying_every_share(requests_per_s: float) -> None:
+    spec = two_in_parallel()
+    problem = build_problem(spec)
+    kinds = {k.group: k.index for k in problem.kinds}
+    stages = [
+        PlacedStage((0, 2), name, (0,), kinds[(kind,)], rate * MICRO)
+        for name, kind, rate in (("fast", "d1", 240), ("slow", "d0", 60))
+    ]
+    network = build_network(spec, stages)
+    stations = [station_of(problem, stage).station for stage in network.stages]
+    flow = int(requests_per_s * TOKENS * MICRO)
+    paths = split_rate(problem, network, stations, flow)
+    found = times_of(problem, network, stations, paths)
+    assert sum(path.amount for path in paths) == pytest.approx(flow, abs=10)
+
+    def mean_s(share: float) -> float:
+        total = 0.0
+        for station, part in zip(stations, (share, 1 - share), strict=True):
+            rate = part * requests_per_s
+            hop = station.prompt_hop_s(rate) + 63 * station.decode_hop_s(rate)
+            total += part * hop
+        return total
+
+    least = max(0.0, 1 - 60 / TOKENS / requests_per_s)
+    most = min(1.0, 240 / TOKENS / requests_per_s)
+    best = minimize_scalar(mean_s, bounds=(least, most), method="bounded")
+    links_s = 2 * 0.001 * 64
+    assert found.total_s == pytest.approx(best.fun + links_s, rel=0.01)
+
+
+def test_a_station_passes_exactly_its_capacity_at_its_planning_batch() -> None:
+    spec = spec_of(tiny_model(12), [host("h", ["d0"])], types=[device_type("d0")])
+    problem = build_problem(spec)
+    rate = problem.kinds[0].rates.of(0, 12)
+    stage = PlacedStage((0, 12), "h", (0,), 0, rate)
+    station = station_of(problem, stage).station
+    room = 10**9 * 9 // 10 // (12 * 2 * 64 * 2)
+    assert room > 256 * TOKENS
+    request_s = station.prompt_s + 64 * (station.base_s / 256 + station.token_s)
+    assert TOKENS / request_s == pytest.approx(rate / MICRO, rel=1e-6)
+
+
+def test_a_plan_at_a_low_rate_takes_the_fast_host_alone() -> None:
+    plan = solved(asking(two_in_parallel(), 0.1))
+    assert {stage.host for stage in plan.stages} == {"fast"}
+    assert plan.predicted.requests_per_s == pytest.approx(Decimal("0.1"), abs=Decimal("1e-6"))
+    assert [u.reason for u in plan.unused] == [
+        "no placement was found in which it shortens a request"
+    ]
+    assert "queueing model" in str(plan.predicted.latency_basis)
+
+
+def test_a_plan_at_a_high_rate_takes_both_and_waits_longer() -> None:
+    low, high = (solved(asking(two_in_parallel(), rate)) for rate in (0.1, 2.3))
+    assert {stage.host for stage in high.stages} == {"fast", "slow"}
+    assert low.predicted.ttft_s < high.predicted.ttft_s  # type: ignore[operator]
+    assert low.predicted.tpot_s < high.predicted.tpot_s  # type: ignore[operator]
+
+
+def test_a_plan_for_latency_stays_on_one_site_where_a_plan_for_throughput_crosses_over() -> None:
+    far = link("near", "far", GBIT).model_copy(update={"latency_s": Decimal("0.2")})
+    back = far.model_copy(update={"source": "far", "target": "near"})
+    hosts = [host("a", ["d0"], "near"), host("b", ["d1"], "far"), host("c", ["d0"], "near")]
+    links = [link("near", "near"), link("far", "far"), far, back]
+    spec = spec_of(tiny_model(3), hosts, profiles=MEASURED, links=links)
+    near = spec.cluster.coordinator.model_copy(update={"site": "near"})
+    spec = replace(spec, cluster=spec.cluster.model_copy(update={"coordinator": near}))
+    throughput = solve_for(spec, SolveOptions(time_limit_s=5))
+    assert "b" in {stage.host for stage in throughput.stages}
+    plan = solved(asking(spec, 0.1))
+    assert {stage.host for stage in plan.stages} == {"a", "c"}
+
+
+def test_a_wide_stage_is_preferred_to_a_chain_of_narrow_ones() -> None:
+    wire = Interconnect(bandwidth_bytes_per_s=10**12, latency_s=Decimal("1e-7"))
+    pair = Host.model_validate(host("h", ["d0", "d0"]).model_copy(update={"interconnect": wire}))
+    slow = device_type("d0", speed=10**9)
+    spec = spec_of(tiny_model(8), [pair], types=[slow])
+    plan = solved(asking(spec, 0.01))
+    assert [stage.tp for stage in plan.stages] == [2]
+
+
+def test_a_rate_beyond_every_plan_is_refused_with_the_proved_most() -> None:
+    with pytest.raises(InfeasibleError, match="at most 2.343 requests/s; asked 2.5"):
+        solve_for(asking(two_in_parallel(), 2.5))
