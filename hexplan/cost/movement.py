@@ -1,0 +1,86 @@
+"""What a device must fetch to hold a new shard, given what it held before (formulation 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hexplan.cost.memory import ShardSizes, end_parameters, layer_parameters
+from hexplan.model import Model
+from hexplan.noun import Range
+from hexplan.plan import Shard
+
+
+@dataclass(frozen=True, slots=True)
+class HeldWeights:
+    """The weights that one device holds: some layers, and its intervals within each."""
+
+    layers: Range
+    kv_heads: Range
+    ffn: Range
+    vocab: Range
+
+    @classmethod
+    def of(cls, shard: Shard, layers: Range) -> HeldWeights:
+        """Take a shard of a stage that holds `layers`."""
+        return cls(layers, shard.kv_heads, shard.ffn, shard.vocab)
+
+    @property
+    def sizes(self) -> ShardSizes:
+        """Lengths of the intervals."""
+        return ShardSizes(*(end - first for first, end in (self.kv_heads, self.ffn, self.vocab)))
+
+
+def moved_bytes(model: Model, before: HeldWeights | None, after: HeldWeights) -> int:
+    """Return the bytes of `after` that are not among those of `before`.
+
+    Weights are told apart one by one: by layer, KV head (with its query heads), FFN channel and
+    vocabulary row; norms and the biases after a sum stand whole on every device. With tied
+    embeddings, the table of the first stage and that of the last are one.
+    """
+    parameters = _len(after.layers) * layer_parameters(model, after.sizes)
+    parameters += end_parameters(model, after.sizes, after.layers)
+    if before is not None:
+        parameters -= _kept_parameters(model, before, after)
+    return model.dtype_bytes * parameters
+
+
+def fetched_layers(before: HeldWeights | None, after: HeldWeights) -> frozenset[int]:
+    """Return the layers of `after` of which the device lacks a part."""
+    layers = frozenset(range(*after.layers))
+    if before is None or not _contains(before, after):
+        return layers
+    return layers - frozenset(range(*before.layers))
+
+
+def _kept_parameters(model: Model, before: HeldWeights, after: HeldWeights) -> int:
+    shared = ShardSizes(
+        _overlap(before.kv_heads, after.kv_heads),
+        _overlap(before.ffn, after.ffn),
+        _overlap(before.vocab, after.vocab),
+    )
+    kept = _overlap(before.layers, after.layers) * layer_parameters(model, shared)
+    tables = _tables(model, before.layers) & _tables(model, after.layers)
+    kept += len(tables) * shared.vocab * model.hidden
+    if before.layers[1] == after.layers[1] == model.layers:
+        kept += model.hidden
+    return kept
+
+
+def _tables(model: Model, layers: Range) -> frozenset[str]:
+    """Name the vocabulary tables that a stage holds."""
+    embedding = {"embedding"} if layers[0] == 0 else set()
+    head = "embedding" if model.tied_embeddings else "head"
+    return frozenset(embedding | ({head} if layers[1] == model.layers else set()))
+
+
+def _contains(before: HeldWeights, after: HeldWeights) -> bool:
+    pairs = ((before.kv_heads, after.kv_heads), (before.ffn, after.ffn))
+    return all(_overlap(old, new) == _len(new) for old, new in pairs)
+
+
+def _len(interval: Range) -> int:
+    return interval[1] - interval[0]
+
+
+def _overlap(first: Range, second: Range) -> int:
+    return max(0, min(first[1], second[1]) - max(first[0], second[0]))

@@ -1,0 +1,140 @@
+"""Why a plan is as it is, for people: bottleneck, what more would bring, idle devices, degrees."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+
+from hexplan.explanation import Binding, Degree, DegreeOption, Explanation, Gain, Group
+from hexplan.render import words
+from hexplan.render.sections import Part, Section, sections_text, table
+
+MAX_HOSTS = 4
+"""Hosts that one line names."""
+MAX_BINDING = 12
+"""Capacities of the cut that are listed one by one."""
+
+
+def explanation_text(explanation: Explanation) -> str:
+    """Return the reasons for a plan as they should be printed on stdout."""
+    return sections_text(_sections(explanation))
+
+
+def explanation_json(explanation: Explanation) -> str:
+    """Return the reasons for a plan as JSON."""
+    return explanation.model_dump_json(indent=2) + "\n"
+
+
+def _sections(explanation: Explanation) -> Iterator[Section]:
+    yield "", _gap(explanation)
+    yield "Bottleneck", _bottleneck(explanation)
+    yield "What more would bring", _gains(explanation.gains)
+    if explanation.idle:
+        yield "Idle devices", _idle(explanation)
+    yield "Degrees", _degrees(explanation)
+
+
+def _gap(explanation: Explanation) -> Iterator[Part]:
+    flow, bound = explanation.flow_tokens_per_s, explanation.bound_tokens_per_s
+    if flow == bound:
+        yield f"{words.rate(flow)} tokens/s, proved the largest of all plans"
+    else:
+        share = words.gap((bound - flow) / flow)
+        yield f"{words.rate(flow)} tokens/s; no plan passes {words.rate(bound)} ({share} more)"
+    yield f"  proof: {explanation.bound_proof}"
+    for part in explanation.gap_parts:
+        yield f"  {words.rate(part.tokens_per_s)} {part.what}"
+
+
+def _bottleneck(explanation: Explanation) -> Iterator[Part]:
+    yield "  Used up by the flow, each for its share of it:"
+    for binding in explanation.bottleneck[:MAX_BINDING]:
+        alone = f"; twice as much of it alone brings {_plus(binding.alone_tokens_per_s)}"
+        told = f"{binding.subject}: {_capacity(binding)}{alone}"
+        yield f"  {words.percent(binding.share):>6}  {told}"
+    rest = explanation.bottleneck[MAX_BINDING:]
+    if rest:
+        share = sum((binding.share for binding in rest), Decimal(0))
+        yield f"  {words.percent(share):>6}  {len(rest)} more of them"
+
+
+def _capacity(binding: Binding) -> str:
+    if binding.constraint.startswith(("stage", "link")):
+        return f"{words.rate(binding.capacity)} tokens/s"
+    return words.bandwidth(binding.capacity)
+
+
+def _gains(gains: tuple[Gain, ...]) -> Iterator[Part]:
+    rows = [
+        (
+            gain.change,
+            "not sought" if gain.found_tokens_per_s is None else _plus(gain.found_tokens_per_s),
+            _plus(gain.at_most_tokens_per_s),
+        )
+        for gain in gains
+    ]
+    yield table(("change", "found", "at most"), rows, 2)
+    yield "  tokens/s; `found` has a plan, `at most` is proved for every plan"
+
+
+def _plus(tokens_per_s: Decimal) -> str:
+    return f"+{words.rate(tokens_per_s)}" if tokens_per_s else "+0"
+
+
+def _idle(explanation: Explanation) -> Iterator[Part]:
+    for idle in explanation.idle:
+        named = ", ".join(idle.hosts[:MAX_HOSTS])
+        more = f" and {len(idle.hosts) - MAX_HOSTS} more" if len(idle.hosts) > MAX_HOSTS else ""
+        gain = ""
+        if idle.best_layers is not None:
+            gain = f" (+{words.rate(idle.best_gain_tokens_per_s)} tokens/s)"
+        yield f"  {idle.count} x {idle.device} on {named}{more}: {idle.reason}{gain}"
+
+
+def _degrees(explanation: Explanation) -> Iterator[Part]:
+    alone = [degree for degree in explanation.degrees if not degree.options]
+    if alone:
+        stages = tuple(stage for degree in alone for stage in degree.stages)
+        yield f"  {_some(stages)}: no other way for their devices"
+    for degree in explanation.degrees:
+        if not degree.options:
+            continue
+        yield (
+            f"  {_some(degree.stages)}: TP{len(degree.group)} of {_devices(degree.group)},"
+            f" {words.count(degree.layers[1] - degree.layers[0], 'layer')},"
+            f" {words.rate(degree.tokens_per_s)} tokens/s"
+        )
+        yield from _options(degree)
+
+
+def _options(degree: Degree) -> Iterator[Part]:
+    for option in degree.options:
+        told = f"stopped: {option.stopped}"
+        if option.tokens_per_s is not None:
+            told = f"{words.rate(option.tokens_per_s)} tokens/s"
+        yield f"    {_groups(option)}: {told}"
+
+
+def _groups(option: DegreeOption) -> str:
+    sizes = Counter(len(group) for group in option.groups)
+    named = " + ".join(f"{count} x TP{size}" for size, count in sorted(sizes.items(), reverse=True))
+    if len({group for group in option.groups}) > 1:
+        named = " + ".join(_devices(group) for group in option.groups)
+    layers = "+".join(map(str, option.layers))
+    how = {
+        "in turn": f"one after the other, {layers} layers",
+        "side by side": f"side by side, {layers} layers",
+        "joined": f"joined with the host's other stages, {layers} layers",
+    }[option.arrangement]
+    return f"{named} {how}"
+
+
+def _devices(group: Group) -> str:
+    return " + ".join(f"{count} x {name}" for name, count in Counter(group).items())
+
+
+def _some(stages: tuple[str, ...]) -> str:
+    if len(stages) > MAX_HOSTS:
+        return f"{', '.join(stages[:MAX_HOSTS])} and {len(stages) - MAX_HOSTS} more"
+    return ", ".join(stages)

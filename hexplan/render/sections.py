@@ -1,0 +1,63 @@
+"""Lines and tables under titles, as wide as the console."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from rich.table import Table
+from rich.text import Text
+
+from hexplan.render import words
+from hexplan.render.console import open_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Part: TypeAlias = Table | str
+"""A table, or a line that is folded to the width with a hanging indent."""
+
+Section: TypeAlias = tuple[str, Iterable[Part]]
+"""A title, and what stands under it; no title means no blank line before it."""
+
+MIN_WIDTH = 40
+"""Below this many columns, lines run over rather than fall to pieces."""
+
+
+def sections_text(sections: Iterable[Section]) -> str:
+    """Return sections as they should be printed on stdout, which may be a terminal."""
+    console = open_console(stderr=False)
+    with console.capture() as capture:
+        for title, parts in sections:
+            if title:
+                console.print(Text(f"\n{title}", style="bold"))
+            for part in parts:
+                _print(part, console)
+    return capture.get()
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) -> Table:
+    """Return a table whose last columns, `numbers` of them, hold numbers."""
+    found = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for position, heading in enumerate(headings):
+        is_number = position >= len(headings) - numbers
+        found.add_column(heading, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        found.add_row(*(Text(words.printable(cell)) for cell in row))
+    return found
+
+
+def _print(part: Part, console: Console) -> None:
+    if isinstance(part, Table):
+        console.print(part)
+        return
+    indent = " " * (len(part) - len(part.lstrip()) + 2)
+    lines = textwrap.wrap(
+        words.printable(part),
+        max(console.width, MIN_WIDTH),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    console.print(Text("\n".join(lines)), soft_wrap=True)

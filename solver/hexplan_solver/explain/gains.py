@@ -1,0 +1,64 @@
+"""What each change of the cluster would bring: found by a new search, bounded by its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from hexplan.cost.speed import MICRO
+from hexplan.errors import InfeasibleError, LimitReached
+from hexplan.explanation import Gain, How
+from hexplan.plan import Plan
+from hexplan_solver.bounds import work_bound
+from hexplan_solver.explain.changes import Change
+from hexplan_solver.flow import max_flow
+from hexplan_solver.network import PlacedStage, build_network
+from hexplan_solver.options import SolveOptions
+from hexplan_solver.problem import build_problem
+from hexplan_solver.solve import solve
+
+
+def gain_of(
+    plan: Plan, stages: Sequence[PlacedStage], change: Change, search: SolveOptions | None
+) -> Gain:
+    """Return what one change brings; without `search`, no new placement is sought.
+
+    The plan itself stays possible in the changed cluster, so a gain is never below 0.
+    """
+    flow = _micro(plan.certificate.flow_tokens_per_s)
+    rerouted = _rerouted(change, stages) if change.keeps_stages else None
+    bound = work_bound(build_problem(change.spec))
+    solved = None
+    if search is not None:
+        try:
+            solved = solve(change.spec, search)
+        except (InfeasibleError, LimitReached):
+            solved = None
+    found: int | None = rerouted
+    if solved is not None:
+        found = max(found or 0, _micro(solved.certificate.flow_tokens_per_s))
+        bound = min(bound, _micro(solved.certificate.bound_tokens_per_s))
+    if found is None and search is not None:
+        found = flow
+    how: How = "re-solve" if found is not None else "bound alone"
+    if found is not None and found == rerouted:
+        how = "new routes"
+    return Gain(
+        kind=change.kind,
+        change=change.words,
+        found_tokens_per_s=None if found is None else _tokens(max(0, found - flow)),
+        how=how,
+        at_most_tokens_per_s=_tokens(max(0, bound - flow)),
+    )
+
+
+def _rerouted(change: Change, stages: Sequence[PlacedStage]) -> int:
+    return max_flow(build_network(change.spec, stages)).value
+
+
+def _micro(tokens_per_s: Decimal) -> int:
+    return int(tokens_per_s * MICRO)
+
+
+def _tokens(micro: int) -> Decimal:
+    return Decimal(micro) / MICRO

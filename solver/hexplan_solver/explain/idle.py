@@ -1,0 +1,139 @@
+"""Why devices are left out: each is tried wherever it could serve, the others unmoved."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from hexplan.cost import kv_room_tokens
+from hexplan.cost.memory import budget_bytes, kv_bytes_per_token, weights_bytes, workspace_bytes
+from hexplan.cost.speed import MICRO
+from hexplan.explanation import IdleDevices
+from hexplan.noun import Range
+from hexplan.plan import Plan
+from hexplan_solver.flow import max_flow
+from hexplan_solver.network import PlacedStage, build_network
+from hexplan_solver.problem import Problem, StageKind
+from hexplan_solver.read_back import class_of
+from hexplan_solver.shards import shard_sizes
+
+MAX_TRIES = 300
+"""Places tried for the devices of one host; more are thinned out evenly."""
+GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    reason: str
+    tried: int = 0
+    layers: Range | None = None
+    gain: int = 0
+
+
+def idle_devices(
+    problem: Problem, plan: Plan, stages: Sequence[PlacedStage]
+) -> tuple[IdleDevices, ...]:
+    """Say of each unused device why, like devices of like hosts together."""
+    cluster = problem.spec.cluster
+    left: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for unused in plan.unused:
+        name = cluster.host_by_name[unused.host].devices[unused.device]
+        left[unused.host, name].append(unused.device)
+    verdicts: dict[tuple[object, ...], _Verdict] = {}
+    grouped: dict[tuple[str, _Verdict], list[tuple[str, int]]] = defaultdict(list)
+    for (host, name), devices in left.items():
+        out = [d for d in devices if cluster.is_excluded(host, d)]
+        if out:
+            grouped[name, _Verdict("kept out by a pin")].append((host, len(out)))
+        free = tuple(d for d in devices if d not in out)
+        if not free:
+            continue
+        home = class_of(problem, host)
+        key = (home if home is not None else host, name, len(free))
+        if key not in verdicts:
+            verdicts[key] = _verdict(problem, plan, stages, (host, free))
+        grouped[name, verdicts[key]].append((host, len(free)))
+    return tuple(
+        IdleDevices(
+            device=name,
+            count=sum(count for _, count in places),
+            hosts=tuple(host for host, _ in places),
+            reason=verdict.reason,
+            places_tried=verdict.tried,
+            best_layers=verdict.layers,
+            best_gain_tokens_per_s=Decimal(verdict.gain) / MICRO,
+        )
+        for (name, verdict), places in grouped.items()
+    )
+
+
+def _verdict(
+    problem: Problem, plan: Plan, stages: Sequence[PlacedStage], idle: tuple[str, tuple[int, ...]]
+) -> _Verdict:
+    host, devices = idle
+    name = problem.spec.cluster.host_by_name[host].devices[devices[0]]
+    home = class_of(problem, host)
+    groups = {(name,) * n for n in range(1, len(devices) + 1)}
+    kinds = [k for k in problem.kinds if k.host_class == home and k.group in groups]
+    if not kinds:
+        return _Verdict(_too_small(problem, name))
+    if plan.certificate.bound_tokens_per_s == plan.certificate.flow_tokens_per_s:
+        return _Verdict("the flow is proved the largest of all plans: nothing can raise it")
+    tried, best, layers = 0, 0, None
+    for stage in _places(kinds, stages, host, devices):
+        tried += 1
+        found = max_flow(build_network(problem.spec, [*stages, stage])).value
+        gain = found - int(plan.certificate.flow_tokens_per_s * MICRO)
+        if gain > best:
+            best, layers = gain, stage.layers
+    if layers is None:
+        reason = f"in none of {tried} places does it raise the flow, the others left as they are"
+    else:
+        reason = f"it would help at layers [{layers[0]}, {layers[1]}); this plan can be improved"
+    return _Verdict(reason, tried, layers, best)
+
+
+def _places(
+    kinds: Sequence[StageKind],
+    stages: Sequence[PlacedStage],
+    host: str,
+    devices: tuple[int, ...],
+) -> Iterator[PlacedStage]:
+    """Yield stages of idle devices where the flow could change.
+
+    What may feed a stage changes only where another stage ends, and what it may feed only where
+    another begins or ends, so that its own ends are tried there and one layer beside.
+    """
+    bounds = {0, *(end for stage in stages for end in stage.layers)}
+    found = []
+    for kind in kinds:
+        near = {end + step for end in bounds for step in (0, 1)}
+        for layers in kind.ranges():
+            if layers[0] in bounds and (layers[1] in near or layers[1] == layers[0] + 1):
+                chosen = devices[: len(kind.group)]
+                found.append(PlacedStage(layers, host, chosen, kind.index, kind.rates.of(*layers)))
+    step = max(1, -(-len(found) // MAX_TRIES))
+    yield from found[::step]
+
+
+def _too_small(problem: Problem, name: str) -> str:
+    """Say by how much one device is too small for one layer and one longest request."""
+    spec = problem.spec
+    device = spec.cluster.device_type_by_name[name]
+    sizes = shard_sizes(spec.model, [device])
+    layers = (1, 2) if spec.model.layers > 2 else (0, 1)
+    budget = budget_bytes(spec.cluster, device)
+    if sizes is None or (
+        kv_room_tokens(spec.model, spec.workload, layers, [(budget, sizes[0])])
+        >= spec.workload.max_tokens
+    ):
+        return "no stage can be formed of it as its host is pinned, or it has no measured speed"
+    needed = weights_bytes(spec.model, sizes[0], layers)
+    needed += workspace_bytes(spec.model, spec.workload, sizes[0], layers)
+    needed += spec.workload.max_tokens * kv_bytes_per_token(spec.model, sizes[0], layers)
+    return (
+        f"one layer with room for one longest request takes {needed / GIB:.1f} GiB, and the plan"
+        f" may fill {budget / GIB:.1f} GiB of it"
+    )

@@ -1,0 +1,97 @@
+"""The recipe: from a plan to the reasons for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from hexplan.cost.speed import MICRO
+from hexplan.explanation import Explanation, Gain, GapPart
+from hexplan.plan import Plan
+from hexplan.spec import Spec
+from hexplan_solver.bounds import work_bound
+from hexplan_solver.explain.bottleneck import bottleneck_of
+from hexplan_solver.explain.changes import faster, more_of_each_kind
+from hexplan_solver.explain.degrees import degrees_of
+from hexplan_solver.explain.gains import gain_of
+from hexplan_solver.explain.idle import idle_devices
+from hexplan_solver.network import PlacedStage
+from hexplan_solver.options import Progress, Report, SolveOptions, be_silent
+from hexplan_solver.problem import Problem, build_problem
+from hexplan_solver.read_back import read_back
+
+SEARCH_S = 5.0
+"""Seconds that each changed cluster is searched for a plan, unless the caller says otherwise."""
+
+
+def explain(
+    plan: Plan, search: SolveOptions | None = None, report: Report = be_silent
+) -> Explanation:
+    """Say what limits a plan, what would raise its flow, and why its stages are as they are.
+
+    Parameters
+    ----------
+    plan
+        A plan that keeps every rule.
+    search
+        How to search each changed cluster, its time limit for each; nothing for bounds alone.
+    """
+    spec = Spec(plan.cluster, plan.model, plan.workload)
+    back = read_back(build_problem(spec), plan.stages)
+    certificate = plan.certificate
+    work = work_bound(back.problem)
+    return Explanation(
+        flow_tokens_per_s=certificate.flow_tokens_per_s,
+        bound_tokens_per_s=certificate.bound_tokens_per_s,
+        bound_proof=certificate.bound_proof,
+        work_bound_tokens_per_s=_tokens(work),
+        gap_parts=tuple(_gap_parts(plan, back.problem, back.stages)),
+        bottleneck=bottleneck_of(spec, plan, back.stages),
+        gains=_gains(plan, spec, back.stages, search, report),
+        idle=idle_devices(back.problem, plan, back.stages),
+        degrees=degrees_of(back.problem, plan, back.stages),
+    )
+
+
+def _gains(
+    plan: Plan,
+    spec: Spec,
+    stages: Sequence[PlacedStage],
+    search: SolveOptions | None,
+    report: Report,
+) -> tuple[Gain, ...]:
+    begun_s = time.monotonic()
+    changes = [*more_of_each_kind(build_problem(spec)), *faster(plan, spec)]
+    if search is not None and search.time_limit_s is None:
+        search = replace(search, time_limit_s=SEARCH_S)
+    gains = []
+    for number, change in enumerate(changes, 1):
+        phase = f"{number} of {len(changes)}, {change.words}"
+        report(Progress(phase, None, None, time.monotonic() - begun_s))
+        gains.append(gain_of(plan, stages, change, search))
+    return tuple(gains)
+
+
+def _gap_parts(plan: Plan, problem: Problem, stages: Sequence[PlacedStage]) -> Iterator[GapPart]:
+    """Split the gap at what the placement would pass if links carried everything."""
+    flow = plan.certificate.flow_tokens_per_s
+    bound = plan.certificate.bound_tokens_per_s
+    free = min(bound, _tokens(_covered(problem, stages)))
+    if free > flow:
+        what = "lost on links: this placement would pass that much more if they carried everything"
+        yield GapPart(what=what, tokens_per_s=free - flow)
+    if bound > max(free, flow):
+        what = "open: no placement was found that passes it, nor a proof that none does"
+        yield GapPart(what=what, tokens_per_s=bound - max(free, flow))
+
+
+def _covered(problem: Problem, stages: Sequence[PlacedStage]) -> int:
+    """Return the summed speed over the least covered layer: the flow without any link's limit."""
+    layers = range(problem.num_layers)
+    return min(sum(s.rate for s in stages if s.layers[0] <= n < s.layers[1]) for n in layers)
+
+
+def _tokens(micro: int) -> Decimal:
+    return Decimal(micro) / MICRO

@@ -1,0 +1,81 @@
+"""Hosts and devices that are gone: the spec without them, their pins loosened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hexplan.cluster import Cluster, Exclusion, GroupPin
+from hexplan.errors import InputError
+from hexplan.spec import Spec
+from hexplan.wording import did_you_mean
+
+Slot = tuple[str, int | None]
+"""A host, or one device of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A spec after a loss."""
+
+    spec: Spec
+    """The gone devices are excluded, so that the others keep their indices."""
+    notes: tuple[str, ...]
+    """Pins that hold no longer, in words."""
+    keeps_bounds: bool
+    """Whether what was proved before still holds, as the cluster only became smaller."""
+
+
+def changed(spec: Spec) -> Loss:
+    """Take a spec that was changed in any way."""
+    return Loss(spec, (), keeps_bounds=False)
+
+
+def without(spec: Spec, gone: Sequence[Slot], *, keeps_bounds: bool = True) -> Loss:
+    """Exclude what is gone; a pin that names it is dropped or shrinks to what is left.
+
+    `keeps_bounds` says whether the spec is the one that was solved before.
+
+    Raises
+    ------
+    InputError
+        If the cluster has no such host or device.
+    """
+    cluster = spec.cluster
+    for slot in gone:
+        _check(cluster, slot)
+    new = [Exclusion(host=host, device=device) for host, device in dict.fromkeys(gone)]
+    exclusions = (*cluster.exclusions, *(e for e in new if e not in cluster.exclusions))
+    after = cluster.model_copy(update={"exclusions": exclusions})
+    dead = {host.name for host in cluster.hosts if _is_dead(after, host.name)}
+    notes = []
+    for pin in cluster.layer_pins:
+        if pin.host in dead:
+            notes.append(f"the pin of {pin.host} to layers {list(pin.layers)} is dropped")
+    groups = []
+    for group in cluster.group_pins:
+        left = tuple(d for d in group.devices if not after.is_excluded(group.host, d))
+        if left != group.devices:
+            rest = f"is now of devices {list(left)}" if len(left) > 1 else "is dropped"
+            notes.append(f"the pin of {group.host}'s devices {list(group.devices)} {rest}")
+        if len(left) > 1:
+            groups.append(GroupPin(host=group.host, devices=left))
+    layers = tuple(pin for pin in cluster.layer_pins if pin.host not in dead)
+    after = after.model_copy(update={"layer_pins": layers, "group_pins": tuple(groups)})
+    return Loss(replace(spec, cluster=after), tuple(notes), keeps_bounds and not notes)
+
+
+def _check(cluster: Cluster, slot: Slot) -> None:
+    host, device = slot
+    if host not in cluster.host_by_name:
+        message = f"--without: found {host}, needed a host of {cluster.name}"
+        raise InputError(message, hint=did_you_mean(host, cluster.host_by_name))
+    count = len(cluster.host_by_name[host].devices)
+    if device is not None and device >= count:
+        message = f"--without: found device {device} of {host}, needed 0 to {count - 1}"
+        raise InputError(message)
+
+
+def _is_dead(cluster: Cluster, host: str) -> bool:
+    devices = range(len(cluster.host_by_name[host].devices))
+    return all(cluster.is_excluded(host, device) for device in devices)

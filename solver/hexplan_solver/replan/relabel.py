@@ -1,0 +1,46 @@
+"""A placement on other hosts that serve it as well: those where it moves the fewest bytes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from hexplan_solver.network import PlacedStage
+from hexplan_solver.problem import Problem
+from hexplan_solver.replan.movement import Movement
+
+
+def relabelled(movement: Movement, stages: Sequence[PlacedStage]) -> list[PlacedStage]:
+    """Swap like hosts, and like devices within each host, so that the fewest bytes move.
+
+    Hosts are alike that no link rule and no pin tells apart, so the flow stays what it was. One
+    assignment problem for each class of them.
+    """
+    at: dict[str, list[PlacedStage]] = defaultdict(list)
+    for stage in stages:
+        at[stage.host].append(stage)
+    found: list[PlacedStage] = []
+    for hosts in like_hosts(movement.problem):
+        options = [[movement.seated(at[source], host) for host in hosts] for source in hosts]
+        cost = np.array([[movement.total(seated) for seated in row] for row in options], float)
+        for source, target in zip(*linear_sum_assignment(cost), strict=True):
+            found += options[source][target]
+    return sorted(found)
+
+
+def like_hosts(problem: Problem) -> list[list[str]]:
+    """Group the hosts that can be swapped without any change of flow."""
+    cluster = problem.spec.cluster
+    named = {end for link in cluster.links for end in (link.source, link.target)}
+    groups: dict[tuple[object, ...], list[str]] = defaultdict(list)
+    for index, host_class in enumerate(problem.classes):
+        for name in host_class.hosts:
+            devices = cluster.host_by_name[name].devices
+            out = tuple(cluster.is_excluded(name, device) for device in range(len(devices)))
+            pins = tuple(sorted(p.devices for p in cluster.group_pins if p.host == name))
+            own = name if name in named else ""
+            groups[index, devices, out, pins, own].append(name)
+    return list(groups.values())

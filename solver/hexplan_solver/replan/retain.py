@@ -1,0 +1,154 @@
+"""The MILP that keeps the most bytes in place: the coverage form with named hosts.
+
+Where links do not bind, a placement passes F tokens/s exactly if every layer's holders sum to F
+(docs/formulation.md 7). With y = 1 for each stage formed:
+
+    minimise    sum over stages of moved_bytes y
+    cover[l]    sum over stages that hold l of min(T, F) y >= F
+    device[d]   sum over stages that use d of y <= 1
+    pinned[h]   sum over stages of h of y >= 1         for each host pinned to layers
+
+Links only take away, so that the optimum over all stages is a lower bound on the bytes of any
+placement that passes F.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pulp
+
+from hexplan.cost import ShardSizes
+from hexplan.cost.memory import weights_bytes
+from hexplan.cost.speed import MICRO
+from hexplan_solver.milp import PATIENT, Patience, Watch, solve_milp
+from hexplan_solver.network import PlacedStage
+from hexplan_solver.options import SolveOptions
+from hexplan_solver.problem import Problem
+from hexplan_solver.replan.columns import Columns, PricedStage
+
+STUBBORN = Patience(6000, 6000, 0.0)
+"""The fewest bytes are worth their proof."""
+TOLERANCE = 1e-6
+"""A MILP's bound is lowered by this share, more than the solver's tolerances."""
+
+Row = list[tuple[pulp.LpVariable, float]]
+Limits = tuple[float, Watch]
+"""Seconds, and what watches the MILP and may end it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """The stages chosen."""
+
+    stages: tuple[PlacedStage, ...]
+    """Empty where none were found."""
+    fewest_bytes: int | None
+    """Proved: no placement that passes the flow moves fewer bytes."""
+
+
+def fewest_bytes(
+    problem: Problem,
+    columns: Columns,
+    flow: int,
+    start: Sequence[PlacedStage],
+    options: SolveOptions,
+    limits: Limits,
+) -> Retained:
+    """Choose the stages that pass `flow` (1e-6 tokens/s, links ignored) and move fewest bytes."""
+    model = pulp.LpProblem("retain", pulp.LpMaximize)
+    chosen = _choices(model, columns.stages)
+    unit = _layer_bytes(problem)
+    model += pulp.LpAffineExpression([(y, -p.moved_bytes / unit) for p, y in chosen])
+    for layer, row in enumerate(_cover(problem, chosen, flow)):
+        model += pulp.LpAffineExpression(row) >= flow / MICRO, f"cover_{layer}"
+    _limit(model, problem, chosen)
+    warm = _start(chosen, start)
+    result = solve_milp(model, options, limits[0], warm, limits[1], STUBBORN)
+    bound = None
+    if columns.is_complete and result.bound is not None:
+        bound = max(0, int((-result.bound * (1 - TOLERANCE) - TOLERANCE) * unit))
+    return Retained(_taken(chosen, result.values), bound)
+
+
+def largest_flow(
+    problem: Problem,
+    columns: Columns,
+    most_bytes: int,
+    start: Sequence[PlacedStage],
+    options: SolveOptions,
+    limits: Limits,
+) -> tuple[PlacedStage, ...]:
+    """Choose the stages of the largest flow, links ignored, that move at most `most_bytes`."""
+    model = pulp.LpProblem("refill", pulp.LpMaximize)
+    chosen = _choices(model, [p for p in columns.stages if p.moved_bytes <= most_bytes])
+    flow = model.add_variable("F", lowBound=0)
+    model += flow
+    for layer, row in enumerate(_cover(problem, chosen, None)):
+        model += pulp.LpAffineExpression([*row, (flow, -1.0)]) >= 0, f"cover_{layer}"
+    unit = _layer_bytes(problem)
+    moved = [(y, p.moved_bytes / unit) for p, y in chosen if p.moved_bytes]
+    if moved:
+        model += pulp.LpAffineExpression(moved) <= most_bytes / unit * (1 + 1e-9), "bytes"
+    _limit(model, problem, chosen)
+    result = solve_milp(model, options, limits[0], _start(chosen, start), limits[1], PATIENT)
+    return _taken(chosen, result.values)
+
+
+Choice = tuple[PricedStage, pulp.LpVariable]
+
+
+def _choices(model: pulp.LpProblem, stages: Iterable[PricedStage]) -> list[Choice]:
+    return [
+        (priced, model.add_variable(f"y_{i}", 0, 1, pulp.LpInteger))
+        for i, priced in enumerate(stages)
+    ]
+
+
+def _cover(problem: Problem, chosen: Iterable[Choice], most: int | None) -> list[Row]:
+    """List each layer's holders with their speeds in tokens/s, at most `most`."""
+    rows: list[Row] = [[] for _ in range(problem.num_layers)]
+    for priced, variable in chosen:
+        rate = priced.stage.rate if most is None else min(priced.stage.rate, most)
+        for layer in range(*priced.stage.layers):
+            rows[layer].append((variable, rate / MICRO))
+    return rows
+
+
+def _limit(model: pulp.LpProblem, problem: Problem, chosen: Iterable[Choice]) -> None:
+    """Use each device once at most, and every host that is pinned to layers."""
+    users: dict[tuple[str, int], Row] = defaultdict(list)
+    of_host: dict[str, Row] = defaultdict(list)
+    for priced, variable in chosen:
+        of_host[priced.stage.host].append((variable, 1.0))
+        for device in priced.stage.devices:
+            users[priced.stage.host, device].append((variable, 1.0))
+    for i, (_, row) in enumerate(sorted(users.items())):
+        model += pulp.LpAffineExpression(row) <= 1, f"device_{i}"
+    pinned = [h for c in problem.classes if c.must_serve for h in c.hosts]
+    for i, host in enumerate(pinned):
+        model += pulp.LpAffineExpression(of_host[host]) >= 1, f"pinned_{i}"
+
+
+def _start(chosen: Iterable[Choice], stages: Sequence[PlacedStage]) -> dict[str, float] | None:
+    wanted = {(s.layers, s.host, frozenset(s.devices), s.kind) for s in stages}
+    if not wanted:
+        return None
+    return {
+        y.name: float((s.layers, s.host, frozenset(s.devices), s.kind) in wanted)
+        for s, y in ((priced.stage, y) for priced, y in chosen)
+    }
+
+
+def _taken(chosen: Iterable[Choice], values: dict[str, float] | None) -> tuple[PlacedStage, ...]:
+    if values is None:
+        return ()
+    return tuple(priced.stage for priced, y in chosen if values[y.name] > 0.5)
+
+
+def _layer_bytes(problem: Problem) -> int:
+    """Return the bytes of one whole layer, a unit in which costs are neither large nor small."""
+    model = problem.spec.model
+    return weights_bytes(model, ShardSizes(model.kv_heads, model.ffn, model.vocab), (1, 2))
