@@ -1,8 +1,10 @@
-"""Print the planner's table: every example spec, its flow, its bound, and the published flow.
+"""Print the planner's tables: every example spec by every method; draw them too.
 
-    python benchmarks/planner.py [--time-limit SECONDS] [SPEC ...]
+    python benchmarks/planner.py [--specs FILE ...] [--methods NAME ...] [--svg FILE]
+        [--time-limit SECONDS] [--milp-time-limit SECONDS]
 
-The output is Markdown; docs/benchmarks.md is such an output, with its machine and date.
+The output is Markdown; docs/benchmarks.md is such an output, with its machine and date. Each cell
+runs in a process of its own, so that time and memory are its own.
 """
 
 from __future__ import annotations
@@ -10,15 +12,15 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import resource
-import time
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
-from hexplan.check import check_plan
+from bars import Bar, bars_svg
+from cell import Cell, run_cell
+
 from hexplan.plan import Plan
-from hexplan.spec import read_spec
-from hexplan_solver import SolveOptions, solve
+from hexplan_solver import METHODS
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = {
@@ -30,25 +32,40 @@ PUBLISHED = {
     "helix-single24-t4-llama30b": 397.685,
 }
 """Max flow in tokens/s of the placements that Helix's MILP came to (see published/)."""
-HEAD = "| spec | devices | published | flow | bound | gap | stages (TP) | routes | time | check |"
+COLUMNS: tuple[tuple[str, Callable[[Plan], str]], ...] = (
+    ("flow", lambda plan: f"{plan.certificate.flow_tokens_per_s:,.1f}"),
+    ("stages", lambda plan: str(len(plan.stages))),
+    ("TP", lambda plan: ", ".join(map(str, sorted({stage.tp for stage in plan.stages})))),
+    ("time", lambda plan: f"{plan.solve.wall_s:.1f} s"),
+)
+"""What is told of a plan: a heading, and how to write it."""
 
 
 def main() -> None:
-    """Solve each spec in turn and print a row."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Solve each spec by each method in turn, and print a table of it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--time-limit", type=float, default=20.0)
-    parser.add_argument("specs", nargs="*", type=Path)
+    parser.add_argument("--milp-time-limit", type=float, help="of helix-milp; ten times as long")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--specs", nargs="+", type=Path)
+    parser.add_argument("--svg", type=Path, help="draw the bars here")
     arguments = parser.parse_args()
+    limit_s = arguments.time_limit
+    limits_s = {"helix-milp": arguments.milp_time_limit or 10 * limit_s}
     specs = arguments.specs or sorted((ROOT / "cluster_specs").glob("*.yaml"))
-    print(f"{date.today()}, {machine()}, limit {arguments.time_limit:g} s\n")  # noqa: DTZ011
-    print(HEAD)
-    print("|" + "---|" * (HEAD.count("|") - 1))
-    for path in specs:
-        start = time.monotonic()
-        plan = solve(read_spec(path), SolveOptions(time_limit_s=arguments.time_limit))
-        print(row(path.stem, plan, time.monotonic() - start), flush=True)
-    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"\nPeak memory of the whole run: {peak_gib:.2f} GiB")
+    told = f"limit {limit_s:g} s, helix-milp {limits_s['helix-milp']:g} s"
+    print(f"{date.today()}, {machine()}, {told}\n")  # noqa: DTZ011
+    headings = ["spec", "method", *(heading for heading, _ in COLUMNS), "gap", "memory"]
+    print(row(headings), row(["---"] * len(headings)), sep="\n")
+    tables = []
+    for spec in specs:
+        cells = [run_cell(spec, m, limits_s.get(m, limit_s)) for m in arguments.methods]
+        tables.append(cells)
+        print("\n".join(rows(cells)), flush=True)
+    print(f"\n{symmetric_table(tables)}")
+    if arguments.svg:
+        groups = [(cells[0].spec, bars(cells)) for cells in tables]
+        arguments.svg.write_text(bars_svg(groups, "tokens/s, and share of the proved bound"))
 
 
 def machine() -> str:
@@ -58,25 +75,67 @@ def machine() -> str:
     return f"{os.cpu_count()} x {model}, Python {platform.python_version()}"
 
 
-def row(name: str, plan: Plan, wall_s: float) -> str:
-    """Return one row of the table."""
-    certificate = plan.certificate
-    degrees = sorted({stage.tp for stage in plan.stages})
-    devices = sum(len(host.devices) for host in plan.cluster.hosts)
-    violations = check_plan(plan)
-    cells = [
-        name,
-        str(devices),
-        f"{PUBLISHED[name]:.1f}" if name in PUBLISHED else "",
-        f"{certificate.flow_tokens_per_s:.1f}",
-        f"{certificate.bound_tokens_per_s:.1f}",
-        f"{certificate.gap:.1%}",
-        f"{len(plan.stages)} ({', '.join(map(str, degrees))})",
-        str(len(plan.routes)),
-        f"{wall_s:.1f} s",
-        f"{len(violations)} violations" if violations else "ok",
-    ]
-    return "| " + " | ".join(cells) + " |"
+def row(cells: Sequence[str]) -> str:
+    """Return one row of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def bound_of(cells: Sequence[Cell]) -> float:
+    """Return the lowest bound proved of a spec: each holds for every method's plans."""
+    bounds = [cell.plan.certificate.bound_tokens_per_s for cell in cells if cell.plan]
+    return float(min(bounds, default=0))
+
+
+def rows(cells: Sequence[Cell]) -> list[str]:
+    """Return the rows of one spec: its bound, the published flow, and each method."""
+    name, bound = cells[0].spec, bound_of(cells)
+    blank = [""] * (len(COLUMNS) + 1)
+    found = [row([name, "*proved bound*", f"{bound:,.1f}", *blank])]
+    if name in PUBLISHED:
+        gap = f"{bound / PUBLISHED[name] - 1:.1%}"
+        found.append(
+            row([name, "*Helix, published*", f"{PUBLISHED[name]:,.1f}", *blank[:-2], gap, ""])
+        )
+    return found + [cell_row(cell, bound) for cell in cells]
+
+
+def cell_row(cell: Cell, bound: float) -> str:
+    """Return the row of one method."""
+    memory = f"{cell.peak_bytes / 2**20:.0f} MiB"
+    if cell.plan is None:
+        none = [f"none: {cell.why}", *[""] * (len(COLUMNS) - 1)]
+        return row([cell.spec, cell.method, *none, "", memory])
+    told = [write(cell.plan) for _, write in COLUMNS]
+    gap = f"{bound / cell.flow - 1:.1%}"
+    return row([cell.spec, cell.method, *told, gap, memory])
+
+
+def bars(cells: Sequence[Cell]) -> list[Bar]:
+    """Return the bars of one spec."""
+    bound = bound_of(cells) or 1.0
+    return [Bar(c.method, c.flow, c.flow / bound, c.method == "hexplan") for c in cells]
+
+
+def symmetric_table(tables: Sequence[Sequence[Cell]]) -> str:
+    """Return the table of symmetric against asymmetric parallelism, where both were run."""
+    headings = ["spec", "symmetric", "TP", "asymmetric", "TP", "ratio"]
+    lines = [row(headings), row(["---"] * len(headings))]
+    for cells in tables:
+        found = {cell.method: cell for cell in cells}
+        one, other = found.get("symmetric"), found.get("hexplan")
+        if one and other and one.plan and other.plan:
+            flows = [f"{one.flow:,.1f}", degrees(one.plan), f"{other.flow:,.1f}"]
+            ratio = f"{other.flow / one.flow:.2f}"
+            lines.append(row([one.spec, *flows, degrees(other.plan), ratio]))
+    return "\n".join(lines)
+
+
+def degrees(plan: Plan) -> str:
+    """Return how many stages have which degree, such as `4 x 1, 2 x 8`."""
+    counts = {
+        tp: sum(stage.tp == tp for stage in plan.stages) for tp in {s.tp for s in plan.stages}
+    }
+    return ", ".join(f"{count} x {tp}" for tp, count in sorted(counts.items()))
 
 
 if __name__ == "__main__":

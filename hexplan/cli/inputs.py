@@ -11,6 +11,7 @@ from hexplan.errors import InputError
 
 PROMPTS_LIMIT_BYTES = 2**20
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print the plan as JSON on stdout.")]
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan.json, or - for stdin.")]
 
 

@@ -1,0 +1,63 @@
+"""`hexplan solve`: from a spec to a plan."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hexplan.cli.inputs import AsJson, seconds, source
+from hexplan.cli.interrupts import stop_on_interrupt
+from hexplan.cli.output import require_own_plan_sound, write
+
+
+class Method(StrEnum):
+    """What places the layers; the names of `hexplan_solver.METHODS`."""
+
+    HEXPLAN = "hexplan"
+    HELIX_MILP = "helix-milp"
+    PETALS = "petals"
+    SWARM = "swarm"
+    SEPARATE = "separate"
+    RAM = "ram"
+    TFLOPS = "tflops"
+    HEXGEN = "hexgen"
+    SYMMETRIC = "symmetric"
+
+
+def solve(
+    spec_file: Annotated[Path, typer.Argument(metavar="SPEC", help="A cluster.yaml.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the plan here; - is stdout.")
+    ] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(help="Stop searching after this, such as 30s.")
+    ] = None,
+    method: Annotated[
+        Method, typer.Option(help="hexplan's search, or a published method to compare with.")
+    ] = Method.HEXPLAN,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
+    solver: Annotated[str, typer.Option(help="A MILP solver that PuLP finds.")] = "HiGHS",
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the solver.")] = 1,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find a plan, and prove how much better any plan could be.
+
+    Ctrl-C ends the search and keeps the best plan so far; a second one gives up.
+    """
+    from hexplan.render import say, solve_progress, summary
+    from hexplan.spec import read_spec
+    from hexplan_solver import SolveOptions, solve_by
+
+    spec = read_spec(source(spec_file))
+    with stop_on_interrupt() as stop, solve_progress(quiet=quiet) as report:
+        limit_s = seconds("--time-limit", time_limit)
+        search = SolveOptions(seed, limit_s, solver, threads, stop=stop)
+        plan = solve_by(method.value, spec, search, report)
+    require_own_plan_sound(plan)
+    write(plan, output, as_json=as_json)
+    if not quiet:
+        say(summary(plan, output))

@@ -1,0 +1,74 @@
+"""The links of Helix's MILP: between every two machines, fewer where there are many machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hexplan.cluster import COORDINATOR
+from hexplan.cost import link_rate
+from hexplan.cost.speed import MICRO
+from hexplan.spec import Spec
+from hexplan_solver.baselines.machines import Machine
+from hexplan_solver.network import OUTSIDE
+
+KEPT_LINKS = 12
+"""A pruned machine keeps its fastest links, this many, and so do entry and exit."""
+PRUNED_ABOVE = 24
+"""Machines up to which all links stay, as in the artifact's runs on 24 machines of one site."""
+
+
+@dataclass(frozen=True, slots=True)
+class HelixLink:
+    """A directed link between two machines by position, or from entry or to exit."""
+
+    source: int
+    target: int
+    tokens_per_s: float
+
+    @property
+    def name(self) -> str:
+        """A name for the MILP's variables."""
+        ends = ("entry" if self.source == OUTSIDE else self.source, self.target)
+        return f"{ends[0]}_{'exit' if ends[1] == OUTSIDE else ends[1]}"
+
+
+def helix_links(spec: Spec, machines: Sequence[Machine]) -> list[HelixLink]:
+    """List the links that a cluster's MILP has."""
+    entry = [_link(spec, None, machine) for machine in machines]
+    leave = [_link(spec, machine, None) for machine in machines]
+    inner = {
+        (a.position, b.position): _link(spec, a, b) for a in machines for b in machines if a != b
+    }
+    if len(machines) <= PRUNED_ABOVE:
+        return [link for link in (*entry, *inner.values(), *leave) if link]
+    kept = set()
+    for machine in machines:
+        around = [link for link in inner.values() if link and link.source == machine.position]
+        kept |= {frozenset((link.source, link.target)) for link in _fastest(around, machines)}
+    pruned = [link for ends, link in inner.items() if link and frozenset(ends) in kept]
+    return [
+        *_fastest([link for link in entry if link], machines),
+        *pruned,
+        *_fastest([link for link in leave if link], machines),
+    ]
+
+
+def _fastest(links: Sequence[HelixLink], machines: Sequence[Machine]) -> list[HelixLink]:
+    """Return the fastest links; ties go by the names of their machines, the last first."""
+    names = {machine.position: machine.host for machine in machines} | {OUTSIDE: ""}
+
+    def speed(link: HelixLink) -> tuple[float, str, str, int, int]:
+        ends = (names[link.source], names[link.target])
+        return (link.tokens_per_s, *ends, link.source, link.target)
+
+    return sorted(links, key=speed, reverse=True)[:KEPT_LINKS]
+
+
+def _link(spec: Spec, source: Machine | None, target: Machine | None) -> HelixLink | None:
+    hosts = (source.host if source else COORDINATOR, target.host if target else COORDINATOR)
+    rate = link_rate(spec.cluster, spec.model, *hosts)
+    if not rate:
+        return None
+    ends = (source.position if source else OUTSIDE, target.position if target else OUTSIDE)
+    return HelixLink(*ends, rate / MICRO)

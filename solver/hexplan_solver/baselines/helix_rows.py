@@ -1,0 +1,74 @@
+"""The rows of Helix's MILP, one function for each family."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import pulp
+
+from hexplan.cost import token_bytes
+from hexplan.cost.speed import MICRO
+from hexplan.spec import Spec
+from hexplan_solver.baselines.helix_links import HelixLink
+from hexplan_solver.baselines.helix_model import HelixModel
+from hexplan_solver.baselines.machines import Machine
+from hexplan_solver.network import OUTSIDE
+
+
+def add_rows(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> None:
+    """Add the objective, all flow from entry, and every row."""
+    rows = helix.model
+    rows += pulp.lpSum(helix.flow[link] for link in helix.entry)
+    _place(helix, machines)
+    _conserve(helix, spec, machines)
+    for link, flow in helix.flow.items():
+        rows += flow <= link.tokens_per_s * helix.switch[link]
+        _open_only_valid(helix, link)
+
+
+def _place(helix: HelixModel, machines: Sequence[Machine]) -> None:
+    """Give each machine one number of layers, which end with the model at the latest."""
+    rows = helix.model
+    for machine in machines:
+        rows += pulp.lpSum(helix.hold[machine.position]) == 1
+        rows += helix.end(machine.position) <= helix.num_layers
+
+
+def _conserve(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> None:
+    """Let out what came in, and in no more than the machine and its network card pass."""
+    rows = helix.model
+    inward, outward = defaultdict(list), defaultdict(list)
+    for link, flow in helix.flow.items():
+        inward[link.target].append(flow)
+        outward[link.source].append(flow)
+    for machine in machines:
+        i, nic = machine.position, _nic(spec, machine)
+        rows += pulp.lpSum(inward[i]) == pulp.lpSum(outward[i])
+        rows += pulp.lpSum(inward[i]) <= pulp.lpSum(
+            min(speed / MICRO, nic) * hold
+            for speed, hold in zip(machine.speeds[1:], helix.hold[i], strict=True)
+        )
+
+
+def _open_only_valid(helix: HelixModel, link: HelixLink) -> None:
+    """Keep a link's switch off unless its ends' layers meet (big M = L, or L + 1)."""
+    rows, total, switch = helix.model, helix.num_layers, helix.switch[link]
+    if link.source == OUTSIDE:
+        rows += helix.start[link.target] <= total * (1 - switch)
+        return
+    end = helix.end(link.source)
+    if link.target == OUTSIDE:
+        rows += total * switch <= end
+        return
+    enters, fits = helix.enters[link], helix.fits[link]
+    rows += helix.start[link.target] - end <= (total + 1) * (1 - enters)
+    rows += helix.end(link.target) - end >= 1 - (total + 1) * (1 - fits)
+    rows += 2 * switch <= enters + fits
+
+
+def _nic(spec: Spec, machine: Machine) -> float:
+    """Return what the slower direction of a machine's network card passes, in tokens/s."""
+    host = spec.cluster.host_by_name[machine.host]
+    per_token = token_bytes(spec.model, machine.host, machine.host)
+    return min(host.nic_in_bytes_per_s, host.nic_out_bytes_per_s) / per_token

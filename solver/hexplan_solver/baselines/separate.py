@@ -1,0 +1,66 @@
+"""Separate pipelines: one for each type of machine, as Helix compares against.
+
+A type whose machines hold the model shares the layers evenly among them all. The machines of the
+other types fill pipelines one after the other, strongest type first, as Helix's code for
+"homogeneous" layouts does: where one type runs out, the next fills the gap.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from hexplan_solver.baselines.layout import Layout, give_up, layout_of
+from hexplan_solver.baselines.machines import Machine, chain, machines_of
+from hexplan_solver.baselines.swarm import even_ranges
+from hexplan_solver.network import PlacedStage
+from hexplan_solver.problem import Problem
+from hexplan_solver.run import Run
+
+
+def place_separate(run: Run, problem: Problem) -> Layout:
+    """Build one pipeline a type, and mixed ones of the types that hold no whole model."""
+    by_type: dict[tuple[str, ...], list[Machine]] = defaultdict(list)
+    for machine in machines_of(problem):
+        by_type[machine.type].append(machine)
+    types = sorted(by_type.values(), key=_strength, reverse=True)
+    total = problem.num_layers
+    whole = [alike for alike in types if _holds(alike, total)]
+    short = [alike for alike in types if not _holds(alike, total)]
+    rng = random.Random(run.options.seed)  # noqa: S311 - an order, not a secret
+    for alike in short:
+        rng.shuffle(alike)
+    stages = [stage for alike in whole for stage in _even_pipeline(alike, total)]
+    stages += _filled_pipelines((machine for alike in short for machine in alike), total)
+    if not stages:
+        raise give_up("all machines together hold less than the model")
+    return layout_of(stages)
+
+
+def _strength(alike: Sequence[Machine]) -> int:
+    """Return a type's layers times speed where it holds the most it can."""
+    return alike[0].speeds[-1] * alike[0].max_layers
+
+
+def _holds(alike: Sequence[Machine], num_layers: int) -> bool:
+    return sum(machine.max_layers for machine in alike) >= num_layers
+
+
+def _even_pipeline(alike: Sequence[Machine], num_layers: int) -> Iterator[PlacedStage]:
+    used = alike[:num_layers]
+    for machine, layers in zip(used, even_ranges(num_layers, len(used)), strict=True):
+        yield machine.stage(*layers)
+
+
+def _filled_pipelines(machines: Iterable[Machine], num_layers: int) -> list[PlacedStage]:
+    """Fill pipelines to the brim; the machines of one that stays short are left out."""
+    whole: list[PlacedStage] = []
+    pipeline: list[tuple[Machine, int]] = []
+    for machine in machines:
+        held = sum(count for _, count in pipeline)
+        pipeline.append((machine, min(machine.max_layers, num_layers - held)))
+        if held + pipeline[-1][1] == num_layers:
+            whole += chain(*zip(*pipeline, strict=True))
+            pipeline = []
+    return whole

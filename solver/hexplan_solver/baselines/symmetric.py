@@ -1,0 +1,67 @@
+"""Symmetric parallelism: one tensor-parallel degree and equal stages for the whole cluster.
+
+What serving systems without asymmetric groups do, and what the HexGen paper (Jiang et al., ICML
+2024) compares its asymmetric groups with: every pipeline has the same number of stages, every stage
+as many layers and as many devices. The best degree and number of stages are found by trying all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hexplan_solver.baselines.layout import Layout, give_up
+from hexplan_solver.baselines.slots import Slot, slots_of
+from hexplan_solver.baselines.swarm import even_ranges
+from hexplan_solver.flow import max_flow
+from hexplan_solver.network import PlacedStage, build_network
+from hexplan_solver.problem import Problem
+from hexplan_solver.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Devices of a slot that serve together."""
+
+    slot: Slot
+    taken: int
+    """Devices of the slot before it."""
+    degree: int
+
+    def stage(self, layers: tuple[int, int]) -> PlacedStage:
+        return self.slot.stage(self.taken, self.degree, layers)
+
+
+def place_symmetric(run: Run, problem: Problem) -> Layout:
+    """Try every degree with every number of stages that divides the layers."""
+    slots = slots_of(problem)
+    degrees = sorted({degree for slot in slots for degree in slot.degrees})
+    best: tuple[int, tuple[PlacedStage, ...], str] = (0, (), "")
+    for degree in degrees:
+        for count in range(1, problem.num_layers + 1):
+            if problem.num_layers % count or run.left_s == 0:
+                continue
+            stages = tuple(_pipelines(slots, degree, even_ranges(problem.num_layers, count)))
+            value = max_flow(build_network(problem.spec, stages)).value if stages else 0
+            if value > best[0]:
+                best = value, stages, f"TP {degree}, {count} stages a pipeline"
+    if not best[0]:
+        raise give_up("no degree and number of equal stages fits")
+    return Layout(best[1], best[2])
+
+
+def _pipelines(
+    slots: Sequence[Slot], degree: int, ranges: Sequence[tuple[int, int]]
+) -> Iterator[PlacedStage]:
+    """Build as many whole pipelines as there are groups, of groups alike and near each other."""
+    size = ranges[0][1] - ranges[0][0]
+    groups = [
+        _Group(slot, taken, degree)
+        for slot in slots
+        if slot.max_layers(degree) >= size
+        for taken in range(0, len(slot.devices) - degree + 1, degree)
+    ]
+    groups.sort(key=lambda group: -group.stage(ranges[0]).rate)
+    whole = len(groups) // len(ranges) * len(ranges)
+    for position, group in enumerate(groups[:whole]):
+        yield group.stage(ranges[position % len(ranges)])

@@ -1,0 +1,99 @@
+"""Pipelines first, then layers in proportion to compute: how Parallax places a model.
+
+From the Parallax scheduler's documentation and behaviour (GradientHQ/parallax): as many pipelines k
+of as few machines s(k) as maximise k^2 / s(k); in each, water-filling by peak FLOP/s under the room
+of each machine, largest room first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate
+
+from hexplan_solver.baselines.layout import Layout, give_up, layout_of
+from hexplan_solver.baselines.machines import Machine, chain, machines_of
+from hexplan_solver.baselines.waterfill import water_fill
+from hexplan_solver.network import PlacedStage
+from hexplan_solver.problem import Problem
+from hexplan_solver.run import Run
+
+MAX_STATES = 300
+"""States that the dynamic program keeps after each machine: those of the fewest machines."""
+
+Pipelines = tuple[tuple[Machine, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """Pipelines under way: layers that each still lacks (0: done), and its machines."""
+
+    lacking: tuple[int, ...]
+    used: int
+    pipelines: Pipelines
+
+
+def place_tflops(run: Run, problem: Problem) -> Layout:
+    """Choose the pipelines by count over length, and fill each by compute."""
+    machines = sorted(machines_of(problem), key=lambda m: (-m.max_layers, m.position))
+    total = problem.num_layers
+    hopes = {count: _hope(machines, count, total) for count in range(1, len(machines) + 1)}
+    best: Pipelines = ()
+    for count, hope in sorted(hopes.items(), key=lambda item: (-item[1], item[0])):
+        if hope < _score(best) or hope == 0 or (best and run.left_s == 0):
+            break
+        found = _fewest_machines(machines, count, total)
+        better = (_score(found), -len(found)) > (_score(best), -len(best))
+        best = found if better else best
+    if not best:
+        raise give_up("all machines together hold less than the model")
+    return layout_of(stage for pipeline in best for stage in _filled(pipeline, total))
+
+
+def _score(pipelines: Pipelines) -> Fraction:
+    """Return k^2 / s of k pipelines of s machines."""
+    return Fraction(len(pipelines) ** 2, max(1, sum(map(len, pipelines))))
+
+
+def _hope(machines: Sequence[Machine], count: int, total: int) -> Fraction:
+    """Return what the score of so many pipelines can't exceed, 0 if there is too little room."""
+    held = accumulate(machine.max_layers for machine in machines)
+    fewest = next((n for n, room in enumerate(held, 1) if room >= count * total), None)
+    return Fraction(count**2, max(fewest, count)) if fewest else Fraction(0)
+
+
+def _filled(pipeline: Sequence[Machine], total: int) -> Iterator[PlacedStage]:
+    powers = [Fraction(machine.flops_per_s) for machine in pipeline]
+    counts = water_fill(total, powers, [machine.max_layers for machine in pipeline])
+    assert counts is not None  # the pipeline was closed when its room was enough
+    return chain(pipeline, counts)
+
+
+def _fewest_machines(machines: Sequence[Machine], count: int, total: int) -> Pipelines:
+    """Fill `count` pipelines with the fewest machines: each joins one, or is left out."""
+    states = [_State((total,) * count, 0, ((),) * count)]
+    for machine in machines:
+        after: dict[tuple[int, ...], _State] = {}
+        for state in states:
+            for following in (state, *_joined(state, machine)):
+                known = after.get(following.lacking)
+                if known is None or following.used < known.used:
+                    after[following.lacking] = following
+        ranked = sorted(after.values(), key=lambda s: (sum(s.lacking), s.used, s.lacking))
+        states = ranked[:MAX_STATES]
+    done = [state for state in states if not any(state.lacking)]
+    return min(done, key=lambda s: s.used).pipelines if done else ()
+
+
+def _joined(state: _State, machine: Machine) -> list[_State]:
+    """Return the states in which the machine joins a pipeline, one for each distinct lack."""
+    found = []
+    for lack in sorted(set(state.lacking) - {0}):
+        at = state.lacking.index(lack)
+        rows = list(zip(state.lacking, state.pipelines, strict=True))
+        rows[at] = (max(0, lack - machine.max_layers), (*rows[at][1], machine))
+        rows.sort(key=lambda row: row[0])
+        lacking, pipelines = zip(*rows, strict=True)
+        found.append(_State(lacking, state.used + 1, pipelines))
+    return found
