@@ -25,6 +25,8 @@ LOSSES = (0.01, 0.04, 1.0)
 """Shares of its work that a stage may lose by lying where it is needed most: each is tried."""
 LARGE, BALANCED_ENOUGH = 512, 0.985
 """With more devices, no segments are tried beside a placement that reaches this share."""
+MILP_DEVICES = 200
+"""With more devices, no MILP over the columns near a placement is tried."""
 SEGMENTS_ENOUGH, GOOD_ENOUGH = 0.995, 0.98
 """Shares of the proved bound at which segments are not searched on, or improved by the MILP."""
 
@@ -100,7 +102,8 @@ def better_placement(
     if not is_complete and start.value < enough * bound and _is_free(problem):
         best = _better(problem, best, _by_segments(problem, options, until, start.value))
     value = covered(problem, best.columns)
-    if not is_complete and value >= GOOD_ENOUGH * bound:
+    is_large = num_devices(problem) > MILP_DEVICES
+    if not is_complete and (is_large or value >= GOOD_ENOUGH * bound):
         return Incumbent(best, value, None)
     candidates = all_columns(problem) if is_complete else _near(problem, best)
     left = (max(0.1, until - time.monotonic()), bound / MICRO)

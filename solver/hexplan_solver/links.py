@@ -10,10 +10,11 @@ from hexplan_solver.arrange import arrange
 from hexplan_solver.carried import used_part
 from hexplan_solver.coverage import Coverage, covered
 from hexplan_solver.flow import max_flow
-from hexplan_solver.incumbent import Incumbent
+from hexplan_solver.incumbent import MILP_DEVICES, Incumbent
 from hexplan_solver.judges import Judge, judge_for
 from hexplan_solver.link_milp import small_network, solve_links
 from hexplan_solver.network import Network, PlacedStage
+from hexplan_solver.parts import num_devices
 from hexplan_solver.placement import place
 from hexplan_solver.problem import Problem
 from hexplan_solver.routes import Flow
@@ -24,7 +25,7 @@ from hexplan_solver.splits import best_split
 from hexplan_solver.zone_bound import zone_bound
 from hexplan_solver.zones import zones_of
 
-SEGMENTS_SHARE, SPLIT_SHARE, BOUND_SHARE, EXACT_SHARE = 0.15, 0.3, 0.4, 0.6
+SEGMENTS_SHARE, SPLIT_SHARE, BOUND_SHARE, EXACT_SHARE = 0.15, 0.4, 0.4, 0.6
 """Shares of the time left: for segments, for sites by themselves, for the bound, for the MILP."""
 ARRANGEMENTS, ZONED = 16, 3
 """Seeds from which one placement is arranged; few where zones keep it from its flow anyway."""
@@ -85,7 +86,8 @@ def _starts(
 ) -> list[Stages]:
     """Return placements to search from, the best first."""
     coverages = [i.coverage for i in incumbents if i.value]
-    if not any(host_class.must_serve for host_class in problem.classes):
+    is_pinned = any(host_class.must_serve for host_class in problem.classes)
+    if not is_pinned and num_devices(problem) <= MILP_DEVICES:
         limit_s = run.left_s * SEGMENTS_SHARE
         coverages.append(solve_segments(problem, run.options, (0, run.bound), limit_s))
     seeds = ARRANGEMENTS if len(zones_of(problem, run.bound)) == 1 else ZONED

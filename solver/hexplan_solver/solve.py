@@ -21,6 +21,8 @@ from hexplan_solver.run import Run
 
 START_SHARE, BOUND_SHARE, MILP_SHARE = 0.6, 0.2, 0.4
 """Shares of the time left for the first placement, the bound, and the MILP; links get the rest."""
+TRUNKED = 0.4
+"""Where sites share lines, these shares are cut to so much: fitting the links needs the time."""
 
 
 def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
@@ -48,11 +50,13 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
 def _best_by_kind(run: Run, problem: Problem) -> tuple[Incumbent, Incumbent]:
     """Find a first and the best placement, links ignored, and lower the bound on the way."""
     options = run.options
-    start = first_placement(problem, options, run.left_s * START_SHARE)
+    has_trunk = any(link.trunk_bytes_per_s for link in problem.spec.cluster.links)
+    part = TRUNKED if has_trunk else 1.0
+    start = first_placement(problem, options, run.left_s * START_SHARE * part)
     run.tell("start", start.value / MICRO)
-    proved = pattern_bound(problem, start.value, run.bound, run.left_s * BOUND_SHARE)
+    proved = pattern_bound(problem, start.value, run.bound, run.left_s * BOUND_SHARE * part)
     run.lower(proved, "pattern bound: LP duals, each priced against every pattern of a layer")
-    limits = (run.left_s * MILP_SHARE, run.bound)
+    limits = (run.left_s * MILP_SHARE * part, run.bound)
     incumbent = better_placement(problem, start, options, limits, run.watcher("layers"))
     run.tighten(incumbent.bound)
     run.status = incumbent.coverage.status

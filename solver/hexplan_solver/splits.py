@@ -18,6 +18,9 @@ from hexplan_solver.zones import Zone, zones_of
 MAX_PARTS, MAX_HOSTS = 4, 40
 """Above either, each part serves by itself; else every way to join parts is tried."""
 
+FIRST_SHARE = 0.6
+"""Share of a block's time that goes into its first placement, and not into the MILP."""
+
 Stages = list[PlacedStage]
 Block = tuple[int, ...]
 """Parts that serve together, by position."""
@@ -90,8 +93,8 @@ class _Blocks:
         own = self._problem.only(hosts)
         if not work_bound(own):
             return []
-        start = first_placement(own, run.options, limit_s / 3)
-        limits = (limit_s * 2 / 3, run.bound)
+        start = first_placement(own, run.options, limit_s * FIRST_SHARE)
+        limits = (limit_s * (1 - FIRST_SHARE), run.bound)
         found = better_placement(own, start, run.options, limits, run.watcher("sites"))
         if not found.value:
             return []
