@@ -22,7 +22,7 @@ SITE := import sysconfig; print(sysconfig.get_path("purelib"))
 # Python then leaves the current folder out of its search path, in child processes too.
 PYTEST := PYTHONSAFEPATH=1 $(WHEEL_PYTHON) -m pytest
 
-.PHONY: help demo test test-slow wheel-test lint format reference lock clean
+.PHONY: help demo test test-slow test-random wheel-test lint format reference lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -41,6 +41,9 @@ wheel-test: $(WHEEL_READY) ## The tests against the built wheel
 
 test-slow: $(WHEEL_READY) ## The tests that take minutes
 	$(PYTEST) -m slow
+
+test-random: $(WHEEL_READY) ## Plan COUNT random clusters (10000), about one a second
+	RANDOM_CLUSTERS=$(or $(COUNT),10000) $(PYTEST) -m slow tests/solver/test_random_clusters.py
 
 lint: $(READY) ## Ruff, mypy and the import contracts
 	$(BIN)/ruff check

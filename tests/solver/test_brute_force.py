@@ -6,12 +6,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.brute import best_flow
+from support.brute_links import best_linked_flow
 from support.clusters import host, link, profile, spec_of, tiny_model
+from support.random_clusters import SMALL, TINY, random_spec
 
 from hexplan.check import check_plan
 from hexplan.errors import InfeasibleError
 from hexplan.spec import Spec
-from hexplan_solver import solve
+from hexplan_solver import solve, solve_for
 
 TOLERANCE = 3e-6
 """What the MILP's tolerances and the rounding to 1e-6 tokens/s may cost, as a share."""
@@ -83,3 +85,35 @@ def test_a_slow_link_is_respected_and_the_bound_stays_above_the_best(
     flow = int(plan.certificate.flow_tokens_per_s * 10**6)
     assert flow <= best <= int(plan.certificate.bound_tokens_per_s * 10**6)
     assert flow >= best * (1 - TOLERANCE)
+
+
+LINKED_TOLERANCE = 4e-6
+"""The same, and what the linear program's tolerances and its rounding down may cost."""
+EXAMPLES, CHUNK = 500, 10
+"""Of the slow test, and how many of them count as one."""
+
+
+def assert_linked_matches_brute_force(spec: Spec) -> None:
+    """Compare with every grouping and every range, all links, NICs, trunks and policies counted."""
+    try:
+        plan = solve_for(spec)
+    except InfeasibleError:
+        assert best_linked_flow(spec, 0.0) == 0.0
+        return
+    assert check_plan(plan) == ()
+    flow = float(plan.certificate.flow_tokens_per_s)
+    best = best_linked_flow(spec, flow * (1 - 1e-5))
+    assert best * (1 - LINKED_TOLERANCE) <= flow <= best * (1 + LINKED_TOLERANCE)
+    assert float(plan.certificate.bound_tokens_per_s) >= best * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_small_clusters_with_links_of_all_kinds_are_solved_to_the_optimum(seed: int) -> None:
+    assert_linked_matches_brute_force(random_spec(seed, SMALL, 20.0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, EXAMPLES, CHUNK))
+def test_tiny_clusters_with_links_of_all_kinds_are_solved_to_the_optimum(first: int) -> None:
+    for seed in range(first, first + CHUNK):
+        assert_linked_matches_brute_force(random_spec(seed, TINY, 60.0))

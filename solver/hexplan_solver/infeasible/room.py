@@ -42,7 +42,7 @@ def unheld_layers(problem: Problem) -> list[int]:
 
 def room_message(problem: Problem) -> str:
     """Say how many layers each class of hosts holds, and what is missing, in layers and GiB."""
-    rooms = [(c, _room(problem, c)) for c in problem.classes if c.hosts]
+    rooms = [(c, _room(problem, c)) for c in problem.classes if c.hosts and _room(problem, c)]
     total = sum(len(host_class.hosts) * room for host_class, room in rooms)
     model, needed = problem.spec.model, problem.num_layers
     whole = ShardSizes(model.kv_heads, model.ffn, model.vocab)
@@ -64,7 +64,7 @@ def room_hint(problem: Problem) -> str:
         "or raise `limits.memory_fraction`"
     )
     roomiest = max(problem.classes, key=lambda c: _room(problem, c), default=None)
-    if roomiest is None:
+    if roomiest is None or not _room(problem, roomiest):
         return f"add larger devices, {hint}"
     more = -(-short_layers(problem) // _room(problem, roomiest))
     return f"add {more} more like {roomiest.hosts[0]}, {hint}" if more > 0 else hint
