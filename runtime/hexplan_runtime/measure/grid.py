@@ -1,0 +1,83 @@
+"""Which points are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hexplan.cost.speed import MAX_BATCH
+from hexplan.noun import Range
+from hexplan_runtime.batch import MAX_ROWS
+from hexplan_runtime.measure.sample import Point
+
+LARGEST_BATCH: Final = min(MAX_BATCH, MAX_ROWS)
+"""Requests that a stage of the runtime decodes in one step, at most."""
+_SMALLEST_PROMPT = 16
+_PAST_MEAN = 2
+_FULL_STEP_TOKENS = 512
+"""Prompt tokens that a step may well have, as prompts of several requests come together."""
+_FULL_STEP, _QUICK_STEP = 2, 8
+
+
+_MEASURED_LAYERS = 4
+"""Layers in a row that are timed together: one alone would find its weights in a cache."""
+
+
+def middle_layers(num_layers: int) -> Range:
+    """Return the layers that stand for all: a few in the middle."""
+    count = min(num_layers, _MEASURED_LAYERS)
+    first = (num_layers - count) // 2
+    return first, first + count
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Mean tokens of the requests that are planned for."""
+
+    prompt: int
+    output: int
+
+    @property
+    def context(self) -> int:
+        """Positions that a decoded token sees, on average."""
+        return self.prompt + max(1, self.output // 2)
+
+
+def grid(
+    lengths: Lengths, longest: int, degrees: Sequence[int], *, is_quick: bool
+) -> tuple[Point, ...]:
+    """Return the points to measure, in the order in which they are measured.
+
+    Prompts double from 16 tokens to twice the mean prompt and at least 512, and batches from 1 to
+    what the runtime decodes at once. Contexts are the mean one, half and twice of it. The means are
+    points themselves, so that what is derived for them is not interpolated.
+
+    Parameters
+    ----------
+    longest
+        Positions that the model can see.
+    is_quick
+        Only every third doubling, and the mean context alone: a try.
+    """
+    step = _QUICK_STEP if is_quick else _FULL_STEP
+    most = min(longest, max(_PAST_MEAN * lengths.prompt, _FULL_STEP_TOKENS))
+    prompts = sorted({*_powers(min(_SMALLEST_PROMPT, most), most, step), lengths.prompt, most})
+    batches = sorted({*_powers(1, LARGEST_BATCH, step), LARGEST_BATCH})
+    mean = lengths.context
+    contexts = (mean,) if is_quick else sorted({max(1, mean // 2), mean, min(longest, 2 * mean)})
+    points = []
+    for tp in degrees:
+        points += [Point(tp=tp, phase="prefill", tokens=n, context=n) for n in prompts]
+        points += [
+            Point(tp=tp, phase="decode", tokens=n, context=c) for c in contexts for n in batches
+        ]
+    return tuple(points)
+
+
+def _powers(first: int, last: int, step: int) -> list[int]:
+    """Return `first`, and each `step` times the one before, up to `last`."""
+    found = [first]
+    while found[-1] * step <= last:
+        found.append(found[-1] * step)
+    return found

@@ -1,0 +1,61 @@
+"""What this machine measures on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from hexplan.errors import InputError
+from hexplan_runtime.measure.clock import DeviceKind
+
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def choose_kind(wanted: DeviceKind | None) -> DeviceKind:
+    """Return what to measure on: what is wanted, else an accelerator where there is one.
+
+    Raises
+    ------
+    InputError
+        There is no CUDA device, and one is wanted.
+    """
+    if wanted is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and not torch.cuda.is_available():
+        message = "--on: found cuda, but torch sees no CUDA device here"
+        raise InputError(message, hint="measure the processor with `--on cpu`")
+    return wanted
+
+
+def check_degrees(kind: DeviceKind, degrees: tuple[int, ...], kv_heads: int) -> None:
+    """Refuse groups that cannot be measured here.
+
+    Raises
+    ------
+    InputError
+        A group has more devices than the model has KV heads, or is one of CUDA devices.
+    """
+    largest = max(degrees)
+    if largest > kv_heads:
+        message = f"--tp: found {largest}, needed at most {kv_heads}, the KV heads of the model"
+        raise InputError(message)
+    if kind == "cuda" and largest > 1:
+        message = f"--tp: found {largest} on cuda, where the runtime has no collectives yet"
+        raise InputError(message, hint="leave out `--tp`, or measure with `--on cpu`")
+
+
+def hardware_name(kind: DeviceKind) -> str:
+    """Return the name that the processor or the accelerator gives itself."""
+    if kind == "cuda":
+        return torch.cuda.get_device_name()
+    lines = _CPU_INFO.read_text(encoding="utf-8").splitlines() if _CPU_INFO.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine() or "unknown"
+
+
+def free_cores() -> int:
+    """Return the processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,58 @@
+"""What the command and its ranks say to each other: one line of JSON each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hexplan.model import Model
+from hexplan.noun import Noun, Range
+from hexplan_runtime.architecture import Architecture
+from hexplan_runtime.measure.clock import DeviceKind
+from hexplan_runtime.measure.sample import Point
+
+
+class Task(Noun):
+    """What a rank gets on its stdin when it starts."""
+
+    model: Model
+    """The model's sizes."""
+    architecture: Architecture
+    """What config.json says beyond them."""
+    model_folder: str
+    """Where the weights are."""
+    layers: Range
+    """The layers that are measured, `[first, end)`."""
+    kind: DeviceKind
+    """What it is measured on."""
+    rank: int
+    """Rank in the group; 0 leads, and takes the times."""
+    size: int
+    """Ranks in the group."""
+    store_port: int
+    """Port of the store on the loopback interface where the ranks meet."""
+    nonce: str
+    """A secret, without which no rank is found in the store."""
+
+
+class Order(Noun):
+    """What every rank of a group runs next."""
+
+    point: Point
+    """The step."""
+    warmups: Annotated[int, Field(ge=0)]
+    """Runs that are not timed, before the others."""
+    repeats: Annotated[int, Field(gt=0)]
+    """Runs that are timed."""
+
+
+class Answer(Noun):
+    """What the leader says: first that it is ready, then the times of each order."""
+
+    times_s: tuple[float, ...] = ()
+    """Seconds of each timed run."""
+    refusal: str | None = None
+    """Why the layer cannot be measured, where it cannot."""
+    hint: str | None = None
+    """What helps then."""

@@ -1,0 +1,117 @@
+"""A few layers of one rank, run as a stage of the runtime runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hexplan.model import Model
+from hexplan.noun import Range
+from hexplan.plan import Shard
+from hexplan_runtime.attention import Span, Step
+from hexplan_runtime.batch import Row
+from hexplan_runtime.kv_cache import KvCache
+from hexplan_runtime.layers import DecoderLayer
+from hexplan_runtime.linear import Rank
+from hexplan_runtime.measure.clock import clock_of
+from hexplan_runtime.measure.messages import Order, Task
+from hexplan_runtime.measure.sample import Point
+from hexplan_runtime.request import GREEDY
+from hexplan_runtime.stage import torch_dtype
+from hexplan_runtime.team import Team
+from hexplan_runtime.weights import WeightsReader
+
+_SEED = 0
+
+
+class Probe:
+    """Layers whose steps are timed; their inputs are random, as no value changes the time."""
+
+    def __init__(self, task: Task, team: Team) -> None:
+        shard = equal_shard(task.model, task.rank, task.size)
+        dtype = torch_dtype(task.model)
+        with _DeviceWeights(Path(task.model_folder), dtype, task.kind) as weights:
+            rank = Rank(task.model, task.architecture, shard, team, weights)
+            self._layers = tuple(DecoderLayer(rank, layer) for layer in range(*task.layers))
+        self._range = task.layers
+        self._clock = clock_of(task.kind)
+        self._team = team
+        self._model, self._dtype = task.model, dtype
+        self._kv_heads = shard.kv_heads[1] - shard.kv_heads[0]
+
+    @torch.inference_mode()
+    def times_s(self, order: Order) -> tuple[float, ...]:
+        """Return the seconds of one layer in each timed run; the ranks begin each run together."""
+        run = self._step(order.point)
+        times = []
+        for index in range(order.warmups + order.repeats):
+            self._team.sum(torch.zeros(1))
+            seconds = self._clock(run)
+            if index >= order.warmups:
+                times.append(seconds / len(self._layers))
+        return tuple(times)
+
+    def _step(self, point: Point) -> Callable[[], Tensor]:
+        """Return a run of the layers over requests whose earlier keys and values are in place."""
+        torch.manual_seed(_SEED)
+        is_prefill = point.phase == "prefill"
+        requests, tokens = (1, point.tokens) if is_prefill else (point.tokens, 1)
+        cache = self._filled_cache(requests, point.context)
+        position = point.context - tokens
+        spans = tuple(
+            Span(
+                Row(request, 0, position, tokens, point.context, GREEDY),
+                request * tokens,
+                (request + 1) * tokens,
+            )
+            for request in range(requests)
+        )
+        x_TH = torch.randn(point.tokens, self._model.hidden).to(self._dtype)
+        angles_T1E = torch.randn(point.tokens, 1, self._model.head_dim)
+        cos, sin = angles_T1E.cos().to(self._dtype), angles_T1E.sin().to(self._dtype)
+        step = Step(spans, cos, sin, cache)
+        return lambda: self._run(x_TH, step)
+
+    def _run(self, x_TH: Tensor, step: Step) -> Tensor:
+        for layer in self._layers:
+            x_TH = layer(x_TH, step)
+        return x_TH
+
+    def _filled_cache(self, requests: int, context: int) -> KvCache:
+        """Return a cache that is full of random values: what fresh memory holds may be slower."""
+        heads, width = self._kv_heads, self._model.head_dim
+        cache = KvCache(requests * context, heads, width, self._dtype)
+        values_TGE = torch.randn(context, heads, width).to(self._dtype)
+        for request in range(requests):
+            cache.open(request, self._range, context)
+            for layer in range(*self._range):
+                cache.append(request, layer, 0, (values_TGE, values_TGE))
+        return cache
+
+
+class _DeviceWeights(WeightsReader):
+    """Weights that are moved to the device which they are measured on."""
+
+    def __init__(self, folder: Path, dtype: torch.dtype, kind: str) -> None:
+        super().__init__(folder, dtype)
+        self._kind = kind
+
+    def read(self, name: str, shape: tuple[int, ...], *cut: Range) -> Tensor:
+        """Return a part of a weight, on the device."""
+        return super().read(name, shape, *cut).to(self._kind)
+
+
+def equal_shard(model: Model, rank: int, size: int) -> Shard:
+    """Return one of `size` shards that differ by one KV head, FFN channel or row at most."""
+
+    def part(total: int) -> Range:
+        each, more = divmod(total, size)
+        first = rank * each + min(rank, more)
+        return first, first + each + (rank < more)
+
+    return Shard(
+        device=rank, kv_heads=part(model.kv_heads), ffn=part(model.ffn), vocab=part(model.vocab)
+    )

@@ -1,0 +1,102 @@
+"""The profile file: what was measured, as a cluster.yaml takes it, with what it rests on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from hexplan_runtime.measure.grid import LARGEST_BATCH, Lengths
+from hexplan_runtime.measure.rates import MeasuredStage
+from hexplan_runtime.measure.record import Circumstances
+from hexplan_runtime.measure.sample import Phase, Sample
+
+_SIGNIFICANT = 6
+
+
+def profile_text(
+    circumstances: Circumstances,
+    stages: Sequence[MeasuredStage],
+    memory_bytes: int | None,
+    day: str,
+) -> str:
+    """Return a profile file; how often and how steadily each figure was measured is in comments."""
+    return "\n".join(_lines(circumstances, stages, memory_bytes, day)) + "\n"
+
+
+def _lines(
+    circumstances: Circumstances,
+    stages: Sequence[MeasuredStage],
+    memory_bytes: int | None,
+    day: str,
+) -> Iterator[str]:
+    model = circumstances.model
+    yield "# Written by `hexplan profile`. A `cluster.yaml` names it with `profiles:`."
+    yield "# Beside each time: runs, and the range of their middle half as a share of the median."
+    yield "version: 1"
+    yield f"model: {_quoted(model.name)}"
+    yield f"source: {_quoted(_source(circumstances, stages[0].lengths, memory_bytes, day))}"
+    yield "stages:"
+    for stage in stages:
+        yield f"  - device: {_quoted(circumstances.device)}"
+        yield f"    tp: {stage.tp}"
+        yield "    tokens_per_s:"
+        yield from (f"      - {_number(r)}" for r in stage.tokens_per_s(model, memory_bytes))
+        yield "    prefill_layer_s:"
+        yield from _rows(stage, "prefill")
+        yield "    decode_layer_s:"
+        yield from _rows(stage, "decode")
+        yield from _other_contexts(stage)
+
+
+def _rows(stage: MeasuredStage, phase: Phase) -> Iterator[str]:
+    for sample in stage.column(phase):
+        yield f"      - [{sample.point.tokens}, {_number(sample.median_s)}]  # {_sureness(sample)}"
+
+
+def _other_contexts(stage: MeasuredStage) -> Iterator[str]:
+    """Keep what a profile has no field for: decodes at other contexts than the mean one."""
+    others = [
+        sample
+        for sample in stage.samples
+        if sample.point.phase == "decode" and sample.point.context != stage.lengths.context
+    ]
+    if others:
+        yield "    # decodes at other contexts, which no field holds: [context, tokens, seconds]"
+    for sample in others:
+        point = sample.point
+        figures = f"[{point.context}, {point.tokens}, {_number(sample.median_s)}]"
+        yield f"    #   {figures}  {_sureness(sample)}"
+
+
+def _source(
+    circumstances: Circumstances, lengths: Lengths, memory_bytes: int | None, day: str
+) -> str:
+    """Return who measured, what, how, and what is derived."""
+    model, (first, end) = circumstances.model, circumstances.layers
+    kind, hardware = circumstances.kind, circumstances.hardware
+    threads = ", one thread a device" if kind == "cpu" else ""
+    batch = f"{LARGEST_BATCH}, the most that the runtime decodes"
+    if memory_bytes is not None:
+        batch = f"what the KV room of {memory_bytes} bytes a device takes, at most {LARGEST_BATCH}"
+    return (
+        f"hexplan profile on {day}, layers [{first}, {end}) of {model.name} in {model.dtype}, a"
+        f" layer's share, on {kind} ({hardware}){threads}, torch {circumstances.torch};"
+        f" medians of at most {circumstances.repeats} runs; decodes at a context of"
+        f" {lengths.context} tokens;"
+        f" tokens_per_s derived for requests of {lengths.prompt} + {lengths.output} tokens:"
+        " (p + o) / (k (prefill_layer_s(p) + o / B decode_layer_s(B))) for k layers, without the"
+        f" output head, where B is {batch}"
+    )
+
+
+def _sureness(sample: Sample) -> str:
+    return f"{len(sample.times_s)} runs, {100 * sample.spread:.1f} %"
+
+
+def _number(value: float) -> str:
+    return repr(float(f"{value:.{_SIGNIFICANT}g}"))
+
+
+def _quoted(text: str) -> str:
+    """Return the text in double quotes, which YAML reads as JSON does."""
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,87 @@
+"""From the times of one layer to the rate of a stage that holds several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hexplan.cluster import Limits
+from hexplan.cost.memory import ShardSizes, kv_room_tokens
+from hexplan.cost.steps import Curve
+from hexplan.model import Model
+from hexplan.workload import Lengths as Spread
+from hexplan.workload import Workload
+from hexplan_runtime.measure.grid import LARGEST_BATCH, Lengths
+from hexplan_runtime.measure.probe import equal_shard
+from hexplan_runtime.measure.sample import Phase, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredStage:
+    """The samples of one degree, and what they say about stages."""
+
+    tp: int
+    """Devices in the group."""
+    samples: tuple[Sample, ...]
+    """All samples of the degree."""
+    lengths: Lengths
+    """Mean lengths of the requests that are planned for."""
+
+    def column(self, phase: Phase) -> tuple[Sample, ...]:
+        """Return the samples that make up a profile's table, by rising tokens.
+
+        Decodes are those at the mean context.
+        """
+        mean = self.lengths.context
+        wanted = (
+            sample
+            for sample in self.samples
+            if sample.point.phase == phase and (phase == "prefill" or sample.point.context == mean)
+        )
+        return tuple(sorted(wanted, key=lambda sample: sample.point.tokens))
+
+    def tokens_per_s(self, model: Model, memory_bytes: int | None) -> tuple[float, ...]:
+        """Return the rates with 1, 2, ... layers, up to all of the model's.
+
+        `(p + o) / (k (t_p + o / B_k t_d))` for k layers, p prompt and o output tokens, where t_p is
+        the layer's time for the prompt and t_d that for decoding a batch of B_k requests at the
+        mean context: the composition of the roofline in docs/formulation.md 4, with measured
+        times, and without the output head, which only the last stage has.
+
+        Parameters
+        ----------
+        memory_bytes
+            Memory of one device, for the batch that its KV room takes; the largest batch that the
+            runtime decodes, if None.
+        """
+        prompt, output = self.lengths.prompt, self.lengths.output
+        prefill, decode = (_curve(self.column(phase)) for phase in ("prefill", "decode"))
+        rates = []
+        for num_layers in range(1, model.layers + 1):
+            batch = self._batch(model, num_layers, memory_bytes)
+            layer_s = prefill.at(prompt) + output / batch * decode.at(batch)
+            rates.append((prompt + output) / (num_layers * layer_s))
+        return tuple(rates)
+
+    def _batch(self, model: Model, num_layers: int, memory_bytes: int | None) -> int:
+        """Return the requests that a stage decodes at once (docs/formulation.md 4)."""
+        if memory_bytes is None:
+            return LARGEST_BATCH
+        prompt, output = self.lengths.prompt, self.lengths.output
+        workload = Workload(
+            prompt_tokens=Spread(mean=prompt, max=prompt),
+            output_tokens=Spread(mean=output, max=output),
+        )
+        budget = int(memory_bytes * Limits().memory_fraction)
+        shards = [equal_shard(model, rank, self.tp) for rank in range(self.tp)]
+        devices = [(budget, ShardSizes.of(shard)) for shard in shards]
+        room = kv_room_tokens(model, workload, (0, num_layers), devices)
+        share = room * num_layers // (workload.mean_tokens * model.layers)
+        return min(LARGEST_BATCH, max(1, share))
+
+
+def _curve(samples: Sequence[Sample]) -> Curve:
+    return Curve(
+        tuple(sample.point.tokens for sample in samples),
+        tuple(sample.median_s for sample in samples),
+    )

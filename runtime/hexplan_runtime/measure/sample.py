@@ -1,0 +1,50 @@
+"""A point of the grid, and the times that were measured there."""
+
+from __future__ import annotations
+
+from statistics import median, quantiles
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hexplan.noun import Noun
+
+Phase = Literal["prefill", "decode"]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Point(Noun):
+    """One kind of step of one layer."""
+
+    tp: Count
+    """Devices in the group."""
+    phase: Phase
+    """Whether prompts go through the layer, or single tokens of requests under way."""
+    tokens: Count
+    """Tokens of the prompt; or requests that decode, a token each."""
+    context: Count
+    """Positions that the last token of each request sees, itself included."""
+
+
+class Sample(Noun):
+    """The times that a point took."""
+
+    point: Point
+    """What was run."""
+    times_s: Annotated[
+        tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], Field(min_length=1)
+    ]
+    """Seconds of each run, in their order, without the warm-up."""
+
+    @property
+    def median_s(self) -> float:
+        """Return the middle of the times, in seconds."""
+        return median(self.times_s)
+
+    @property
+    def spread(self) -> float:
+        """Return the range of the middle half of the times, as a share of their median."""
+        if len(self.times_s) == 1:
+            return 0.0
+        low, _, high = quantiles(self.times_s, n=4, method="inclusive")
+        return (high - low) / self.median_s
