@@ -8,7 +8,10 @@ from decimal import Decimal
 from hexplan.check.lookup import Lookup
 from hexplan.check.rules import SUSTAINED_WRONG, Violation
 from hexplan.check.text import number
+from hexplan.noun import RATE_DIGITS
 from hexplan.plan import SimulatedRate
+
+RATE_UNIT = Decimal(1).scaleb(-RATE_DIGITS)
 
 
 def sustained_violations(lookup: Lookup) -> Iterator[Violation]:
@@ -30,7 +33,9 @@ def _rates(
     lookup: Lookup, decode_tokens_per_s: Decimal, requests_per_s: Decimal, name: str
 ) -> Iterator[Violation]:
     longest = lookup.plan.workload.output_tokens.max
-    if decode_tokens_per_s == 0 or decode_tokens_per_s > requests_per_s * longest:
+    # Both are rounded down, so up to one unit more of requests may be behind the tokens.
+    is_none = decode_tokens_per_s == 0 < requests_per_s
+    if is_none or decode_tokens_per_s > (requests_per_s + RATE_UNIT) * longest:
         message = (
             f"states {number(decode_tokens_per_s)} tokens/s for {number(requests_per_s)}"
             f" requests/s; needed more than 0, and at most {longest} a request"

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hexplan.cli.inputs import PlanFile, seconds, source
+from hexplan.cli.explain import explain
+from hexplan.cli.inputs import AsJson, PlanFile, source
 from hexplan.cli.launch import launch
-from hexplan.cli.output import emit, require_own_plan_sound, write
+from hexplan.cli.output import emit, write
+from hexplan.cli.profile import profile
+from hexplan.cli.replan import replan
+from hexplan.cli.simulate import simulate
+from hexplan.cli.solve import solve
 from hexplan.errors import CheckFailed
 
 HELP = """Plan and launch LLM inference on mixed GPUs, with a proved bound.
@@ -25,6 +29,10 @@ Examples:
   hexplan show plan.json
   hexplan check plan.json
   hexplan launch plan.json --prompt "Once upon a time"
+  hexplan explain plan.json
+  hexplan simulate plan.json --rate 2/s
+  hexplan replan plan.json --without host-3 -o new.json
+  hexplan profile --model FOLDER --device NAME -o profile.yaml
 """
 
 EXIT_CODES = """\b
@@ -47,8 +55,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the plan as JSON on stdout.")]
 
 
 class Format(StrEnum):
@@ -90,35 +96,7 @@ def options(
         os.environ["NO_COLOR"] = "1"
 
 
-@app.command()
-def solve(
-    spec_file: Annotated[Path, typer.Argument(metavar="SPEC", help="A cluster.yaml.")],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write the plan here; - is stdout.")
-    ] = None,
-    time_limit: Annotated[
-        str | None, typer.Option(help="Stop searching after this, such as 30s.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
-    solver: Annotated[str, typer.Option(help="A MILP solver that PuLP finds.")] = "HiGHS",
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the solver.")] = 1,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Find a plan, and prove how much better any plan could be."""
-    from hexplan.render import say, solve_progress, summary
-    from hexplan.spec import read_spec
-    from hexplan_solver import SolveOptions
-    from hexplan_solver import solve as find_plan
-
-    spec = read_spec(source(spec_file))
-    search = SolveOptions(seed, seconds("--time-limit", time_limit), solver, threads)
-    with solve_progress(quiet=quiet) as report:
-        plan = find_plan(spec, search, report)
-    require_own_plan_sound(plan)
-    write(plan, output, as_json=as_json)
-    if not quiet:
-        say(summary(plan, output))
+app.command()(solve)
 
 
 @app.command()
@@ -155,6 +133,10 @@ def check(
 
 
 app.command()(launch)
+app.command()(explain)
+app.command()(replan)
+app.command()(simulate)
+app.command()(profile)
 
 
 @app.command()

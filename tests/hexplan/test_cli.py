@@ -151,7 +151,9 @@ def test_help_starts_with_examples_and_ends_with_the_exit_codes(
     assert shown.out.rstrip().endswith("130  interrupted")
 
 
-@pytest.mark.parametrize("command", ["solve", "show", "check", "launch", "schema"])
+@pytest.mark.parametrize(
+    "command", ["solve", "show", "check", "launch", "explain", "replan", "schema"]
+)
 def test_every_command_has_help(hexplan: Shell, command: str) -> None:
     shown = hexplan(command, "--help")
     assert shown.code == 0

@@ -1,0 +1,185 @@
+"""Print the table "Flow and served rate" of docs/benchmarks.md.
+
+    python benchmarks/sustained.py [--policy whole|chunked] [--time-limit SECONDS] [SPEC ...]
+    python benchmarks/sustained.py --formula
+
+For each cluster: the published placement, the plan of largest flow, and the plan for the sustained
+rate, each simulated with the published scheduler and with hexplan's own. With `--formula`: how
+near the formula comes to the simulator on the plan of largest flow of every spec.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean
+
+from hexplan.check import check_plan
+from hexplan.plan import Plan
+from hexplan.spec import Spec, read_spec
+from hexplan_solver import SolveOptions, solve
+from hexplan_solver.flow import max_flow
+from hexplan_solver.network import PlacedStage, build_network
+from hexplan_solver.problem import build_problem
+from hexplan_solver.simulate import (
+    CHUNKED,
+    WHOLE,
+    Offline,
+    Outcome,
+    Pipeline,
+    Policy,
+    Window,
+    pipeline_of_placement,
+    pipeline_of_plan,
+    simulate,
+)
+from hexplan_solver.sustained import served_rate, solve_sustained
+from hexplan_solver.sustained.request import spread_lengths
+
+ROOT = Path(__file__).parents[1]
+NAMES = (
+    "helix-single24-llama70b",
+    "helix-single24-a100-llama30b",
+    "helix-single24-l4-llama30b",
+    "helix-single24-t4-llama30b",
+    "helix-geo24-llama30b",
+    "helix-abl10-llama30b",
+)
+POLICIES = {policy.name: policy for policy in (WHOLE, CHUNKED)}
+SHORT, LONG = (660.0, 60.0), (1800.0, 600.0)
+"""Simulated time and warm-up, in seconds: the published window, and one without the ramp."""
+SEEDS = (100, 101, 102)
+"""Other than those by which the plans were chosen."""
+
+STATIC_LIMIT_S = 20.0
+"""Seconds of a solve for the largest flow."""
+STAYS = 9.0
+"""Stays of a mean request that are simulated with `--formula`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One placement of one cluster."""
+
+    name: str
+    flow: float
+    pipeline: Pipeline
+
+
+def main() -> None:
+    """Solve, simulate and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("specs", nargs="*", default=NAMES)
+    parser.add_argument("--time-limit", type=float, default=120.0, help="seconds for one solve")
+    parser.add_argument("--formula", action="store_true", help="formula and simulator, every spec")
+    parser.add_argument("--policy", choices=list(POLICIES), help="one scheduler alone")
+    arguments = parser.parse_args()
+    options = SolveOptions(time_limit_s=arguments.time_limit)
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, seeds {SEEDS}")
+    if arguments.formula:
+        print_formula()
+        return
+    policies = [POLICIES[arguments.policy]] if arguments.policy else list(POLICIES.values())
+    for policy in policies:
+        print(f"\n**{policy.name}**\n\n{HEADER}", flush=True)
+        for name in arguments.specs:
+            spec = read_spec(ROOT / "cluster_specs" / f"{name}.yaml")
+            for entry in entries(spec, name, policy, options):
+                print(row(spec, name, entry, policy), flush=True)
+
+
+def machine() -> str:
+    """Name the processor and Python in a few words."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in lines if "model name" in line), "CPU")
+    return f"{os.cpu_count()} x {model}, Python {platform.python_version()}"
+
+
+HEADER = (
+    "| spec | placement | flow | hops | formula | decode tok/s, 60 + 600 s |"
+    " decode tok/s, 600 + 1200 s | TTFT | TPOT |\n|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def print_formula() -> None:
+    """Print formula and simulator on the plan of largest flow of every spec."""
+    print("\n| spec | in flight | formula | simulated | ratio |\n|---|---|---|---|---|")
+    for path in sorted((ROOT / "cluster_specs").glob("*.yaml")):
+        spec = read_spec(path)
+        plan = solve(spec, SolveOptions(time_limit_s=STATIC_LIMIT_S))
+        pipeline = pipeline_of_plan(plan)
+        served = served_rate(pipeline, spec.workload)
+        stay_s = served.residence_s
+        window = Window(STAYS * stay_s, STAYS / 3 * stay_s, SEEDS[0])
+        outcome = simulate(pipeline, Offline(spread_lengths(spec.workload)), CHUNKED, window)
+        formula, simulated = served.decode_tokens_per_s, outcome.decode_tokens_per_s
+        cells = (
+            f"{served.in_flight:.0f} | {formula:.1f} | {simulated:.1f} | {formula / simulated:.2f}"
+        )
+        print(f"| {path.stem} | {cells} |", flush=True)
+
+
+def entries(spec: Spec, name: str, policy: Policy, options: SolveOptions) -> list[Entry]:
+    """Return the published placement, where there is one, the static optimum, and the plan."""
+    file = ROOT / "benchmarks" / "published" / f"{name}__helix.json"
+    found = [published(spec, file)] if file.exists() else []
+    static = solve(spec, SolveOptions(time_limit_s=STATIC_LIMIT_S))
+    found.append(of_plan("largest flow", static))
+    return [*found, of_plan("sustained", solve_sustained(spec, options, policy=policy))]
+
+
+def published(spec: Spec, file: Path) -> Entry:
+    """Read a published placement, one machine a stage."""
+    problem = build_problem(spec)
+    stages = []
+    for host, (first, end) in json.loads(file.read_text()).items():
+        kind = next(k for k in problem.kinds if host in problem.classes[k.host_class].hosts)
+        rate = kind.rates.of(first, end)
+        stages.append(PlacedStage((first, end), host, (0,), kind.index, rate))
+    network = build_network(spec, stages)
+    flow = max_flow(network)
+    return Entry("published", flow.value / 1e6, pipeline_of_placement(problem, network, flow))
+
+
+def of_plan(name: str, plan: Plan) -> Entry:
+    """Return a plan that the check finds nothing wrong with."""
+    violations = check_plan(plan)
+    if violations:
+        message = f"{name}: {violations[0]}"
+        raise SystemExit(message)
+    return Entry(name, float(plan.certificate.flow_tokens_per_s), pipeline_of_plan(plan))
+
+
+def row(spec: Spec, name: str, entry: Entry, policy: Policy) -> str:
+    """Return one row of the table."""
+    served = served_rate(entry.pipeline, spec.workload, policy)
+    short, long = (outcomes(spec, entry, policy, window) for window in (SHORT, LONG))
+    cells = [
+        name,
+        entry.name,
+        f"{entry.flow:.1f}",
+        f"{served.hops:.1f}",
+        f"{served.decode_tokens_per_s:.1f}",
+        f"{fmean(o.decode_tokens_per_s for o in short):.1f}",
+        f"{fmean(o.decode_tokens_per_s for o in long):.1f}",
+        f"{fmean(o.ttft.mean_s for o in long if o.ttft):.2f} s",
+        f"{fmean(o.tpot.mean_s for o in long if o.tpot):.3f} s",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def outcomes(
+    spec: Spec, entry: Entry, policy: Policy, window: tuple[float, float]
+) -> list[Outcome]:
+    """Simulate once for each seed."""
+    traffic = Offline(spread_lengths(spec.workload))
+    return [simulate(entry.pipeline, traffic, policy, Window(*window, seed)) for seed in SEEDS]
+
+
+if __name__ == "__main__":
+    main()

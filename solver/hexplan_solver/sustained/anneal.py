@@ -1,0 +1,56 @@
+"""Search for placements that serve much: simulated annealing on the formula."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from hexplan_solver.moves import Moves
+from hexplan_solver.problem import Problem
+from hexplan_solver.simulate import Policy
+from hexplan_solver.sustained.placed import Placed, placed
+
+COOLING = 0.03
+"""A loss of this share of the rate is accepted now and then at first, and never at the end."""
+LEAST_FLOW = 0.3
+"""Placements whose static flow is below this share of the largest are left out."""
+
+
+def anneal(
+    problem: Problem,
+    policy: Policy,
+    start: Placed,
+    plan: tuple[int, int],
+    may_go_on: Callable[[float], bool],
+) -> Placed:
+    """Improve the served rate of a placement step by step.
+
+    Parameters
+    ----------
+    plan
+        Number of steps, and the seed.
+    may_go_on
+        Told the best rate so far before each step; False ends the search.
+    """
+    steps, seed = plan
+    rng = random.Random(seed)  # noqa: S311 - a search, not a secret
+    moves = Moves(problem, rng)
+    current = best = start
+    floor = start.flow.value * LEAST_FLOW
+    for step in range(steps):
+        if not may_go_on(_rate(best)):
+            break
+        changed = moves.neighbour(current.stages)
+        found = placed(problem, changed, policy) if changed is not None else None
+        if found is None or found.flow.value < floor:
+            continue
+        slack = COOLING * (1 - step / steps) * rng.random() ** 2
+        if _rate(found) >= _rate(current) * (1 - slack):
+            current = found
+        if _rate(found) > _rate(best):
+            best = found
+    return best
+
+
+def _rate(found: Placed) -> float:
+    return found.served.decode_tokens_per_s

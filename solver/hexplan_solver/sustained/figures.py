@@ -1,0 +1,60 @@
+"""The sustained rate as a plan states it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from hexplan.plan import Plan, SimulatedRate, SustainedRate
+from hexplan_solver.simulate import CHUNKED, Policy, pipeline_of_plan
+from hexplan_solver.sustained.served import ServedRate, served_rate
+from hexplan_solver.sustained.trial import Trial
+
+DIGITS = 6
+FORMULA = "mean-field formula, calibrated against the simulator"
+
+
+def with_sustained(plan: Plan, policy: Policy = CHUNKED) -> Plan:
+    """Return the plan with what it serves for long by the formula, unless it says so already."""
+    if plan.predicted.sustained is not None:
+        return plan
+    served = served_rate(pipeline_of_plan(plan), plan.workload, policy)
+    if served.requests_per_s <= 0:
+        return plan
+    return _stating(plan, sustained_rate(served, policy))
+
+
+def with_trial(plan: Plan, trial: Trial, policy: Policy) -> Plan:
+    """Return the plan with what it serves for long by the formula and in the simulator."""
+    window = trial.window
+    simulated = SimulatedRate(
+        decode_tokens_per_s=_exact(trial.decode_tokens_per_s),
+        requests_per_s=_exact(trial.requests_per_s),
+        ttft_s=_exact(trial.ttft_s),
+        tpot_s=_exact(trial.tpot_s),
+        seeds=tuple(outcome.seed for outcome in trial.outcomes),
+        duration_s=_exact(window.duration_s or 0.0),
+        warmup_s=_exact(window.warmup_s or 0.0),
+    )
+    return _stating(plan, sustained_rate(trial.found.served, policy, simulated))
+
+
+def sustained_rate(
+    served: ServedRate, policy: Policy, simulated: SimulatedRate | None = None
+) -> SustainedRate:
+    """Write a served rate down."""
+    return SustainedRate(
+        decode_tokens_per_s=_exact(served.decode_tokens_per_s),
+        requests_per_s=_exact(served.requests_per_s),
+        policy=policy.name,
+        basis=FORMULA,
+        simulated=simulated,
+    )
+
+
+def _stating(plan: Plan, rate: SustainedRate) -> Plan:
+    predicted = plan.predicted.model_copy(update={"sustained": rate})
+    return plan.model_copy(update={"predicted": predicted})
+
+
+def _exact(value: float) -> Decimal:
+    return Decimal(str(round(value, DIGITS)))

@@ -1,0 +1,50 @@
+"""A placement with its flow, as the search for a sustained rate compares them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hexplan_solver.flow import max_flow
+from hexplan_solver.network import Network, PlacedStage, build_network
+from hexplan_solver.problem import Problem
+from hexplan_solver.routes import Flow
+from hexplan_solver.simulate import Pipeline, Policy, pipeline_of_placement
+from hexplan_solver.sustained.served import ServedRate, served_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A placement, a largest flow of it, and what the formula says that it serves."""
+
+    network: Network
+    flow: Flow
+    pipeline: Pipeline
+    served: ServedRate
+
+    @property
+    def stages(self) -> tuple[PlacedStage, ...]:
+        """Its stages, sorted."""
+        return self.network.stages
+
+
+def placed(problem: Problem, stages: Sequence[PlacedStage], policy: Policy) -> Placed | None:
+    """Compute flow and served rate of a placement; nothing where nothing flows."""
+    network = build_network(problem.spec, stages)
+    flow = max_flow(network)
+    return with_flow(problem, network, flow, policy) if flow.value else None
+
+
+def with_flow(problem: Problem, network: Network, flow: Flow, policy: Policy) -> Placed:
+    """Compute the served rate of a placement for one of its flows."""
+    pipeline = pipeline_of_placement(problem, network, flow)
+    return Placed(network, flow, pipeline, served_rate(pipeline, problem.spec.workload, policy))
+
+
+def used_part(problem: Problem, found: Placed, policy: Policy) -> Placed:
+    """Leave out the stages that the flow does not use, unless they are pinned."""
+    used = {stage for path in found.flow.paths for stage in path.stages}
+    used |= {i for i, s in enumerate(found.stages) if problem.kinds[s.kind].pin is not None}
+    if len(used) == len(found.stages):
+        return found
+    return placed(problem, [found.stages[i] for i in sorted(used)], policy) or found

@@ -1,0 +1,67 @@
+"""The mean request of a workload, and the spread of its lengths."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+
+from hexplan.workload import Workload
+from hexplan_solver.simulate import Policy, SpreadLengths
+
+STRATA = 400
+"""Quantiles over which means are taken."""
+SIZES = 6
+"""Prompts of different size that stand for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeanRequest:
+    """What of the lengths of requests decides how many are served."""
+
+    prompt_tokens: float
+    decode_tokens: float
+    """Tokens that decodes give: all of the output, or all but the first."""
+    context_tokens: float
+    """Mean context of a decode."""
+    reserved_tokens: float
+    """KV that a request in flight keeps, in tokens: long outputs stay longer, so weigh more."""
+    prompt_sizes: tuple[float, ...]
+    """Prompts of equal probability, shortest first."""
+
+
+def spread_lengths(workload: Workload) -> SpreadLengths:
+    """Return lengths of the workload's means between 1 and its longest."""
+    prompt, output = workload.prompt_tokens, workload.output_tokens
+    return SpreadLengths((prompt.mean, prompt.max), (output.mean, output.max))
+
+
+@lru_cache(maxsize=64)
+def mean_request(workload: Workload, policy: Policy) -> MeanRequest:
+    """Take means over the quantiles of the lengths that `spread_lengths` draws."""
+    lengths = spread_lengths(workload)
+    pairs = [lengths(_Share((i + 0.5) / STRATA)) for i in range(STRATA)]
+    prompt = sum(p for p, _ in pairs) / STRATA
+    output = sum(o for _, o in pairs) / STRATA
+    long = sum(o * o for _, o in pairs) / STRATA / output
+    expected = policy.reservation.expected_output_tokens
+    sizes = [pairs[int((i + 0.5) / SIZES * STRATA)][0] for i in range(SIZES)]
+    return MeanRequest(
+        prompt_tokens=prompt,
+        decode_tokens=max(output - policy.prompt_gives_token, 1.0),
+        context_tokens=prompt + long / 2,
+        reserved_tokens=prompt + (long if expected is None else expected),
+        prompt_sizes=tuple(float(size) for size in sizes),
+    )
+
+
+class _Share(random.Random):
+    """A source of randomness that always draws the same share: the inverse at one quantile."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__(0)
+        self._share = share
+
+    def random(self) -> float:
+        """Return the share."""
+        return self._share

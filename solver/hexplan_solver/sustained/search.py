@@ -1,0 +1,91 @@
+"""The search: starts, annealing on the formula, splits of the flow, trials in the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hexplan_solver.network import PlacedStage
+from hexplan_solver.problem import Problem
+from hexplan_solver.run import Run
+from hexplan_solver.simulate import Policy
+from hexplan_solver.sustained.anneal import anneal
+from hexplan_solver.sustained.placed import Placed, placed, used_part
+from hexplan_solver.sustained.split import spread
+from hexplan_solver.sustained.starts import starts
+from hexplan_solver.sustained.trial import Trial, choose, window_for
+
+STEPS, STEPS_PER_STAGE = 96_000, 100
+"""A search has so many steps for each stage, and of steps times stages so many at most, as a step
+takes longer the more stages there are."""
+FRESH, AGAIN = 3, 2
+"""Searches in turn from the best two starts, and then from the best found; each has a seed."""
+SIMULATED_TOKENS = 8_000_000
+"""Tokens that all first runs of candidates may emit together."""
+FEWEST, MOST = 2, 12
+"""Candidates that are simulated, the static optimum among them."""
+HOPELESS = 0.75
+"""Candidates are not simulated whose rate by the formula is below this share of the best."""
+STARTS_SHARE, SEARCH_SHARE = 0.1, 0.5
+"""Shares of the time left for the starts, and then for the searches."""
+
+
+def search(run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedStage]) -> Trial:
+    """Return the placement that serves most in the simulator, among candidates by the formula.
+
+    Parameters
+    ----------
+    static
+        The placement of largest flow: no worse mean latencies than its are allowed.
+    """
+    found = starts(problem, policy, run.options, static, run.left_s * STARTS_SHARE)
+    reference = placed(problem, static, policy)
+    assert reference is not None, "the static optimum has a flow"
+    candidates = [*_searched(run, problem, policy, found), *found]
+    cleaned = [spread(problem, used_part(problem, c, policy), policy) for c in candidates]
+    ranked = sorted(cleaned, key=_rate, reverse=True)
+    hopeful = [c for c in ranked if _rate(c) >= HOPELESS * _rate(ranked[0])]
+    distinct = _distinct([reference, *hopeful])
+    chosen = distinct[: _affordable(distinct)]
+
+    def may_go_on(best: float) -> bool:
+        run.tell("trials", best)
+        return run.left_s > 0
+
+    return choose(chosen, policy, run.options.seed, may_go_on)
+
+
+def _searched(run: Run, problem: Problem, policy: Policy, found: Sequence[Placed]) -> list[Placed]:
+    """Anneal from the best starts."""
+    until = run.elapsed_s + run.left_s * SEARCH_SHARE
+
+    def may_go_on(best: float) -> bool:
+        run.tell("sustained", best)
+        return run.elapsed_s < until and run.left_s > 0
+
+    results: list[Placed] = []
+    for attempt in range(FRESH + AGAIN):
+        is_fresh = attempt < FRESH
+        start = found[attempt % min(2, len(found))] if is_fresh else max(results, key=_rate)
+        size = len(start.stages)
+        steps = max(1, min(STEPS // size, STEPS_PER_STAGE * size))
+        seed = run.options.seed * (FRESH + AGAIN) + attempt
+        results.append(anneal(problem, policy, start, (steps, seed), may_go_on))
+    return results
+
+
+def _rate(found: Placed) -> float:
+    return found.served.decode_tokens_per_s
+
+
+def _distinct(candidates: Sequence[Placed]) -> list[Placed]:
+    """Keep one of those that differ in names alone: their flow and their rate are the same."""
+    kept: dict[object, Placed] = {}
+    for candidate in candidates:
+        kept.setdefault((candidate.flow.value, round(_rate(candidate), 6)), candidate)
+    return list(kept.values())
+
+
+def _affordable(candidates: Sequence[Placed]) -> int:
+    """Return how many candidates are simulated: many where few requests are in flight."""
+    tokens = (window_for(candidates).duration_s or 0.0) * max(_rate(c) for c in candidates)
+    return max(FEWEST, min(MOST, int(SIMULATED_TOKENS / max(tokens, 1.0))))

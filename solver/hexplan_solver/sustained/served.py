@@ -1,0 +1,59 @@
+"""The served rate: the fixed point of requests in flight and their round trip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hexplan.workload import Workload
+from hexplan_solver.simulate import CHUNKED, Pipeline, Policy
+from hexplan_solver.sustained.in_flight import requests_in_flight
+from hexplan_solver.sustained.request import mean_request
+from hexplan_solver.sustained.round_trip import RoundTrip
+from hexplan_solver.sustained.shares import shares_of
+
+HALVINGS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRate:
+    """What a pipeline serves for long."""
+
+    decode_tokens_per_s: float
+    requests_per_s: float
+    in_flight: float
+    """Requests at a time."""
+    round_trip_s: float
+    """From one decoded token to the next."""
+    hops: float
+    """Stages that a mean request visits."""
+
+    @property
+    def residence_s(self) -> float:
+        """How long a request stays."""
+        return self.in_flight / self.requests_per_s
+
+
+def served_rate(pipeline: Pipeline, workload: Workload, policy: Policy = CHUNKED) -> ServedRate:
+    """Solve `N = X (D R(X) + prompt time(X))` for the rate X of requests per second.
+
+    N is what the KV cache admits and R the round trip, which grows with X (Little's law on the
+    closed network).
+    """
+    shares = shares_of(pipeline)
+    request = mean_request(workload, policy)
+    in_flight = max(1.0, requests_in_flight(pipeline, shares, request, policy))
+    trip = RoundTrip(pipeline, shares, request, in_flight, policy)
+
+    def is_carried(requests_per_s: float) -> bool:
+        times = trip.at(requests_per_s)
+        stay_s = times and request.decode_tokens * times[0] + times[1]
+        return stay_s is not None and requests_per_s * stay_s <= in_flight
+
+    low = high = in_flight / (request.decode_tokens * trip.idle_s)
+    while not is_carried(low):
+        low, high = low / 2, low
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_carried(middle) else (low, middle)
+    round_trip_s = (in_flight / low) / request.decode_tokens
+    return ServedRate(low * request.decode_tokens, low, in_flight, round_trip_s, shares.hops)
