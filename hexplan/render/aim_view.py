@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from hexplan.render import words
 
 if TYPE_CHECKING:
-    from hexplan.plan import Plan
+    from hexplan.plan import Plan, SustainedRate
 
 
 def aim_lines(plan: Plan) -> Iterator[str]:
     """Yield a line for each aim that the plan states figures for."""
     predicted = plan.predicted
+    if predicted.sustained is not None:
+        yield _sustained(predicted.sustained)
     if predicted.cost_usd_per_h is not None:
         yield f"{usd(predicted.cost_usd_per_h)} USD/h for the hosts in use{_cost_proof(plan)}"
     if predicted.slo_requests_per_s is not None and plan.workload.slo is not None:
@@ -46,9 +48,20 @@ def aim_summary(plan: Plan) -> str | None:
             f"{seconds(predicted.ttft_s)} to the first token, {seconds(predicted.tpot_s)} a token"
         )
         return f"{times} at {asked:g} requests/s"
+    if plan.objective == "sustained" and predicted.sustained is not None:
+        return _sustained(predicted.sustained)
     if plan.objective == "slo" and predicted.slo_requests_per_s is not None:
         return f"{words.rate(predicted.slo_requests_per_s)} requests/s within the SLO, simulated"
     return None
+
+
+def _sustained(sustained: SustainedRate) -> str:
+    """Say what is served for long, as simulated where it was, else by the formula."""
+    simulated = sustained.simulated
+    rates, how = (sustained, "by formula") if simulated is None else (simulated, "simulated")
+    decoded = words.rate(rates.decode_tokens_per_s)
+    requests = words.rate(rates.requests_per_s)
+    return f"{decoded} decoded tokens/s sustained, {requests} requests/s ({how})"
 
 
 def usd(amount: Decimal) -> str:

@@ -10,6 +10,7 @@ from support.broken_objectives import PRICED
 from support.changes import change_certificate, change_plan, change_predicted
 from support.plans import two_hosts_plan
 
+from hexplan.plan import SimulatedRate, SustainedRate
 from hexplan.render import plan_text, summary
 from hexplan.render.aim_view import seconds, usd
 from hexplan.workload import Slo
@@ -52,6 +53,26 @@ def test_a_promise_is_shown_with_the_rate_that_keeps_it() -> None:
     line = "12.5 requests/s keep 2 s to the first token and 100 ms a token for 99 % of them"
     assert line in " ".join(plan_text(plan).split())
     assert summary(plan, None).startswith("12.5 requests/s within the SLO, simulated, in 3 stages")
+
+
+def test_what_is_sustained_is_shown_by_formula_or_as_simulated() -> None:
+    rates = {"decode_tokens_per_s": Decimal("408.5"), "requests_per_s": Decimal("1.75")}
+    formula = SustainedRate(**rates, policy="chunked", basis="by hand")
+    plan = change_predicted(change_plan(TWO, objective="sustained"), sustained=formula)
+    line = "408.5 decoded tokens/s sustained, 1.750 requests/s (by formula)"
+    assert line in plan_text(plan)
+    assert summary(plan, None).startswith(line)
+    runs = SimulatedRate(
+        decode_tokens_per_s=Decimal(390),
+        requests_per_s=Decimal("1.6"),
+        ttft_s=Decimal(1),
+        tpot_s=Decimal("0.1"),
+        seeds=(0,),
+        duration_s=Decimal(660),
+        warmup_s=Decimal(60),
+    )
+    tried = change_predicted(plan, sustained=formula.model_copy(update={"simulated": runs}))
+    assert "390.0 decoded tokens/s sustained, 1.600 requests/s (simulated)" in plan_text(tried)
 
 
 def test_a_plan_for_throughput_says_what_it_always_said() -> None:
