@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from itertools import groupby
@@ -16,15 +15,13 @@ from hexplan.plan import Certificate, Plan, Route, Stage
 from hexplan.render import words
 from hexplan.render.aim_view import aim_lines
 from hexplan.render.console import open_console
+from hexplan.render.sections import Part, print_part
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 MAX_ROUTES = 12
 """Routes that are listed one by one; the weights of the rest are summed."""
-
-MIN_WIDTH = 40
-"""Below this many columns, lines run over rather than fall to pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +46,6 @@ class StageWords:
 
 HEADINGS = StageWords("stage", "layers", "host", "devices", "tokens/s", "memory", "KV tokens")
 
-Part = Table | str
-"""A table, or a line that is folded to the width with a hanging indent."""
-
 
 def plan_text(plan: Plan) -> str:
     """Return a plan as it should be printed on stdout, which may be a terminal."""
@@ -64,26 +58,11 @@ def plan_text(plan: Plan) -> str:
 def show_plan(plan: Plan, console: Console) -> None:
     """Print a plan as wide as the console, in sections that read without colour."""
     for line in _headline(plan):
-        _print(line, console)
+        print_part(line, console)
     for title, parts in _sections(plan, console):
         console.print(Text(f"\n{title}", style="bold"))
         for part in parts:
-            _print(part, console)
-
-
-def _print(part: Part, console: Console) -> None:
-    if isinstance(part, Table):
-        console.print(part)
-        return
-    indent = " " * (len(part) - len(part.lstrip()) + 2)
-    lines = textwrap.wrap(
-        words.printable(part),
-        max(console.width, MIN_WIDTH),
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    console.print(Text("\n".join(lines)), soft_wrap=True)
+            print_part(part, console)
 
 
 def _headline(plan: Plan) -> Iterator[str]:

@@ -33,7 +33,7 @@ def sections_text(sections: Iterable[Section]) -> str:
             if title:
                 console.print(Text(f"\n{title}", style="bold"))
             for part in parts:
-                _print(part, console)
+                print_part(part, console)
     return capture.get()
 
 
@@ -48,7 +48,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) 
     return found
 
 
-def _print(part: Part, console: Console) -> None:
+def print_part(part: Part, console: Console) -> None:
+    """Print a table, or a line folded to the console's width."""
     if isinstance(part, Table):
         console.print(part)
         return
