@@ -48,7 +48,7 @@ def search(run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedSt
     chosen = distinct[: _affordable(distinct)]
 
     def may_go_on(best: float) -> bool:
-        run.tell("trials", best)
+        run.tell("trials", None)  # a rate that no bound belongs to
         return run.left_s > 0
 
     return choose(chosen, policy, run.options.seed, may_go_on)
@@ -59,7 +59,7 @@ def _searched(run: Run, problem: Problem, policy: Policy, found: Sequence[Placed
     until = run.elapsed_s + run.left_s * SEARCH_SHARE
 
     def may_go_on(best: float) -> bool:
-        run.tell("sustained", best)
+        run.tell("sustained", None)
         return run.elapsed_s < until and run.left_s > 0
 
     results: list[Placed] = []
