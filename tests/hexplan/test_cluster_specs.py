@@ -139,7 +139,8 @@ def test_a_profile_ends_at_the_layers_that_were_measured(
 
 
 def test_hosts_carry_the_machine_numbers_of_the_artifact_in_order() -> None:
-    for name in HELIX:
+    ours = {"helix-high42-llama70b"}  # put together from the artifact's times, with our own names
+    for name in sorted(set(HELIX) - ours):
         hosts = spec(name).cluster.hosts
         assert [int(host.name.split("-")[1]) for host in hosts] == list(range(len(hosts)))
     single = spec("helix-single24-llama70b").cluster
