@@ -223,7 +223,8 @@ class _Table:
             taken[needs] = kept[best]
             cost[needs] = totals[np.arange(needs.size), best]
         cheapest = int(np.argmin(price / speed))
-        linear = np.arange(cap + 1) * (price[cheapest] / speed[cheapest])
+        # A zone's flow may lie up to a step below the steps that count for it.
+        linear = np.maximum(np.arange(cap + 1) - 1, 0) * (price[cheapest] / speed[cheapest])
         return cls(
             np.maximum(cost, linear),
             taken,
@@ -236,7 +237,7 @@ class _Table:
         """Yield (item, how many) for a supply of so many steps."""
         if self.is_fluid[amount]:
             item, speed = self.fluid
-            yield item, amount / speed
+            yield item, (amount - 1) / speed
             return
         while amount > 0:
             item = int(self.taken[amount])

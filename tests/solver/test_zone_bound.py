@@ -17,6 +17,7 @@ from hexplan_solver.network import PlacedStage, build_network
 from hexplan_solver.priced_flow import shared_flow_value
 from hexplan_solver.problem import Problem, build_problem
 from hexplan_solver.zone_bound import zone_bound
+from hexplan_solver.zone_patterns import ZonePart, ZonePatterns
 from hexplan_solver.zones import zones_of
 
 MICRO = 10**6
@@ -110,3 +111,16 @@ def test_a_wish_to_stop_ends_the_search_with_the_best_plan_so_far() -> None:
     plan = solve(spec, SolveOptions(stop=stop))
     assert check_plan(plan) == ()
     assert plan.certificate.status in ("interrupted", "optimal")
+
+
+def test_three_zones_that_share_a_layer_evenly_are_not_ruled_out() -> None:
+    """A third of the flow lies between two steps of the grid."""
+    model = tiny_model(1)
+    trunk = model.hidden * model.dtype_bytes
+    links = [link(a, b, trunk, trunk) if a != b else link(a, a) for a in "abc" for b in "abc"]
+    hosts = [host(f"h{site}", ["d0"], site=site) for site in "abc"]
+    problem = build_problem(spec_of(model, hosts, profiles=[profile("d0", [100])], links=links))
+    parts = [ZonePart.of(problem, zone) for zone in zones_of(problem, work_bound(problem))]
+    box = ((0, 100 * MICRO),) * 3
+    assert not ZonePatterns(parts, box, 300 * MICRO).too_few(1, [])
+    assert ZonePatterns(parts, box, 303 * MICRO).too_few(1, [])
