@@ -19,6 +19,19 @@ Allowed = Literal["all", "tokens", "none"]
 """`all`, only `tokens` to and from the coordinator (no activations), or `none`."""
 
 
+class Efficiency(Noun):
+    """Shares of a datasheet's peak figures that a device reaches; assumed until calibrated."""
+
+    compute: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.5")
+    """Share of the peak matrix rate [eta_F]."""
+    bandwidth: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.7")
+    """Share of the peak memory bandwidth [eta_W]."""
+    error: Annotated[Exact, Field(lt=1)] = Decimal("0.5")
+    """How far a time that rests on them may be off, as a share of it."""
+    origin: str = "assumed"
+    """What they rest on."""
+
+
 class DeviceType(Noun):
     """One kind of accelerator, or a CPU slot."""
 
@@ -32,8 +45,31 @@ class DeviceType(Noun):
     """Peak memory bandwidth."""
     compute_flops_per_s: Positive
     """Peak dense matrix rate in 16 bits with 32-bit sums (32 bits on a CPU)."""
+    fp8_flops_per_s: Positive | None = None
+    """Peak dense matrix rate in 8-bit floats, where it has one."""
+    bfloat16: bool = True
+    """Whether it computes in bfloat16."""
+    arch: str | None = None
+    """Its generation, such as `ampere`; measured speeds are scaled only within one."""
+    overhead_bytes: Annotated[int, Field(ge=0)] = 0
+    """What driver and framework take of the memory, beside all that a plan counts."""
+    in_use_bytes: Annotated[int, Field(ge=0)] = 0
+    """What others take of the memory."""
+    profiled_as: str | None = None
+    """The device type whose profiles speak for it, if not itself."""
+    efficiency: Efficiency = Efficiency()
+    """How much of the peak figures it reaches."""
     origin: str
     """Where the figures come from."""
+
+    def runs(self, dtype: str) -> bool:
+        """Say whether it computes in a type such as `bfloat16`."""
+        return self.bfloat16 or dtype != "bfloat16"
+
+    @property
+    def profile_name(self) -> str:
+        """The device type whose profiles speak for it."""
+        return self.profiled_as or self.name
 
 
 class Interconnect(Noun):
@@ -153,6 +189,8 @@ class Profile(Noun):
     """Prompts that it put into one step with 1, 2, ... layers; only simulations use it."""
     max_decode_tokens: tuple[Positive, ...] = ()
     """Tokens that it decoded in one step with 1, 2, ... layers; only simulations use it."""
+    error: Annotated[Exact, Field(lt=1)] = Decimal("0.1")
+    """How far its times may be off, as a share of them; assumed unless the file says it."""
     source: str
     """Who measured it, and how."""
 
@@ -189,6 +227,8 @@ class Limits(Noun):
 
     memory_fraction: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.9")
     """Share of each device's memory that the plan may fill."""
+    chunk_tokens: Positive = 512
+    """Tokens that a stage puts through its layers at once, at most: longer prompts go in pieces."""
     solve_time_s: Annotated[float, Field(gt=0)] = 30.0
     """Wall-clock limit of the search."""
 

@@ -9,10 +9,57 @@ from pydantic import Field, model_validator
 from hexplan.noun import Noun
 
 Dtype = Literal["float32", "float16", "bfloat16"]
-Family = Literal["llama", "mistral", "qwen2", "qwen3"]
+KvDtype = Literal["float32", "float16", "bfloat16", "fp8", "int8"]
+Family = Literal["llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen3_moe"]
 Count = Annotated[int, Field(gt=0)]
 
 DTYPE_BYTES: dict[Dtype, int] = {"float32": 4, "float16": 2, "bfloat16": 2}
+_KV_BYTES: dict[KvDtype, int] = {
+    "float32": 4,
+    "float16": 2,
+    "bfloat16": 2,
+    "fp8": 1,
+    "int8": 1,
+}
+
+
+class Experts(Noun):
+    """Feed-forward networks that stand side by side in every layer; a token runs through some."""
+
+    total: Count
+    """Networks in a layer [E]."""
+    active: Count
+    """Networks that a token runs through [r]."""
+
+    @model_validator(mode="after")
+    def _some_are_active(self) -> Experts:
+        if self.active > self.total:
+            message = f"active ({self.active}) must be at most total ({self.total})"
+            raise ValueError(message)
+        return self
+
+
+class WeightFormat(Noun):
+    """How the matrices of the layers are stored where they are quantised.
+
+    Embedding, output head, router, norms and biases keep the model's dtype.
+    """
+
+    name: Literal["fp8", "int8", "int4"]
+    """Type of a stored number."""
+    block_rows: Count | None = 1
+    """Output channels that share a scale; nothing means all of them."""
+    block_columns: Count | None = None
+    """Input channels that share a scale; nothing means all of them."""
+    scale_bits: Count = 16
+    """Bits of a scale."""
+    zero_bits: Annotated[int, Field(ge=0)] = 0
+    """Bits of a zero point, which goes with each scale; 0 where there is none."""
+
+    @property
+    def bits(self) -> int:
+        """Bits of one stored number."""
+        return 4 if self.name == "int4" else 8
 
 
 class Model(Noun):
@@ -33,7 +80,7 @@ class Model(Noun):
     head_dim: Count
     """Width of one head [e]."""
     ffn: Count
-    """Channels of the gated feed-forward network [f]."""
+    """Channels of the gated feed-forward network, or of each expert [f]."""
     vocab: Count
     """Rows of the embedding table [V]."""
     tied_embeddings: bool = False
@@ -46,8 +93,15 @@ class Model(Noun):
     """Whether the feed-forward projections have biases."""
     qk_norm: bool = False
     """Whether each head's queries and keys are normalised."""
+    experts: Experts | None = None
+    """The experts of every layer; nothing where there is one feed-forward network."""
     dtype: Dtype
-    """Type of weights, activations and KV cache when the plan runs."""
+    """Type of activations when the plan runs, and of weights and KV cache unless those below say
+    otherwise."""
+    weights: WeightFormat | None = None
+    """How quantised weights are stored; nothing where they have the type `dtype`."""
+    kv_dtype: KvDtype | None = None
+    """Type of the KV cache; nothing means that of `dtype`."""
     max_context: Count
     """Positions that the model was made for, in tokens."""
     path: str | None = None
@@ -64,10 +118,20 @@ class Model(Noun):
 
     @property
     def dtype_bytes(self) -> int:
-        """Bytes of one weight, activation or KV element [b]."""
+        """Bytes of one activation, or of a weight that is not quantised [b]."""
         return DTYPE_BYTES[self.dtype]
+
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes of one element of the KV cache [b_kv]."""
+        return _KV_BYTES[self.kv_dtype or self.dtype]
 
     @property
     def group(self) -> int:
         """Query heads served by one KV head [H / G]."""
         return self.heads // self.kv_heads
+
+    @property
+    def active_experts(self) -> int:
+        """Feed-forward networks that a token runs through; 1 without experts [r]."""
+        return self.experts.active if self.experts else 1

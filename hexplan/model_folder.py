@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from hexplan.errors import SpecError
 from hexplan.files import read_bounded
 from hexplan.json_reader import parse_json
-from hexplan.model import DTYPE_BYTES, Dtype, Family, Model
+from hexplan.model import DTYPE_BYTES, Dtype, Experts, Family, Model
+from hexplan.model_config import ModelConfig
+from hexplan.model_weights import read_weight_format
 from hexplan.wording import found, join_or
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ class _Architecture:
     reads_attention_bias: bool = False
     reads_mlp_bias: bool = False
     qk_norm: bool = False
+    experts: tuple[int, int] | None = None
+    """Experts of a layer, in all and active, if the fields are missing; None means no experts."""
+    expert_ffn: tuple[str, int | None] = ("intermediate_size", None)
+    """Field with the width of one network, and that width if it is missing."""
 
 
 _ARCHITECTURES: Mapping[str, _Architecture] = MappingProxyType(
@@ -44,6 +50,15 @@ _ARCHITECTURES: Mapping[str, _Architecture] = MappingProxyType(
         "Qwen2ForCausalLM": _Architecture("qwen2", kv_heads=32, has_qkv_bias=True),
         "Qwen3ForCausalLM": _Architecture(
             "qwen3", kv_heads=32, head_dim=128, reads_attention_bias=True, qk_norm=True
+        ),
+        "MixtralForCausalLM": _Architecture("mixtral", kv_heads=8, experts=(8, 2)),
+        "Qwen3MoeForCausalLM": _Architecture(
+            "qwen3_moe",
+            kv_heads=4,
+            reads_attention_bias=True,
+            qk_norm=True,
+            experts=(128, 8),
+            expert_ffn=("moe_intermediate_size", 768),
         ),
     }
 )
@@ -68,38 +83,8 @@ def read_model_folder(folder: Path, dtype: Dtype | None = None) -> Model:
     values = parse_json(text, str(file))
     if not isinstance(values, dict):
         raise SpecError(str(file), f"found {found(values)}, needed an object with a model's sizes")
-    config = _Config(file, values, hashlib.sha256(text.encode()).hexdigest())
-    _check_unquantised(config)
+    config = ModelConfig(file, values, hashlib.sha256(text.encode()).hexdigest())
     return _model(config, dtype or _dtype(config))
-
-
-@dataclass(frozen=True, slots=True)
-class _Config:
-    """The fields of one config.json; null counts as missing, as it does in transformers."""
-
-    file: Path
-    values: Mapping[str, object]
-    sha256: str
-
-    def error(self, field: str, problem: str, hint: str | None = None) -> SpecError:
-        """Return the error that names this file and one of its fields."""
-        return SpecError(f"{self.file}: {field}", problem, hint=hint)
-
-    def count(self, field: str, default: int | None = None) -> int:
-        """Return a whole number above 0, or the default where the field is missing."""
-        value = self.values.get(field)
-        if value is None and default is not None:
-            return default
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self.error(field, f"found {found(value)}, needed a whole number > 0")
-        return value
-
-    def flag(self, field: str) -> bool:
-        """Return a truth value; false where the field is missing."""
-        value = self.values.get(field)
-        if value is None or isinstance(value, bool):
-            return bool(value)
-        raise self.error(field, f"found {found(value)}, needed true or false")
 
 
 def _config_file(folder: Path) -> Path:
@@ -111,14 +96,7 @@ def _config_file(folder: Path) -> Path:
     return file
 
 
-def _check_unquantised(config: _Config) -> None:
-    for field in ("quantization_config", "compression_config"):
-        if config.values.get(field) is not None:
-            problem = "found quantised weights, needed float32, float16 or bfloat16 ones"
-            raise config.error(field, problem, "use the folder of the unquantised model")
-
-
-def _model(config: _Config, dtype: Dtype) -> Model:
+def _model(config: ModelConfig, dtype: Dtype) -> Model:
     kind = _architecture(config)
     heads = config.count("num_attention_heads")
     kv_heads = _kv_heads(config, kind, heads)
@@ -131,21 +109,23 @@ def _model(config: _Config, dtype: Dtype) -> Model:
         heads=heads,
         kv_heads=kv_heads,
         head_dim=_head_dim(config, kind, heads),
-        ffn=config.count("intermediate_size"),
+        ffn=config.count(*kind.expert_ffn),
         vocab=config.count("vocab_size"),
         tied_embeddings=config.flag("tie_word_embeddings"),
         qkv_bias=kind.has_qkv_bias or attention_bias,
         out_bias=attention_bias,
         ffn_bias=kind.reads_mlp_bias and config.flag("mlp_bias"),
         qk_norm=kind.qk_norm,
+        experts=_experts(config, kind),
         dtype=dtype,
+        weights=read_weight_format(config),
         max_context=config.count("max_position_embeddings"),
         path=str(config.file.parent),
         config_sha256=config.sha256,
     )
 
 
-def _architecture(config: _Config) -> _Architecture:
+def _architecture(config: ModelConfig) -> _Architecture:
     names = config.values.get("architectures")
     name = names[0] if isinstance(names, list) and len(names) == 1 else names
     kind = _ARCHITECTURES.get(name) if isinstance(name, str) else None
@@ -155,7 +135,25 @@ def _architecture(config: _Config) -> _Architecture:
     return kind
 
 
-def _kv_heads(config: _Config, kind: _Architecture, heads: int) -> int:
+def _experts(config: ModelConfig, kind: _Architecture) -> Experts | None:
+    """Return the experts of every layer; layers without them, among others, are refused."""
+    if kind.experts is None:
+        return None
+    names = ("num_experts", "num_local_experts")
+    field = next((name for name in names if config.values.get(name) is not None), names[1])
+    total, active = kind.experts
+    if config.count("decoder_sparse_step", 1) != 1 or config.values.get("mlp_only_layers"):
+        problem = "found layers with one network among layers with experts, needed layers alike"
+        where = "mlp_only_layers" if config.values.get("mlp_only_layers") else "decoder_sparse_step"
+        raise config.error(where, problem)
+    found, chosen = config.count(field, total), config.count("num_experts_per_tok", active)
+    if chosen > found:
+        problem = f"found {chosen}, needed at most {field} ({found})"
+        raise config.error("num_experts_per_tok", problem)
+    return Experts(total=found, active=chosen)
+
+
+def _kv_heads(config: ModelConfig, kind: _Architecture, heads: int) -> int:
     field = "num_key_value_heads"
     is_null = field in config.values and config.values[field] is None
     kv_heads = config.count(field, heads if is_null else kind.kv_heads or heads)
@@ -165,7 +163,7 @@ def _kv_heads(config: _Config, kind: _Architecture, heads: int) -> int:
     return kv_heads
 
 
-def _head_dim(config: _Config, kind: _Architecture, heads: int) -> int:
+def _head_dim(config: ModelConfig, kind: _Architecture, heads: int) -> int:
     if kind.head_dim is not None or config.values.get("head_dim") is not None:
         return config.count("head_dim", kind.head_dim)
     hidden = config.count("hidden_size")
@@ -175,7 +173,7 @@ def _head_dim(config: _Config, kind: _Architecture, heads: int) -> int:
     return hidden // heads
 
 
-def _dtype(config: _Config) -> Dtype:
+def _dtype(config: ModelConfig) -> Dtype:
     field = "dtype" if config.values.get("dtype") is not None else "torch_dtype"
     value = config.values.get(field)
     for known in DTYPE_BYTES:

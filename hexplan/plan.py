@@ -44,7 +44,9 @@ class DeviceMemory(Noun):
     kv_bytes: int
     """KV cache for `kv_tokens` of the stage."""
     workspace_bytes: int
-    """Activations of the longest prompt, and logits."""
+    """Activations of the largest step, and logits."""
+    overhead_bytes: int = 0
+    """What driver and framework take."""
     free_bytes: int
     """What is left of the budget."""
 
@@ -72,6 +74,8 @@ class Stage(Noun):
     """What the plan sends through it."""
     speed_origin: str
     """What the capacity rests on."""
+    speed_error: Exact
+    """How far the capacity may be off, as a share of it."""
 
     @property
     def devices(self) -> tuple[int, ...]:
@@ -166,6 +170,15 @@ class SustainedRate(Noun):
     """The same as simulated, where the objective is sustained."""
 
 
+class Basis(Noun):
+    """What a part of the prediction rests on."""
+
+    origin: str
+    """A stage's `speed_origin`, or `links`."""
+    share: Exact
+    """Share of the cut's value that rests on it."""
+
+
 class Predicted(Noun):
     """What the plan should deliver, by the figures that each stage's `speed_origin` names."""
 
@@ -173,6 +186,12 @@ class Predicted(Noun):
     """Prompt and output tokens per second."""
     requests_per_s: Exact
     """Mean requests per second."""
+    least_tokens_per_s: Exact
+    """The flow if every stage in use were slower by as much as the least certain of them may be."""
+    most_tokens_per_s: Exact
+    """No flow is larger if every stage of the cut were faster by as much as it may be."""
+    rests_on: tuple[Basis, ...]
+    """What the flow rests on, largest share first; the shares sum to 1."""
     cost_usd_per_h: Exact | None = None
     """What the hosts in use cost for an hour, where all of them have a price."""
     slo_requests_per_s: Exact | None = None

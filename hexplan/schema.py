@@ -8,7 +8,8 @@ from types import MappingProxyType
 from hexplan.model import Model
 from hexplan.noun import Noun
 from hexplan.plan import Plan
-from hexplan.spec.raw import ClusterText, ProfileText
+from hexplan.spec.raw import ClusterText
+from hexplan.spec.raw_profiles import ProfileText
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -70,6 +70,7 @@ BYTES = Quantity(
     MappingProxyType(_scales("B", _THOUSANDS | _BINARY)),
     "write `80GB` (10^9 bytes) or `80GiB` (2^30 bytes); prefixes are k, M, G, T, Ki, Mi, Gi, Ti",
 )
+USED_BYTES = replace(BYTES, may_be_zero=True)
 BANDWIDTH = Quantity(
     "a bandwidth",
     MappingProxyType(
@@ -122,6 +123,11 @@ def parse_bytes(value: object) -> int:
     return _whole(BYTES, value)
 
 
+def parse_used_bytes(value: object) -> int:
+    """Return an amount of memory that may be zero, in bytes, rounded down."""
+    return _whole(USED_BYTES, value)
+
+
 def parse_bandwidth(value: object) -> int:
     """Return a bandwidth in bytes/s, rounded down."""
     return _whole(BANDWIDTH, value)
@@ -163,7 +169,7 @@ def parse_fraction(value: object) -> Decimal:
 
 def _whole(quantity: Quantity, value: object) -> int:
     whole = int(_parse(quantity, value))
-    if whole < 1:
+    if whole < 1 and not quantity.may_be_zero:
         raise _refusal(value, f"{quantity.noun} of at least 1 in SI units")
     return whole
 
@@ -190,7 +196,7 @@ def _needed_unit(quantity: Quantity, unit: str) -> str:
     """Say what is needed instead of a unit that this quantity does not have."""
     if not unit:
         return f"{quantity.noun} with its unit"
-    if quantity is BYTES and _BITS.fullmatch(unit):
+    if quantity.scales is BYTES.scales and _BITS.fullmatch(unit):
         return f"{quantity.noun}; `{unit}` counts bits, and memory is in bytes"
     other = next((other.noun for other in _ALL if unit in other.scales), None)
     return f"{quantity.noun}; `{unit}` is {other or 'not a known unit'}"

@@ -5,6 +5,7 @@ parses as a plan gets a verdict; no plan makes the check itself fail.
 """
 
 from hexplan.check.judge import check_plan
-from hexplan.check.rules import RULES, Rule, Violation, rules_markdown
+from hexplan.check.rules import RULES, Rule, Violation
+from hexplan.check.rules_page import rules_markdown
 
 __all__ = ["RULES", "Rule", "Violation", "check_plan", "rules_markdown"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from hexplan.check.band import band_violations
 from hexplan.check.certificate import certificate_violations
 from hexplan.check.cost import cost_violations
 from hexplan.check.flow import flow_violations
@@ -42,11 +43,18 @@ STAGE_FAMILIES: tuple[Family, ...] = (
 )
 """These judge each part by itself, and pass over parts whose names mean nothing."""
 
+
+def proof_violations(lookup: Lookup) -> Iterator[Violation]:
+    """Yield what is wrong with the certificate, or else with what is read off it."""
+    found = list(certificate_violations(lookup))
+    yield from found or band_violations(lookup)
+
+
 FLOW_FAMILIES: tuple[Family, ...] = (
     flow_violations,
     share_violations,
     route_flow_violations,
-    certificate_violations,
+    proof_violations,
 )
 """These add up over the whole plan, so they need every name of the flow to mean something."""
 

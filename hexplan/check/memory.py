@@ -28,13 +28,14 @@ class Need:
     budget_bytes: int
     weights_bytes: int
     workspace_bytes: int
+    overhead_bytes: int
     kv_token_bytes: int
 
     @property
     def kv_tokens(self) -> int:
-        """The most tokens of context that fit; negative where the weights alone do not."""
-        left = self.budget_bytes - self.weights_bytes - self.workspace_bytes
-        return left // self.kv_token_bytes
+        """The most tokens of context that fit; negative where the rest alone does not."""
+        fixed = self.weights_bytes + self.workspace_bytes + self.overhead_bytes
+        return (self.budget_bytes - fixed) // self.kv_token_bytes
 
 
 def memory_violations(lookup: Lookup) -> Iterator[Violation]:
@@ -52,11 +53,17 @@ def memory_violations(lookup: Lookup) -> Iterator[Violation]:
 
 
 def _sum(stage: Stage, memory: DeviceMemory) -> Iterator[Violation]:
-    parts = (memory.weights_bytes, memory.workspace_bytes, memory.kv_bytes, memory.free_bytes)
+    parts = (
+        memory.weights_bytes,
+        memory.workspace_bytes,
+        memory.overhead_bytes,
+        memory.kv_bytes,
+        memory.free_bytes,
+    )
     if sum(parts) != memory.budget_bytes:
         message = (
-            f"weights, workspace, KV and free sum to {' + '.join(map(str, parts))} = {sum(parts)}"
-            f" bytes, the stated budget is {memory.budget_bytes}"
+            f"weights, workspace, overhead, KV and free sum to {' + '.join(map(str, parts))}"
+            f" = {sum(parts)} bytes, the stated budget is {memory.budget_bytes}"
         )
         yield MEMORY_SUM_WRONG.at(f"stage {stage.id}, device {memory.device}", message)
 
@@ -91,28 +98,31 @@ def _measured(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
 def _need(lookup: Lookup, stage: Stage, shard: Shard) -> Need:
     model = lookup.plan.model
     kind = lookup.device_type(stage.host, shard.device)
-    memory_bytes = kind.memory_bytes if kind else 0
-    fraction = exact(lookup.plan.cluster.limits.memory_fraction)
-    longest = lookup.plan.workload.prompt_tokens.max
+    left_bytes = max(0, kind.memory_bytes - kind.in_use_bytes) if kind else 0
+    limits = lookup.plan.cluster.limits
+    step_tokens = min(limits.chunk_tokens, lookup.plan.workload.prompt_tokens.max)
     return Need(
-        budget_bytes=floor(memory_bytes * fraction),
+        budget_bytes=floor(left_bytes * exact(limits.memory_fraction)),
         weights_bytes=weights_bytes(model, stage.layers, shard),
-        workspace_bytes=workspace_bytes(model, stage.layers, shard, longest),
+        workspace_bytes=workspace_bytes(model, stage.layers, shard, step_tokens),
+        overhead_bytes=kind.overhead_bytes if kind else 0,
         kv_token_bytes=kv_token_bytes(model, stage.layers, shard),
     )
 
 
 def _overflow(stage: Stage, shard: Shard, need: Need) -> Iterator[Violation]:
     kv_bytes = stage.kv_tokens * need.kv_token_bytes
-    total = need.weights_bytes + need.workspace_bytes + kv_bytes
+    parts = {"weights": need.weights_bytes, "workspace": need.workspace_bytes}
+    if need.overhead_bytes:
+        parts["overhead"] = need.overhead_bytes
+    parts["KV"] = kv_bytes
+    total = sum(parts.values())
     over = total - need.budget_bytes
     if over > 0:
-        counts = need.weights_bytes, need.workspace_bytes, kv_bytes, total, need.budget_bytes, over
-        weights, workspace, kv, needed, budget, excess = sizes(counts, need.budget_bytes)
-        message = (
-            f"weights {weights} + workspace {workspace} + KV {kv} = {needed} of {budget}:"
-            f" {excess} ({over} bytes) too much"
-        )
+        counts = (*parts.values(), total, need.budget_bytes, over)
+        *told, needed, budget, excess = sizes(counts, need.budget_bytes)
+        terms = " + ".join(f"{name} {size}" for name, size in zip(parts, told, strict=True))
+        message = f"{terms} = {needed} of {budget}: {excess} ({over} bytes) too much"
         yield MEMORY_OVERFLOW.at(f"stage {stage.id}, device {shard.device}", message)
 
 
@@ -121,6 +131,7 @@ def _parts(stage: Stage, memory: DeviceMemory, need: Need) -> Iterator[Violation
         ("budget", memory.budget_bytes, need.budget_bytes),
         ("weights", memory.weights_bytes, need.weights_bytes),
         ("workspace", memory.workspace_bytes, need.workspace_bytes),
+        ("overhead", memory.overhead_bytes, need.overhead_bytes),
         ("KV", memory.kv_bytes, stage.kv_tokens * need.kv_token_bytes),
     )
     for name, stated, found in parts:

@@ -38,16 +38,6 @@ class Rule:
         return Violation(self.id, self.name, where, message)
 
 
-FAMILIES = {
-    "1": "What the plan refers to",
-    "2": "Placement, shards and pins (formulation 2)",
-    "3": "Memory (formulation 3)",
-    "4": "Speed (formulation 4)",
-    "5": "Flow (formulation 5)",
-    "6": "Routes (formulation 5)",
-    "7": "Certificate and prediction (formulation 6 and 8)",
-}
-
 NUMBER_BEYOND_REASON = Rule(
     "HEX101",
     "number-beyond-reason",
@@ -119,7 +109,9 @@ EMPTY_SHARD = Rule(
 EMPTY_STAGE = Rule("HEX211", "empty-stage", "Every stage has at least one device.")
 
 MEMORY_OVERFLOW = Rule(
-    "HEX301", "memory-overflow", "Weights, workspace and KV cache of a device fit its budget."
+    "HEX301",
+    "memory-overflow",
+    "Weights, workspace, overhead and KV cache of a device fit its budget.",
 )
 MEMORY_PART_WRONG = Rule(
     "HEX302", "memory-part-wrong", "Each stated part of a device's memory is the recomputed one."
@@ -140,8 +132,9 @@ KV_ROOM_NOT_LARGEST = Rule(
 CAPACITY_WRONG = Rule(
     "HEX401",
     "capacity-wrong",
-    "A stage's capacity is its profile's entry, or the roofline where no profile speaks, times"
-    " the availability of a host that is rented by its spot offer.",
+    "A stage's capacity is its profile's entry; where it has none, that of the datasheet, scaled"
+    " where a like group was measured; times the availability of a host that is rented by its spot"
+    " offer.",
 )
 BEYOND_PROFILE = Rule(
     "HEX402", "beyond-profile", "A stage with a profile holds no more layers than it has entries."
@@ -149,6 +142,14 @@ BEYOND_PROFILE = Rule(
 STAGE_OVERLOADED = Rule("HEX403", "stage-overloaded", "A stage's load is within its capacity.")
 OFF_GRID = Rule(
     "HEX404", "off-grid", "Rates are whole numbers of 1e-6 tokens/s, and weights of 1e-9."
+)
+SPEED_ERROR_WRONG = Rule(
+    "HEX405",
+    "speed-error-wrong",
+    "A stage's `speed_error` is that of what its capacity rests on.",
+)
+DTYPE_UNSUPPORTED = Rule(
+    "HEX406", "dtype-unsupported", "Every device of a stage computes in the model's dtype."
 )
 
 EDGE_NOT_ALLOWED = Rule(
@@ -271,24 +272,17 @@ SUSTAINED_WRONG = Rule(
     "A sustained rate is above 0 and emits at most the longest output for each request; a simulated"
     " one names each seed once and measures some time; under the objective sustained there is one.",
 )
+BAND_WRONG = Rule(
+    "HEX715",
+    "band-wrong",
+    "`least_tokens_per_s` is the flow less the largest error of the stages in use, and"
+    " `most_tokens_per_s` the sum of price times capacity, each raised by its stage's error.",
+)
+BASIS_WRONG = Rule(
+    "HEX716",
+    "basis-wrong",
+    "`rests_on` names each origin of the cut's terms once, with its share of the cut's value.",
+)
 
 RULES = tuple(value for value in tuple(globals().values()) if isinstance(value, Rule))
 """All rules, in the order of their ids; collected, so that none can be left out."""
-
-
-def rules_markdown() -> str:
-    """Return docs/reference/rules.md: the table of all rules."""
-    lines = [
-        "# Rules of a plan",
-        "",
-        "`hexplan check` holds a plan against these rules. It recomputes every number from the plan"
-        " alone,",
-        "in exact arithmetic, and lists all violations. The formulas are in"
-        " [formulation.md](../formulation.md).",
-    ]
-    for family, title in FAMILIES.items():
-        lines += ["", f"## {title}", "", "| id | name | what must hold |", "|---|---|---|"]
-        for rule in RULES:
-            if rule.id.startswith(f"HEX{family}"):
-                lines.append(f"| {rule.id} | `{rule.name}` | {rule.sentence} |")
-    return "\n".join(lines) + "\n"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
 from hexplan.model import Model
 from hexplan.plan import Shard
 
@@ -9,48 +13,98 @@ LOGITS_ROWS = 256
 """Rows of 32-bit logits that the last stage has room for."""
 
 
-def layer_parameters(model: Model, shard: Shard) -> int:
-    """Return the parameters of one layer's shard, `layer(a, c)`."""
-    h, e, queries = model.hidden, model.head_dim, model.group
-    a, c = length(shard.kv_heads), length(shard.ffn)
-    attention = a * e * h * (2 * queries + 2)
-    biases = (
-        model.qkv_bias * a * e * (queries + 2) + model.out_bias * h + model.ffn_bias * (2 * c + h)
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Bytes of one layer's shard, by what a step reads of it."""
+
+    attention: int
+    network: int
+    """One feed-forward network, of which there are E."""
+    rest: int
+    num_networks: int
+
+    @property
+    def total(self) -> int:
+        """Return `layer(a, c)`."""
+        return self.attention + self.num_networks * self.network + self.rest
+
+
+def layer_of(model: Model, shard: Shard) -> Layer:
+    """Return the bytes of one layer's shard."""
+    h, keys, c = model.hidden, length(shard.kv_heads) * model.head_dim, length(shard.ffn)
+    queries = keys * model.group
+    attention = (
+        2 * matrix_bytes(model, keys, h)
+        + matrix_bytes(model, queries, h)
+        + matrix_bytes(model, h, queries)
     )
-    norms = 2 * h + model.qk_norm * 2 * e
-    return attention + biases + norms + 3 * h * c
+    network = 2 * matrix_bytes(model, c, h) + matrix_bytes(model, h, c)
+    total = model.experts.total if model.experts else 1
+    return Layer(attention, network, model.dtype_bytes * _rest(model, shard), total)
+
+
+def token_numbers(model: Model, shard: Shard) -> int:
+    """Return the weights that one token meets in a layer, `p`."""
+    keys = length(shard.kv_heads) * model.head_dim
+    attention = 2 * keys * model.hidden + 2 * keys * model.group * model.hidden
+    active = model.experts.active if model.experts else 1
+    return attention + active * 3 * model.hidden * length(shard.ffn) + _rest(model, shard)
+
+
+def matrix_bytes(model: Model, rows: int, columns: int) -> int:
+    """Return the bytes of a matrix, with the scales of its blocks where it is quantised."""
+    form = model.weights
+    if form is None:
+        return model.dtype_bytes * rows * columns
+    down = ceil(Fraction(rows, form.block_rows)) if form.block_rows else 1
+    across = ceil(Fraction(columns, form.block_columns)) if form.block_columns else 1
+    bits = 4 if form.name == "int4" else 8
+    scales = down * across * (form.scale_bits + form.zero_bits)
+    return ceil(Fraction(rows * columns * bits, 8)) + ceil(Fraction(scales, 8))
 
 
 def weights_bytes(model: Model, layers: tuple[int, int], shard: Shard) -> int:
     """Return the bytes of a shard's weights: its layers, and its part of the model's ends."""
     is_first, is_last = layers[0] == 0, layers[1] == model.layers
-    table = length(shard.vocab) * model.hidden
-    parameters = length(layers) * layer_parameters(model, shard)
+    table = length(shard.vocab) * model.hidden * model.dtype_bytes
+    total = length(layers) * layer_of(model, shard).total
     if is_first:
-        parameters += table
+        total += table
     if is_last and not (model.tied_embeddings and is_first):
-        parameters += table
+        total += table
     if is_last:
-        parameters += model.hidden
-    return parameters * model.dtype_bytes
+        total += model.hidden * model.dtype_bytes
+    return total
 
 
-def workspace_bytes(
-    model: Model, layers: tuple[int, int], shard: Shard, longest_prompt: int
-) -> int:
-    """Return the bytes of activations of the longest prompt, and of logits on a last stage."""
+def workspace_bytes(model: Model, layers: tuple[int, int], shard: Shard, step_tokens: int) -> int:
+    """Return the bytes of activations of the largest step, and of logits on a last stage."""
     a, c = length(shard.kv_heads), length(shard.ffn)
-    widths = 4 * model.hidden + (model.group + 2) * a * model.head_dim + 2 * c
+    active = model.experts.active if model.experts else 1
+    widths = 4 * model.hidden + (model.group + 2) * a * model.head_dim + 2 * c * active
     logits = 4 * length(shard.vocab) * LOGITS_ROWS if layers[1] == model.layers else 0
-    return model.dtype_bytes * longest_prompt * widths + logits
+    return model.dtype_bytes * step_tokens * widths + logits
 
 
 def kv_token_bytes(model: Model, layers: tuple[int, int], shard: Shard) -> int:
     """Return the bytes that one token of context takes in a shard's KV cache."""
     heads = length(shard.kv_heads)
-    return 2 * length(layers) * heads * model.head_dim * model.dtype_bytes
+    return 2 * length(layers) * heads * model.head_dim * model.kv_bytes
 
 
 def length(interval: tuple[int, int]) -> int:
     """Return the length of a half-open interval."""
     return interval[1] - interval[0]
+
+
+def _rest(model: Model, shard: Shard) -> int:
+    """Return the numbers of a layer that are in no large matrix."""
+    h, e = model.hidden, model.head_dim
+    a, c = length(shard.kv_heads), length(shard.ffn)
+    biases = (
+        model.qkv_bias * a * e * (model.group + 2)
+        + model.out_bias * h
+        + model.ffn_bias * (2 * c + h)
+    )
+    router = model.experts.total * h if model.experts else 0
+    return 2 * h + router + biases + model.qk_norm * 2 * e

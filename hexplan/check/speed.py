@@ -1,62 +1,85 @@
-"""Speed: a stage's capacity by its profile, or by the roofline of docs/formulation.md 4."""
+"""Speed: a stage's capacity and its error, measured, scaled or by the datasheet (formulation 4)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import BEYOND_PROFILE, CAPACITY_WRONG, STAGE_OVERLOADED, Violation
-from hexplan.check.sizes import layer_parameters, length
-from hexplan.check.text import RATE_STEP, exact, rate, round_down
-from hexplan.cluster import DeviceType, Interconnect, Profile
-from hexplan.model import Model
+from hexplan.check.roofline import Pair, Request, head_seconds, layer_seconds
+from hexplan.check.rules import (
+    BEYOND_PROFILE,
+    CAPACITY_WRONG,
+    DTYPE_UNSUPPORTED,
+    SPEED_ERROR_WRONG,
+    STAGE_OVERLOADED,
+    Violation,
+)
+from hexplan.check.sizes import length
+from hexplan.check.text import RATE_STEP, exact, number, rate, round_down
+from hexplan.cluster import DeviceType, Profile
 from hexplan.plan import Shard, Stage
-from hexplan.workload import Workload
 
-COMPUTE_EFFICIENCY = Fraction(1, 2)
-BANDWIDTH_EFFICIENCY = Fraction(7, 10)
-MAX_BATCH = 256
-
-ROOFLINE_TOLERANCE = Fraction(1, 10**9)
-"""The planner evaluates the roofline in floats, whose rounding may move it across a step of 1e-6.
+FLOAT_TOLERANCE = Fraction(1, 10**9)
+"""The planner evaluates the datasheet in floats, whose rounding may move it across a step of 1e-6.
 
 A profile's entry is compared exactly, as nothing is computed.
 """
+SCALED_ERROR = Fraction(1, 4)
+UNTRIED_ERROR = Fraction(1, 2)
+"""Least error of datasheet times with experts or quantised weights."""
 
-Pair = tuple[Shard, DeviceType]
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a stage's capacity should be, and how that was found."""
+
+    tokens_per_s: Fraction
+    basis: str
+    error: Fraction
+    tolerance: Fraction = Fraction(0)
 
 
 def speed_violations(lookup: Lookup) -> Iterator[Violation]:
-    """Yield capacities that are not the recomputed ones, and loads above them."""
+    """Yield capacities and errors that are not the recomputed ones, and loads above capacity."""
     for stage in lookup.plan.stages:
         if stage.load_tokens_per_s > stage.capacity_tokens_per_s:
             load, capacity = rate(stage.load_tokens_per_s), rate(stage.capacity_tokens_per_s)
             message = f"load {load} is above its capacity {capacity}"
             yield STAGE_OVERLOADED.at(f"stage {stage.id}", message)
         if lookup.is_measurable(stage):
+            yield from _types(lookup, stage)
             yield from _capacity(lookup, stage)
 
 
+def _types(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
+    dtype = lookup.plan.model.dtype
+    for shard, kind in _pairs(lookup, stage):
+        if dtype == "bfloat16" and not kind.bfloat16:
+            message = f"{kind.name} does not compute in {dtype}"
+            yield DTYPE_UNSUPPORTED.at(f"stage {stage.id}, device {shard.device}", message)
+
+
 def _capacity(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
-    stated, profile = exact(stage.capacity_tokens_per_s), _profile(lookup, stage)
+    profile = _profile(lookup, stage)
     if profile is None and stage.tp > 1 and lookup.hosts[stage.host].interconnect is None:
         return
-    if profile is None:
-        found, basis = _present(lookup, stage, _roofline(lookup, stage)), "by the roofline"
-        tolerance = RATE_STEP + ROOFLINE_TOLERANCE * found
-    else:
+    if profile is not None and length(stage.layers) > len(profile.tokens_per_s):
         held, entries = length(stage.layers), len(profile.tokens_per_s)
-        if held > entries:
-            message = f"holds {held} layers, its profile ends at {entries}"
-            yield BEYOND_PROFILE.at(f"stage {stage.id}", message)
-            return
-        measured = round_down(exact(profile.tokens_per_s[held - 1]))
-        found, basis = _present(lookup, stage, measured), "by its profile"
-        tolerance = Fraction(0)
-    if abs(stated - found) > tolerance:
-        message = f"states {rate(stated)}, {rate(found)} {basis}"
+        message = f"holds {held} layers, its profile ends at {entries}"
+        yield BEYOND_PROFILE.at(f"stage {stage.id}", message)
+        return
+    speed = _measured(stage, profile) if profile else _computed(lookup, stage)
+    found = _present(lookup, stage, speed.tokens_per_s)
+    stated = exact(stage.capacity_tokens_per_s)
+    if abs(stated - found) > speed.tolerance:
+        message = f"states {rate(stated)}, {rate(found)} by {speed.basis}"
         yield CAPACITY_WRONG.at(f"stage {stage.id}", message)
+    if exact(stage.speed_error) != speed.error:
+        message = f"states {number(stage.speed_error)}, {number(speed.error)} by {speed.basis}"
+        yield SPEED_ERROR_WRONG.at(f"stage {stage.id}", message)
 
 
 def _present(lookup: Lookup, stage: Stage, found: Fraction) -> Fraction:
@@ -67,81 +90,80 @@ def _present(lookup: Lookup, stage: Stage, found: Fraction) -> Fraction:
     return round_down(found * exact(spot.availability))
 
 
+def _measured(stage: Stage, profile: Profile) -> Speed:
+    entry = exact(profile.tokens_per_s[length(stage.layers) - 1])
+    return Speed(round_down(entry), "its profile", exact(profile.error))
+
+
+def _computed(lookup: Lookup, stage: Stage) -> Speed:
+    """Return `T = (P + D) / ((k layer_s + head_s) x)`, rounded down to whole 1e-6."""
+    plan, pairs = lookup.plan, _pairs(lookup, stage)
+    interconnect = lookup.hosts[stage.host].interconnect
+    longest = plan.workload.prompt_tokens.max
+    step_tokens = min(plan.cluster.limits.chunk_tokens, longest)
+    request = Request(plan.model, plan.workload, step_tokens, stage.kv_tokens, length(stage.layers))
+    seconds = request.num_layers * layer_seconds(request, pairs, interconnect)
+    if stage.layers[1] == plan.model.layers:
+        seconds += head_seconds(request, pairs)
+    basis = _basis(lookup, pairs)
+    if basis is None:
+        told, error = "the roofline", _datasheet_error(lookup, pairs)
+    else:
+        profile, kind = basis
+        told, error = "a scaled profile", max(exact(profile.error), SCALED_ERROR)
+        held = min(request.num_layers, len(profile.tokens_per_s))
+        measured = plan.workload.mean_tokens / (held * exact(profile.tokens_per_s[held - 1]))
+        like = _equal_shards(lookup, profile.tp, kind)
+        seconds *= measured / layer_seconds(request, like, interconnect)
+    found = round_down(plan.workload.mean_tokens / seconds)
+    return Speed(found, told, error, RATE_STEP + FLOAT_TOLERANCE * found)
+
+
+def _datasheet_error(lookup: Lookup, pairs: list[Pair]) -> Fraction:
+    error = max(exact(kind.efficiency.error) for _, kind in pairs)
+    model = lookup.plan.model
+    is_untried = model.experts is not None or model.weights is not None
+    return max(error, UNTRIED_ERROR) if is_untried else error
+
+
 def _profile(lookup: Lookup, stage: Stage) -> Profile | None:
-    kinds = {kind.name for _, kind in _pairs(lookup, stage)}
+    kinds = {_spoken_for(kind) for _, kind in _pairs(lookup, stage)}
     for profile in lookup.plan.cluster.profiles:
         if {profile.device} == kinds and profile.tp == stage.tp:
             return profile
     return None
 
 
+def _basis(lookup: Lookup, pairs: list[Pair]) -> tuple[Profile, DeviceType] | None:
+    """Return the profile that is scaled for devices without one, and the type that it measured."""
+    names = {_spoken_for(kind) for _, kind in pairs}
+    if len(names) > 1:
+        return None
+    (name,), arch = names, pairs[0][1].arch
+    best: tuple[tuple[bool, int], Profile, DeviceType] | None = None
+    for profile in lookup.plan.cluster.profiles:
+        kind = lookup.device_types.get(profile.device)
+        if kind is None or (kind.name != name and (arch is None or kind.arch != arch)):
+            continue
+        rank = kind.name != name, abs(profile.tp - len(pairs))
+        if best is None or rank < best[0]:
+            best = rank, profile, kind
+    return best[1:] if best else None
+
+
+def _spoken_for(kind: DeviceType) -> str:
+    return kind.profiled_as or kind.name
+
+
+def _equal_shards(lookup: Lookup, n: int, kind: DeviceType) -> list[Pair]:
+    model = lookup.plan.model
+    heads, channels, rows = (
+        ceil(Fraction(whole, n)) for whole in (model.kv_heads, model.ffn, model.vocab)
+    )
+    shard = Shard(device=0, kv_heads=(0, heads), ffn=(0, channels), vocab=(0, rows))
+    return [(shard, kind)] * n
+
+
 def _pairs(lookup: Lookup, stage: Stage) -> list[Pair]:
     kinds = [lookup.device_type(stage.host, device) for device in stage.devices]
     return [(shard, kind) for shard, kind in zip(stage.shards, kinds, strict=True) if kind]
-
-
-def _roofline(lookup: Lookup, stage: Stage) -> Fraction:
-    """Return `T = (P + D) / (k layer_s + head_s)`, rounded down to whole 1e-6."""
-    model, workload = lookup.plan.model, lookup.plan.workload
-    pairs, k = _pairs(lookup, stage), length(stage.layers)
-    beta = _batch(model, workload, stage)
-    interconnect = lookup.hosts[stage.host].interconnect
-    prompt, output = workload.prompt_tokens.mean, workload.output_tokens.mean
-    row = model.hidden * model.dtype_bytes
-
-    prefill = max(_prefill(model, prompt, pair) for pair in pairs)
-    context = prompt + Fraction(output, 2)
-    decode = max(_decode(model, beta, context, pair) for pair in pairs)
-    layer_s = prefill + 2 * _reduce(stage.tp, interconnect, prompt * row)
-    layer_s += Fraction(output, beta) * (decode + 2 * _reduce(stage.tp, interconnect, beta * row))
-    head_s = Fraction(0)
-    if stage.layers[1] == model.layers:
-        head_s = Fraction(output, beta) * max(_head(model, beta, pair) for pair in pairs)
-    return round_down(workload.mean_tokens / (k * layer_s + head_s))
-
-
-def _batch(model: Model, workload: Workload, stage: Stage) -> int:
-    """Return `beta`: the requests that the KV room admits, times the share of layers held."""
-    held = stage.kv_tokens * length(stage.layers)
-    return min(MAX_BATCH, max(1, held // (workload.mean_tokens * model.layers)))
-
-
-def _prefill(model: Model, prompt: int, pair: Pair) -> Fraction:
-    shard, kind = pair
-    p, q = layer_parameters(model, shard), _query_width(model, shard)
-    compute = (2 * p * prompt + 2 * q * prompt**2) / _flops(kind)
-    return max(compute, p * model.dtype_bytes / _bandwidth(kind))
-
-
-def _decode(model: Model, beta: int, context: Fraction, pair: Pair) -> Fraction:
-    shard, kind = pair
-    p, q = layer_parameters(model, shard), _query_width(model, shard)
-    kv_bytes = 2 * length(shard.kv_heads) * model.head_dim * model.dtype_bytes
-    compute = beta * (2 * p + 4 * q * context) / _flops(kind)
-    return max(compute, (p * model.dtype_bytes + beta * context * kv_bytes) / _bandwidth(kind))
-
-
-def _head(model: Model, beta: int, pair: Pair) -> Fraction:
-    shard, kind = pair
-    table = length(shard.vocab) * model.hidden
-    return max(2 * beta * table / _flops(kind), table * model.dtype_bytes / _bandwidth(kind))
-
-
-def _reduce(n: int, interconnect: Interconnect | None, message_bytes: int) -> Fraction:
-    """Return the seconds of a ring all-reduce, `2 (n - 1) (alpha + m / (n B))`."""
-    if n == 1 or interconnect is None:
-        return Fraction(0)
-    chunk = Fraction(message_bytes, n * interconnect.bandwidth_bytes_per_s)
-    return 2 * (n - 1) * (exact(interconnect.latency_s) + chunk)
-
-
-def _query_width(model: Model, shard: Shard) -> int:
-    return length(shard.kv_heads) * model.group * model.head_dim
-
-
-def _flops(kind: DeviceType) -> Fraction:
-    return COMPUTE_EFFICIENCY * kind.compute_flops_per_s
-
-
-def _bandwidth(kind: DeviceType) -> Fraction:
-    return BANDWIDTH_EFFICIENCY * kind.memory_bandwidth_bytes_per_s

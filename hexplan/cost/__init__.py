@@ -1,9 +1,10 @@
 """The cost model: what a stage weighs, and how fast it is (docs/formulation.md 3 to 5)."""
 
 from hexplan.cost.links import TOKEN_ID_BYTES, link_rate, token_bytes
-from hexplan.cost.memory import ShardSizes, kv_room_tokens, memory_of
+from hexplan.cost.memory import kv_room_tokens, memory_of
 from hexplan.cost.movement import HeldWeights, fetched_layers, moved_bytes
 from hexplan.cost.speed import StageSpeed, stage_speed
+from hexplan.cost.weights import ShardSizes
 
 __all__ = [
     "TOKEN_ID_BYTES",

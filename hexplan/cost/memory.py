@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexplan.cluster import Cluster, DeviceType
+from hexplan.cost.weights import ShardSizes, weights_bytes
 from hexplan.model import Model
 from hexplan.noun import Range
-from hexplan.plan import DeviceMemory, Shard
+from hexplan.plan import DeviceMemory
 from hexplan.workload import Workload
 
 LOGIT_ROWS = 256
@@ -16,109 +17,120 @@ LOGIT_ROWS = 256
 LOGIT_BYTES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class ShardSizes:
-    """Lengths of one shard's intervals: `a`, `c` and `v` of the formulation."""
-
-    kv_heads: int
-    ffn: int
-    vocab: int
-
-    @classmethod
-    def of(cls, shard: Shard) -> ShardSizes:
-        """Measure a shard's intervals."""
-        kv_heads, ffn, vocab = (
-            end - first for first, end in (shard.kv_heads, shard.ffn, shard.vocab)
-        )
-        return cls(kv_heads, ffn, vocab)
+def step_tokens(cluster: Cluster, workload: Workload) -> int:
+    """Return the tokens that a stage puts through its layers at once, at most."""
+    return min(cluster.limits.chunk_tokens, workload.prompt_tokens.max)
 
 
-def layer_parameters(model: Model, sizes: ShardSizes) -> int:
-    """Count the parameters of one layer's shard."""
-    attention_width = sizes.kv_heads * model.head_dim
-    parameters = attention_width * model.hidden * (2 * model.group + 2)
-    parameters += 3 * model.hidden * sizes.ffn + 2 * model.hidden
-    if model.qkv_bias:
-        parameters += attention_width * (model.group + 2)
-    if model.out_bias:
-        parameters += model.hidden
-    if model.ffn_bias:
-        parameters += 2 * sizes.ffn + model.hidden
-    if model.qk_norm:
-        parameters += 2 * model.head_dim
-    return parameters
-
-
-def end_parameters(model: Model, sizes: ShardSizes, layers: Range) -> int:
-    """Count the parameters that only the first and the last layers bring."""
-    is_first, is_last = layers[0] == 0, layers[1] == model.layers
-    tables = int(is_first) + int(is_last and not (model.tied_embeddings and is_first))
-    return tables * sizes.vocab * model.hidden + (model.hidden if is_last else 0)
-
-
-def weights_bytes(model: Model, sizes: ShardSizes, layers: Range) -> int:
-    """Return the bytes of a shard's weights."""
-    per_layer = layer_parameters(model, sizes)
-    ends = end_parameters(model, sizes, layers)
-    return model.dtype_bytes * ((layers[1] - layers[0]) * per_layer + ends)
-
-
-def workspace_bytes(model: Model, workload: Workload, sizes: ShardSizes, layers: Range) -> int:
-    """Return the bytes of activations of the longest prompt, and of logits on a last stage."""
+def workspace_bytes(model: Model, tokens: int, sizes: ShardSizes, layers: Range) -> int:
+    """Return the bytes of activations of so many tokens, and of logits on a last stage."""
     attention_width = (model.group + 2) * sizes.kv_heads * model.head_dim
-    width = 4 * model.hidden + attention_width + 2 * sizes.ffn
+    width = 4 * model.hidden + attention_width + 2 * sizes.ffn * model.active_experts
     logits = LOGIT_BYTES * sizes.vocab * LOGIT_ROWS if layers[1] == model.layers else 0
-    return model.dtype_bytes * workload.prompt_tokens.max * width + logits
+    return model.dtype_bytes * tokens * width + logits
 
 
 def kv_bytes_per_token(model: Model, sizes: ShardSizes, layers: Range) -> int:
     """Return the bytes that one token of context takes on this shard."""
-    return 2 * (layers[1] - layers[0]) * sizes.kv_heads * model.head_dim * model.dtype_bytes
+    return 2 * (layers[1] - layers[0]) * sizes.kv_heads * model.head_dim * model.kv_bytes
 
 
 def budget_bytes(cluster: Cluster, device: DeviceType) -> int:
-    """Return what the plan may fill of a device."""
-    return int(device.memory_bytes * cluster.limits.memory_fraction)
+    """Return what the plan may fill of a device: its share of what others leave."""
+    free = max(0, device.memory_bytes - device.in_use_bytes)
+    return int(free * cluster.limits.memory_fraction)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What the plan may fill of one device, and what its shard takes of that."""
+
+    budget_bytes: int
+    weights_bytes: int
+    workspace_bytes: int
+    overhead_bytes: int
+    kv_token_bytes: int
+
+    @classmethod
+    def of(
+        cls, room: tuple[int, int], step: tuple[Model, int], layers: Range, sizes: ShardSizes
+    ) -> Need:
+        """Add up what a shard needs.
+
+        Parameters
+        ----------
+        room
+            Budget and overhead of the device, in bytes.
+        step
+            The model, and the tokens that go through the layers at once.
+        """
+        model, tokens = step
+        return cls(
+            room[0],
+            weights_bytes(model, sizes, layers),
+            workspace_bytes(model, tokens, sizes, layers),
+            room[1],
+            kv_bytes_per_token(model, sizes, layers),
+        )
+
+    @property
+    def fixed_bytes(self) -> int:
+        """All but the KV cache."""
+        return self.weights_bytes + self.workspace_bytes + self.overhead_bytes
+
+    @property
+    def kv_tokens(self) -> int:
+        """Tokens of context that fit; negative where the rest alone does not."""
+        return (self.budget_bytes - self.fixed_bytes) // self.kv_token_bytes
+
+    def memory(self, index: int, kv_tokens: int) -> DeviceMemory:
+        """Return how the device is filled with so many tokens of context."""
+        kv_bytes = kv_tokens * self.kv_token_bytes
+        return DeviceMemory(
+            device=index,
+            budget_bytes=self.budget_bytes,
+            weights_bytes=self.weights_bytes,
+            kv_bytes=kv_bytes,
+            workspace_bytes=self.workspace_bytes,
+            overhead_bytes=self.overhead_bytes,
+            free_bytes=self.budget_bytes - self.fixed_bytes - kv_bytes,
+        )
+
+
+def need_of(
+    cluster: Cluster,
+    spec: tuple[Model, Workload],
+    layers: Range,
+    part: tuple[DeviceType, ShardSizes],
+) -> Need:
+    """Add up what a shard needs on a device of the cluster."""
+    (model, workload), (device, sizes) = spec, part
+    room = budget_bytes(cluster, device), device.overhead_bytes
+    return Need.of(room, (model, step_tokens(cluster, workload)), layers, sizes)
 
 
 def kv_room_tokens(
-    model: Model, workload: Workload, layers: Range, devices: Sequence[tuple[int, ShardSizes]]
+    cluster: Cluster,
+    spec: tuple[Model, Workload],
+    layers: Range,
+    group: Sequence[tuple[DeviceType, ShardSizes]],
 ) -> int:
-    """Return the context tokens for which no device overflows, given (budget, sizes) of each.
+    """Return the context tokens for which no device overflows, given (device, shard) of each.
 
     Negative where the weights alone do not fit.
     """
-    return min(
-        (
-            budget
-            - weights_bytes(model, sizes, layers)
-            - workspace_bytes(model, workload, sizes, layers)
-        )
-        // kv_bytes_per_token(model, sizes, layers)
-        for budget, sizes in devices
-    )
+    return min(need_of(cluster, spec, layers, part).kv_tokens for part in group)
 
 
 def memory_of(
-    model: Model, workload: Workload, layers: Range, devices: Sequence[tuple[int, int, ShardSizes]]
+    cluster: Cluster,
+    spec: tuple[Model, Workload],
+    layers: Range,
+    devices: Sequence[tuple[int, DeviceType, ShardSizes]],
 ) -> tuple[int, tuple[DeviceMemory, ...]]:
-    """Return a stage's KV room in tokens and each device's memory, given (index, budget, sizes)."""
-    room = kv_room_tokens(
-        model, workload, layers, [(budget, sizes) for _, budget, sizes in devices]
+    """Return a stage's KV room in tokens and each device's memory, given (index, device, shard)."""
+    needs = [need_of(cluster, spec, layers, (device, sizes)) for _, device, sizes in devices]
+    room = min(need.kv_tokens for need in needs)
+    return room, tuple(
+        need.memory(index, room) for (index, _, _), need in zip(devices, needs, strict=True)
     )
-    parts = []
-    for index, budget, sizes in devices:
-        weights = weights_bytes(model, sizes, layers)
-        workspace = workspace_bytes(model, workload, sizes, layers)
-        kv = room * kv_bytes_per_token(model, sizes, layers)
-        parts.append(
-            DeviceMemory(
-                device=index,
-                budget_bytes=budget,
-                weights_bytes=weights,
-                kv_bytes=kv,
-                workspace_bytes=workspace,
-                free_bytes=budget - weights - workspace - kv,
-            )
-        )
-    return room, tuple(parts)

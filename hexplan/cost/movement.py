@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hexplan.cost.memory import ShardSizes, end_parameters, layer_parameters
+from hexplan.cost.weights import ShardSizes, end_bytes, layer_bytes
 from hexplan.model import Model
 from hexplan.noun import Range
 from hexplan.plan import Shard
@@ -37,11 +37,9 @@ def moved_bytes(model: Model, before: HeldWeights | None, after: HeldWeights) ->
     vocabulary row; norms and the biases after a sum stand whole on every device. With tied
     embeddings, the table of the first stage and that of the last are one.
     """
-    parameters = _len(after.layers) * layer_parameters(model, after.sizes)
-    parameters += end_parameters(model, after.sizes, after.layers)
-    if before is not None:
-        parameters -= _kept_parameters(model, before, after)
-    return model.dtype_bytes * parameters
+    total = _len(after.layers) * layer_bytes(model, after.sizes)
+    total += end_bytes(model, after.sizes, after.layers)
+    return total - (_kept_bytes(model, before, after) if before is not None else 0)
 
 
 def fetched_layers(before: HeldWeights | None, after: HeldWeights) -> frozenset[int]:
@@ -52,18 +50,18 @@ def fetched_layers(before: HeldWeights | None, after: HeldWeights) -> frozenset[
     return layers - frozenset(range(*before.layers))
 
 
-def _kept_parameters(model: Model, before: HeldWeights, after: HeldWeights) -> int:
+def _kept_bytes(model: Model, before: HeldWeights, after: HeldWeights) -> int:
     shared = ShardSizes(
         _overlap(before.kv_heads, after.kv_heads),
         _overlap(before.ffn, after.ffn),
         _overlap(before.vocab, after.vocab),
     )
-    kept = _overlap(before.layers, after.layers) * layer_parameters(model, shared)
+    kept = _overlap(before.layers, after.layers) * layer_bytes(model, shared)
     tables = _tables(model, before.layers) & _tables(model, after.layers)
-    kept += len(tables) * shared.vocab * model.hidden
+    ends = len(tables) * shared.vocab * model.hidden
     if before.layers[1] == after.layers[1] == model.layers:
-        kept += model.hidden
-    return kept
+        ends += model.hidden
+    return kept + model.dtype_bytes * ends
 
 
 def _tables(model: Model, layers: Range) -> frozenset[str]:

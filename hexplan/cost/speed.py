@@ -7,27 +7,29 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hexplan.cluster import Cluster, DeviceType, Interconnect, Profile
-from hexplan.cost.memory import ShardSizes, kv_bytes_per_token, layer_parameters
+from hexplan.cost.memory import step_tokens
+from hexplan.cost.roofline import Roofline
+from hexplan.cost.scaling import Basis, find_basis
+from hexplan.cost.weights import ShardSizes
 from hexplan.model import Model
 from hexplan.noun import RATE_DIGITS, Range
 from hexplan.workload import Workload
 
-COMPUTE_EFFICIENCY = 0.5
-"""eta_F: share of peak compute reached; assumed until calibrated."""
-BANDWIDTH_EFFICIENCY = 0.7
-"""eta_W: share of peak memory bandwidth reached; assumed until calibrated."""
 MAX_BATCH = 256
 """Requests that a stage decodes at once, at most."""
+UNTRIED_ERROR = Decimal("0.5")
+"""Least error of datasheet times for experts and quantised weights, of which none were measured."""
 MICRO: int = 10**RATE_DIGITS
 """Rates are whole numbers of 1 / MICRO tokens/s."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageSpeed:
-    """A stage's rate in 1e-6 tokens/s, and what it rests on."""
+    """A stage's rate in 1e-6 tokens/s, what it rests on, and how far it may be off."""
 
     micro_tokens_per_s: int
     origin: str
+    error: Decimal
 
 
 def to_micro(tokens_per_s: Decimal | float) -> int:
@@ -37,7 +39,7 @@ def to_micro(tokens_per_s: Decimal | float) -> int:
 
 def find_profile(cluster: Cluster, devices: Sequence[DeviceType]) -> Profile | None:
     """Return the measured profile of this group of devices, if there is one."""
-    names = {device.name for device in devices}
+    names = {device.profile_name for device in devices}
     matches = (p for p in cluster.profiles if {p.device} == names and p.tp == len(devices))
     return next(matches, None)
 
@@ -49,7 +51,7 @@ def stage_speed(
     group: Sequence[tuple[DeviceType, ShardSizes]],
     link: tuple[Interconnect | None, int],
 ) -> StageSpeed:
-    """Return a stage's speed: measured where a profile speaks, else by a roofline.
+    """Return a stage's speed: measured where a profile speaks, else scaled, else by a roofline.
 
     Parameters
     ----------
@@ -61,67 +63,75 @@ def stage_speed(
         The host's interconnect, and the stage's KV room in tokens.
     """
     num_layers = layers[1] - layers[0]
-    profile = find_profile(cluster, [device for device, _ in group])
+    devices = [device for device, _ in group]
+    profile = find_profile(cluster, devices)
     if profile is not None:
         if num_layers > len(profile.tokens_per_s):
-            return StageSpeed(0, f"measured for at most {len(profile.tokens_per_s)} layers")
-        return StageSpeed(to_micro(profile.tokens_per_s[num_layers - 1]), "measured profile")
-    return StageSpeed(to_micro(_Roofline(*spec, group, *link).tokens_per_s(layers)), "datasheet")
+            origin = f"measured for at most {len(profile.tokens_per_s)} layers"
+            return StageSpeed(0, origin, profile.error)
+        measured = to_micro(profile.tokens_per_s[num_layers - 1])
+        return StageSpeed(measured, "measured profile", profile.error)
+    request = _Request(*spec, step_tokens(cluster, spec[1]), layers, link[1])
+    seconds = request.seconds(Roofline(spec[0], group, link[0]))
+    basis = find_basis(cluster, devices)
+    if basis is None:
+        error = roofline_error(spec[0], devices)
+        return StageSpeed(to_micro(spec[1].mean_tokens / seconds), "datasheet", error)
+    seconds *= _factor(basis, request, link[0])
+    return StageSpeed(to_micro(spec[1].mean_tokens / seconds), basis.origin, basis.error)
+
+
+def roofline_error(model: Model, devices: Sequence[DeviceType]) -> Decimal:
+    """Return how far times by the datasheet may be off, as a share of them."""
+    error = max(device.efficiency.error for device in devices)
+    return max(error, UNTRIED_ERROR) if model.experts or model.weights else error
+
+
+def _factor(basis: Basis, request: _Request, interconnect: Interconnect | None) -> float:
+    """Return measured seconds over those of the roofline, for a mean request on the basis."""
+    rates = basis.profile.tokens_per_s
+    held = min(request.num_layers, len(rates))
+    roofline = basis.roofline(request.model, interconnect)
+    measured_s = request.workload.mean_tokens / float(rates[held - 1]) / held
+    return measured_s / request.layer_s(roofline)
 
 
 @dataclass(frozen=True, slots=True)
-class _Roofline:
+class _Request:
+    """A mean request as one stage meets it."""
+
     model: Model
     workload: Workload
-    group: Sequence[tuple[DeviceType, ShardSizes]]
-    interconnect: Interconnect | None
+    step_tokens: int
+    layers: Range
     kv_tokens: int
 
-    def tokens_per_s(self, layers: Range) -> float:
-        num_layers = layers[1] - layers[0]
-        prompt, output = self.workload.prompt_tokens.mean, self.workload.output_tokens.mean
-        batch = min(MAX_BATCH, max(1, self._share(num_layers)))
-        hidden_bytes = self.model.hidden * self.model.dtype_bytes
-        prefill = max(self._prefill(d, s) for d, s in self.group)
-        decode = max(self._decode(d, s, batch) for d, s in self.group)
-        layer_s = prefill + 2 * self._reduce(prompt * hidden_bytes)
-        layer_s += output / batch * (decode + 2 * self._reduce(batch * hidden_bytes))
+    @property
+    def num_layers(self) -> int:
+        return self.layers[1] - self.layers[0]
+
+    def seconds(self, roofline: Roofline) -> float:
+        """Return what the request takes of the stage's time."""
         head_s = 0.0
-        if layers[1] == self.model.layers:
-            head_s = output / batch * max(self._head(d, s, batch) for d, s in self.group)
-        return (prompt + output) / (num_layers * layer_s + head_s)
+        if self.layers[1] == self.model.layers:
+            head_s = self._decode_steps * roofline.head_s(self._batch)
+        return self.num_layers * self.layer_s(roofline) + head_s
 
-    def _share(self, num_layers: int) -> int:
-        return self.kv_tokens * num_layers // (self.workload.mean_tokens * self.model.layers)
+    def layer_s(self, roofline: Roofline) -> float:
+        """Return what it takes of one layer's time: its prompt, and its share of decode steps."""
+        prompt, output = self.workload.prompt_tokens.mean, self.workload.output_tokens.mean
+        batch, passes = self._batch, -(-prompt // self.step_tokens)
+        prefill_s = roofline.layer_s(prompt, prompt**2 / 2, 0, 0.0, passes)
+        decode_s = roofline.layer_s(0, 0.0, batch, batch * (prompt + output / 2))
+        return prefill_s + self._decode_steps * decode_s
 
-    def _prefill(self, device: DeviceType, sizes: ShardSizes) -> float:
-        prompt = self.workload.prompt_tokens.mean
-        parameters = layer_parameters(self.model, sizes)
-        query_width = sizes.kv_heads * self.model.group * self.model.head_dim
-        flops = 2 * parameters * prompt + 2 * query_width * prompt**2
-        return _roof(device, flops, parameters * self.model.dtype_bytes)
+    @property
+    def _decode_steps(self) -> float:
+        return self.workload.output_tokens.mean / self._batch
 
-    def _decode(self, device: DeviceType, sizes: ShardSizes, batch: int) -> float:
-        context = self.workload.prompt_tokens.mean + self.workload.output_tokens.mean / 2
-        parameters = layer_parameters(self.model, sizes)
-        query_width = sizes.kv_heads * self.model.group * self.model.head_dim
-        flops = batch * (2 * parameters + 4 * query_width * context)
-        kv = batch * context * kv_bytes_per_token(self.model, sizes, (0, 1))
-        return _roof(device, flops, parameters * self.model.dtype_bytes + kv)
-
-    def _head(self, device: DeviceType, sizes: ShardSizes, batch: int) -> float:
-        parameters = sizes.vocab * self.model.hidden
-        return _roof(device, 2 * batch * parameters, parameters * self.model.dtype_bytes)
-
-    def _reduce(self, message_bytes: int) -> float:
-        num_devices = len(self.group)
-        if num_devices == 1 or self.interconnect is None:
-            return 0.0
-        step = message_bytes / (num_devices * self.interconnect.bandwidth_bytes_per_s)
-        return 2 * (num_devices - 1) * (float(self.interconnect.latency_s) + step)
-
-
-def _roof(device: DeviceType, flops: float, moved_bytes: float) -> float:
-    compute_s = flops / (COMPUTE_EFFICIENCY * device.compute_flops_per_s)
-    memory_s = moved_bytes / (BANDWIDTH_EFFICIENCY * device.memory_bandwidth_bytes_per_s)
-    return max(compute_s, memory_s)
+    @property
+    def _batch(self) -> int:
+        """Requests that decode at once: those that the KV room admits, times the share held."""
+        held = self.kv_tokens * self.num_layers
+        share = held // (self.workload.mean_tokens * self.model.layers)
+        return min(MAX_BATCH, max(1, share))

@@ -1,7 +1,8 @@
 """How long a stage takes for one step: the tokens that it puts through its layers at once.
 
 `T(k)` of hexplan.cost.speed is a mean over a workload; a step time is what a simulator needs. It
-comes from the profile's table of one layer where there is one, else from the same roofline.
+comes from the profile's table of one layer where there is one, else from the same roofline, scaled
+where a like group of devices was measured.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from hexplan.cluster import Cluster, DeviceType, Interconnect, StepPoint
-from hexplan.cost.memory import ShardSizes, kv_bytes_per_token, layer_parameters
-from hexplan.cost.speed import BANDWIDTH_EFFICIENCY, COMPUTE_EFFICIENCY, find_profile
+from hexplan.cluster import Cluster, DeviceType, Interconnect, Profile, StepPoint
+from hexplan.cost.roofline import Roofline
+from hexplan.cost.scaling import find_basis
+from hexplan.cost.speed import find_profile
+from hexplan.cost.weights import ShardSizes
 from hexplan.model import Model
+from hexplan.workload import Workload
 
 
 class StepTimes(Protocol):
@@ -29,7 +33,7 @@ class StepTimes(Protocol):
     def measured_tokens(self) -> tuple[int, int] | None:
         """The most prompt and decode tokens in a step that were measured, if any were."""
 
-    def layer_s(self, prompt: int, reach: float, decode: int, context: int) -> float:
+    def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
         """Return the seconds of one layer.
 
         Parameters
@@ -51,15 +55,26 @@ class StepTimes(Protocol):
 
 def stage_steps(
     cluster: Cluster,
-    model: Model,
+    spec: tuple[Model, Workload],
     group: Sequence[tuple[DeviceType, ShardSizes]],
     interconnect: Interconnect | None,
 ) -> StepTimes:
-    """Return the step times of a stage: measured where a profile has them, else by a roofline."""
-    profile = find_profile(cluster, [device for device, _ in group])
+    """Return the step times of a stage: measured where a profile has them, else by the datasheet.
+
+    Datasheet times are scaled where a like group was measured.
+    """
+    model, workload = spec
+    devices = [device for device, _ in group]
+    profile = find_profile(cluster, devices)
     if profile is not None and profile.prefill_layer_s:
-        return MeasuredSteps(_curve(profile.prefill_layer_s), _curve(profile.decode_layer_s))
-    return RooflineSteps(model, tuple(group), interconnect)
+        return measured_steps(profile)
+    steps = RooflineSteps(Roofline(model, group, interconnect))
+    basis = find_basis(cluster, devices) if profile is None else None
+    if basis is None or not basis.profile.prefill_layer_s:
+        return steps
+    known = RooflineSteps(basis.roofline(model, interconnect))
+    context = workload.prompt_tokens.mean + workload.output_tokens.mean // 2
+    return ScaledSteps(steps, (measured_steps(basis.profile), known), context, basis.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +122,11 @@ def _tabulated(curve: Curve, is_flat_at_first: bool) -> tuple[float, ...]:
     return (0.0, *(curve.at(max(flat, tokens)) for tokens in range(1, curve.last + 1)))
 
 
+def measured_steps(profile: Profile) -> MeasuredSteps:
+    """Return the times that a profile has; it must have some."""
+    return MeasuredSteps(_curve(profile.prefill_layer_s), _curve(profile.decode_layer_s))
+
+
 class MeasuredSteps:
     """Times measured for one layer; context and output head are in them as they were measured."""
 
@@ -122,7 +142,7 @@ class MeasuredSteps:
         """The most prompt and decode tokens in a step that were measured."""
         return self._prefill.last, self._decode.last
 
-    def layer_s(self, prompt: int, reach: float, decode: int, context: int) -> float:
+    def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
         """Return the seconds of one layer: those of the prompts plus those of the decodes."""
         if prompt < len(self._prefill_s) and decode < len(self._decode_s):
             return self._prefill_s[prompt] + self._decode_s[decode]
@@ -136,80 +156,58 @@ class MeasuredSteps:
         return 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Shard:
-    """One device's part of a layer, as seconds per unit of work."""
-
-    weights_s: float
-    """Reading its weights once."""
-    token_s: float
-    """Matrix work of one token."""
-    reach_s: float
-    """Attention work of one token with one position."""
-    kv_s: float
-    """Reading the keys and values of one position."""
-    head_weights_s: float
-    head_token_s: float
-
-
 class RooflineSteps:
-    """Datasheet times: the terms of docs/formulation.md 4, for any step.
-
-    Prompts and decodes of one step add up, as in `T(k)`; so the weights are read once for each.
-    """
+    """Datasheet times; prompts and decodes of one step read the weights together."""
 
     origin = "datasheet"
     measured_tokens: tuple[int, int] | None = None
 
-    def __init__(
-        self,
-        model: Model,
-        group: Sequence[tuple[DeviceType, ShardSizes]],
-        interconnect: Interconnect | None,
-    ) -> None:
-        self._shards = tuple(_shard(model, device, sizes) for device, sizes in group)
-        num_devices = len(group)
-        self._reduce_s, self._reduce_token_s = 0.0, 0.0
-        if num_devices > 1 and interconnect is not None:
-            steps = 2 * (num_devices - 1)
-            token_bytes = model.hidden * model.dtype_bytes
-            rate = num_devices * interconnect.bandwidth_bytes_per_s
-            self._reduce_s = 2 * steps * float(interconnect.latency_s)
-            self._reduce_token_s = 2 * steps * token_bytes / rate
+    def __init__(self, roofline: Roofline) -> None:
+        self._roofline = roofline
 
-    def layer_s(self, prompt: int, reach: float, decode: int, context: int) -> float:
-        """Return the seconds of one layer: those of the prompts plus those of the decodes."""
-        total = 0.0
-        if prompt:
-            total += self._reduce_s + prompt * self._reduce_token_s
-            total += max(
-                max(prompt * s.token_s + reach * s.reach_s, s.weights_s) for s in self._shards
-            )
-        if decode:
-            total += self._reduce_s + decode * self._reduce_token_s
-            total += max(
-                max(decode * s.token_s + context * s.reach_s, s.weights_s + context * s.kv_s)
-                for s in self._shards
-            )
-        return total
+    def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
+        """Return the seconds of one layer."""
+        return self._roofline.layer_s(prompt, reach, decode, context)
 
     def head_s(self, rows: int) -> float:
         """Return the seconds of the output head for `rows` tokens."""
-        if not rows:
-            return 0.0
-        return max(max(rows * s.head_token_s, s.head_weights_s) for s in self._shards)
+        return self._roofline.head_s(rows)
 
 
-def _shard(model: Model, device: DeviceType, sizes: ShardSizes) -> _Shard:
-    flops_per_s = COMPUTE_EFFICIENCY * device.compute_flops_per_s
-    bytes_per_s = BANDWIDTH_EFFICIENCY * device.memory_bandwidth_bytes_per_s
-    parameters, head = layer_parameters(model, sizes), sizes.vocab * model.hidden
-    query_width = sizes.kv_heads * model.group * model.head_dim
-    return _Shard(
-        weights_s=parameters * model.dtype_bytes / bytes_per_s,
-        token_s=2 * parameters / flops_per_s,
-        reach_s=4 * query_width / flops_per_s,
-        kv_s=kv_bytes_per_token(model, sizes, (0, 1)) / bytes_per_s,
-        head_weights_s=head * model.dtype_bytes / bytes_per_s,
-        head_token_s=2 * head / flops_per_s,
-    )
+class ScaledSteps:
+    """Datasheet times, times what a like group took over its own datasheet times."""
+
+    def __init__(
+        self,
+        steps: RooflineSteps,
+        like: tuple[MeasuredSteps, RooflineSteps],
+        context: int,
+        origin: str,
+    ) -> None:
+        self.origin = origin
+        self._steps, (self._measured, self._known), self._context = steps, like, context
+
+    @property
+    def measured_tokens(self) -> tuple[int, int] | None:
+        """The most prompt and decode tokens in a step that were measured of the like group."""
+        return self._measured.measured_tokens
+
+    def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
+        """Return the seconds of one layer: those of the prompts plus those of the decodes."""
+        total = 0.0
+        if prompt:
+            own_s = self._steps.layer_s(prompt, reach, 0, 0.0)
+            total += own_s * self._factor(prompt, prompt * prompt / 2, 0, 0.0)
+        if decode:
+            own_s = self._steps.layer_s(0, 0.0, decode, context)
+            total += own_s * self._factor(0, 0.0, decode, decode * self._context)
+        return total
+
+    def _factor(self, prompt: int, reach: float, decode: int, context: float) -> float:
+        """Return measured over datasheet seconds of the like group, for whole prompts."""
+        measured_s = self._measured.layer_s(prompt, reach, decode, context)
+        return measured_s / self._known.layer_s(prompt, reach, decode, context)
+
+    def head_s(self, rows: int) -> float:
+        """Return the seconds of the output head, which was not measured, by the datasheet."""
+        return self._steps.head_s(rows)

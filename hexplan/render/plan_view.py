@@ -71,12 +71,17 @@ def _headline(plan: Plan) -> Iterator[str]:
     total = sum(len(host.devices) for host in cluster.hosts)
     yield (
         f"{cluster.name}: {plan.model.name} ({words.count(plan.model.layers, 'layer')},"
-        f" {plan.model.dtype}) on {used} of {words.count(total, 'device')}"
+        f" {words.types(plan.model)}) on {used} of {words.count(total, 'device')}"
     )
     prompt, output = plan.workload.prompt_tokens.mean, plan.workload.output_tokens.mean
     yield (
         f"{words.rate(predicted.tokens_per_s)} tokens/s predicted:"
         f" {words.rate(predicted.requests_per_s)} requests/s of {prompt} + {output} tokens"
+    )
+    bases = ", ".join(f"{words.percent(b.share)} {b.origin}" for b in predicted.rests_on)
+    yield (
+        f"{words.rate(predicted.least_tokens_per_s)} to {words.rate(predicted.most_tokens_per_s)}"
+        f" within the error of its speeds ({bases})"
     )
     yield from aim_lines(plan)
 
@@ -165,7 +170,8 @@ def _unused(plan: Plan) -> Iterator[str]:
 
 def _certificate(plan: Plan) -> Iterator[str]:
     certificate = plan.certificate
-    origins = sorted({stage.speed_origin for stage in plan.stages})
+    origins = sorted({(stage.speed_origin, stage.speed_error) for stage in plan.stages})
+    told = (f"{origin} (within {words.percent(error)})" for origin, error in origins)
     if plan.solve.method != "hexplan":
         yield f"  method {plan.solve.method}, a baseline: it placed the layers"
     for label, value in (
@@ -175,6 +181,6 @@ def _certificate(plan: Plan) -> Iterator[str]:
         ("gap", words.gap(certificate.gap)),
         ("proof", certificate.bound_proof),
         ("solver", certificate.status),
-        ("speeds", "; ".join(origins)),
+        ("speeds", "; ".join(told)),
     ):
         yield f"  {label:<7}{value}"

@@ -7,6 +7,7 @@ from decimal import ROUND_CEILING, Decimal
 from itertools import groupby
 
 from hexplan.cluster import Cluster
+from hexplan.model import Model
 from hexplan.noun import Range
 from hexplan.plan import CutTerm, Stage
 
@@ -98,6 +99,14 @@ def devices(host: str, numbers: Iterable[int], cluster: Cluster) -> str:
     named = sorted((types.get(number, "unknown"), number) for number in numbers)
     groups = [(name, [d for _, d in group]) for name, group in groupby(named, lambda pair: pair[0])]
     return " + ".join(f"{len(group)} x {name} ({indices(group)})" for name, group in groups)
+
+
+def types(model: Model) -> str:
+    """Return the types in which a model runs: `float16, int4 weights, fp8 KV`."""
+    parts: list[str] = [model.dtype]
+    parts += [f"{model.weights.name} weights"] if model.weights else []
+    parts += [f"{model.kv_dtype} KV"] if model.kv_dtype else []
+    return ", ".join(parts)
 
 
 def memory(stage: Stage) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from hexplan.cluster import Cluster, Limits
+from hexplan.cluster import Cluster, DeviceType, Limits, Profile
 from hexplan.field_errors import UNKNOWN_FIELD, FieldError, explain, version_problem
 from hexplan.model import Model
 from hexplan.plan import Objective
-from hexplan.spec.devices import read_devices
+from hexplan.spec.devices import DeviceTable, read_devices
 from hexplan.spec.hosts import read_coordinator, read_hosts
 from hexplan.spec.links import Places, check_reach, read_links
 from hexplan.spec.locate import Locator
@@ -87,6 +88,7 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
     )
     pins = PinReader({host.name: host for host in hosts}, model.layers, at).read(text.pin)
     profiles = read_profiles(folder / text.profiles, model, table) if text.profiles else ()
+    used |= _measured_types(profiles, used.values(), table)
     cluster = Cluster(
         name=text.name,
         hosts=hosts,
@@ -98,8 +100,24 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
         group_pins=tuple(pins.groups),
         exclusions=tuple(pins.exclusions),
         limits=Limits(
-            memory_fraction=text.limits.memory_fraction, solve_time_s=float(text.limits.time)
+            memory_fraction=text.limits.memory_fraction,
+            chunk_tokens=text.limits.chunk_tokens,
+            solve_time_s=float(text.limits.time),
         ),
     )
     check_reach(cluster, at)
     return cluster
+
+
+def _measured_types(
+    profiles: Iterable[Profile], used: Iterable[DeviceType], table: DeviceTable
+) -> dict[str, DeviceType]:
+    """Return the measured types that speak for a type in use, or may be scaled for it."""
+    names = {device.profile_name for device in used}
+    generations = {device.arch for device in used if device.arch is not None}
+    measured = {profile.device: table.find(profile.device, ("profiles",)) for profile in profiles}
+    return {
+        name: device
+        for name, device in measured.items()
+        if name in names or device.arch in generations
+    }

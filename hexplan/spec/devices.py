@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hexplan.catalog import close_devices, find_device
-from hexplan.cluster import DeviceType
+from hexplan.catalog import OVERHEAD_BYTES, close_devices, find_device
+from hexplan.cluster import DeviceType, Efficiency
+from hexplan.spec.raw_devices import NEEDED
 from hexplan.wording import close_names, join_or
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hexplan.spec.locate import Locator
-    from hexplan.spec.raw import DeviceText
+    from hexplan.spec.raw_devices import DeviceText, EfficiencyText
     from hexplan.wording import KeyPath
 
+MEBI = 1 << 20
 _NEEDED = "{kind: cuda, memory: 80GiB, memory_bandwidth: 2TB/s, compute: 300 TFLOP/s}"
 
 
@@ -27,11 +29,26 @@ class DeviceTable:
     """Those that the file describes, by name."""
     at: Locator
     """Where errors are reported."""
+    shared: dict[str, DeviceType] = field(default_factory=dict)
+    """Those whose memory others use in part, as hosts come to name them."""
+
+    def in_use(self, name: str, used_bytes: int) -> str:
+        """Return the name of a device type where others take so much of its memory."""
+        if not used_bytes:
+            return name
+        device = self.find(name, ())
+        mebi, rest = divmod(used_bytes, MEBI)
+        told = f"{used_bytes} bytes" if rest else f"{mebi} MiB"
+        shared = f"{device.name} ({told} in use)"
+        changed = {"name": shared, "in_use_bytes": used_bytes, "profiled_as": device.profile_name}
+        self.shared[shared] = device.model_copy(update=changed)
+        return shared
 
     def find(self, name: str, path: KeyPath) -> DeviceType:
         """Return a device type by name, or say what is missing at `path`."""
-        if name in self.given:
-            return self.given[name]
+        for known in (self.given, self.shared):
+            if name in known:
+                return known[name]
         listed = find_device(name)
         if listed is not None:
             return self.given.get(listed.name, listed)
@@ -58,31 +75,44 @@ def read_devices(texts: Mapping[str, DeviceText], at: Locator) -> DeviceTable:
 
 def _changed(listed: DeviceType, text: DeviceText) -> DeviceType:
     figures = _figures(text)
-    changed = ", ".join(field for field in type(text).model_fields if getattr(text, field))
-    origin = f"{listed.origin}; the cluster file gives {changed}" if changed else listed.origin
-    return DeviceType.model_validate(
-        {**listed.model_dump(), **{k: v for k, v in figures.items() if v}, "origin": origin}
-    )
+    given = [field for field in type(text).model_fields if getattr(text, field) is not None]
+    told = f"{listed.origin}; the cluster file gives {', '.join(given)}"
+    return listed.model_copy(update={**figures, "origin": told if given else listed.origin})
 
 
 def _new(name: str, text: DeviceText, at: Locator) -> DeviceType:
-    missing = [field for field in type(text).model_fields if getattr(text, field) is None]
+    missing = [field for field in NEEDED if getattr(text, field) is None]
     if missing:
         raise at.error(
             ("devices", name),
             f"'{name}' is not in the catalog, and lacks {', '.join(missing)}",
             hint=f"give all four: `{name}: {_NEEDED}` with its own figures",
         )
+    figures = _figures(text)
+    assert text.kind is not None
+    figures.setdefault("overhead_bytes", OVERHEAD_BYTES[text.kind])
     return DeviceType.model_validate(
-        {"name": name, **_figures(text), "origin": "given in the cluster file"}
+        {"name": name, **figures, "origin": "given in the cluster file"}
     )
 
 
-def _figures(text: DeviceText) -> dict[str, str | int | None]:
-    """Return the figures by the field of `DeviceType` that they stand for."""
-    return {
+def _figures(text: DeviceText) -> dict[str, str | int | bool | Efficiency]:
+    """Return the figures that are given, by the field of `DeviceType` that they stand for."""
+    found = {
         "kind": text.kind,
         "memory_bytes": text.memory,
         "memory_bandwidth_bytes_per_s": text.memory_bandwidth,
         "compute_flops_per_s": text.compute,
+        "fp8_flops_per_s": text.fp8_compute,
+        "bfloat16": text.bfloat16,
+        "overhead_bytes": text.overhead,
+        "efficiency": _efficiency(text.efficiency),
     }
+    return {field: value for field, value in found.items() if value is not None}
+
+
+def _efficiency(text: EfficiencyText | None) -> Efficiency | None:
+    if text is None:
+        return None
+    figures = {"compute": text.compute, "bandwidth": text.bandwidth, "error": text.error}
+    return Efficiency(**figures, origin="given in the cluster file")

@@ -25,6 +25,7 @@ from hexplan.units import (
     PRICE,
     RATE,
     TIME,
+    USED_BYTES,
     Quantity,
     parse_bandwidth,
     parse_bytes,
@@ -33,12 +34,13 @@ from hexplan.units import (
     parse_price,
     parse_rate,
     parse_seconds,
+    parse_used_bytes,
 )
 
 T = TypeVar("T")
 Kind = Literal["cuda", "rocm", "hpu", "mps", "cpu"]
 LinkName = Literal["nvlink", "nvlink2", "nvlink3", "nvlink4", "nvlink5", "pcie3", "pcie4", "pcie5"]
-_SIZES = Model.model_fields.keys() - {"name", "dtype", "path"}
+_SIZES = Model.model_fields.keys() - {"name", "dtype", "weights", "kv_dtype", "path"}
 
 
 def _schema(quantity: Quantity, example: str) -> WithJsonSchema:
@@ -65,6 +67,7 @@ def model_form(value: object) -> str:
 
 
 Bytes = Annotated[int, BeforeValidator(parse_bytes), _schema(BYTES, "80GiB")]
+UsedBytes = Annotated[int, BeforeValidator(parse_used_bytes), _schema(USED_BYTES, "1.2GiB")]
 Bandwidth = Annotated[int, BeforeValidator(parse_bandwidth), _schema(BANDWIDTH, "25Gbps")]
 Compute = Annotated[int, BeforeValidator(parse_compute), _schema(COMPUTE, "312 TFLOP/s")]
 Seconds = Annotated[Decimal, BeforeValidator(parse_seconds), _schema(TIME, "0.2ms")]

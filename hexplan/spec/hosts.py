@@ -54,6 +54,7 @@ def _expand_host(
     addresses = _addresses(text, len(names), path, at)
     devices = _devices(text, table, path, at)
     interconnect = read_interconnect(text, devices, path, at)
+    devices = _in_use(text, devices, table, path, at)
     nic_in, nic_out = _duplex(text.nic)
     return tuple(
         Host(
@@ -98,6 +99,25 @@ def _devices(text: HostText, table: DeviceTable, path: KeyPath, at: Locator) -> 
         if len(names) > MAX_DEVICES:
             raise at.error(path, f"found more than {MAX_DEVICES} devices in one host")
     return tuple(names)
+
+
+def _in_use(
+    text: HostText, devices: tuple[str, ...], table: DeviceTable, path: KeyPath, at: Locator
+) -> tuple[str, ...]:
+    """Return the device types, those that others use in part by names of their own."""
+    if text.in_use is None:
+        return devices
+    path = (*path, "in_use")
+    used = text.in_use if isinstance(text.in_use, tuple) else (text.in_use,) * len(devices)
+    if len(used) != len(devices):
+        problem = f"found {len(used)} entries for {len(devices)} devices, needed one a device"
+        raise at.error(path, problem, hint="or give one figure, which then stands for each")
+    for name, used_bytes in zip(devices, used, strict=True):
+        memory_bytes = table.find(name, path).memory_bytes
+        if used_bytes >= memory_bytes:
+            problem = f"found {used_bytes} bytes in use of {name}, which has {memory_bytes}"
+            raise at.error(path, problem, hint="leave the device out by a pin: `{exclude: ...}`")
+    return tuple(table.in_use(*pair) for pair in zip(devices, used, strict=True))
 
 
 def _duplex(nic: int | DuplexText) -> tuple[int, int]:

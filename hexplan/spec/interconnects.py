@@ -18,21 +18,23 @@ if TYPE_CHECKING:
     from hexplan.wording import KeyPath
 
 NVLINK_LATENCY_S = Decimal("5e-6")
-PCIE_LATENCY_S = Decimal("10e-6")
 """Start-up time of one message of a collective: assumed, not measured."""
+PCIE_LATENCY_S = Decimal("45e-6")
+"""The same over PCIe: what fits measured groups (benchmarks/roofline.py)."""
 
 # Per device, in one direction. NVLink: half of the total on NVIDIA's datasheets of the V100
-# (300 GB/s), A100 (600), H100 (900) and B200 (1800). PCIe: 16 lanes of 8, 16 and 32 GT/s in
-# 128b/130b code.
+# (300 GB/s), A100 (600), H100 (900) and B200 (1800). PCIe: not what the slot carries, but what
+# collectives reached through the memory of the host, on groups of T4 (PCIe 3) and L4 (PCIe 4) in
+# a cloud, by benchmarks/roofline.py; PCIe 5 was not measured, and is taken to do as well.
 _GB_PER_S: Mapping[str, Decimal] = MappingProxyType(
     {
         "nvlink2": Decimal(150),
         "nvlink3": Decimal(300),
         "nvlink4": Decimal(450),
         "nvlink5": Decimal(900),
-        "pcie3": Decimal("15.75"),
-        "pcie4": Decimal("31.5"),
-        "pcie5": Decimal(63),
+        "pcie3": Decimal("4.5"),
+        "pcie4": Decimal("4.5"),
+        "pcie5": Decimal("4.5"),
     }
 )
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from hexplan.catalog import close_models, find_model
 from hexplan.errors import InputError
-from hexplan.model import Model
+from hexplan.model import Model, WeightFormat
 from hexplan.model_folder import read_model_folder
-from hexplan.spec.raw import FolderModel, NamedModel
+from hexplan.spec.raw_models import ChosenTypes, FolderModel, NamedModel
 from hexplan.wording import found, join_or
 
 if TYPE_CHECKING:
@@ -33,6 +33,18 @@ _LARGEST: Mapping[str, int] = MappingProxyType(
     }
 )
 """Sizes beyond those of any model, which would only keep a search busy."""
+PRESETS: Mapping[str, WeightFormat] = MappingProxyType(
+    {
+        "fp8": WeightFormat(name="fp8", block_rows=128, block_columns=128, scale_bits=32),
+        "int8": WeightFormat(name="int8"),
+        "int4": WeightFormat(name="int4", block_columns=128, zero_bits=4),
+    }
+)
+"""What a name of a format stands for.
+
+fp8: blocks of 128 x 128 with 32-bit scales, as transformers' fine-grained FP8 has them. int8: a
+16-bit scale for each output channel. int4: a 16-bit scale and a 4-bit zero point for each 128
+inputs of an output channel, as AWQ and GPTQ have them."""
 
 
 def read_model(text: str | NamedModel | FolderModel | Model, folder: Path, at: Locator) -> Model:
@@ -40,9 +52,9 @@ def read_model(text: str | NamedModel | FolderModel | Model, folder: Path, at: L
     if isinstance(text, Model):
         model = text
     elif isinstance(text, NamedModel):
-        model = _with_dtype(_listed(text.name, folder, at), text.dtype)
+        model = _with_types(_listed(text.name, folder, at), text)
     elif isinstance(text, FolderModel):
-        model = _from_folder(folder / text.path, text.dtype, at)
+        model = _with_types(_from_folder(folder / text.path, text.dtype, at), text)
     else:
         model = find_model(text) or _from_name(text, folder, at)
     for field, largest in _LARGEST.items():
@@ -82,5 +94,8 @@ def _from_folder(folder: Path, dtype: Dtype | None, at: Locator) -> Model:
         raise at.error(("model",), f"cannot read the folder: {error.strerror}") from error
 
 
-def _with_dtype(model: Model, dtype: Dtype | None) -> Model:
-    return model.model_copy(update={"dtype": dtype}) if dtype else model
+def _with_types(model: Model, text: ChosenTypes) -> Model:
+    """Return the model in the types that the file chooses."""
+    weights = PRESETS[text.weights] if isinstance(text.weights, str) else text.weights
+    chosen = {"dtype": text.dtype, "weights": weights, "kv_dtype": text.kv_cache}
+    return model.model_copy(update={field: value for field, value in chosen.items() if value})

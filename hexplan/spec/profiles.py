@@ -14,14 +14,14 @@ from hexplan.field_errors import explain, version_problem
 from hexplan.noun import RATE_DIGITS
 from hexplan.spec.devices import DeviceTable
 from hexplan.spec.locate import Locator
-from hexplan.spec.raw import ProfileText
+from hexplan.spec.raw_profiles import ProfileText
 from hexplan.yaml_reader import YamlDocument, read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hexplan.model import Model
-    from hexplan.spec.raw import MeasuredStageText
+    from hexplan.spec.raw_profiles import MeasuredStageText
     from hexplan.wording import KeyPath
 
 PROFILE_VERSION = 1
@@ -105,5 +105,6 @@ def _profile(device: str, stage: MeasuredStageText, source: str) -> Profile:
         kv_tokens=stage.kv_tokens,
         max_prompts=stage.max_prompts,
         max_decode_tokens=stage.max_decode_tokens,
+        **({"error": stage.error} if stage.error is not None else {}),
         source=source,
     )

@@ -8,19 +8,16 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from hexplan.cluster import Allowed
-from hexplan.model import Dtype, Model
+from hexplan.model import Model
 from hexplan.plan import Objective
 from hexplan.spec.fields import (
     AddressRange,
     Bandwidth,
-    Bytes,
-    Compute,
     DeviceCount,
     DeviceName,
     DeviceSlot,
     Exclusion,
     Fraction,
-    Kind,
     Label,
     LinkName,
     Many,
@@ -29,10 +26,13 @@ from hexplan.spec.fields import (
     Pair,
     Price,
     Seconds,
+    UsedBytes,
     list_or_value,
     mapping_or_value,
     model_form,
 )
+from hexplan.spec.raw_devices import DeviceText
+from hexplan.spec.raw_models import FolderModel, NamedModel
 from hexplan.spec.raw_workload import WorkloadText
 from hexplan.spec.text import Text
 
@@ -93,6 +93,15 @@ class HostText(Text):
     """Between its devices: a name, or `{bandwidth: ..., latency: ...}`; needed where it has two."""
     nic: Nic
     """What all links of the host carry together: `25Gbps`, or `{in: ..., out: ...}`."""
+    in_use: (
+        Annotated[
+            Annotated[UsedBytes, Tag("<value>")]
+            | Annotated[Annotated[Many[UsedBytes], Field(min_length=1)], Tag("<list>")],
+            Discriminator(list_or_value),
+        ]
+        | None
+    ) = None
+    """Memory that others take: `1.2GiB` of each device, or a list with one entry a device."""
     address: AddressRange | None = None
     """Where `launch` reaches it; a range as long as that of `name`, or one for all."""
     price: Price | None = None
@@ -150,37 +159,6 @@ class LinkText(Text):
         return self
 
 
-class NamedModel(Text):
-    """A model of the catalog."""
-
-    name: Label
-    """Its name in the catalog."""
-    dtype: Dtype | None = None
-    """Type of weights, activations and KV cache; the catalog's own, if left out."""
-
-
-class FolderModel(Text):
-    """A model in a folder with a config.json."""
-
-    path: Label
-    """The folder, seen from the folder of this file."""
-    dtype: Dtype | None = None
-    """Type of weights, activations and KV cache; that of config.json, if left out."""
-
-
-class DeviceText(Text):
-    """A device type: what differs from the catalog, or everything about a new one."""
-
-    kind: Kind | None = None
-    """Which torch backend drives it."""
-    memory: Bytes | None = None
-    """Memory that the driver reports."""
-    memory_bandwidth: Bandwidth | None = None
-    """Peak memory bandwidth."""
-    compute: Compute | None = None
-    """Peak dense matrix rate in 16 bits with 32-bit sums (32 bits on a CPU)."""
-
-
 class PinText(Text):
     """A wish about one host or device."""
 
@@ -220,6 +198,8 @@ class LimitsText(Text):
     """Wall-clock limit of the search."""
     memory_fraction: Fraction = Decimal("0.9")
     """Share of each device's memory that the plan may fill."""
+    chunk_tokens: Annotated[int, Field(ge=16, le=10**6)] = 512
+    """Tokens that a stage puts through its layers at once, at most: longer prompts go in pieces."""
 
 
 class ClusterText(Text):
@@ -255,44 +235,3 @@ class ClusterText(Text):
     """What must sit where, and what must stay unused."""
     limits: LimitsText = LimitsText()
     """What a plan may use."""
-
-
-CountText = Annotated[int, Field(gt=0, le=10**12)]
-StepPointText = Annotated[
-    tuple[Annotated[int, Field(ge=0, le=10**9)], Annotated[float, Field(ge=0, le=1e6)]],
-    Field(strict=False),
-]
-
-
-class MeasuredStageText(Text):
-    """Measured speeds of one kind of stage."""
-
-    device: Label
-    """Device type."""
-    tp: Annotated[int, Field(gt=0, le=1024)]
-    """Devices in the group."""
-    tokens_per_s: Annotated[Many[Annotated[float, Field(ge=1e-6, le=1e9)]], Field(min_length=1)]
-    """Tokens/s that the group passes when it holds 1, 2, ... layers."""
-    prefill_layer_s: Many[StepPointText] = ()
-    """`[tokens, seconds]`: what one layer takes for so many prompt tokens, by rising tokens."""
-    decode_layer_s: Many[StepPointText] = ()
-    """`[tokens, seconds]`: what one layer takes to decode so many tokens, by rising tokens."""
-    kv_tokens: Many[CountText] = ()
-    """Tokens of context that it had room for with 1, 2, ... layers."""
-    max_prompts: Many[CountText] = ()
-    """Prompts that it put into one step with 1, 2, ... layers."""
-    max_decode_tokens: Many[CountText] = ()
-    """Tokens that it decoded in one step with 1, 2, ... layers."""
-
-
-class ProfileText(Text):
-    """A file with measured speeds."""
-
-    version: Literal[1]
-    """Version of this format."""
-    model: Label
-    """The model that was measured, by name."""
-    source: Label
-    """Who measured it, and how."""
-    stages: Annotated[Many[MeasuredStageText], Field(min_length=1)]
-    """Each kind of stage that was measured."""

@@ -52,6 +52,7 @@ def read_architecture(folder: Path, model: Model) -> Architecture:
     """
     config = _read_config(folder)
     path = folder / "config.json"
+    _check_types(model)
     _check_sizes(path, config, model)
     _check_features(path, config)
     frequencies, scale = _rotary(config)
@@ -87,6 +88,19 @@ def _read_config(folder: Path) -> PreTrainedConfig:
         message = f"{folder / 'config.json'}: transformers cannot read it: {error}"
         raise InputError(message) from error
     return config
+
+
+def _check_types(model: Model) -> None:
+    """Refuse a plan for a kind of model that can be planned but not run yet."""
+    if model.experts is not None:
+        message = f"{model.name}: found experts, which the runtime does not run yet"
+        raise InputError(message, hint="the plan itself stands: serve it with another engine")
+    if model.weights is not None:
+        message = f"{model.name}: found {model.weights.name} weights, which it does not run yet"
+        raise InputError(message, hint="solve again without `weights`, or serve it elsewhere")
+    if model.kv_dtype not in (None, model.dtype):
+        message = f"{model.name}: found a {model.kv_dtype} KV cache, needed {model.dtype}"
+        raise InputError(message, hint="solve again without `kv_cache`")
 
 
 def _check_sizes(path: Path, config: PreTrainedConfig, model: Model) -> None:

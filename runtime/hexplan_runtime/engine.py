@@ -8,15 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from hexplan.cost.memory import step_tokens
 from hexplan.errors import InputError
 from hexplan.plan import Plan
 from hexplan_runtime.batch import MAX_ROWS, Batch, Limits, Row
 from hexplan_runtime.edges import route_edges
 from hexplan_runtime.request import FinishReason, Request, TokenEvent
 from hexplan_runtime.router import Router
-
-CHUNK_TOKENS = 512
-"""Longer prompts go in pieces, so that they delay others less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Engine:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._chunk_tokens = min(CHUNK_TOKENS, plan.workload.prompt_tokens.max)
+        self._chunk_tokens = step_tokens(plan.cluster, plan.workload)
         self._depth = max((len(route.hops) for route in plan.routes), default=1)
         self._router = Router(plan)
         self._flights: dict[int, _Flight] = {}
@@ -117,7 +115,7 @@ class Engine:
         With fewer groups some stages would wait; within a group the stages batch as they like.
         """
         rows = ceil(len(self._flights) / self._depth)
-        return Limits(min(MAX_ROWS, max(1, rows)), self._plan.workload.prompt_tokens.max)
+        return Limits(min(MAX_ROWS, max(1, rows)), self._chunk_tokens)
 
     def edge_tokens(self) -> tuple[EdgeTokens, ...]:
         """Return the tokens sent over each edge, in the plan's order."""

@@ -9,6 +9,7 @@ from threading import Thread
 import torch
 from torch import Tensor
 
+from hexplan.cost.memory import step_tokens
 from hexplan.errors import HexplanError
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.batch import MAX_ROWS, Batch, Limits, Row, fits, merge, sampled
@@ -40,7 +41,7 @@ class Inbox:
     """Gathers what arrives on all edges of a stage into batches of bounded size."""
 
     def __init__(self, plan: Plan, ends: Ends) -> None:
-        self._limits = Limits(MAX_ROWS, plan.workload.prompt_tokens.max)
+        self._limits = Limits(MAX_ROWS, step_tokens(plan.cluster, plan.workload))
         self._queue: SimpleQueue[tuple[int, Batch | Loss]] = SimpleQueue()
         self._held: tuple[int, Batch] | None = None
         ends_of_stages = {stage.id: stage.layers[1] for stage in plan.stages} | {ENTRY: 0}

@@ -8,7 +8,6 @@ from decimal import Decimal
 from itertools import groupby
 
 from hexplan.cost import ShardSizes, memory_of, stage_speed
-from hexplan.cost.memory import budget_bytes
 from hexplan.cost.speed import MICRO
 from hexplan.noun import RATE_DIGITS, WEIGHT_DIGITS
 from hexplan.plan import (
@@ -17,7 +16,6 @@ from hexplan.plan import (
     Edge,
     Hop,
     Plan,
-    Predicted,
     Route,
     Shard,
     SolveInfo,
@@ -26,6 +24,7 @@ from hexplan.plan import (
 )
 from hexplan.spec import Spec
 from hexplan_solver.network import OUTSIDE, Network, PlacedStage, stage_name
+from hexplan_solver.predicted import predicted_flow, rate
 from hexplan_solver.problem import Problem
 from hexplan_solver.routes import Flow
 from hexplan_solver.shards import intervals, split
@@ -52,30 +51,22 @@ def extract_plan(
     for (_, target), load in loads.items():
         if target != OUTSIDE:
             entering[target] += load
+    stages = tuple(
+        _stage(problem, stage_name(j), stage, entering[j]) for j, stage in enumerate(network.stages)
+    )
     return Plan(
         cluster=spec.cluster,
         cluster_sha256=spec.cluster.sha256,
         model=spec.model,
         workload=spec.workload,
-        stages=tuple(
-            _stage(problem, stage_name(j), stage, entering[j])
-            for j, stage in enumerate(network.stages)
-        ),
+        stages=stages,
         edges=_edges(network, loads),
         routes=_routes(network, flow),
         unused=_unused(spec, network, flow),
-        predicted=Predicted(
-            tokens_per_s=rate(flow.value),
-            requests_per_s=rate(flow.value // spec.workload.mean_tokens),
-        ),
+        predicted=predicted_flow(spec.workload, stages, flow),
         certificate=_certificate(flow, proof),
         solve=info,
     )
-
-
-def rate(micro: int) -> Decimal:
-    """Turn whole 1e-6 tokens/s into tokens/s, exactly."""
-    return Decimal(micro).scaleb(-RATE_DIGITS)
 
 
 def _loads(flow: Flow) -> dict[tuple[int, int], int]:
@@ -87,29 +78,23 @@ def _loads(flow: Flow) -> dict[tuple[int, int], int]:
 
 
 def _stage(problem: Problem, name: str, placed: PlacedStage, load: int) -> Stage:
-    spec, kind = problem.spec, problem.kinds[placed.kind]
-    devices = [spec.cluster.device_type_by_name[type_name] for type_name in kind.group]
-    budgets = [budget_bytes(spec.cluster, device) for device in devices]
-    parts = list(zip(placed.devices, budgets, kind.sizes, strict=True))
-    kv_tokens, memory = memory_of(spec.model, spec.workload, placed.layers, parts)
+    spec, group = problem.spec, problem.group_of(placed.kind)
+    sizes = (spec.model, spec.workload)
+    parts = [(d, *part) for d, part in zip(placed.devices, group, strict=True)]
+    kv_tokens, memory = memory_of(spec.cluster, sizes, placed.layers, parts)
     interconnect = spec.cluster.host_by_name[placed.host].interconnect
-    speed = stage_speed(
-        spec.cluster,
-        (spec.model, spec.workload),
-        placed.layers,
-        list(zip(devices, kind.sizes, strict=True)),
-        (interconnect, kv_tokens),
-    )
+    speed = stage_speed(spec.cluster, sizes, placed.layers, group, (interconnect, kv_tokens))
     return Stage(
         id=name,
         host=placed.host,
         layers=placed.layers,
-        shards=_shards(placed.devices, kind.sizes),
+        shards=_shards(placed.devices, problem.kinds[placed.kind].sizes),
         memory=memory,
         kv_tokens=kv_tokens,
         capacity_tokens_per_s=rate(placed.rate),
         load_tokens_per_s=rate(load),
         speed_origin=speed.origin,
+        speed_error=speed.error,
     )
 
 

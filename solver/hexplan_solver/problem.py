@@ -9,7 +9,6 @@ from decimal import Decimal
 
 from hexplan.cluster import Cluster, DeviceType, Host, Interconnect
 from hexplan.cost import ShardSizes, kv_room_tokens, stage_speed
-from hexplan.cost.memory import budget_bytes
 from hexplan.model import Model
 from hexplan.noun import Range
 from hexplan.spec import Spec
@@ -95,6 +94,12 @@ class Problem:
     def num_layers(self) -> int:
         """Layers of the model."""
         return self.spec.model.layers
+
+    def group_of(self, kind: int) -> list[tuple[DeviceType, ShardSizes]]:
+        """Return each device of a kind of stage, with its shard."""
+        found = self.kinds[kind]
+        types = self.spec.cluster.device_type_by_name
+        return [(types[name], sizes) for name, sizes in zip(found.group, found.sizes, strict=True)]
 
     def room(self, way: tuple[tuple[int, int], ...]) -> int:
         """Return the most layers that a host partitioned in this way can hold."""
@@ -203,10 +208,9 @@ def _rates(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]]) -
 
 
 def _rate(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]], layers: Range) -> int:
-    budgets = [(budget_bytes(spec.cluster, device), sizes) for device, sizes in group]
-    room = kv_room_tokens(spec.model, spec.workload, layers, budgets)
+    sizes: tuple[Model, Workload] = (spec.model, spec.workload)
+    room = kv_room_tokens(spec.cluster, sizes, layers, group)
     if room < spec.workload.max_tokens:
         return 0
-    sizes: tuple[Model, Workload] = (spec.model, spec.workload)
     speed = stage_speed(spec.cluster, sizes, layers, group, (host.interconnect, room))
     return int(speed.micro_tokens_per_s * host.presence)

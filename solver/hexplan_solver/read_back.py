@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hexplan.cost import ShardSizes, kv_room_tokens, stage_speed
-from hexplan.cost.memory import budget_bytes
 from hexplan.noun import Range
 from hexplan.plan import Stage
 from hexplan_solver.network import PlacedStage
@@ -71,12 +70,11 @@ def _own_kind(problem: Problem, stage: Stage) -> StageKind:
 def _rate(problem: Problem, stage: Stage, parts: Sequence[tuple[str, ShardSizes]]) -> int:
     spec = problem.spec
     devices = [(spec.cluster.device_type_by_name[name], sizes) for name, sizes in parts]
-    budgets = [(budget_bytes(spec.cluster, device), sizes) for device, sizes in devices]
-    room = kv_room_tokens(spec.model, spec.workload, stage.layers, budgets)
+    sizes_of = (spec.model, spec.workload)
+    room = kv_room_tokens(spec.cluster, sizes_of, stage.layers, devices)
     if room < spec.workload.max_tokens:
         return 0
     host = spec.cluster.host_by_name[stage.host]
-    sizes_of = (spec.model, spec.workload)
     speed = stage_speed(spec.cluster, sizes_of, stage.layers, devices, (host.interconnect, room))
     return int(speed.micro_tokens_per_s * host.presence)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
@@ -11,11 +12,15 @@ from hexplan.model import Model
 from hexplan.noun import Range
 
 
-def split(total: int, shares: Sequence[int]) -> tuple[int, ...]:
+def split(total: int, shares: Sequence[int], unit: int = 1) -> tuple[int, ...]:
     """Split a total into whole parts in proportion to shares, by largest remainder.
 
-    Ties go to the earlier part, so equal shares give parts that differ by one at most.
+    Ties go to the earlier part, so equal shares give parts that differ by one at most, or by one
+    unit where parts are multiples of it; the last part then takes what is not.
     """
+    if unit > 1:
+        *parts, last = split(total // unit, shares)
+        return (*(part * unit for part in parts), last * unit + total % unit)
     whole = sum(shares)
     parts = [total * share // whole for share in shares]
     by_remainder = sorted(range(len(shares)), key=lambda i: (-(total * shares[i] % whole), i))
@@ -33,16 +38,19 @@ def shard_sizes(model: Model, devices: Sequence[DeviceType]) -> tuple[ShardSizes
     """Size each device's shard in proportion to its memory bandwidth.
 
     Decoding is bound by memory bandwidth, so that all shards take about the same time. Returns None
-    where a device would get no KV head: more devices than heads, or a device too slow for one.
+    where a device does not compute in the model's type, or would get no KV head: more devices than
+    heads, or a device too slow for one. Quantised channels are split at their blocks' borders.
     """
     if len(devices) > min(model.kv_heads, model.ffn):
+        return None
+    if not all(device.runs(model.dtype) for device in devices):
         return None
     shares = [device.memory_bandwidth_bytes_per_s for device in devices]
     sizes = tuple(
         ShardSizes(kv_heads, ffn, vocab)
         for kv_heads, ffn, vocab in zip(
             split(model.kv_heads, shares),
-            split(model.ffn, shares),
+            split(model.ffn, shares, _block(model)),
             split(model.vocab, shares),
             strict=True,
         )
@@ -50,3 +58,9 @@ def shard_sizes(model: Model, devices: Sequence[DeviceType]) -> tuple[ShardSizes
     if any(size.kv_heads == 0 or size.ffn == 0 for size in sizes):
         return None
     return sizes
+
+
+def _block(model: Model) -> int:
+    """Return the channels that a cut through quantised weights must not part."""
+    form = model.weights
+    return math.lcm(form.block_rows or 1, form.block_columns or 1) if form else 1

@@ -14,12 +14,12 @@ from support.parameter_count import count, kv_width, module_of, parameters
 
 from hexplan.catalog import find_model, known_models
 from hexplan.errors import InputError, SpecError
-from hexplan.model import Model
+from hexplan.model import Model, WeightFormat
 from hexplan.model_folder import MAX_CONFIG_BYTES, read_model_folder
 
 CONFIGS = Path(__file__).parents[1] / "data" / "configs"
 QWEN25_PARAMETERS = {"qwen2.5-0.5b": 494_032_768, "qwen2.5-7b": 7_615_616_512}
-FAMILIES = ("Llama", "Mistral", "Qwen2", "Qwen3")
+FAMILIES = ("Llama", "Mistral", "Qwen2", "Qwen3", "Mixtral", "Qwen3Moe")
 
 
 def folder_of(tmp_path: Path, config: object) -> Path:
@@ -140,12 +140,38 @@ def test_the_caller_may_choose_the_type_of_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "field", "part"),
     [
-        ({"architectures": ["MixtralForCausalLM"]}, "architectures", "`Qwen3ForCausalLM`"),
+        ({"architectures": ["GemmaForCausalLM"]}, "architectures", "`Qwen3ForCausalLM`"),
         ({"architectures": ["LlamaForCausalLM"] * 2}, "architectures", "found a list"),
         ({"architectures": []}, "architectures", "found a list"),  # names nothing
         ({"architectures": None}, "architectures", "found nothing"),
         ({"architectures": "LlamaForCausalL"}, "architectures", "found 'LlamaForCausalL'"),
-        ({"quantization_config": {"bits": 4}}, "quantization_config", "found quantised weights"),
+        ({"quantization_config": 4}, "quantization_config", "found 4, needed an object"),
+        ({"quantization_config": {"bits": 4}}, "quantization_config.quant_method", "found nothing"),
+        (
+            {"quantization_config": {"quant_method": "aqlm"}},
+            "quantization_config.quant_method",
+            "found 'aqlm', needed `fp8`, `gptq`, `awq`",
+        ),
+        (
+            {"quantization_config": {"quant_method": "gptq", "bits": 3}},
+            "quantization_config.bits",
+            "found 3, needed 4 or 8",
+        ),
+        (
+            {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 0}},
+            "quantization_config.group_size",
+            "found 0, needed a whole number > 0",
+        ),
+        (
+            {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128]}},
+            "quantization_config.weight_block_size",
+            "found a list, needed two whole numbers > 0",
+        ),
+        (
+            {"quantization_config": {"quant_method": "compressed-tensors"}},
+            "quantization_config.config_groups",
+            "found nothing, needed an object",
+        ),
         ({"hidden_size": None}, "hidden_size", "found nothing, needed a whole number > 0"),
         ({"hidden_size": 0}, "hidden_size", "found 0"),
         ({"vocab_size": -1}, "vocab_size", "found -1"),
@@ -171,6 +197,92 @@ def test_a_config_that_cannot_be_planned_with_is_refused(
     with pytest.raises(SpecError) as caught:
         read_model_folder(folder)
     assert caught.value.where == f"{folder.resolve()}/config.json: {field}"
+    assert part in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        (
+            {"quant_method": "fp8", "weight_block_size": [128, 64]},
+            WeightFormat(name="fp8", block_rows=128, block_columns=64, scale_bits=32),
+        ),
+        (
+            {"quant_method": "fp8"},  # one scale for the whole matrix
+            WeightFormat(name="fp8", block_rows=None, block_columns=None, scale_bits=32),
+        ),
+        (
+            {"quant_method": "gptq", "bits": 4, "group_size": 64},
+            WeightFormat(name="int4", block_columns=64, zero_bits=4),
+        ),
+        (
+            {"quant_method": "gptq", "bits": 8, "group_size": -1},  # a whole row
+            WeightFormat(name="int8", zero_bits=8),
+        ),
+        (
+            {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True},
+            WeightFormat(name="int4", block_columns=128, zero_bits=4),
+        ),
+        (
+            {"quant_method": "bitsandbytes", "load_in_8bit": True},
+            WeightFormat(name="int8", scale_bits=32),
+        ),
+        (
+            {"quant_method": "bitsandbytes", "load_in_4bit": True},
+            WeightFormat(name="int4", block_columns=64, scale_bits=32),
+        ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {
+                    "group_0": {"weights": {"num_bits": 8, "type": "float", "strategy": "channel"}}
+                },
+            },
+            WeightFormat(name="fp8"),
+        ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {
+                    "group_0": {
+                        "weights": {
+                            "num_bits": 4,
+                            "type": "int",
+                            "strategy": "group",
+                            "group_size": 32,
+                            "symmetric": False,
+                        }
+                    }
+                },
+            },
+            WeightFormat(name="int4", block_columns=32, zero_bits=4),
+        ),
+    ],
+)
+def test_quantised_weights_are_read_as_their_method_stores_them(
+    stated: dict[str, Any], expected: WeightFormat, tmp_path: Path
+) -> None:
+    config = small("Llama") | {"quantization_config": stated}
+    assert read_model_folder(folder_of(tmp_path, config)).weights == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "part"),
+    [
+        ({"num_experts": 0}, "num_experts", "found 0"),
+        ({"num_experts": 4, "num_experts_per_tok": 5}, "num_experts_per_tok", "found 5"),
+        ({"decoder_sparse_step": 2}, "decoder_sparse_step", "needed layers alike"),
+        ({"mlp_only_layers": [0]}, "mlp_only_layers", "needed layers alike"),
+        ({"moe_intermediate_size": 0}, "moe_intermediate_size", "found 0"),
+    ],
+)
+def test_experts_that_cannot_be_planned_with_are_refused(
+    change: dict[str, Any], field: str, part: str, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, small("Qwen3Moe") | change)
+    with pytest.raises(SpecError) as caught:
+        read_model_folder(folder)
+    assert caught.value.where.endswith(f"config.json: {field}")
     assert part in caught.value.problem
 
 

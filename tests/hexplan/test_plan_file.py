@@ -69,7 +69,13 @@ def test_no_value_changes_on_the_way_through_a_file(
 ) -> None:
     plan = resealed(two_hosts_plan(), name=name).model_copy(
         update={
-            "predicted": Predicted(tokens_per_s=tokens_per_s, requests_per_s=requests_per_s),
+            "predicted": Predicted(
+                tokens_per_s=tokens_per_s,
+                requests_per_s=requests_per_s,
+                least_tokens_per_s=tokens_per_s,
+                most_tokens_per_s=requests_per_s,
+                rests_on=(),
+            ),
             "solve": SolveInfo(wall_s=wall_s, seed=1, versions={name: "1"}),
         }
     )

@@ -27,7 +27,7 @@ def test_a_cost_is_shown_with_its_bound_and_gap() -> None:
     line = "5.00 USD/h for the hosts in use, at least 4.00 USD/h for any plan, gap 25 %"
     assert line in plan_text(PRICED)
     assert summary(PRICED, Path("p.json")) == (
-        "wrote p.json: 5.00 USD/h for 60 requests/s, at least 4.00 USD/h for any plan, gap 25 %,"
+        "wrote p.json: 5.00 USD/h for 50 requests/s, at least 4.00 USD/h for any plan, gap 25 %,"
         " in 3 stages, 0.00 s"
     )
 
@@ -77,7 +77,7 @@ def test_what_is_sustained_is_shown_by_formula_or_as_simulated() -> None:
 
 def test_a_plan_for_throughput_says_what_it_always_said() -> None:
     assert "USD" not in plan_text(TWO)
-    assert summary(TWO, None).startswith("5,424.9 tokens/s in 3 stages, bound 6,000.0 tokens/s")
+    assert summary(TWO, None).startswith("4,370.0 tokens/s in 3 stages, bound 6,000.0 tokens/s")
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def _spec() -> Spec:
 
 def _steps(spec: Spec, *sizes: ShardSizes) -> StepTimes:
     group = [(spec.cluster.device_types[0], size) for size in sizes]
-    return stage_steps(spec.cluster, spec.model, group, spec.cluster.hosts[0].interconnect)
+    return stage_steps(
+        spec.cluster, (spec.model, spec.workload), group, spec.cluster.hosts[0].interconnect
+    )
 
 
 def _measured() -> StepTimes:

@@ -11,7 +11,7 @@ from transformers import AutoConfig
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from hexplan.errors import InputError
-from hexplan.model import Model
+from hexplan.model import Experts, Model, WeightFormat
 from hexplan.model_folder import read_model_folder
 from hexplan_runtime.architecture import Architecture, read_architecture, read_stop_ids
 
@@ -122,3 +122,18 @@ def test_code_in_a_model_folder_is_never_run(
     with pytest.raises(InputError):
         read_architecture(folder, llama_model)
     assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        ({"experts": Experts(total=8, active=2)}, "found experts"),
+        ({"weights": WeightFormat(name="int4")}, "found int4 weights"),
+        ({"kv_dtype": "fp8"}, "found a fp8 KV cache"),
+    ],
+)
+def test_what_can_be_planned_but_not_run_yet_is_refused(
+    update: dict[str, object], message: str, llama: Path, llama_model: Model
+) -> None:
+    with pytest.raises(InputError, match=message):
+        read_architecture(llama, llama_model.model_copy(update=update))

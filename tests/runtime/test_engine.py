@@ -9,7 +9,7 @@ from support.runtime_plans import make_plan
 from hexplan.errors import InputError
 from hexplan.model import Model
 from hexplan_runtime.batch import Batch, sampled
-from hexplan_runtime.engine import CHUNK_TOKENS, Engine, Parcel
+from hexplan_runtime.engine import Engine, Parcel
 from hexplan_runtime.request import Request, TokenEvent
 
 STOP = 3
@@ -82,7 +82,18 @@ def test_a_long_prompt_goes_in_pieces_of_which_the_last_samples(engine: Engine) 
     assert [parcel.row.position for parcel in parcels] == [0, 16, 32]
     assert [parcel.row.samples for parcel in parcels] == [False, False, True]
     assert sum((parcel.token_ids for parcel in parcels), ()) == ids
-    assert CHUNK_TOKENS > 16  # the plan's longest prompt is the limit here
+
+
+@pytest.mark.parametrize(("chunk", "pieces"), [(5, 8), (16, 3), (512, 3)])
+def test_pieces_are_no_longer_than_the_plans_chunks_or_its_longest_prompt(
+    llama_model: Model, chunk: int, pieces: int
+) -> None:
+    plan = make_plan(llama_model, [((0, 4), (1,))], [([0], 100)], kv_tokens=64, prompt_max=16)
+    limits = plan.cluster.limits.model_copy(update={"chunk_tokens": chunk})
+    cluster = plan.cluster.model_copy(update={"limits": limits})
+    engine = Engine(plan.model_copy(update={"cluster": cluster}))
+    parcels = admit(engine, 0, Request(tuple(range(40)), 3))
+    assert len(parcels) == pieces
 
 
 def test_requests_wait_when_no_route_has_room(engine: Engine) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 from threading import Event
 
@@ -16,7 +15,8 @@ from hypothesis import strategies as st
 from support.specs import spec_of, two_nodes
 
 from hexplan.catalog import find_device
-from hexplan.cost.memory import ShardSizes, kv_room_tokens
+from hexplan.cost import ShardSizes, kv_room_tokens
+from hexplan.cost.roofline import Roofline
 from hexplan.cost.speed import stage_speed
 from hexplan.cost.steps import RooflineSteps
 from hexplan.errors import InputError
@@ -68,7 +68,7 @@ def test_rates_from_the_rooflines_own_times_are_the_rooflines(memory_bytes: int)
     device = find_device("L4")
     assert device is not None
     sizes = ShardSizes.of(equal_shard(model, 0, 1))
-    steps = RooflineSteps(model, [(device, sizes)], None)
+    steps = RooflineSteps(Roofline(model, [(device, sizes)], None))
     prompt, context = lengths.prompt, lengths.context
     prefill_s = steps.layer_s(prompt, prompt * prompt / 2, 0, 0)
     samples = [_sample(Point(tp=1, phase="prefill", tokens=prompt, context=prompt), prefill_s)]
@@ -78,15 +78,14 @@ def test_rates_from_the_rooflines_own_times_are_the_rooflines(memory_bytes: int)
         samples.append(_sample(point, decode_s))
     rates = MeasuredStage(1, tuple(samples), lengths).tokens_per_s(model, memory_bytes)
     assert len(rates) == model.layers
-    budget = int(memory_bytes * Decimal("0.9"))
+    device = device.model_copy(update={"memory_bytes": memory_bytes, "overhead_bytes": 0})
     num_compared = 0
     for num_layers in range(1, model.layers):  # the last stage has the head, which is left out
-        room = kv_room_tokens(model, workload, (0, num_layers), [(budget, sizes)])
+        group = [(device, sizes)]
+        room = kv_room_tokens(cluster, (model, workload), (0, num_layers), group)
         if room * num_layers // (workload.mean_tokens * model.layers) > MAX_ROWS:
             continue
-        expected = stage_speed(
-            cluster, (model, workload), (0, num_layers), [(device, sizes)], (None, room)
-        )
+        expected = stage_speed(cluster, (model, workload), (0, num_layers), group, (None, room))
         assert rates[num_layers - 1] == pytest.approx(expected.micro_tokens_per_s / 1e6)
         num_compared += 1
     assert num_compared > 10

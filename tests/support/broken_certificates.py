@@ -16,11 +16,15 @@ from support.changes import (
 )
 from support.plans import profiled_plan, two_hosts_plan, two_sites_plan
 
-from hexplan.plan import Plan
+from hexplan.plan import Basis, Plan
 
 TWO = two_hosts_plan()
 PROFILED = profiled_plan()
 SITES = two_sites_plan()
+TOO_SURE = (
+    Basis(origin="by hand", share=Decimal("0.706")),
+    Basis(origin="links", share=Decimal("0.294")),
+)
 
 
 def _rate(rate: str) -> dict[str, Decimal]:
@@ -71,7 +75,7 @@ BROKEN_CERTIFICATES = (
     ),
     broken(
         "a cut through one stage twice",
-        change_cut(TWO, ("stage:s1", "1", "2712.449367"), ("stage:s1", "1", "2712.449367")),
+        change_cut(TWO, ("stage:s1", "1", "2185.023639"), ("stage:s1", "1", "2185.023639")),
         "HEX702",
     ),
     broken(
@@ -140,8 +144,28 @@ BROKEN_CERTIFICATES = (
         "HEX710",
     ),
     broken(
+        "a least flow that is rounded up",
+        change_predicted(TWO, least_tokens_per_s=Decimal("2185.02364")),
+        "HEX715",
+    ),
+    broken(
+        "a largest flow without the error of a stage",
+        change_predicted(PROFILED, most_tokens_per_s=Decimal(85)),
+        "HEX715",
+    ),
+    broken(
+        "a prediction that rests on something else",
+        change_predicted(TWO, rests_on=(Basis(origin="a guess", share=Decimal(1)),)),
+        "HEX716",
+    ),
+    broken(
+        "a prediction that rests on its links too little",
+        change_predicted(PROFILED, rests_on=TOO_SURE),
+        "HEX716",
+    ),
+    broken(
         "a rate of requests that is rounded up",
-        change_predicted(TWO, requests_per_s=Decimal("67.811235")),
+        change_predicted(TWO, requests_per_s=Decimal("54.625591")),
         "HEX710",
     ),
 )

@@ -135,7 +135,7 @@ FLOWS = (
         "more out of a host than its NIC carries",
         resealed(
             TWO,
-            hosts=(BIG_HOST.model_copy(update={"nic_out_bytes_per_s": 694_000}), SMALL_HOST),
+            hosts=(BIG_HOST.model_copy(update={"nic_out_bytes_per_s": 559_000}), SMALL_HOST),
         ),
         "HEX510",
     ),
@@ -143,7 +143,7 @@ FLOWS = (
         "more into a host than its NIC carries",
         resealed(
             TWO,
-            hosts=(BIG_HOST, SMALL_HOST.model_copy(update={"nic_in_bytes_per_s": 694_000})),
+            hosts=(BIG_HOST, SMALL_HOST.model_copy(update={"nic_in_bytes_per_s": 559_000})),
         ),
         "HEX510",
     ),
@@ -151,13 +151,13 @@ FLOWS = (
         "more out of the coordinator than its NIC carries",
         resealed(
             TWO,
-            coordinator=TWO.cluster.coordinator.model_copy(update={"nic_out_bytes_per_s": 21_699}),
+            coordinator=TWO.cluster.coordinator.model_copy(update={"nic_out_bytes_per_s": 17_480}),
         ),
         "HEX510",
     ),
     broken(
         "more over a rule than its trunk carries",
-        resealed(TWO, links=(link("lab", "lab", trunk=737_786),)),
+        resealed(TWO, links=(link("lab", "lab", trunk=594_326),)),
         "HEX511",
     ),
     broken(

@@ -21,12 +21,12 @@ SITES = two_sites_plan()
 
 
 def priced(*prices: str, objective: str = "cost") -> Plan:
-    """Return the plan on two hosts with prices, made for a rate of 60 requests/s."""
+    """Return the plan on two hosts with prices, made for a rate of 50 requests/s."""
     hosts = tuple(
         host.model_copy(update={"price_usd_per_h": Decimal(price)})
         for host, price in zip(TWO.cluster.hosts, prices, strict=True)
     )
-    asked = TWO.workload.model_copy(update={"request_rate_per_s": 60.0})
+    asked = TWO.workload.model_copy(update={"request_rate_per_s": 50.0})
     plan = change_plan(resealed(TWO, hosts=hosts), objective=objective, workload=asked)
     plan = change_predicted(plan, cost_usd_per_h=sum((Decimal(p) for p in prices), Decimal(0)))
     return change_certificate(
@@ -92,8 +92,8 @@ BROKEN_OBJECTIVES = (
     broken(
         "a cost at the full price of a host on a spot offer",
         change_stage(
-            on_spot(PRICED, "0.75"), 0, capacity_tokens_per_s=Decimal("6756.269817")
-        ),  # 9008.359757 * 0.75, rounded down
+            on_spot(PRICED, "0.75"), 0, capacity_tokens_per_s=Decimal("6296.77605")
+        ),  # 8395.7014 * 0.75, rounded down
         "HEX712",
     ),
     broken(

@@ -29,6 +29,9 @@ SLOW_BIG_HOST = BIG_HOST.model_copy(
     update={"interconnect": FABRIC.model_copy(update={"latency_s": Decimal("0.0001")})}
 )
 BIG_PAIR = Profile(device="Big", tp=2, tokens_per_s=(Decimal(9999),) * 4, source="by hand")
+BIG_OLD = TWO.cluster.device_types[0].model_copy(update={"bfloat16": False})
+SMALL_FRAMEWORK = TWO.cluster.device_types[1].model_copy(update={"overhead_bytes": 1000})
+SMALL_SHARED = TWO.cluster.device_types[1].model_copy(update={"in_use_bytes": 1000})
 QUICK_PROFILE, SLOW_PROFILE = PROFILED.cluster.profiles
 
 
@@ -118,18 +121,19 @@ SPEED = (
     ),
     broken(
         "a capacity above the roofline",
-        change_stage(TWO, 0, **_capacity("9008.36")),
+        change_stage(TWO, 0, **_capacity("8395.702")),
         "HEX401",
     ),
     broken(
         "a capacity below the roofline",
-        change_stage(TWO, 0, **_capacity("9008.3597")),
+        change_stage(TWO, 0, **_capacity("8395.7013")),
         "HEX401",
     ),
     broken(
         "a datasheet where a profile speaks",
         resealed(TWO, profiles=(BIG_PAIR,)),
         "HEX401",
+        "HEX405",
     ),
     broken(
         "an interconnect that is slower than the speed assumes",
@@ -148,8 +152,30 @@ SPEED = (
         "HEX403",
     ),
     broken(
+        "a speed that is surer than its basis",
+        change_stage(TWO, 0, speed_error=Decimal("0.4")),
+        "HEX405",
+    ),
+    broken(
+        "a model in a type that its devices lack",
+        resealed(TWO, device_types=(BIG_OLD, TWO.cluster.device_types[1])),
+        "HEX406",
+    ),
+    broken(
+        "less memory than the overhead was counted for",
+        resealed(TWO, device_types=(TWO.cluster.device_types[0], SMALL_FRAMEWORK)),
+        "HEX301",
+        "HEX302",
+    ),
+    broken(
+        "memory that others use in part",
+        resealed(TWO, device_types=(TWO.cluster.device_types[0], SMALL_SHARED)),
+        "HEX301",
+        "HEX302",
+    ),
+    broken(
         "a capacity between two steps",
-        change_stage(TWO, 0, **_capacity("9008.3597575")),
+        change_stage(TWO, 0, **_capacity("8395.7014005")),
         "HEX404",
     ),
     broken(

@@ -101,12 +101,10 @@ class Speeds:
         sizes = [ShardSizes(*size) for size in zip(*parts, strict=True)]
         if any(size.kv_heads == 0 or size.ffn == 0 for size in sizes):
             return 0.0
-        fraction = cluster.limits.memory_fraction
-        budgets = [(int(d.memory_bytes * fraction), s) for d, s in zip(devices, sizes, strict=True)]
-        room = kv_room_tokens(spec.model, spec.workload, layers, budgets)
+        group = list(zip(devices, sizes, strict=True))
+        room = kv_room_tokens(cluster, (spec.model, spec.workload), layers, group)
         if room < spec.workload.max_tokens:
             return 0.0
-        group = list(zip(devices, sizes, strict=True))
         link = (host.interconnect, room)
         speed = stage_speed(cluster, (spec.model, spec.workload), layers, group, link)
         return speed.micro_tokens_per_s / MICRO

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
     from hexplan.model import Model
 
-_NAMES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3"}
+_NAMES = {
+    "llama": "Llama",
+    "mistral": "Mistral",
+    "qwen2": "Qwen2",
+    "qwen3": "Qwen3",
+    "mixtral": "Mixtral",
+    "qwen3_moe": "Qwen3Moe",
+}
 
 
 def parameters(model: Model) -> int:
@@ -21,7 +28,10 @@ def parameters(model: Model) -> int:
     attention = a * e * h * (2 * group + 2)
     biases = model.qkv_bias * a * e * (group + 2) + model.out_bias * h
     biases += model.ffn_bias * (2 * f + h)
-    layer = attention + biases + model.qk_norm * 2 * e + 2 * h + 3 * h * f
+    networks = 3 * h * f
+    if model.experts is not None:
+        networks = model.experts.total * (3 * h * f + h)  # with its row of the router
+    layer = attention + biases + model.qk_norm * 2 * e + 2 * h + networks
     head = 0 if model.tied_embeddings else v * h
     return L * layer + v * h + head + h
 
@@ -43,7 +53,14 @@ def transformers_model(model: Model) -> nn.Module:
         "vocab_size": model.vocab,
         "tie_word_embeddings": model.tied_embeddings,
     }
-    if model.family in ("llama", "qwen3"):
+    if model.experts is not None:
+        sizes |= {
+            "num_local_experts": model.experts.total,
+            "num_experts": model.experts.total,
+            "num_experts_per_tok": model.experts.active,
+            "moe_intermediate_size": model.ffn,
+        }
+    if model.family in ("llama", "qwen3", "qwen3_moe"):
         sizes["attention_bias"] = model.out_bias
     if model.family == "llama":
         sizes["mlp_bias"] = model.ffn_bias

@@ -122,8 +122,12 @@ def stage(
     where: tuple[str, tuple[int, int]],
     parts: tuple[tuple[Shard, DeviceType], ...],
     figures: tuple[int, str, str],
+    error: str = "0.5",
 ) -> Stage:
-    """Return a stage: `where` is host and layers, `figures` KV tokens, capacity and load."""
+    """Return a stage: `where` is host and layers, `figures` KV tokens, capacity and load.
+
+    The error is that of assumed efficiencies, unless it is given.
+    """
     kv_tokens, capacity, load = figures
     return Stage(
         id=name,
@@ -135,6 +139,7 @@ def stage(
         capacity_tokens_per_s=Decimal(capacity),
         load_tokens_per_s=Decimal(load),
         speed_origin="by hand",
+        speed_error=Decimal(error),
     )
 
 

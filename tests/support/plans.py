@@ -28,7 +28,17 @@ from support.plan_parts import (
 
 from hexplan.cluster import Cluster
 from hexplan.model import Model
-from hexplan.plan import Certificate, Edge, Plan, Predicted, Route, SolveInfo, Stage, Unused
+from hexplan.plan import (
+    Basis,
+    Certificate,
+    Edge,
+    Plan,
+    Predicted,
+    Route,
+    SolveInfo,
+    Stage,
+    Unused,
+)
 
 QUICK = BIG.model_copy(update={"name": "Quick"})
 SLOW = BIG.model_copy(update={"name": "Slow"})
@@ -86,6 +96,9 @@ class Flow:
     routes: tuple[Route, ...]
     proof: Certificate
     requests_per_s: str
+    least: str
+    most: str
+    rests_on: tuple[tuple[str, str], ...] = (("by hand", "1"),)
 
 
 def resealed(plan: Plan, **update: object) -> Plan:
@@ -101,12 +114,12 @@ def two_hosts_plan() -> Plan:
     s2, which share the flow and are the cut. Device 2 of `small` is unused.
     """
     left, right = shards(2, 2)
-    whole, half = "5424.898734", "2712.449367"
+    whole, half = "4370.047278", "2185.023639"
     figures = (660, half, half)
     (one,), (other,) = shards(4), shards(4, first_device=1)
     devices = ((left, BIG), (right, BIG))
     stages = (
-        stage(MODEL, "s0", ("big", (0, 4)), devices, (2432, "9008.359757", whole)),
+        stage(MODEL, "s0", ("big", (0, 4)), devices, (2432, "8395.7014", whole)),
         stage(MODEL, "s1", ("small", (4, 6)), ((one, SMALL),), figures),
         stage(MODEL, "s2", ("small", (4, 6)), ((other, SMALL),), figures),
     )
@@ -123,9 +136,11 @@ def two_hosts_plan() -> Plan:
             route((("s0", 0), ("s2", 4)), half, "0.5"),
         ),
         proof=certificate(
-            whole, (("stage:s1", "1", half), ("stage:s2", "1", half)), whole, "6000", "0.106012"
+            whole, (("stage:s1", "1", half), ("stage:s2", "1", half)), whole, "6000", "0.372983"
         ),
-        requests_per_s="67.811234",
+        requests_per_s="54.62559",
+        least="2185.023639",  # every error is a half
+        most="6555.070917",
     )
     unused = (Unused(host="small", device=2, reason="by hand"),)
     return _plan(TWO_HOSTS, MODEL, stages, flow, unused)
@@ -139,10 +154,10 @@ def profiled_plan() -> Plan:
     """
     (whole,) = shards(4)
     stages = (
-        stage(MODEL, "s0", ("a", (0, 2)), ((whole, SLOW),), (2227, "50", "50")),
-        stage(MODEL, "s1", ("b", (0, 4)), ((whole, QUICK),), (776, "60", "35")),
-        stage(MODEL, "s2", ("c", (2, 6)), ((whole, QUICK),), (520, "60", "60")),
-        stage(MODEL, "s3", ("d", (4, 6)), ((whole, SLOW),), (1715, "50", "25")),
+        stage(MODEL, "s0", ("a", (0, 2)), ((whole, SLOW),), (2227, "50", "50"), "0.1"),
+        stage(MODEL, "s1", ("b", (0, 4)), ((whole, QUICK),), (776, "60", "35"), "0.1"),
+        stage(MODEL, "s2", ("c", (2, 6)), ((whole, QUICK),), (520, "60", "60"), "0.1"),
+        stage(MODEL, "s3", ("d", (4, 6)), ((whole, SLOW),), (1715, "50", "25"), "0.1"),
     )
     flow = Flow(
         edges=(
@@ -163,6 +178,9 @@ def profiled_plan() -> Plan:
             "85", (("stage:s2", "1", "60"), ("link:s1>s3", "1", "25")), "85", "90", "0.058824"
         ),
         requests_per_s="1.0625",
+        least="76.5",  # profiles err by a tenth, links by nothing
+        most="91",
+        rests_on=(("by hand", "0.705882353"), ("links", "0.294117647")),
     )
     return _plan(PROFILED, MODEL, stages, flow)
 
@@ -172,9 +190,9 @@ def two_sites_plan() -> Plan:
     (first,), (left,), (right,) = shards(4), shards(4), shards(4, first_device=1)
     whole, rest = "4166.666666", "2166.666666"
     stages = (
-        stage(WIDE_MODEL, "s0", ("e", (0, 3)), ((first, QUICK),), (835, "6000", whole)),
-        stage(WIDE_MODEL, "s1", ("w", (3, 6)), ((left, SLOW),), (493, "3000", "2000")),
-        stage(WIDE_MODEL, "s2", ("w", (3, 6)), ((right, SLOW),), (493, "3000", rest)),
+        stage(WIDE_MODEL, "s0", ("e", (0, 3)), ((first, QUICK),), (835, "6000", whole), "0.1"),
+        stage(WIDE_MODEL, "s1", ("w", (3, 6)), ((left, SLOW),), (493, "3000", "2000"), "0.1"),
+        stage(WIDE_MODEL, "s2", ("w", (3, 6)), ((right, SLOW),), (493, "3000", rest), "0.1"),
     )
     flow = Flow(
         edges=(
@@ -196,13 +214,16 @@ def two_sites_plan() -> Plan:
             "0.440001",
         ),
         requests_per_s="52.083333",
+        least="3749.999999",
+        most="4166.666667",
+        rests_on=(("links", "1"),),
     )
     return _plan(TWO_SITES, WIDE_MODEL, stages, flow)
 
 
 def mixed_stage_plan() -> Plan:
     """Return one stage of unlike devices with uneven shards, with biases and tied embeddings."""
-    speed = "3514.856125"
+    speed = "3244.733231"
     parts = tuple(zip(shards(2, 1, 1), (BIG, SMALL, SMALL), strict=True))
     flow = Flow(
         edges=(
@@ -211,7 +232,9 @@ def mixed_stage_plan() -> Plan:
         ),
         routes=(route((("s0", 0),), speed, "1"),),
         proof=certificate(speed, (("stage:s0", "1", speed),), speed, speed, "0"),
-        requests_per_s="43.935701",
+        requests_per_s="40.559165",
+        least="1622.366615",
+        most="4867.099847",
     )
     stages = (stage(BIASED_MODEL, "s0", ("odd", (0, 6)), parts, (1213, speed, speed)),)
     return _plan(MIXED_STAGE, BIASED_MODEL, stages, flow)
@@ -225,7 +248,13 @@ def _plan(
     unused: tuple[Unused, ...] = (),
 ) -> Plan:
     predicted = Predicted(
-        tokens_per_s=flow.proof.flow_tokens_per_s, requests_per_s=Decimal(flow.requests_per_s)
+        tokens_per_s=flow.proof.flow_tokens_per_s,
+        requests_per_s=Decimal(flow.requests_per_s),
+        least_tokens_per_s=Decimal(flow.least),
+        most_tokens_per_s=Decimal(flow.most),
+        rests_on=tuple(
+            Basis(origin=origin, share=Decimal(share)) for origin, share in flow.rests_on
+        ),
     )
     return Plan(
         cluster=cluster,

@@ -64,7 +64,13 @@ def make_plan(
         edges=make_edges(made, planned_routes),
         routes=planned_routes,
         unused=(),
-        predicted=Predicted(tokens_per_s=ONE, requests_per_s=ONE),
+        predicted=Predicted(
+            tokens_per_s=ONE,
+            requests_per_s=ONE,
+            least_tokens_per_s=ONE,
+            most_tokens_per_s=ONE,
+            rests_on=(),
+        ),
         certificate=Certificate(
             flow_tokens_per_s=ONE,
             cut=(),
@@ -101,6 +107,7 @@ def make_stage(model: Model, index: int, spec: StageSpec, kv_tokens: int, device
         capacity_tokens_per_s=ONE,
         load_tokens_per_s=ONE,
         speed_origin="none, this plan is for a test",
+        speed_error=Decimal(0),
     )
 
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexplan.cluster import Limits
-from hexplan.cost.memory import ShardSizes, kv_room_tokens
+from hexplan.cost import ShardSizes
+from hexplan.cost.memory import Need
 from hexplan.cost.steps import Curve
 from hexplan.model import Model
-from hexplan.workload import Lengths as Spread
-from hexplan.workload import Workload
 from hexplan_runtime.measure.grid import LARGEST_BATCH, Lengths
 from hexplan_runtime.measure.probe import equal_shard
 from hexplan_runtime.measure.sample import Phase, Sample
@@ -68,15 +67,15 @@ class MeasuredStage:
         if memory_bytes is None:
             return LARGEST_BATCH
         prompt, output = self.lengths.prompt, self.lengths.output
-        workload = Workload(
-            prompt_tokens=Spread(mean=prompt, max=prompt),
-            output_tokens=Spread(mean=output, max=output),
-        )
-        budget = int(memory_bytes * Limits().memory_fraction)
+        limits = Limits()
+        budget = int(memory_bytes * limits.memory_fraction)
+        step = (model, min(limits.chunk_tokens, prompt))
         shards = [equal_shard(model, rank, self.tp) for rank in range(self.tp)]
-        devices = [(budget, ShardSizes.of(shard)) for shard in shards]
-        room = kv_room_tokens(model, workload, (0, num_layers), devices)
-        share = room * num_layers // (workload.mean_tokens * model.layers)
+        needs = [
+            Need.of((budget, 0), step, (0, num_layers), ShardSizes.of(shard)) for shard in shards
+        ]
+        room = min(need.kv_tokens for need in needs)
+        share = room * num_layers // ((prompt + output) * model.layers)
         return min(LARGEST_BATCH, max(1, share))
 
 

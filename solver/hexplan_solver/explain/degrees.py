@@ -7,8 +7,9 @@ from decimal import Decimal
 from itertools import pairwise
 
 from hexplan.cost import ShardSizes
-from hexplan.cost.memory import weights_bytes
-from hexplan.cost.speed import MICRO
+from hexplan.cost.memory import budget_bytes
+from hexplan.cost.speed import MICRO, find_profile
+from hexplan.cost.weights import weights_bytes
 from hexplan.explanation import Degree, DegreeOption
 from hexplan.noun import Range
 from hexplan.plan import Plan
@@ -173,21 +174,22 @@ def _why_not(problem: Problem, like: StageKind, group: Group, layers: Range) -> 
     model = problem.spec.model
     if len(group) > model.kv_heads:
         return f"{len(group)} devices, but {model.name} has {model.kv_heads} KV heads to share"
+    types = problem.spec.cluster.device_type_by_name
+    for name in dict.fromkeys(group):
+        if not types[name].runs(model.dtype):
+            return f"{name} does not compute in {model.dtype}"
     part = _kind_of(problem, like, group)
     held = layers[1] - layers[0]
     if part is None:
         return "it cannot hold even one layer, or a device would get no KV head"
-    measured = [p for p in problem.spec.cluster.profiles if p.tp == len(group)]
-    profile = next((p for p in measured if {p.device} == set(group)), None)
+    profile = find_profile(problem.spec.cluster, [types[name] for name in group])
     if profile is not None and held > len(profile.tokens_per_s):
         return f"{held} layers, measured for at most {len(profile.tokens_per_s)}"
     # Of the layers asked for, as the first and the last bring the vocabulary's tables.
     room = max((k for k in range(1, held) if _rate(part, (layers[0], layers[0] + k))), default=0)
     whole = ShardSizes(model.kv_heads, model.ffn, model.vocab)
     weights = weights_bytes(model, whole, layers) / GIB
-    types = problem.spec.cluster.device_type_by_name
-    fraction = problem.spec.cluster.limits.memory_fraction
-    budget = sum(int(types[name].memory_bytes * fraction) for name in group) / GIB
+    budget = sum(budget_bytes(problem.spec.cluster, types[name]) for name in group) / GIB
     return (
         f"{held} layers weigh {weights:.1f} GiB; of {budget:.1f} GiB, beside one longest request,"
         f" there is room for {room}"

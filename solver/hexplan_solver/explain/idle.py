@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.cost import kv_room_tokens
-from hexplan.cost.memory import budget_bytes, kv_bytes_per_token, weights_bytes, workspace_bytes
+from hexplan.cost.memory import need_of
 from hexplan.cost.speed import MICRO
 from hexplan.explanation import IdleDevices
 from hexplan.noun import Range
@@ -124,16 +123,14 @@ def _too_small(problem: Problem, name: str) -> str:
     device = spec.cluster.device_type_by_name[name]
     sizes = shard_sizes(spec.model, [device])
     layers = (1, 2) if spec.model.layers > 2 else (0, 1)
-    budget = budget_bytes(spec.cluster, device)
-    if sizes is None or (
-        kv_room_tokens(spec.model, spec.workload, layers, [(budget, sizes[0])])
-        >= spec.workload.max_tokens
-    ):
-        return "no stage can be formed of it as its host is pinned, or it has no measured speed"
-    needed = weights_bytes(spec.model, sizes[0], layers)
-    needed += workspace_bytes(spec.model, spec.workload, sizes[0], layers)
-    needed += spec.workload.max_tokens * kv_bytes_per_token(spec.model, sizes[0], layers)
-    return (
-        f"one layer with room for one longest request takes {needed / GIB:.1f} GiB, and the plan"
-        f" may fill {budget / GIB:.1f} GiB of it"
-    )
+    if not device.runs(spec.model.dtype):
+        return f"it does not compute in {spec.model.dtype}"
+    if sizes is not None:
+        need = need_of(spec.cluster, (spec.model, spec.workload), layers, (device, sizes[0]))
+        needed = need.fixed_bytes + spec.workload.max_tokens * need.kv_token_bytes
+        if needed > need.budget_bytes:
+            return (
+                f"one layer with room for one longest request takes {needed / GIB:.1f} GiB, and the"
+                f" plan may fill {need.budget_bytes / GIB:.1f} GiB of it"
+            )
+    return "no stage can be formed of it as its host is pinned, or it has no measured speed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hexplan.cost import ShardSizes
-from hexplan.cost.memory import weights_bytes
+from hexplan.cost.weights import weights_bytes
 from hexplan.errors import InfeasibleError
 from hexplan_solver.problem import HostClass, Problem
 
@@ -49,10 +49,14 @@ def room_message(problem: Problem) -> str:
     layer_gib = weights_bytes(model, whole, (1, 2)) / GIB
     parts = [f"{len(c.hosts)} x {room} layers ({_name(c)})" for c, room in rooms]
     parts = parts or ["no host holds even one layer"]
+    kind = model.weights.name if model.weights else model.dtype
+    unable = _unable(problem)
+    left_out = f"; {', '.join(unable)} left out: no {model.dtype}" if unable else ""
     return (
         f"{model.name} does not fit: it has {needed} layers, and all hosts together hold "
         f"{total} = {' + '.join(parts)}; short by "
-        f"{needed - total} layers, {(needed - total) * layer_gib:.1f} GiB of {model.dtype} weights"
+        f"{needed - total} layers, {(needed - total) * layer_gib:.1f} GiB of {kind} weights"
+        f"{left_out}"
     )
 
 
@@ -63,6 +67,8 @@ def room_hint(problem: Problem) -> str:
         f"(each stage keeps room for one request of {problem.spec.workload.max_tokens} tokens), "
         "or raise `limits.memory_fraction`"
     )
+    if _unable(problem):
+        hint = f"state `dtype: float16` beside the model, {hint}"
     roomiest = max(problem.classes, key=lambda c: _room(problem, c), default=None)
     if roomiest is None or not _room(problem, roomiest):
         return f"add larger devices, {hint}"
@@ -73,6 +79,13 @@ def room_hint(problem: Problem) -> str:
 def _room(problem: Problem, host_class: HostClass) -> int:
     """Return the most layers that one host of a class can hold, in whatever groups."""
     return max(problem.room(way) for way in host_class.partitions)
+
+
+def _unable(problem: Problem) -> list[str]:
+    """Return the device types of hosts that do not compute in the model's type."""
+    cluster, dtype = problem.spec.cluster, problem.spec.model.dtype
+    names = sorted({name for host in cluster.hosts for name in host.devices})
+    return [name for name in names if not cluster.device_type_by_name[name].runs(dtype)]
 
 
 def _name(host_class: HostClass) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexplan.cost import kv_room_tokens
-from hexplan.cost.memory import budget_bytes
 from hexplan.cost.speed import MAX_BATCH, MICRO
-from hexplan.cost.steps import stage_steps
+from hexplan.cost.steps import MeasuredSteps, stage_steps
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.objectives.queueing import Station
 from hexplan_solver.problem import Problem
@@ -28,12 +27,10 @@ def station_of(problem: Problem, stage: PlacedStage) -> Timed:
     decode, one token against a batch. They are scaled so that a stage at its planning batch passes
     exactly its capacity (docs/formulation.md 4).
     """
-    spec, kind = problem.spec, problem.kinds[stage.kind]
+    spec, group = problem.spec, problem.group_of(stage.kind)
     prompt, output = spec.workload.prompt_tokens.mean, spec.workload.output_tokens.mean
-    devices = [spec.cluster.device_type_by_name[name] for name in kind.group]
     host = spec.cluster.host_by_name[stage.host]
-    group = list(zip(devices, kind.sizes, strict=True))
-    steps = stage_steps(spec.cluster, spec.model, group, host.interconnect)
+    steps = stage_steps(spec.cluster, (spec.model, spec.workload), group, host.interconnect)
     num_layers, is_last = stage.layers[1] - stage.layers[0], stage.layers[1] == problem.num_layers
     context = prompt + output // 2
 
@@ -45,7 +42,7 @@ def station_of(problem: Problem, stage: PlacedStage) -> Timed:
     prompt_s = num_layers * steps.layer_s(prompt, prompt * prompt / 2, 0, 0) + head_s
     batch = _batch(problem, stage)
     request_s = prompt_s + output * decode_s(batch) / batch
-    is_measured = steps.measured_tokens is not None
+    is_measured = isinstance(steps, MeasuredSteps)
     scale = 1.0 if is_measured else spec.workload.mean_tokens * MICRO / stage.rate / request_s
     one_s = decode_s(1)
     token_s = (decode_s(batch) - one_s) / (batch - 1) if batch > 1 else 0.0
@@ -58,13 +55,8 @@ def station_of(problem: Problem, stage: PlacedStage) -> Timed:
 
 def _batch(problem: Problem, stage: PlacedStage) -> int:
     """Return the batch of docs/formulation.md 4, for which the capacity was computed."""
-    spec, kind = problem.spec, problem.kinds[stage.kind]
-    types = (spec.cluster.device_type_by_name[name] for name in kind.group)
-    budgets = [
-        (budget_bytes(spec.cluster, device), sizes)
-        for device, sizes in zip(types, kind.sizes, strict=True)
-    ]
-    room = kv_room_tokens(spec.model, spec.workload, stage.layers, budgets)
+    spec, group = problem.spec, problem.group_of(stage.kind)
+    room = kv_room_tokens(spec.cluster, (spec.model, spec.workload), stage.layers, group)
     held = room * (stage.layers[1] - stage.layers[0])
     share = held // (spec.workload.mean_tokens * spec.model.layers)
     return min(MAX_BATCH, max(1, share))

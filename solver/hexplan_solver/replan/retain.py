@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import pulp
 
 from hexplan.cost import ShardSizes
-from hexplan.cost.memory import weights_bytes
 from hexplan.cost.speed import MICRO
+from hexplan.cost.weights import weights_bytes
 from hexplan_solver.milp import PATIENT, Patience, Watch, solve_milp
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.options import SolveOptions

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from hexplan.cluster import COORDINATOR, Cluster, DeviceType
 from hexplan.cost import ShardSizes, kv_room_tokens
 from hexplan.cost.links import token_bytes
-from hexplan.cost.memory import budget_bytes
 from hexplan.cost.speed import find_profile
 from hexplan.cost.steps import StepTimes, stage_steps
 from hexplan.noun import WEIGHT_DIGITS, Range
@@ -125,11 +124,8 @@ def pipeline_of_flows(
 
 
 def _placed_stage(problem: Problem, name: str, placed: PlacedStage) -> StageModel:
-    spec, kind = problem.spec, problem.kinds[placed.kind]
-    devices = [spec.cluster.device_type_by_name[type_name] for type_name in kind.group]
-    group = list(zip(devices, kind.sizes, strict=True))
-    budgets = [(budget_bytes(spec.cluster, device), sizes) for device, sizes in group]
-    room = kv_room_tokens(spec.model, spec.workload, placed.layers, budgets)
+    spec, group = problem.spec, problem.group_of(placed.kind)
+    room = kv_room_tokens(spec.cluster, (spec.model, spec.workload), placed.layers, group)
     return _stage(spec, (name, placed.host, placed.layers), group, room)
 
 
@@ -140,9 +136,8 @@ def _stage(
     kv_tokens: int,
 ) -> StageModel:
     name, host, layers = place
-    steps = stage_steps(
-        spec.cluster, spec.model, group, spec.cluster.host_by_name[host].interconnect
-    )
+    sizes = (spec.model, spec.workload)
+    steps = stage_steps(spec.cluster, sizes, group, spec.cluster.host_by_name[host].interconnect)
     profile = find_profile(spec.cluster, [device for device, _ in group])
     held = layers[1] - layers[0]
     return StageModel(

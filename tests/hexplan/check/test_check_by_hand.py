@@ -11,7 +11,8 @@ from hexplan.check import check_plan
 from hexplan.check.lookup import Lookup
 from hexplan.check.sizes import (
     kv_token_bytes,
-    layer_parameters,
+    layer_of,
+    token_numbers,
     weights_bytes,
     workspace_bytes,
 )
@@ -45,25 +46,29 @@ def test_the_memory_of_a_last_stage_has_a_head_a_norm_and_logits() -> None:
 
 def test_the_speed_of_a_stage_of_two_devices_adds_up() -> None:
     # 2432 tokens of KV admit 30.4 requests of 80 tokens, each here for 4 of 6 layers: 20.
-    prefill = Fraction(2 * 21_632 * 60 + 2 * 32 * 60**2, 2_000_000_000)
-    decode = Fraction(20 * (2 * 21_632 + 4 * 32 * 70), 2_000_000_000)
-    reads = Fraction(21_632 * 2 + 20 * 70 * 2 * 16 * 2, 700_000_000)
-    assert reads < decode
+    weights = Fraction(21_632 * 2, 700_000_000)
+    position, read = Fraction(4 * 32, 2_000_000_000), Fraction(2 * 16 * 2, 700_000_000)
+    assert position < read
+    prefill = Fraction(2 * 21_632 * 60, 2_000_000_000) + 60**2 / Fraction(2) * position + weights
+    decode = Fraction(2 * 21_632 * 20, 2_000_000_000) + 20 * 70 * read + weights
     reduce_prompt = 2 * (10 * MICRO + Fraction(60 * 64 * 2, 2 * 100_000_000))
     reduce_step = 2 * (10 * MICRO + Fraction(20 * 64 * 2, 2 * 100_000_000))
     layer_s = prefill + 2 * reduce_prompt + Fraction(20, 20) * (decode + 2 * reduce_step)
-    assert layer_s == Fraction("0.00222016")
+    assert layer_s == Fraction(5211, 2_187_500)
     capacity = Fraction(two_hosts_plan().stages[0].capacity_tokens_per_s)
     assert 0 <= 80 / (4 * layer_s) - capacity < MICRO
 
 
 def test_the_speed_of_a_last_stage_has_a_head() -> None:
     # 660 tokens of KV admit 8.25 requests, each here for 2 of 6 layers: 2.
-    prefill = Fraction(2 * 43_136 * 60 + 2 * 64 * 60**2, 600_000_000)
-    reads = Fraction(43_136 * 2 + 2 * 70 * 2 * 32 * 2, 210_000_000)
-    assert reads > Fraction(2 * (2 * 43_136 + 4 * 64 * 70), 600_000_000)
-    head_s = Fraction(20, 2) * Fraction(128 * 64 * 2, 210_000_000)
-    layer_s = prefill + Fraction(20, 2) * reads
+    weights = Fraction(43_136 * 2, 210_000_000)
+    position, read = Fraction(4 * 64, 600_000_000), Fraction(2 * 32 * 2, 210_000_000)
+    assert position < read
+    prefill = Fraction(2 * 43_136 * 60, 600_000_000) + 60**2 / Fraction(2) * position + weights
+    decode = Fraction(2 * 43_136 * 2, 600_000_000) + 2 * 70 * read + weights
+    head = Fraction(2 * 2 * 128 * 64, 600_000_000) + Fraction(128 * 64 * 2, 210_000_000)
+    head_s = Fraction(20, 2) * head
+    layer_s = prefill + Fraction(20, 2) * decode
     capacity = Fraction(two_hosts_plan().stages[1].capacity_tokens_per_s)
     assert 0 <= 80 / (2 * layer_s + head_s) - capacity < MICRO
 
@@ -74,7 +79,8 @@ def test_every_bias_and_norm_of_a_shard_is_counted() -> None:
     attention = 2 * (16 * 64) + 2 * (8 * 64)
     biases = (16 + 8 + 8) + 64 + (40 + 40 + 64)
     layer = attention + biases + 2 * 8 + 2 * 64 + 3 * 64 * 40
-    assert layer_parameters(plan.model, shard) == layer
+    assert token_numbers(plan.model, shard) == layer
+    assert layer_of(plan.model, shard).total == 2 * layer
     # One table for both ends, as the embeddings are tied, and the final norm.
     assert weights_bytes(plan.model, (0, 6), shard) == 2 * (6 * layer + 32 * 64 + 64)
     assert weights_bytes(plan.model, (0, 3), shard) == 2 * (3 * layer + 32 * 64)

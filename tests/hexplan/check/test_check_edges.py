@@ -64,13 +64,13 @@ JUST_KEPT = {
         Lengths(mean=60, max=100), Lengths(mean=20, max=20)
     ),
     "a NIC with less than a byte to spare": resealed(
-        TWO, hosts=(BIG_HOST.model_copy(update={"nic_out_bytes_per_s": 694_388}), SMALL_HOST)
+        TWO, hosts=(BIG_HOST.model_copy(update={"nic_out_bytes_per_s": 559_367}), SMALL_HOST)
     ),
     "a NIC that is full": resealed(
         PROFILED, coordinator=COORDINATOR.model_copy(update={"nic_out_bytes_per_s": 85 * 4})
     ),
     "a trunk with less than a byte to spare": resealed(
-        TWO, links=(link("lab", "lab", trunk=737_787),)
+        TWO, links=(link("lab", "lab", trunk=594_327),)
     ),
     "a stage that fills its device to the last byte": _full_to_the_last_byte(),
     "a bound that is the flow": change_certificate(
@@ -157,11 +157,11 @@ WORDS = {
     "an edge between hosts without a link": ("edge s0>s2", "nothing connects a to c"),
     "an edge that carries more than its link": (
         "edge entry>s0",
-        "carries 5424.898734 tokens/s, its capacity is 1000 tokens/s",
+        "carries 4370.047278 tokens/s, its capacity is 1000 tokens/s",
     ),
     "a capacity between two steps": (
         "stage s0, capacity",
-        "9008.3597575 must be a whole number of 1e-6",
+        "8395.7014005 must be a whole number of 1e-6",
     ),
     "a cut that states another capacity": (
         "certificate, link:s1>s3",

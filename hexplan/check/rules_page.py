@@ -1,0 +1,33 @@
+"""The page of all rules, docs/reference/rules.md."""
+
+from __future__ import annotations
+
+from hexplan.check.rules import RULES
+
+FAMILIES = {
+    "1": "What the plan refers to",
+    "2": "Placement, shards and pins (formulation 2)",
+    "3": "Memory (formulation 3)",
+    "4": "Speed (formulation 4)",
+    "5": "Flow (formulation 5)",
+    "6": "Routes (formulation 5)",
+    "7": "Certificate and prediction (formulation 6 and 8)",
+}
+
+
+def rules_markdown() -> str:
+    """Return docs/reference/rules.md: the table of all rules."""
+    lines = [
+        "# Rules of a plan",
+        "",
+        "`hexplan check` holds a plan against these rules. It recomputes every number from the plan"
+        " alone,",
+        "in exact arithmetic, and lists all violations. The formulas are in"
+        " [formulation.md](../formulation.md).",
+    ]
+    for family, title in FAMILIES.items():
+        lines += ["", f"## {title}", "", "| id | name | what must hold |", "|---|---|---|"]
+        for rule in RULES:
+            if rule.id.startswith(f"HEX{family}"):
+                lines.append(f"| {rule.id} | `{rule.name}` | {rule.sentence} |")
+    return "\n".join(lines) + "\n"

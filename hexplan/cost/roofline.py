@@ -1,0 +1,118 @@
+"""What a layer takes by the datasheet: work and bytes over what a device reaches of its peak.
+
+Work and reading the weights add up, as measured layers show that they hardly overlap
+(docs/formulation.md 4, docs/decisions/0006).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hexplan.cluster import DeviceType, Interconnect
+from hexplan.cost.memory import kv_bytes_per_token
+from hexplan.cost.weights import (
+    ShardSizes,
+    dense_bytes,
+    experts_bytes,
+    read_share,
+    token_parameters,
+)
+from hexplan.model import Model
+
+
+class Roofline:
+    """The seconds of one layer of a stage, and of the output head."""
+
+    def __init__(
+        self,
+        model: Model,
+        group: Sequence[tuple[DeviceType, ShardSizes]],
+        interconnect: Interconnect | None,
+    ) -> None:
+        self._model = model
+        self._shards = tuple(_shard(model, device, sizes) for device, sizes in group)
+        num_devices = len(group)
+        self._reduce_s, self._reduce_token_s = 0.0, 0.0
+        if num_devices > 1 and interconnect is not None:
+            steps = 2 * (num_devices - 1)
+            token_bytes = model.hidden * model.dtype_bytes
+            rate = num_devices * interconnect.bandwidth_bytes_per_s
+            self._reduce_s = 2 * steps * float(interconnect.latency_s)
+            self._reduce_token_s = 2 * steps * token_bytes / rate
+
+    def layer_s(
+        self, prompt: int, reach: float, decode: int, context: float, passes: int = 1
+    ) -> float:
+        """Return the seconds of one layer for a step, or for equal steps one after the other.
+
+        Parameters
+        ----------
+        prompt
+            Prompt tokens.
+        reach
+            Sum of the positions that those tokens attend to.
+        decode
+            Tokens that are decoded, one a request.
+        context
+            Sum of the contexts of those requests, in tokens.
+        passes
+            Steps that do so much together; each reads the weights.
+        """
+        tokens = prompt + decode
+        if not tokens:
+            return 0.0
+        touched = read_share(self._model, math.ceil(tokens / passes))
+        slowest = max(
+            tokens * s.token_s
+            + reach * s.reach_s
+            + context * max(s.reach_s, s.kv_s)
+            + passes * (s.dense_s + touched * s.experts_s)
+            for s in self._shards
+        )
+        return slowest + passes * self._reduce_s + tokens * self._reduce_token_s
+
+    def head_s(self, rows: int) -> float:
+        """Return the seconds of the output head for `rows` tokens."""
+        if not rows:
+            return 0.0
+        return max(rows * s.head_token_s + s.head_weights_s for s in self._shards)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """One device's part of a layer, as seconds per unit of work."""
+
+    dense_s: float
+    """Reading once what every token runs through."""
+    experts_s: float
+    """Reading all experts once."""
+    token_s: float
+    """Matrix work of one token."""
+    reach_s: float
+    """Attention work of one token with one position."""
+    kv_s: float
+    """Reading the keys and values of one position."""
+    head_weights_s: float
+    head_token_s: float
+
+
+def _shard(model: Model, device: DeviceType, sizes: ShardSizes) -> _Shard:
+    efficiency = device.efficiency
+    flops_per_s = float(efficiency.compute) * device.compute_flops_per_s
+    matrix_flops_per_s = flops_per_s
+    if model.weights is not None and model.weights.name == "fp8" and device.fp8_flops_per_s:
+        matrix_flops_per_s = float(efficiency.compute) * device.fp8_flops_per_s
+    bytes_per_s = float(efficiency.bandwidth) * device.memory_bandwidth_bytes_per_s
+    head = sizes.vocab * model.hidden
+    query_width = sizes.kv_heads * model.group * model.head_dim
+    return _Shard(
+        dense_s=dense_bytes(model, sizes) / bytes_per_s,
+        experts_s=experts_bytes(model, sizes) / bytes_per_s,
+        token_s=2 * token_parameters(model, sizes) / matrix_flops_per_s,
+        reach_s=4 * query_width / flops_per_s,
+        kv_s=kv_bytes_per_token(model, sizes, (0, 1)) / bytes_per_s,
+        head_weights_s=head * model.dtype_bytes / bytes_per_s,
+        head_token_s=2 * head / flops_per_s,
+    )

@@ -1,0 +1,117 @@
+"""What the weights of a shard are: bytes that it stores, and bytes that a step reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hexplan.model import Model, WeightFormat
+from hexplan.noun import Range
+from hexplan.plan import Shard
+
+BITS = 8
+"""Bits of a byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSizes:
+    """Lengths of one shard's intervals: `a`, `c` and `v` of the formulation."""
+
+    kv_heads: int
+    ffn: int
+    vocab: int
+
+    @classmethod
+    def of(cls, shard: Shard) -> ShardSizes:
+        """Measure a shard's intervals."""
+        kv_heads, ffn, vocab = (
+            end - first for first, end in (shard.kv_heads, shard.ffn, shard.vocab)
+        )
+        return cls(kv_heads, ffn, vocab)
+
+
+def layer_bytes(model: Model, sizes: ShardSizes) -> int:
+    """Return the bytes of one layer's shard."""
+    return dense_bytes(model, sizes) + experts_bytes(model, sizes)
+
+
+def dense_bytes(model: Model, sizes: ShardSizes) -> int:
+    """Return the bytes of what every token runs through, whatever its experts."""
+    width = sizes.kv_heads * model.head_dim
+    queries = width * model.group
+    total = 2 * _matrix_bytes(model, width, model.hidden)
+    total += _matrix_bytes(model, queries, model.hidden)
+    total += _matrix_bytes(model, model.hidden, queries)
+    if model.experts is None:
+        total += _network_bytes(model, sizes)
+    return total + model.dtype_bytes * _unquantised(model, sizes)
+
+
+def experts_bytes(model: Model, sizes: ShardSizes) -> int:
+    """Return the bytes of all experts of a layer; none where a layer has one network."""
+    return model.experts.total * _network_bytes(model, sizes) if model.experts else 0
+
+
+def read_share(model: Model, tokens: int) -> float:
+    """Return the share of the experts that so many tokens touch, if each picks at random."""
+    if model.experts is None:
+        return 0.0
+    return 1.0 - (1.0 - model.experts.active / model.experts.total) ** tokens
+
+
+def token_parameters(model: Model, sizes: ShardSizes) -> int:
+    """Count the parameters of one layer's shard that a token meets."""
+    width = sizes.kv_heads * model.head_dim
+    matrices = width * model.hidden * (2 * model.group + 2)
+    networks = model.active_experts * 3 * model.hidden * sizes.ffn
+    return matrices + networks + _unquantised(model, sizes)
+
+
+def end_bytes(model: Model, sizes: ShardSizes, layers: Range) -> int:
+    """Return the bytes that only the first and the last layers bring."""
+    is_first, is_last = layers[0] == 0, layers[1] == model.layers
+    tables = int(is_first) + int(is_last and not (model.tied_embeddings and is_first))
+    parameters = tables * sizes.vocab * model.hidden + (model.hidden if is_last else 0)
+    return model.dtype_bytes * parameters
+
+
+def weights_bytes(model: Model, sizes: ShardSizes, layers: Range) -> int:
+    """Return the bytes of a shard's weights."""
+    return (layers[1] - layers[0]) * layer_bytes(model, sizes) + end_bytes(model, sizes, layers)
+
+
+def _network_bytes(model: Model, sizes: ShardSizes) -> int:
+    """Return the bytes of one gated feed-forward network: gate, up and down."""
+    up = _matrix_bytes(model, sizes.ffn, model.hidden)
+    return 2 * up + _matrix_bytes(model, model.hidden, sizes.ffn)
+
+
+def _unquantised(model: Model, sizes: ShardSizes) -> int:
+    """Count a layer's norms, biases and router weights, which keep the model's dtype."""
+    width = sizes.kv_heads * model.head_dim
+    parameters = 2 * model.hidden
+    if model.experts is not None:
+        parameters += model.experts.total * model.hidden
+    if model.qkv_bias:
+        parameters += width * (model.group + 2)
+    if model.out_bias:
+        parameters += model.hidden
+    if model.ffn_bias:
+        parameters += 2 * sizes.ffn + model.hidden
+    if model.qk_norm:
+        parameters += 2 * model.head_dim
+    return parameters
+
+
+def _matrix_bytes(model: Model, rows: int, columns: int) -> int:
+    if model.weights is None:
+        return model.dtype_bytes * rows * columns
+    return _quantised_bytes(model.weights, rows, columns)
+
+
+def _quantised_bytes(form: WeightFormat, rows: int, columns: int) -> int:
+    """Return the bytes of a matrix with a scale, and maybe a zero point, for each block."""
+    if not rows or not columns:
+        return 0
+    blocks = -(-rows // (form.block_rows or rows)) * -(-columns // (form.block_columns or columns))
+    stored = -(-rows * columns * form.bits // BITS)
+    return stored + -(-blocks * (form.scale_bits + form.zero_bits) // BITS)
