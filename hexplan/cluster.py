@@ -143,7 +143,8 @@ class Link(Noun):
     """A one-way link rule between two ends, each a host, a site or the coordinator.
 
     It holds for every pair of hosts that its ends name. The most specific rule wins:
-    host to host, then host to site or site to host, then site to site.
+    host to host, then host to site or site to host, then site to site. A rule `under` another one
+    has a bandwidth and a latency of its own; the trunk and the policy are those of the other.
     """
 
     source: str
@@ -158,6 +159,8 @@ class Link(Noun):
     """What all pairs under this rule may carry together, where they share a line."""
     allow: Allowed = "all"
     """What may pass: activations and tokens, tokens alone, or nothing."""
+    under: tuple[str, str] | None = None
+    """Source and target of the rule whose trunk and policy hold, where they are not its own."""
 
     def permits(self, source: str, target: str) -> bool:
         """Say whether what passes between two hosts, or a host and the coordinator, may pass."""
@@ -280,10 +283,18 @@ class Cluster(Noun):
 
         A pair whose rule allows nothing of what would pass there is unconnected.
         """
+        rule = self.rule(source, target)
+        return rule if rule is not None and self.over(rule).permits(source, target) else None
+
+    def rule(self, source: str, target: str) -> Link | None:
+        """Return the most specific rule that names a pair, whatever it allows."""
         sites = self.site_of(source), self.site_of(target)
         ends = ((source, target), (source, sites[1]), (sites[0], target), sites)
-        rule = next((self._link_by_ends[pair] for pair in ends if pair in self._link_by_ends), None)
-        return rule if rule is not None and rule.permits(source, target) else None
+        return next((self._link_by_ends[pair] for pair in ends if pair in self._link_by_ends), None)
+
+    def over(self, link: Link) -> Link:
+        """Return the rule whose trunk and policy hold for what a rule governs, mostly itself."""
+        return self._link_by_ends.get(link.under, link) if link.under else link
 
     def is_excluded(self, host: str, device: int) -> bool:
         """Say whether the user keeps this device out."""

@@ -104,7 +104,8 @@ def _unconnected(lookup: Lookup, edge: Edge, where: str) -> Violation:
     link = lookup.link(source, target) if source != target else None
     if link is None:
         return EDGE_NOT_CONNECTED.at(where, f"nothing connects {source} to {target}")
-    message = f"the rule from {link.source} to {link.target} allows `{link.allow}`"
+    rule = lookup.over(link)
+    message = f"the rule from {rule.source} to {rule.target} allows `{rule.allow}`"
     return EDGE_FORBIDDEN.at(where, message)
 
 

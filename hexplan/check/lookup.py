@@ -30,8 +30,8 @@ class Connection:
     """Of the link, or of the interconnect."""
     bytes_per_token: int
     """Of a token id to or from the coordinator, else of an activation."""
-    link: Link | None
-    """The rule that governs the pair; nothing within one host."""
+    trunk: Link | None
+    """The rule whose trunk a token takes, if it takes one."""
 
     @property
     def capacity_tokens_per_s(self) -> Fraction:
@@ -41,10 +41,10 @@ class Connection:
     @property
     def shared(self) -> tuple[str, ...]:
         """Names of the NICs and the trunk that a token passes here."""
-        if self.link is None:
+        if self.source == self.target:
             return ()
         nics = (f"nic-out:{self.source}", f"nic-in:{self.target}")
-        return nics if self.link.trunk_bytes_per_s is None else (*nics, trunk_name(self.link))
+        return nics if self.trunk is None else (*nics, trunk_name(self.trunk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +119,18 @@ class Lookup:
         link = self.link(*hosts)
         if link is None or self.forbids(link, is_end=is_end):
             return None
-        return Connection(*hosts, link.bandwidth_bytes_per_s, token, link)
+        over = self.over(link)
+        trunk = None if over.trunk_bytes_per_s is None else over
+        return Connection(*hosts, link.bandwidth_bytes_per_s, token, trunk)
 
     def forbids(self, link: Link, *, is_end: bool) -> bool:
         """Say whether a rule keeps out token ids (to or from the coordinator) or activations."""
-        return link.allow == "none" or (link.allow == "tokens" and not is_end)
+        allow = self.over(link).allow
+        return allow == "none" or (allow == "tokens" and not is_end)
+
+    def over(self, link: Link) -> Link:
+        """Return the rule whose trunk and policy hold for a rule: itself unless it is under one."""
+        return link if link.under is None else self.links.get(link.under, link)
 
     def host_of(self, end: str) -> str:
         """Return the host of a known stage, or the coordinator for `entry` and `exit`."""

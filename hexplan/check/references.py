@@ -16,6 +16,7 @@ from hexplan.check.rules import (
     UNKNOWN_DEVICE,
     UNKNOWN_DEVICE_TYPE,
     UNKNOWN_HOST,
+    UNKNOWN_RULE,
     UNKNOWN_STAGE,
     Violation,
 )
@@ -45,6 +46,7 @@ def reference_violations(lookup: Lookup) -> Iterator[Violation]:
     for stage in lookup.plan.stages:
         yield from _stage_references(lookup, stage)
     yield from _other_references(lookup)
+    yield from _rules_under_rules(lookup)
     yield from _unknown_ends(lookup)
     yield from _unknown_hops(lookup)
     yield from _lengths(lookup)
@@ -128,6 +130,21 @@ def _named_devices(lookup: Lookup) -> Iterator[tuple[str, str, tuple[int, ...]]]
     for exclusion in cluster.exclusions:
         devices = () if exclusion.device is None else (exclusion.device,)
         yield f"exclusion, host {exclusion.host}", exclusion.host, devices
+
+
+def _rules_under_rules(lookup: Lookup) -> Iterator[Violation]:
+    for link in lookup.plan.cluster.links:
+        if link.under is None:
+            continue
+        where, name = f"link rule {link.source}>{link.target}", ">".join(link.under)
+        over = lookup.links.get(link.under)
+        if over is None:
+            yield UNKNOWN_RULE.at(where, f"it is under {name}, which is no link rule")
+        elif over.under is not None:
+            yield UNKNOWN_RULE.at(where, f"it is under {name}, which is under another one itself")
+        if link.trunk_bytes_per_s is not None or link.allow != "all":
+            message = f"it has a trunk or a policy, but those of {name} hold"
+            yield UNKNOWN_RULE.at(where, message)
 
 
 def _device_range(lookup: Lookup, host: str) -> str:

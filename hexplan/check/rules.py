@@ -70,6 +70,11 @@ NO_INTERCONNECT = Rule(
 LENGTHS_REVERSED = Rule(
     "HEX109", "lengths-reversed", "The longest prompt and output are no shorter than the mean."
 )
+UNKNOWN_RULE = Rule(
+    "HEX110",
+    "unknown-rule",
+    "A link rule under another one has no trunk and no policy itself; the other is under none.",
+)
 
 DEVICE_SHARED = Rule("HEX201", "device-shared", "A device belongs to one stage, once.")
 DEVICE_UNACCOUNTED = Rule(

@@ -96,13 +96,14 @@ class LinkJudge:
         for i, source in enumerate(names):
             for j, target in enumerate(names):
                 link = cluster.link(source, target) if i != j else None
-                if link is None or link.trunk_bytes_per_s is None:
+                over = link and cluster.over(link)
+                if over is None or over.trunk_bytes_per_s is None:
                     continue
-                ends = link.source, link.target
+                ends = over.source, over.target
                 if ends not in known:
                     known[ends] = len(self._trunk_rates)
                     per_token = token_bytes(problem.spec.model, source, target)
-                    rate = link.trunk_bytes_per_s * MICRO // per_token // self.unit
+                    rate = over.trunk_bytes_per_s * MICRO // per_token // self.unit
                     self._trunk_rates.append(min(rate, INT32_ROOM))
                 self._trunk[i, j] = known[ends]
 

@@ -155,8 +155,9 @@ class SharedCapacities:
             (f"nic-in:{target}", in_end.nic_in_bytes_per_s),
         ]
         link = cluster.link(source, target)
-        if link is not None and link.trunk_bytes_per_s is not None:
-            names.append((f"trunk:{link.source}>{link.target}", link.trunk_bytes_per_s))
+        over = link and cluster.over(link)
+        if over is not None and over.trunk_bytes_per_s is not None:
+            names.append((f"trunk:{over.source}>{over.target}", over.trunk_bytes_per_s))
         return tuple(self._number(*name) for name in names)
 
     def _number(self, name: str, bytes_per_s: int) -> int:

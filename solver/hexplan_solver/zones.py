@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hexplan.cluster import COORDINATOR, Cluster, Link
+from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.cost import token_bytes
 from hexplan.cost.speed import MICRO
 from hexplan_solver.problem import Problem
@@ -56,13 +56,19 @@ def _carried(problem: Problem) -> dict[tuple[str, str], int]:
         totals[0] += 1
         totals[1] += host.nic_out_bytes_per_s
         totals[2] += host.nic_in_bytes_per_s
-    num_bytes: dict[tuple[str, str], int] = defaultdict(int)
+    num_pairs = _num_pairs(cluster, sites)
+    together: dict[tuple[str, str], int] = defaultdict(int)
     for link in cluster.links:
-        (source, sources), (target, targets) = (
-            _end(cluster, end, sites) for end in (link.source, link.target)
-        )
-        if sources and targets and link.allow == "all":
-            num_bytes[source, target] += _at_most(link, sources * targets)
+        over = cluster.over(link)
+        if over.allow == "all":
+            pairs = num_pairs[link.source, link.target]
+            together[over.source, over.target] += link.bandwidth_bytes_per_s * pairs
+    num_bytes: dict[tuple[str, str], int] = defaultdict(int)
+    for over in cluster.links:
+        trunk = over.trunk_bytes_per_s
+        amount = together[over.source, over.target]
+        ends = _end(cluster, over.source, sites)[0], _end(cluster, over.target, sites)[0]
+        num_bytes[ends] += amount if trunk is None else min(amount, trunk)
     name = cluster.hosts[0].name
     per_token = token_bytes(problem.spec.model, name, name)
     return defaultdict(
@@ -74,9 +80,24 @@ def _carried(problem: Problem) -> dict[tuple[str, str], int]:
     )
 
 
-def _at_most(link: Link, pairs: int) -> int:
-    together = link.bandwidth_bytes_per_s * pairs
-    return together if link.trunk_bytes_per_s is None else min(together, link.trunk_bytes_per_s)
+def _num_pairs(cluster: Cluster, sites: dict[str, list[int]]) -> dict[tuple[str, str], int]:
+    """Return how many pairs of hosts each rule governs, at most.
+
+    Pairs with a rule of their own are not counted for the rule that would govern them otherwise.
+    """
+    ends = {(link.source, link.target) for link in cluster.links}
+    found = {
+        pair: _end(cluster, pair[0], sites)[1] * _end(cluster, pair[1], sites)[1] for pair in ends
+    }
+    hosts = cluster.host_by_name
+    for source, target in ends:
+        if source in hosts and target in hosts:
+            there = hosts[source].site, hosts[target].site
+            for other in ((source, there[1]), (there[0], target), there):
+                if other in ends:
+                    found[other] -= 1
+                    break
+    return found
 
 
 def _end(cluster: Cluster, end: str, sites: dict[str, list[int]]) -> tuple[str, int]:

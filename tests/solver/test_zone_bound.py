@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from itertools import product
+from itertools import permutations, product
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,7 +30,7 @@ tables = st.lists(st.integers(10, 1000), min_size=1, max_size=4)
 
 @st.composite
 def two_site_specs(draw: st.DrawFn) -> Spec:
-    """Two sites with a trunk each way, of which every pair of hosts may take a part."""
+    """Two sites with a trunk each way; some pairs of hosts have a rule of their own under it."""
     model = tiny_model(draw(st.integers(2, 4)))
     token_bytes = model.hidden * model.dtype_bytes
     kinds = st.sampled_from(["d0", "d1"])
@@ -42,6 +42,10 @@ def two_site_specs(draw: st.DrawFn) -> Spec:
     for ends in ("ab", "ba"):
         trunk = draw(st.sampled_from([20, 50, 200, 400])) * token_bytes
         links.append(link(*ends, draw(st.sampled_from([trunk, trunk // 2])), trunk))
+        for pair in permutations(hosts, 2):
+            if tuple(host.site for host in pair) == tuple(ends) and draw(st.booleans()):
+                bandwidth = draw(st.sampled_from([10, 100, 1000])) * token_bytes
+                links.append(link(*(h.name for h in pair), bandwidth, under=(ends[0], ends[1])))
     profiles = [profile(f"d{i}", draw(tables)) for i in range(2)]
     return spec_of(model, hosts, profiles=profiles, links=links)
 

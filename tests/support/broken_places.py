@@ -131,6 +131,28 @@ REFERENCES = (
         change_edge(PROFILED, "s1>s3", target="s9"),
         "HEX107",
     ),
+    broken(
+        "a link rule under one that is not there",
+        resealed(TWO, links=(*TWO.cluster.links, link("a", "b", under=("gone", "lab")))),
+        "HEX110",
+    ),
+    broken(
+        "a link rule under one that is under another",
+        resealed(
+            TWO,
+            links=(
+                *TWO.cluster.links,
+                link("a", "b", under=("lab", "lab")),
+                link("c", "d", under=("a", "b")),
+            ),
+        ),
+        "HEX110",
+    ),
+    broken(
+        "a link rule under another one with a trunk of its own",
+        resealed(TWO, links=(*TWO.cluster.links, link("a", "b", trunk=7, under=("lab", "lab")))),
+        "HEX110",
+    ),
     broken("an edge back to the entry", change_edge(TWO, "s1>exit", target="entry"), "HEX107"),
     broken(
         "a hop to a stage that is not there",

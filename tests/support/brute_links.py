@@ -220,5 +220,7 @@ def _shared(cluster: Cluster, source: str, target: str) -> Iterator[tuple[tuple[
     yield ("out", source), ends[source].nic_out_bytes_per_s
     yield ("in", target), ends[target].nic_in_bytes_per_s
     rule = cluster.link(source, target)
+    if rule is not None and rule.under is not None:
+        (rule,) = (r for r in cluster.links if (r.source, r.target) == rule.under)
     if rule is not None and rule.trunk_bytes_per_s is not None:
         yield ("trunk", rule.source, rule.target), rule.trunk_bytes_per_s

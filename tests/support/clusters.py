@@ -68,13 +68,20 @@ def profile(device: str, table: Table, tp: int = 1) -> Profile:
     return Profile(device=device, tp=tp, tokens_per_s=rates, source="made up")
 
 
-def link(source: str, target: str, bandwidth: int = FAST, trunk: int | None = None) -> Link:
+def link(
+    source: str,
+    target: str,
+    bandwidth: int = FAST,
+    trunk: int | None = None,
+    under: tuple[str, str] | None = None,
+) -> Link:
     return Link(
         source=source,
         target=target,
         bandwidth_bytes_per_s=bandwidth,
         latency_s=Decimal("0.001"),
         trunk_bytes_per_s=trunk,
+        under=under,
     )
 
 

@@ -81,7 +81,13 @@ def host(name: str, devices: tuple[DeviceType, ...], site: str = "lab") -> Host:
     )
 
 
-def link(source: str, target: str, bandwidth: int = MEGABYTE, trunk: int | None = None) -> Link:
+def link(
+    source: str,
+    target: str,
+    bandwidth: int = MEGABYTE,
+    trunk: int | None = None,
+    under: tuple[str, str] | None = None,
+) -> Link:
     """Return a one-way link rule."""
     return Link(
         source=source,
@@ -89,6 +95,7 @@ def link(source: str, target: str, bandwidth: int = MEGABYTE, trunk: int | None 
         bandwidth_bytes_per_s=bandwidth,
         latency_s=Decimal("0.001"),
         trunk_bytes_per_s=trunk,
+        under=under,
     )
 
 

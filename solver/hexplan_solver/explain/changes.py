@@ -52,6 +52,7 @@ def one_more_host(spec: Spec, name: str) -> Spec:
             update={
                 "source": renamed.get(link.source, link.source),
                 "target": renamed.get(link.target, link.target),
+                "under": link.under and tuple(renamed.get(end, end) for end in link.under),
             }
         )
         for link in cluster.links
