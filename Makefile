@@ -56,7 +56,7 @@ format: $(READY) ## Format the code, and mend what ruff can mend
 	$(BIN)/ruff format
 
 reference: $(READY) ## Write docs/reference from the code
-	for name in cluster plan model profile; do \
+	for name in cluster plan model profile overlay; do \
 		$(BIN)/hexplan schema $$name > docs/reference/$$name.schema.json || exit 1; \
 	done
 	$(BIN)/python -c 'from hexplan.check import rules_markdown as page; print(page(), end="")' \

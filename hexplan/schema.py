@@ -9,12 +9,19 @@ from hexplan.model import Model
 from hexplan.noun import Noun
 from hexplan.plan import Plan
 from hexplan.spec.raw import ClusterText
+from hexplan.spec.raw_overlay import OverlayText
 from hexplan.spec.raw_profiles import ProfileText
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 DESCRIBED: MappingProxyType[str, type[Noun]] = MappingProxyType(
-    {"cluster": ClusterText, "plan": Plan, "model": Model, "profile": ProfileText}
+    {
+        "cluster": ClusterText,
+        "plan": Plan,
+        "model": Model,
+        "profile": ProfileText,
+        "overlay": OverlayText,
+    }
 )
 """What each name of `hexplan schema` stands for; a model's numbers stand in a cluster.yaml."""
 

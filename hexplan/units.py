@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Context, Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -70,7 +70,7 @@ BYTES = Quantity(
     MappingProxyType(_scales("B", _THOUSANDS | _BINARY)),
     "write `80GB` (10^9 bytes) or `80GiB` (2^30 bytes); prefixes are k, M, G, T, Ki, Mi, Gi, Ti",
 )
-USED_BYTES = replace(BYTES, may_be_zero=True)
+USED_BYTES = Quantity("an amount of memory, or `0B`", BYTES.scales, BYTES.hint, may_be_zero=True)
 BANDWIDTH = Quantity(
     "a bandwidth",
     MappingProxyType(
@@ -124,8 +124,8 @@ def parse_bytes(value: object) -> int:
 
 
 def parse_used_bytes(value: object) -> int:
-    """Return an amount of memory that may be zero, in bytes, rounded down."""
-    return _whole(USED_BYTES, value)
+    """Return an amount of memory in bytes, rounded down, which may be zero."""
+    return int(_parse(USED_BYTES, value))
 
 
 def parse_bandwidth(value: object) -> int:
@@ -169,7 +169,7 @@ def parse_fraction(value: object) -> Decimal:
 
 def _whole(quantity: Quantity, value: object) -> int:
     whole = int(_parse(quantity, value))
-    if whole < 1 and not quantity.may_be_zero:
+    if whole < 1:
         raise _refusal(value, f"{quantity.noun} of at least 1 in SI units")
     return whole
 

@@ -71,6 +71,7 @@ class Described(StrEnum):
     PLAN = "plan"
     MODEL = "model"
     PROFILE = "profile"
+    OVERLAY = "overlay"
 
 
 def _show_version(wanted: bool) -> None:

@@ -12,6 +12,10 @@ from hexplan.errors import InputError
 PROMPTS_LIMIT_BYTES = 2**20
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the plan as JSON on stdout.")]
+Overlays = Annotated[
+    list[Path] | None,
+    typer.Option("--overlay", help="Measured figures to take instead of the spec's; repeatable."),
+]
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan.json, or - for stdin.")]
 
 

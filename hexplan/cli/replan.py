@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hexplan.cli.inputs import PlanFile, seconds, source
+from hexplan.cli.inputs import Overlays, PlanFile, seconds, source
 from hexplan.cli.interrupts import stop_on_interrupt
 from hexplan.cli.output import emit, require_own_plan_sound, require_sound
 from hexplan.errors import InputError
@@ -27,6 +27,7 @@ def replan(
     spec_file: Annotated[
         Path | None, typer.Option("--spec", metavar="SPEC", help="The cluster.yaml as it is now.")
     ] = None,
+    overlay: Overlays = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the new plan here; - is stdout.")
     ] = None,
@@ -58,7 +59,7 @@ def replan(
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
     limit_s, share = seconds("--time-limit", time_limit), _loss_share(max_loss)
-    loss = _loss(plan, without or [], spec_file)
+    loss = _loss(plan, without or [], spec_file, overlay or [])
     with stop_on_interrupt() as stop, solve_progress(quiet=quiet) as report:
         options = ReplanOptions(routes_only, share, SolveOptions(seed, limit_s, stop=stop))
         done = find_plan(plan, loss, options, report)
@@ -76,19 +77,22 @@ def replan(
         say(f"wrote {output}")
 
 
-def _loss(plan: Plan, without: list[str], spec_file: Path | None) -> Loss:
+def _loss(plan: Plan, without: list[str], spec_file: Path | None, overlays: list[Path]) -> Loss:
     """Return the spec as it is now."""
     from hexplan.spec import Spec, read_spec
     from hexplan_solver.replan import changed
     from hexplan_solver.replan import without as take_away
 
+    if overlays and spec_file is None:
+        message = "--overlay: found it without `--spec`, whose figures it is to replace"
+        raise InputError(message, hint="give the `--spec` that the plan was made from")
     if not without and spec_file is None:
         message = "nothing has changed"
         raise InputError(message, hint="say what is gone, `--without HOST`, or give a `--spec`")
     slots = [slot for text in without for slot in _slots(text)]
     if spec_file is None:
         return take_away(Spec(plan.cluster, plan.model, plan.workload), slots)
-    loss = changed(read_spec(source(spec_file)))
+    loss = changed(read_spec(source(spec_file), overlays))
     return take_away(loss.spec, slots, keeps_bounds=False) if slots else loss
 
 

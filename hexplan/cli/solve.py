@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hexplan.cli.inputs import AsJson, seconds, source
+from hexplan.cli.inputs import AsJson, Overlays, seconds, source
 from hexplan.cli.interrupts import stop_on_interrupt
 from hexplan.cli.output import require_own_plan_sound, write
 
@@ -29,6 +29,7 @@ class Method(StrEnum):
 
 def solve(
     spec_file: Annotated[Path, typer.Argument(metavar="SPEC", help="A cluster.yaml.")],
+    overlay: Overlays = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the plan here; - is stdout.")
     ] = None,
@@ -52,7 +53,7 @@ def solve(
     from hexplan.spec import read_spec
     from hexplan_solver import SolveOptions, solve_by
 
-    spec = read_spec(source(spec_file))
+    spec = read_spec(source(spec_file), overlay or ())
     with stop_on_interrupt() as stop, solve_progress(quiet=quiet) as report:
         limit_s = seconds("--time-limit", time_limit)
         search = SolveOptions(seed, limit_s, solver, threads, stop=stop)

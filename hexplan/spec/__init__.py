@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from hexplan.spec.hosts import read_coordinator, read_hosts
 from hexplan.spec.links import Places, check_reach, read_links
 from hexplan.spec.locate import Locator
 from hexplan.spec.models import read_model
+from hexplan.spec.overlays import overlaid, read_overlay, read_overlays
 from hexplan.spec.pins import PinReader
 from hexplan.spec.profiles import read_profiles
 from hexplan.spec.raw import ClusterText
@@ -43,9 +44,16 @@ class Spec:
     """What the plan is made for."""
 
 
-def read_spec(path: Path) -> Spec:
-    """Return what the cluster.yaml at `path` says; other files are seen from its folder."""
-    return _resolve(read_yaml(path), path)
+def read_spec(path: Path, overlays: Sequence[Path] = ()) -> Spec:
+    """Return what the cluster.yaml at `path` says; other files are seen from its folder.
+
+    Parameters
+    ----------
+    overlays
+        Files with measured figures, which come after those that the cluster.yaml names: of two
+        figures of one thing, the later counts.
+    """
+    return _resolve(read_yaml(path), path, overlays)
 
 
 def parse_spec(text: str, path: Path) -> Spec:
@@ -53,11 +61,14 @@ def parse_spec(text: str, path: Path) -> Spec:
     return _resolve(parse_yaml(text, str(path)), path)
 
 
-def _resolve(document: YamlDocument, path: Path) -> Spec:
+def _resolve(document: YamlDocument, path: Path, overlays: Sequence[Path] = ()) -> Spec:
     at = Locator(str(path), document.lines)
     text = _validated(document, at)
     model = read_model(text.model, path.parent, at)
     cluster = _read_cluster(text, model, path.parent, at)
+    named = read_overlays(text.overlays, path.parent, at)
+    for overlay in (*named, *map(read_overlay, overlays)):
+        cluster = overlaid(cluster, overlay)
     check_objective(text, at)
     return Spec(cluster, model, read_workload(text.workload, path.parent, at), text.objective)
 

@@ -229,6 +229,8 @@ class ClusterText(Text):
     """Link rules; pairs of hosts that no rule names are not connected."""
     profiles: Label | None = None
     """A file with measured speeds, seen from the folder of this file."""
+    overlays: Many[Label] = ()
+    """Files whose measured figures take the place of this one's; seen from its folder."""
     devices: dict[DeviceName, DeviceText] = {}
     """Device types: overrides of the catalog, and new ones."""
     pin: Many[PinText] = ()

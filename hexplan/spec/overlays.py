@@ -1,0 +1,135 @@
+"""Overlays: files with measured figures, which take the place of those in a cluster.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from hexplan.cluster import COORDINATOR, Cluster, Link
+from hexplan.errors import InputError, SpecError
+from hexplan.field_errors import explain, version_problem
+from hexplan.spec.links import MAX_LINKS
+from hexplan.spec.locate import Locator
+from hexplan.spec.raw_overlay import OverlayText
+from hexplan.wording import did_you_mean
+from hexplan.yaml_reader import read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from hexplan.spec.raw_overlay import OverlayHostText, OverlayLinkText
+    from hexplan.wording import KeyPath
+
+OVERLAY_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """One overlay file."""
+
+    text: OverlayText
+    """What it says."""
+    at: Locator
+    """Where errors are reported."""
+
+
+def read_overlays(names: Sequence[str], folder: Path, at: Locator) -> Iterator[Overlay]:
+    """Yield the overlays that a cluster.yaml names, seen from its folder."""
+    for index, name in enumerate(names):
+        try:
+            yield read_overlay(folder / name)
+        except SpecError:
+            raise
+        except InputError as error:
+            raise at.error(("overlays", index), error.message, hint=error.hint) from error
+
+
+def read_overlay(file: Path) -> Overlay:
+    """Read an overlay file, whatever cluster it is for."""
+    document = read_yaml(file)
+    at = Locator(str(file), document.lines)
+    problem = version_problem(document.data.get("version"), OVERLAY_VERSION)
+    if problem:
+        raise at.errors([problem])
+    try:
+        return Overlay(OverlayText.model_validate(document.data), at)
+    except ValidationError as error:
+        raise at.errors(explain(error, OverlayText)) from error
+
+
+def overlaid(cluster: Cluster, overlay: Overlay) -> Cluster:
+    """Return a cluster with the figures of an overlay, each key of which has its function here."""
+    cluster = _with_links(cluster, overlay.text.links, overlay.at)
+    return _with_memory_in_use(cluster, overlay.text.hosts, overlay.at)
+
+
+def _with_links(cluster: Cluster, texts: Sequence[OverlayLinkText], at: Locator) -> Cluster:
+    measured: dict[tuple[str, str], Link] = {}
+    line_of: dict[tuple[str, str], int] = {}
+    for index, text in enumerate(texts):
+        path, ends = ("links", index), (text.from_, text.to)
+        if ends in measured:
+            problem = f"found a second link from '{text.from_}' to '{text.to}', first at line"
+            raise at.error(path, f"{problem} {line_of[ends]}", hint="keep one of them")
+        line_of[ends] = at.line(path)
+        measured[ends] = _measured(cluster, text, path, at)
+    kept = [measured.pop((link.source, link.target), link) for link in cluster.links]
+    links = (*kept, *measured.values())
+    if len(links) > MAX_LINKS:
+        raise at.error(("links",), f"found {len(links)} pairs in all rules, needed {MAX_LINKS}")
+    return cluster.model_copy(update={"links": links})
+
+
+def _measured(cluster: Cluster, text: OverlayLinkText, path: KeyPath, at: Locator) -> Link:
+    """Return the rule for two hosts: their own with new figures, or one under that of others."""
+    ends = text.from_, text.to
+    for field, end in zip(("from", "to"), ends, strict=True):
+        if end != COORDINATOR:
+            _check_host(end, cluster, (*path, field), at)
+    rule = cluster.rule(*ends) if ends[0] != ends[1] else None
+    if rule is None:
+        problem = f"found a link from '{text.from_}' to '{text.to}', which nothing connects"
+        hint = "an overlay only measures: connect them by a rule in the cluster file, or remove it"
+        raise at.error(path, problem, hint=hint)
+    is_own = (rule.source, rule.target) == ends
+    return Link(
+        source=text.from_,
+        target=text.to,
+        bandwidth_bytes_per_s=text.bandwidth,
+        latency_s=text.latency,
+        trunk_bytes_per_s=rule.trunk_bytes_per_s if is_own else None,
+        allow=rule.allow if is_own else "all",
+        under=rule.under if is_own else (rule.source, rule.target),
+    )
+
+
+def _with_memory_in_use(cluster: Cluster, texts: Sequence[OverlayHostText], at: Locator) -> Cluster:
+    """Check what others take of the devices' memory; a cluster has no field for it yet."""
+    line_of: dict[str, int] = {}
+    for index, text in enumerate(texts):
+        path = ("hosts", index)
+        _check_host(text.name, cluster, (*path, "name"), at)
+        if text.name in line_of:
+            problem = f"found the host '{text.name}' again, first at line {line_of[text.name]}"
+            raise at.error((*path, "name"), problem, hint="keep one of them")
+        line_of[text.name] = at.line(path)
+        devices = cluster.host_by_name[text.name].devices
+        if len(text.in_use) != len(devices):
+            problem = f"found {len(text.in_use)} amounts, needed {len(devices)}, one a device"
+            raise at.error((*path, "in_use"), problem)
+        for number, (used_bytes, name) in enumerate(zip(text.in_use, devices, strict=True)):
+            memory_bytes = cluster.device_type_by_name[name].memory_bytes
+            if used_bytes > memory_bytes:
+                problem = f"found {used_bytes} bytes in use, needed at most {memory_bytes}"
+                where = (*path, "in_use", number)
+                raise at.error(where, f"{problem}, what the {name} has")
+    return cluster
+
+
+def _check_host(name: str, cluster: Cluster, path: KeyPath, at: Locator) -> None:
+    if name not in cluster.host_by_name:
+        problem = f"found '{name}', needed a host of the cluster"
+        raise at.error(path, problem, hint=did_you_mean(name, sorted(cluster.host_by_name)))

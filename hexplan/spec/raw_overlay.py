@@ -1,0 +1,45 @@
+"""The text of an overlay, field by field: what was measured of a cluster that a file describes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hexplan.spec.fields import Bandwidth, Label, Many, Name, Seconds, UsedBytes
+from hexplan.spec.text import Text
+
+
+class OverlayLinkText(Text):
+    """What was measured from one host to another."""
+
+    from_: Annotated[Name, Field(alias="from")]
+    """A host, or `coordinator`."""
+    to: Name
+    """A host, or `coordinator`."""
+    bandwidth: Bandwidth
+    """What it carries in this direction."""
+    latency: Seconds
+    """One-way latency."""
+
+
+class OverlayHostText(Text):
+    """What was found on one host."""
+
+    name: Name
+    """The host."""
+    in_use: Annotated[Many[UsedBytes], Field(min_length=1)]
+    """Memory that others take, of each of its devices in their order."""
+
+
+class OverlayText(Text):
+    """Measured figures that take the place of those in a cluster.yaml, which stays as it is."""
+
+    version: Literal[1]
+    """Version of this format."""
+    overlay: Label
+    """What made the file, and when."""
+    links: Many[OverlayLinkText] = ()
+    """Bandwidth and latency between two hosts; the trunk and the policy of their rule stay."""
+    hosts: Many[OverlayHostText] = ()
+    """What is taken of the devices of hosts."""
