@@ -1,7 +1,8 @@
-"""Gloo groups on the loopback interface, met through a store that the launcher hosts.
+"""Gloo groups, met through a store, on one address of each machine: never on all of them.
 
-No operation has a time-out: idle peers wait as long as they like, and a time-out would close every
-pair of its group. The launcher watches the processes instead, and a lost peer ends in `PeerLost`.
+No operation has a time-out unless its caller gives one: idle peers wait as long as they like, and a
+time-out closes every pair of its group. The launcher watches the processes instead, and a lost peer
+ends in `PeerLost`. Addresses are numbers that `addresses.local_address` has let pass.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Protocol, cast
 
 import torch
@@ -51,8 +53,13 @@ class Group:
 
     def receive(self, x: Tensor, source: int) -> Tensor:
         """Wait for a message that fills x, or less of it, and return x."""
-        finish(self._start_receive(x, source))
+        finish(self.start_receive(x, source))
         return x
+
+    def start_receive(self, x: Tensor, source: int) -> Work:
+        """Start to receive; a peer's sending begins when its message is waited for."""
+        with peer_loss():
+            return self._gloo.recv([x], source, _TAG)
 
     def sum(self, x: Tensor) -> Tensor:
         """Return the sum over all ranks, the same bits on every rank; x may be overwritten.
@@ -69,7 +76,7 @@ class Group:
     def _exchange(self, x: Tensor) -> Tensor:
         peers = [rank for rank in range(self.size) if rank != self._rank]
         parts = {rank: torch.empty_like(x) for rank in peers} | {self._rank: x}
-        works = [self._start_receive(parts[rank], rank) for rank in peers]
+        works = [self.start_receive(parts[rank], rank) for rank in peers]
         works += [self.start_send(x, rank) for rank in peers]
         for work in works:
             finish(work)
@@ -77,10 +84,6 @@ class Group:
         for rank in range(2, self.size):
             total += parts[rank]
         return total
-
-    def _start_receive(self, x: Tensor, source: int) -> Work:
-        with peer_loss():
-            return self._gloo.recv([x], source, _TAG)
 
 
 class _Gloo(Protocol):
@@ -91,12 +94,14 @@ class _Gloo(Protocol):
     def allreduce(self, tensors: Sequence[Tensor]) -> Work: ...
 
 
-def host_store() -> tuple[Store, int]:
-    """Open the store that ranks meet at, on the loopback interface only, and return its port."""
-    listener = socket.create_server((LOOPBACK, 0), backlog=1024)
+def host_store(address: str = LOOPBACK) -> tuple[Store, int]:
+    """Open the store that ranks meet at, on one address only, and return its port."""
+    ip = _single(address)
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    listener = socket.create_server((address, 0), family=family, backlog=1024)
     port: int = listener.getsockname()[1]
     store = TCPStore(
-        LOOPBACK,
+        address,
         port,
         is_master=True,
         wait_for_workers=False,
@@ -105,10 +110,10 @@ def host_store() -> tuple[Store, int]:
     return store, port
 
 
-def join_store(port: int, timeout: datetime.timedelta = _JOIN) -> Store:
-    """Connect to the launcher's store; each rank needs a connection of its own."""
+def join_store(port: int, timeout: datetime.timedelta = _JOIN, address: str = LOOPBACK) -> Store:
+    """Connect to the store of whoever hosts it; each rank needs a connection of its own."""
     with peer_loss():
-        return TCPStore(LOOPBACK, port, is_master=False, timeout=timeout, wait_for_workers=False)
+        return TCPStore(address, port, is_master=False, timeout=timeout, wait_for_workers=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +123,15 @@ class Rendezvous:
     store: Store
     nonce: str
     timeout: datetime.timedelta = FOREVER
-    """How long to wait for the others of a group to come."""
+    """How long to wait for the others of a group to come; gloo tries five times to reach them."""
+    address: str = LOOPBACK
+    """Address of this machine that the others reach it at."""
 
     def meet(self, name: str, rank: int, size: int) -> Group:
         """Return the group of this name, once all its ranks are here."""
         options = ProcessGroupGloo._Options()  # type: ignore[attr-defined]
-        options._devices = [ProcessGroupGloo.create_device(hostname=LOOPBACK)]
+        _single(self.address)
+        options._devices = [ProcessGroupGloo.create_device(hostname=self.address)]
         options._timeout = self.timeout
         options._threads = _THREADS
         store = PrefixStore(f"{self.nonce}/{name}", self.store)
@@ -140,7 +148,13 @@ def peer_loss() -> Iterator[None]:
         raise PeerLost(str(error)) from error
 
 
-def finish(work: Work) -> None:
-    """Wait for an operation, however long it takes."""
+def finish(work: Work, limit: datetime.timedelta = FOREVER) -> None:
+    """Wait for an operation, however long it takes; at a limit, the peer counts as lost."""
     with peer_loss():
-        work.wait(FOREVER)
+        work.wait(limit)
+
+
+def _single(address: str) -> IPv4Address | IPv6Address:
+    ip = ip_address(address)
+    assert not ip.is_unspecified, "a wildcard would listen to everyone"
+    return ip

@@ -7,9 +7,7 @@ on stdout when its weights are read and when its edges are up.
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
-import signal
 import sys
 from pathlib import Path
 from threading import Thread
@@ -18,6 +16,7 @@ from typing import TextIO
 import torch
 
 from hexplan.errors import InputError
+from hexplan_runtime.child import claim_stdout, die_with_parent, leave, say
 from hexplan_runtime.edges import connect, dialect_of
 from hexplan_runtime.gloo import PeerLost, Rendezvous, join_store
 from hexplan_runtime.linear import Rank
@@ -27,12 +26,10 @@ from hexplan_runtime.stage import Stage, torch_dtype
 from hexplan_runtime.team import Team
 from hexplan_runtime.weights import WeightsReader
 
-_PR_SET_PDEATHSIG = 1
-
 
 def main() -> None:
     """Read the assignment, load, connect, and run until the launcher ends."""
-    reports = _claim_stdout()
+    reports = claim_stdout()
     line = sys.stdin.buffer.readline()
     if not line:  # the launcher has gone already
         return
@@ -43,10 +40,10 @@ def main() -> None:
         serve(assignment, reports)
     except PeerLost as loss:
         print(f"lost a peer: {loss}", file=sys.stderr)
-        _leave(PEER_LOST)
+        leave(PEER_LOST)
     except InputError as error:
-        _say(reports, Report(event="refused", message=error.message, hint=error.hint))
-        _leave(REFUSED)
+        say(reports, Report(event="refused", message=error.message, hint=error.hint))
+        leave(REFUSED)
 
 
 def serve(assignment: Assignment, reports: TextIO) -> None:
@@ -59,7 +56,7 @@ def serve(assignment: Assignment, reports: TextIO) -> None:
     if team.is_leader:
         ends = connect(plan, planned.id, rendezvous)
         inbox, outbox = Inbox(plan, ends), Outbox(plan, planned.id, ends)
-    _say(reports, Report(event="ready"))
+    say(reports, Report(event="ready"))
     while True:
         batch = team.share(inbox.next_batch() if inbox else None)
         output = stage.run(batch)
@@ -87,45 +84,23 @@ def _load(assignment: Assignment, team: Team, reports: TextIO) -> Stage:
     loaded = Report(
         event="loaded", bytes_read=weights.bytes_read, weights_bytes=weights.weights_bytes
     )
-    _say(reports, loaded)
+    say(reports, loaded)
     return stage
 
 
-def _claim_stdout() -> TextIO:
-    """Keep stdout for reports, and send what libraries print there to stderr."""
-    reports = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return reports
-
-
-def _say(reports: TextIO, report: Report) -> None:
-    print(report.model_dump_json(), file=reports, flush=True)
-
-
 def _end_with_launcher(launcher_pid: int) -> None:
-    """End this process when the launcher ends, whatever ends it.
-
-    The end of stdin says so on every system. Linux also kills the process when its parent is gone,
-    which helps when it is stopped or another process still holds the pipe.
-    """
+    """End this process when the launcher ends, whatever ends it."""
     atexit.register(os._exit, 1)  # an error must not wait for groups whose peers are gone
     Thread(target=_watch_stdin, daemon=True, name="watchdog").start()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != launcher_pid:
-            os._exit(0)
+    die_with_parent()
+    if sys.platform == "linux" and os.getppid() != launcher_pid:
+        os._exit(0)
 
 
 def _watch_stdin() -> None:
     while sys.stdin.buffer.read(4096):
         pass
     os._exit(0)
-
-
-def _leave(code: int) -> None:
-    """End at once, without the destructors of groups that may still wait."""
-    sys.stderr.flush()
-    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from pathlib import Path
-
 import torch
 
 from hexplan.errors import InputError
+from hexplan_runtime.hardware import processor_name
 from hexplan_runtime.measure.clock import DeviceKind
-
-_CPU_INFO = Path("/proc/cpuinfo")
 
 
 def choose_kind(wanted: DeviceKind | None) -> DeviceKind:
@@ -49,13 +44,4 @@ def check_degrees(kind: DeviceKind, degrees: tuple[int, ...], kv_heads: int) -> 
 
 def hardware_name(kind: DeviceKind) -> str:
     """Return the name that the processor or the accelerator gives itself."""
-    if kind == "cuda":
-        return torch.cuda.get_device_name()
-    lines = _CPU_INFO.read_text(encoding="utf-8").splitlines() if _CPU_INFO.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine() or "unknown"
-
-
-def free_cores() -> int:
-    """Return the processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return torch.cuda.get_device_name() if kind == "cuda" else processor_name()

@@ -6,13 +6,13 @@ Its task and then its orders come on stdin; the end of stdin ends it.
 from __future__ import annotations
 
 import datetime
-import os
 import sys
 from typing import TextIO
 
 import torch
 
 from hexplan.errors import InputError
+from hexplan_runtime.child import claim_stdout, leave, say
 from hexplan_runtime.gloo import Rendezvous, join_store
 from hexplan_runtime.measure.messages import Answer, Order, Task
 from hexplan_runtime.measure.probe import Probe
@@ -26,8 +26,7 @@ _MEET = datetime.timedelta(minutes=2)
 
 def main() -> None:
     """Read the task, load the layers, and run orders until there are no more."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print must not stand among the answers
+    answers = claim_stdout()
     line = sys.stdin.buffer.readline()
     if line:
         task = Task.model_validate_json(line)
@@ -36,9 +35,8 @@ def main() -> None:
             try:
                 serve(task, answers)
             except InputError as error:
-                _say(answers, Answer(refusal=error.message, hint=error.hint))
-    sys.stderr.flush()
-    os._exit(0)  # without the destructors of groups that may still wait
+                say(answers, Answer(refusal=error.message, hint=error.hint))
+    leave(0)
 
 
 def serve(task: Task, answers: TextIO) -> None:
@@ -46,11 +44,11 @@ def serve(task: Task, answers: TextIO) -> None:
     team = _join(task)
     probe = Probe(task, team)
     if team.is_leader:
-        _say(answers, Answer())
+        say(answers, Answer())
     for line in sys.stdin.buffer:
         times_s = probe.times_s(Order.model_validate_json(line))
         if team.is_leader:
-            _say(answers, Answer(times_s=times_s))
+            say(answers, Answer(times_s=times_s))
 
 
 def _join(task: Task) -> Team:
@@ -60,10 +58,6 @@ def _join(task: Task) -> Team:
         rendezvous = Rendezvous(join_store(task.store_port), task.nonce, _MEET)
         group = rendezvous.meet("measure", task.rank, task.size)
     return Team(dialect, task.rank, group)
-
-
-def _say(answers: TextIO, answer: Answer) -> None:
-    print(answer.model_dump_json(), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,64 @@
+"""Addresses that this machine may listen at: one of its own, not all of them, not a public one.
+
+torch.distributed neither knows who connects nor encrypts what it sends.
+"""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TypeAlias
+
+from hexplan.errors import InputError
+
+Ip: TypeAlias = IPv4Address | IPv6Address
+
+PUBLIC_HINT = (
+    "anyone there could read and change what hosts send each other: use the addresses of a private"
+    " network or a VPN, or `--allow-public` if a firewall keeps everyone else out"
+)
+
+
+def local_address(name: str, *, may_be_public: bool) -> str:
+    """Return the address of this machine that a name or an address stands for, in numbers.
+
+    Raises
+    ------
+    InputError
+        It is unknown, belongs to another machine, means every address, or is a public one.
+    """
+    own = [ip for ip in _resolved(name) if ip.is_unspecified or _can_listen(ip)]
+    if not own:
+        message = f"{name} is no address of this machine"
+        raise InputError(message, hint="`ip address` lists those that it has")
+    if any(ip.is_unspecified for ip in own):
+        message = f"{name} means every address of this machine, needed one of them"
+        raise InputError(message, hint="`ip address` lists those that it has")
+    private = [ip for ip in own if may_be_public or not is_public(ip)]
+    if not private:
+        message = f"{name} is a public address, needed a private one"
+        raise InputError(message, hint=PUBLIC_HINT)
+    return str(private[0])
+
+
+def is_public(ip: Ip) -> bool:
+    """Say whether everyone on the Internet can send to an address, firewalls aside."""
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_global
+
+
+def _resolved(name: str) -> list[Ip]:
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        message = f"{name}: cannot find its address: {getattr(error, 'strerror', None) or error}"
+        raise InputError(message, hint="give an IP address, or a name that DNS knows") from error
+    return [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+
+
+def _can_listen(ip: Ip) -> bool:
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    try:
+        socket.create_server((str(ip), 0), family=family).close()
+    except OSError:
+        return False
+    return True
