@@ -1,0 +1,69 @@
+"""What a probe and its agents say to each other: one line of JSON each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hexplan.findings import Machine
+from hexplan.noun import Noun
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Task(Noun):
+    """What an agent gets on its stdin when it starts."""
+
+    address: str
+    """Where the other hosts reach this one: its only address that is listened at."""
+    may_be_public: bool
+    """Whether that may be a public address."""
+    store_address: str
+    """Where the agents meet, in numbers."""
+    store_port: int
+    """Port of the store there."""
+    nonce: str
+    """A secret, without which no agent is found in the store."""
+    limit_s: Annotated[float, Field(gt=0)]
+    """How long reaching the store may take."""
+
+
+class Order(Noun):
+    """One pair that an agent is to measure with another one."""
+
+    meeting: str
+    """Name of the pair's group."""
+    rank: Literal[0, 1]
+    """Rank in it: 0 leads, and takes the times."""
+    peer: str
+    """Name of the host at the other end."""
+    is_forward: bool
+    """Whether to measure the bandwidth from rank 0 to rank 1."""
+    is_backward: bool
+    """Whether to measure that from rank 1 to rank 0."""
+    limit_s: Annotated[float, Field(gt=0)]
+    """How long all of it may take."""
+
+
+class Figures(Noun):
+    """What the leader of a pair measured."""
+
+    round_trips_s: Annotated[tuple[Seconds, ...], Field(min_length=2)]
+    """Of tiny messages."""
+    forward_bytes_per_s: Rate | None = None
+    """From rank 0 to rank 1."""
+    backward_bytes_per_s: Rate | None = None
+    """From rank 1 to rank 0."""
+
+
+class Answer(Noun):
+    """What an agent says: first about its machine, then after each order."""
+
+    machine: Machine | None = None
+    """What the machine is, in the first answer."""
+    figures: Figures | None = None
+    """What was measured, in the answer of a leader."""
+    problem: str | None = None
+    """Why something could not be done, where it could not."""
