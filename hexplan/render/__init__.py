@@ -5,6 +5,7 @@ from hexplan.render.console import say, say_error
 from hexplan.render.explain_view import explanation_json, explanation_text
 from hexplan.render.launch_view import InOrder, JsonLines, LaunchView
 from hexplan.render.plan_view import plan_text
+from hexplan.render.probe_view import probe_json, probe_progress, probe_text
 from hexplan.render.profile_view import measure_progress, samples_text, warn_of_spread
 from hexplan.render.progress import solve_progress
 from hexplan.render.replan_view import replanning_json, replanning_text
@@ -23,6 +24,9 @@ __all__ = [
     "outcome_svg",
     "outcome_text",
     "plan_text",
+    "probe_json",
+    "probe_progress",
+    "probe_text",
     "replanning_json",
     "replanning_text",
     "samples_text",

@@ -7,7 +7,6 @@ from dataclasses import astuple, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +14,7 @@ from hexplan.plan import Certificate, Plan, Route, Stage
 from hexplan.render import words
 from hexplan.render.aim_view import aim_lines
 from hexplan.render.console import open_console
-from hexplan.render.sections import Part, print_part
+from hexplan.render.sections import Part, fits, print_part
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,8 +99,7 @@ def _stages(plan: Plan, console: Console) -> Iterator[Part]:
     binding = {term.constraint for term in plan.certificate.cut}
     rows = [_stage_words(plan, stage, f"stage:{stage.id}" in binding) for stage in plan.stages]
     table = _stage_table(rows)
-    unbounded = console.options.update(width=10**6)
-    if Measurement.get(console, unbounded, table).maximum <= console.width:
+    if fits(table, console):
         yield table
     else:
         yield from (line for row in rows for line in _stage_lines(row))

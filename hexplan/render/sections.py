@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -46,6 +47,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) 
     for row in rows:
         found.add_row(*(Text(words.printable(cell)) for cell in row))
     return found
+
+
+def fits(whole: Table, console: Console) -> bool:
+    """Say whether a table is no wider than the console, without folding anything."""
+    unbounded = console.options.update(width=10**6)
+    return Measurement.get(console, unbounded, whole).maximum <= console.width
 
 
 def print_part(part: Part, console: Console) -> None:
