@@ -15,6 +15,7 @@ from hexplan.cli.explain import explain
 from hexplan.cli.inputs import AsJson, PlanFile, source
 from hexplan.cli.launch import launch
 from hexplan.cli.output import emit, write
+from hexplan.cli.probe import probe
 from hexplan.cli.profile import profile
 from hexplan.cli.replan import replan
 from hexplan.cli.simulate import simulate
@@ -33,6 +34,7 @@ Examples:
   hexplan simulate plan.json --rate 2/s
   hexplan replan plan.json --without host-3 -o new.json
   hexplan profile --model FOLDER --device NAME -o profile.yaml
+  hexplan probe cluster.yaml --bind 10.0.0.9 -o overlay.yaml
 """
 
 EXIT_CODES = """\b
@@ -138,6 +140,7 @@ app.command()(explain)
 app.command()(replan)
 app.command()(simulate)
 app.command()(profile)
+app.command()(probe)
 
 
 @app.command()

@@ -1,0 +1,203 @@
+"""The `probe` command: what is on every host, and what the lines between them really carry."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+import signal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hexplan.cli.inputs import Overlays, seconds, source
+from hexplan.cli.interrupts import stop_on_interrupt
+from hexplan.cli.output import emit
+from hexplan.errors import InputError, LaunchError
+
+if TYPE_CHECKING:
+    from hexplan.cluster import Cluster
+    from hexplan.comparison import Comparison
+    from hexplan_runtime.probe import Post, Reach, Wish
+
+LIMIT = "20s"
+MAX_LOCAL_HOSTS = 16
+INTERRUPTED = 128 + signal.SIGINT
+DIFFERENCES = 5
+REACH_HINT = (
+    "the table says why; `ssh -o BatchMode=yes ADDRESS true` must work for each host, `--python`"
+    " must name a Python with hexplan[runtime], and hosts must reach each other on every port"
+)
+
+
+def probe(
+    spec_file: Annotated[Path, typer.Argument(metavar="SPEC", help="A cluster.yaml.")],
+    overlay: Overlays = None,
+    bind: Annotated[
+        str | None, typer.Option(help="An address of this machine that every host reaches.")
+    ] = None,
+    ssh: Annotated[
+        str | None, typer.Option(help="What runs a command on a host, such as `ssh -p 2222`.")
+    ] = None,
+    python: Annotated[str, typer.Option(help="The Python with hexplan on the hosts.")] = "python3",
+    allow_public: Annotated[
+        bool, typer.Option("--allow-public", help="Let hosts listen at public addresses.")
+    ] = False,
+    timeout: Annotated[str, typer.Option(help="Give up on a pair of hosts after this.")] = LIMIT,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the figures here, as an overlay.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an older overlay.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 5 if the spec promises more.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as JSON on stdout.")
+    ] = False,
+) -> None:
+    """Measure latency and bandwidth between hosts, and hold them against the spec.
+
+    Runs an agent on each host over ssh; hosts without an `address` are this machine, and so is the
+    coordinator. Measures one pair after the other, through the transport of `launch`. Ctrl-C keeps
+    what is measured. Exits with 7 if a host or a pair could not be reached.
+    """
+    _require_runtime()
+    from hexplan.comparison import compare
+    from hexplan.overlay_file import check_target, write_overlay
+    from hexplan.render import probe_json, probe_progress, probe_text, say
+    from hexplan.spec import read_spec
+    from hexplan_runtime.probe import SSH, Reach, survey
+
+    cluster = read_spec(source(spec_file), overlay or ()).cluster
+    if output is not None:
+        check_target(output, spec_file, may_overwrite=force)
+    reach = Reach(_ssh(ssh) or SSH, python, allow_public)
+    limit_s = seconds("--timeout", timeout)
+    assert limit_s is not None
+    wish = _wish(cluster, spec_file, bind, reach, limit_s)
+    with stop_on_interrupt() as stop, probe_progress(quiet=quiet) as hear:
+        comparison = compare(cluster, survey(wish, hear, stop))
+    is_written = output is not None and comparison.findings.num_measured > 0
+    if output is not None and is_written:
+        write_overlay(comparison, _origin(comparison, spec_file), output)
+    emit(probe_json(comparison) if as_json else probe_text(comparison))
+    if output is not None and not is_written:
+        say(f"nothing was measured, so {output} is not written")
+    elif output is not None and not quiet:
+        say(f"wrote {output}: `hexplan solve {spec_file} --overlay {output}` plans with it")
+    _judge(comparison, exit_code=exit_code)
+
+
+def _require_runtime() -> None:
+    """Refuse to probe where only what planning needs is installed."""
+    if find_spec("torch") is None:
+        message = "`torch` is not installed, and probing needs it"
+        raise InputError(message, hint='`pip install "hexplan[runtime]"`')
+
+
+def _ssh(text: str | None) -> tuple[str, ...] | None:
+    """Return the program of `--ssh` and its arguments, or None where it is not given."""
+    if text is None:
+        return None
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        message = f"--ssh: found {text!r}: {error}"
+        raise InputError(message) from error
+    if not words:
+        message = "--ssh: found nothing, needed a program and its arguments"
+        raise InputError(message)
+    return words
+
+
+def _wish(
+    cluster: Cluster, spec_file: Path, bind: str | None, reach: Reach, limit_s: float
+) -> Wish:
+    """Return what to look at: hosts that are not excluded, and what connects them."""
+    from hexplan.cluster import COORDINATOR
+    from hexplan_runtime.probe import Wish
+
+    posts = _posts(cluster, spec_file)
+    ends = (COORDINATOR, *(post.host for post in posts))
+    links = tuple((a, b) for a in ends for b in ends if a != b and cluster.link(a, b) is not None)
+    is_one_machine = all(post.address is None for post in posts)
+    return Wish(posts, links, _meeting_place(bind, reach, is_one_machine), reach, limit_s)
+
+
+def _posts(cluster: Cluster, spec_file: Path) -> tuple[Post, ...]:
+    """Return where the hosts are: all on this machine, or each at its address."""
+    from hexplan_runtime.probe import Post
+
+    posts = tuple(
+        Post(host.name, host.address)
+        for host in cluster.hosts
+        if not all(cluster.is_excluded(host.name, index) for index in range(len(host.devices)))
+    )
+    here = [post.host for post in posts if post.address is None]
+    if 0 < len(here) < len(posts):
+        message = f"{spec_file}: found hosts with an `address`, and without one: {', '.join(here)}"
+        hint = "give every host one, or none, if this machine is to play them all"
+        raise InputError(message, hint=hint)
+    if len(here) > MAX_LOCAL_HOSTS:
+        message = (
+            f"{spec_file}: found {len(here)} hosts and no `address`, needed at most"
+            f" {MAX_LOCAL_HOSTS}, as this machine would play them all"
+        )
+        raise InputError(message, hint="give each host its `address`")
+    return posts
+
+
+def _meeting_place(bind: str | None, reach: Reach, is_one_machine: bool) -> str:
+    """Return the address of this machine where the hosts meet."""
+    from hexplan_runtime.probe import LOOPBACK, local_address
+
+    if is_one_machine and bind is not None:
+        message = f"--bind: found {bind}, but no host has an `address`: all stays on {LOOPBACK}"
+        raise InputError(message, hint="leave it out, or give each host its `address`")
+    if is_one_machine:
+        return LOOPBACK
+    if bind is None:
+        message = "the hosts have addresses, and `--bind` is missing: where they meet"
+        hint = "`--bind ADDRESS`, an address of this machine that every host reaches"
+        raise InputError(message, hint=hint)
+    try:
+        return local_address(bind, may_be_public=reach.may_be_public)
+    except InputError as error:
+        message = f"--bind: {error.message}"
+        raise InputError(message, hint=error.hint) from error
+
+
+def _origin(comparison: Comparison, spec_file: Path) -> str:
+    """Return what an overlay says about how it was made."""
+    from hexplan.render import words
+
+    findings = comparison.findings
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    origin = f"probe of {words.printable(spec_file.name)}, {day}"
+    if findings.is_one_machine:
+        origin += ", all on one machine"
+    if not findings.is_complete:
+        origin += f", stopped after {len(findings.links)} of {findings.num_links} links"
+    return origin
+
+
+def _judge(comparison: Comparison, *, exit_code: bool) -> None:
+    """End as the findings deserve: interrupted, with what is unreachable, or with differences."""
+    from hexplan.render import say, words
+
+    findings = comparison.findings
+    if not findings.is_complete:
+        say(f"stopped: {len(findings.links)} of {findings.num_links} links were tried")
+        raise typer.Exit(INTERRUPTED)
+    hosts, links = comparison.num_unreachable
+    if hosts or links:
+        counts = ((hosts, len(findings.hosts), "host"), (links, findings.num_links, "link"))
+        what = [
+            f"{number} of {words.count(total, noun)}" for number, total, noun in counts if number
+        ]
+        message = f"{' and '.join(what)} could not be reached"
+        raise LaunchError(message, hint=REACH_HINT)
+    if exit_code and any(comparison.num_different):
+        raise typer.Exit(DIFFERENCES)
