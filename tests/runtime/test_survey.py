@@ -87,11 +87,11 @@ def test_links_are_measured_and_hosts_that_cannot_be_reached_are_named(tmp_path:
         assert link.bandwidth_bytes_per_s is not None
         assert 0 < link.latency_s < 30
         assert link.bandwidth_bytes_per_s > 10**6
-    refused = "h3: its agent ended: ssh: connect to host 127.0.0.66 port 22: Connection refused"
-    assert problems["h0>h3"] == problems["h3>h0"] == refused
-    assert problems["h4>h1"].startswith("h4: 192.0.2.7 is no address of this machine")
+    assert problems["h0>h3"] == problems["h3>h0"] == "there is no agent on h3"
     by_name = {host.host: host for host in findings.hosts}
-    assert by_name["h3"].problem is not None
+    refused = "its agent ended: ssh: connect to host 127.0.0.66 port 22: Connection refused"
+    assert by_name["h3"].problem == refused
+    assert (by_name["h4"].problem or "").startswith("192.0.2.7 is no address of this machine; ")
     machine = by_name["h2"].machine
     assert machine is not None
     assert machine.cores == len(os.sched_getaffinity(0))
@@ -114,7 +114,8 @@ def test_an_agent_that_dies_takes_only_its_own_links_with_it(tmp_path: Path) -> 
     lost = {link for link in unreachable(findings) if "h1" in link}
     assert set(unreachable(findings)) == lost
     assert {"h1>h2", "h2>h1"} <= lost
-    assert all("h1: its agent ended" in problem for problem in unreachable(findings).values())
+    reasons = {"there is no agent on h1", "h1: its agent ended"}  # before, or meanwhile
+    assert set(unreachable(findings).values()) <= reasons
     assert findings.hosts[1].problem == "its agent ended"
     assert findings.hosts[1].machine is not None  # it was seen before
     assert {"h0", "h2"} <= {link.source for link in findings.links if link.problem is None}

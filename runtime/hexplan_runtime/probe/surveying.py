@@ -137,8 +137,8 @@ def _meetings(links: Sequence[Pair]) -> Iterator[_Meeting]:
 def _measure(agents: Agents, meeting: _Meeting, limit_s: float) -> list[LinkFinding]:
     """Return what is found between two hosts; nothing where a wish to stop came in between."""
     for host in meeting.ends:
-        if (why := agents.lost(host)) is not None:
-            return [_unreachable(link, f"{host}: {why}") for link in meeting.links]
+        if agents.lost(host) is not None:
+            return [_unreachable(link, f"there is no agent on {host}") for link in meeting.links]
     for rank, host in enumerate(meeting.ends):
         order = Order(
             meeting=">".join(meeting.ends),
