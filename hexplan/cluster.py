@@ -66,6 +66,17 @@ class DeviceType(Noun):
         """Say whether it computes in a type such as `bfloat16`."""
         return self.bfloat16 or dtype != "bfloat16"
 
+    def used_in_part(self, in_use_bytes: int) -> DeviceType:
+        """Return the type as it is where others take so much of its memory, with its own name."""
+        own = self.profile_name
+        whole = {"name": own, "in_use_bytes": 0, "profiled_as": None}
+        if not in_use_bytes:
+            return self.model_copy(update=whole)
+        mebi, rest = divmod(in_use_bytes, 1 << 20)
+        name = f"{own} ({f'{in_use_bytes} bytes' if rest else f'{mebi} MiB'} in use)"
+        changed = {"name": name, "in_use_bytes": in_use_bytes, "profiled_as": own}
+        return self.model_copy(update=changed)
+
     @property
     def profile_name(self) -> str:
         """The device type whose profiles speak for it."""

@@ -22,6 +22,8 @@ MEMORY_SHARE: Final = 0.98
 """Less than this share of the spec's memory is another device."""
 _SEEN_KINDS = ("cuda", "rocm")
 _GIB = 2**30
+_STEP = 2**26
+"""Memory in use is rounded up to this."""
 
 
 class LinkComparison(Noun):
@@ -145,16 +147,20 @@ def _in_use_bytes(types: list[DeviceType], machine: Machine) -> tuple[int, ...] 
     if len(devices) != len(types) or any(kind.kind not in _SEEN_KINDS for kind in types):
         return None
     pairs = zip(devices, types, strict=True)
-    return tuple(min(_used_bytes(device), kind.memory_bytes) for device, kind in pairs)
+    return tuple(min(_used_bytes(device, kind), kind.memory_bytes) for device, kind in pairs)
 
 
 def _types(cluster: Cluster, host: Host) -> list[DeviceType]:
     return [cluster.device_type_by_name[name] for name in host.devices]
 
 
-def _used_bytes(device: Accelerator) -> int:
-    """Return what is taken of a device, the probing process's own small part included."""
-    return max(0, device.memory_bytes - device.free_bytes)
+def _used_bytes(device: Accelerator, spec: DeviceType) -> int:
+    """Return what others take of a device, in steps that keep like hosts alike.
+
+    What driver and framework take counts for a plan anyway, and the probing process has it too.
+    """
+    used_bytes = device.memory_bytes - device.free_bytes - spec.overhead_bytes
+    return -(-max(0, used_bytes) // _STEP) * _STEP
 
 
 def _differences(
@@ -185,13 +191,15 @@ def _device_differences(
     index: int, found: Accelerator, spec: DeviceType, share: Decimal
 ) -> Iterator[str]:
     name = catalog_name(found.name)
-    if name is not None and find_device(spec.name) is not None and name != spec.name:
-        yield f"device {index} is {name}, and {spec.name} in the spec"
+    known = spec.profile_name
+    wanted_bytes = int((spec.memory_bytes - spec.in_use_bytes) * share)
+    if name is not None and find_device(known) is not None and name != known:
+        yield f"device {index} is {name}, and {known} in the spec"
     elif found.memory_bytes < MEMORY_SHARE * spec.memory_bytes:
         sizes = f"{_gib(found.memory_bytes)}, {_gib(spec.memory_bytes)} in the spec"
         yield f"device {index} ({found.name}) has {sizes}"
-    elif found.free_bytes < int(spec.memory_bytes * share):
-        used, wanted = _gib(_used_bytes(found)), _gib(int(spec.memory_bytes * share))
+    elif found.free_bytes + spec.overhead_bytes < wanted_bytes:
+        used, wanted = _gib(_used_bytes(found, spec)), _gib(wanted_bytes)
         left = _gib(found.free_bytes)
         yield f"device {index}: {used} are in use; {left} are free of the {wanted} to plan with"
 

@@ -70,7 +70,7 @@ BYTES = Quantity(
     MappingProxyType(_scales("B", _THOUSANDS | _BINARY)),
     "write `80GB` (10^9 bytes) or `80GiB` (2^30 bytes); prefixes are k, M, G, T, Ki, Mi, Gi, Ti",
 )
-USED_BYTES = Quantity("an amount of memory, or `0B`", BYTES.scales, BYTES.hint, may_be_zero=True)
+USED_BYTES = Quantity("an amount of memory", BYTES.scales, BYTES.hint, may_be_zero=True)
 BANDWIDTH = Quantity(
     "a bandwidth",
     MappingProxyType(

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from hexplan.spec.raw_devices import DeviceText, EfficiencyText
     from hexplan.wording import KeyPath
 
-MEBI = 1 << 20
 _NEEDED = "{kind: cuda, memory: 80GiB, memory_bandwidth: 2TB/s, compute: 300 TFLOP/s}"
 
 
@@ -34,15 +33,9 @@ class DeviceTable:
 
     def in_use(self, name: str, used_bytes: int) -> str:
         """Return the name of a device type where others take so much of its memory."""
-        if not used_bytes:
-            return name
-        device = self.find(name, ())
-        mebi, rest = divmod(used_bytes, MEBI)
-        told = f"{used_bytes} bytes" if rest else f"{mebi} MiB"
-        shared = f"{device.name} ({told} in use)"
-        changed = {"name": shared, "in_use_bytes": used_bytes, "profiled_as": device.profile_name}
-        self.shared[shared] = device.model_copy(update=changed)
-        return shared
+        device = self.find(name, ()).used_in_part(used_bytes)
+        self.shared[device.name] = device
+        return device.name
 
     def find(self, name: str, path: KeyPath) -> DeviceType:
         """Return a device type by name, or say what is missing at `path`."""

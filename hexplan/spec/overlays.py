@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from hexplan.cluster import COORDINATOR, Cluster, Link
+from hexplan.cluster import COORDINATOR, Cluster, DeviceType, Link
 from hexplan.errors import InputError, SpecError
 from hexplan.field_errors import explain, version_problem
 from hexplan.spec.links import MAX_LINKS
@@ -17,7 +17,7 @@ from hexplan.wording import did_you_mean
 from hexplan.yaml_reader import read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from hexplan.spec.raw_overlay import OverlayHostText, OverlayLinkText
@@ -107,8 +107,9 @@ def _measured(cluster: Cluster, text: OverlayLinkText, path: KeyPath, at: Locato
 
 
 def _with_memory_in_use(cluster: Cluster, texts: Sequence[OverlayHostText], at: Locator) -> Cluster:
-    """Check what others take of the devices' memory; a cluster has no field for it yet."""
+    """Return the cluster with the device types that hosts have where others use their memory."""
     line_of: dict[str, int] = {}
+    shared: dict[str, tuple[DeviceType, ...]] = {}
     for index, text in enumerate(texts):
         path = ("hosts", index)
         _check_host(text.name, cluster, (*path, "name"), at)
@@ -120,13 +121,30 @@ def _with_memory_in_use(cluster: Cluster, texts: Sequence[OverlayHostText], at: 
         if len(text.in_use) != len(devices):
             problem = f"found {len(text.in_use)} amounts, needed {len(devices)}, one a device"
             raise at.error((*path, "in_use"), problem)
-        for number, (used_bytes, name) in enumerate(zip(text.in_use, devices, strict=True)):
-            memory_bytes = cluster.device_type_by_name[name].memory_bytes
-            if used_bytes > memory_bytes:
-                problem = f"found {used_bytes} bytes in use, needed at most {memory_bytes}"
+        types = [cluster.device_type_by_name[name] for name in devices]
+        for number, (used_bytes, device) in enumerate(zip(text.in_use, types, strict=True)):
+            if used_bytes > device.memory_bytes:
+                problem = f"found {used_bytes} bytes in use, needed at most {device.memory_bytes}"
                 where = (*path, "in_use", number)
-                raise at.error(where, f"{problem}, what the {name} has")
-    return cluster
+                raise at.error(where, f"{problem}, what the {device.profile_name} has")
+        pairs = zip(types, text.in_use, strict=True)
+        shared[text.name] = tuple(device.used_in_part(used_bytes) for device, used_bytes in pairs)
+    return _with_devices(cluster, shared)
+
+
+def _with_devices(cluster: Cluster, changed: Mapping[str, tuple[DeviceType, ...]]) -> Cluster:
+    """Return the cluster with other device types on some hosts."""
+    hosts = tuple(
+        host.model_copy(update={"devices": tuple(device.name for device in changed[host.name])})
+        if host.name in changed
+        else host
+        for host in cluster.hosts
+    )
+    types = cluster.device_type_by_name | {d.name: d for group in changed.values() for d in group}
+    used = {name for host in hosts for name in host.devices}
+    used |= {profile.device for profile in cluster.profiles}
+    kept = tuple(types[name] for name in sorted(used) if name in types)
+    return cluster.model_copy(update={"hosts": hosts, "device_types": kept})
 
 
 def _check_host(name: str, cluster: Cluster, path: KeyPath, at: Locator) -> None:

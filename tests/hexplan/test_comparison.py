@@ -140,7 +140,7 @@ HOSTS = [
     (
         "gpu",
         machine(device(), device(used_gib=4)),
-        ["device 1: 4.0 GiB are in use; 18.5 GiB are free of the 20.2 GiB to plan with"],
+        ["device 1: 3.5 GiB are in use; 18.5 GiB are free of the 20.2 GiB to plan with"],
     ),
     ("gpu", machine(device(), device(used_gib=2)), []),
     ("cpu.1", machine(), []),
@@ -167,7 +167,9 @@ def test_memory_in_use_is_stated_where_the_devices_are_those_of_the_spec() -> No
     def in_use(name: str, *devices: Accelerator) -> tuple[int, ...] | None:
         return of_host(name, machine(*devices)).hosts[0].in_use_bytes
 
-    assert in_use("gpu", device(used_gib=1.5), device()) == (3 * GIB // 2, 0)
+    # What driver and framework take, 512 MiB, is theirs in a plan, too.
+    assert in_use("gpu", device(used_gib=1.5), device()) == (GIB, 0)
+    assert in_use("gpu", device(used_gib=0.4), device(used_gib=0.51)) == (0, GIB // 16)
     assert in_use("gpu", device()) is None
     assert in_use("cpu.1") is None
     large = device(memory=48 * GIB, used_gib=40)  # more than the spec's device has at all

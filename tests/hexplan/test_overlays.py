@@ -127,9 +127,16 @@ def test_a_plan_is_made_from_the_measured_figures_and_holds_its_rules(spec_file:
     assert {rule.latency_s for rule in plan.cluster.links if rule.under} == {Decimal("0.09")}
 
 
-def test_memory_in_use_is_read_and_held_against_the_devices(spec_file: Path) -> None:
-    lines = ["hosts:", "  - {name: a-0, in_use: [0GiB]}", "  - {name: b, in_use: [1.2GiB, 0B]}"]
-    assert overlaid(spec_file, *lines) == read_spec(spec_file).cluster
+def test_memory_in_use_makes_types_of_its_own_for_the_devices_of_a_host(spec_file: Path) -> None:
+    lines = ["hosts:", "  - {name: a-0, in_use: [0GiB]}", "  - {name: b, in_use: [1.5GiB, 0B]}"]
+    before, after = read_spec(spec_file).cluster, overlaid(spec_file, *lines)
+    own = before.host_by_name["b"].devices
+    shared = f"{own[0]} (1536 MiB in use)"
+    assert after.host_by_name["b"].devices == (shared, own[1])
+    assert after.host_by_name["a-0"] == before.host_by_name["a-0"]
+    device = after.device_type_by_name[shared]
+    assert (device.in_use_bytes, device.profile_name) == (3 * 2**29, own[0])
+    assert device.used_in_part(0) == before.device_type_by_name[own[0]]
 
 
 # Lines of an overlay after its head, the line that is wrong, and what is said about it.
