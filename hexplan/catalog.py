@@ -9,7 +9,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from hexplan.cluster import DeviceType, Efficiency
+from hexplan.device import DeviceType, Efficiency
 from hexplan.model import Model
 from hexplan.noun import Noun
 from hexplan.wording import close_names

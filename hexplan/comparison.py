@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Final
 
 from hexplan.catalog import find_device
-from hexplan.cluster import COORDINATOR, Cluster, DeviceType, Host
+from hexplan.cluster import COORDINATOR, Cluster, Host
+from hexplan.device import DeviceType
 from hexplan.driver_names import catalog_name
 from hexplan.findings import Accelerator, Findings, HostFinding, LinkFinding, Machine
 from hexplan.noun import Noun

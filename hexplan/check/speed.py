@@ -19,7 +19,8 @@ from hexplan.check.rules import (
 )
 from hexplan.check.sizes import length
 from hexplan.check.text import RATE_STEP, exact, number, rate, round_down
-from hexplan.cluster import DeviceType, Profile
+from hexplan.cluster import Profile
+from hexplan.device import DeviceType
 from hexplan.plan import Shard, Stage
 
 FLOAT_TOLERANCE = Fraction(1, 10**9)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hexplan.cluster import Cluster, DeviceType
+from hexplan.cluster import Cluster
 from hexplan.cost.weights import ShardSizes, weights_bytes
+from hexplan.device import DeviceType
 from hexplan.model import Model
 from hexplan.noun import Range
 from hexplan.plan import DeviceMemory

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hexplan.cluster import DeviceType, Interconnect
+from hexplan.cluster import Interconnect
 from hexplan.cost.memory import kv_bytes_per_token
 from hexplan.cost.weights import (
     ShardSizes,
@@ -19,6 +19,7 @@ from hexplan.cost.weights import (
     read_share,
     token_parameters,
 )
+from hexplan.device import DeviceType
 from hexplan.model import Model
 
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.cluster import Cluster, DeviceType, Interconnect, Profile
+from hexplan.cluster import Cluster, Interconnect, Profile
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.weights import ShardSizes
+from hexplan.device import DeviceType
 from hexplan.model import Model
 
 SCALED_ERROR = Decimal("0.25")

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.cluster import Cluster, DeviceType, Interconnect, Profile
+from hexplan.cluster import Cluster, Interconnect, Profile
 from hexplan.cost.memory import step_tokens
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import Basis, find_basis
 from hexplan.cost.weights import ShardSizes
+from hexplan.device import DeviceType
 from hexplan.model import Model
 from hexplan.noun import RATE_DIGITS, Range
 from hexplan.workload import Workload

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from hexplan.cluster import Cluster, DeviceType, Limits, Profile
+from hexplan.cluster import Cluster, Limits, Profile
+from hexplan.device import DeviceType
 from hexplan.field_errors import UNKNOWN_FIELD, FieldError, explain, version_problem
 from hexplan.model import Model
 from hexplan.plan import Objective

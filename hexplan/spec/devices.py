@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hexplan.catalog import OVERHEAD_BYTES, close_devices, find_device
-from hexplan.cluster import DeviceType, Efficiency
+from hexplan.device import DeviceType, Efficiency
 from hexplan.spec.raw_devices import NEEDED
 from hexplan.wording import close_names, join_or
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from hexplan.cluster import COORDINATOR, Cluster, DeviceType, Link
+from hexplan.cluster import COORDINATOR, Cluster, Link
+from hexplan.device import DeviceType
 from hexplan.errors import InputError, SpecError
 from hexplan.field_errors import explain, version_problem
 from hexplan.spec.links import MAX_LINKS

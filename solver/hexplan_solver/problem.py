@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.cluster import Cluster, DeviceType, Host, Interconnect
+from hexplan.cluster import Cluster, Host, Interconnect
 from hexplan.cost import ShardSizes, kv_room_tokens, stage_speed
+from hexplan.device import DeviceType
 from hexplan.model import Model
 from hexplan.noun import Range
 from hexplan.spec import Spec

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-from hexplan.cluster import DeviceType
 from hexplan.cost import ShardSizes
+from hexplan.device import DeviceType
 from hexplan.model import Model
 from hexplan.noun import Range
 

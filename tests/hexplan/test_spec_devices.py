@@ -11,7 +11,7 @@ from support.specs import TWO_NODES, spec_of, two_nodes
 
 from hexplan.catalog import OVERHEAD_BYTES, find_device, find_model
 from hexplan.check import check_plan
-from hexplan.cluster import DeviceType, Efficiency
+from hexplan.device import DeviceType, Efficiency
 from hexplan.errors import InfeasibleError, SpecError
 from hexplan.model import WeightFormat
 from hexplan_solver import SolveOptions, solve

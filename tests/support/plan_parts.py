@@ -10,7 +10,8 @@ from __future__ import annotations
 from decimal import Decimal
 from math import prod
 
-from hexplan.cluster import Coordinator, DeviceType, Host, Interconnect, Link, Profile
+from hexplan.cluster import Coordinator, Host, Interconnect, Link, Profile
+from hexplan.device import DeviceType
 from hexplan.model import Model
 from hexplan.plan import (
     Certificate,

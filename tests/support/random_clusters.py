@@ -13,7 +13,6 @@ from hexplan.cluster import (
     COORDINATOR,
     Cluster,
     Coordinator,
-    DeviceType,
     Exclusion,
     GroupPin,
     Host,
@@ -24,6 +23,7 @@ from hexplan.cluster import (
     Profile,
     Spot,
 )
+from hexplan.device import DeviceType
 from hexplan.model import Model
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Workload

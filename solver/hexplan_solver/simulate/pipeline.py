@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hexplan.cluster import COORDINATOR, Cluster, DeviceType
+from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.cost import ShardSizes, kv_room_tokens
 from hexplan.cost.links import token_bytes
 from hexplan.cost.speed import find_profile
 from hexplan.cost.steps import StepTimes, stage_steps
+from hexplan.device import DeviceType
 from hexplan.noun import WEIGHT_DIGITS, Range
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan.spec import Spec

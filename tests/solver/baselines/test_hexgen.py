@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clusters import FAST, device_type, host, spec_of, tiny_model
 
-from hexplan.cluster import DeviceType
+from hexplan.device import DeviceType
 from hexplan_solver.baselines.hexgen_cost import (
     Request,
     Speeds,

@@ -1,0 +1,76 @@
+"""Device types: what an accelerator, or a CPU slot, can hold and how fast it is."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hexplan.noun import Exact, Noun
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Efficiency(Noun):
+    """Shares of a datasheet's peak figures that a device reaches; assumed until calibrated."""
+
+    compute: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.5")
+    """Share of the peak matrix rate [eta_F]."""
+    bandwidth: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.7")
+    """Share of the peak memory bandwidth [eta_W]."""
+    error: Annotated[Exact, Field(lt=1)] = Decimal("0.5")
+    """How far a time that rests on them may be off, as a share of it."""
+    origin: str = "assumed"
+    """What they rest on."""
+
+
+class DeviceType(Noun):
+    """One kind of accelerator, or a CPU slot."""
+
+    name: str
+    """The name that hosts use."""
+    kind: Literal["cuda", "rocm", "hpu", "mps", "cpu"]
+    """Which torch backend drives it."""
+    memory_bytes: Positive
+    """Memory that the driver reports."""
+    memory_bandwidth_bytes_per_s: Positive
+    """Peak memory bandwidth."""
+    compute_flops_per_s: Positive
+    """Peak dense matrix rate in 16 bits with 32-bit sums (32 bits on a CPU)."""
+    fp8_flops_per_s: Positive | None = None
+    """Peak dense matrix rate in 8-bit floats, where it has one."""
+    bfloat16: bool = True
+    """Whether it computes in bfloat16."""
+    arch: str | None = None
+    """Its generation, such as `ampere`; measured speeds are scaled only within one."""
+    overhead_bytes: Annotated[int, Field(ge=0)] = 0
+    """What driver and framework take of the memory, beside all that a plan counts."""
+    in_use_bytes: Annotated[int, Field(ge=0)] = 0
+    """What others take of the memory."""
+    profiled_as: str | None = None
+    """The device type whose profiles speak for it, if not itself."""
+    efficiency: Efficiency = Efficiency()
+    """How much of the peak figures it reaches."""
+    origin: str
+    """Where the figures come from."""
+
+    def runs(self, dtype: str) -> bool:
+        """Say whether it computes in a type such as `bfloat16`."""
+        return self.bfloat16 or dtype != "bfloat16"
+
+    def used_in_part(self, in_use_bytes: int) -> DeviceType:
+        """Return the type as it is where others take so much of its memory, with its own name."""
+        own = self.profile_name
+        whole = {"name": own, "in_use_bytes": 0, "profiled_as": None}
+        if not in_use_bytes:
+            return self.model_copy(update=whole)
+        mebi, rest = divmod(in_use_bytes, 1 << 20)
+        name = f"{own} ({f'{in_use_bytes} bytes' if rest else f'{mebi} MiB'} in use)"
+        changed = {"name": name, "in_use_bytes": in_use_bytes, "profiled_as": own}
+        return self.model_copy(update=changed)
+
+    @property
+    def profile_name(self) -> str:
+        """The device type whose profiles speak for it."""
+        return self.profiled_as or self.name
