@@ -12,6 +12,7 @@ from networkx.algorithms.flow import dinitz
 from hexplan.cost.speed import MICRO
 from hexplan.plan import CutTerm
 from hexplan_solver.network import OUTSIDE, Network, arc_name, stage_name
+from hexplan_solver.pooled_flow import pooled_flow
 from hexplan_solver.priced_flow import priced_flow
 from hexplan_solver.routes import Flow, paths_of
 from hexplan_solver.stacking import stacked_flow
@@ -22,6 +23,9 @@ def max_flow(network: Network) -> Flow:
     stacked = stacked_flow(network)
     if stacked is not None:
         return stacked
+    pooled = pooled_flow(network)
+    if pooled is not None:
+        return pooled
     arc_flows, cut = _combinatorial_flow(network)
     if not _overloads(network, arc_flows):
         paths = paths_of(network, arc_flows)

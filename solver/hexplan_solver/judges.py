@@ -14,6 +14,8 @@ from hexplan.cluster import COORDINATOR
 from hexplan.cost import link_rate, token_bytes
 from hexplan.cost.speed import MICRO
 from hexplan_solver.network import PlacedStage, build_network
+from hexplan_solver.pooled_flow import is_pooled
+from hexplan_solver.pools import Pools
 from hexplan_solver.priced_flow import shared_flow_value
 from hexplan_solver.problem import Problem
 from hexplan_solver.routes import Flow
@@ -32,17 +34,33 @@ class Judge(Protocol):
         ...
 
 
-def judge_for(problem: Problem, flow: Flow) -> Judge:
+def judge_for(problem: Problem, stages: Sequence[PlacedStage], flow: Flow) -> Judge:
     """Choose what judges many placements: the fast judge unless a NIC or a trunk may bind.
 
     Parameters
     ----------
-    flow
-        Of a placement like those to be judged.
+    stages
+        A placement like those to be judged, with its flow.
     """
+    network = build_network(problem.spec, stages)
+    if is_pooled(network):
+        return PooledJudge(problem)
     is_shared = any(term.constraint.startswith("nic") for term in flow.cut)
     has_trunk = any(link.trunk_bytes_per_s for link in problem.spec.cluster.links)
     return SharedJudge(problem) if is_shared or has_trunk else LinkJudge(problem)
+
+
+class PooledJudge:
+    """Computes the flow by an LP over pools, single links and network cards ignored."""
+
+    unit = 1
+
+    def __init__(self, problem: Problem) -> None:
+        self._spec = problem.spec
+
+    def flow(self, stages: Sequence[PlacedStage], floor: int = 0) -> int:
+        """Return the flow in 1e-6 tokens/s."""
+        return int(Pools(build_network(self._spec, stages)).solve().value * MICRO)
 
 
 class SharedJudge:

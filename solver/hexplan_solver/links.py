@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hexplan.cost.speed import MICRO
 from hexplan.errors import LimitReached
@@ -25,12 +25,15 @@ from hexplan_solver.splits import best_split
 from hexplan_solver.zone_bound import zone_bound
 from hexplan_solver.zones import zones_of
 
-SEGMENTS_SHARE, SPLIT_SHARE, BOUND_SHARE, EXACT_SHARE = 0.15, 0.4, 0.4, 0.6
-"""Shares of the time left: for segments, for sites by themselves, for the bound, for the MILP."""
+SEGMENTS_SHARE, SPLIT_SHARE, ARRANGE_SHARE, BOUND_SHARE, EXACT_SHARE = 0.15, 0.4, 0.6, 0.4, 0.6
+"""Shares of the time left: for segments, for sites by themselves, for arranging, for the bound, and
+for the MILP."""
 ARRANGEMENTS, ZONED = 16, 3
 """Seeds from which one placement is arranged; few where zones keep it from its flow anyway."""
 LITTLE = 1e-3
 """The search ends once so little is left to gain, as a share of the bound."""
+HOPEFUL = 0.7
+"""Placements with less than this share of the best flow are not searched from."""
 ATTEMPTS = 6
 """Searches, in turn from each start, each with a seed of its own: they end far apart."""
 
@@ -54,14 +57,14 @@ def fit_links(
     """
     network, flow = used_part(problem, place(problem, incumbent.coverage))
     if flow.value < incumbent.value * (1 - MILP_TOLERANCE):
-        judge = judge_for(problem, flow)
+        judge = judge_for(problem, network.stages, flow)
         starts = _starts(run, problem, judge, [incumbent, *others])
         network, flow = _better_of((network, flow), used_part(problem, starts[0]))
         if flow.value < incumbent.value * (1 - MILP_TOLERANCE):
             _lower_bound(run, problem, flow)
         network, flow = _better_of((network, flow), _exact(run, problem, network))
         for attempt in range(ATTEMPTS):
-            if run.bound - flow.value <= LITTLE * run.bound:
+            if run.bound - flow.value <= LITTLE * run.bound or not run.left_s:
                 break
             start = starts[attempt % len(starts)]
             found = used_part(problem, _improved(run, problem, judge, start, attempt))
@@ -90,22 +93,31 @@ def _starts(
     if not is_pinned and num_devices(problem) <= MILP_DEVICES:
         limit_s = run.left_s * SEGMENTS_SHARE
         coverages.append(solve_segments(problem, run.options, (0, run.bound), limit_s))
-    seeds = ARRANGEMENTS if len(zones_of(problem, run.bound)) == 1 else ZONED
-    starts = [_arranged(run, problem, judge, c, seeds) for c in coverages if c.columns]
     split = best_split(run, problem, judge, run.left_s * SPLIT_SHARE)
-    starts += [split] if split else []
-    return sorted(starts, key=judge.flow, reverse=True)
+    starts = [split] if split else []
+    until = run.elapsed_s + run.left_s * ARRANGE_SHARE
+
+    def may_go_on() -> bool:
+        return run.elapsed_s < until and run.left_s > 0
+
+    starts += [_arranged(run, problem, judge, c, may_go_on) for c in coverages if c.columns]
+    flows = {id(stages): judge.flow(stages) for stages in starts}
+    ranked = sorted(starts, key=lambda stages: -flows[id(stages)])
+    return [stages for stages in ranked if flows[id(stages)] >= HOPEFUL * flows[id(ranked[0])]]
 
 
-def _arranged(run: Run, problem: Problem, judge: Judge, coverage: Coverage, seeds: int) -> Stages:
+def _arranged(
+    run: Run, problem: Problem, judge: Judge, coverage: Coverage, may_go_on: Callable[[], bool]
+) -> Stages:
     """Arrange a placement from several seeds, until it passes what it would without links."""
+    seeds = ARRANGEMENTS if len(zones_of(problem, run.bound)) == 1 else ZONED
     wanted = covered(problem, coverage.columns)
     best = placed = place(problem, coverage)
     value = judge.flow(best)
     for seed in range(run.options.seed, run.options.seed + seeds):
-        if value >= wanted // judge.unit - len(best) or not run.left_s:
+        if value >= wanted // judge.unit - len(best) or not may_go_on():
             break
-        found = arrange(problem, placed, wanted, seed)
+        found = arrange(problem, placed, wanted, seed, may_go_on)
         if judge.flow(found) > value:
             best, value = found, judge.flow(found)
     return best

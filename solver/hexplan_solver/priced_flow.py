@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import Decimal
 
 import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import coo_array
 
 from hexplan.cost.speed import MICRO
-from hexplan.plan import CutTerm
 from hexplan_solver.network import OUTSIDE, Network, arc_name, stage_name
+from hexplan_solver.prices import Priced, price_terms, priced_stages
 from hexplan_solver.routes import Flow, paths_of
 
 SAFETY = 1 - 1e-9
 """An LP's flow is shrunk by this much, more than its tolerance, before it is rounded down."""
-NO_PRICE = 1e-14
-"""LP duals below this are rounding errors."""
-PRICE_DIGITS = Context(prec=14, rounding=ROUND_CEILING)
 
 
 def priced_flow(network: Network) -> Flow:
@@ -27,7 +24,8 @@ def priced_flow(network: Network) -> Flow:
     solution = _solve_lp(network)
     shrunk = [max(0, int(x * SAFETY * MICRO)) for x in solution.flows]
     paths = paths_of(network, shrunk)
-    return Flow(sum(p.amount for p in paths), paths, _price_terms(network, solution.prices))
+    cut = price_terms(_priced(network, solution.prices), lambda p: _cheapest_route(network, p))
+    return Flow(sum(p.amount for p in paths), paths, cut)
 
 
 def shared_flow_value(network: Network) -> float:
@@ -96,32 +94,20 @@ def _entries(rows: list[Row]) -> tuple[list[float], tuple[list[int], list[int]]]
     return [v for v, _, _ in flat], ([r for _, r, _ in flat], [a for _, _, a in flat])
 
 
-def _price_terms(network: Network, prices: Sequence[float]) -> tuple[CutTerm, ...]:
-    """Turn LP duals into prices under which the cheapest route pays at least 1."""
+def _priced(network: Network, prices: Sequence[float]) -> list[Priced]:
+    """Name the capacities that the duals of the LP belong to."""
     num_stages, num_shared = len(network.stages), len(network.shared)
-    named: list[tuple[str, float, Decimal]] = []
-    for i, stage in enumerate(network.stages):
-        named.append((f"stage:{stage_name(i)}", prices[i], Decimal(stage.rate) / MICRO))
+    named = priced_stages(network, prices[:num_stages])
     for i, shared in enumerate(network.shared):
         price = prices[num_stages + i] * MICRO / shared.bytes_per_s
-        named.append((shared.name, price, Decimal(shared.bytes_per_s)))
+        named.append(Priced(shared.name, price, Decimal(shared.bytes_per_s)))
     for i, arc in enumerate(network.arcs):
         price = prices[num_stages + num_shared + i]
-        named.append((arc_name(arc), price, Decimal(arc.capacity) / MICRO))
-    by_name = {name: price if price > NO_PRICE else 0.0 for name, price, _ in named}
-    cheapest = _cheapest_route(network, by_name)
-    return tuple(
-        CutTerm(
-            constraint=name,
-            price=PRICE_DIGITS.create_decimal(Decimal(by_name[name] / cheapest * (1 + 1e-12))),
-            capacity=capacity,
-        )
-        for name, _, capacity in named
-        if by_name[name]
-    )
+        named.append(Priced(arc_name(arc), price, Decimal(arc.capacity) / MICRO))
+    return named
 
 
-def _cheapest_route(network: Network, prices: dict[str, float]) -> float:
+def _cheapest_route(network: Network, prices: Mapping[str, float]) -> float:
     """Return what the cheapest route from entry to exit pays for a token."""
     paid = [float("inf")] * len(network.stages)
     best = float("inf")

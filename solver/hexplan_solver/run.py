@@ -17,6 +17,8 @@ from hexplan_solver.options import Progress, Report, SolveOptions
 
 MILP_TOLERANCE = 1e-6
 """A MILP's bound is raised by this share, more than the solver's feasibility tolerance."""
+END_SHARE = 0.02
+"""Share of the time that is kept for writing the plan down."""
 TOLD_S = 0.2
 """Seconds between two progress reports of one phase, at least."""
 
@@ -46,7 +48,7 @@ class Run:
         """Seconds until the wall-clock limit; none once the caller wants to stop."""
         if self.options.stop.is_set():
             return 0.0
-        return max(0.0, self.limit_s - self.elapsed_s)
+        return max(0.0, self.limit_s * (1 - END_SHARE) - self.elapsed_s)
 
     def tell(self, phase: str, incumbent: float | None, bound: float | None = None) -> None:
         """Report progress in tokens/s, at most every now and then; the last incumbent stands."""

@@ -36,7 +36,7 @@ def improve(
     target
         A proved bound in 1e-6 tokens/s; reaching it ends the search.
     may_go_on
-        Told the best flow so far at times; False ends the search.
+        Told the best flow so far before each step; False ends the search.
     """
     rng = random.Random(seed)  # noqa: S311 - a search, not a secret
     moves = Moves(problem, rng)
@@ -45,7 +45,7 @@ def improve(
     for step in range(MAX_STEPS):
         if best_value * judge.unit >= target - judge.unit * len(start):
             break
-        if step % 64 == 0 and not may_go_on(best_value * judge.unit):
+        if not may_go_on(best_value * judge.unit):
             break
         candidate = moves.neighbour(current)
         if candidate is None:

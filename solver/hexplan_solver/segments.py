@@ -41,8 +41,10 @@ GOOD_ENOUGH = 0.995
 """Share of the bound at which lanes of several stages are not tried."""
 NEAR = 0.95
 """Share of the bound from which on the search goes on upwards, with lanes at once."""
-MAX_LANES, LONGEST = 128, 8
+MAX_LANES, LONGEST = 512, 8
 """Sorts of lanes that one knapsack has to choose from, and stages of a lane, at most."""
+LANES_ON_LINES = 128
+"""The same where sites share lines: lanes cross them between their stages."""
 
 
 def solve_segments(
@@ -62,7 +64,9 @@ def solve_segments(
     speeds = Speeds.of(problem)
     reached, bound = limits
     best = Coverage((), (), None, "no segments")
-    longest = max(1, min(LONGEST, MAX_LANES // len(speeds.kinds)))
+    has_line = any(link.trunk_bytes_per_s for link in problem.spec.cluster.links)
+    most = LANES_ON_LINES if has_line else MAX_LANES
+    longest = max(1, min(LONGEST, most // len(speeds.kinds)))
     for num_stages in dict.fromkeys((1, longest)):
         is_last = num_stages == longest
         if reached < (GOOD_ENOUGH if is_last else NEAR) * bound:

@@ -42,16 +42,27 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     refuse_if_infeasible(problem)
     run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
     run.lower(door_bound(problem), "door bound: what the coordinator's network card passes")
-    start, incumbent = _best_by_kind(run, problem)
+    has_trunk = any(link.trunk_bytes_per_s for link in spec.cluster.links)
+    start, incumbent = _best_by_kind(run, problem, TRUNKED if has_trunk else 1.0)
     network, flow = fit_links(run, problem, incumbent, [start])
+    if has_trunk and flow.value >= incumbent.value and not run.is_proved(flow.value):
+        # The lines do not bind, so that the time kept for them is left.
+        again = first_placement(problem, run.options, run.left_s * START_SHARE)
+        if again.value > flow.value:
+            found = fit_links(run, problem, again, [])
+            network, flow = max(((network, flow), found), key=lambda pair: pair[1].value)
     return extract_plan(problem, network, flow, run.proof(flow.value), run.info())
 
 
-def _best_by_kind(run: Run, problem: Problem) -> tuple[Incumbent, Incumbent]:
-    """Find a first and the best placement, links ignored, and lower the bound on the way."""
+def _best_by_kind(run: Run, problem: Problem, part: float) -> tuple[Incumbent, Incumbent]:
+    """Find a first and the best placement, links ignored, and lower the bound on the way.
+
+    Parameters
+    ----------
+    part
+        Share of the usual time that it may take.
+    """
     options = run.options
-    has_trunk = any(link.trunk_bytes_per_s for link in problem.spec.cluster.links)
-    part = TRUNKED if has_trunk else 1.0
     start = first_placement(problem, options, run.left_s * START_SHARE * part)
     run.tell("start", start.value / MICRO)
     proved = pattern_bound(problem, start.value, run.bound, run.left_s * BOUND_SHARE * part)

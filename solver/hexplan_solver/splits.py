@@ -98,7 +98,8 @@ class _Blocks:
         found = better_placement(own, start, run.options, limits, run.watcher("sites"))
         if not found.value:
             return []
-        return arrange(own, place(own, found.coverage), found.value, run.options.seed)
+        placed, seed = place(own, found.coverage), run.options.seed
+        return arrange(own, placed, found.value, seed, lambda: run.left_s > 0)
 
     def _place_pair(self, block: Block, limit_s: float) -> Stages:
         """Place two parts of which the larger helps the other as far as links allow."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from hexplan_solver.network import OUTSIDE, Network
 from hexplan_solver.room import Room
 from hexplan_solver.routes import Flow, Path, stage_term
+from hexplan_solver.strands import Strand, paths_of_strands
 
 
 def stacked_flow(network: Network) -> Flow | None:
@@ -39,26 +39,6 @@ def _least_covered(network: Network) -> tuple[int, int]:
     return coverage.index(min(coverage)), min(coverage)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Strand:
-    """An amount of flow, where it is, and the strand that it comes from."""
-
-    amount: int
-    stage: int
-    before: _Strand | None
-
-    def cut(self, amount: int) -> _Strand:
-        return _Strand(amount, self.stage, self.before)
-
-    def chain(self) -> tuple[int, ...]:
-        """Return the stages from entry on."""
-        stages, strand = [], self
-        while strand.before is not None:
-            stages.append(strand.stage)
-            strand = strand.before
-        return tuple(reversed(stages))
-
-
 class _Stack:
     """Strands on their way through the layers."""
 
@@ -71,7 +51,7 @@ class _Stack:
         hosts = {i: stage.host for i, stage in enumerate(stages)}
         sites = {i: cluster.site_of(host) for i, host in hosts.items()}
         self._nearness: tuple[dict[int, str], ...] = (hosts, sites, {})
-        self._inside: dict[int, list[_Strand]] = defaultdict(list)
+        self._inside: dict[int, list[Strand]] = defaultdict(list)
         self._ending: dict[int, list[int]] = defaultdict(list)
         self._holders: dict[int, list[int]] = defaultdict(list)
         for i, stage in enumerate(stages):
@@ -81,7 +61,7 @@ class _Stack:
 
     def fill(self, value: int) -> bool:
         """Lead a flow through all layers; say whether the links carried it."""
-        leaving = [_Strand(value, OUTSIDE, None)]
+        leaving = [Strand(value, OUTSIDE, None)]
         for layer in range(self._num_layers):
             if layer:
                 leaving = [s for i in self._ending[layer] for s in self._inside.pop(i, ())]
@@ -92,14 +72,9 @@ class _Stack:
 
     def paths(self) -> tuple[Path, ...]:
         """Return the routes of what reached the end, the largest first."""
-        amounts: dict[tuple[int, ...], int] = defaultdict(int)
-        for strands in self._inside.values():
-            for strand in strands:
-                amounts[strand.chain()] += strand.amount
-        found = (Path(stages, amount) for stages, amount in amounts.items())
-        return tuple(sorted(found, key=lambda path: (-path.amount, path.stages)))
+        return paths_of_strands(s for strands in self._inside.values() for s in strands)
 
-    def _place(self, leaving: list[_Strand], holders: Sequence[int]) -> bool:
+    def _place(self, leaving: list[Strand], holders: Sequence[int]) -> bool:
         """Put strands into holders: within hosts first, then within sites, then anywhere."""
         self._spare = sum(self._room.of_stage[j] for j in holders)
         self._spare -= sum(strand.amount for strand in leaving)
@@ -116,7 +91,7 @@ class _Stack:
             leaving = [rest for strand in leaving for rest in self._move(strand, target)]
         return not leaving
 
-    def _pack(self, strands: Sequence[_Strand], holders: Iterable[int]) -> list[_Strand]:
+    def _pack(self, strands: Sequence[Strand], holders: Iterable[int]) -> list[Strand]:
         """Fill holder after holder, by whole strands where room is to spare; return the rest."""
         targets = [j for j in holders if self._room.of_stage[j]]
         sums = list(accumulate(strand.amount for strand in strands))
@@ -152,9 +127,9 @@ class _Stack:
         self._spare -= waste
         return target, until
 
-    def _move(self, strand: _Strand, target: int) -> list[_Strand]:
+    def _move(self, strand: Strand, target: int) -> list[Strand]:
         """Move as much of a strand as room and links allow; return the rest of it."""
         amount = self._room.take(strand.amount, strand.stage, target)
         if amount:
-            self._inside[target].append(_Strand(amount, target, strand))
+            self._inside[target].append(Strand(amount, target, strand))
         return [strand.cut(strand.amount - amount)] if amount < strand.amount else []

@@ -5,7 +5,8 @@ from __future__ import annotations
 from support.clusters import host, link, profile, spec_of, tiny_model
 
 from hexplan.spec import Spec
-from hexplan_solver.arrange import arrange, blocks_of
+from hexplan_solver.arrange import arrange
+from hexplan_solver.blocks import blocks_of
 from hexplan_solver.flow import max_flow
 from hexplan_solver.network import PlacedStage, build_network
 from hexplan_solver.problem import Problem, build_problem
@@ -33,7 +34,7 @@ def placed(problem: Problem, places: list[tuple[str, int, int]]) -> list[PlacedS
 def test_blocks_are_cut_where_no_stage_crosses() -> None:
     problem = build_problem(two_sites(10))
     stages = placed(problem, [("h0", 0, 2), ("h1", 1, 3), ("h2", 3, 4), ("h3", 3, 4), ("h4", 4, 6)])
-    assert [sorted(s.host for s in block) for block in blocks_of(stages)] == [
+    assert [sorted(s.host for s in block.stages) for block in blocks_of(stages)] == [
         ["h0", "h1"],
         ["h2", "h3"],
         ["h4"],

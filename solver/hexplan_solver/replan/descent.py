@@ -53,7 +53,7 @@ def _annealed(
     target: int,
 ) -> list[PlacedStage]:
     until = run.elapsed_s + run.left_s / 2
-    judge = judge_for(movement.problem, best.flow)
+    judge = judge_for(movement.problem, best.network.stages, best.flow)
     # One unit a stage is lost to rounding.
     goal = Goal(judge, -(-target // judge.unit), lambda: run.elapsed_s < until)
     return anneal(movement, goal, starts, run.options.seed)
