@@ -6,11 +6,11 @@ from hexplan_solver.simulate.pipeline import Pipeline
 
 
 class Fabric:
-    """Links, NICs and trunks, each busy with one message after the other.
+    """Links, NICs and trunks, each of which passes messages on in the order of sending.
 
-    A message waits until its link and all NICs and trunks on its way are free. It goes at the
-    speed of the slowest of them, and keeps each busy for as long as it would take by itself; so
-    what is wide carries several messages in the time of one.
+    A message has arrived when the slowest of them has passed it on and the latency is over. Each
+    is busy with it for as long as it would take by itself; so what is wide carries several
+    messages in the time of one, and what waits for a slow link holds nobody else up at the NIC.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -18,7 +18,6 @@ class Fabric:
         self._edges = [
             (
                 edge.token_bytes / edge.bytes_per_s,
-                edge.token_bytes / min([edge.bytes_per_s, *(shared[i] for i in edge.shared)]),
                 edge.latency_s,
                 tuple((i, edge.token_bytes / shared[i]) for i in edge.shared),
             )
@@ -29,12 +28,11 @@ class Fabric:
 
     def send(self, edge: int, tokens: int, now_s: float) -> float:
         """Return when so many tokens, sent now, will have arrived."""
-        own_s, slowest_s, latency_s, ways = self._edges[edge]
-        begin_s = max(now_s, self._edge_free_s[edge])
-        for way, _ in ways:
-            if self._shared_free_s[way] > begin_s:
-                begin_s = self._shared_free_s[way]
-        self._edge_free_s[edge] = begin_s + tokens * own_s
+        own_s, latency_s, ways = self._edges[edge]
+        passed_s = self._edge_free_s[edge] = max(now_s, self._edge_free_s[edge]) + tokens * own_s
         for way, way_s in ways:
-            self._shared_free_s[way] = begin_s + tokens * way_s
-        return begin_s + tokens * slowest_s + latency_s
+            free_s = max(now_s, self._shared_free_s[way]) + tokens * way_s
+            self._shared_free_s[way] = free_s
+            if free_s > passed_s:
+                passed_s = free_s
+        return passed_s + latency_s
