@@ -1,4 +1,4 @@
-"""Published placements as pipelines for the simulator, with their requests."""
+"""Published placements as pipelines for the simulator."""
 
 from __future__ import annotations
 
@@ -10,21 +10,15 @@ from pathlib import Path
 
 from support.published import FOLDER
 
-from hexplan.spec import read_spec
+from hexplan.spec import Spec, read_spec
 from hexplan_solver.flow import max_flow
 from hexplan_solver.network import OUTSIDE, Arc, Network, PlacedStage, build_network
 from hexplan_solver.problem import Problem, build_problem
-from hexplan_solver.simulate import (
-    Pipeline,
-    SampledLengths,
-    pipeline_of_flows,
-    pipeline_of_placement,
-)
-from hexplan_solver.simulate.traces import read_trace
+from hexplan_solver.simulate import Pipeline, pipeline_of_flows, pipeline_of_placement
 
 ROOT = Path(__file__).parents[2]
-TRACE = ROOT / "benchmarks" / "traces" / "azure-conversation-2023.csv.gz"
 MICRO = 10**6
+SINGLE24_30B = "helix-single24-llama30b"
 
 
 @dataclass(frozen=True)
@@ -35,20 +29,24 @@ class Published:
     method: str
     only: str = ""
     """The hosts whose names begin so, as a pipeline of their own."""
-    is_even: bool = False
-    """Whether every edge that the placement allows is used alike."""
-
-
-@cache
-def published_lengths() -> SampledLengths:
-    """Lengths of Azure's conversations, those that Helix keeps: 4 to 2048 and 4 to 1024 tokens."""
-    pairs = ((prompt, output) for _, prompt, output in read_trace(TRACE))
-    return SampledLengths(tuple((p, d) for p, d in pairs if 4 <= p <= 2048 and 4 <= d <= 1024))
+    is_open: bool = False
+    """Whether every edge that the placement allows is used, without a flow."""
 
 
 @cache
 def published_problem(spec: str) -> Problem:
-    return build_problem(read_spec(ROOT / "cluster_specs" / f"{spec}.yaml"))
+    return build_problem(_single24_30b() if spec == SINGLE24_30B else _read(spec))
+
+
+def _single24_30b() -> Spec:
+    """Return LLaMA-30B on all 24 machines of one site, which no file of ours plans for."""
+    machines, measured = _read("helix-single24-llama70b"), _read("helix-geo24-llama30b")
+    cluster = machines.cluster.model_copy(update={"profiles": measured.cluster.profiles})
+    return Spec(cluster, measured.model, measured.workload)
+
+
+def _read(spec: str) -> Spec:
+    return read_spec(ROOT / "cluster_specs" / f"{spec}.yaml")
 
 
 def published_pipeline(what: Published) -> Pipeline:
@@ -57,7 +55,7 @@ def published_pipeline(what: Published) -> Pipeline:
     placement: dict[str, list[int]] = json.loads((FOLDER / f"{name}.json").read_text())
     kept = {h: (a, b) for h, (a, b) in placement.items() if h.startswith(what.only)}
     flows, kv_tokens = _numbers(f"{name}__flow"), _numbers(f"{name}__kv")
-    if what.is_even:
+    if what.is_open:
         pipeline = placed_pipeline(what.spec, kept, lambda arc: 1.0)
     elif flows:
         pipeline = placed_pipeline(what.spec, kept, lambda arc: flows.get(arc, 0.0))

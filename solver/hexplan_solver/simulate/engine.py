@@ -111,6 +111,7 @@ class Engine:
             for request in parcel.requests:
                 self._send(edge, Parcel.of_decodes([request]))
             return
+        parcel.edge, parcel.sent_s = edge, self.now_s
         target = self._targets[edge][0]
         # From a prompt, only the token that follows it leaves the pipeline.
         tokens = 1 if target == OUTSIDE and parcel.is_prompt else parcel.tokens
@@ -156,6 +157,7 @@ class Engine:
         if step.segment < station.last_segment:
             station.queues[step.segment + 1].extend(step.parcels)
         else:
+            self.intake.hear(step.parcels, self.now_s)
             self._send_on(stage, step.parcels)
         if not station.is_waking:
             self._wake(stage, self.now_s)

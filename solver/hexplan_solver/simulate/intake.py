@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from hexplan_solver.simulate.kv_room import KvRoom
-from hexplan_solver.simulate.parcel import Request
+from hexplan_solver.simulate.parcel import Parcel, Request
 from hexplan_solver.simulate.pipeline import Pipeline
 from hexplan_solver.simulate.policy import Policy
 from hexplan_solver.simulate.recorder import Recorder
-from hexplan_solver.simulate.router import Open, make_router
+from hexplan_solver.simulate.router import Open, ResponseRouter, make_router
 
 
 class Intake:
@@ -52,6 +52,12 @@ class Intake:
             request.admitted_s = now_s
             self.running[request.number] = request
             yield request
+
+    def hear(self, parcels: Iterable[Parcel], now_s: float) -> None:
+        """Tell a router that wants to know how long parcels took that a stage is done with."""
+        if isinstance(self._router, ResponseRouter):
+            for parcel in parcels:
+                self._router.hear(parcel.edge, now_s - parcel.sent_s)
 
     def end(self, request: Request) -> None:
         """Let a finished request go."""

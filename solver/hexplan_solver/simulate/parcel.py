@@ -74,7 +74,7 @@ class Request:
 class Parcel:
     """Tokens that travel and are computed together: a part of one prompt, or decodes."""
 
-    __slots__ = ("context", "is_prompt", "requests", "start", "tokens")
+    __slots__ = ("context", "edge", "is_prompt", "requests", "sent_s", "start", "tokens")
 
     def __init__(self, requests: list[Request], tokens: int, start: int, *, is_prompt: bool):
         self.requests = requests
@@ -84,6 +84,8 @@ class Parcel:
         self.is_prompt = is_prompt
         self.context = 0
         """Sum of the contexts of decodes."""
+        self.edge, self.sent_s = -1, 0.0
+        """The edge over which it was sent, and when."""
 
     @classmethod
     def of_decodes(cls, requests: list[Request]) -> Parcel:
@@ -102,13 +104,12 @@ class Parcel:
         if self.is_prompt:
             head = Parcel(self.requests, tokens, self.start, is_prompt=True)
             self.start += tokens
-            self.tokens -= tokens
-            return head
-        head = Parcel.of_decodes(self.requests[:tokens])
-        self.requests = self.requests[tokens:]
+        else:
+            head = Parcel.of_decodes(self.requests[:tokens])
+            self.requests = self.requests[tokens:]
+            self.context -= head.context
         self.tokens -= tokens
-        self.context -= head.context
-        return head
+        return head._sent_as(self)
 
     def without_lost(self) -> Parcel | None:
         """Return what is left of it without lost requests, if anything is."""
@@ -117,7 +118,11 @@ class Parcel:
             return self
         if not kept or self.is_prompt:
             return None
-        return Parcel.of_decodes(kept)
+        return Parcel.of_decodes(kept)._sent_as(self)
+
+    def _sent_as(self, other: Parcel) -> Parcel:
+        self.edge, self.sent_s = other.edge, other.sent_s
+        return self
 
 
 def extend(parcels: list[Parcel], parcel: Parcel) -> None:

@@ -45,8 +45,9 @@ class Policy:
     """Whether the profile's limits of a step hold too."""
     delay_s: float = 0.0
     """Time for which an idle stage lets a batch gather."""
-    routing: Literal["routes", "edges"] = "routes"
-    """Round robin by the weights of the routes, or at each stage by the flows of its edges."""
+    routing: Literal["routes", "edges", "responses"] = "routes"
+    """Round robin by the weights of the routes, or at each stage by the flows of its edges, or by
+    how quickly these answered lately."""
     min_edge_share: float = 0.0
     """Edges with less than this share of what leaves a stage are unused (`edges` only)."""
     prompt_gives_token: bool = True

@@ -13,6 +13,9 @@ from hexplan_solver.simulate.policy import Policy
 
 Open = Callable[[int], bool]
 """Says whether a stage is up."""
+FIRST_RESPONSE_S, RESPONSE_SHARE = 0.05, 0.8
+"""What SWARM takes for a response time before the first, and the share of each in the moving
+average: the parameters of Helix's artifact."""
 
 
 class Courses:
@@ -78,43 +81,55 @@ class EdgeRouter:
         self._courses = Courses(pipeline)
         self._stages = pipeline.stages
         self._room, self._is_up = room, is_up
-        self._leaving: dict[int, list[tuple[int, float]]] = defaultdict(list)
-        for edge in pipeline.edges:
-            self._leaving[edge.source].append((edge.target, edge.weight))
+        self._weights = [edge.weight for edge in pipeline.edges]
+        self._leaving: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for number, edge in enumerate(pipeline.edges):
+            self._leaving[edge.source].append((number, edge.target))
         for source, edges in self._leaving.items():
-            least = min_share * sum(weight for _, weight in edges)
-            self._leaving[source] = [edge for edge in edges if edge[1] >= least]
-        self._loads: dict[tuple[int, int], float] = defaultdict(float)
+            least = min_share * sum(self._weights[edge] for edge, _ in edges)
+            self._leaving[source] = [edge for edge in edges if self._weights[edge[0]] >= least]
+        self._turns = [0.0] * len(pipeline.edges)
+        """Per edge: the work that it has had, for its flow."""
 
     def choose(self, tokens: int, work: int) -> Course | None:
         """Return a course with room for so many tokens, or nothing."""
         chain: list[int] = []
-        loads: dict[tuple[int, int], float] = {}
+        taken: list[int] = []
         at, layer = OUTSIDE, 0
         while True:
             best = self._best(at, layer, tokens, work)
             if best is None:
                 return None
-            load, target = best
-            loads[at, target] = load
+            edge, target = best
+            taken.append(edge)
             if target == OUTSIDE:
-                self._loads.update(loads)
+                for edge in taken:
+                    self._turns[edge] = self._next_turn(edge, work)
                 return self._courses.of(tuple(chain))
             chain.append(target)
             at, layer = target, self._stages[target].layers[1]
 
-    def _best(self, at: int, layer: int, tokens: int, work: int) -> tuple[float, int] | None:
-        """Return the least load after it, and the stage, among those that may be taken."""
-        best: tuple[float, int] | None = None
-        for target, weight in self._leaving[at]:
+    def _best(self, at: int, layer: int, tokens: int, work: int) -> tuple[int, int] | None:
+        """Return the edge of the best rank, and its target, among those that may be taken."""
+        best: tuple[int, int] | None = None
+        least = 0.0
+        for edge, target in self._leaving[at]:
             if target != OUTSIDE:
                 held = self._stages[target].layers[1] - layer
                 if not (self._is_up(target) and self._room.has_room(target, held, tokens)):
                     continue
-            load = self._loads[at, target] + work / weight
-            if best is None or load < best[0]:
-                best = load, target
+            rank = self._rank(edge, work)
+            if best is None or rank < least:
+                best, least = (edge, target), rank
         return best
+
+    def _rank(self, edge: int, work: int) -> float:
+        """Return what the edge taken has least of."""
+        return self._next_turn(edge, work)
+
+    def _next_turn(self, edge: int, work: int) -> float:
+        """Return the edge's turn after a request of so much work."""
+        return self._turns[edge] + work / self._weights[edge]
 
     def could_serve(self, tokens: int) -> bool:
         """Say whether an idle pipeline would have room for so many tokens."""
@@ -123,7 +138,7 @@ class EdgeRouter:
         while layers:
             at = layers.pop()
             layer = 0 if at == OUTSIDE else self._stages[at].layers[1]
-            for target, _ in self._leaving[at]:
+            for _, target in self._leaving[at]:
                 if target == OUTSIDE:
                     return True
                 held = self._stages[target].layers[1] - layer
@@ -132,6 +147,28 @@ class EdgeRouter:
                     seen.add((at, target))
                     layers.append(target)
         return False
+
+
+class ResponseRouter(EdgeRouter):
+    """At each stage, the edge whose turn it is; those that answer quickly have more turns (SWARM).
+
+    The next turn of an edge is as much later as its messages lately took from sending to the end of
+    their step (Ryabinin et al., "SWARM Parallelism", ICML 2023, appendix C).
+    """
+
+    def __init__(self, pipeline: Pipeline, room: KvRoom, is_up: Open) -> None:
+        super().__init__(pipeline, room, is_up, 0.0)
+        self._lately_s = [FIRST_RESPONSE_S] * len(pipeline.edges)
+
+    def hear(self, edge: int, seconds: float) -> None:
+        """Take note of how long a message over an edge took."""
+        self._lately_s[edge] += RESPONSE_SHARE * (seconds - self._lately_s[edge])
+
+    def _rank(self, edge: int, work: int) -> float:
+        return self._turns[edge]
+
+    def _next_turn(self, edge: int, work: int) -> float:
+        return self._turns[edge] + self._lately_s[edge]
 
 
 Router = RouteRouter | EdgeRouter
@@ -145,8 +182,10 @@ def make_router(pipeline: Pipeline, policy: Policy, room: KvRoom, is_up: Open) -
     ValueError
         If the policy wants routes and the pipeline has none.
     """
-    if policy.routing == "routes":
-        if not pipeline.routes:
-            raise ValueError("the pipeline has no routes, so the policy has to route by edges")
-        return RouteRouter(pipeline, room, is_up)
-    return EdgeRouter(pipeline, room, is_up, policy.min_edge_share)
+    if policy.routing == "edges":
+        return EdgeRouter(pipeline, room, is_up, policy.min_edge_share)
+    if policy.routing == "responses":
+        return ResponseRouter(pipeline, room, is_up)
+    if not pipeline.routes:
+        raise ValueError("the pipeline has no routes, so the policy has to route by edges")
+    return RouteRouter(pipeline, room, is_up)

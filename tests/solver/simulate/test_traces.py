@@ -6,7 +6,7 @@ import gzip
 from pathlib import Path
 
 import pytest
-from support.published_pipelines import TRACE, published_lengths
+from support.published_traffic import TRACE, published_arrivals, published_lengths
 
 from hexplan.errors import InputError
 from hexplan_solver.simulate.traces import read_trace
@@ -60,6 +60,15 @@ def test_the_committed_trace_is_azure_s_hour_of_conversations() -> None:
     # 763.1 and 232.4, as the Helix artifact states for its cut of this trace
     assert sum(p for p, _ in pairs) / len(pairs) == pytest.approx(763.1, abs=0.05)
     assert sum(d for _, d in pairs) / len(pairs) == pytest.approx(232.4, abs=0.06)
+
+
+def test_half_an_hour_at_a_given_load_is_that_of_the_published_simulator() -> None:
+    requests = published_arrivals(350).requests
+    assert len(requests) == 632
+    assert requests[0] == pytest.approx((2.2738632088209076, 420, 124))
+    assert requests[-1] == pytest.approx((1797.132028702381, 396, 102))
+    totals = sum(p for _, p, _ in requests), sum(d for _, _, d in requests)
+    assert totals == (467520, 144499)
 
 
 @pytest.mark.parametrize(
