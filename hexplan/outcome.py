@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from hexplan.noun import Noun
+
+Phase = Literal["both", "prefill", "decode"]
+"""What of a request a stage serves."""
 
 
 class Spread(Noun):
@@ -25,6 +30,8 @@ class StageUse(Noun):
 
     stage: str
     """Stage id."""
+    phase: Phase
+    """Whether it serves prompts, decodes or both."""
     busy: float
     """Share of the time in which it computed."""
     mean_kv: float

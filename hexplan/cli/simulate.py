@@ -16,7 +16,7 @@ from hexplan.errors import InputError
 
 if TYPE_CHECKING:
     from hexplan.plan import Plan
-    from hexplan_solver.simulate import Outage, Policy, Slo, Traffic
+    from hexplan_solver.simulate import Outage, Pipeline, Policy, Slo, Traffic
 
 DURATION_S = 600.0
 OUTAGE = re.compile(r"(?P<stage>[^@]+)@(?P<since>[^@-]+)(-(?P<until>[^@-]+))?")
@@ -41,13 +41,24 @@ def simulate(
         Path | None, typer.Option(help="A trace to replay: Azure's CSV or Mooncake's JSON lines.")
     ] = None,
     policy: Annotated[
-        Scheduling, typer.Option(help="Cut prompts into chunks, or run them whole, as published.")
+        Scheduling,
+        typer.Option(help="Cut prompts into chunks, decodes first, or run them whole in a step."),
     ] = Scheduling.CHUNKED,
     chunk: Annotated[
-        int | None, typer.Option(min=1, help="Tokens of a step, where prompts are cut.")
+        int | None,
+        typer.Option(min=1, help="Tokens of a step, else 512: decodes, then parts of prompts."),
     ] = None,
     delay: Annotated[
-        str | None, typer.Option(help="How long an idle stage lets a batch gather, such as 10ms.")
+        str | None,
+        typer.Option(help="How long an idle stage lets a batch gather, such as 10ms; else 0."),
+    ] = None,
+    prefill_stages: Annotated[
+        str | None,
+        typer.Option(help="Stages that run prompts, such as s0,s3; the others decode."),
+    ] = None,
+    decode_stages: Annotated[
+        str | None,
+        typer.Option(help="Stages that decode, if not all others; one named twice serves both."),
     ] = None,
     duration: Annotated[
         str | None, typer.Option(help="Simulated time, 600s if not given; a trace runs to its end.")
@@ -77,11 +88,14 @@ def simulate(
 
     Without --rate, --offline and --trace, requests come at the workload's rate, or --offline where
     the plan has none. Lengths are those of the trace, or spread around the workload's means.
+
+    With --prefill-stages, prompts and decodes take routes of their own, each a largest flow through
+    its stages, and the KV of prompts moves from the one to the other over the plan's links.
     """
     from hexplan.files import write_atomically
     from hexplan.plan_file import read_plan
     from hexplan.render import outcome_json, outcome_svg, outcome_text, say
-    from hexplan_solver.simulate import Window, pipeline_of_plan
+    from hexplan_solver.simulate import Window
     from hexplan_solver.simulate import simulate as run
 
     plan = read_plan(source(plan_file))
@@ -90,8 +104,11 @@ def simulate(
     window = Window(*_times_s(duration, warmup, trace), seed)
     outages = [_outage(plan, text) for text in fail or []]
     slo = _slo(plan, slo_ttft, slo_tpot)
+    pipeline = _pipeline(plan, prefill_stages, decode_stages)
     way = _policy(policy, chunk, seconds("--delay", delay))
-    outcome = run(pipeline_of_plan(plan), traffic, way, window, slo=slo, outages=outages)
+    if pipeline.is_split:
+        way = replace(way, routing="routes")
+    outcome = run(pipeline, traffic, way, window, slo=slo, outages=outages)
     if plot is not None:
         write_atomically(plot, outcome_svg(outcome))
         say(f"wrote {plot}")
@@ -155,6 +172,47 @@ def _policy(name: Scheduling, chunk: int | None, delay_s: float | None) -> Polic
     return chosen if chunk is None else replace(chosen, chunk_tokens=chunk)
 
 
+def _pipeline(plan: Plan, prefill: str | None, decode: str | None) -> Pipeline:
+    """Return the plan's pipeline, split where there are stages for prompts."""
+    from hexplan_solver.simulate import pipeline_of_plan, pipeline_of_split_plan
+
+    if prefill is None:
+        if decode is not None:
+            message = "--decode-stages: found it without --prefill-stages, needed both"
+            raise InputError(message)
+        return pipeline_of_plan(plan)
+    names = [stage.id for stage in plan.stages]
+    prompts = _stages("--prefill-stages", prefill, names)
+    decodes = set(names) - prompts
+    if decode is not None:
+        decodes = _stages("--decode-stages", decode, names)
+    idle = [name for name in names if name not in prompts | decodes]
+    if idle:
+        message = f"--decode-stages: found nothing for {', '.join(idle)} to do, needed every stage"
+        raise InputError(message)
+    return pipeline_of_split_plan(
+        plan,
+        [
+            "both" if name in prompts & decodes else "prefill" if name in prompts else "decode"
+            for name in names
+        ],
+    )
+
+
+def _stages(option: str, text: str, names: list[str]) -> set[str]:
+    """Return the stages that an option names."""
+    found = {name.strip() for name in text.split(",")}
+    unknown = sorted(found - set(names))
+    if unknown:
+        message = f"{option}: found {unknown[0] or 'no name'}, needed stages of the plan"
+        raise InputError(message, hint=_known(names))
+    return found
+
+
+def _known(names: list[str]) -> str:
+    return f"the plan has the stages {names[0]} to {names[-1]}"
+
+
 def _slo(plan: Plan, ttft: str | None, tpot: str | None) -> Slo | None:
     """Return what the options promise, or else what the plan's workload does."""
     from hexplan_solver.simulate import Slo
@@ -173,7 +231,7 @@ def _outage(plan: Plan, text: str) -> Outage:
     names = [stage.id for stage in plan.stages]
     if match is None or match["stage"] not in names:
         message = f"--fail: found {text}, needed a stage and a time, such as {names[0]}@100s-160s"
-        raise InputError(message, hint=f"the plan has the stages {names[0]} to {names[-1]}")
+        raise InputError(message, hint=_known(names))
     since_s, until_s = seconds("--fail", match["since"]), seconds("--fail", match["until"])
     if until_s is not None and until_s <= (since_s or 0.0):
         message = f"--fail: found {text}, needed an end after the start"

@@ -84,9 +84,11 @@ def _promise(outcome: Outcome) -> Iterator[Part]:
 
 
 def _stages(outcome: Outcome) -> Part:
+    is_split = any(use.phase != "both" for use in outcome.stages)
     rows = [
         (
             use.stage,
+            *([use.phase] if is_split else []),
             f"{use.busy:.0%}",
             f"{use.mean_kv:.0%}",
             f"{use.max_kv:.0%}",
@@ -94,4 +96,5 @@ def _stages(outcome: Outcome) -> Part:
         )
         for use in outcome.stages
     ]
-    return table(("stage", "busy", "KV kept", "at most", "tokens waiting"), rows, 4)
+    serves = ["serves"] if is_split else []
+    return table(("stage", *serves, "busy", "KV kept", "at most", "tokens waiting"), rows, 4)

@@ -62,6 +62,45 @@ def test_a_failed_stage_shows_as_restarts(hexplan: Shell, plan_file: Path) -> No
     assert json.loads(ran.out)["restarts"] > 0
 
 
+SPLIT = ("--prefill-stages", "s0,s1", "--decode-stages", "s0, s2")
+
+
+@pytest.mark.parametrize("policy", ["whole", "chunked"])
+def test_stages_may_be_divided_between_prefill_and_decode(
+    hexplan: Shell, plan_file: Path, policy: str
+) -> None:
+    command = ("simulate", plan_file, "--rate", "2/s", *SHORT, "--policy", policy, *SPLIT)
+    outcome = Outcome.model_validate_json(hexplan(*command, "--json").out)
+    assert [use.phase for use in outcome.stages] == ["both", "prefill", "decode"]
+    assert outcome.finished > 50
+    assert all(use.busy > 0 for use in outcome.stages)
+    text = hexplan(*command).out
+    assert "serves" in text and "prefill" in text
+    assert "serves" not in hexplan("simulate", plan_file, "--rate", "2/s", *SHORT).out
+
+
+def test_what_is_not_named_to_prefill_decodes(hexplan: Shell, plan_file: Path) -> None:
+    ran = hexplan("simulate", plan_file, "--prefill-stages", "s0,s1")
+    assert (ran.code, ran.out) == (2, "")
+    assert "decode stages s2: found no layer 0" in ran.err
+    assert "--decode-stages" in ran.err
+
+
+def test_each_policy_of_the_list_can_be_chosen(hexplan: Shell, plan_file: Path) -> None:
+    ways = (
+        ("--policy", "whole"),
+        ("--policy", "chunked", "--chunk", "64"),
+        ("--policy", "whole", "--delay", "10ms"),
+        ("--policy", "chunked", "--delay", "10ms"),
+        SPLIT,
+    )
+    found = set()
+    for way in ways:
+        ran = hexplan("simulate", plan_file, "--rate", "20/s", *SHORT, "--json", *way)
+        found.add(json.loads(ran.out)["e2e"]["mean_s"])
+    assert len(found) == len(ways)
+
+
 def test_the_plot_is_an_svg_with_finite_numbers(
     hexplan: Shell, plan_file: Path, tmp_path: Path
 ) -> None:
@@ -97,6 +136,10 @@ def test_a_run_in_which_nothing_is_finished_is_told_and_drawn(
         (("--policy", "whole", "--chunk", "64"), "--chunk"),  # not its matter
         (("--trace", "/nowhere.csv"), "cannot read"),  # no file
         (("--slo-ttft", "0s"), "--slo-ttft"),  # no time
+        (("--prefill-stages", "s0,s9"), "found s9"),  # no such stage
+        (("--prefill-stages", "s0,"), "found no name"),  # a comma too many
+        (("--decode-stages", "s0"), "without --prefill-stages"),  # half of it
+        (("--prefill-stages", "s0,s1", "--decode-stages", "s0"), "nothing for s2"),  # one left
     ],
 )
 def test_wrong_options_are_refused_in_words(

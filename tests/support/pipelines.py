@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hexplan_solver.network import OUTSIDE
 from hexplan_solver.simulate import EdgeModel, Pipeline, Policy, RouteModel, StageModel
+from hexplan_solver.simulate.pipeline import kv_moves
 
 FREE = 1 << 50
 FAST = 1e15
@@ -58,3 +60,34 @@ def chain(*steps: SteadySteps, kv_tokens: int = FREE, max_prompts: int = 1) -> P
         EdgeModel(a, b, FAST, 0.0, 1, 1.0) for a, b in zip(ends[:-1], ends[1:], strict=True)
     )
     return Pipeline(len(steps), stages, edges, (RouteModel(tuple(range(len(steps))), 1),), (), 1)
+
+
+def joined(
+    stages: Sequence[StageModel],
+    routes: Sequence[RouteModel],
+    edge: Callable[[int, int], EdgeModel],
+    kv_edge: Callable[[int, int], EdgeModel],
+    shared_bytes_per_s: tuple[float, ...] = (),
+) -> Pipeline:
+    """Stages with the edges that routes use, and those over which their KV has to move."""
+    chains = [route.stages for route in routes]
+    chains += [route.decode_stages for route in routes if route.decode_stages]
+    ways = {
+        step for chain in chains for step in zip((OUTSIDE, *chain), (*chain, OUTSIDE), strict=True)
+    }
+    layers = [stage.layers for stage in stages]
+    moves = {
+        (move.source, move.target)
+        for route in routes
+        if route.decode_stages
+        for move in kv_moves(layers, route.stages, route.decode_stages)
+    }
+    return Pipeline(
+        max(end for _, end in layers),
+        tuple(stages),
+        tuple(edge(*ends) for ends in sorted(ways)),
+        tuple(routes),
+        shared_bytes_per_s,
+        1,
+        tuple(kv_edge(*ends) for ends in sorted(moves)),
+    )

@@ -18,17 +18,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hexplan.outcome import Attainment, Outcome, Spread, StageUse, TimePoint
-from hexplan_solver.simulate.engine import Engine
-from hexplan_solver.simulate.pipeline import (
-    EdgeModel,
-    Pipeline,
-    RouteModel,
-    StageModel,
+from hexplan_solver.simulate.assembly import (
     pipeline_of_flows,
     pipeline_of_placement,
     pipeline_of_plan,
 )
+from hexplan_solver.simulate.engine import Engine
+from hexplan_solver.simulate.pipeline import EdgeModel, Pipeline, RouteModel, StageModel
 from hexplan_solver.simulate.policy import CHUNKED, WHOLE, Policy, Reservation
+from hexplan_solver.simulate.split import pipeline_of_split_placement, pipeline_of_split_plan
 from hexplan_solver.simulate.summary import summarise
 from hexplan_solver.simulate.traffic import (
     Closed,
@@ -74,6 +72,8 @@ __all__ = [
     "pipeline_of_flows",
     "pipeline_of_placement",
     "pipeline_of_plan",
+    "pipeline_of_split_placement",
+    "pipeline_of_split_plan",
     "simulate",
 ]
 

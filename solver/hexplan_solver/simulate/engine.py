@@ -15,7 +15,7 @@ from hexplan_solver.network import OUTSIDE
 from hexplan_solver.simulate.fabric import Fabric
 from hexplan_solver.simulate.intake import Intake
 from hexplan_solver.simulate.layout import Layout
-from hexplan_solver.simulate.parcel import Parcel, Request, extend
+from hexplan_solver.simulate.parcel import Parcel, Request, by_edge
 from hexplan_solver.simulate.pipeline import Pipeline
 from hexplan_solver.simulate.policy import Policy
 from hexplan_solver.simulate.recorder import Recorder, Snapshot
@@ -34,6 +34,7 @@ class Engine:
         self.recorder = Recorder()
         layout = Layout.of(pipeline)
         self._targets, self._leaving = layout.targets, layout.leaving
+        self._is_split = pipeline.is_split
         self.stations = [
             Station(pipeline, stage, entries, policy)
             for stage, entries in enumerate(layout.entries)
@@ -94,7 +95,7 @@ class Engine:
         for request in self.intake.admit(self.now_s):
             assert request.course is not None
             parcel = Parcel([request], request.prompt_tokens, 0, is_prompt=True)
-            self._send(request.course.entry, parcel)
+            self._send(request.course.prefill.entry, parcel)
 
     def _launch_another(self) -> None:
         """Let one more request come where the traffic depends on what is done."""
@@ -163,24 +164,9 @@ class Engine:
             self._wake(stage, self.now_s)
 
     def _send_on(self, stage: int, parcels: list[Parcel]) -> None:
-        edges = self._leaving[stage]
-        if len(edges) == 1:
-            merged: list[Parcel] = []
-            for parcel in parcels:
-                extend(merged, parcel)
-            self._send_all(edges[0], merged)
-            return
-        leaving: dict[int, list[Parcel]] = {}
-        for parcel in parcels:
-            if parcel.is_prompt:
-                extend(leaving.setdefault(_next_edge(parcel.requests[0], stage), []), parcel)
-                continue
-            split: dict[int, list[Request]] = {}
-            for request in parcel.requests:
-                split.setdefault(_next_edge(request, stage), []).append(request)
-            for edge, requests in split.items():
-                extend(leaving.setdefault(edge, []), Parcel.of_decodes(requests))
-        for edge, merged in leaving.items():
+        if self._is_split:
+            self._send_kv(stage, parcels)
+        for edge, merged in by_edge(parcels, stage, self._leaving[stage]).items():
             self._send_all(edge, merged)
 
     def _send_all(self, edge: int, parcels: list[Parcel]) -> None:
@@ -189,6 +175,23 @@ class Engine:
             if not is_exit or not parcel.is_prompt or parcel.is_prompt_end:
                 self._send(edge, parcel)
 
+    def _send_kv(self, stage: int, parcels: list[Parcel]) -> None:
+        """Send the KV of what was prefilled to the stages that decode those layers."""
+        for parcel in parcels:
+            request = parcel.requests[0]
+            assert request.course is not None
+            ways = request.course.moves.get(stage, ()) if parcel.is_prompt else ()
+            for edge, layers in ways:
+                amount = parcel.tokens * layers
+                arrival_s = self._fabric.send(edge, amount, self.now_s)
+                self._at(arrival_s, self._receive_kv, request, amount)
+
+    def _receive_kv(self, request: Request, amount: int) -> None:
+        if self.intake.move_kv(request, amount):
+            if request.is_due:
+                self._decode([request])
+            self._admit()
+
     # tokens
 
     def _collect(self, parcel: Parcel) -> None:
@@ -196,19 +199,22 @@ class Engine:
             self._collect_prompt(parcel.requests[0])
             return
         self.recorder.tokens_of(parcel, self.now_s)
-        self._go_on(parcel.requests)
+        self._decode(self._going(parcel.requests))
 
     def _collect_prompt(self, request: Request) -> None:
+        going = [request]
         if self._policy.prompt_gives_token:
             self.recorder.first_token(request, self.now_s)
-            self._go_on([request])
+            going = self._going(going)
+        if request.unmoved:
+            request.is_due = bool(going)
         else:
-            self._decode([request])
+            self._decode(going)
         if isinstance(self._traffic, Offline):
             self._feed()
 
-    def _go_on(self, requests: list[Request]) -> None:
-        """Count a token of each request, and decode the next one where there is one."""
+    def _going(self, requests: list[Request]) -> list[Request]:
+        """Count a token of each request, and return those that have another one to decode."""
         going: list[Request] = []
         for request in requests:
             request.emitted += 1
@@ -218,14 +224,13 @@ class Engine:
                 going.append(request)
             else:
                 self._put_out([request])
-        if going:
-            self._decode(going)
+        return going
 
     def _decode(self, requests: list[Request]) -> None:
         entering: dict[int, list[Request]] = {}
         for request in requests:
             assert request.course is not None
-            entering.setdefault(request.course.entry, []).append(request)
+            entering.setdefault(request.course.decode.entry, []).append(request)
         for edge, group in entering.items():
             self._send(edge, Parcel.of_decodes(group))
 
@@ -248,8 +253,7 @@ class Engine:
         station = self.stations[stage]
         station.is_down = True
         station.end_step(self.now_s)
-        lost = [r for r in self.intake.running.values() if r.course and stage in r.course.stages]
-        self._put_out(lost)
+        self._put_out([r for r in self.intake.running.values() if r.is_on(stage)])
 
     def _repair(self, stage: int) -> None:
         self.stations[stage].is_down = False
@@ -284,8 +288,3 @@ class Engine:
                 queued_tokens=tuple(station.waiting_tokens for station in self.stations),
             )
         )
-
-
-def _next_edge(request: Request, stage: int) -> int:
-    assert request.course is not None
-    return request.course.after[stage]

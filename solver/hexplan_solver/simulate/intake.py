@@ -28,7 +28,7 @@ class Intake:
     def take(self, request: Request) -> bool:
         """Let a request wait; say whether it may: some route must have room for it when idle."""
         self._recorder.arrived += 1
-        if self._router.could_serve(self.room.needed_tokens(request)):
+        if self._router.could_serve(request):
             self.waiting.append(request)
             return True
         self._recorder.turned_away += 1
@@ -43,12 +43,11 @@ class Intake:
         """Admit requests in their order, with a course and KV room, until one finds no room."""
         while self.waiting:
             request = self.waiting[0]
-            tokens = self.room.needed_tokens(request)
-            course = self._router.choose(tokens, request.prompt_tokens + request.output_tokens)
+            course = self._router.choose(request)
             if course is None:
                 return
             self.waiting.popleft()
-            self.room.reserve(request, course, tokens)
+            self.room.reserve(request, course)
             request.admitted_s = now_s
             self.running[request.number] = request
             yield request
@@ -58,6 +57,14 @@ class Intake:
         if isinstance(self._router, ResponseRouter):
             for parcel in parcels:
                 self._router.hear(parcel.edge, now_s - parcel.sent_s)
+
+    def move_kv(self, request: Request, amount: int) -> bool:
+        """Note that KV has moved, in tokens times layers; say whether it was the last of it."""
+        request.unmoved -= amount
+        if request.unmoved or self.running.get(request.number) is not request:
+            return False
+        self.room.release_lent(request)
+        return True
 
     def end(self, request: Request) -> None:
         """Let a finished request go."""

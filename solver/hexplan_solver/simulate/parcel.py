@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """A request's way: the stages of its route, and the edges between them, by position."""
-
-    stages: tuple[int, ...]
-    held_layers: tuple[int, ...]
-    """Layers that it runs, and so keeps KV of, in each of the stages."""
-    entry: int
-    """The edge that leads to its first stage."""
-    after: dict[int, int]
-    """The edge that it takes from each stage."""
+from hexplan_solver.simulate.course import Course
 
 
 class Request:
@@ -28,6 +17,7 @@ class Request:
         "course",
         "emitted",
         "first_s",
+        "is_due",
         "is_lost",
         "last_s",
         "number",
@@ -35,6 +25,7 @@ class Request:
         "prompt_tokens",
         "reserved_tokens",
         "restarts",
+        "unmoved",
     )
 
     def __init__(
@@ -55,11 +46,20 @@ class Request:
         self.restarts = 0
         self.is_lost = False
         """Whether its KV was lost, so that what still moves of it counts for nothing."""
+        self.unmoved = 0
+        """Its prompt's tokens times layers whose KV has still to move to where it is decoded."""
+        self.is_due = False
+        """Whether its first decode waits for nothing but that."""
 
     @property
     def context_tokens(self) -> int:
         """Tokens that its KV cache holds."""
         return self.prompt_tokens + self.emitted
+
+    def is_on(self, stage: int) -> bool:
+        """Say whether a stage has KV of it."""
+        assert self.course is not None
+        return any(h.stage == stage and (h.layers or self.unmoved) for h in self.course.held)
 
     def again(self) -> Request:
         """Return the request as it must start over: with all tokens so far to prefill."""
@@ -139,3 +139,27 @@ def extend(parcels: list[Parcel], parcel: Parcel) -> None:
             last.tokens += parcel.tokens
             return
     parcels.append(parcel)
+
+
+def by_edge(parcels: Iterable[Parcel], stage: int, edges: Sequence[int]) -> dict[int, list[Parcel]]:
+    """Sort what leaves a stage by the edge that each request takes, one of those given."""
+    leaving: dict[int, list[Parcel]] = {}
+    for parcel in parcels:
+        if len(edges) == 1:
+            extend(leaving.setdefault(edges[0], []), parcel)
+        elif parcel.is_prompt:
+            course = parcel.requests[0].course
+            assert course is not None
+            extend(leaving.setdefault(course.prefill.after[stage], []), parcel)
+        else:
+            for edge, requests in _by_next(parcel.requests, stage).items():
+                extend(leaving.setdefault(edge, []), Parcel.of_decodes(requests))
+    return leaving
+
+
+def _by_next(requests: Iterable[Request], stage: int) -> dict[int, list[Request]]:
+    split: dict[int, list[Request]] = {}
+    for request in requests:
+        assert request.course is not None
+        split.setdefault(request.course.decode.after[stage], []).append(request)
+    return split

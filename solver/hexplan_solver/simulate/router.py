@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from hexplan_solver.network import OUTSIDE
+from hexplan_solver.simulate.course import Course, Courses
 from hexplan_solver.simulate.kv_room import KvRoom
-from hexplan_solver.simulate.parcel import Course
+from hexplan_solver.simulate.parcel import Request
 from hexplan_solver.simulate.pipeline import Pipeline
 from hexplan_solver.simulate.policy import Policy
 
@@ -18,45 +19,19 @@ FIRST_RESPONSE_S, RESPONSE_SHARE = 0.05, 0.8
 average: the parameters of Helix's artifact."""
 
 
-class Courses:
-    """Courses by their stages; there is one object for each."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._stages = pipeline.stages
-        self._edges = {(e.source, e.target): i for i, e in enumerate(pipeline.edges)}
-        self._known: dict[tuple[int, ...], Course] = {}
-
-    def of(self, stages: tuple[int, ...]) -> Course:
-        """Return the course through some stages."""
-        if stages not in self._known:
-            enters = [0, *(self._stages[s].layers[1] for s in stages[:-1])]
-            steps = zip(stages, (*stages[1:], OUTSIDE), strict=True)
-            self._known[stages] = Course(
-                stages,
-                tuple(self._stages[s].layers[1] - e for s, e in zip(stages, enters, strict=True)),
-                self._edges[OUTSIDE, stages[0]],
-                {source: self._edges[source, target] for source, target in steps},
-            )
-        return self._known[stages]
-
-
 class RouteRouter:
     """Smooth weighted round robin over the routes with room, as hexplan's runtime does it."""
 
     def __init__(self, pipeline: Pipeline, room: KvRoom, is_up: Open) -> None:
         courses = Courses(pipeline)
-        self._courses = [courses.of(route.stages) for route in pipeline.routes]
+        self._courses = [courses.of(r.stages, r.decode_stages) for r in pipeline.routes]
         self._weights = [route.weight for route in pipeline.routes]
         self._credits = [0] * len(pipeline.routes)
         self._room, self._is_up = room, is_up
 
-    def choose(self, tokens: int, work: int) -> Course | None:
-        """Return a course with room for so many tokens, or nothing."""
-        usable = [
-            number
-            for number, course in enumerate(self._courses)
-            if self._room.admits(course, tokens) and all(map(self._is_up, course.stages))
-        ]
+    def choose(self, request: Request) -> Course | None:
+        """Return a course with room for a request, or nothing."""
+        usable = [n for n, course in enumerate(self._courses) if self._is_open(course, request)]
         if not usable:
             return None
         for number in usable:
@@ -65,9 +40,13 @@ class RouteRouter:
         self._credits[chosen] -= sum(self._weights[number] for number in usable)
         return self._courses[chosen]
 
-    def could_serve(self, tokens: int) -> bool:
-        """Say whether an idle pipeline would have room for so many tokens."""
-        return any(self._room.could_admit(course, tokens) for course in self._courses)
+    def _is_open(self, course: Course, request: Request) -> bool:
+        is_up = all(self._is_up(held.stage) for held in course.held)
+        return is_up and self._room.admits(course, request)
+
+    def could_serve(self, request: Request) -> bool:
+        """Say whether an idle pipeline would have room for a request."""
+        return any(self._room.could_admit(course, request) for course in self._courses)
 
 
 class EdgeRouter:
@@ -91,8 +70,10 @@ class EdgeRouter:
         self._turns = [0.0] * len(pipeline.edges)
         """Per edge: the work that it has had, for its flow."""
 
-    def choose(self, tokens: int, work: int) -> Course | None:
-        """Return a course with room for so many tokens, or nothing."""
+    def choose(self, request: Request) -> Course | None:
+        """Return a course with room for a request, or nothing."""
+        tokens = self._room.needed_tokens(request)
+        work = request.prompt_tokens + request.output_tokens
         chain: list[int] = []
         taken: list[int] = []
         at, layer = OUTSIDE, 0
@@ -131,8 +112,9 @@ class EdgeRouter:
         """Return the edge's turn after a request of so much work."""
         return self._turns[edge] + work / self._weights[edge]
 
-    def could_serve(self, tokens: int) -> bool:
-        """Say whether an idle pipeline would have room for so many tokens."""
+    def could_serve(self, request: Request) -> bool:
+        """Say whether an idle pipeline would have room for a request."""
+        tokens = self._room.needed_tokens(request)
         layers = [OUTSIDE]
         seen: set[tuple[int, int]] = set()
         while layers:
@@ -180,8 +162,10 @@ def make_router(pipeline: Pipeline, policy: Policy, room: KvRoom, is_up: Open) -
     Raises
     ------
     ValueError
-        If the policy wants routes and the pipeline has none.
+        If the policy wants routes and the pipeline has none, or edges and it is split.
     """
+    if pipeline.is_split and policy.routing != "routes":
+        raise ValueError("prefill and decode on different stages go by routes alone")
     if policy.routing == "edges":
         return EdgeRouter(pipeline, room, is_up, policy.min_edge_share)
     if policy.routing == "responses":

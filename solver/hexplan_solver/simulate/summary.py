@@ -136,6 +136,7 @@ def _uses(pipeline: Pipeline, snapshots: Sequence[Snapshot]) -> tuple[StageUse, 
     return tuple(
         StageUse(
             stage=stage.name,
+            phase=stage.phase,
             busy=(end.busy_s[j] - begin.busy_s[j]) / span_s,
             mean_kv=sum(s.kv_share[j] for s in snapshots) / len(snapshots),
             max_kv=max(s.kv_share[j] for s in snapshots),

@@ -1,0 +1,201 @@
+"""Pipelines, put together from a plan or from a placement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from hexplan.cluster import COORDINATOR, Cluster
+from hexplan.cost import ShardSizes, kv_room_tokens
+from hexplan.cost.links import token_bytes
+from hexplan.cost.memory import kv_bytes_per_token
+from hexplan.cost.speed import find_profile
+from hexplan.cost.steps import stage_steps
+from hexplan.device import DeviceType
+from hexplan.model import Model
+from hexplan.noun import WEIGHT_DIGITS, Range
+from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan.spec import Spec
+from hexplan_solver.network import OUTSIDE, Network, PlacedStage, SharedCapacities
+from hexplan_solver.problem import Problem
+from hexplan_solver.routes import Flow, Path
+from hexplan_solver.simulate.pipeline import (
+    NO_LIMIT,
+    EdgeModel,
+    Pipeline,
+    RouteModel,
+    StageModel,
+    kv_moves,
+)
+
+Hosted = tuple[str, StageModel]
+"""A stage and its host."""
+EdgeFlows = dict[tuple[int, int], float]
+"""Flow on edges, given by positions of stages, in any unit."""
+
+
+def pipeline_of_plan(plan: Plan) -> Pipeline:
+    """Return what a plan describes; its embedded cluster has all that is needed."""
+    position = {stage.id: index for index, stage in enumerate(plan.stages)}
+    position |= {ENTRY: OUTSIDE, EXIT: OUTSIDE}
+    flows = {(position[e.source], position[e.target]): float(e.tokens_per_s) for e in plan.edges}
+    chains = {
+        tuple(position[hop.stage] for hop in route.hops): int(route.weight.scaleb(WEIGHT_DIGITS))
+        for route in plan.routes
+    }
+    return assemble(spec_of(plan), stages_of_plan(plan), flows, _routes(chains))
+
+
+def pipeline_of_placement(problem: Problem, network: Network, flow: Flow) -> Pipeline:
+    """Return what a placement and its flow describe, without making a plan of it first."""
+    chains = {path.stages: path.amount for path in flow.paths}
+    return pipeline_of_flows(problem, network, edge_flows(flow.paths), chains)
+
+
+def pipeline_of_flows(
+    problem: Problem,
+    network: Network,
+    flows: EdgeFlows,
+    chains: dict[tuple[int, ...], int] | None = None,
+) -> Pipeline:
+    """Return what a placement and flows on its edges, in any unit, describe.
+
+    Without chains (whole weights of routes) only routing by edges goes.
+    """
+    stages = stages_of_placement(problem, network)
+    return assemble(problem.spec, stages, flows, _routes(chains or {}))
+
+
+def spec_of(plan: Plan) -> Spec:
+    """Return the spec that a plan has in it."""
+    return Spec(plan.cluster, plan.model, plan.workload)
+
+
+def edge_flows(paths: Iterable[Path]) -> EdgeFlows:
+    """Sum the flow of paths over each edge."""
+    flows: EdgeFlows = {}
+    for path in paths:
+        for step in path.steps:
+            flows[step] = flows.get(step, 0.0) + path.amount
+    return flows
+
+
+def stages_of_plan(plan: Plan) -> list[Hosted]:
+    """Return a plan's stages, with the KV room that it states."""
+    spec, stages = spec_of(plan), []
+    for stage in plan.stages:
+        host = plan.cluster.host_by_name[stage.host]
+        group = [
+            (plan.cluster.device_type_by_name[host.devices[shard.device]], ShardSizes.of(shard))
+            for shard in stage.shards
+        ]
+        place = (stage.id, stage.host, stage.layers)
+        stages.append((stage.host, _stage(spec, place, group, stage.kv_tokens)))
+    return stages
+
+
+def stages_of_placement(problem: Problem, network: Network) -> list[Hosted]:
+    """Return a placement's stages, named as a plan would name them."""
+    return [
+        (placed.host, _placed_stage(problem, f"s{index}", placed))
+        for index, placed in enumerate(network.stages)
+    ]
+
+
+def assemble(
+    spec: Spec, hosted: Sequence[Hosted], flows: EdgeFlows, routes: Sequence[RouteModel]
+) -> Pipeline:
+    """Join stages by edges where there is flow, and where KV has to move between routes."""
+    connections = _Connections(spec, [host for host, _ in hosted])
+    stages = tuple(stage for _, stage in hosted)
+    layers = [stage.layers for stage in stages]
+    moves = {
+        (move.source, move.target): 0.0
+        for route in routes
+        if route.decode_stages is not None
+        for move in kv_moves(layers, route.stages, route.decode_stages)
+    }
+    return Pipeline(
+        spec.model.layers,
+        stages,
+        connections.edges(flows),
+        tuple(routes),
+        activation_bytes=spec.model.hidden * spec.model.dtype_bytes,
+        kv_edges=connections.edges(moves, kv_layer_bytes(spec.model)),
+        shared_bytes_per_s=connections.shared_bytes_per_s(),
+    )
+
+
+def kv_layer_bytes(model: Model) -> int:
+    """Return the bytes of the KV of one token in one layer."""
+    return kv_bytes_per_token(model, ShardSizes(model.kv_heads, model.ffn, model.vocab), (0, 1))
+
+
+def _routes(chains: Mapping[tuple[int, ...], int]) -> list[RouteModel]:
+    return [RouteModel(chain, weight) for chain, weight in chains.items() if weight]
+
+
+def _placed_stage(problem: Problem, name: str, placed: PlacedStage) -> StageModel:
+    spec, group = problem.spec, problem.group_of(placed.kind)
+    room = kv_room_tokens(spec.cluster, (spec.model, spec.workload), placed.layers, group)
+    return _stage(spec, (name, placed.host, placed.layers), group, room)
+
+
+def _stage(
+    spec: Spec,
+    place: tuple[str, str, Range],
+    group: Sequence[tuple[DeviceType, ShardSizes]],
+    kv_tokens: int,
+) -> StageModel:
+    name, host, layers = place
+    sizes = (spec.model, spec.workload)
+    steps = stage_steps(spec.cluster, sizes, group, spec.cluster.host_by_name[host].interconnect)
+    profile = find_profile(spec.cluster, [device for device, _ in group])
+    held = layers[1] - layers[0]
+    return StageModel(
+        name,
+        layers,
+        steps,
+        kv_tokens,
+        profile.kv_tokens[held - 1] if profile and held <= len(profile.kv_tokens) else None,
+        _limit(profile.max_prompts if profile else (), held),
+        _limit(profile.max_decode_tokens if profile else (), held),
+    )
+
+
+def _limit(by_layers: Sequence[int], held: int) -> int:
+    """Return the limit for so many layers, or for the most that were measured."""
+    return by_layers[min(held, len(by_layers)) - 1] if by_layers else NO_LIMIT
+
+
+class _Connections:
+    """What joins stages, with the NICs and trunks that they share numbered as they are met."""
+
+    def __init__(self, spec: Spec, hosts: Sequence[str]) -> None:
+        self._spec, self._hosts = spec, hosts
+        self._numbers = SharedCapacities(spec)
+
+    def edges(self, flows: EdgeFlows, num_bytes: int | None = None) -> tuple[EdgeModel, ...]:
+        """Return an edge wherever there is flow; a token is as wide as its ends make it."""
+        return tuple(self._edge(*ends, flow, num_bytes) for ends, flow in sorted(flows.items()))
+
+    def shared_bytes_per_s(self) -> tuple[float, ...]:
+        """Return the NICs and trunks on the way of the edges so far."""
+        return tuple(float(shared.bytes_per_s) for shared in self._numbers.found)
+
+    def _edge(self, source: int, target: int, flow: float, num_bytes: int | None) -> EdgeModel:
+        ends = (
+            COORDINATOR if source == OUTSIDE else self._hosts[source],
+            COORDINATOR if target == OUTSIDE else self._hosts[target],
+        )
+        bandwidth, latency = _reach(self._spec.cluster, *ends)
+        width = num_bytes or token_bytes(self._spec.model, *ends)
+        shared = self._numbers.of(*ends)
+        return EdgeModel(source, target, bandwidth, latency, width, flow, shared)
+
+
+def _reach(cluster: Cluster, source: str, target: str) -> tuple[float, float]:
+    """Return bytes/s and seconds of latency between two hosts that the flow joins."""
+    way = cluster.host_by_name[source].interconnect if source == target else None
+    link = way or cluster.link(source, target)
+    assert link is not None, "a flow goes only where the network has an arc"
+    return float(link.bandwidth_bytes_per_s), float(link.latency_s)
