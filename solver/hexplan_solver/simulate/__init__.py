@@ -9,6 +9,9 @@
     outcome = simulate(pipeline, traffic, CHUNKED, Window(duration_s=600, warmup_s=60, seed=0))
     outcome.decode_tokens_per_s, outcome.ttft.p99_s, outcome.stages[0].busy
 
+With `pipeline_of_split_plan(plan, phases)`, or `pipeline_of_split_placement(problem, network,
+phases)`, some stages serve prompts and some decodes: each phase is "prefill", "decode" or "both".
+
 `Offline(lengths)` feeds as much as the KV cache takes, so it measures the sustained rate.
 Equal arguments give equal outcomes, to the byte.
 """
