@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hexplan.outcome import Attainment, Outcome, Spread, StageUse, TimePoint
+from hexplan.outcome import Attainment, Outcome, Phase, Spread, StageUse, TimePoint
 from hexplan_solver.simulate.assembly import (
     pipeline_of_flows,
     pipeline_of_placement,
@@ -57,6 +57,7 @@ __all__ = [
     "Offline",
     "Outage",
     "Outcome",
+    "Phase",
     "Pipeline",
     "Poisson",
     "Policy",
