@@ -126,8 +126,8 @@ class Profile(Noun):
 
     device: str
     """Device type."""
-    tp: Positive
-    """Devices in the group."""
+    tp: Annotated[int, Field(gt=0, le=1024)]
+    """Devices in the group, at most as many as a host may have."""
     tokens_per_s: tuple[Exact, ...]
     """Tokens/s that the group passes when it holds 1, 2, ... layers, at most as many as given."""
     prefill_layer_s: tuple[StepPoint, ...] = ()

@@ -144,3 +144,11 @@ def vandalised(draw: st.DrawFn) -> Json:
 @given(vandalised())
 def test_no_plan_makes_the_check_fail(tree: Json) -> None:
     verdict(tree)
+
+
+@pytest.mark.parametrize("degree", [1025, 2**63, 10**23])
+def test_a_profile_of_more_devices_than_a_host_may_have_is_no_plan(degree: int) -> None:
+    tree = json.loads(profiled_plan().model_dump_json())
+    tree["cluster"]["profiles"][0]["tp"] = degree
+    with pytest.raises(ValidationError, match="1024"):
+        Plan.model_validate_json(json.dumps(tree))
