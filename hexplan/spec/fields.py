@@ -85,6 +85,12 @@ Fraction = Annotated[
         }
     ),
 ]
+Factor = Annotated[
+    Decimal,
+    BeforeValidator(lambda found: Decimal(repr(found)) if type(found) in (int, float) else found),
+    Field(gt=0, le=1_000_000),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000}),
+]
 Tokens = Annotated[int, Field(gt=0, le=100_000_000)]
 Name = Annotated[str, AfterValidator(check_name)]
 NameRange = Annotated[str, AfterValidator(check_range)]
