@@ -83,8 +83,8 @@ class ObservationFile:
         """
         tail = os.pread(self._file, _BLOCK_BYTES, max(0, size - _BLOCK_BYTES))
         whole = size - len(tail) + tail.rfind(_NEWLINE) + 1 if _NEWLINE in tail else 0
-        head = os.pread(self._file, 32, 0)
-        if whole < size and head.startswith(_OURS[: len(head)]):
+        is_ours = os.pread(self._file, len(_OURS), 0) == _OURS[:size]
+        if whole < size <= whole + _BLOCK_BYTES and is_ours:
             os.ftruncate(self._file, whole)
             return whole
         return size
