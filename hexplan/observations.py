@@ -28,8 +28,9 @@ OBSERVATIONS_VERSION: Final = 1
 _ONE_PLAN = "observations hold for one plan: launch this one with `--observe`"
 
 T = TypeVar("T", bound=Noun)
-Count = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Seconds = Annotated[float, Field(ge=0, le=1e6)]
+Moment = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
 class Header(Noun):
@@ -72,7 +73,7 @@ class Load(Noun):
     """The first layer that it runs."""
     prompt_tokens: Count = 0
     """Tokens of prompts. A piece of a single token behind others counts as a decode."""
-    reach: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    reach: Annotated[float, Field(ge=0, le=1e18)] = 0.0
     """Sum of the positions that they attend to: `n (o + n / 2)` for n tokens from o on."""
     decode_tokens: Count = 0
     """Tokens that are decoded, one a request."""
@@ -87,7 +88,7 @@ class StepSeen(Noun):
     """What the line says."""
     stage: str
     """Stage id."""
-    at_s: float
+    at_s: Moment
     """When it began, in seconds since the launch was ready."""
     seconds: Seconds
     """From the batch's entry into the stage's layers to its results, all devices included."""
@@ -106,7 +107,7 @@ class TransferSeen(Noun):
     """A stage id, or `entry`."""
     target: Annotated[str, Field(alias="to")]
     """A stage id, or `exit`."""
-    at_s: float
+    at_s: Moment
     """When its sending began, in seconds since the launch was ready."""
     seconds: Seconds
     """Until the receiver had all of it; what waits in line for others before it is included."""
@@ -164,7 +165,7 @@ def read_observations(path: Path, plan: Plan) -> Observations:
     transfers: list[TransferSeen] = []
     for number, text in enumerate(lines[1:], 2):
         where = f"{path}:{number}"
-        noun = _read_line(text, where)
+        noun = _read_line(text, path, number)
         if isinstance(noun, LaunchSeen):
             launches.append(noun)
             steps.append([])
@@ -182,7 +183,7 @@ def read_observations(path: Path, plan: Plan) -> Observations:
 def check_header(path: Path, text: str, plan: Plan) -> None:
     """Refuse a file whose first line is not that of observations of this plan."""
     where = f"{path}:1"
-    value = _parse(text, where)
+    value = _parse(text, path, 1)
     if value.get("kind") != "observations":
         problem = f"found {found(value.get('kind'))} as `kind`, needed 'observations'"
         raise SpecError(where, problem, hint="`hexplan launch PLAN --observe FILE` writes them")
@@ -196,8 +197,8 @@ def check_header(path: Path, text: str, plan: Plan) -> None:
         raise SpecError(where, f"{problem} ({own[:12]})", hint=_ONE_PLAN)
 
 
-def _read_line(text: str, where: str) -> Line:
-    value = _parse(text, where)
+def _read_line(text: str, path: Path, number: int) -> Line:
+    value, where = _parse(text, path, number), f"{path}:{number}"
     kind = value.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
         needed = ", ".join(map(repr, _KINDS))
@@ -205,9 +206,14 @@ def _read_line(text: str, where: str) -> Line:
     return _validated(_KINDS[kind], value, where)
 
 
-def _parse(text: str, where: str) -> dict[str, object]:
-    value = parse_json(text, where)
+def _parse(text: str, path: Path, number: int) -> dict[str, object]:
+    try:
+        value = parse_json(text, str(path))
+    except InputError:
+        parse_json("\n" * (number - 1) + text, str(path))  # fails again, and names the line
+        raise
     if not isinstance(value, dict):
+        where = f"{path}:{number}"
         raise SpecError(where, f"found {found(value)}, needed an object")
     return dict(value)
 

@@ -60,7 +60,12 @@ def calibrate(plan: Plan, observations: Observations, day: str) -> Calibration:
         (group.correction.device, group.correction.tp): group.correction for group in groups
     }
     compared = (
-        _compare(stage, readers[stage.id], steps[stage.id], corrections.get(kind_of[stage.id]))
+        StageComparison(
+            stage=stage.id,
+            devices=tuple(device.profile_name for device in readers[stage.id].devices),
+            busy=_busy(stage, observations),
+            phases=tuple(_phases(steps[stage.id], corrections.get(kind_of[stage.id]))),
+        )
         for stage in plan.stages
     )
     transfers = observations.transfers
@@ -80,8 +85,20 @@ def calibrate(plan: Plan, observations: Observations, day: str) -> Calibration:
 def _runs(stage: Stage, reader: StepReader, observations: Observations) -> Runs:
     """Return the steps of a stage in each launch, without the first ones of each."""
     by_launch = ([s for s in launch if s.stage == stage.id] for launch in observations.steps)
-    kept = ([s for s in launch[WARMUP_STEPS:] if s.seconds > 0] for launch in by_launch)
-    return tuple(tuple(map(reader.read, launch)) for launch in kept)
+    read = (map(reader.read, launch[WARMUP_STEPS:]) for launch in by_launch)
+    return tuple(tuple(step for step in launch if step.is_timed) for launch in read)
+
+
+def _busy(stage: Stage, observations: Observations) -> float:
+    """Return the share of the time between its first and last step that a stage ran steps."""
+    busy_s = span_s = 0.0
+    for launch in observations.steps:
+        mine = [step for step in launch if step.stage == stage.id]
+        if mine:
+            busy_s += sum(step.seconds for step in mine)
+            ends = [step.at_s + step.seconds for step in mine]
+            span_s += max(ends) - min(step.at_s for step in mine)
+    return min(1.0, busy_s / span_s) if span_s > 0 else 0.0
 
 
 def _kind(reader: StepReader) -> Kind | None:
@@ -111,16 +128,6 @@ def _planned_batch(plan: Plan, stage: Stage) -> int:
     """Return the requests that the stage's speed takes to decode at once (formulation 4)."""
     held = stage.kv_tokens * (stage.layers[1] - stage.layers[0])
     return held // (plan.workload.mean_tokens * plan.model.layers)
-
-
-def _compare(
-    stage: Stage, reader: StepReader, steps: Sequence[Step], correction: Correction | None
-) -> StageComparison:
-    return StageComparison(
-        stage=stage.id,
-        devices=tuple(device.profile_name for device in reader.devices),
-        phases=tuple(_phases(steps, correction)),
-    )
 
 
 def _phases(steps: Sequence[Step], correction: Correction | None) -> Iterator[PhaseComparison]:

@@ -30,6 +30,8 @@ OFF_S: Final = 1e-4
 """...and by this much: less is the software of both ends."""
 _GAIN: Final = 0.1
 """A bandwidth must lower the mean error by this share to be believed."""
+_FASTEST_S: Final = 1e-14
+"""Seconds a byte, below which no link is."""
 _NANOSECOND: Final = Decimal("1e-9")
 
 
@@ -103,7 +105,8 @@ def _figures(
     alone = fit_factors(observed, ones)
     found = fit_factors(observed, both)
     errors = mean_error(observed, ones, alone), mean_error(observed, both, found)
-    if (found > 0).all() and errors[1] < (1 - _GAIN) * errors[0]:
+    is_told = found[1] > _FASTEST_S and found[0] > 0
+    if is_told and errors[1] < (1 - _GAIN) * errors[0]:
         return float(found[0]), max(1, round(1 / found[1]))
     rest = observed - sizes / way.bandwidth_bytes_per_s
     return max(0.0, float(np.median(rest))), way.bandwidth_bytes_per_s

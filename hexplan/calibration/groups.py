@@ -25,6 +25,8 @@ MOST_ERROR: Final = 0.99
 _STEP_GAIN: Final = 0.1
 """A time for each step must lower the mean error by this share to be believed."""
 _DIGITS: Final = 4
+_BOUND: Final = 1e6
+"""No correction has a factor beyond this, or below one over it."""
 _PHASES: Final = ("prompts", "decodes")
 
 Factors = tuple[float, float, float]
@@ -138,14 +140,31 @@ def _fit(steps: Sequence[Step], start: Factors, seen: Sequence[bool]) -> Factors
     )
     is_better = errors[1] < (1 - _STEP_GAIN) * errors[0] and bool((with_step > 0).all())
     chosen: Array = with_step if is_better else np.append(plain, 0.0)
+    if not (chosen[: len(columns)] > 0).all():
+        return _apart(kept, start, columns)
     factors = [*start[:2], float(chosen[-1])]
     for column, factor in zip(columns, chosen, strict=False):
         factors[column] = float(factor)
     return factors[0], factors[1], factors[2]
 
 
+def _apart(steps: Sequence[Step], start: Factors, columns: Sequence[int]) -> Factors:
+    """Return the median ratio of each phase's own steps, where both together make no sense.
+
+    So it is where the head, which goes with the decodes, takes more of a prompt's step than the
+    step took.
+    """
+    factors = [*start[:2], 0.0]
+    for column in columns:
+        mine = [step for step in steps if step.is_prefill == (column == 0)]
+        ratios = [step.observed_s / (step.prefill_s + step.decode_s) for step in mine]
+        factors[column] = float(np.median(ratios))
+    return factors[0], factors[1], factors[2]
+
+
 def _rounded(factors: Factors) -> Factors:
-    found = [float(f"{factor:.{_DIGITS}g}") for factor in factors]
+    bounded = [min(_BOUND, max(1 / _BOUND, factor)) for factor in factors[:2]]
+    found = [float(f"{factor:.{_DIGITS}g}") for factor in (*bounded, factors[2])]
     return found[0], found[1], found[2]
 
 

@@ -32,6 +32,8 @@ class StageComparison(Noun):
     """Stage id."""
     devices: tuple[str, ...]
     """The device type of each of its devices."""
+    busy: float
+    """Share of the time between its first and last step of a launch in which it ran steps."""
     phases: tuple[PhaseComparison, ...]
     """Prefill and decode, as far as they were seen."""
 

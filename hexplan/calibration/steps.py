@@ -27,6 +27,11 @@ class Step:
     decode_tokens: int
 
     @property
+    def is_timed(self) -> bool:
+        """Whether it took time, and has predictions to compare that with."""
+        return min(self.observed_s, self.predicted_s, self.prefill_s + self.decode_s) > 0
+
+    @property
     def is_prefill(self) -> bool:
         """Whether prompts take most of it."""
         return self.prefill_s > self.decode_s

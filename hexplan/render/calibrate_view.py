@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hexplan.calibration import Calibration, StageComparison
 
 _TIMES = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
-_STAGE_HEADINGS = ("stage", "devices", "phase", "steps", "ratio", "spread", "corrected")
+_STAGE_HEADINGS = ("stage", "devices", "busy", "phase", "steps", "ratio", "spread", "corrected")
 _EDGE_HEADINGS = ("edge", "messages", "bytes", "predicted", "ratio", "spread")
 
 
@@ -60,6 +60,7 @@ def _stage_rows(stage: StageComparison) -> Iterator[tuple[str, ...]]:
         yield (
             stage.stage if not index else "",
             devices if not index else "",
+            words.percent(stage.busy) if not index else "",
             phase.phase,
             f"{phase.num_steps:,}",
             _ratio(phase.ratio),

@@ -14,7 +14,8 @@ from support.plans import mixed_stage_plan, profiled_plan, resealed, two_hosts_p
 
 from hexplan.calibration import Calibration, calibrate
 from hexplan.calibration.fit import fit_factors
-from hexplan.calibration.steps import StepReader
+from hexplan.calibration.groups import fit_group
+from hexplan.calibration.steps import Step, StepReader
 from hexplan.cluster import Correction
 from hexplan.observations import Load, Observations, StepSeen, TransferSeen
 from hexplan.overlay_file import write_corrections
@@ -234,3 +235,38 @@ def test_a_part_that_would_need_a_negative_factor_gets_none() -> None:
     factors = fit_factors(observed, parts)
     assert factors[1] == 0.0
     assert factors[0] > 2
+
+
+def test_a_stage_is_busy_for_the_time_that_its_steps_take() -> None:
+    plan = two_hosts_plan()
+    load = Load(enter_layer=0, decode_tokens=1, context=30)
+    launch = tuple(
+        StepSeen(stage="s0", at_s=at_s, seconds=0.25, loads=(load,)) for at_s in (0.0, 0.5, 1.75)
+    )
+    seen = replace(observe(plan, Run(())), steps=(launch, launch))
+    assert found(plan, seen).stages[0].busy == pytest.approx(0.75 / 2.0)
+
+
+def test_a_head_that_would_leave_prompts_nothing_does_not_break_the_fit() -> None:
+    """Prompts' steps are short, decodes' very long: together a prompt would need less than none."""
+    steps = [
+        Step(1e-6, 1.0, prefill_s=1e-3, decode_s=0.9e-3, num_layers=2, decode_tokens=0),
+        Step(1.0, 1.0, prefill_s=0.0, decode_s=1e-3, num_layers=2, decode_tokens=4),
+    ]
+    fit = fit_group([steps * 20], ("Small", 1), None, ("made up", True))
+    assert fit is not None
+    assert float(fit.prefill) == pytest.approx(1e-6 / 1.9e-3, rel=1e-3)
+    assert float(fit.decode) == pytest.approx(1000.0, rel=1e-3)
+
+
+def test_steps_without_time_or_prediction_are_left_out() -> None:
+    plan = two_hosts_plan()
+    nothing = Load(enter_layer=0)
+    some = Load(enter_layer=0, decode_tokens=4, context=30)
+    launch = tuple(
+        StepSeen(stage="s0", at_s=0.0, seconds=seconds, loads=(load,))
+        for load, seconds in ((some, 0.1), (some, 0.1), (nothing, 0.1), (some, 0.0), (some, 0.1))
+    )
+    seen = replace(observe(plan, Run(())), steps=(launch,))
+    (phase,) = found(plan, seen).stages[0].phases
+    assert phase.num_steps == 1

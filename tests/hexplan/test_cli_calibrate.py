@@ -45,7 +45,9 @@ def test_stages_are_held_against_the_plan(hexplan: Shell, plan_file: Path, obser
     ran = hexplan("calibrate", plan_file, observed)
     assert (ran.code, ran.err) == (0, "")
     lines = [line.split() for line in ran.out.splitlines()]
-    assert ["s0", "2", "x", "Big", "prefill", "40", "3.00x", "0.0", "%", "1.00x"] in lines
+    first = next(line for line in lines if line[:1] == ["s0"])
+    assert first[1:4] == ["2", "x", "Big"]
+    assert first[-6:] == ["prefill", "40", "3.00x", "0.0", "%", "1.00x"]
     assert ["decode", "120", "0.50x", "0.0", "%", "1.00x"] in lines
     assert "2 x Big: prefill x 3, decode x 0.5, within 5.0 %" in ran.out
     assert "1 x Small: prefill x 1, decode x 1, within 5.0 %" in ran.out

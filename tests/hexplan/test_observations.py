@@ -129,6 +129,7 @@ GOOD = STEP.model_dump_json()
         ('{"kind": "stage"}', "found 'stage' as `kind`"),
         (GOOD.replace("0.25", "-1.0"), "seconds: found -1.0, needed >= 0"),
         (GOOD.replace("0.25", '"fast"'), "seconds: found 'fast', needed a number"),
+        (GOOD.replace("0.25", "1e7"), "seconds: found 10000000.0, needed <= 1000000"),
         (GOOD.replace("0.25", "1e999"), "needed a finite number"),
         (GOOD.replace('"at_s":0.5,', ""), "the field `at_s` is missing"),
         (GOOD.replace('"at_s"', '"at"'), "at: unknown field"),
