@@ -146,6 +146,25 @@ class Profile(Noun):
     """Who measured it, and how."""
 
 
+class Correction(Noun):
+    """What a kind of stage was seen to take when it ran, over what is predicted without this."""
+
+    device: str
+    """Device type; groups of unlike devices have no correction."""
+    tp: Annotated[int, Field(gt=0, le=1024)]
+    """Devices in the group."""
+    prefill: Annotated[Exact, Field(gt=0, le=1_000_000)] = Decimal(1)
+    """Factor of the seconds that prompts take [f_p]."""
+    decode: Annotated[Exact, Field(gt=0, le=1_000_000)] = Decimal(1)
+    """Factor of the seconds that decodes and the output head take [f_d]."""
+    layer_step_s: Annotated[Exact, Field(le=1_000_000)] = Decimal(0)
+    """Seconds that each step adds in each layer, whatever it holds [u]."""
+    error: Annotated[Exact, Field(lt=1)]
+    """How far the corrected times may be off, as a share of them."""
+    source: str
+    """What was observed."""
+
+
 class LayerPin(Noun):
     """A host that must serve, and hold exactly these layers in each of its stages."""
 
@@ -199,6 +218,8 @@ class Cluster(Noun):
     """Every device type that a host uses."""
     profiles: tuple[Profile, ...] = ()
     """Measured speeds, which beat the datasheet."""
+    corrections: Annotated[tuple[Correction, ...], Field(exclude_if=lambda found: not found)] = ()
+    """What launched plans showed; a cluster without any keeps the hash that it always had."""
     layer_pins: tuple[LayerPin, ...] = ()
     """Hosts that the user tied to layers."""
     group_pins: tuple[GroupPin, ...] = ()

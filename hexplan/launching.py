@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from hexplan.observation_file import ObservationFile
 from hexplan.plan import Plan
 from hexplan_runtime.architecture import read_stop_ids
 from hexplan_runtime.launcher import Pipeline
@@ -47,14 +48,21 @@ class CountedPipeline(Pipeline):
 
 
 def continue_prompts(
-    plan: Plan, prompts: Sequence[str], settings: GenerationSettings, listener: Listener
+    plan: Plan,
+    prompts: Sequence[str],
+    settings: GenerationSettings,
+    listener: Listener,
+    observe: ObservationFile | None = None,
 ) -> None:
-    """Start every stage, continue all prompts, and end every process again."""
+    """Start every stage, continue all prompts, and end every process again.
+
+    What every stage and edge takes goes into `observe`, if it is given.
+    """
     folder = find_model_folder(plan, settings.model_folder)
     tokenizer = read_tokenizer(folder)
     requests = make_requests(tokenizer, prompts, settings, read_stop_ids(folder))
     begun_s = time.monotonic()
-    with CountedPipeline(plan, folder) as pipeline:
+    with CountedPipeline(plan, folder, observe=observe) as pipeline:
         ready_s = time.monotonic()
         listener.ready(pipeline.stats, ready_s - begun_s)
         for piece in stream_requests(pipeline, tokenizer, requests):

@@ -7,12 +7,16 @@ import re
 from collections.abc import Iterator
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from hexplan.cluster import Correction, Link
 from hexplan.comparison import Comparison
 from hexplan.errors import InputError
 from hexplan.files import write_atomically
 from hexplan.yaml_reader import read_yaml
+
+if TYPE_CHECKING:
+    from hexplan.calibration import Calibration
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _WORDS: Final = frozenset(("true", "false", "null"))
@@ -21,7 +25,7 @@ _BITS: Final = (("Gbps", 10**9), ("Mbps", 10**6), ("kbps", 10**3))
 _TIMES: Final = (("s", 1.0), ("ms", 1e-3))
 
 
-def check_target(path: Path, spec_file: Path, *, may_overwrite: bool) -> None:
+def check_target(path: Path, spec_file: Path | None, *, may_overwrite: bool) -> None:
     """Refuse to write an overlay where it would destroy anything but an older overlay.
 
     Raises
@@ -32,7 +36,7 @@ def check_target(path: Path, spec_file: Path, *, may_overwrite: bool) -> None:
     hint: str | None = None
     if path.name in ("", "-") or path.is_dir() or not path.parent.is_dir():
         problem = f"found {path}, needed a file in a folder that is there"
-    elif path.exists() and spec_file.exists() and path.samefile(spec_file):
+    elif spec_file and path.exists() and spec_file.exists() and path.samefile(spec_file):
         problem = f"found {path}, the spec itself, which stays as it is"
         hint = "write the measured figures beside it, and name them there with `overlays:`"
     elif not path.exists():
@@ -74,6 +78,40 @@ def overlay_text(comparison: Comparison, origin: str) -> str:
         if entries:
             lines += [f"{key}:", *entries]
     return "\n".join(lines) + "\n"
+
+
+def write_corrections(calibration: Calibration, origin: str, path: Path) -> None:
+    """Write the corrections that were found, and the links that are off."""
+    write_atomically(path, corrections_text(calibration, origin))
+
+
+def corrections_text(calibration: Calibration, origin: str) -> str:
+    """Return an overlay with corrections as `hexplan solve --overlay` reads it."""
+    lines = ["version: 1", f"overlay: {json.dumps(origin, ensure_ascii=False)}"]
+    if calibration.groups:
+        lines += ["corrections:"]
+        lines += [line for g in calibration.groups for line in _correction(g.correction)]
+    if calibration.links:
+        lines += ["links:", *(_link(fit.link) for fit in calibration.links)]
+    return "\n".join(lines) + "\n"
+
+
+def _correction(found: Correction) -> Iterator[str]:
+    """Yield a correction; what it leaves as it is stands there too, as a figure to edit."""
+    yield f"  - device: {_name(found.device)}"
+    yield f"    tp: {found.tp}"
+    yield f"    prefill: {found.prefill:f}"
+    yield f"    decode: {found.decode:f}"
+    if found.layer_step_s:
+        yield f"    layer_step: {_time(float(found.layer_step_s))}"
+    yield f"    error: {found.error:f}"
+    yield f"    source: {json.dumps(found.source, ensure_ascii=False)}"
+
+
+def _link(link: Link) -> str:
+    figures = f"{_bandwidth(link.bandwidth_bytes_per_s)}, latency: {_time(float(link.latency_s))}"
+    ends = f"from: {_name(link.source)}, to: {_name(link.target)}"
+    return f"  - {{{ends}, bandwidth: {figures}}}"
 
 
 def _links(comparison: Comparison) -> Iterator[str]:

@@ -37,6 +37,11 @@ class Request:
         return min(MAX_BATCH, max(1, held // (self.workload.mean_tokens * self.model.layers)))
 
     @property
+    def num_steps(self) -> Fraction:
+        """Return `m + D / beta`: the steps of its prompt, and its share of decode steps."""
+        return self.chunks + Fraction(self.workload.output_tokens.mean, self.batch)
+
+    @property
     def chunks(self) -> int:
         """Return `m`, the pieces of the prompt."""
         return ceil(Fraction(self.workload.prompt_tokens.mean, self.step_tokens))
@@ -46,6 +51,13 @@ def layer_seconds(
     request: Request, pairs: Sequence[Pair], interconnect: Interconnect | None
 ) -> Fraction:
     """Return `layer_s`."""
+    return sum(phase_seconds(request, pairs, interconnect), Fraction())
+
+
+def phase_seconds(
+    request: Request, pairs: Sequence[Pair], interconnect: Interconnect | None
+) -> tuple[Fraction, Fraction]:
+    """Return the two parts of `layer_s`: that of the prompt, and that of the decodes."""
     prompt, output = request.workload.prompt_tokens.mean, request.workload.output_tokens.mean
     prefill = max(_prefill(request, pair) for pair in pairs)
     decode = max(_decode(request, pair) for pair in pairs)
@@ -53,7 +65,7 @@ def layer_seconds(
     n, beta = len(pairs), request.batch
     prefill += 2 * _reduce(n, interconnect, prompt * row, request.chunks)
     decode += 2 * _reduce(n, interconnect, beta * row, 1)
-    return prefill + Fraction(output, beta) * decode
+    return prefill, Fraction(output, beta) * decode
 
 
 def head_seconds(request: Request, pairs: Sequence[Pair]) -> Fraction:

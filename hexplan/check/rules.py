@@ -138,8 +138,8 @@ CAPACITY_WRONG = Rule(
     "HEX401",
     "capacity-wrong",
     "A stage's capacity is its profile's entry; where it has none, that of the datasheet, scaled"
-    " where a like group was measured; times the availability of a host that is rented by its spot"
-    " offer.",
+    " where a like group was measured; corrected where such a stage was observed; times the"
+    " availability of a host that is rented by its spot offer.",
 )
 BEYOND_PROFILE = Rule(
     "HEX402", "beyond-profile", "A stage with a profile holds no more layers than it has entries."

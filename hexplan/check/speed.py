@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
+from hexplan.check.correction import corrected_seconds, correction_of
 from hexplan.check.lookup import Lookup
-from hexplan.check.roofline import Pair, Request, head_seconds, layer_seconds
+from hexplan.check.roofline import Pair, Request, head_seconds, layer_seconds, phase_seconds
 from hexplan.check.rules import (
     BEYOND_PROFILE,
     CAPACITY_WRONG,
@@ -19,7 +20,7 @@ from hexplan.check.rules import (
 )
 from hexplan.check.sizes import length
 from hexplan.check.text import RATE_STEP, exact, number, rate, round_down
-from hexplan.cluster import Profile
+from hexplan.cluster import Correction, Profile
 from hexplan.device import DeviceType
 from hexplan.plan import Shard, Stage
 
@@ -41,6 +42,8 @@ class Speed:
     basis: str
     error: Fraction
     tolerance: Fraction = Fraction(0)
+    seconds: Fraction = Fraction(0)
+    """Of a mean request, before the speed was rounded."""
 
 
 def speed_violations(lookup: Lookup) -> Iterator[Violation]:
@@ -72,7 +75,9 @@ def _capacity(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
         message = f"holds {held} layers, its profile ends at {entries}"
         yield BEYOND_PROFILE.at(f"stage {stage.id}", message)
         return
-    speed = _measured(stage, profile) if profile else _computed(lookup, stage)
+    speed = _measured(lookup, stage, profile) if profile else _computed(lookup, stage)
+    if (correction := correction_of(lookup.plan.cluster, _pairs(lookup, stage))) is not None:
+        speed = _corrected(lookup, stage, speed, correction)
     found = _present(lookup, stage, speed.tokens_per_s)
     stated = exact(stage.capacity_tokens_per_s)
     if abs(stated - found) > speed.tolerance:
@@ -91,18 +96,41 @@ def _present(lookup: Lookup, stage: Stage, found: Fraction) -> Fraction:
     return round_down(found * exact(spot.availability))
 
 
-def _measured(stage: Stage, profile: Profile) -> Speed:
+def _measured(lookup: Lookup, stage: Stage, profile: Profile) -> Speed:
     entry = exact(profile.tokens_per_s[length(stage.layers) - 1])
-    return Speed(round_down(entry), "its profile", exact(profile.error))
+    seconds = lookup.plan.workload.mean_tokens / entry if entry else Fraction(0)
+    return Speed(round_down(entry), "its profile", exact(profile.error), seconds=seconds)
+
+
+def _corrected(lookup: Lookup, stage: Stage, stated: Speed, correction: Correction) -> Speed:
+    """Return a speed as corrected; without seconds there is nothing to correct."""
+    if not stated.seconds:
+        return stated
+    interconnect = lookup.hosts[stage.host].interconnect
+    request, pairs = _request(lookup, stage), _pairs(lookup, stage)
+    head = Fraction(0)
+    if stage.layers[1] == lookup.plan.model.layers:
+        head = head_seconds(request, pairs)
+    phases = phase_seconds(request, pairs, interconnect)
+    seconds = corrected_seconds(correction, stated.seconds, request, (*phases, head))
+    found = round_down(lookup.plan.workload.mean_tokens / seconds)
+    tolerance = RATE_STEP + FLOAT_TOLERANCE * found
+    basis = f"{stated.basis}, corrected"
+    return Speed(found, basis, exact(correction.error), tolerance, seconds)
+
+
+def _request(lookup: Lookup, stage: Stage) -> Request:
+    plan = lookup.plan
+    longest = plan.workload.prompt_tokens.max
+    step_tokens = min(plan.cluster.limits.chunk_tokens, longest)
+    return Request(plan.model, plan.workload, step_tokens, stage.kv_tokens, length(stage.layers))
 
 
 def _computed(lookup: Lookup, stage: Stage) -> Speed:
     """Return `T = (P + D) / ((k layer_s + head_s) x)`, rounded down to whole 1e-6."""
     plan, pairs = lookup.plan, _pairs(lookup, stage)
     interconnect = lookup.hosts[stage.host].interconnect
-    longest = plan.workload.prompt_tokens.max
-    step_tokens = min(plan.cluster.limits.chunk_tokens, longest)
-    request = Request(plan.model, plan.workload, step_tokens, stage.kv_tokens, length(stage.layers))
+    request = _request(lookup, stage)
     seconds = request.num_layers * layer_seconds(request, pairs, interconnect)
     if stage.layers[1] == plan.model.layers:
         seconds += head_seconds(request, pairs)
@@ -117,7 +145,7 @@ def _computed(lookup: Lookup, stage: Stage) -> Speed:
         like = _equal_shards(lookup, profile.tp, kind)
         seconds *= measured / layer_seconds(request, like, interconnect)
     found = round_down(plan.workload.mean_tokens / seconds)
-    return Speed(found, told, error, RATE_STEP + FLOAT_TOLERANCE * found)
+    return Speed(found, told, error, RATE_STEP + FLOAT_TOLERANCE * found, seconds)
 
 
 def _datasheet_error(lookup: Lookup, pairs: list[Pair]) -> Fraction:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from hexplan.cli.calibrate import calibrate
 from hexplan.cli.explain import explain
 from hexplan.cli.inputs import AsJson, PlanFile, source
 from hexplan.cli.launch import launch
@@ -35,6 +36,7 @@ Examples:
   hexplan replan plan.json --without host-3 -o new.json
   hexplan profile --model FOLDER --device NAME -o profile.yaml
   hexplan probe cluster.yaml --bind 10.0.0.9 -o overlay.yaml
+  hexplan calibrate plan.json observed.jsonl -o overlay.yaml
 """
 
 EXIT_CODES = """\b
@@ -136,6 +138,7 @@ def check(
 
 
 app.command()(launch)
+app.command()(calibrate)
 app.command()(explain)
 app.command()(replan)
 app.command()(simulate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,6 +38,10 @@ def launch(
     model_folder: Annotated[
         Path | None, typer.Option(help="Where the weights are, if not where the plan says.")
     ] = None,
+    observe: Annotated[
+        Path | None,
+        typer.Option(help="Write here what each step and message takes."),
+    ] = None,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Start without asking.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a line for each prompt.")
@@ -45,8 +50,9 @@ def launch(
     """Run a plan on this machine, and stream the continuations of prompts to stdout."""
     _require_runtime()
     from hexplan.launching import continue_prompts
+    from hexplan.observation_file import ObservationFile
     from hexplan.plan_file import read_plan
-    from hexplan.render import InOrder, JsonLines, LaunchView
+    from hexplan.render import InOrder, JsonLines, LaunchView, say
     from hexplan_runtime.text import GenerationSettings
 
     plan = read_plan(source(plan_file))
@@ -55,7 +61,11 @@ def launch(
     settings = GenerationSettings(max_tokens, temperature, top_p, top_k, seed, model_folder)
     _ask_to_start(plan, yes=yes)
     writer = (JsonLines if as_json else InOrder)(prompts, emit_generated)
-    continue_prompts(plan, prompts, settings, LaunchView(plan, writer))
+    view = LaunchView(plan, writer)
+    with ObservationFile(observe, plan) if observe is not None else nullcontext() as observations:
+        continue_prompts(plan, prompts, settings, view, observations)
+    if observe is not None:
+        say(f"observed in {observe}: `hexplan calibrate {plan_file} {observe}` compares")
 
 
 def _require_runtime() -> None:

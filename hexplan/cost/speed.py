@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.cluster import Cluster, Interconnect, Profile
+from hexplan.cluster import Cluster, Correction, Interconnect, Profile
+from hexplan.cost.corrections import as_corrected, find_correction
 from hexplan.cost.memory import step_tokens
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import Basis, find_basis
@@ -54,6 +55,8 @@ def stage_speed(
 ) -> StageSpeed:
     """Return a stage's speed: measured where a profile speaks, else scaled, else by a roofline.
 
+    All of them are corrected where such a stage was observed.
+
     Parameters
     ----------
     spec
@@ -65,21 +68,46 @@ def stage_speed(
     """
     num_layers = layers[1] - layers[0]
     devices = [device for device, _ in group]
-    profile = find_profile(cluster, devices)
+    profile, correction = find_profile(cluster, devices), find_correction(cluster, devices)
+    request = _Request(*spec, step_tokens(cluster, spec[1]), layers, link[1])
     if profile is not None:
         if num_layers > len(profile.tokens_per_s):
             origin = f"measured for at most {len(profile.tokens_per_s)} layers"
             return StageSpeed(0, origin, profile.error)
-        measured = to_micro(profile.tokens_per_s[num_layers - 1])
-        return StageSpeed(measured, "measured profile", profile.error)
-    request = _Request(*spec, step_tokens(cluster, spec[1]), layers, link[1])
-    seconds = request.seconds(Roofline(spec[0], group, link[0]))
+        rate = profile.tokens_per_s[num_layers - 1]
+        stated = StageSpeed(to_micro(rate), "measured profile", profile.error)
+        if correction is None or not rate:
+            return stated
+        roofline = Roofline(spec[0], group, link[0])
+        factor = spec[1].mean_tokens / float(rate) / request.seconds(roofline)
+        return _corrected(stated, request, roofline, factor, correction)
+    roofline = Roofline(spec[0], group, link[0])
     basis = find_basis(cluster, devices)
     if basis is None:
-        error = roofline_error(spec[0], devices)
-        return StageSpeed(to_micro(spec[1].mean_tokens / seconds), "datasheet", error)
-    seconds *= _factor(basis, request, link[0])
-    return StageSpeed(to_micro(spec[1].mean_tokens / seconds), basis.origin, basis.error)
+        origin, error, factor = "datasheet", roofline_error(spec[0], devices), 1.0
+    else:
+        origin, error = basis.origin, basis.error
+        factor = _factor(basis, request, link[0])
+    seconds = request.seconds(roofline) * factor
+    stated = StageSpeed(to_micro(spec[1].mean_tokens / seconds), origin, error)
+    if correction is None:
+        return stated
+    return _corrected(stated, request, roofline, factor, correction)
+
+
+def _corrected(
+    stated: StageSpeed,
+    request: _Request,
+    roofline: Roofline,
+    factor: float,
+    correction: Correction,
+) -> StageSpeed:
+    """Return a speed as corrected; the datasheet says what prompts and decodes take of its time."""
+    phases = float(correction.prefill), float(correction.decode)
+    seconds = factor * request.seconds(roofline, phases)
+    seconds += float(correction.layer_step_s) * request.num_layers * request.num_steps
+    rate = to_micro(request.workload.mean_tokens / seconds)
+    return StageSpeed(rate, as_corrected(stated.origin), correction.error)
 
 
 def roofline_error(model: Model, devices: Sequence[DeviceType]) -> Decimal:
@@ -111,20 +139,29 @@ class _Request:
     def num_layers(self) -> int:
         return self.layers[1] - self.layers[0]
 
-    def seconds(self, roofline: Roofline) -> float:
-        """Return what the request takes of the stage's time."""
+    @property
+    def num_steps(self) -> float:
+        """The steps that it takes: those of its prompt, and its share of decode steps."""
+        return self._passes + self._decode_steps
+
+    def seconds(self, roofline: Roofline, phases: tuple[float, float] = (1.0, 1.0)) -> float:
+        """Return what the request takes of the stage's time, prefill and decode times a factor."""
         head_s = 0.0
         if self.layers[1] == self.model.layers:
             head_s = self._decode_steps * roofline.head_s(self._batch)
-        return self.num_layers * self.layer_s(roofline) + head_s
+        return self.num_layers * self.layer_s(roofline, phases) + phases[1] * head_s
 
-    def layer_s(self, roofline: Roofline) -> float:
+    def layer_s(self, roofline: Roofline, phases: tuple[float, float] = (1.0, 1.0)) -> float:
         """Return what it takes of one layer's time: its prompt, and its share of decode steps."""
         prompt, output = self.workload.prompt_tokens.mean, self.workload.output_tokens.mean
-        batch, passes = self._batch, -(-prompt // self.step_tokens)
-        prefill_s = roofline.layer_s(prompt, prompt**2 / 2, 0, 0.0, passes)
+        batch = self._batch
+        prefill_s = roofline.layer_s(prompt, prompt**2 / 2, 0, 0.0, self._passes)
         decode_s = roofline.layer_s(0, 0.0, batch, batch * (prompt + output / 2))
-        return prefill_s + self._decode_steps * decode_s
+        return phases[0] * prefill_s + phases[1] * self._decode_steps * decode_s
+
+    @property
+    def _passes(self) -> int:
+        return -(-self.workload.prompt_tokens.mean // self.step_tokens)
 
     @property
     def _decode_steps(self) -> float:

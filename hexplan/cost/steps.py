@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from hexplan.cluster import Cluster, Interconnect, Profile, StepPoint
+from hexplan.cost.corrections import CorrectedSteps, find_correction
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import find_basis
 from hexplan.cost.speed import find_profile
@@ -62,8 +63,26 @@ def stage_steps(
 ) -> StepTimes:
     """Return the step times of a stage: measured where a profile has them, else by the datasheet.
 
-    Datasheet times are scaled where a like group was measured.
+    Datasheet times are scaled where a like group was measured. All of them are corrected where such
+    a stage was observed.
     """
+    steps = _stated_steps(cluster, spec, group, interconnect)
+    correction = find_correction(cluster, [device for device, _ in group])
+    return steps if correction is None else CorrectedSteps(steps, correction)
+
+
+def are_measured(steps: StepTimes) -> bool:
+    """Say whether times are those of the stage's own profile, corrected or not."""
+    stated = steps.stated if isinstance(steps, CorrectedSteps) else steps
+    return isinstance(stated, MeasuredSteps)
+
+
+def _stated_steps(
+    cluster: Cluster,
+    spec: tuple[Model, Workload],
+    group: Sequence[tuple[DeviceType, ShardSizes]],
+    interconnect: Interconnect | None,
+) -> StepTimes:
     model, workload = spec
     devices = [device for device, _ in group]
     profile = find_profile(cluster, devices)

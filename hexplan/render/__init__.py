@@ -1,6 +1,7 @@
 """What hexplan shows to people; all of its rich code is here."""
 
 from hexplan.render import words
+from hexplan.render.calibrate_view import calibration_json, calibration_text
 from hexplan.render.console import say, say_error
 from hexplan.render.explain_view import explanation_json, explanation_text
 from hexplan.render.launch_view import InOrder, JsonLines, LaunchView
@@ -17,6 +18,8 @@ __all__ = [
     "InOrder",
     "JsonLines",
     "LaunchView",
+    "calibration_json",
+    "calibration_text",
     "explanation_json",
     "explanation_text",
     "measure_progress",

@@ -76,7 +76,8 @@ def duration(seconds: float) -> str:
 
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural where it needs one."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    ending = "es" if noun.endswith("ch") else "s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{ending}"
 
 
 def span(interval: Range) -> str:

@@ -36,6 +36,7 @@ from hexplan.units import (
     parse_seconds,
     parse_used_bytes,
 )
+from hexplan.wording import found
 
 T = TypeVar("T")
 Kind = Literal["cuda", "rocm", "hpu", "mps", "cpu"]
@@ -66,6 +67,14 @@ def model_form(value: object) -> str:
     return "<numbers>" if value.keys() & _SIZES else "<named>"
 
 
+def _number(value: object) -> Decimal:
+    """Return a plain number with the digits that the file has."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        message = f"found {found(value)}, needed a number"
+        raise ValueError(message)
+    return Decimal(repr(value))
+
+
 Bytes = Annotated[int, BeforeValidator(parse_bytes), _schema(BYTES, "80GiB")]
 UsedBytes = Annotated[int, BeforeValidator(parse_used_bytes), _schema(USED_BYTES, "1.2GiB")]
 Bandwidth = Annotated[int, BeforeValidator(parse_bandwidth), _schema(BANDWIDTH, "25Gbps")]
@@ -84,6 +93,12 @@ Fraction = Annotated[
             ]
         }
     ),
+]
+Factor = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    Field(gt=0, le=1_000_000),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000}),
 ]
 Tokens = Annotated[int, Field(gt=0, le=100_000_000)]
 Name = Annotated[str, AfterValidator(check_name)]

@@ -11,6 +11,7 @@ from hexplan.cluster import COORDINATOR, Cluster, Link
 from hexplan.device import DeviceType
 from hexplan.errors import InputError, SpecError
 from hexplan.field_errors import explain, version_problem
+from hexplan.spec.corrections import with_corrections
 from hexplan.spec.links import MAX_LINKS
 from hexplan.spec.locate import Locator
 from hexplan.spec.raw_overlay import OverlayText
@@ -64,7 +65,8 @@ def read_overlay(file: Path) -> Overlay:
 def overlaid(cluster: Cluster, overlay: Overlay) -> Cluster:
     """Return a cluster with the figures of an overlay, each key of which has its function here."""
     cluster = _with_links(cluster, overlay.text.links, overlay.at)
-    return _with_memory_in_use(cluster, overlay.text.hosts, overlay.at)
+    cluster = _with_memory_in_use(cluster, overlay.text.hosts, overlay.at)
+    return with_corrections(cluster, overlay.text.corrections, overlay.at)
 
 
 def _with_links(cluster: Cluster, texts: Sequence[OverlayLinkText], at: Locator) -> Cluster:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hexplan.spec.fields import Bandwidth, Label, Many, Name, Seconds, UsedBytes
+from hexplan.spec.fields import (
+    Bandwidth,
+    DeviceName,
+    Factor,
+    Fraction,
+    Label,
+    Many,
+    Name,
+    Seconds,
+    UsedBytes,
+)
 from hexplan.spec.text import Text
 
 
@@ -32,6 +43,25 @@ class OverlayHostText(Text):
     """Memory that others take, of each of its devices in their order."""
 
 
+class OverlayCorrectionText(Text):
+    """What stages of one kind were seen to take, over what is predicted of them."""
+
+    device: DeviceName
+    """Device type."""
+    tp: Annotated[int, Field(gt=0, le=1024)]
+    """Devices in the group, all of that type."""
+    prefill: Factor = Decimal(1)
+    """Seconds that prompts take, over what the spec's figures say."""
+    decode: Factor = Decimal(1)
+    """Seconds that decodes take, likewise."""
+    layer_step: Seconds = Decimal(0)
+    """What each step takes in each layer beside that, whatever it holds."""
+    error: Annotated[Fraction, Field(lt=1)]
+    """How far the corrected times may be off, such as `10%`."""
+    source: Label
+    """What was observed."""
+
+
 class OverlayText(Text):
     """Measured figures that take the place of those in a cluster.yaml, which stays as it is."""
 
@@ -43,3 +73,5 @@ class OverlayText(Text):
     """Bandwidth and latency between two hosts; the trunk and the policy of their rule stay."""
     hosts: Many[OverlayHostText] = ()
     """What is taken of the devices of hosts."""
+    corrections: Many[OverlayCorrectionText] = ()
+    """What stages took when a plan ran; it changes their predicted speed."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.gloo import Rendezvous
 from hexplan_runtime.messages import launch_mark
 from hexplan_runtime.stage import torch_dtype
-from hexplan_runtime.transport import RECEIVER, SENDER, Receiver, Sender
+from hexplan_runtime.transport import RECEIVER, SENDER, Receiver, Receives, Sender, Sends
 from hexplan_runtime.wire import Dialect
 
 _ENTRY_PATIENCE = 1024
@@ -21,8 +22,8 @@ LAUNCHER = "launcher"
 class Ends:
     """The edges that end at one leader, or at the launcher, by the stage at the other end."""
 
-    senders: dict[str, Sender]
-    receivers: dict[str, Receiver]
+    senders: Mapping[str, Sends]
+    receivers: Mapping[str, Receives]
 
 
 def connect(plan: Plan, end: str, rendezvous: Rendezvous) -> Ends:
@@ -32,7 +33,8 @@ def connect(plan: Plan, end: str, rendezvous: Rendezvous) -> Ends:
     has both its ends waiting for it, and no circle can arise.
     """
     dialect = dialect_of(plan, rendezvous.nonce)
-    senders, receivers = {}, {}
+    senders: dict[str, Sender] = {}
+    receivers: dict[str, Receiver] = {}
     for source, target in used_edges(plan):
         name = f"edge/{source}-{target}"
         if end == (LAUNCHER if source == ENTRY else source):

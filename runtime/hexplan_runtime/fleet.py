@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
 from hexplan.errors import HexplanError, InputError, LaunchError
+from hexplan.observations import StepSeen
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.edges import Ends
 from hexplan_runtime.gloo import PeerLost
 from hexplan_runtime.mailbox import Loss
-from hexplan_runtime.messages import PEER_LOST
+from hexplan_runtime.messages import PEER_LOST, EndSeen
 from hexplan_runtime.process import Ended, Spoke, WorkerProcess
 
 _RELEASE_S, _TERMINATE_S, _KILL_S = 2.0, 1.0, 10.0
@@ -23,7 +25,9 @@ News = Spoke | Ended | Batch | Ends | Loss
 class Fleet:
     """Starts, watches and ends processes; only its own, by their process ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, hear: Callable[[Sequence[StepSeen | EndSeen]], None] | None = None) -> None:
+        self._hear = hear
+        """Takes what leaders saw, at once and in the thread that listens to them."""
         self._workers: list[WorkerProcess] = []
         self._news: SimpleQueue[News] = SimpleQueue()
         self._failure: HexplanError | None = None
@@ -41,7 +45,10 @@ class Fleet:
 
     def tell(self, news: News) -> None:
         """Take news from any thread."""
-        self._news.put(news)
+        if self._hear is not None and isinstance(news, Spoke) and news.report.event == "seen":
+            self._hear(news.report.seen)
+        else:
+            self._news.put(news)
 
     def next_news(self, deadline: float | None = None) -> Spoke | Batch | Ends | None:
         """Wait for good news; nothing if the deadline (by the monotonic clock) passes.

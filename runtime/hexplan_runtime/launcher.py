@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -12,16 +12,19 @@ from typing import Self
 import torch
 
 from hexplan.errors import HexplanError
-from hexplan.plan import Plan
+from hexplan.observation_file import ObservationFile
+from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.batch import Batch, regroup
+from hexplan_runtime.collecting import Collector
 from hexplan_runtime.engine import EdgeTokens, Engine, Parcel
 from hexplan_runtime.fleet import Fleet
 from hexplan_runtime.gloo import PeerLost
 from hexplan_runtime.mailbox import drain
 from hexplan_runtime.model_files import find_model_folder
+from hexplan_runtime.observing import Watch
 from hexplan_runtime.request import Request, TokenEvent
 from hexplan_runtime.startup import RankStats, start
-from hexplan_runtime.transport import Sender
+from hexplan_runtime.transport import Sends
 
 _JOIN_S = 5.0
 
@@ -41,10 +44,17 @@ class Pipeline:
         Where the weights are; the folder that the plan names if None.
     start_timeout_s
         How long ranks may take to read their weights and find each other.
+    observe
+        Where to write what every stage and edge takes; nothing is timed if None.
     """
 
     def __init__(
-        self, plan: Plan, model_folder: Path | None = None, *, start_timeout_s: float = 120.0
+        self,
+        plan: Plan,
+        model_folder: Path | None = None,
+        *,
+        start_timeout_s: float = 120.0,
+        observe: ObservationFile | None = None,
     ) -> None:
         self.plan = plan
         self.stats: tuple[RankStats, ...] = ()
@@ -52,8 +62,10 @@ class Pipeline:
         self._folder = find_model_folder(plan, model_folder)
         self._start_timeout_s = start_timeout_s
         self._engine = Engine(plan)
-        self._fleet = Fleet()
-        self._senders: dict[str, Sender] = {}
+        self._collector = Collector(observe) if observe is not None else None
+        self._fleet = Fleet(self._collector.take if self._collector else None)
+        self._watch: Watch | None = None
+        self._senders: Mapping[str, Sends] = {}
         self._drains: list[Thread] = []
         self._is_running = False
         self._is_generating = False
@@ -75,11 +87,21 @@ class Pipeline:
         self.close()
 
     def close(self) -> None:
-        """End every process of this launch; it is safe to call this twice."""
+        """End every process of this launch; it is safe to call this twice.
+
+        Raises
+        ------
+        InputError
+            What was observed could not be written.
+        """
         self._is_running = False
         self._fleet.stop()
         for thread in self._drains:
             thread.join(_JOIN_S)
+        if self._watch is not None:
+            self._watch.close()
+        if self._collector is not None:
+            self._collector.finish()
 
     def generate(self, requests: Sequence[Request]) -> Iterator[TokenEvent]:
         """Yield the tokens of all requests as they come, those of one request in order.
@@ -154,10 +176,16 @@ class Pipeline:
             self._fleet.tell(loss)
 
     def _start(self) -> None:
-        started = start(self._fleet, self.plan, self._folder, self._start_timeout_s)
-        self.stats = started.stats
-        self._senders = started.ends.senders
-        for receiver in started.ends.receivers.values():
+        is_watched = self._collector is not None
+        timeout_s = self._start_timeout_s
+        started = start(self._fleet, self.plan, self._folder, timeout_s, is_watched=is_watched)
+        self.stats, ends = started.stats, started.ends
+        if self._collector is not None:
+            self._collector.begin()
+            self._watch = Watch(self._collector.take)
+            ends = self._watch.over_ends(ends, (ENTRY, EXIT))
+        self._senders = ends.senders
+        for receiver in ends.receivers.values():
             self._drains.append(drain(receiver, self._fleet.tell))
         self._is_running = True
 

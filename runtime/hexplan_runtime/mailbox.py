@@ -17,12 +17,12 @@ from hexplan_runtime.edges import Ends, route_edges
 from hexplan_runtime.gloo import PeerLost
 from hexplan_runtime.sampling import sample
 from hexplan_runtime.stage import Output
-from hexplan_runtime.transport import Receiver
+from hexplan_runtime.transport import Receives
 
 Loss = PeerLost | HexplanError
 
 
-def drain(receiver: Receiver, deliver: Callable[[Batch | Loss], None]) -> Thread:
+def drain(receiver: Receives, deliver: Callable[[Batch | Loss], None]) -> Thread:
     """Start a thread that takes every batch off an edge at once, until the edge is lost."""
 
     def run() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from hexplan.noun import Noun
+from hexplan.observations import StepSeen
 from hexplan.plan import Plan
 from hexplan_runtime.architecture import Architecture
 
@@ -33,13 +34,32 @@ class Assignment(Noun):
     """Port of the launcher's store on the loopback interface."""
     nonce: str
     """A secret of this launch, without which no rank is found in the store."""
+    is_watched: bool = False
+    """Whether the leader reports what it sees."""
+
+
+class EndSeen(Noun):
+    """One end of a message over an edge."""
+
+    source: str
+    """A stage id, or `entry`."""
+    target: str
+    """A stage id, or `exit`."""
+    is_sent: bool
+    """Whether it left or arrived."""
+    at_s: float
+    """When its sending began, or when all of it was here, by this machine's monotonic clock."""
+    tokens: int
+    """Tokens that it carried."""
+    bytes: int
+    """Bytes that it carried, with its header."""
 
 
 class Report(Noun):
     """What a rank says on its stdout."""
 
-    event: Literal["loaded", "ready", "refused"]
-    """Weights are read; edges are up; or the rank cannot run the plan."""
+    event: Literal["loaded", "ready", "refused", "seen"]
+    """Weights are read; edges are up; the rank cannot run the plan; or what a leader saw."""
     bytes_read: int = 0
     """Bytes of weights taken from files, when loaded."""
     weights_bytes: int = 0
@@ -48,6 +68,8 @@ class Report(Noun):
     """Why it refused."""
     hint: str | None = None
     """What helps, when refused."""
+    seen: tuple[StepSeen | EndSeen, ...] = ()
+    """Steps and ends of messages, in the order in which they were noted."""
 
 
 def launch_mark(nonce: str) -> int:

@@ -62,6 +62,11 @@ class Stage:
         self._layers = tuple(DecoderLayer(rank, layer) for layer in range(first, end))
         self._head = self._read_head(rank, stage) if end == plan.model.layers else None
 
+    @property
+    def has_head(self) -> bool:
+        """Whether it ends in the output head."""
+        return self._head is not None
+
     def enter_layer(self, route: int) -> int:
         """Return the layer where requests of this route enter the stage."""
         layer = self._enter_layers[route]

@@ -77,7 +77,9 @@ class _Roll:
         return LaunchError(message, hint="the machine may be busy, or the disk slow")
 
 
-def start(fleet: Fleet, plan: Plan, folder: Path, timeout_s: float) -> Started:
+def start(
+    fleet: Fleet, plan: Plan, folder: Path, timeout_s: float, *, is_watched: bool = False
+) -> Started:
     """Start all ranks, wait for their weights, then for all edges."""
     roll = _Roll(fleet, timeout_s, time.monotonic() + timeout_s)
     architecture = read_architecture(folder, plan.model)
@@ -93,6 +95,7 @@ def start(fleet: Fleet, plan: Plan, folder: Path, timeout_s: float) -> Started:
         launcher_pid=os.getpid(),
         store_port=port,
         nonce=rendezvous.nonce,
+        is_watched=is_watched,
     )
     places = [(s, r) for s, stage in enumerate(plan.stages) for r in range(stage.tp)]
     for place in places:

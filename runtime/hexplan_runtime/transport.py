@@ -7,6 +7,7 @@ once, and a sender keeps its last few messages until they are taken.
 from __future__ import annotations
 
 from collections import deque
+from typing import Protocol
 
 from torch import Tensor
 from torch._C._distributed_c10d import Work
@@ -18,6 +19,20 @@ from hexplan_runtime.wire import Dialect, new_frame, pack, unpack
 SENDER, RECEIVER = 0, 1
 """Ranks in an edge's group."""
 _PATIENCE = 2
+
+
+class Sends(Protocol):
+    """Something that batches leave by."""
+
+    def send(self, batch: Batch) -> None:
+        """Send a batch."""
+
+
+class Receives(Protocol):
+    """Something that batches arrive by."""
+
+    def receive(self) -> Batch:
+        """Wait for the next batch."""
 
 
 class Sender:

@@ -72,6 +72,12 @@ def pack(batch: Batch, dialect: Dialect) -> list[Tensor]:
     return [frame, *(part.contiguous() for part in payload)]
 
 
+def num_bytes(batch: Batch) -> int:
+    """Return what a batch takes on the wire, its header included."""
+    payload = sum(part.nbytes for part in (batch.token_ids, batch.hidden) if part is not None)
+    return _HEAD.size + _ROW.size * len(batch.rows) + payload
+
+
 def new_frame() -> Tensor:
     """Return room for a frame."""
     return torch.empty(FRAME_BYTES, dtype=torch.uint8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import TextIO
@@ -22,8 +23,9 @@ from hexplan_runtime.gloo import PeerLost, Rendezvous, join_store
 from hexplan_runtime.linear import Rank
 from hexplan_runtime.mailbox import Inbox, Outbox
 from hexplan_runtime.messages import PEER_LOST, REFUSED, Assignment, Report
+from hexplan_runtime.observing import Watch, WatchedStage
 from hexplan_runtime.stage import Stage, torch_dtype
-from hexplan_runtime.team import Team
+from hexplan_runtime.team import LEADER, Team
 from hexplan_runtime.weights import WeightsReader
 
 
@@ -34,10 +36,11 @@ def main() -> None:
     if not line:  # the launcher has gone already
         return
     assignment = Assignment.model_validate_json(line)
-    _end_with_launcher(assignment.launcher_pid)
+    watch = _watch(reports) if assignment.is_watched and assignment.rank == LEADER else None
+    _end_with_launcher(assignment.launcher_pid, watch)
     torch.set_num_threads(1)
     try:
-        serve(assignment, reports)
+        serve(assignment, reports, watch)
     except PeerLost as loss:
         print(f"lost a peer: {loss}", file=sys.stderr)
         leave(PEER_LOST)
@@ -46,15 +49,17 @@ def main() -> None:
         leave(REFUSED)
 
 
-def serve(assignment: Assignment, reports: TextIO) -> None:
+def serve(assignment: Assignment, reports: TextIO, watch: Watch | None = None) -> None:
     """Run batches for ever: the leader takes what has arrived, its team does the same work."""
     plan, planned = assignment.plan, assignment.plan.stages[assignment.stage]
     rendezvous = Rendezvous(join_store(assignment.store_port), assignment.nonce)
     team = _join_team(assignment, rendezvous)
-    stage = _load(assignment, team, reports)
+    stage: Stage | WatchedStage = _load(assignment, team, reports)
     inbox = outbox = None
     if team.is_leader:
         ends = connect(plan, planned.id, rendezvous)
+        if watch is not None and isinstance(stage, Stage):
+            stage, ends = watch.over(stage, planned.id), watch.over_ends(ends, (planned.id,) * 2)
         inbox, outbox = Inbox(plan, ends), Outbox(plan, planned.id, ends)
     say(reports, Report(event="ready"))
     while True:
@@ -88,18 +93,26 @@ def _load(assignment: Assignment, team: Team, reports: TextIO) -> Stage:
     return stage
 
 
-def _end_with_launcher(launcher_pid: int) -> None:
+def _watch(reports: TextIO) -> Watch:
+    """Return what gathers what the leader sees, and reports it."""
+    return Watch(lambda seen: say(reports, Report(event="seen", seen=tuple(seen))))
+
+
+def _end_with_launcher(launcher_pid: int, watch: Watch | None) -> None:
     """End this process when the launcher ends, whatever ends it."""
     atexit.register(os._exit, 1)  # an error must not wait for groups whose peers are gone
-    Thread(target=_watch_stdin, daemon=True, name="watchdog").start()
+    Thread(target=_watch_stdin, args=(watch,), daemon=True, name="watchdog").start()
     die_with_parent()
     if sys.platform == "linux" and os.getppid() != launcher_pid:
         os._exit(0)
 
 
-def _watch_stdin() -> None:
+def _watch_stdin(watch: Watch | None) -> None:
     while sys.stdin.buffer.read(4096):
         pass
+    if watch is not None:
+        with suppress(OSError):  # a launcher that was killed hears nothing more
+            watch.flush()
     os._exit(0)
 
 

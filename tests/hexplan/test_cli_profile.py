@@ -58,6 +58,7 @@ def test_a_plan_rests_on_the_profile_that_was_measured(hexplan: Shell, tmp_path:
     plan = read_plan(tmp_path / "plan.json")
     assert check_plan(plan) == ()
     assert {stage.speed_origin for stage in plan.stages} == {"measured profile"}
+    assert {float(placed.speed_error) for placed in plan.stages} == {stage["error"]}
 
     before = profile.read_bytes()
     again = hexplan(*TRY, "-o", profile)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from threading import Event
 
@@ -89,6 +90,29 @@ def test_rates_from_the_rooflines_own_times_are_the_rooflines(memory_bytes: int)
         assert rates[num_layers - 1] == pytest.approx(expected.micro_tokens_per_s / 1e6)
         num_compared += 1
     assert num_compared > 10
+
+
+@pytest.mark.parametrize(
+    ("times_s", "error"),
+    [
+        ((1.0, 1.0, 1.0), "0.010"),  # no spread: still not better than one in a hundred
+        ((0.9, 1.0, 1.1), "0.101"),  # half of what three runs span, rounded up
+        ((0.9, 1.0, 9.0), "0.990"),  # never a whole
+    ],
+)
+def test_the_error_of_a_profile_is_the_widest_spread_in_its_tables(
+    times_s: tuple[float, ...], error: str
+) -> None:
+    steady = [
+        _sample(Point(tp=1, phase=phase, tokens=tokens, context=context), 1.0)
+        for phase, tokens, context in (("prefill", 16, 16), ("prefill", 32, 32), ("decode", 1, 28))
+    ]
+    mean = Point(tp=1, phase="decode", tokens=2, context=28)
+    other = Point(tp=1, phase="decode", tokens=2, context=56)
+    for point, expected in ((mean, error), (other, "0.010")):  # other contexts are in no table
+        samples = (*steady, Sample(point=point, times_s=times_s))
+        stage = MeasuredStage(1, samples, Lengths(24, 8))
+        assert stage.error == Decimal(expected)
 
 
 def _sample(point: Point, seconds: float) -> Sample:

@@ -39,6 +39,7 @@ def _lines(
     for stage in stages:
         yield f"  - device: {_quoted(circumstances.device)}"
         yield f"    tp: {stage.tp}"
+        yield f"    error: {stage.error}  # the widest spread of the times below"
         yield "    tokens_per_s:"
         yield from (f"      - {_number(r)}" for r in stage.tokens_per_s(model, memory_bytes))
         yield "    prefill_layer_s:"

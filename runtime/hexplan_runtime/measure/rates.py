@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
 
 from hexplan.cluster import Limits
 from hexplan.cost import ShardSizes
@@ -12,7 +13,10 @@ from hexplan.cost.steps import Curve
 from hexplan.model import Model
 from hexplan_runtime.measure.grid import LARGEST_BATCH, Lengths
 from hexplan_runtime.measure.probe import equal_shard
-from hexplan_runtime.measure.sample import Phase, Sample
+from hexplan_runtime.measure.sample import PHASES, Phase, Sample
+
+_ERROR_STEP = Decimal("0.001")
+_LEAST_ERROR, _MOST_ERROR = Decimal("0.01"), Decimal("0.99")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,17 @@ class MeasuredStage:
         )
         return tuple(sorted(wanted, key=lambda sample: sample.point.tokens))
 
+    @property
+    def error(self) -> Decimal:
+        """Return how far the times may be off: the widest spread of a point of its tables.
+
+        It is rounded up to whole thousandths, and at least one in a hundred: repeats in one process
+        do not show what differs from day to day.
+        """
+        widest = max(s.spread for phase in PHASES for s in self.column(phase))
+        rounded = Decimal(widest).quantize(_ERROR_STEP, ROUND_CEILING)
+        return min(_MOST_ERROR, max(_LEAST_ERROR, rounded))
+
     def tokens_per_s(self, model: Model, memory_bytes: int | None) -> tuple[float, ...]:
         """Return the rates with 1, 2, ... layers, up to all of the model's.
 
@@ -54,7 +69,7 @@ class MeasuredStage:
             runtime decodes, if None.
         """
         prompt, output = self.lengths.prompt, self.lengths.output
-        prefill, decode = (_curve(self.column(phase)) for phase in ("prefill", "decode"))
+        prefill, decode = (_curve(self.column(phase)) for phase in PHASES)
         rates = []
         for num_layers in range(1, model.layers + 1):
             batch = self._batch(model, num_layers, memory_bytes)

@@ -10,6 +10,7 @@ from pydantic import Field
 from hexplan.noun import Noun
 
 Phase = Literal["prefill", "decode"]
+PHASES: tuple[Phase, ...] = ("prefill", "decode")
 Count = Annotated[int, Field(gt=0)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hexplan.cost import kv_room_tokens
 from hexplan.cost.speed import MAX_BATCH, MICRO
-from hexplan.cost.steps import MeasuredSteps, stage_steps
+from hexplan.cost.steps import are_measured, stage_steps
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.objectives.queueing import Station
 from hexplan_solver.problem import Problem
@@ -42,8 +42,9 @@ def station_of(problem: Problem, stage: PlacedStage) -> Timed:
     prompt_s = num_layers * steps.layer_s(prompt, prompt * prompt / 2, 0, 0) + head_s
     batch = _batch(problem, stage)
     request_s = prompt_s + output * decode_s(batch) / batch
-    is_measured = isinstance(steps, MeasuredSteps)
-    scale = 1.0 if is_measured else spec.workload.mean_tokens * MICRO / stage.rate / request_s
+    scale = (
+        1.0 if are_measured(steps) else spec.workload.mean_tokens * MICRO / stage.rate / request_s
+    )
     one_s = decode_s(1)
     token_s = (decode_s(batch) - one_s) / (batch - 1) if batch > 1 else 0.0
     token_s = min(max(token_s, 0.0), one_s)
