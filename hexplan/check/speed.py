@@ -17,6 +17,7 @@ from hexplan.check.rules import (
     STAGE_OVERLOADED,
     Violation,
 )
+from hexplan.check.sequence import shared_layer_seconds
 from hexplan.check.sizes import length
 from hexplan.check.text import RATE_STEP, exact, number, rate, round_down
 from hexplan.cluster import Profile
@@ -64,7 +65,7 @@ def _types(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
 
 
 def _capacity(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
-    profile = _profile(lookup, stage)
+    profile = _profile(lookup, stage) if stage.parallel == "tp" else None
     if profile is None and stage.tp > 1 and lookup.hosts[stage.host].interconnect is None:
         return
     if profile is not None and length(stage.layers) > len(profile.tokens_per_s):
@@ -103,7 +104,8 @@ def _computed(lookup: Lookup, stage: Stage) -> Speed:
     longest = plan.workload.prompt_tokens.max
     step_tokens = min(plan.cluster.limits.chunk_tokens, longest)
     request = Request(plan.model, plan.workload, step_tokens, stage.kv_tokens, length(stage.layers))
-    seconds = request.num_layers * layer_seconds(request, pairs, interconnect)
+    layer_s = shared_layer_seconds(request, pairs, interconnect, stage)
+    seconds = request.num_layers * layer_s
     if stage.layers[1] == plan.model.layers:
         seconds += head_seconds(request, pairs)
     basis = _basis(lookup, pairs)

@@ -47,10 +47,12 @@ def launch(
     from hexplan.launching import continue_prompts
     from hexplan.plan_file import read_plan
     from hexplan.render import InOrder, JsonLines, LaunchView
+    from hexplan_runtime.supported import require_tensor_parallel
     from hexplan_runtime.text import GenerationSettings
 
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
+    require_tensor_parallel(plan)
     prompts = read_prompts(prompt or [], prompts_file)
     settings = GenerationSettings(max_tokens, temperature, top_p, top_k, seed, model_folder)
     _ask_to_start(plan, yes=yes)

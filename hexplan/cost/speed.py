@@ -10,6 +10,8 @@ from hexplan.cluster import Cluster, Interconnect, Profile
 from hexplan.cost.memory import step_tokens
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import Basis, find_basis
+from hexplan.cost.sequence import shared_roofline
+from hexplan.cost.sharing import TENSOR, Sharing
 from hexplan.cost.weights import ShardSizes
 from hexplan.device import DeviceType
 from hexplan.model import Model
@@ -51,6 +53,7 @@ def stage_speed(
     layers: Range,
     group: Sequence[tuple[DeviceType, ShardSizes]],
     link: tuple[Interconnect | None, int],
+    sharing: Sharing = TENSOR,
 ) -> StageSpeed:
     """Return a stage's speed: measured where a profile speaks, else scaled, else by a roofline.
 
@@ -62,10 +65,13 @@ def stage_speed(
         Each device of the stage with its shard's sizes.
     link
         The host's interconnect, and the stage's KV room in tokens.
+    sharing
+        How its devices share the work; profiles are of tensor-parallel groups, and so are scaled
+        for others.
     """
     num_layers = layers[1] - layers[0]
     devices = [device for device, _ in group]
-    profile = find_profile(cluster, devices)
+    profile = find_profile(cluster, devices) if sharing.is_tensor else None
     if profile is not None:
         if num_layers > len(profile.tokens_per_s):
             origin = f"measured for at most {len(profile.tokens_per_s)} layers"
@@ -73,7 +79,7 @@ def stage_speed(
         measured = to_micro(profile.tokens_per_s[num_layers - 1])
         return StageSpeed(measured, "measured profile", profile.error)
     request = _Request(*spec, step_tokens(cluster, spec[1]), layers, link[1])
-    seconds = request.seconds(Roofline(spec[0], group, link[0]))
+    seconds = request.seconds(shared_roofline(spec[0], layers, group, link[0], sharing))
     basis = find_basis(cluster, devices)
     if basis is None:
         error = roofline_error(spec[0], devices)

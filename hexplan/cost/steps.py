@@ -59,17 +59,19 @@ def stage_steps(
     spec: tuple[Model, Workload],
     group: Sequence[tuple[DeviceType, ShardSizes]],
     interconnect: Interconnect | None,
+    roofline: Roofline | None = None,
 ) -> StepTimes:
     """Return the step times of a stage: measured where a profile has them, else by the datasheet.
 
-    Datasheet times are scaled where a like group was measured.
+    Datasheet times are scaled where a like group was measured. A `roofline` that is given takes
+    the place of the tensor-parallel one; profiles are of tensor-parallel groups, so scaled then.
     """
     model, workload = spec
     devices = [device for device, _ in group]
-    profile = find_profile(cluster, devices)
+    profile = find_profile(cluster, devices) if roofline is None else None
     if profile is not None and profile.prefill_layer_s:
         return measured_steps(profile)
-    steps = RooflineSteps(Roofline(model, group, interconnect))
+    steps = RooflineSteps(roofline or Roofline(model, group, interconnect))
     basis = find_basis(cluster, devices) if profile is None else None
     if basis is None or not basis.profile.prefill_layer_s:
         return steps

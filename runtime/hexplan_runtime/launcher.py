@@ -21,6 +21,7 @@ from hexplan_runtime.mailbox import drain
 from hexplan_runtime.model_files import find_model_folder
 from hexplan_runtime.request import Request, TokenEvent
 from hexplan_runtime.startup import RankStats, start
+from hexplan_runtime.supported import require_tensor_parallel
 from hexplan_runtime.transport import Sender
 
 _JOIN_S = 5.0
@@ -46,6 +47,7 @@ class Pipeline:
     def __init__(
         self, plan: Plan, model_folder: Path | None = None, *, start_timeout_s: float = 120.0
     ) -> None:
+        require_tensor_parallel(plan)
         self.plan = plan
         self.stats: tuple[RankStats, ...] = ()
         """What each rank read and holds, in the order of the plan."""
