@@ -119,7 +119,8 @@ def _options(degree: Degree) -> Iterator[Part]:
 
 
 def _groups(option: DegreeOption) -> str:
-    ways = option.parallel or ("tp",) * len(option.groups)
+    tensor: Parallel = "tp"
+    ways = option.parallel or (tensor,) * len(option.groups)
     sizes = Counter(zip(map(len, option.groups), ways, strict=True))
     named = " + ".join(
         f"{count} x {_way(way, size)}" for (size, way), count in sorted(sizes.items(), reverse=True)
