@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from math import prod
 from typing import Literal
 
@@ -40,6 +41,12 @@ PAIR = Cluster(
 )
 OTHER = BIG.model_copy(update={"name": "Other"})
 KV_TOKENS = 702
+MICRO = Fraction(1, 1_000_000)
+WHOLE, HALF = 43_136, 21_632
+"""Numbers of a layer, and of the shard that has half of its heads and channels."""
+ALPHA, BANDWIDTH = 10 * MICRO, 100_000_000
+MATRICES, READING = 2_000_000_000, 700_000_000
+"""What is reached: half of 4 Gflop/s, and 0.7 of 1 GB/s."""
 
 
 def pair_plan(parallel: Literal["sp", "shift"]) -> Plan:
@@ -97,6 +104,22 @@ def _memory(device: int) -> DeviceMemory:
         workspace_bytes=workspace,
         free_bytes=900_000 - weights - kv - workspace,
     )
+
+
+def split_s(tokens: int) -> Fraction:
+    """Return the seconds of a layer for a step that is split by tokens, attention apart."""
+    rows = -(-tokens // 2)
+    work = Fraction(2 * WHOLE * rows, MATRICES) + Fraction(2 * WHOLE, READING)
+    # Queries, keys, values, and what attention gives back; half of it is for the other device.
+    there_and_back = 2 * ALPHA + Fraction(rows * (64 + 32 + 32 + 64) * 2, 2 * BANDWIDTH)
+    gather = ALPHA + Fraction(rows * 64 * 2, BANDWIDTH)
+    return work + there_and_back + gather / 6
+
+
+def tensor_s(tokens: int) -> Fraction:
+    """Return the seconds of a layer for a step of shards, attention apart."""
+    reduce = 2 * (ALPHA + Fraction(tokens * 64 * 2, 2 * BANDWIDTH))
+    return Fraction(2 * HALF * tokens, MATRICES) + Fraction(2 * HALF, READING) + 2 * reduce
 
 
 SP, SHIFT = pair_plan("sp"), pair_plan("shift")

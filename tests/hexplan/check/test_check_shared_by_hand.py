@@ -5,17 +5,20 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from support.shared_plans import BROKEN_SHARED, SHIFT, SP
+from support.shared_plans import (
+    BROKEN_SHARED,
+    MATRICES,
+    MICRO,
+    READING,
+    SHIFT,
+    SP,
+    WHOLE,
+    split_s,
+    tensor_s,
+)
 
 from hexplan.check import check_plan
 from hexplan.plan import Plan
-
-MICRO = Fraction(1, 1_000_000)
-WHOLE, HALF = 43_136, 21_632
-"""Numbers of a layer, and of the shard that has half of its heads and channels."""
-ALPHA, BANDWIDTH = 10 * MICRO, 100_000_000
-MATRICES, READING = 2_000_000_000, 700_000_000
-"""What is reached: half of 4 Gflop/s, and 0.7 of 1 GB/s."""
 
 
 @pytest.mark.parametrize("plan", [SP, SHIFT], ids=["sp", "shift"])
@@ -32,22 +35,6 @@ def test_a_device_holds_whole_layers_and_its_part_of_the_vocabulary() -> None:
     rows = 16 * (4 * 64 + 128 + 320) + 32 * (64 + 64)
     assert memory.workspace_bytes == 2 * rows + 4 * 64 * 256 == 96_256
     assert memory.free_bytes == 32 < 6 * 2 * 16 * 2
-
-
-def split_s(tokens: int) -> Fraction:
-    """Return the seconds of a layer for a step that is split by tokens, attention apart."""
-    rows = -(-tokens // 2)
-    work = Fraction(2 * WHOLE * rows, MATRICES) + Fraction(2 * WHOLE, READING)
-    # Queries, keys, values, and what attention gives back; half of it is for the other device.
-    there_and_back = 2 * ALPHA + Fraction(rows * (64 + 32 + 32 + 64) * 2, 2 * BANDWIDTH)
-    gather = ALPHA + Fraction(rows * 64 * 2, BANDWIDTH)
-    return work + there_and_back + gather / 6
-
-
-def tensor_s(tokens: int) -> Fraction:
-    """Return the seconds of a layer for a step of shards, attention apart."""
-    reduce = 2 * (ALPHA + Fraction(tokens * 64 * 2, 2 * BANDWIDTH))
-    return Fraction(2 * HALF * tokens, MATRICES) + Fraction(2 * HALF, READING) + 2 * reduce
 
 
 @pytest.mark.parametrize(("plan", "decode_s"), [(SP, split_s(8)), (SHIFT, tensor_s(8))])
