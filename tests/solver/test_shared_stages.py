@@ -13,11 +13,12 @@ from hexplan.check import check_plan
 from hexplan.cluster import GroupPin, Interconnect, Limits, Parallel
 from hexplan.cost import ShardSizes, find_sharing, kv_room_tokens, stage_speed
 from hexplan.errors import SpecError
+from hexplan.model import Experts, WeightFormat
 from hexplan.noun import Range
-from hexplan.plan import Plan, Stage
+from hexplan.plan import Objective, Plan, Stage
 from hexplan.spec import Spec, parse_spec
-from hexplan.workload import Lengths, Workload
-from hexplan_solver import ReplanOptions, SolveOptions, explain, replan, solve, solve_by
+from hexplan.workload import Lengths, Slo, Workload
+from hexplan_solver import ReplanOptions, SolveOptions, explain, replan, solve, solve_by, solve_for
 from hexplan_solver.problem import build_problem
 from hexplan_solver.replan import changed, without
 
@@ -109,6 +110,43 @@ def test_a_method_that_chooses_degrees_gets_plans_that_pass_too() -> None:
     assert check_plan(plan) == ()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"experts": Experts(total=8, active=2)},
+        {"weights": WeightFormat(name="int4", block_columns=16, zero_bits=4)},
+        {"weights": WeightFormat(name="fp8", block_rows=16, block_columns=16), "kv_dtype": "fp8"},
+        {"qkv_bias": True, "out_bias": True, "ffn_bias": True, "qk_norm": True},
+        {"tied_embeddings": True, "heads": 8},
+    ],
+)
+@pytest.mark.parametrize("way", ["sp", "shift"])
+def test_the_check_finds_the_same_figures_for_every_kind_of_model(
+    change: dict[str, object], way: Parallel
+) -> None:
+    spec = pinned_spec((way,), chunk=100)
+    plan = solved(Spec(spec.cluster, spec.model.model_copy(update=change), spec.workload))
+    assert {stage.parallel for stage in plan.stages} == {way}
+
+
+@pytest.mark.parametrize("objective", ["latency", "sustained", "slo", "cost"])
+def test_every_objective_takes_stages_that_share_tokens(objective: Objective) -> None:
+    spec = pinned_spec(("shift",), hosts=2)
+    priced = tuple(
+        host.model_copy(update={"price_usd_per_h": Decimal(1)}) for host in spec.cluster.hosts
+    )
+    cluster = spec.cluster.model_copy(update={"hosts": priced})
+    load = Workload(
+        prompt_tokens=Lengths(mean=300, max=1000),
+        output_tokens=Lengths(mean=64, max=200),
+        request_rate_per_s=20.0,
+        slo=Slo(ttft_s=Decimal(5), tpot_s=Decimal(1), attainment=Decimal("0.9")),
+    )
+    plan = solve_for(Spec(cluster, spec.model, load, objective), SEARCH)
+    assert [str(violation) for violation in check_plan(plan)] == []
+    assert {stage.parallel for stage in plan.stages} == {"shift"}
+
+
 def held_by(stage: Stage, plan: Plan) -> dict[int, dict[Piece, int]]:
     """Return every piece of weights on each device."""
     model = plan.model
@@ -174,6 +212,7 @@ hosts:
 coordinator: {site: x, nic: 10Gbps}
 links:
   - {within: x, bandwidth: 10Gbps, latency: 0.1ms}
+pin: [{same_stage: [a/0, a/1, a/2, a/3]}]
 limits: {parallel: PARALLEL, chunk_tokens: 2048, time: 5s}
 """
 
