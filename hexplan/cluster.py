@@ -117,6 +117,11 @@ class Link(Noun):
         return self.allow == "all"
 
 
+Parallel = Literal["tp", "sp", "shift"]
+"""How the devices of a stage share its work: by `tp`, tensor parallelism, each has a part of every
+layer; by `sp`, sequence parallelism, a part of the tokens; by `shift`, small steps are tensor
+parallel and large ones sequence parallel."""
+
 StepPoint = tuple[Annotated[int, Field(ge=0)], Exact]
 """Tokens in a step, and the seconds that one layer takes for them."""
 
@@ -147,7 +152,11 @@ class Profile(Noun):
 
 
 class Correction(Noun):
-    """What a kind of stage was seen to take when it ran, over what is predicted without this."""
+    """What a kind of stage was seen to take when it ran, over what is predicted without this.
+
+    It was observed of tensor-parallel stages, and holds for them alone: those that share tokens
+    (sp, shift) keep their predicted times.
+    """
 
     device: str
     """Device type; groups of unlike devices have no correction."""
@@ -199,6 +208,8 @@ class Limits(Noun):
     """Share of each device's memory that the plan may fill."""
     chunk_tokens: Positive = 512
     """Tokens that a stage puts through its layers at once, at most: longer prompts go in pieces."""
+    parallel: Annotated[tuple[Parallel, ...], Field(min_length=1)] = ("tp",)
+    """How the devices of a stage may share its work; of several ways, a stage takes the fastest."""
     solve_time_s: Annotated[float, Field(gt=0)] = 30.0
     """Wall-clock limit of the search."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from hexplan.cluster import Parallel
 from hexplan.noun import Exact, Noun, Range
 
 Group = tuple[str, ...]
@@ -81,6 +82,8 @@ class DegreeOption(Noun):
     """What they would pass together; nothing where it cannot be."""
     stopped: str | None
     """Why it cannot be."""
+    parallel: tuple[Parallel, ...] = ()
+    """How each group would share its work; nothing where it cannot be."""
 
 
 class Degree(Noun):
@@ -96,6 +99,8 @@ class Degree(Noun):
     """What each passes."""
     options: tuple[DegreeOption, ...]
     """Alternatives, best first."""
+    parallel: Parallel = "tp"
+    """How the devices of each share its work."""
 
 
 class GapPart(Noun):

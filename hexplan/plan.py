@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hexplan.cluster import Cluster
+from hexplan.cluster import Cluster, Parallel
 from hexplan.model import Model
 from hexplan.noun import Exact, Noun, Range
 from hexplan.workload import Workload
@@ -20,7 +20,11 @@ EXIT = "exit"
 
 
 class Shard(Noun):
-    """What one device of a stage holds of each layer, as half-open intervals."""
+    """What one device of a stage holds of each layer, as half-open intervals.
+
+    A device of a stage that is `sp` or `shift` holds the weights of whole layers. Its KV cache, its
+    attention, its part of the vocabulary and of a tensor-parallel step are those of its shard.
+    """
 
     device: int
     """Device index on the stage's host."""
@@ -52,7 +56,7 @@ class DeviceMemory(Noun):
 
 
 class Stage(Noun):
-    """One tensor-parallel group of one host that holds a range of layers."""
+    """One group of devices of one host that holds a range of layers."""
 
     id: str
     """`s0`, `s1`, ... in the order of layers."""
@@ -60,8 +64,10 @@ class Stage(Noun):
     """The host whose devices it uses."""
     layers: Range
     """`[first, end)`."""
-    parallel: Literal["tp"] = "tp"
+    parallel: Parallel = "tp"
     """How its devices share the work."""
+    shift_tokens: Annotated[int, Field(ge=0)] | None = None
+    """Where it is `shift`: the tokens of the largest step that is run tensor parallel."""
     shards: tuple[Shard, ...]
     """One a device; the first is the leader, which talks to other stages."""
     memory: tuple[DeviceMemory, ...]
@@ -84,7 +90,7 @@ class Stage(Noun):
 
     @property
     def tp(self) -> int:
-        """Tensor-parallel degree."""
+        """Devices that work together."""
         return len(self.shards)
 
 

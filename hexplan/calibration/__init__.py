@@ -102,7 +102,12 @@ def _busy(stage: Stage, observations: Observations) -> float:
 
 
 def _kind(reader: StepReader) -> Kind | None:
-    """Return what a correction of the stage is for; unlike devices have none."""
+    """Return what a correction of the stage is for.
+
+    Stages of unlike devices and those that are not tensor parallel have none.
+    """
+    if not reader.is_tensor:
+        return None
     names = {device.profile_name for device in reader.devices}
     return (names.pop(), len(reader.devices)) if len(names) == 1 else None
 
@@ -174,6 +179,8 @@ def _remarks(
     for stage in plan.stages:
         if not steps[stage.id]:
             yield f"{stage.id}: no steps were seen beside the first {WARMUP_STEPS} of a launch"
+        elif stage.parallel != "tp":
+            yield f"{stage.id}: it is {stage.parallel}, and only tp stages are corrected"
         elif kind_of[stage.id] is None:
             yield f"{stage.id}: unlike devices share it, and such stages are not corrected"
     if not is_here:

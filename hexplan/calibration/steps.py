@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from hexplan.cost import ShardSizes
 from hexplan.cost.corrections import phase_seconds
-from hexplan.cost.steps import StepTimes, stage_steps
+from hexplan.cost.shared_steps import shared_steps
+from hexplan.cost.sharing import Sharing
+from hexplan.cost.steps import StepTimes
 from hexplan.device import DeviceType
 from hexplan.observations import StepSeen
 from hexplan.plan import Plan, Stage
@@ -55,8 +57,11 @@ class StepReader:
         sizes = map(ShardSizes.of, stage.shards)
         group = list(zip(self.devices, sizes, strict=True))
         spec = plan.model, plan.workload
-        self._planned = stage_steps(plan.cluster, spec, group, host.interconnect)
-        self._bare = stage_steps(bare, spec, group, host.interconnect)
+        sharing = Sharing(stage.parallel, stage.shift_tokens)
+        self.is_tensor = sharing.is_tensor
+        link = host.interconnect, sharing
+        self._planned = shared_steps(plan.cluster, spec, stage.layers, group, link)
+        self._bare = shared_steps(bare, spec, stage.layers, group, link)
         self._end, self._has_head = stage.layers[1], stage.layers[1] == plan.model.layers
 
     def read(self, step: StepSeen) -> Step:

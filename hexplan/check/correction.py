@@ -8,10 +8,16 @@ from fractions import Fraction
 from hexplan.check.roofline import Pair, Request
 from hexplan.check.text import exact
 from hexplan.cluster import Cluster, Correction
+from hexplan.plan import Stage
 
 
-def correction_of(cluster: Cluster, pairs: Sequence[Pair]) -> Correction | None:
-    """Return the first correction for devices of one type and their number."""
+def correction_of(cluster: Cluster, stage: Stage, pairs: Sequence[Pair]) -> Correction | None:
+    """Return the first correction for devices of one type and their number.
+
+    Corrections are of tensor-parallel stages, and say nothing of others.
+    """
+    if stage.parallel != "tp":
+        return None
     names = {kind.profiled_as or kind.name for _, kind in pairs}
     for correction in cluster.corrections:
         if names == {correction.device} and len(pairs) == correction.tp:

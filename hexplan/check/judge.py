@@ -23,6 +23,7 @@ from hexplan.check.routes import route_flow_violations, route_violations
 from hexplan.check.rules import Violation
 from hexplan.check.shards import shard_violations
 from hexplan.check.shares import share_violations
+from hexplan.check.sharing import sharing_violations
 from hexplan.check.speed import speed_violations
 from hexplan.check.sustained import sustained_violations
 from hexplan.plan import Plan
@@ -34,6 +35,7 @@ STAGE_FAMILIES: tuple[Family, ...] = (
     placement_violations,
     pin_violations,
     shard_violations,
+    sharing_violations,
     memory_violations,
     speed_violations,
     grid_violations,

@@ -16,7 +16,8 @@ from hexplan.check.rules import (
     MEMORY_SUM_WRONG,
     Violation,
 )
-from hexplan.check.sizes import kv_token_bytes, weights_bytes, workspace_bytes
+from hexplan.check.sequence import held_weights_bytes, held_workspace_bytes
+from hexplan.check.sizes import kv_token_bytes
 from hexplan.check.text import exact, sizes
 from hexplan.plan import DeviceMemory, Shard, Stage
 
@@ -103,8 +104,8 @@ def _need(lookup: Lookup, stage: Stage, shard: Shard) -> Need:
     step_tokens = min(limits.chunk_tokens, lookup.plan.workload.prompt_tokens.max)
     return Need(
         budget_bytes=floor(left_bytes * exact(limits.memory_fraction)),
-        weights_bytes=weights_bytes(model, stage.layers, shard),
-        workspace_bytes=workspace_bytes(model, stage.layers, shard, step_tokens),
+        weights_bytes=held_weights_bytes(model, stage, shard),
+        workspace_bytes=held_workspace_bytes(model, stage, shard, step_tokens),
         overhead_bytes=kind.overhead_bytes if kind else 0,
         kv_token_bytes=kv_token_bytes(model, stage.layers, shard),
     )

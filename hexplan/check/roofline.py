@@ -39,7 +39,17 @@ class Request:
     @property
     def num_steps(self) -> Fraction:
         """Return `m + D / beta`: the steps of its prompt, and its share of decode steps."""
-        return self.chunks + Fraction(self.workload.output_tokens.mean, self.batch)
+        return self.chunks + self.decode_steps
+
+    @property
+    def decode_steps(self) -> Fraction:
+        """Return `D / beta`, a request's share of the steps of decodes."""
+        return Fraction(self.workload.output_tokens.mean, self.batch)
+
+    @property
+    def row_bytes(self) -> int:
+        """Return the bytes of one token's activation."""
+        return self.model.hidden * self.model.dtype_bytes
 
     @property
     def chunks(self) -> int:
@@ -58,14 +68,34 @@ def phase_seconds(
     request: Request, pairs: Sequence[Pair], interconnect: Interconnect | None
 ) -> tuple[Fraction, Fraction]:
     """Return the two parts of `layer_s`: that of the prompt, and that of the decodes."""
-    prompt, output = request.workload.prompt_tokens.mean, request.workload.output_tokens.mean
-    prefill = max(_prefill(request, pair) for pair in pairs)
-    decode = max(_decode(request, pair) for pair in pairs)
-    row = request.model.hidden * request.model.dtype_bytes
-    n, beta = len(pairs), request.batch
-    prefill += 2 * _reduce(n, interconnect, prompt * row, request.chunks)
-    decode += 2 * _reduce(n, interconnect, beta * row, 1)
-    return prefill, Fraction(output, beta) * decode
+    prefill = prefill_seconds(request, pairs, interconnect)
+    return prefill, request.decode_steps * decode_seconds(request, pairs, interconnect)
+
+
+def prefill_seconds(
+    request: Request, pairs: Sequence[Pair], interconnect: Interconnect | None
+) -> Fraction:
+    """Return what one layer takes for the prompt."""
+    message = request.workload.prompt_tokens.mean * request.row_bytes
+    reduce = _reduce(len(pairs), interconnect, message, request.chunks)
+    return max(_prefill(request, pair) for pair in pairs) + 2 * reduce
+
+
+def decode_seconds(
+    request: Request, pairs: Sequence[Pair], interconnect: Interconnect | None
+) -> Fraction:
+    """Return what one layer takes for a step of decodes."""
+    reduce = _reduce(len(pairs), interconnect, request.batch * request.row_bytes, 1)
+    return max(_decode(request, pair) for pair in pairs) + 2 * reduce
+
+
+def mode_seconds(
+    model: Model, pairs: Sequence[Pair], interconnect: Interconnect | None, tokens: int
+) -> Fraction:
+    """Return what one layer takes for a step of so many tokens, without attention."""
+    message = tokens * model.hidden * model.dtype_bytes
+    slowest = max(work(model, pair, tokens) + weights(model, pair, tokens) for pair in pairs)
+    return slowest + 2 * _reduce(len(pairs), interconnect, message, 1)
 
 
 def head_seconds(request: Request, pairs: Sequence[Pair]) -> Fraction:
@@ -82,21 +112,30 @@ def head_seconds(request: Request, pairs: Sequence[Pair]) -> Fraction:
 
 def _prefill(request: Request, pair: Pair) -> Fraction:
     prompt, chunks = request.workload.prompt_tokens.mean, request.chunks
-    attention = Fraction(prompt**2, 2) * _position(request.model, pair)
-    reading = chunks * _weights(request.model, pair, ceil(Fraction(prompt, chunks)))
-    return _work(request.model, pair, prompt) + attention + reading
+    reading = chunks * weights(request.model, pair, ceil(Fraction(prompt, chunks)))
+    return work(request.model, pair, prompt) + prompt_attention(request, pair) + reading
 
 
 def _decode(request: Request, pair: Pair) -> Fraction:
     model, beta = request.model, request.batch
-    shard, kind = pair
+    return work(model, pair, beta) + decode_attention(request, pair) + weights(model, pair, beta)
+
+
+def prompt_attention(request: Request, pair: Pair) -> Fraction:
+    """Return `P^2 / 2 position`."""
+    return Fraction(request.workload.prompt_tokens.mean**2, 2) * _position(request.model, pair)
+
+
+def decode_attention(request: Request, pair: Pair) -> Fraction:
+    """Return `beta (P + D/2) max(position, read)`."""
+    model, (shard, kind) = request.model, pair
     context = request.workload.prompt_tokens.mean + Fraction(request.workload.output_tokens.mean, 2)
     read = kv_token_bytes(model, (0, 1), shard) / _bandwidth(kind)
-    attention = beta * context * max(_position(model, pair), read)
-    return _work(model, pair, beta) + attention + _weights(model, pair, beta)
+    return request.batch * context * max(_position(model, pair), read)
 
 
-def _work(model: Model, pair: Pair, tokens: int) -> Fraction:
+def work(model: Model, pair: Pair, tokens: int) -> Fraction:
+    """Return the seconds of the matrix work of so many tokens."""
     shard, kind = pair
     peak = kind.compute_flops_per_s
     if model.weights is not None and model.weights.name == "fp8" and kind.fp8_flops_per_s:
@@ -104,7 +143,7 @@ def _work(model: Model, pair: Pair, tokens: int) -> Fraction:
     return 2 * token_numbers(model, shard) * tokens / _flops(kind, peak)
 
 
-def _weights(model: Model, pair: Pair, tokens: int) -> Fraction:
+def weights(model: Model, pair: Pair, tokens: int) -> Fraction:
     """Return the seconds of reading what so many tokens touch of a layer."""
     shard, kind = pair
     layer = layer_of(model, shard)

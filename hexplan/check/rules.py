@@ -288,6 +288,3 @@ BASIS_WRONG = Rule(
     "basis-wrong",
     "`rests_on` names each origin of the cut's terms once, with its share of the cut's value.",
 )
-
-RULES = tuple(value for value in tuple(globals().values()) if isinstance(value, Rule))
-"""All rules, in the order of their ids; collected, so that none can be left out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hexplan.check.rules import RULES
+from hexplan.check.all_rules import RULES
 
 FAMILIES = {
     "1": "What the plan refers to",

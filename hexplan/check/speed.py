@@ -9,7 +9,7 @@ from math import ceil
 
 from hexplan.check.correction import corrected_seconds, correction_of
 from hexplan.check.lookup import Lookup
-from hexplan.check.roofline import Pair, Request, head_seconds, layer_seconds, phase_seconds
+from hexplan.check.roofline import Pair, Request, head_seconds, layer_seconds
 from hexplan.check.rules import (
     BEYOND_PROFILE,
     CAPACITY_WRONG,
@@ -18,6 +18,7 @@ from hexplan.check.rules import (
     STAGE_OVERLOADED,
     Violation,
 )
+from hexplan.check.sequence import shared_phase_seconds
 from hexplan.check.sizes import length
 from hexplan.check.text import RATE_STEP, exact, number, rate, round_down
 from hexplan.cluster import Correction, Profile
@@ -67,7 +68,7 @@ def _types(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
 
 
 def _capacity(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
-    profile = _profile(lookup, stage)
+    profile = _profile(lookup, stage) if stage.parallel == "tp" else None
     if profile is None and stage.tp > 1 and lookup.hosts[stage.host].interconnect is None:
         return
     if profile is not None and length(stage.layers) > len(profile.tokens_per_s):
@@ -76,7 +77,8 @@ def _capacity(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
         yield BEYOND_PROFILE.at(f"stage {stage.id}", message)
         return
     speed = _measured(lookup, stage, profile) if profile else _computed(lookup, stage)
-    if (correction := correction_of(lookup.plan.cluster, _pairs(lookup, stage))) is not None:
+    correction = correction_of(lookup.plan.cluster, stage, _pairs(lookup, stage))
+    if correction is not None:
         speed = _corrected(lookup, stage, speed, correction)
     found = _present(lookup, stage, speed.tokens_per_s)
     stated = exact(stage.capacity_tokens_per_s)
@@ -111,7 +113,7 @@ def _corrected(lookup: Lookup, stage: Stage, stated: Speed, correction: Correcti
     head = Fraction(0)
     if stage.layers[1] == lookup.plan.model.layers:
         head = head_seconds(request, pairs)
-    phases = phase_seconds(request, pairs, interconnect)
+    phases = shared_phase_seconds(request, pairs, interconnect, stage)
     seconds = corrected_seconds(correction, stated.seconds, request, (*phases, head))
     found = round_down(lookup.plan.workload.mean_tokens / seconds)
     tolerance = RATE_STEP + FLOAT_TOLERANCE * found
@@ -131,7 +133,8 @@ def _computed(lookup: Lookup, stage: Stage) -> Speed:
     plan, pairs = lookup.plan, _pairs(lookup, stage)
     interconnect = lookup.hosts[stage.host].interconnect
     request = _request(lookup, stage)
-    seconds = request.num_layers * layer_seconds(request, pairs, interconnect)
+    layer_s = sum(shared_phase_seconds(request, pairs, interconnect, stage), Fraction())
+    seconds = request.num_layers * layer_s
     if stage.layers[1] == plan.model.layers:
         seconds += head_seconds(request, pairs)
     basis = _basis(lookup, pairs)

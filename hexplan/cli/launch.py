@@ -53,10 +53,12 @@ def launch(
     from hexplan.observation_file import ObservationFile
     from hexplan.plan_file import read_plan
     from hexplan.render import InOrder, JsonLines, LaunchView, say
+    from hexplan_runtime.supported import require_tensor_parallel
     from hexplan_runtime.text import GenerationSettings
 
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
+    require_tensor_parallel(plan)
     prompts = read_prompts(prompt or [], prompts_file)
     settings = GenerationSettings(max_tokens, temperature, top_p, top_k, seed, model_folder)
     _ask_to_start(plan, yes=yes)

@@ -3,15 +3,21 @@
 from hexplan.cost.links import TOKEN_ID_BYTES, link_rate, token_bytes
 from hexplan.cost.memory import kv_room_tokens, memory_of
 from hexplan.cost.movement import HeldWeights, fetched_layers, moved_bytes
+from hexplan.cost.sequence import allowed_sharings, find_sharing
+from hexplan.cost.sharing import TENSOR, Sharing
 from hexplan.cost.speed import StageSpeed, stage_speed
 from hexplan.cost.weights import ShardSizes
 
 __all__ = [
+    "TENSOR",
     "TOKEN_ID_BYTES",
     "HeldWeights",
     "ShardSizes",
+    "Sharing",
     "StageSpeed",
+    "allowed_sharings",
     "fetched_layers",
+    "find_sharing",
     "kv_room_tokens",
     "link_rate",
     "memory_of",

@@ -10,15 +10,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hexplan.cluster import Cluster, Correction
+from hexplan.cost.sharing import TENSOR, Sharing
 from hexplan.device import DeviceType
 
 if TYPE_CHECKING:
     from hexplan.cost.steps import StepTimes
 
 
-def find_correction(cluster: Cluster, devices: Sequence[DeviceType]) -> Correction | None:
-    """Return what was observed of such a group of devices, if it was."""
-    if not cluster.corrections:
+def find_correction(
+    cluster: Cluster, devices: Sequence[DeviceType], sharing: Sharing = TENSOR
+) -> Correction | None:
+    """Return what was observed of such a group of devices, if it was.
+
+    Only tensor-parallel stages were.
+    """
+    if not cluster.corrections or not sharing.is_tensor:
         return None
     names = {device.profile_name for device in devices}
     matches = (c for c in cluster.corrections if {c.device} == names and c.tp == len(devices))

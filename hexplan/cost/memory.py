@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hexplan.cluster import Cluster
+from hexplan.cost.sharing import TENSOR, Sharing
 from hexplan.cost.weights import ShardSizes, weights_bytes
 from hexplan.device import DeviceType
 from hexplan.model import Model
@@ -29,6 +30,22 @@ def workspace_bytes(model: Model, tokens: int, sizes: ShardSizes, layers: Range)
     width = 4 * model.hidden + attention_width + 2 * sizes.ffn * model.active_experts
     logits = LOGIT_BYTES * sizes.vocab * LOGIT_ROWS if layers[1] == model.layers else 0
     return model.dtype_bytes * tokens * width + logits
+
+
+def sequence_workspace_bytes(
+    model: Model, tokens: int, sizes: ShardSizes, layers: Range, num_devices: int
+) -> int:
+    """Return the same where each device has a part of the tokens.
+
+    That is all heads and channels of its own tokens, its heads of all of them, and the rows that
+    are gathered where the stage ends.
+    """
+    rows = -(-tokens // num_devices)
+    heads = (model.group + 2) * model.head_dim
+    own_width = 4 * model.hidden + heads * model.kv_heads + 2 * model.ffn * model.active_experts
+    all_width = heads * sizes.kv_heads + model.hidden
+    logits = LOGIT_BYTES * sizes.vocab * LOGIT_ROWS if layers[1] == model.layers else 0
+    return model.dtype_bytes * rows * (own_width + num_devices * all_width) + logits
 
 
 def kv_bytes_per_token(model: Model, sizes: ShardSizes, layers: Range) -> int:
@@ -103,11 +120,33 @@ def need_of(
     spec: tuple[Model, Workload],
     layers: Range,
     part: tuple[DeviceType, ShardSizes],
+    way: tuple[Sharing, int] = (TENSOR, 1),
 ) -> Need:
-    """Add up what a shard needs on a device of the cluster."""
-    (model, workload), (device, sizes) = spec, part
+    """Add up what a shard needs on a device of the cluster.
+
+    Parameters
+    ----------
+    way
+        How the stage's devices share its work, and how many they are.
+    """
+    (model, workload), (device, sizes), (sharing, num_devices) = spec, part, way
     room = budget_bytes(cluster, device), device.overhead_bytes
-    return Need.of(room, (model, step_tokens(cluster, workload)), layers, sizes)
+    tokens = step_tokens(cluster, workload)
+    need = Need.of(room, (model, tokens), layers, sizes)
+    if sharing.is_tensor:
+        return need
+    small = min(tokens, sharing.shift_tokens or 0)
+    return replace(
+        need,
+        # Shards are views into whole layers; the model's ends are shared by vocabulary.
+        weights_bytes=weights_bytes(
+            model, ShardSizes(model.kv_heads, model.ffn, sizes.vocab), layers
+        ),
+        workspace_bytes=max(
+            sequence_workspace_bytes(model, tokens, sizes, layers, num_devices),
+            workspace_bytes(model, small, sizes, layers),
+        ),
+    )
 
 
 def kv_room_tokens(
@@ -115,12 +154,14 @@ def kv_room_tokens(
     spec: tuple[Model, Workload],
     layers: Range,
     group: Sequence[tuple[DeviceType, ShardSizes]],
+    sharing: Sharing = TENSOR,
 ) -> int:
     """Return the context tokens for which no device overflows, given (device, shard) of each.
 
     Negative where the weights alone do not fit.
     """
-    return min(need_of(cluster, spec, layers, part).kv_tokens for part in group)
+    way = sharing, len(group)
+    return min(need_of(cluster, spec, layers, part, way).kv_tokens for part in group)
 
 
 def memory_of(
@@ -128,9 +169,11 @@ def memory_of(
     spec: tuple[Model, Workload],
     layers: Range,
     devices: Sequence[tuple[int, DeviceType, ShardSizes]],
+    sharing: Sharing = TENSOR,
 ) -> tuple[int, tuple[DeviceMemory, ...]]:
     """Return a stage's KV room in tokens and each device's memory, given (index, device, shard)."""
-    needs = [need_of(cluster, spec, layers, (device, sizes)) for _, device, sizes in devices]
+    way = sharing, len(devices)
+    needs = [need_of(cluster, spec, layers, (device, sizes), way) for _, device, sizes in devices]
     room = min(need.kv_tokens for need in needs)
     return room, tuple(
         need.memory(index, room) for (index, _, _), need in zip(devices, needs, strict=True)

@@ -24,6 +24,11 @@ class HeldWeights:
         """Take a shard of a stage that holds `layers`."""
         return cls(layers, shard.kv_heads, shard.ffn, shard.vocab)
 
+    @classmethod
+    def whole(cls, model: Model, layers: Range, vocab: Range) -> HeldWeights:
+        """Take a device that holds whole layers, and a part of the vocabulary."""
+        return cls(layers, (0, model.kv_heads), (0, model.ffn), vocab)
+
     @property
     def sizes(self) -> ShardSizes:
         """Lengths of the intervals."""

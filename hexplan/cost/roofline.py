@@ -33,7 +33,7 @@ class Roofline:
         interconnect: Interconnect | None,
     ) -> None:
         self._model = model
-        self._shards = tuple(_shard(model, device, sizes) for device, sizes in group)
+        self._shards = tuple(shard_times(model, device, sizes) for device, sizes in group)
         num_devices = len(group)
         self._reduce_s, self._reduce_token_s = 0.0, 0.0
         if num_devices > 1 and interconnect is not None:
@@ -82,7 +82,7 @@ class Roofline:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shard:
+class ShardTimes:
     """One device's part of a layer, as seconds per unit of work."""
 
     dense_s: float
@@ -99,7 +99,8 @@ class _Shard:
     head_token_s: float
 
 
-def _shard(model: Model, device: DeviceType, sizes: ShardSizes) -> _Shard:
+def shard_times(model: Model, device: DeviceType, sizes: ShardSizes) -> ShardTimes:
+    """Return what a device takes for its part of a layer and of the output head."""
     efficiency = device.efficiency
     flops_per_s = float(efficiency.compute) * device.compute_flops_per_s
     matrix_flops_per_s = flops_per_s
@@ -108,7 +109,7 @@ def _shard(model: Model, device: DeviceType, sizes: ShardSizes) -> _Shard:
     bytes_per_s = float(efficiency.bandwidth) * device.memory_bandwidth_bytes_per_s
     head = sizes.vocab * model.hidden
     query_width = sizes.kv_heads * model.group * model.head_dim
-    return _Shard(
+    return ShardTimes(
         dense_s=dense_bytes(model, sizes) / bytes_per_s,
         experts_s=experts_bytes(model, sizes) / bytes_per_s,
         token_s=2 * token_parameters(model, sizes) / matrix_flops_per_s,

@@ -11,6 +11,8 @@ from hexplan.cost.corrections import as_corrected, find_correction
 from hexplan.cost.memory import step_tokens
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import Basis, find_basis
+from hexplan.cost.sequence import shared_roofline
+from hexplan.cost.sharing import TENSOR, Sharing
 from hexplan.cost.weights import ShardSizes
 from hexplan.device import DeviceType
 from hexplan.model import Model
@@ -52,10 +54,11 @@ def stage_speed(
     layers: Range,
     group: Sequence[tuple[DeviceType, ShardSizes]],
     link: tuple[Interconnect | None, int],
+    sharing: Sharing = TENSOR,
 ) -> StageSpeed:
     """Return a stage's speed: measured where a profile speaks, else scaled, else by a roofline.
 
-    All of them are corrected where such a stage was observed.
+    All of them are corrected where such a tensor-parallel stage was observed.
 
     Parameters
     ----------
@@ -65,11 +68,16 @@ def stage_speed(
         Each device of the stage with its shard's sizes.
     link
         The host's interconnect, and the stage's KV room in tokens.
+    sharing
+        How its devices share the work; profiles are of tensor-parallel groups, and so are scaled
+        for others.
     """
     num_layers = layers[1] - layers[0]
     devices = [device for device, _ in group]
-    profile, correction = find_profile(cluster, devices), find_correction(cluster, devices)
+    profile = find_profile(cluster, devices) if sharing.is_tensor else None
+    correction = find_correction(cluster, devices, sharing)
     request = _Request(*spec, step_tokens(cluster, spec[1]), layers, link[1])
+    roofline = shared_roofline(spec[0], layers, group, link[0], sharing)
     if profile is not None:
         if num_layers > len(profile.tokens_per_s):
             origin = f"measured for at most {len(profile.tokens_per_s)} layers"
@@ -78,10 +86,8 @@ def stage_speed(
         stated = StageSpeed(to_micro(rate), "measured profile", profile.error)
         if correction is None or not rate:
             return stated
-        roofline = Roofline(spec[0], group, link[0])
         factor = spec[1].mean_tokens / float(rate) / request.seconds(roofline)
         return _corrected(stated, request, roofline, factor, correction)
-    roofline = Roofline(spec[0], group, link[0])
     basis = find_basis(cluster, devices)
     if basis is None:
         origin, error, factor = "datasheet", roofline_error(spec[0], devices), 1.0

@@ -61,12 +61,12 @@ def stage_steps(
     group: Sequence[tuple[DeviceType, ShardSizes]],
     interconnect: Interconnect | None,
 ) -> StepTimes:
-    """Return the step times of a stage: measured where a profile has them, else by the datasheet.
+    """Return the step times of a tensor-parallel stage, corrected where such a one was observed.
 
-    Datasheet times are scaled where a like group was measured. All of them are corrected where such
-    a stage was observed.
+    They are measured where a profile has them, else by the datasheet, scaled where a like group was
+    measured.
     """
-    steps = _stated_steps(cluster, spec, group, interconnect)
+    steps = stated_steps(cluster, spec, group, interconnect)
     correction = find_correction(cluster, [device for device, _ in group])
     return steps if correction is None else CorrectedSteps(steps, correction)
 
@@ -77,18 +77,24 @@ def are_measured(steps: StepTimes) -> bool:
     return isinstance(stated, MeasuredSteps)
 
 
-def _stated_steps(
+def stated_steps(
     cluster: Cluster,
     spec: tuple[Model, Workload],
     group: Sequence[tuple[DeviceType, ShardSizes]],
     interconnect: Interconnect | None,
+    roofline: Roofline | None = None,
 ) -> StepTimes:
+    """Return the step times of a stage without any correction.
+
+    A `roofline` that is given takes the place of the tensor-parallel one; profiles are of
+    tensor-parallel groups, so scaled then.
+    """
     model, workload = spec
     devices = [device for device, _ in group]
-    profile = find_profile(cluster, devices)
+    profile = find_profile(cluster, devices) if roofline is None else None
     if profile is not None and profile.prefill_layer_s:
         return measured_steps(profile)
-    steps = RooflineSteps(Roofline(model, group, interconnect))
+    steps = RooflineSteps(roofline or Roofline(model, group, interconnect))
     basis = find_basis(cluster, devices) if profile is None else None
     if basis is None or not basis.profile.prefill_layer_s:
         return steps

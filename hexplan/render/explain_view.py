@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 
+from hexplan.cluster import Parallel
 from hexplan.explanation import Binding, Degree, DegreeOption, Explanation, Gain, Group
 from hexplan.render import words
 from hexplan.render.sections import Part, Section, sections_text, table
@@ -101,7 +102,8 @@ def _degrees(explanation: Explanation) -> Iterator[Part]:
         if not degree.options:
             continue
         yield (
-            f"  {_some(degree.stages)}: TP{len(degree.group)} of {_devices(degree.group)},"
+            f"  {_some(degree.stages)}: {_way(degree.parallel, len(degree.group))} of"
+            f" {_devices(degree.group)},"
             f" {words.count(degree.layers[1] - degree.layers[0], 'layer')},"
             f" {words.rate(degree.tokens_per_s)} tokens/s"
         )
@@ -117,8 +119,12 @@ def _options(degree: Degree) -> Iterator[Part]:
 
 
 def _groups(option: DegreeOption) -> str:
-    sizes = Counter(len(group) for group in option.groups)
-    named = " + ".join(f"{count} x TP{size}" for size, count in sorted(sizes.items(), reverse=True))
+    tensor: Parallel = "tp"
+    ways = option.parallel or (tensor,) * len(option.groups)
+    sizes = Counter(zip(map(len, option.groups), ways, strict=True))
+    named = " + ".join(
+        f"{count} x {_way(way, size)}" for (size, way), count in sorted(sizes.items(), reverse=True)
+    )
     if len({group for group in option.groups}) > 1:
         named = " + ".join(_devices(group) for group in option.groups)
     layers = "+".join(map(str, option.layers))
@@ -128,6 +134,10 @@ def _groups(option: DegreeOption) -> str:
         "joined": f"joined with the host's other stages, {layers} layers",
     }[option.arrangement]
     return f"{named} {how}"
+
+
+def _way(parallel: Parallel, size: int) -> str:
+    return f"{parallel.upper() if parallel != 'shift' else 'Shift'}{size}"
 
 
 def _devices(group: Group) -> str:

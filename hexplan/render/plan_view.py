@@ -106,13 +106,16 @@ def _stages(plan: Plan, console: Console) -> Iterator[Part]:
 
 
 def _stage_words(plan: Plan, stage: Stage, is_binding: bool) -> StageWords:
-    runs_on = words.devices(stage.host, stage.devices, plan.cluster)
-    shares = words.shares(stage)
+    runs_on = (
+        words.devices(stage.host, stage.devices, plan.cluster),
+        words.sharing(stage),
+        words.shares(stage),
+    )
     return StageWords(
         id=stage.id + ("*" if is_binding else ""),
         layers=words.span(stage.layers),
         host=stage.host,
-        devices=f"{runs_on}, {shares}" if shares else runs_on,
+        devices=", ".join(part for part in runs_on if part),
         load=words.load(stage.load_tokens_per_s, stage.capacity_tokens_per_s),
         memory=words.memory(stage),
         kv_tokens=f"{stage.kv_tokens:,}",

@@ -118,6 +118,13 @@ def memory(stage: Stage) -> str:
     return percent(1 - Decimal(fullest.free_bytes) / max(fullest.budget_bytes, 1))
 
 
+def sharing(stage: Stage) -> str:
+    """Return how devices share the work where they are not tensor parallel, else nothing."""
+    if stage.parallel == "shift" and stage.shift_tokens is not None:
+        return f"shift x{stage.tp}, tp to {count(stage.shift_tokens, 'token')}"
+    return "" if stage.parallel == "tp" else f"{stage.parallel} x{stage.tp}"
+
+
 def shares(stage: Stage) -> str:
     """Return how the KV heads are shared where the shards differ, else nothing."""
     heads = [shard.kv_heads[1] - shard.kv_heads[0] for shard in stage.shards]

@@ -115,6 +115,7 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
             memory_fraction=text.limits.memory_fraction,
             chunk_tokens=text.limits.chunk_tokens,
             solve_time_s=float(text.limits.time),
+            parallel=tuple(text.limits.parallel),
         ),
     )
     check_reach(cluster, at)

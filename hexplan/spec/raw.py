@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from hexplan.cluster import Allowed
+from hexplan.cluster import Allowed, Parallel
 from hexplan.model import Model
 from hexplan.plan import Objective
 from hexplan.spec.fields import (
@@ -200,6 +200,8 @@ class LimitsText(Text):
     """Share of each device's memory that the plan may fill."""
     chunk_tokens: Annotated[int, Field(ge=16, le=10**6)] = 512
     """Tokens that a stage puts through its layers at once, at most: longer prompts go in pieces."""
+    parallel: Annotated[Many[Parallel], Field(min_length=1)] = ("tp",)
+    """How the devices of a stage may share its work: `tp`, `sp` and `shift`; `launch` runs `tp`."""
 
 
 class ClusterText(Text):

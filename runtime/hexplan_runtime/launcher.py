@@ -24,6 +24,7 @@ from hexplan_runtime.model_files import find_model_folder
 from hexplan_runtime.observing import Watch
 from hexplan_runtime.request import Request, TokenEvent
 from hexplan_runtime.startup import RankStats, start
+from hexplan_runtime.supported import require_tensor_parallel
 from hexplan_runtime.transport import Sends
 
 _JOIN_S = 5.0
@@ -56,6 +57,7 @@ class Pipeline:
         start_timeout_s: float = 120.0,
         observe: ObservationFile | None = None,
     ) -> None:
+        require_tensor_parallel(plan)
         self.plan = plan
         self.stats: tuple[RankStats, ...] = ()
         """What each rank read and holds, in the order of the plan."""

@@ -81,13 +81,16 @@ def _stage(problem: Problem, name: str, placed: PlacedStage, load: int) -> Stage
     spec, group = problem.spec, problem.group_of(placed.kind)
     sizes = (spec.model, spec.workload)
     parts = [(d, *part) for d, part in zip(placed.devices, group, strict=True)]
-    kv_tokens, memory = memory_of(spec.cluster, sizes, placed.layers, parts)
-    interconnect = spec.cluster.host_by_name[placed.host].interconnect
-    speed = stage_speed(spec.cluster, sizes, placed.layers, group, (interconnect, kv_tokens))
+    sharing = problem.sharing_of(placed.kind, placed.layers)
+    kv_tokens, memory = memory_of(spec.cluster, sizes, placed.layers, parts, sharing)
+    link = spec.cluster.host_by_name[placed.host].interconnect, kv_tokens
+    speed = stage_speed(spec.cluster, sizes, placed.layers, group, link, sharing)
     return Stage(
         id=name,
         host=placed.host,
         layers=placed.layers,
+        parallel=sharing.parallel,
+        shift_tokens=sharing.shift_tokens,
         shards=_shards(placed.devices, problem.kinds[placed.kind].sizes),
         memory=memory,
         kv_tokens=kv_tokens,

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hexplan.cluster import Cluster, Host, Interconnect
-from hexplan.cost import ShardSizes, kv_room_tokens, stage_speed
+from hexplan.cost import (
+    TENSOR,
+    ShardSizes,
+    Sharing,
+    allowed_sharings,
+    kv_room_tokens,
+    stage_speed,
+)
 from hexplan.device import DeviceType
 from hexplan.model import Model
 from hexplan.noun import Range
@@ -28,10 +35,19 @@ class Rates:
 
     num_layers: int
     by_layers: tuple[tuple[tuple[int, ...], ...], ...]
+    sharings: tuple[tuple[tuple[Sharing, ...], ...], ...] = ()
+    """How its devices share the work to be so fast, likewise; empty where they are tensor parallel
+    throughout."""
 
     def of(self, first: int, end: int) -> int:
         """Return the speed of a stage that holds `[first, end)`."""
         return self.by_layers[first == 0][end == self.num_layers][end - first]
+
+    def sharing_of(self, first: int, end: int) -> Sharing:
+        """Return how the devices of a stage that holds `[first, end)` share its work."""
+        if not self.sharings:
+            return TENSOR
+        return self.sharings[first == 0][end == self.num_layers][end - first]
 
     @property
     def max_layers(self) -> int:
@@ -101,6 +117,10 @@ class Problem:
         found = self.kinds[kind]
         types = self.spec.cluster.device_type_by_name
         return [(types[name], sizes) for name, sizes in zip(found.group, found.sizes, strict=True)]
+
+    def sharing_of(self, kind: int, layers: Range) -> Sharing:
+        """Return how the devices of a kind of stage share the work on these layers."""
+        return self.kinds[kind].rates.sharing_of(*layers)
 
     def room(self, way: tuple[tuple[int, int], ...]) -> int:
         """Return the most layers that a host partitioned in this way can hold."""
@@ -197,21 +217,43 @@ def _kind(
 def _rates(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]]) -> Rates:
     total = spec.model.layers
 
-    def row(is_first: bool, is_last: bool) -> tuple[int, ...]:
-        rates = [0]
+    def row(is_first: bool, is_last: bool) -> list[tuple[int, Sharing]]:
+        best = [(0, TENSOR)]
         for k in range(1, total + 1):
             first = 0 if is_first else total - k if is_last else 1
             is_possible = (first + k == total) == is_last and (first == 0) == is_first
-            rates.append(_rate(spec, host, group, (first, first + k)) if is_possible else 0)
-        return tuple(rates)
+            layers = (first, first + k)
+            best.append(_best(spec, host, group, layers) if is_possible else (0, TENSOR))
+        return best
 
-    return Rates(total, tuple(tuple(row(a, b) for b in (False, True)) for a in (False, True)))
+    table = [[row(a, b) for b in (False, True)] for a in (False, True)]
+    speeds = tuple(tuple(tuple(rate for rate, _ in row) for row in rows) for rows in table)
+    if all(sharing.is_tensor for rows in table for row in rows for _, sharing in row):
+        return Rates(total, speeds)
+    ways = tuple(tuple(tuple(way for _, way in row) for row in rows) for rows in table)
+    return Rates(total, speeds, ways)
 
 
-def _rate(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]], layers: Range) -> int:
+def _best(
+    spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]], layers: Range
+) -> tuple[int, Sharing]:
+    """Return the largest rate over the ways that the spec allows; ties go to the first."""
+    allowed = allowed_sharings(spec.cluster, spec.model, layers, group, host.interconnect)
+    rated = [(stage_rate(spec, host, group, layers, sharing), sharing) for sharing in allowed]
+    return max(rated, key=lambda pair: pair[0], default=(0, TENSOR))
+
+
+def stage_rate(
+    spec: Spec,
+    host: Host,
+    group: Sequence[tuple[DeviceType, ShardSizes]],
+    layers: Range,
+    sharing: Sharing,
+) -> int:
+    """Return the speed of a stage, or 0 where it has no room for the longest request."""
     sizes: tuple[Model, Workload] = (spec.model, spec.workload)
-    room = kv_room_tokens(spec.cluster, sizes, layers, group)
+    room = kv_room_tokens(spec.cluster, sizes, layers, group, sharing)
     if room < spec.workload.max_tokens:
         return 0
-    speed = stage_speed(spec.cluster, sizes, layers, group, (host.interconnect, room))
+    speed = stage_speed(spec.cluster, sizes, layers, group, (host.interconnect, room), sharing)
     return int(speed.micro_tokens_per_s * host.presence)

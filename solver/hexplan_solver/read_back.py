@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from hexplan.cost import ShardSizes, kv_room_tokens, stage_speed
+from hexplan.cost import TENSOR, ShardSizes, Sharing, find_sharing
 from hexplan.noun import Range
 from hexplan.plan import Stage
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.partitions import Group
-from hexplan_solver.problem import Problem, Rates, StageKind
+from hexplan_solver.problem import Problem, Rates, StageKind, stage_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,14 @@ def _matching_kind(problem: Problem, stage: Stage) -> StageKind | None:
     home, group = class_of(problem, stage.host), _group(problem, stage)
     sizes = tuple(ShardSizes.of(shard) for shard in stage.shards)
     matches = (k for k in problem.kinds if k.host_class == home and k.group == group)
-    return next((kind for kind in matches if kind.sizes == sizes), None)
+    return next((k for k in matches if k.sizes == sizes and _shares_alike(k, stage)), None)
+
+
+def _shares_alike(kind: StageKind, stage: Stage) -> bool:
+    """Say whether such stages share the work as the given one, at its layers."""
+    if stage.layers[1] - stage.layers[0] > kind.rates.max_layers:
+        return stage.parallel == "tp"
+    return kind.rates.sharing_of(*stage.layers).parallel == stage.parallel
 
 
 def _own_kind(problem: Problem, stage: Stage) -> StageKind:
@@ -63,23 +70,25 @@ def _own_kind(problem: Problem, stage: Stage) -> StageKind:
     home = class_of(problem, stage.host)
     group, sizes = _group(problem, stage), tuple(ShardSizes.of(shard) for shard in stage.shards)
     parts = list(zip(group, sizes, strict=True))
-    rates = _rates(problem, stage.layers, _rate(problem, stage, parts))
+    rates = _rates(problem, stage.layers, *_rate(problem, stage, parts))
     return StageKind(len(problem.kinds), -1 if home is None else home, group, sizes, rates, None)
 
 
-def _rate(problem: Problem, stage: Stage, parts: Sequence[tuple[str, ShardSizes]]) -> int:
+def _rate(
+    problem: Problem, stage: Stage, parts: Sequence[tuple[str, ShardSizes]]
+) -> tuple[int, Sharing]:
+    """Return the speed of a stage as it is parallel, 0 where it may not be, and how it is that."""
     spec = problem.spec
     devices = [(spec.cluster.device_type_by_name[name], sizes) for name, sizes in parts]
-    sizes_of = (spec.model, spec.workload)
-    room = kv_room_tokens(spec.cluster, sizes_of, stage.layers, devices)
-    if room < spec.workload.max_tokens:
-        return 0
     host = spec.cluster.host_by_name[stage.host]
-    speed = stage_speed(spec.cluster, sizes_of, stage.layers, devices, (host.interconnect, room))
-    return int(speed.micro_tokens_per_s * host.presence)
+    sharing = find_sharing(stage.parallel, spec.model, stage.layers, devices, host.interconnect)
+    is_allowed = len(parts) == 1 or stage.parallel in spec.cluster.limits.parallel
+    if sharing is None or not is_allowed:
+        return 0, TENSOR
+    return stage_rate(spec, host, devices, stage.layers, sharing), sharing
 
 
-def _rates(problem: Problem, layers: Range, rate: int) -> Rates:
+def _rates(problem: Problem, layers: Range, rate: int, sharing: Sharing) -> Rates:
     total = problem.num_layers
     is_first, is_last, k = layers[0] == 0, layers[1] == total, layers[1] - layers[0]
     rows = tuple(
@@ -91,4 +100,6 @@ def _rates(problem: Problem, layers: Range, rate: int) -> Rates:
         )
         for first in (False, True)
     )
-    return Rates(total, rows)
+    if sharing.is_tensor:
+        return Rates(total, rows)
+    return Rates(total, rows, (((sharing,) * (total + 1),) * 2,) * 2)

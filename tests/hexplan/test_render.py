@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 from support.changes import change_memory
 from support.plans import mixed_stage_plan, two_hosts_plan, two_sites_plan
+from support.shared_plans import SHIFT, SP
 
 from hexplan.check import RULES, Violation
 from hexplan.plan import CutTerm, Plan, Route, Unused
@@ -46,6 +47,19 @@ def test_every_width_tells_the_same_facts(width: int, monkeypatch: pytest.Monkey
     text = " ".join(" ".join(at_width(two_hosts_plan(), width, monkeypatch)).split())
     for fact in ("s1*", "[4, 6)", "small", "1 x Small (0)", "2,185 of 2,185", "100 %", "660"):
         assert fact in text
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        (SP, "2 x Big (0-1), sp x2"),
+        (SHIFT, "2 x Big (0-1), shift x2, tp to 26 tokens"),
+    ],
+)
+def test_a_stage_that_shares_tokens_says_so(
+    plan: Plan, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert f"  {told}" in at_width(plan, 60, monkeypatch)
 
 
 def test_a_wide_terminal_gets_a_row_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:

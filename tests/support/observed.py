@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from hexplan.cluster import Correction
 from hexplan.cost import ShardSizes
-from hexplan.cost.steps import StepTimes, stage_steps
+from hexplan.cost.shared_steps import shared_steps
+from hexplan.cost.sharing import Sharing
+from hexplan.cost.steps import StepTimes
 from hexplan.observations import LaunchSeen, Load, Observations, StepSeen, TransferSeen
 from hexplan.plan import Plan, Stage
 
@@ -81,4 +83,5 @@ def _times(plan: Plan, stage: Stage, truth: tuple[Correction, ...]) -> StepTimes
         (cluster.device_type_by_name[host.devices[shard.device]], ShardSizes.of(shard))
         for shard in stage.shards
     ]
-    return stage_steps(cluster, (plan.model, plan.workload), group, host.interconnect)
+    link = host.interconnect, Sharing(stage.parallel, stage.shift_tokens)
+    return shared_steps(cluster, (plan.model, plan.workload), stage.layers, group, link)

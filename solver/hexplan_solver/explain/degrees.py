@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
+from hexplan.cluster import Parallel
 from hexplan.cost import ShardSizes
 from hexplan.cost.memory import budget_bytes
 from hexplan.cost.speed import MICRO, find_profile
@@ -42,6 +43,7 @@ def degrees_of(problem: Problem, plan: Plan, stages: Sequence[PlacedStage]) -> t
                 layers=stage.layers,
                 tokens_per_s=_tokens(stage.rate),
                 options=options,
+                parallel=plan.stages[members[0]].parallel,
             )
         )
     return tuple(degrees)
@@ -104,12 +106,17 @@ def _in_turn(
         reason = _why_not(problem, kind, groups[0], (layers[0], layers[0] + even))
         return _stopped(groups, (even,) * len(groups), "in turn", reason)
     rate, sizes = best[layers[1]]
+    ranges = pairwise(accumulate(sizes, initial=layers[0]))
     return DegreeOption(
         groups=groups,
         layers=sizes,
         arrangement="in turn",
         tokens_per_s=_tokens(rate),
         stopped=None,
+        parallel=tuple(
+            _parallel(_kind_of(problem, kind, group), part)
+            for group, part in zip(groups, ranges, strict=True)
+        ),
     )
 
 
@@ -128,6 +135,7 @@ def _side_by_side(
         arrangement="side by side",
         tokens_per_s=_tokens(sum(rate for _, rate in rates)),
         stopped=None,
+        parallel=tuple(_parallel(_kind_of(problem, kind, group), layers) for group in groups),
     )
 
 
@@ -152,6 +160,7 @@ def _joined(
         arrangement="joined",
         tokens_per_s=_tokens(rate),
         stopped=None,
+        parallel=(_parallel(_kind_of(problem, kind, group), layers),),
     )
 
 
@@ -200,6 +209,10 @@ def _rate(kind: StageKind | None, layers: Range) -> int:
     if kind is None or layers[1] - layers[0] > kind.rates.max_layers:
         return 0
     return kind.rates.of(*layers)
+
+
+def _parallel(kind: StageKind | None, layers: Range) -> Parallel:
+    return "tp" if kind is None else kind.rates.sharing_of(*layers).parallel
 
 
 def _tokens(micro: int) -> Decimal:

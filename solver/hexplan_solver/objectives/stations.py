@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexplan.cost import kv_room_tokens
+from hexplan.cost.shared_steps import shared_steps
 from hexplan.cost.speed import MAX_BATCH, MICRO
-from hexplan.cost.steps import are_measured, stage_steps
+from hexplan.cost.steps import are_measured
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.objectives.queueing import Station
 from hexplan_solver.problem import Problem
@@ -30,7 +31,8 @@ def station_of(problem: Problem, stage: PlacedStage) -> Timed:
     spec, group = problem.spec, problem.group_of(stage.kind)
     prompt, output = spec.workload.prompt_tokens.mean, spec.workload.output_tokens.mean
     host = spec.cluster.host_by_name[stage.host]
-    steps = stage_steps(spec.cluster, (spec.model, spec.workload), group, host.interconnect)
+    link = host.interconnect, problem.sharing_of(stage.kind, stage.layers)
+    steps = shared_steps(spec.cluster, (spec.model, spec.workload), stage.layers, group, link)
     num_layers, is_last = stage.layers[1] - stage.layers[0], stage.layers[1] == problem.num_layers
     context = prompt + output // 2
 
@@ -57,7 +59,8 @@ def station_of(problem: Problem, stage: PlacedStage) -> Timed:
 def _batch(problem: Problem, stage: PlacedStage) -> int:
     """Return the batch of docs/formulation.md 4, for which the capacity was computed."""
     spec, group = problem.spec, problem.group_of(stage.kind)
-    room = kv_room_tokens(spec.cluster, (spec.model, spec.workload), stage.layers, group)
+    sharing = problem.sharing_of(stage.kind, stage.layers)
+    room = kv_room_tokens(spec.cluster, (spec.model, spec.workload), stage.layers, group, sharing)
     held = room * (stage.layers[1] - stage.layers[0])
     share = held // (spec.workload.mean_tokens * spec.model.layers)
     return min(MAX_BATCH, max(1, share))

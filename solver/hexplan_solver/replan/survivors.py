@@ -35,7 +35,11 @@ def holdings_of(problem: Problem, plan: Plan) -> Holdings:
             device = shard.device
             is_there = new is not None and new.devices[device : device + 1] == (old_types[device],)
             if is_there and not after.is_excluded(stage.host, device):
-                held[stage.host, device] = HeldWeights.of(shard, stage.layers)
+                held[stage.host, device] = (
+                    HeldWeights.of(shard, stage.layers)
+                    if stage.parallel == "tp"
+                    else HeldWeights.whole(plan.model, stage.layers, shard.vocab)
+                )
     return held
 
 

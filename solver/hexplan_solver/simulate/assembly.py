@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from hexplan.cluster import COORDINATOR, Cluster
-from hexplan.cost import ShardSizes, kv_room_tokens
+from hexplan.cost import ShardSizes, Sharing, kv_room_tokens
 from hexplan.cost.links import token_bytes
 from hexplan.cost.memory import kv_bytes_per_token
+from hexplan.cost.shared_steps import shared_steps
 from hexplan.cost.speed import find_profile
-from hexplan.cost.steps import stage_steps
 from hexplan.device import DeviceType
 from hexplan.model import Model
 from hexplan.noun import WEIGHT_DIGITS, Range
@@ -89,7 +89,8 @@ def stages_of_plan(plan: Plan) -> list[Hosted]:
             for shard in stage.shards
         ]
         place = (stage.id, stage.host, stage.layers)
-        stages.append((stage.host, _stage(spec, place, group, stage.kv_tokens)))
+        sharing = Sharing(stage.parallel, stage.shift_tokens)
+        stages.append((stage.host, _stage(spec, place, group, (stage.kv_tokens, sharing))))
     return stages
 
 
@@ -136,20 +137,25 @@ def _routes(chains: Mapping[tuple[int, ...], int]) -> list[RouteModel]:
 
 def _placed_stage(problem: Problem, name: str, placed: PlacedStage) -> StageModel:
     spec, group = problem.spec, problem.group_of(placed.kind)
-    room = kv_room_tokens(spec.cluster, (spec.model, spec.workload), placed.layers, group)
-    return _stage(spec, (name, placed.host, placed.layers), group, room)
+    sharing = problem.sharing_of(placed.kind, placed.layers)
+    sizes = (spec.model, spec.workload)
+    room = kv_room_tokens(spec.cluster, sizes, placed.layers, group, sharing)
+    return _stage(spec, (name, placed.host, placed.layers), group, (room, sharing))
 
 
 def _stage(
     spec: Spec,
     place: tuple[str, str, Range],
     group: Sequence[tuple[DeviceType, ShardSizes]],
-    kv_tokens: int,
+    way: tuple[int, Sharing],
 ) -> StageModel:
-    name, host, layers = place
+    (name, host, layers), (kv_tokens, sharing) = place, way
     sizes = (spec.model, spec.workload)
-    steps = stage_steps(spec.cluster, sizes, group, spec.cluster.host_by_name[host].interconnect)
-    profile = find_profile(spec.cluster, [device for device, _ in group])
+    link = spec.cluster.host_by_name[host].interconnect, sharing
+    steps = shared_steps(spec.cluster, sizes, layers, group, link)
+    # What was measured of a tensor-parallel group bounds no other.
+    devices = [device for device, _ in group]
+    profile = find_profile(spec.cluster, devices) if sharing.is_tensor else None
     held = layers[1] - layers[0]
     return StageModel(
         name,

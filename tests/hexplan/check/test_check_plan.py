@@ -30,6 +30,7 @@ from support.plans import (
     two_hosts_plan,
     two_sites_plan,
 )
+from support.shared_plans import BROKEN_SHARED
 
 from hexplan.check import RULES, Rule, Violation, check_plan
 from hexplan.cluster import Exclusion, GroupPin, LayerPin, Limits
@@ -42,6 +43,7 @@ BROKEN = (
     + BROKEN_CERTIFICATES
     + BROKEN_OBJECTIVES
     + BROKEN_SUSTAINED
+    + BROKEN_SHARED
 )
 GOOD = [two_hosts_plan, profiled_plan, two_sites_plan, mixed_stage_plan]
 

@@ -1,0 +1,130 @@
+"""Print what sharing tokens brings on one machine: TP, SP and shift, by model and simulation.
+
+    python benchmarks/shift.py
+
+The output is Markdown; docs/simulation.md has such an output, with its machine and date. Nothing in
+it was measured on a GPU: step times are those of the datasheet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from planner import machine
+
+from hexplan.cluster import Parallel
+from hexplan.outcome import Outcome
+from hexplan.plan import Plan
+from hexplan.spec import Spec, parse_spec
+from hexplan_solver import solve
+from hexplan_solver.simulate import (
+    CHUNKED,
+    Offline,
+    Poisson,
+    SpreadLengths,
+    Traffic,
+    Window,
+    pipeline_of_plan,
+    simulate,
+)
+
+WAYS: tuple[Parallel, ...] = ("tp", "sp", "shift")
+CHUNK_TOKENS = 8192
+"""Tokens of a step: with small ones there is nothing to shift for."""
+SPEC = f"""
+version: 1
+name: eight-h200
+model: {{name: llama-3.1-70b, weights: fp8}}
+workload: {{prompt_tokens: {{mean: 4000, max: 16000}}, output_tokens: {{mean: 250, max: 1000}}}}
+hosts:
+  - {{name: node, site: lab, devices: 8 x H200, interconnect: nvlink, nic: 100Gbps}}
+coordinator: {{site: lab, nic: 100Gbps}}
+links:
+  - {{within: lab, bandwidth: 100Gbps, latency: 0.1ms}}
+pin:
+  - same_stage: [node/0, node/1, node/2, node/3, node/4, node/5, node/6, node/7]
+limits: {{chunk_tokens: {CHUNK_TOKENS}}}
+"""
+"""As the authors' artifact: Llama-70B in fp8 on one node of 8 H200; their traces are longer."""
+PROMPT, OUTPUT = (4000, 16000), (250, 1000)
+LENGTHS = SpreadLengths(PROMPT, OUTPUT)
+LOADS: dict[str, Traffic] = {
+    "0.2 requests/s": Poisson(0.2, LENGTHS),
+    "4 requests/s": Poisson(4.0, LENGTHS),
+    "6 requests/s": Poisson(6.0, LENGTHS),
+    "as many as fit": Offline(LENGTHS),
+}
+WINDOW = Window(400.0, 100.0)
+HEAD = "| load | way | TTFT mean | TTFT p99 | TPOT mean | tokens/s |\n|---|---|---|---|---|---|"
+CLAIMS = """
+The authors claim of Shift Parallelism (arXiv 2509.16495, abstract) up to 1.51 times faster response
+and 50 % more throughput than tensor parallelism alone; those are measured, on traces of their own.
+"""
+
+
+def plan_of(spec: Spec, way: Parallel) -> Plan:
+    """Plan the machine as one stage of 8 devices that are parallel in one way."""
+    limits = spec.cluster.limits.model_copy(update={"parallel": (way,)})
+    cluster = spec.cluster.model_copy(update={"limits": limits})
+    return solve(Spec(cluster, spec.model, spec.workload))
+
+
+def run(plan: Plan, traffic: Traffic) -> Outcome:
+    """Simulate a plan with large steps."""
+    policy = replace(CHUNKED, chunk_tokens=CHUNK_TOKENS)
+    return simulate(pipeline_of_plan(plan), traffic, policy, WINDOW)
+
+
+def row(load: str, way: Parallel, outcome: Outcome) -> str:
+    """Return one row of the table."""
+    ttft, tpot = outcome.ttft, outcome.tpot
+    assert ttft is not None, "the window is long enough for first tokens"
+    assert tpot is not None, "and for second ones"
+    total = outcome.requests_per_s * (PROMPT[0] + OUTPUT[0])
+    return (
+        f"| {load} | {way} | {ttft.mean_s:.2f} s | {ttft.p99_s:.2f} s"
+        f" | {tpot.mean_s * 1000:.1f} ms | {total:,.0f} |"
+    )
+
+
+def main() -> None:
+    """Print the plans, the table and the ratios."""
+    spec = parse_spec(SPEC, Path("eight-h200.yaml"))
+    plans = {way: plan_of(spec, way) for way in WAYS}
+    print(f"{machine()}, {date.today()}, `python benchmarks/shift.py`\n")
+    print("| way | T, tokens/s | KV tokens | threshold |\n|---|---|---|---|")
+    for way, plan in plans.items():
+        (stage,) = plan.stages
+        threshold = "" if stage.shift_tokens is None else f"{stage.shift_tokens:,} tokens"
+        speed = f"{stage.capacity_tokens_per_s:,.0f}"
+        print(f"| {way} | {speed} | {stage.kv_tokens:,} | {threshold} |")
+    print(f"\n{HEAD}")
+    found: dict[tuple[str, Parallel], Outcome] = {}
+    for load, traffic in LOADS.items():
+        for way in WAYS:
+            found[load, way] = outcome = run(plans[way], traffic)
+            print(row(load, way, outcome), flush=True)
+    print(f"\nShift over tp:\n\n{ratios(found)}\n{CLAIMS.rstrip()}")
+
+
+def ratios(found: dict[tuple[str, Parallel], Outcome]) -> str:
+    """Return how shift compares with tensor parallelism, a line a load."""
+    lines = []
+    for load in LOADS:
+        tensor, shift = found[load, "tp"], found[load, "shift"]
+        assert tensor.ttft is not None, "there were first tokens"
+        assert shift.ttft is not None, "there were first tokens"
+        assert tensor.e2e is not None, "there were last tokens"
+        assert shift.e2e is not None, "there were last tokens"
+        lines.append(
+            f"* {load}: first token {tensor.ttft.mean_s / shift.ttft.mean_s:.2f} times as fast,"
+            f" whole answer {tensor.e2e.mean_s / shift.e2e.mean_s:.2f} times,"
+            f" {shift.requests_per_s / tensor.requests_per_s:.2f} times the requests"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
