@@ -68,7 +68,7 @@ def _types(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
 
 
 def _capacity(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
-    profile = _profile(lookup, stage) if stage.parallel == "tp" else None
+    profile = profile_of(lookup, stage) if stage.parallel == "tp" else None
     if profile is None and stage.tp > 1 and lookup.hosts[stage.host].interconnect is None:
         return
     if profile is not None and length(stage.layers) > len(profile.tokens_per_s):
@@ -158,7 +158,8 @@ def _datasheet_error(lookup: Lookup, pairs: list[Pair]) -> Fraction:
     return max(error, UNTRIED_ERROR) if is_untried else error
 
 
-def _profile(lookup: Lookup, stage: Stage) -> Profile | None:
+def profile_of(lookup: Lookup, stage: Stage) -> Profile | None:
+    """Return the profile of a group of devices like the stage's, if there is one."""
     kinds = {_spoken_for(kind) for _, kind in _pairs(lookup, stage)}
     for profile in lookup.plan.cluster.profiles:
         if {profile.device} == kinds and profile.tp == stage.tp:

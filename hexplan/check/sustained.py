@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
+from fractions import Fraction
 
 from hexplan.check.lookup import Lookup
 from hexplan.check.rules import SUSTAINED_WRONG, Violation
-from hexplan.check.text import number
-from hexplan.noun import RATE_DIGITS
-from hexplan.plan import SimulatedRate
-
-RATE_UNIT = Decimal(1).scaleb(-RATE_DIGITS)
+from hexplan.check.sizes import length
+from hexplan.check.speed import profile_of
+from hexplan.check.text import RATE_STEP, exact, number, round_down
+from hexplan.plan import SimulatedRate, Stage, SustainedRate
 
 
 def sustained_violations(lookup: Lookup) -> Iterator[Violation]:
@@ -22,25 +21,63 @@ def sustained_violations(lookup: Lookup) -> Iterator[Violation]:
         yield SUSTAINED_WRONG.at("prediction, sustained", message)
     if rate is None:
         return
-    yield from _rates(lookup, rate.decode_tokens_per_s, rate.requests_per_s, "sustained")
+    yield from _rates(lookup, rate, Fraction(0), "sustained")
     if rate.simulated is not None:
         found = rate.simulated
-        yield from _rates(lookup, found.decode_tokens_per_s, found.requests_per_s, "simulated")
+        yield from _rates(lookup, found, _open_requests_per_s(lookup, rate, found), "simulated")
         yield from _runs(found)
 
 
 def _rates(
-    lookup: Lookup, decode_tokens_per_s: Decimal, requests_per_s: Decimal, name: str
+    lookup: Lookup, rate: SustainedRate | SimulatedRate, open_per_s: Fraction, name: str
 ) -> Iterator[Violation]:
-    longest = lookup.plan.workload.output_tokens.max
-    # Both are rounded down, so up to one unit more of requests may be behind the tokens.
-    is_none = decode_tokens_per_s == 0 < requests_per_s
-    if is_none or decode_tokens_per_s > (requests_per_s + RATE_UNIT) * longest:
+    output = lookup.plan.workload.output_tokens
+    decoded, finished = exact(rate.decode_tokens_per_s), exact(rate.requests_per_s)
+    # An output of one token comes with the prompt, and nothing is decoded.
+    is_none = decoded == 0 < finished and output.mean > 1
+    # Both are rounded, so up to one step more of requests may be behind the tokens.
+    if is_none or decoded > (finished + RATE_STEP + open_per_s) * output.max:
+        unfinished = f" and {number(round_down(open_per_s))}/s unfinished" if open_per_s else ""
         message = (
-            f"states {number(decode_tokens_per_s)} tokens/s for {number(requests_per_s)}"
-            f" requests/s; needed more than 0, and at most {longest} a request"
+            f"states {number(decoded)} tokens/s for {number(finished)} requests/s{unfinished};"
+            f" needed more than 0, and at most {output.max} a request"
         )
         yield SUSTAINED_WRONG.at(f"prediction, {name}", message)
+
+
+def _open_requests_per_s(lookup: Lookup, rate: SustainedRate, simulated: SimulatedRate) -> Fraction:
+    """Return how many longest outputs requests in flight at the end may have got, per second.
+
+    What was decoded for them was measured, but they did not finish. All of it is in the KV cache.
+    A request of p prompt tokens that keeps room for all of its output, as `chunked` reserves it,
+    holds at least p + d of the room for d tokens decoded. So all such d sum to at most the room
+    times `longest / (shortest prompt + longest)`. Other schedulers may reserve less and put
+    requests out, which wait with what they have got; but all of them were in flight at once, each
+    with a prompt and a token at least, before the first was put out.
+    """
+    plan = lookup.plan
+    measured_s = exact(simulated.duration_s) - exact(simulated.warmup_s)
+    if measured_s <= 0:
+        return Fraction(0)
+    is_reserved = rate.policy == "chunked"
+    placed = [stage for stage in plan.stages if lookup.is_placed(stage)]
+    room = sum(_room(lookup, stage, is_reserved=is_reserved) for stage in placed)
+    prompt = plan.workload.prompt_tokens
+    # If none is longer than the mean, none is shorter.
+    shortest = prompt.max if prompt.mean == prompt.max else 1
+    kept = shortest + (plan.workload.output_tokens.max if is_reserved else 1)
+    return Fraction(room, plan.model.layers * kept) / measured_s
+
+
+def _room(lookup: Lookup, stage: Stage, *, is_reserved: bool) -> int:
+    """Return the KV room of a stage, in tokens times layers."""
+    held = length(stage.layers)
+    tokens = stage.kv_tokens
+    profile = profile_of(lookup, stage)
+    if not is_reserved and profile is not None and held <= len(profile.kv_tokens):
+        # Published schedulers go by what was measured.
+        tokens = max(tokens, profile.kv_tokens[held - 1])
+    return held * tokens
 
 
 def _runs(simulated: SimulatedRate) -> Iterator[Violation]:
