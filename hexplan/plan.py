@@ -9,6 +9,7 @@ from pydantic import Field
 from hexplan.cluster import Cluster, Parallel
 from hexplan.model import Model
 from hexplan.noun import Exact, Noun, Range
+from hexplan.step_limits import StepLimits
 from hexplan.workload import Workload
 
 Objective = Literal["throughput", "sustained", "latency", "slo", "cost"]
@@ -284,6 +285,8 @@ class Plan(Noun):
     """The flow, decomposed."""
     unused: tuple[Unused, ...]
     """Devices left out."""
+    step_limits: StepLimits | None = None
+    """What each stage puts into a step; nothing means as much as the cluster's limits allow."""
     predicted: Predicted
     """What it should deliver."""
     certificate: Certificate

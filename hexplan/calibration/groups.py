@@ -11,7 +11,7 @@ import numpy as np
 from hexplan.calibration.fit import Array, fit_factors, mean_error
 from hexplan.calibration.steps import Step
 from hexplan.cluster import Correction
-from hexplan.cost.speed import MAX_BATCH
+from hexplan.cost.memory import MAX_BATCH
 
 MIN_STEPS: Final = 8
 """With fewer steps of a phase its factor stays as it is."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hexplan.check import rules, sharing_rules
+from hexplan.check import rules, stage_rules
 from hexplan.check.rules import Rule
 
-_NAMED = (*vars(rules).values(), *vars(sharing_rules).values())
+_NAMED = (*vars(rules).values(), *vars(stage_rules).values())
 RULES = tuple(sorted((v for v in _NAMED if isinstance(v, Rule)), key=lambda rule: rule.id))

@@ -10,7 +10,7 @@ from hexplan.check.cost import cost_violations
 from hexplan.check.flow import flow_violations
 from hexplan.check.lookup import Lookup
 from hexplan.check.magnitudes import grid_violations, magnitude_violations
-from hexplan.check.memory import memory_violations
+from hexplan.check.memory import memory_violations, step_violations
 from hexplan.check.pins import pin_violations
 from hexplan.check.placement import placement_violations
 from hexplan.check.prediction import prediction_violations
@@ -37,6 +37,7 @@ STAGE_FAMILIES: tuple[Family, ...] = (
     shard_violations,
     sharing_violations,
     memory_violations,
+    step_violations,
     speed_violations,
     grid_violations,
     prediction_violations,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import floor
+from fractions import Fraction
+from math import ceil, floor
 
 from hexplan.check.lookup import Lookup
+from hexplan.check.roofline import MAX_BATCH
 from hexplan.check.rules import (
     KV_ROOM_NOT_LARGEST,
     KV_ROOM_TOO_SMALL,
@@ -18,8 +20,9 @@ from hexplan.check.rules import (
 )
 from hexplan.check.sequence import held_weights_bytes, held_workspace_bytes
 from hexplan.check.sizes import kv_token_bytes
+from hexplan.check.stage_rules import STEP_TOO_LARGE
 from hexplan.check.text import exact, sizes
-from hexplan.plan import DeviceMemory, Shard, Stage
+from hexplan.plan import DeviceMemory, Plan, Shard, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def _need(lookup: Lookup, stage: Stage, shard: Shard) -> Need:
     kind = lookup.device_type(stage.host, shard.device)
     left_bytes = max(0, kind.memory_bytes - kind.in_use_bytes) if kind else 0
     limits = lookup.plan.cluster.limits
-    step_tokens = min(limits.chunk_tokens, lookup.plan.workload.prompt_tokens.max)
+    step_tokens = room_tokens(lookup.plan)
     return Need(
         budget_bytes=floor(left_bytes * exact(limits.memory_fraction)),
         weights_bytes=held_weights_bytes(model, stage, shard),
@@ -109,6 +112,24 @@ def _need(lookup: Lookup, stage: Stage, shard: Shard) -> Need:
         overhead_bytes=kind.overhead_bytes if kind else 0,
         kv_token_bytes=kv_token_bytes(model, stage.layers, shard),
     )
+
+
+def step_violations(lookup: Lookup) -> Iterator[Violation]:
+    """Yield step limits for which there is no room."""
+    limits, most = lookup.plan.step_limits, room_tokens(lookup.plan)
+    if limits is None:
+        return
+    if limits.tokens > most:
+        message = f"states steps of {limits.tokens} tokens; workspace is kept for {most}"
+        yield STEP_TOO_LARGE.at("step limits", message)
+    elif limits.decodes > max(1, limits.tokens - ceil(Fraction(limits.tokens, 4))):
+        message = f"states {limits.decodes} decodes in a step of {limits.tokens} tokens"
+        yield STEP_TOO_LARGE.at("step limits", message)
+
+
+def room_tokens(plan: Plan) -> int:
+    """Return the most tokens of a step: a chunk of the longest prompt, or a batch if it is more."""
+    return min(plan.cluster.limits.chunk_tokens, max(plan.workload.prompt_tokens.max, MAX_BATCH))
 
 
 def _overflow(stage: Stage, shard: Shard, need: Need) -> Iterator[Violation]:

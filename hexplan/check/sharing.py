@@ -9,13 +9,13 @@ from hexplan.check.lookup import Lookup
 from hexplan.check.roofline import Pair, mode_seconds
 from hexplan.check.rules import Violation
 from hexplan.check.sequence import split_seconds
-from hexplan.check.sharing_rules import (
+from hexplan.check.sizes import length
+from hexplan.check.stage_rules import (
     SHARING_IMPOSSIBLE,
     SHARING_NOT_ALLOWED,
     SHIFT_TOKENS_MISPLACED,
     SHIFT_TOKENS_WRONG,
 )
-from hexplan.check.sizes import length
 from hexplan.check.text import number
 from hexplan.model import Model
 from hexplan.plan import Stage

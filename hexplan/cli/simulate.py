@@ -46,7 +46,11 @@ def simulate(
     ] = Scheduling.CHUNKED,
     chunk: Annotated[
         int | None,
-        typer.Option(min=1, help="Tokens of a step, else 512: decodes, then parts of prompts."),
+        typer.Option(min=1, help="Tokens of a step, else the plan's: decodes, parts of prompts."),
+    ] = None,
+    decodes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Requests that a step decodes at most, else the plan's."),
     ] = None,
     delay: Annotated[
         str | None,
@@ -105,7 +109,7 @@ def simulate(
     outages = [_outage(plan, text) for text in fail or []]
     slo = _slo(plan, slo_ttft, slo_tpot)
     pipeline = _pipeline(plan, prefill_stages, decode_stages)
-    way = _policy(policy, chunk, seconds("--delay", delay))
+    way = _policy(plan, policy, (chunk, decodes), seconds("--delay", delay))
     if pipeline.is_split:
         way = replace(way, routing="routes")
     outcome = run(pipeline, traffic, way, window, slo=slo, outages=outages)
@@ -161,15 +165,23 @@ def _times_s(
     return duration_s, warmup_s
 
 
-def _policy(name: Scheduling, chunk: int | None, delay_s: float | None) -> Policy:
-    from hexplan_solver.simulate import CHUNKED, WHOLE
+def _policy(
+    plan: Plan, name: Scheduling, limits: tuple[int | None, int | None], delay_s: float | None
+) -> Policy:
+    from hexplan_solver.simulate import WHOLE, policy_of_plan
 
-    if name is Scheduling.WHOLE and chunk is not None:
-        message = "--chunk: found it with --policy whole, which cuts no prompts"
-        raise InputError(message)
-    policy = WHOLE if name is Scheduling.WHOLE else CHUNKED
-    chosen = replace(policy, delay_s=delay_s or 0.0)
-    return chosen if chunk is None else replace(chosen, chunk_tokens=chunk)
+    for option, limit in zip(("--chunk", "--decodes"), limits, strict=True):
+        if name is Scheduling.WHOLE and limit is not None:
+            message = f"{option}: found it with --policy whole, which has no limits of its own"
+            raise InputError(message)
+    policy = WHOLE if name is Scheduling.WHOLE else policy_of_plan(plan)
+    tokens, decodes = limits
+    return replace(
+        policy,
+        delay_s=delay_s or 0.0,
+        chunk_tokens=tokens or policy.chunk_tokens,
+        max_decode_tokens=decodes or policy.max_decode_tokens,
+    )
 
 
 def _pipeline(plan: Plan, prefill: str | None, decode: str | None) -> Pipeline:

@@ -14,8 +14,8 @@ from hexplan.noun import Range
 from hexplan.plan import DeviceMemory
 from hexplan.workload import Workload
 
-LOGIT_ROWS = 256
-"""Sequences whose logits a last stage holds at once."""
+MAX_BATCH = 256
+"""Requests that a stage decodes at once, at most, and whose logits a last stage then holds."""
 LOGIT_BYTES = 4
 
 
@@ -24,11 +24,16 @@ def step_tokens(cluster: Cluster, workload: Workload) -> int:
     return min(cluster.limits.chunk_tokens, workload.prompt_tokens.max)
 
 
+def room_tokens(cluster: Cluster, workload: Workload) -> int:
+    """Return the tokens of a step that workspace is kept for: the largest batch may be longer."""
+    return min(cluster.limits.chunk_tokens, max(workload.prompt_tokens.max, MAX_BATCH))
+
+
 def workspace_bytes(model: Model, tokens: int, sizes: ShardSizes, layers: Range) -> int:
     """Return the bytes of activations of so many tokens, and of logits on a last stage."""
     attention_width = (model.group + 2) * sizes.kv_heads * model.head_dim
     width = 4 * model.hidden + attention_width + 2 * sizes.ffn * model.active_experts
-    logits = LOGIT_BYTES * sizes.vocab * LOGIT_ROWS if layers[1] == model.layers else 0
+    logits = LOGIT_BYTES * sizes.vocab * MAX_BATCH if layers[1] == model.layers else 0
     return model.dtype_bytes * tokens * width + logits
 
 
@@ -44,7 +49,7 @@ def sequence_workspace_bytes(
     heads = (model.group + 2) * model.head_dim
     own_width = 4 * model.hidden + heads * model.kv_heads + 2 * model.ffn * model.active_experts
     all_width = heads * sizes.kv_heads + model.hidden
-    logits = LOGIT_BYTES * sizes.vocab * LOGIT_ROWS if layers[1] == model.layers else 0
+    logits = LOGIT_BYTES * sizes.vocab * MAX_BATCH if layers[1] == model.layers else 0
     return model.dtype_bytes * rows * (own_width + num_devices * all_width) + logits
 
 
@@ -131,7 +136,7 @@ def need_of(
     """
     (model, workload), (device, sizes), (sharing, num_devices) = spec, part, way
     room = budget_bytes(cluster, device), device.overhead_bytes
-    tokens = step_tokens(cluster, workload)
+    tokens = room_tokens(cluster, workload)
     need = Need.of(room, (model, tokens), layers, sizes)
     if sharing.is_tensor:
         return need

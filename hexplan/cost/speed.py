@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from hexplan.cluster import Cluster, Correction, Interconnect, Profile
 from hexplan.cost.corrections import as_corrected, find_correction
-from hexplan.cost.memory import step_tokens
+from hexplan.cost.memory import MAX_BATCH, step_tokens
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import Basis, find_basis
 from hexplan.cost.sequence import shared_roofline
@@ -19,8 +19,6 @@ from hexplan.model import Model
 from hexplan.noun import RATE_DIGITS, Range
 from hexplan.workload import Workload
 
-MAX_BATCH = 256
-"""Requests that a stage decodes at once, at most."""
 UNTRIED_ERROR = Decimal("0.5")
 """Least error of datasheet times for experts and quantised weights, of which none were measured."""
 MICRO: int = 10**RATE_DIGITS

@@ -18,6 +18,7 @@ from support.plans import mixed_stage_plan, profiled_plan, resealed, two_hosts_p
 
 from hexplan.cluster import Limits, Profile
 from hexplan.model import Model
+from hexplan.step_limits import StepLimits
 from hexplan.workload import Lengths
 
 TWO = two_hosts_plan()
@@ -52,7 +53,7 @@ MEMORY = (
     broken("one KV token less than fits", change_kv_tokens(PROFILED, 0, -1), "HEX306"),
     broken(
         "a budget that the new memory fraction does not give",
-        resealed(TWO, limits=Limits(memory_fraction=Decimal("0.8"))),
+        resealed(TWO, limits=Limits(memory_fraction=Decimal("0.8"), chunk_tokens=100)),
         "HEX301",
         "HEX302",
     ),
@@ -106,8 +107,18 @@ MEMORY = (
         "HEX305",
     ),
     broken(
-        "a longer longest prompt, for which the workspace is too small",
-        change_plan(TWO, workload=_lengths("prompt_tokens", 60, 101)),
+        "steps of more tokens than there is workspace for",
+        change_plan(TWO, step_limits=StepLimits(tokens=101, decodes=1)),
+        "HEX307",
+    ),
+    broken(
+        "steps that leave less than a fourth to prompts",
+        change_plan(TWO, step_limits=StepLimits(tokens=99, decodes=75)),
+        "HEX307",
+    ),
+    broken(
+        "a longer step, for which the workspace is too small",
+        resealed(TWO, limits=Limits(chunk_tokens=101)),
         "HEX301",
         "HEX302",
     ),

@@ -100,7 +100,7 @@ def spec_of(
         links=tuple(links),
         device_types=tuple(known.get(name) or device_type(name) for name in names),
         profiles=tuple(profiles),
-        limits=Limits(solve_time_s=time_s),
+        limits=Limits(solve_time_s=time_s, chunk_tokens=64),
     )
     workload = Workload(
         prompt_tokens=Lengths(mean=64, max=64), output_tokens=Lengths(mean=64, max=64)

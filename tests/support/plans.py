@@ -26,7 +26,7 @@ from support.plan_parts import (
     stage,
 )
 
-from hexplan.cluster import Cluster
+from hexplan.cluster import Cluster, Limits
 from hexplan.model import Model
 from hexplan.plan import (
     Basis,
@@ -42,6 +42,8 @@ from hexplan.plan import (
 
 QUICK = BIG.model_copy(update={"name": "Quick"})
 SLOW = BIG.model_copy(update={"name": "Slow"})
+LIMITS = Limits(chunk_tokens=100)
+"""A step holds the longest prompt, or as many decodes."""
 
 
 TWO_HOSTS = Cluster(
@@ -50,6 +52,7 @@ TWO_HOSTS = Cluster(
     coordinator=COORDINATOR,
     links=(link("lab", "lab"),),
     device_types=(BIG, SMALL),
+    limits=LIMITS,
 )
 PROFILED = Cluster(
     name="profiled",
@@ -63,6 +66,7 @@ PROFILED = Cluster(
         profile("Quick", "160", "120", "90", "60"),
         profile("Slow", "70", "50.0000009", "35"),
     ),
+    limits=LIMITS,
 )
 TWO_SITES = Cluster(
     name="two-sites",
@@ -78,6 +82,7 @@ TWO_SITES = Cluster(
         profile("Quick", "18000", "9000", "6000"),
         profile("Slow", "9000", "4500", "3000"),
     ),
+    limits=LIMITS,
 )
 MIXED_STAGE = Cluster(
     name="mixed-stage",
@@ -85,6 +90,7 @@ MIXED_STAGE = Cluster(
     coordinator=COORDINATOR,
     links=(link("lab", "lab"),),
     device_types=(BIG, SMALL),
+    limits=LIMITS,
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hexplan.cost.speed import MAX_BATCH
+from hexplan.cost.memory import MAX_BATCH
 from hexplan.noun import Range
 from hexplan_runtime.batch import MAX_ROWS
 from hexplan_runtime.measure.sample import Point

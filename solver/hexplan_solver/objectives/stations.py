@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexplan.cost import kv_room_tokens
+from hexplan.cost.memory import MAX_BATCH
 from hexplan.cost.shared_steps import shared_steps
-from hexplan.cost.speed import MAX_BATCH, MICRO
+from hexplan.cost.speed import MICRO
 from hexplan.cost.steps import are_measured
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.objectives.queueing import Station

@@ -25,10 +25,18 @@ from hexplan_solver.simulate.assembly import (
     pipeline_of_flows,
     pipeline_of_placement,
     pipeline_of_plan,
+    spec_of,
 )
 from hexplan_solver.simulate.engine import Engine
 from hexplan_solver.simulate.pipeline import EdgeModel, Pipeline, RouteModel, StageModel
-from hexplan_solver.simulate.policy import CHUNKED, WHOLE, Policy, Reservation
+from hexplan_solver.simulate.policy import (
+    CHUNKED,
+    MAX_DECODE_TOKENS,
+    WHOLE,
+    Policy,
+    Reservation,
+    policy_of_plan,
+)
 from hexplan_solver.simulate.split import pipeline_of_split_placement, pipeline_of_split_plan
 from hexplan_solver.simulate.summary import summarise
 from hexplan_solver.simulate.traffic import (
@@ -47,6 +55,7 @@ from hexplan_solver.simulate.window import Outage, Slo, Window
 
 __all__ = [
     "CHUNKED",
+    "MAX_DECODE_TOKENS",
     "WHOLE",
     "Attainment",
     "Closed",
@@ -78,7 +87,9 @@ __all__ = [
     "pipeline_of_plan",
     "pipeline_of_split_placement",
     "pipeline_of_split_plan",
+    "policy_of_plan",
     "simulate",
+    "spec_of",
 ]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from hexplan.plan import Plan
 from hexplan_solver.simulate.pipeline import NO_LIMIT
 
 MAX_DECODE_TOKENS = 256
@@ -62,6 +63,15 @@ class Policy:
 
 CHUNKED = Policy()
 """What hexplan's runtime is to do: chunked prefill, decodes first."""
+
+
+def policy_of_plan(plan: Plan) -> Policy:
+    """Return hexplan's own way with the plan's step limits, or with the cluster's."""
+    limits = plan.step_limits
+    if limits is None:
+        return replace(CHUNKED, chunk_tokens=plan.cluster.limits.chunk_tokens)
+    return replace(CHUNKED, chunk_tokens=limits.tokens, max_decode_tokens=limits.decodes)
+
 
 WHOLE = Policy(
     name="whole",

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from hexplan_solver.moves import Moves
 from hexplan_solver.problem import Problem
-from hexplan_solver.simulate import Policy
-from hexplan_solver.sustained.placed import Placed, placed
+from hexplan_solver.sustained.placed import Placed, placed_above
 
 COOLING = 0.03
 """A loss of this share of the rate is accepted now and then at first, and never at the end."""
@@ -18,7 +17,6 @@ LEAST_FLOW = 0.3
 
 def anneal(
     problem: Problem,
-    policy: Policy,
     start: Placed,
     plan: tuple[int, int],
     may_go_on: Callable[[float], bool],
@@ -36,17 +34,19 @@ def anneal(
     rng = random.Random(seed)  # noqa: S311 - a search, not a secret
     moves = Moves(problem, rng)
     current = best = start
-    floor = start.flow.value * LEAST_FLOW
+    floor = max(1, int(start.flow.value * LEAST_FLOW))
     for step in range(steps):
         if not may_go_on(_rate(best)):
             break
         changed = moves.neighbour(current.stages)
-        found = placed(problem, changed, policy) if changed is not None else None
-        if found is None or found.flow.value < floor:
+        if changed is None:
             continue
         slack = COOLING * (1 - step / steps) * rng.random() ** 2
-        if _rate(found) >= _rate(current) * (1 - slack):
-            current = found
+        least = floor, _rate(current) * (1 - slack)
+        found = placed_above(least, problem, changed, start.policy)
+        if found is None:
+            continue
+        current = found
         if _rate(found) > _rate(best):
             best = found
     return best

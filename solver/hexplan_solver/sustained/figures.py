@@ -5,25 +5,27 @@ from __future__ import annotations
 from decimal import Decimal
 
 from hexplan.plan import Plan, SimulatedRate, SustainedRate
-from hexplan_solver.simulate import CHUNKED, Policy, pipeline_of_plan
-from hexplan_solver.sustained.served import ServedRate, served_rate
+from hexplan.step_limits import StepLimits
+from hexplan_solver.simulate import CHUNKED, Policy, pipeline_of_plan, spec_of
+from hexplan_solver.sustained.served import ServedRate
+from hexplan_solver.sustained.step_limits import with_step_limits
 from hexplan_solver.sustained.trial import Trial
 
 DIGITS = 6
 FORMULA = "mean-field formula, calibrated against the simulator"
 
 
-def with_sustained(plan: Plan, policy: Policy = CHUNKED) -> Plan:
-    """Return the plan with what it serves for long by the formula, unless it says so already."""
+def with_sustained(plan: Plan) -> Plan:
+    """Return the plan with its step limits and what it serves for long, unless it has them."""
     if plan.predicted.sustained is not None:
         return plan
-    served = served_rate(pipeline_of_plan(plan), plan.workload, policy)
+    policy, served = with_step_limits(spec_of(plan), pipeline_of_plan(plan), CHUNKED)
     if served.requests_per_s <= 0:
         return plan
-    return _stating(plan, sustained_rate(served, policy))
+    return _stating(plan, policy, sustained_rate(served, policy))
 
 
-def with_trial(plan: Plan, trial: Trial, policy: Policy) -> Plan:
+def with_trial(plan: Plan, trial: Trial) -> Plan:
     """Return the plan with what it serves for long by the formula and in the simulator."""
     window = trial.window
     simulated = SimulatedRate(
@@ -35,7 +37,8 @@ def with_trial(plan: Plan, trial: Trial, policy: Policy) -> Plan:
         duration_s=_exact(window.duration_s or 0.0),
         warmup_s=_exact(window.warmup_s or 0.0),
     )
-    return _stating(plan, sustained_rate(trial.found.served, policy, simulated))
+    policy = trial.found.policy
+    return _stating(plan, policy, sustained_rate(trial.found.served, policy, simulated))
 
 
 def sustained_rate(
@@ -51,9 +54,12 @@ def sustained_rate(
     )
 
 
-def _stating(plan: Plan, rate: SustainedRate) -> Plan:
+def _stating(plan: Plan, policy: Policy, rate: SustainedRate) -> Plan:
     predicted = plan.predicted.model_copy(update={"sustained": rate})
-    return plan.model_copy(update={"predicted": predicted})
+    limits = None
+    if policy.chunk_tokens is not None:
+        limits = StepLimits(tokens=policy.chunk_tokens, decodes=policy.max_decode_tokens)
+    return plan.model_copy(update={"predicted": predicted, "step_limits": limits})
 
 
 def _exact(value: float) -> Decimal:

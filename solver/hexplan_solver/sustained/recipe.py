@@ -16,6 +16,7 @@ from hexplan_solver.simulate import CHUNKED, Policy
 from hexplan_solver.solve import solve
 from hexplan_solver.sustained.figures import with_trial
 from hexplan_solver.sustained.search import search
+from hexplan_solver.sustained.step_limits import widest
 
 STATIC_SHARE = 0.3
 """Share of the time for the placement of largest flow, which is what the others have to beat."""
@@ -46,7 +47,7 @@ def solve_sustained(
     certificate = static.certificate
     run.lower(int(certificate.bound_tokens_per_s * MICRO), certificate.bound_proof)
     back = read_back(build_problem(spec), static.stages)
-    trial = search(run, back.problem, policy, back.stages)
+    trial = search(run, back.problem, widest(spec, policy), back.stages)
     network, flow = trial.found.network, trial.found.flow
     plan = extract_plan(back.problem, network, flow, run.proof(flow.value), run.info())
     unused = tuple(
@@ -56,4 +57,4 @@ def solve_sustained(
         for device in plan.unused
     )
     plan = plan.model_copy(update={"unused": unused, "objective": "sustained"})
-    return with_trial(plan, trial, policy)
+    return with_trial(plan, trial)

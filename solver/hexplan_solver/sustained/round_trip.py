@@ -7,15 +7,14 @@ prompt waits for it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from hexplan_solver.simulate import Pipeline, Policy
+from hexplan_solver.sustained.load import Load, load_of
 from hexplan_solver.sustained.request import MeanRequest
-from hexplan_solver.sustained.scheduler import scheduler_of
+from hexplan_solver.sustained.scheduler import clump_tokens, scheduler_of
 from hexplan_solver.sustained.shares import Shares
-from hexplan_solver.sustained.visits import Stop, crossings_of, stop_of, way_of
-
-ROUNDS = 2
-"""Rounds in which the prompt tokens of a step and its time settle."""
+from hexplan_solver.sustained.visits import crossings_of, stop_of, way_of
 
 
 class RoundTrip:
@@ -30,6 +29,7 @@ class RoundTrip:
         policy: Policy,
     ) -> None:
         self._request = request
+        self._policy, self._in_flight = policy, in_flight
         self._scheduler = scheduler_of(policy)
         self._stops = [
             stop_of(stage, (share, held), share * in_flight, request, policy)
@@ -47,31 +47,42 @@ class RoundTrip:
         heads = [stop for stop in self._stops if stop.model.layers[1] == last]
         head_s = sum(stop.share * stop.model.steps.head_s(stop.batch) for stop in heads)
         moves_s = sum(
-            way.share * (way.latency_s + self._clump(way.share, in_flight) * way.token_s)
-            for way in self._ways
+            way.share * (way.latency_s + self._clump(way.share) * way.token_s) for way in self._ways
         )
         self.idle_s = head_s + moves_s + sum(stop.share * stop.decode_s for stop in self._stops)
         """The round trip where nothing waits."""
         self._prompts_s = [self._traverse_s(size) for size in request.prompt_sizes]
+        self._leads_s = [self._lead_s(size) for size in request.prompt_sizes]
         self._overlap = self._shared_part()
 
-    def _clump(self, share: float, in_flight: float) -> float:
-        return max(1.0, share * in_flight / self._scheduler.clumps)
+    def _clump(self, share: float) -> float:
+        """Return the decodes that cross an edge together."""
+        return clump_tokens(self._policy, share * self._in_flight)
 
     def at(self, requests_per_s: float) -> tuple[float, float] | None:
         """Return the round trip and the time of a prompt in seconds; nothing beyond capacity."""
         wait_s = self._wait_s(requests_per_s)
         if wait_s is None:
             return None
-        behind_s = self._scheduler.catching * self._behind_s(requests_per_s)
+        behind_s = self._scheduler.catching * self._behind_s(requests_per_s, self.idle_s + wait_s)
         prompt_s = sum(self._prompts_s) / len(self._prompts_s)
         return self.idle_s + wait_s + behind_s, prompt_s + wait_s
+
+    def busy_at(self, requests_per_s: float) -> float:
+        """Return the share of the time in which the busiest stage runs a step."""
+        return max(load.busy for _, load in self._loads(requests_per_s))
+
+    def _loads(self, requests_per_s: float) -> Iterator[tuple[float, Load]]:
+        """Yield the share of requests that visit each stage, and its load."""
+        for stop in self._stops:
+            arriving = requests_per_s * stop.share
+            yield stop.share, load_of(stop, arriving, self._request, self._scheduler)
 
     def _traverse_s(self, size: float) -> float:
         """Return how long a prompt takes through an idle pipeline: chunks follow each other."""
         through, after = 0.0, 0.0
         for stop in self._stops:
-            chunk = min(size, stop.room)
+            chunk = min(size, stop.chunk)
             chunk_s = stop.prompt_s(chunk)
             through += stop.share * chunk_s
             after = max(after, (size / chunk - 1) * chunk_s)
@@ -87,49 +98,52 @@ class RoundTrip:
         times += [(way.share, way.token_s * way.prompt_tokens) for way in self._ways]
         return sum(f * f * s for f, s in times) / sum(f * s for f, s in times)
 
-    def _behind_s(self, requests_per_s: float) -> float:
+    def _lead_s(self, size: float) -> float:
+        """Return how much longer a prompt takes than a clump, which gains so much on it.
+
+        Decodes overtake what waits at a stage, so there the first chunk alone can be ahead. On the
+        slowest link chunks queue, and none overtakes.
+        """
+        chunk = min(size, self._policy.chunk_tokens or size)
+        lead_s, train_s = 0.0, 0.0
+        for stop in self._stops:
+            chunk_s = stop.prompt_s(min(size, stop.chunk))
+            lead_s += stop.share * max(0.0, chunk_s - stop.decode_s)
+        for way in self._ways:
+            ahead = min(chunk, way.prompt_tokens) - self._clump(way.share)
+            lead_s += way.share * way.token_s * max(0.0, ahead)
+            queue = max(0.0, min(size, way.prompt_tokens) - chunk)
+            train_s = max(train_s, way.share**2 * way.token_s * queue)
+        return lead_s + train_s
+
+    def _behind_s(self, requests_per_s: float, free_s: float) -> float:
         """Return how long a clump follows the prompt ahead of it, in the mean.
 
-        Prompts enter at random; one that entered `a` ago is caught if it needs more than the
-        round trip and `a`, and then holds the clump for the difference.
+        Prompts enter at random; one that entered `a` ago is caught if the clump gains more than
+        that, and then holds the clump for the difference.
         """
         rate = requests_per_s * self._overlap
         total = 0.0
-        for prompt_s in self._prompts_s:
-            lead_s = prompt_s - self.idle_s
+        for lead_s in self._leads_s:
             if lead_s > 0 and rate > 0:
-                total += lead_s + math.expm1(-rate * lead_s) / rate
-        return total / len(self._prompts_s)
+                held_s = lead_s + math.expm1(-rate * lead_s) / rate
+                once = rate * (lead_s - free_s / 2)
+                if lead_s > free_s and once < 1:
+                    held_s = min(held_s, free_s * once / (1 - once))
+                total += held_s
+        return total / len(self._leads_s)
 
     def _wait_s(self, requests_per_s: float) -> float | None:
         """Return the time that a clump waits at busy stages and links on one round."""
         total, request = 0.0, self._request
-        for stop in self._stops:
-            arriving = requests_per_s * stop.share
-            tokens, prompt_s = self._prompt_step(stop, arriving)
-            by_prompts = arriving * request.prompt_tokens / tokens * prompt_s
-            by_decodes = arriving * request.decode_tokens / stop.batch * stop.decode_s
-            busy = by_prompts + by_decodes
-            if busy >= 1:
+        for share, load in self._loads(requests_per_s):
+            if load.busy >= 1:
                 return None
-            work_s = by_prompts * prompt_s + by_decodes * stop.decode_s
-            total += stop.share * work_s / (1 - busy)
+            total += share * load.wait_s
         for way in self._crossings:
             all_s = way.prompt_s + request.decode_tokens * way.token_s
             busy = requests_per_s * way.share * all_s
             if busy >= 1:
                 return None
-            total += way.share * busy / (1 - busy) * way.prompt_s
-        return self._scheduler.waiting * total
-
-    def _prompt_step(self, stop: Stop, arriving: float) -> tuple[float, float]:
-        """Return the prompt tokens of a step and their time; busy stages gather several prompts."""
-        tokens = stop.least
-        prompt_s = stop.prompt_s(tokens)
-        for _ in range(ROUNDS):
-            step_s = prompt_s + stop.decode_s
-            gathered = min(stop.room, arriving * self._request.prompt_tokens * step_s)
-            if gathered <= tokens:
-                break
-            tokens, prompt_s = gathered, stop.prompt_s(gathered)
-        return tokens, prompt_s
+            total += self._scheduler.waiting * way.share * busy / (1 - busy) * way.prompt_s
+        return total

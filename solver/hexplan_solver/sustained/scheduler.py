@@ -1,7 +1,8 @@
-"""Schedulers, as four calibrated constants each (docs/formulation.md, "Served rate")."""
+"""Schedulers, as a few calibrated constants each (docs/formulation.md, "Served rate")."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from hexplan_solver.simulate import Policy
@@ -13,18 +14,30 @@ class Scheduler:
 
     clumps: float
     """Clumps in which all decodes in flight travel, at least."""
-    fill: float
-    """Share of the most decodes in one step that a clump comes to, at most."""
+    sharpness: float
+    """How suddenly the limit of a step takes over from the clump: a power mean of both."""
     catching: float
     """Weight of the time for which a clump stays behind the prompt ahead of it."""
     waiting: float
     """Weight of what a clump waits for at busy stages and links."""
+    mixing: float
+    """Power of a stage's load that is the share of its prompt steps which hold decodes too."""
+    riding: float
+    """Weight of the time by which prompts lengthen the steps of decodes."""
 
 
-CHUNKED_SCHEDULER = Scheduler(clumps=1.4, fill=0.73, catching=0.2, waiting=0.32)
-WHOLE_SCHEDULER = Scheduler(clumps=1.5, fill=1.0, catching=1.15, waiting=0.11)
+CHUNKED_SCHEDULER = Scheduler(1.24, 4.2, 0.87, 0.067, 2.8, 0.42)
+WHOLE_SCHEDULER = Scheduler(1.31, 4.0, 1.17, 0.105, 0.94, 1.03)
 
 
 def scheduler_of(policy: Policy) -> Scheduler:
     """Return the constants for a policy, by whether its prompts come in chunks."""
     return WHOLE_SCHEDULER if policy.chunk_tokens is None else CHUNKED_SCHEDULER
+
+
+def clump_tokens(policy: Policy, in_flight: float, limit: float | None = None) -> float:
+    """Return the decodes that travel together, of so many in flight: at most a step's limit."""
+    scheduler = scheduler_of(policy)
+    most = float(policy.max_decode_tokens if limit is None else limit)
+    p = -scheduler.sharpness
+    return max(1.0, math.pow(most**p + (in_flight / scheduler.clumps) ** p, 1 / p))

@@ -9,23 +9,25 @@ from hexplan_solver.problem import Problem
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import Policy
 from hexplan_solver.sustained.anneal import anneal
-from hexplan_solver.sustained.placed import Placed, placed, used_part
+from hexplan_solver.sustained.choice import choose
+from hexplan_solver.sustained.placed import Placed, placed, tuned, used_part
 from hexplan_solver.sustained.split import spread
 from hexplan_solver.sustained.starts import starts
-from hexplan_solver.sustained.trial import Trial, choose, window_for
+from hexplan_solver.sustained.trial import Trial, window_for
 
-STEPS, STEPS_PER_STAGE = 96_000, 100
-"""A search has so many steps for each stage, and of steps times stages so many at most, as a step
-takes longer the more stages there are."""
-FRESH, AGAIN = 3, 2
-"""Searches in turn from the best two starts, and then from the best found; each has a seed."""
+PACE, STEPS_PER_STAGE = 4_000, 1_000
+"""Steps times stages for each second of the time limit, as a step takes longer the more stages
+there are, and the most steps of one search for each stage. Both are counts, so that the same limit
+and seed give the same plan wherever the time is enough."""
+FRESH, AGAIN = 2, 1
+"""Searches from the best starts, and then from the best found; each has a seed."""
 SIMULATED_TOKENS = 8_000_000
 """Tokens that all first runs of candidates may emit together."""
 FEWEST, MOST = 2, 12
 """Candidates that are simulated, the static optimum among them."""
 HOPELESS = 0.75
 """Candidates are not simulated whose rate by the formula is below this share of the best."""
-STARTS_SHARE, SEARCH_SHARE = 0.1, 0.5
+STARTS_SHARE, SEARCH_SHARE = 0.1, 0.65
 """Shares of the time left for the starts, and then for the searches."""
 
 
@@ -37,11 +39,12 @@ def search(run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedSt
     static
         The placement of largest flow: no worse mean latencies than its are allowed.
     """
-    found = starts(problem, policy, run.options, static, run.left_s * STARTS_SHARE)
     reference = placed(problem, static, policy)
     assert reference is not None, "the static optimum has a flow"
-    candidates = [*_searched(run, problem, policy, found), *found]
-    cleaned = [spread(problem, used_part(problem, c, policy), policy) for c in candidates]
+    found = starts(problem, policy, run.options, static, run.left_s * STARTS_SHARE)
+    found = sorted((tuned(problem, start) for start in found), key=_rate, reverse=True)
+    candidates = [*_searched(run, problem, found), *found]
+    cleaned = [tuned(problem, spread(problem, used_part(problem, c))) for c in candidates]
     ranked = sorted(cleaned, key=_rate, reverse=True)
     hopeful = [c for c in ranked if _rate(c) >= HOPELESS * _rate(ranked[0])]
     distinct = _distinct([reference, *hopeful])
@@ -51,11 +54,11 @@ def search(run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedSt
         run.tell("trials", None)  # a rate that no bound belongs to
         return run.left_s > 0
 
-    return choose(chosen, policy, run.options.seed, may_go_on)
+    return choose(problem, chosen, run.options.seed, may_go_on)
 
 
-def _searched(run: Run, problem: Problem, policy: Policy, found: Sequence[Placed]) -> list[Placed]:
-    """Anneal from the best starts."""
+def _searched(run: Run, problem: Problem, found: Sequence[Placed]) -> list[Placed]:
+    """Anneal from the best starts, each with its step limits."""
     until = run.elapsed_s + run.left_s * SEARCH_SHARE
 
     def may_go_on(best: float) -> bool:
@@ -63,13 +66,14 @@ def _searched(run: Run, problem: Problem, policy: Policy, found: Sequence[Placed
         return run.elapsed_s < until and run.left_s > 0
 
     results: list[Placed] = []
+    pace = int(PACE * run.limit_s / (FRESH + AGAIN))
     for attempt in range(FRESH + AGAIN):
         is_fresh = attempt < FRESH
         start = found[attempt % min(2, len(found))] if is_fresh else max(results, key=_rate)
         size = len(start.stages)
-        steps = max(1, min(STEPS // size, STEPS_PER_STAGE * size))
+        steps = max(1, min(pace // size, STEPS_PER_STAGE * size))
         seed = run.options.seed * (FRESH + AGAIN) + attempt
-        results.append(anneal(problem, policy, start, (steps, seed), may_go_on))
+        results.append(tuned(problem, anneal(problem, start, (steps, seed), may_go_on)))
     return results
 
 

@@ -11,7 +11,8 @@ from hexplan_solver.sustained.request import mean_request
 from hexplan_solver.sustained.round_trip import RoundTrip
 from hexplan_solver.sustained.shares import shares_of
 
-HALVINGS = 16
+HALVINGS = 12
+"""Steps of the bisection, which leave an error of 1 in 4096."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class ServedRate:
     """From one decoded token to the next."""
     hops: float
     """Stages that a mean request visits."""
+    busy: float
+    """Share of the time in which the busiest stage runs a step."""
 
     @property
     def residence_s(self) -> float:
@@ -39,6 +42,15 @@ def served_rate(pipeline: Pipeline, workload: Workload, policy: Policy = CHUNKED
     N is what the KV cache admits and R the round trip, which grows with X (Little's law on the
     closed network).
     """
+    served = served_above(0.0, pipeline, workload, policy)
+    assert served is not None, "some rate is carried"
+    return served
+
+
+def served_above(
+    decode_tokens_per_s: float, pipeline: Pipeline, workload: Workload, policy: Policy
+) -> ServedRate | None:
+    """Return the served rate, or at once nothing where it is below a rate of decoded tokens."""
     shares = shares_of(pipeline)
     request = mean_request(workload, policy)
     in_flight = max(1.0, requests_in_flight(pipeline, shares, request, policy))
@@ -49,11 +61,15 @@ def served_rate(pipeline: Pipeline, workload: Workload, policy: Policy = CHUNKED
         stay_s = times and request.decode_tokens * times[0] + times[1]
         return stay_s is not None and requests_per_s * stay_s <= in_flight
 
+    least = decode_tokens_per_s / request.decode_tokens
     low = high = in_flight / (request.decode_tokens * trip.idle_s)
+    if least > high or (least > 0 and not is_carried(least)):
+        return None
     while not is_carried(low):
         low, high = low / 2, low
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if is_carried(middle) else (low, middle)
     round_trip_s = (in_flight / low) / request.decode_tokens
-    return ServedRate(low * request.decode_tokens, low, in_flight, round_trip_s, shares.hops)
+    busy = trip.busy_at(low)
+    return ServedRate(low * request.decode_tokens, low, in_flight, round_trip_s, shares.hops, busy)

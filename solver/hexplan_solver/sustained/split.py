@@ -16,7 +16,6 @@ from hexplan.cost.speed import MICRO
 from hexplan_solver.network import OUTSIDE, Arc, Network
 from hexplan_solver.problem import Problem
 from hexplan_solver.routes import Flow, paths_of
-from hexplan_solver.simulate import Policy
 from hexplan_solver.sustained.placed import Placed, with_flow
 from hexplan_solver.sustained.request import mean_request
 
@@ -28,16 +27,16 @@ SHRINK = 1 - 3e-7
 Floats = NDArray[np.float64]
 
 
-def spread(problem: Problem, found: Placed, policy: Policy) -> Placed:
+def spread(problem: Problem, found: Placed) -> Placed:
     """Return the placement with the better of two largest flows: its own and an even one."""
     if len(found.network.arcs) == sum(len(path.steps) for path in found.flow.paths):
         return found  # a single chain has nothing to split
-    flows = _Even(problem, found, policy).flows()
+    flows = _Even(problem, found).flows()
     if flows is None:
         return found
     paths = paths_of(found.network, [int(x * SHRINK * MICRO) for x in flows])
     flow = Flow(sum(path.amount for path in paths), paths, found.flow.cut)
-    other = with_flow(problem, found.network, flow, policy)
+    other = with_flow(problem, found.network, flow, found.policy)
     return max((found, other), key=lambda placed: placed.served.decode_tokens_per_s)
 
 
@@ -48,11 +47,11 @@ class _Even:
     on the way to it.
     """
 
-    def __init__(self, problem: Problem, found: Placed, policy: Policy) -> None:
+    def __init__(self, problem: Problem, found: Placed) -> None:
         self._network = found.network
         self._value = found.flow.value / MICRO
         self._arcs = found.network.arcs
-        request = mean_request(problem.spec.workload, policy)
+        request = mean_request(problem.spec.workload, found.policy)
         tokens = int(request.prompt_tokens)
         stage_s = [
             (stage.layers[1] - stage.layers[0])

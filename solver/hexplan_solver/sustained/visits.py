@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hexplan_solver.network import OUTSIDE
 from hexplan_solver.simulate import EdgeModel, Pipeline, Policy, StageModel
 from hexplan_solver.sustained.request import MeanRequest
-from hexplan_solver.sustained.scheduler import scheduler_of
+from hexplan_solver.sustained.scheduler import clump_tokens
 from hexplan_solver.sustained.shares import Shares
 
 LEAST_SHARE = 4
@@ -27,16 +27,26 @@ class Stop:
     """Decodes in one step."""
     decode_s: float
     """Time of such a step."""
-    room: float
-    """Prompt tokens in one step, at most."""
+    chunk: float
+    """Prompt tokens in a step without decodes, at most."""
+    least_room: float
+    """Prompt tokens for which a step has room, however many decodes it holds."""
     least: float
     """Prompt tokens in the step of an idle stage, in the mean."""
+    context_tokens: float
+    """Mean context of a decode."""
     model: StageModel
 
     def prompt_s(self, tokens: float) -> float:
         """Return the time of a step's prompt tokens."""
         whole = max(1, int(tokens))
         return self.layers * self.model.steps.layer_s(whole, whole * whole / 2, 0, 0)
+
+    def ride_s(self, tokens: float) -> float:
+        """Return the time that prompt tokens add to a step of decodes."""
+        whole, context = max(1, int(tokens)), int(self.batch * self.context_tokens)
+        both_s = self.model.steps.layer_s(whole, whole * whole / 2, self.batch, context)
+        return max(0.0, self.layers * both_s - self.decode_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +89,24 @@ def stop_of(
         Requests whose decodes pass through it.
     """
     share, held = visit
-    scheduler = scheduler_of(policy)
     limit = policy.max_decode_tokens
     if policy.obeys_profile:
         limit = min(limit, stage.max_decode_tokens)
-    batch = max(1, round(min(scheduler.fill * limit, in_flight / scheduler.clumps)))
+    batch = round(clump_tokens(policy, in_flight, limit))
+    context = request.context_tokens
     layers = held / share
-    decode_s = layers * stage.steps.layer_s(0, 0, batch, int(batch * request.context_tokens))
+    decode_s = layers * stage.steps.layer_s(0, 0, batch, int(batch * context))
     if policy.chunk_tokens is None:
-        room = max(request.prompt_sizes[-1], float(policy.max_prompt_tokens))
+        chunk = max(request.prompt_sizes[-1], float(policy.max_prompt_tokens))
         if policy.obeys_profile:
-            room = min(room, stage.max_prompts * request.prompt_tokens)
-        room = max(room, request.prompt_sizes[-1])
+            chunk = min(chunk, stage.max_prompts * request.prompt_tokens)
+        chunk = least_room = max(chunk, request.prompt_sizes[-1])
     else:
-        room = max(policy.chunk_tokens - batch, policy.chunk_tokens // LEAST_SHARE, 1)
+        chunk = policy.chunk_tokens
+        least_room = max(chunk // LEAST_SHARE, 1)
     sizes = request.prompt_sizes
-    least = sum(sizes) / sum(math.ceil(size / room) for size in sizes)
-    return Stop(share, layers, batch, decode_s, room, least, stage)
+    least = sum(sizes) / sum(math.ceil(size / chunk) for size in sizes)
+    return Stop(share, layers, batch, decode_s, chunk, least_room, least, context, stage)
 
 
 def way_of(pipeline: Pipeline, edge: EdgeModel, share: float, request: MeanRequest) -> Way:

@@ -23,6 +23,7 @@ from support.plans import profiled_plan, resealed, two_hosts_plan, two_sites_pla
 from hexplan.check import check_plan
 from hexplan.cluster import Limits
 from hexplan.plan import Plan
+from hexplan.step_limits import StepLimits
 from hexplan.workload import Lengths
 
 TWO = two_hosts_plan()
@@ -47,7 +48,7 @@ def _full_to_the_last_byte() -> Plan:
         quick.model_copy(update={"memory_bytes": 900_000}),
         slow.model_copy(update={"memory_bytes": 900_000 - 160}),
     )
-    limits = Limits(memory_fraction=Decimal(1))
+    limits = Limits(memory_fraction=Decimal(1), chunk_tokens=100)
     plan = resealed(PROFILED, device_types=types, limits=limits)
     plan = change_memory(plan, 0, 0, budget_bytes=-160, free_bytes=-160)
     assert plan.stages[0].memory[0].free_bytes == 0
@@ -72,6 +73,10 @@ JUST_KEPT = {
     "a trunk with less than a byte to spare": resealed(
         TWO, links=(link("lab", "lab", trunk=594_327),)
     ),
+    "a step of which a fourth is left to prompts": change_plan(
+        TWO, step_limits=StepLimits(tokens=100, decodes=75)
+    ),
+    "a step of one token": change_plan(TWO, step_limits=StepLimits(tokens=1, decodes=1)),
     "a stage that fills its device to the last byte": _full_to_the_last_byte(),
     "a bound that is the flow": change_certificate(
         PROFILED, bound_tokens_per_s=Decimal(85), gap=Decimal(0)

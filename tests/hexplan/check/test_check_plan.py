@@ -181,7 +181,7 @@ def test_trailing_zeros_change_nothing() -> None:
 
 def test_the_largest_budget_is_rounded_down_to_whole_bytes() -> None:
     plan = two_hosts_plan()
-    fraction = Limits(memory_fraction=Decimal("0.9000001"))
+    fraction = Limits(memory_fraction=Decimal("0.9000001"), chunk_tokens=100)
     stages = plan.stages
     plan = resealed(plan, limits=fraction)  # 900000.1 and 630000.07 bytes: the same whole bytes
     assert plan.stages == stages

@@ -25,9 +25,10 @@ UNUSED_BY_THE_FORMULAS = {
     ("model", "max_context"),
     ("cluster", "limits", "solve_time_s"),
     ("workload", "request_rate_per_s"),
+    ("workload", "prompt_tokens", "max"),
     ("workload", "output_tokens", "max"),
 }
-"""Numbers that no rule recomputes; of the longest output, more may fit than is asked for."""
+"""Numbers that no rule recomputes; of the longest lengths, more may fit than is asked for."""
 
 NAMES = ["", "s0", "s1", "s9", "entry", "exit", "big", "d", "coordinator", ">", "lab", "Slow"]
 NAMES += ["stage:s0", "link:s0>s1", "link:entry>exit", "link:>", "trunk:lab>lab", "nic-in:big"]

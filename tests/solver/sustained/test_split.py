@@ -45,7 +45,7 @@ def loads(found: Placed) -> list[int]:
 
 def test_a_flow_is_spread_evenly_over_like_stages_and_stays_a_largest_one() -> None:
     problem, found = fed(10**7)
-    even = spread(problem, found, CHUNKED)
+    even = spread(problem, found)
     assert even.flow.value == pytest.approx(100_000_000, rel=1e-6)
     assert loads(even)[1:] == pytest.approx([50_000_000, 50_000_000], rel=1e-3)
     assert even.served.decode_tokens_per_s >= found.served.decode_tokens_per_s
@@ -53,7 +53,7 @@ def test_a_flow_is_spread_evenly_over_like_stages_and_stays_a_largest_one() -> N
 
 def test_a_split_flow_makes_a_plan_that_the_check_passes() -> None:
     problem, found = fed(10**7)
-    even = spread(problem, found, CHUNKED)
+    even = spread(problem, found)
     proof = Proof(even.flow.value + 1000, "by hand", "feasible")
     info = SolveInfo(wall_s=0.0, seed=0, versions={})
     plan = extract_plan(problem, even.network, even.flow, proof, info)
@@ -63,7 +63,7 @@ def test_a_split_flow_makes_a_plan_that_the_check_passes() -> None:
 def test_no_stage_and_no_link_is_filled_beyond_what_it_passes() -> None:
     # 128 bytes a token: each link passes 60 tokens/s, so neither branch takes all.
     problem, found = fed(60 * 128, rate=70.0)
-    even = spread(problem, found, CHUNKED)
+    even = spread(problem, found)
     assert even.flow.value == pytest.approx(100_000_000, rel=1e-6)
     assert max(loads(even)[1:]) <= 60_000_000
 
@@ -72,4 +72,4 @@ def test_a_single_chain_is_left_as_it_is() -> None:
     problem, found = fed(10**7)
     chain = placed(problem, found.stages[:2], CHUNKED)
     assert chain is not None
-    assert spread(problem, chain, CHUNKED) is chain
+    assert spread(problem, chain) is chain

@@ -15,7 +15,14 @@ from hexplan.spec import Spec
 from hexplan.workload import Lengths, Workload
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.objectives import solve_for
-from hexplan_solver.simulate import Offline, SpreadLengths, Window, pipeline_of_plan, simulate
+from hexplan_solver.simulate import (
+    Offline,
+    SpreadLengths,
+    Window,
+    pipeline_of_plan,
+    policy_of_plan,
+    simulate,
+)
 
 OPTIONS = SolveOptions(time_limit_s=120)
 
@@ -38,7 +45,8 @@ def far_apart() -> Spec:
 def simulated(plan: Plan, seed: int) -> float:
     traffic = Offline(SpreadLengths((100, 200), (100, 200)))
     window = Window(400, 150, seed)
-    return simulate(pipeline_of_plan(plan), traffic, window=window).decode_tokens_per_s
+    pipeline, policy = pipeline_of_plan(plan), policy_of_plan(plan)
+    return simulate(pipeline, traffic, policy, window).decode_tokens_per_s
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The rules of how the devices of a stage share its work."""
+"""The rules of how a stage runs: how its devices share the work, and what a step may hold."""
 
 from __future__ import annotations
 
@@ -25,4 +25,10 @@ SHIFT_TOKENS_WRONG = Rule(
     "shift-tokens-wrong",
     "`shift_tokens` is a multiple of the stage's devices; a step of so many tokens is faster tensor"
     " parallel, one with a token more for each device is not.",
+)
+STEP_TOO_LARGE = Rule(
+    "HEX307",
+    "step-too-large",
+    "A step holds no more tokens than workspace is kept for, and its decodes leave a fourth of them"
+    " to prompts.",
 )

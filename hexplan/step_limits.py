@@ -1,0 +1,15 @@
+"""Step limits: how much each stage of a plan puts through its layers at once."""
+
+from __future__ import annotations
+
+from hexplan.cluster import Positive
+from hexplan.noun import Noun
+
+
+class StepLimits(Noun):
+    """What one step of a stage may hold, of the requests that wait there."""
+
+    tokens: Positive
+    """Tokens: decodes first, then parts of prompts, to which a fourth belongs at least."""
+    decodes: Positive
+    """Requests that are decoded, one token each; smaller steps keep more stages busy at once."""

@@ -1,0 +1,94 @@
+"""The choice: candidates tried in the simulator with common seeds, and the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from hexplan_solver.problem import Problem
+from hexplan_solver.sustained.placed import Placed
+from hexplan_solver.sustained.served import served_rate
+from hexplan_solver.sustained.step_limits import neighbours
+from hexplan_solver.sustained.trial import HASTY_TOKENS, LONGEST_TOKENS, Trial, run, window_for
+
+SEEDS = 3
+"""Runs of each finalist."""
+FINALISTS = 3
+"""Candidates that get more than one run, beside the first one."""
+TUNINGS = 3
+"""Rounds in which the best so far, and the fastest at any latency, get other step limits."""
+NOISE = 0.01
+"""Rates that differ by less are equal."""
+
+
+def choose(
+    problem: Problem,
+    candidates: Sequence[Placed],
+    first_seed: int,
+    may_go_on: Callable[[float], bool],
+) -> Trial:
+    """Return the candidate that serves most at no worse mean latencies than the first.
+
+    All are run with one seed, the leading ones with other step limits too, and the best of all
+    with more seeds. Among equals the one of fewest hops is kept. Where time is up,
+    the runs so far decide.
+
+    Parameters
+    ----------
+    may_go_on
+        Told the best rate so far before each run; False ends the trials.
+    """
+    has_time = may_go_on(candidates[0].served.decode_tokens_per_s)
+    window = window_for(candidates, LONGEST_TOKENS if has_time else HASTY_TOKENS)
+    trials = [run(candidates[0], window, [first_seed])]
+
+    def has_more_time() -> bool:
+        return may_go_on(max(trial.decode_tokens_per_s for trial in trials))
+
+    for found in candidates[1:]:
+        if not has_more_time():
+            return best_of(trials)
+        trials.append(run(found, window, [first_seed]))
+    for _ in range(TUNINGS):
+        fastest = max(trials, key=lambda trial: trial.decode_tokens_per_s)
+        for found in _tunings(problem, [best_of(trials), fastest], trials):
+            if not has_more_time():
+                return best_of(trials)
+            trials.append(run(found, window, [first_seed]))
+    seeds = range(first_seed + 1, first_seed + SEEDS)
+    longer: list[Trial] = []
+    for trial in [trials[0], *_leading(trials)[:FINALISTS]]:
+        if not has_more_time():
+            return best_of(longer or trials)
+        more = run(trial.found, window, seeds)
+        longer.append(replace(trial, outcomes=trial.outcomes + more.outcomes))
+    return best_of(longer)
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """Return the best of trials of equal runs; the first is what none may be slower than."""
+    reference = trials[0]
+    allowed = [trial for trial in trials if not trial.is_slower_than(reference)]
+    most = max(trial.decode_tokens_per_s for trial in allowed)
+    equal = [t for t in allowed if t.decode_tokens_per_s >= most * (1 - NOISE)]
+    return min(equal, key=lambda t: (round(t.found.served.hops, 6), -t.decode_tokens_per_s))
+
+
+def _tunings(
+    problem: Problem, leading: Sequence[Trial], trials: Sequence[Trial]
+) -> Iterator[Placed]:
+    """Yield the placements of some trials with other step limits, but those that were tried."""
+    tried = [(trial.found.network, trial.found.policy) for trial in trials]
+    for trial in leading:
+        found = trial.found
+        for policy in neighbours(problem.spec, found.policy):
+            if not any(network is found.network and policy == p for network, p in tried):
+                tried.append((found.network, policy))
+                served = served_rate(found.pipeline, problem.spec.workload, policy)
+                yield replace(found, policy=policy, served=served)
+
+
+def _leading(trials: Sequence[Trial]) -> list[Trial]:
+    """Return all but the first, those first that are no slower to answer and serve most."""
+    reference = trials[0]
+    return sorted(trials[1:], key=lambda t: (t.is_slower_than(reference), -t.decode_tokens_per_s))
