@@ -21,6 +21,7 @@ from cell import Cell, run_cell
 
 from hexplan.plan import Plan
 from hexplan_solver import METHODS
+from hexplan_solver.sustained import with_sustained
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = {
@@ -32,8 +33,17 @@ PUBLISHED = {
     "helix-single24-t4-llama30b": 397.685,
 }
 """Max flow in tokens/s of the placements that Helix's MILP came to (see published/)."""
+
+
+def sustained(plan: Plan) -> str:
+    """Write down what a plan sustains by the formula."""
+    rate = with_sustained(plan).predicted.sustained
+    return f"{rate.decode_tokens_per_s:,.1f}" if rate else ""
+
+
 COLUMNS: tuple[tuple[str, Callable[[Plan], str]], ...] = (
     ("flow", lambda plan: f"{plan.certificate.flow_tokens_per_s:,.1f}"),
+    ("sustained", sustained),
     ("stages", lambda plan: str(len(plan.stages))),
     ("TP", lambda plan: ", ".join(map(str, sorted({stage.tp for stage in plan.stages})))),
     ("time", lambda plan: f"{plan.solve.wall_s:.1f} s"),

@@ -4,8 +4,9 @@
     python benchmarks/sustained.py --formula
 
 For each cluster: the published placement, the plan of largest flow, and the plan for the sustained
-rate, each simulated with the published scheduler and with hexplan's own. With `--formula`: how
-near the formula comes to the simulator on the plan of largest flow of every spec.
+rate, each simulated with the published scheduler and with hexplan's own; with hexplan's own, the
+first two with the largest steps and with the step limits that suit them best by the formula. With
+`--formula`: how near the formula comes to the simulator on the plan of largest flow of every spec.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import json
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -36,9 +37,16 @@ from hexplan_solver.simulate import (
     Window,
     pipeline_of_placement,
     pipeline_of_plan,
+    policy_of_plan,
     simulate,
 )
-from hexplan_solver.sustained import served_rate, solve_sustained
+from hexplan_solver.sustained import (
+    served_rate,
+    solve_sustained,
+    widest,
+    with_step_limits,
+    with_sustained,
+)
 from hexplan_solver.sustained.request import spread_lengths
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +77,12 @@ class Entry:
     name: str
     flow: float
     pipeline: Pipeline
+    policy: Policy
+
+    def with_best_steps(self, spec: Spec) -> Entry:
+        """Return it with the step limits that suit it best by the formula."""
+        policy, _ = with_step_limits(spec, self.pipeline, self.policy)
+        return replace(self, policy=policy)
 
 
 def main() -> None:
@@ -90,7 +104,7 @@ def main() -> None:
         for name in arguments.specs:
             spec = read_spec(ROOT / "cluster_specs" / f"{name}.yaml")
             for entry in entries(spec, name, policy, options):
-                print(row(spec, name, entry, policy), flush=True)
+                print(row(spec, name, entry), flush=True)
 
 
 def machine() -> str:
@@ -101,39 +115,43 @@ def machine() -> str:
 
 
 HEADER = (
-    "| spec | placement | flow | hops | formula | decode tok/s, 60 + 600 s |"
-    " decode tok/s, 600 + 1200 s | TTFT | TPOT |\n|---|---|---|---|---|---|---|---|---|"
+    "| spec | placement | flow | hops | steps | formula | decode tok/s, 60 + 600 s |"
+    " decode tok/s, 600 + 1200 s | TTFT | TPOT |\n|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
 def print_formula() -> None:
     """Print formula and simulator on the plan of largest flow of every spec."""
-    print("\n| spec | in flight | formula | simulated | ratio |\n|---|---|---|---|---|")
+    print("\n| spec | in flight | steps | formula | simulated | ratio |\n|---|---|---|---|---|---|")
     for path in sorted((ROOT / "cluster_specs").glob("*.yaml")):
         spec = read_spec(path)
-        plan = solve(spec, SolveOptions(time_limit_s=STATIC_LIMIT_S))
-        pipeline = pipeline_of_plan(plan)
-        served = served_rate(pipeline, spec.workload)
+        plan = with_sustained(solve(spec, SolveOptions(time_limit_s=STATIC_LIMIT_S)))
+        pipeline, policy = pipeline_of_plan(plan), policy_of_plan(plan)
+        served = served_rate(pipeline, spec.workload, policy)
         stay_s = served.residence_s
         window = Window(STAYS * stay_s, STAYS / 3 * stay_s, SEEDS[0])
-        outcome = simulate(pipeline, Offline(spread_lengths(spec.workload)), CHUNKED, window)
+        outcome = simulate(pipeline, Offline(spread_lengths(spec.workload)), policy, window)
         formula, simulated = served.decode_tokens_per_s, outcome.decode_tokens_per_s
-        cells = (
-            f"{served.in_flight:.0f} | {formula:.1f} | {simulated:.1f} | {formula / simulated:.2f}"
-        )
+        rates = f"{formula:.1f} | {simulated:.1f} | {formula / simulated:.2f}"
+        cells = f"{served.in_flight:.0f} | {steps(policy)} | {rates}"
         print(f"| {path.stem} | {cells} |", flush=True)
 
 
 def entries(spec: Spec, name: str, policy: Policy, options: SolveOptions) -> list[Entry]:
     """Return the published placement, where there is one, the static optimum, and the plan."""
     file = ROOT / "benchmarks" / "published" / f"{name}__helix.json"
-    found = [published(spec, file)] if file.exists() else []
+    policy = widest(spec, policy)
+    found = [published(spec, file, policy)] if file.exists() else []
     static = solve(spec, SolveOptions(time_limit_s=STATIC_LIMIT_S))
-    found.append(of_plan("largest flow", static))
-    return [*found, of_plan("sustained", solve_sustained(spec, options, policy=policy))]
+    found.append(of_plan("largest flow", static, policy))
+    if policy.chunk_tokens is not None:
+        found = [entry for one in found for entry in (one, one.with_best_steps(spec))]
+    plan = solve_sustained(replace(spec, objective="sustained"), options, policy=policy)
+    own = policy_of_plan(plan) if policy.chunk_tokens is not None else policy
+    return [*found, of_plan("sustained", plan, own)]
 
 
-def published(spec: Spec, file: Path) -> Entry:
+def published(spec: Spec, file: Path, policy: Policy) -> Entry:
     """Read a published placement, one machine a stage."""
     problem = build_problem(spec)
     stages = []
@@ -143,27 +161,36 @@ def published(spec: Spec, file: Path) -> Entry:
         stages.append(PlacedStage((first, end), host, (0,), kind.index, rate))
     network = build_network(spec, stages)
     flow = max_flow(network)
-    return Entry("published", flow.value / 1e6, pipeline_of_placement(problem, network, flow))
+    pipeline = pipeline_of_placement(problem, network, flow)
+    return Entry("published", flow.value / 1e6, pipeline, policy)
 
 
-def of_plan(name: str, plan: Plan) -> Entry:
+def of_plan(name: str, plan: Plan, policy: Policy) -> Entry:
     """Return a plan that the check finds nothing wrong with."""
     violations = check_plan(plan)
     if violations:
         message = f"{name}: {violations[0]}"
         raise SystemExit(message)
-    return Entry(name, float(plan.certificate.flow_tokens_per_s), pipeline_of_plan(plan))
+    return Entry(name, float(plan.certificate.flow_tokens_per_s), pipeline_of_plan(plan), policy)
 
 
-def row(spec: Spec, name: str, entry: Entry, policy: Policy) -> str:
+def steps(policy: Policy) -> str:
+    """Write the limits of a step down: its tokens, and its decodes among them."""
+    if policy.chunk_tokens is None:
+        return "whole"
+    return f"{policy.chunk_tokens} / {policy.max_decode_tokens}"
+
+
+def row(spec: Spec, name: str, entry: Entry) -> str:
     """Return one row of the table."""
-    served = served_rate(entry.pipeline, spec.workload, policy)
-    short, long = (outcomes(spec, entry, policy, window) for window in (SHORT, LONG))
+    served = served_rate(entry.pipeline, spec.workload, entry.policy)
+    short, long = (outcomes(spec, entry, window) for window in (SHORT, LONG))
     cells = [
         name,
         entry.name,
         f"{entry.flow:.1f}",
         f"{served.hops:.1f}",
+        steps(entry.policy),
         f"{served.decode_tokens_per_s:.1f}",
         f"{fmean(o.decode_tokens_per_s for o in short):.1f}",
         f"{fmean(o.decode_tokens_per_s for o in long):.1f}",
@@ -173,12 +200,12 @@ def row(spec: Spec, name: str, entry: Entry, policy: Policy) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def outcomes(
-    spec: Spec, entry: Entry, policy: Policy, window: tuple[float, float]
-) -> list[Outcome]:
+def outcomes(spec: Spec, entry: Entry, window: tuple[float, float]) -> list[Outcome]:
     """Simulate once for each seed."""
     traffic = Offline(spread_lengths(spec.workload))
-    return [simulate(entry.pipeline, traffic, policy, Window(*window, seed)) for seed in SEEDS]
+    return [
+        simulate(entry.pipeline, traffic, entry.policy, Window(*window, seed)) for seed in SEEDS
+    ]
 
 
 if __name__ == "__main__":

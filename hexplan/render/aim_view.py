@@ -17,6 +17,9 @@ def aim_lines(plan: Plan) -> Iterator[str]:
     predicted = plan.predicted
     if predicted.sustained is not None:
         yield _sustained(predicted.sustained)
+    if plan.step_limits is not None:
+        limits = plan.step_limits
+        yield f"steps of at most {limits.tokens} tokens, {limits.decodes} of them decodes"
     if predicted.cost_usd_per_h is not None:
         yield f"{usd(predicted.cost_usd_per_h)} USD/h for the hosts in use{_cost_proof(plan)}"
     if predicted.slo_requests_per_s is not None and plan.workload.slo is not None:

@@ -27,6 +27,7 @@ from hexplan_solver.replan.summary import summarise, with_reasons
 from hexplan_solver.replan.survivors import Survivors, holdings_of, survivors_of
 from hexplan_solver.run import Run
 from hexplan_solver.solve import solve
+from hexplan_solver.sustained import with_sustained
 
 FRESH_SHARE = 0.5
 """Share of the time for a plan as if nothing were in place."""
@@ -154,7 +155,7 @@ def _written(
         update={"gone": task.left.gone, "notes": task.loss.notes}
         | ({} if facts is None else _told(facts, task.options.max_loss))
     )
-    return Replanned(with_reasons(plan, summary.mode), summary)
+    return Replanned(with_sustained(with_reasons(plan, summary.mode)), summary)
 
 
 def _told(facts: _Facts, max_loss: Decimal) -> dict[str, object]:
