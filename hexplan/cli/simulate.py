@@ -102,6 +102,7 @@ def simulate(
     from hexplan_solver.simulate import Window
     from hexplan_solver.simulate import simulate as run
 
+    _require_svg(plot)
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
     traffic = _traffic(plan, rate, trace, is_offline=offline)
@@ -117,6 +118,14 @@ def simulate(
         write_atomically(plot, outcome_svg(outcome))
         say(f"wrote {plot}")
     emit(outcome_json(outcome) if as_json else outcome_text(outcome))
+
+
+def _require_svg(plot: Path | None) -> None:
+    if plot is not None and plot.suffix.lower() in (".png", ".jpg", ".jpeg", ".pdf"):
+        message = (
+            f"--plot: found {plot.name}, needed a name for an SVG file, such as {plot.stem}.svg"
+        )
+        raise InputError(message, hint="browsers open it, and rsvg-convert or Inkscape convert it")
 
 
 def _traffic(plan: Plan, rate: str | None, trace: Path | None, *, is_offline: bool) -> Traffic:

@@ -91,6 +91,7 @@ def test_each_policy_of_the_list_can_be_chosen(hexplan: Shell, plan_file: Path) 
         ("--policy", "whole"),
         ("--policy", "chunked", "--chunk", "64"),
         ("--policy", "whole", "--delay", "10ms"),
+        ("--chunk", "64", "--decodes", "4"),
         ("--policy", "chunked", "--delay", "10ms"),
         SPLIT,
     )
@@ -134,6 +135,8 @@ def test_a_run_in_which_nothing_is_finished_is_told_and_drawn(
         (("--fail", "s9@1s"), "--fail"),  # no such stage
         (("--fail", "s0@5s-3s"), "end after the start"),  # back before it fails
         (("--policy", "whole", "--chunk", "64"), "--chunk"),  # not its matter
+        (("--policy", "whole", "--decodes", "4"), "--decodes"),  # likewise
+        (("--plot", "run.png"), "run.svg"),  # what is drawn
         (("--trace", "/nowhere.csv"), "cannot read"),  # no file
         (("--slo-ttft", "0s"), "--slo-ttft"),  # no time
         (("--prefill-stages", "s0,s9"), "found s9"),  # no such stage
