@@ -169,8 +169,13 @@ class MeasuredSteps:
         return self._prefill.last, self._decode.last
 
     def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
-        """Return the seconds of one layer: those of the prompts plus those of the decodes."""
+        """Return the seconds of one layer: those of the prompts plus those of the decodes.
+
+        Prompts alone take no less than the smallest batch of decodes: they read the same weights.
+        """
         if prompt < len(self._prefill_s) and decode < len(self._decode_s):
+            if prompt and not decode:
+                return max(self._prefill_s[prompt], self._decode_s[1])
             return self._prefill_s[prompt] + self._decode_s[decode]
         decode_s = self._decode_s[decode] if decode < len(self._decode_s) else None
         return self._prefill.at(prompt) * bool(prompt) + (

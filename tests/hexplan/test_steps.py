@@ -50,7 +50,9 @@ def _measured() -> StepTimes:
     ("prompt", "decode", "seconds"),
     [
         (100, 0, 0.010),  # a point
-        (50, 0, 0.005),  # half way from the origin
+        (90, 0, 0.009),  # on the way from the origin
+        (50, 0, 0.008),  # no less than a batch of one, which reads the same weights
+        (50, 4, 0.013),  # which are in the decodes' time here
         (200, 0, 0.015),  # half way between points
         (600, 0, 0.040),  # beyond the last: as fast per token
         (0, 4, 0.008),  # a point
