@@ -21,7 +21,7 @@ from hexplan_runtime.mailbox import Outbox
 from hexplan_runtime.request import GREEDY, Request
 from hexplan_runtime.stage import Output
 
-NUM_TOKENS = 8
+NUM_TOKENS = 6
 PROMPT = Row(0, 0, 0, 3, context_tokens=99, sampling=GREEDY)
 DECODE = Row(1, 0, 7, 1, context_tokens=99, sampling=GREEDY, decodes=True)
 END = Row(2, 0, 0, 0, context_tokens=99, sampling=GREEDY, closes=True)
@@ -76,7 +76,7 @@ def test_no_step_of_a_launch_holds_more_than_the_plan_allows(
         [([0, 1], 50), ([2, 1], 50)],
         step_limits=limits,
     )
-    expected = clear_continuations(load_reference(llama), 6, NUM_TOKENS)
+    expected = clear_continuations(load_reference(llama), 5, NUM_TOKENS)
     requests = [Request(one.prompt_ids, NUM_TOKENS) for one in expected]
     found: list[list[int]] = [[] for _ in requests]
     path = tmp_path / "observed.jsonl"
