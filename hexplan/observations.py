@@ -72,7 +72,7 @@ class Load(Noun):
     enter_layer: Count
     """The first layer that it runs."""
     prompt_tokens: Count = 0
-    """Tokens of prompts. A piece of a single token behind others counts as a decode."""
+    """Tokens of prompts."""
     reach: Annotated[float, Field(ge=0, le=1e18)] = 0.0
     """Sum of the positions that they attend to: `n (o + n / 2)` for n tokens from o on."""
     decode_tokens: Count = 0

@@ -9,10 +9,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from hexplan.cost.memory import MAX_BATCH
 from hexplan_runtime.request import Sampling
 
-MAX_ROWS: Final = 64
-"""Rows that one batch may have."""
+MAX_ROWS: Final = 2 * MAX_BATCH
+"""Rows that one batch may have: at most half of them are decodes, so others find room beside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Row:
     """Whether the last stage draws the next token after it."""
     closes: bool = False
     """Whether the request is over, so that stages free its KV cache; such a row has no tokens."""
+    decodes: bool = False
+    """Whether its one token was drawn, and is not of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,32 @@ def merge(batches: Sequence[Batch]) -> Batch:
         tuple(row for batch in batches for row in batch.rows),
         _concatenate([batch.token_ids for batch in batches]),
         _concatenate([batch.hidden for batch in batches]),
+    )
+
+
+def single_rows(batch: Batch) -> Iterator[Batch]:
+    """Yield each row of a batch alone, with what it brings."""
+    ids, hidden = batch.token_ids, batch.hidden
+    num_ids, first = 0 if ids is None else len(ids), 0
+    for row in batch.rows:
+        end = first + row.tokens
+        if first == end:
+            yield Batch((row,))
+        elif ids is not None and first < num_ids:
+            yield Batch((row,), ids[first:end])
+        elif hidden is not None:
+            yield Batch((row,), hidden=hidden[first - num_ids : end - num_ids])
+        first = end
+
+
+def cut(batch: Batch, tokens: int) -> tuple[Batch, Batch]:
+    """Cut a batch of one row of a prompt after so many tokens."""
+    (row,), ids, hidden = batch.rows, batch.token_ids, batch.hidden
+    first = replace(row, tokens=tokens, samples=False)
+    rest = replace(row, position=row.position + tokens, tokens=row.tokens - tokens)
+    return (
+        Batch((first,), *(None if part is None else part[:tokens] for part in (ids, hidden))),
+        Batch((rest,), *(None if part is None else part[tokens:] for part in (ids, hidden))),
     )
 
 
@@ -92,7 +121,8 @@ def fits(held: Sequence[Batch], batch: Batch, limits: Limits) -> bool:
 
 def sampled(row: Row) -> Row:
     """Return the row that carries the token drawn after this one."""
-    return replace(row, position=row.position + row.tokens, tokens=1, samples=False)
+    position = row.position + row.tokens
+    return replace(row, position=position, tokens=1, samples=False, decodes=True)
 
 
 def _concatenate(parts: list[Tensor | None]) -> Tensor | None:

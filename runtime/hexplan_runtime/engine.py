@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from hexplan.cost.memory import step_tokens
 from hexplan.errors import InputError
 from hexplan.plan import Plan
-from hexplan_runtime.batch import MAX_ROWS, Batch, Limits, Row
+from hexplan_runtime.batch import Batch, Limits, Row
 from hexplan_runtime.edges import route_edges
+from hexplan_runtime.gathering import prompt_room, step_limits_of
 from hexplan_runtime.request import FinishReason, Request, TokenEvent
 from hexplan_runtime.router import Router
 
@@ -51,7 +51,7 @@ class Engine:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._chunk_tokens = step_tokens(plan.cluster, plan.workload)
+        self._step_limits = step_limits_of(plan)
         self._depth = max((len(route.hops) for route in plan.routes), default=1)
         self._router = Router(plan)
         self._flights: dict[int, _Flight] = {}
@@ -76,13 +76,17 @@ class Engine:
         self._router.check(what, prompt, new)
 
     def admit(self, index: int, request: Request) -> list[Parcel] | None:
-        """Return the prompt in pieces, or nothing if the request must wait for room."""
+        """Return the prompt in pieces, or nothing if the request must wait for room.
+
+        A piece fits into a step beside all the decodes that the step may hold.
+        """
         route = self._router.take(request.context_tokens)
         if route is None:
             return None
         flight_id, self._next_id = self._next_id, self._next_id + 1
         self._flights[flight_id] = _Flight(index, request, route)
-        prompt, size = request.prompt_ids, self._chunk_tokens
+        prompt = request.prompt_ids
+        size = prompt_room(self._step_limits, self._step_limits.decodes)
         return [
             self._parcel(flight_id, first, prompt[first : first + size])
             for first in range(0, len(prompt), size)
@@ -115,7 +119,7 @@ class Engine:
         With fewer groups some stages would wait; within a group the stages batch as they like.
         """
         rows = ceil(len(self._flights) / self._depth)
-        return Limits(min(MAX_ROWS, max(1, rows)), self._chunk_tokens)
+        return Limits(min(self._step_limits.decodes, max(1, rows)), self._step_limits.tokens)
 
     def edge_tokens(self) -> tuple[EdgeTokens, ...]:
         """Return the tokens sent over each edge, in the plan's order."""
@@ -148,6 +152,7 @@ class Engine:
             context_tokens=request.context_tokens,
             sampling=request.sampling,
             samples=position + len(token_ids) >= len(request.prompt_ids),
+            decodes=position >= len(request.prompt_ids),
         )
         return Parcel(self._first_stage(flight), row, token_ids)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from operator import itemgetter
+from queue import SimpleQueue
 from threading import Thread
 
 import torch
 from torch import Tensor
 
-from hexplan.cost.memory import step_tokens
 from hexplan.errors import HexplanError
 from hexplan.plan import ENTRY, EXIT, Plan
-from hexplan_runtime.batch import MAX_ROWS, Batch, Limits, Row, fits, merge, sampled
+from hexplan_runtime.batch import Batch, Row, merge, sampled, single_rows
 from hexplan_runtime.edges import Ends, route_edges
+from hexplan_runtime.gathering import Arrival, gather, step_limits_of
 from hexplan_runtime.gloo import PeerLost
 from hexplan_runtime.sampling import sample
 from hexplan_runtime.stage import Output
@@ -38,41 +39,34 @@ def drain(receiver: Receives, deliver: Callable[[Batch | Loss], None]) -> Thread
 
 
 class Inbox:
-    """Gathers what arrives on all edges of a stage into batches of bounded size."""
+    """Gathers what arrives on all edges of a stage into steps within the plan's limits."""
 
     def __init__(self, plan: Plan, ends: Ends) -> None:
-        self._limits = Limits(MAX_ROWS, step_tokens(plan.cluster, plan.workload))
+        self._limits = step_limits_of(plan)
         self._queue: SimpleQueue[tuple[int, Batch | Loss]] = SimpleQueue()
-        self._held: tuple[int, Batch] | None = None
+        self._waiting: list[Arrival] = []
         ends_of_stages = {stage.id: stage.layers[1] for stage in plan.stages} | {ENTRY: 0}
         for source, receiver in ends.receivers.items():
             drain(receiver, self._deliver_from(ends_of_stages[source]))
 
     def next_batch(self) -> Batch:
-        """Wait for a batch, and add what else is here as far as it fits.
+        """Wait until something is here, and return of it what one step may hold.
 
         The rows stand in the order of the layer where they enter; one request's rows keep their
         order.
         """
-        first = self._held or self._take(wait=True)
-        assert first is not None
-        self._held = None
-        arrivals = [first]
-        while (arrival := self._take(wait=False)) is not None:
-            if not fits([batch for _, batch in arrivals], arrival[1], self._limits):
-                self._held = arrival
-                break
-            arrivals.append(arrival)
-        return merge([batch for _, batch in sorted(arrivals, key=lambda arrival: arrival[0])])
+        while not (self._waiting and self._queue.empty()):
+            self._take()
+        taken, self._waiting = gather(self._waiting, self._limits)
+        taken.sort(key=lambda arrival: arrival.enter_layer)
+        return merge([arrival.batch for arrival in taken])
 
-    def _take(self, wait: bool) -> tuple[int, Batch] | None:
-        try:
-            enter_layer, batch = self._queue.get(block=wait)
-        except Empty:
-            return None
+    def _take(self) -> None:
+        """Wait for a batch, and take its rows in."""
+        enter_layer, batch = self._queue.get()
         if isinstance(batch, Exception):
             raise batch
-        return enter_layer, batch
+        self._waiting += [Arrival(enter_layer, single) for single in single_rows(batch)]
 
     def _deliver_from(self, enter_layer: int) -> Callable[[Batch | Loss], None]:
         return lambda batch: self._queue.put((enter_layer, batch))
@@ -104,10 +98,18 @@ class Outbox:
             self._senders[EXIT].send(Batch(rows + closing, ids))
 
     def _send_hidden(self, batch: Batch, hidden: Tensor) -> None:
+        """Send the activations on: decodes first, so that the next stage need not wait for more.
+
+        What ends a request goes behind prompts, as it must not overtake its request's.
+        """
         targets = [self._next_by_route[row.route] for row in batch.rows]
-        for target in dict.fromkeys(targets):
+        pairs = list(zip(batch.rows, targets, strict=True))
+        with_prompts = {target for row, target in pairs if row.tokens and not row.decodes}
+        ways = [(target in with_prompts and not row.decodes, target) for row, target in pairs]
+        for way in sorted(dict.fromkeys(ways), key=itemgetter(0)):
+            _, target = way
             assert target is not None
-            goes = [found == target for found in targets]
+            goes = [found == way for found in ways]
             self._senders[target].send(_part(batch.rows, hidden, goes))
 
 

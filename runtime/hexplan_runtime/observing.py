@@ -161,11 +161,7 @@ class _WatchedReceiver:
 
 
 def loads_of(rows: Sequence[Row], enter_layer: Callable[[int], int]) -> tuple[Load, ...]:
-    """Return what of a step enters at which layer; `enter_layer` knows that of each route.
-
-    A single token behind others is counted as decoded: the last piece of a prompt may be one, and
-    it takes the same.
-    """
+    """Return what of a step enters at which layer; `enter_layer` knows that of each route."""
     loads: dict[int, Load] = {}
     for row in rows:
         if row.tokens:
@@ -175,7 +171,7 @@ def loads_of(rows: Sequence[Row], enter_layer: Callable[[int], int]) -> tuple[Lo
 
 
 def _plus(load: Load, row: Row) -> Load:
-    if row.tokens == 1 and row.position:
+    if row.decodes:
         decode = {
             "decode_tokens": load.decode_tokens + 1,
             "context": load.context + row.position + 1,

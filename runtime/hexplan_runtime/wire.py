@@ -22,7 +22,7 @@ FRAME_BYTES: Final = 65536
 _HEAD: Final = struct.Struct("<qqqq")
 _ROW: Final = struct.Struct("<qqqqqqqqdd")
 _ID_BYTES: Final = 8
-_SAMPLES, _CLOSES = 1, 2
+_SAMPLES, _CLOSES, _DECODES = 1, 2, 4
 
 RowWords = tuple[int, int, int, int, int, int, int, int, float, float]
 
@@ -115,7 +115,7 @@ def _count(part: Tensor | None) -> int:
 
 def _words(row: Row) -> RowWords:
     sampling = row.sampling
-    flags = _SAMPLES * row.samples | _CLOSES * row.closes
+    flags = _SAMPLES * row.samples | _CLOSES * row.closes | _DECODES * row.decodes
     place = row.request, row.route, row.position, row.tokens, row.context_tokens, flags
     return *place, sampling.top_k, sampling.seed, sampling.temperature, sampling.top_p
 
@@ -123,5 +123,5 @@ def _words(row: Row) -> RowWords:
 def _row(words: RowWords) -> Row:
     request, route, position, tokens, context, flags, top_k, seed, temperature, top_p = words
     sampling = Sampling(temperature, top_k, top_p, seed)
-    samples, closes = bool(flags & _SAMPLES), bool(flags & _CLOSES)
-    return Row(request, route, position, tokens, context, sampling, samples, closes)
+    said = (bool(flags & flag) for flag in (_SAMPLES, _CLOSES, _DECODES))
+    return Row(request, route, position, tokens, context, sampling, *said)

@@ -4,7 +4,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexplan_runtime.batch import Batch, Limits, Row, merge, regroup, sampled
+from hexplan_runtime.batch import (
+    Batch,
+    Limits,
+    Row,
+    cut,
+    merge,
+    regroup,
+    sampled,
+    single_rows,
+)
 from hexplan_runtime.request import Sampling
 
 
@@ -51,4 +60,32 @@ def test_no_two_groups_in_a_row_would_fit_into_one(sizes: list[int]) -> None:
 
 def test_a_sampled_row_stands_after_the_tokens_that_led_to_it() -> None:
     row = sampled(Row(5, 0, 10, 7, 99, Sampling(), samples=True))
-    assert (row.position, row.tokens, row.samples) == (17, 1, False)
+    assert (row.position, row.tokens, row.samples, row.decodes) == (17, 1, False, True)
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=9), st.integers(0, 9))
+def test_single_rows_merge_into_the_batch_that_they_are_of(sizes: list[int], split: int) -> None:
+    rows = tuple(Row(index, 0, 0, size, 99, Sampling()) for index, size in enumerate(sizes))
+    ids, hidden = sum(sizes[:split]), sum(sizes[split:])
+    batch = Batch(
+        rows,
+        torch.arange(ids) if ids else None,
+        torch.arange(2.0 * hidden).view(hidden, 2) if hidden else None,
+    )
+    again = merge(list(single_rows(batch)))
+    assert again.rows == rows
+    for found, expected in ((again.token_ids, batch.token_ids), (again.hidden, batch.hidden)):
+        assert (found is None) == (expected is None)
+        assert found is None or expected is None or torch.equal(found, expected)
+
+
+def test_the_last_part_of_a_cut_prompt_samples_alone() -> None:
+    row = Row(5, 0, 10, 7, 99, Sampling(), samples=True)
+    first, rest = cut(Batch((row,), torch.arange(7)), 3)
+    assert [(b.rows[0].position, b.tokens, b.rows[0].samples) for b in (first, rest)] == [
+        (10, 3, False),
+        (13, 4, True),
+    ]
+    assert merge([first, rest]).token_ids is not None
+    assert first.token_ids is not None
+    assert first.token_ids.tolist() == [0, 1, 2]

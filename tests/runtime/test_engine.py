@@ -8,6 +8,7 @@ from support.runtime_plans import make_plan
 
 from hexplan.errors import InputError
 from hexplan.model import Model
+from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import Batch, sampled
 from hexplan_runtime.engine import Engine, Parcel
 from hexplan_runtime.request import Request, TokenEvent
@@ -23,7 +24,7 @@ def engine(llama_model: Model) -> Engine:
             [((0, 2), (1,)), ((2, 4), (1,)), ((0, 4), (1,))],
             [([0, 1], 50), ([2], 50)],
             kv_tokens=64,
-            prompt_max=16,
+            step_limits=StepLimits(tokens=24, decodes=8),
         )
     )
 
@@ -84,16 +85,29 @@ def test_a_long_prompt_goes_in_pieces_of_which_the_last_samples(engine: Engine) 
     assert sum((parcel.token_ids for parcel in parcels), ()) == ids
 
 
-@pytest.mark.parametrize(("chunk", "pieces"), [(5, 8), (16, 3), (512, 3)])
-def test_pieces_are_no_longer_than_the_plans_chunks_or_its_longest_prompt(
-    llama_model: Model, chunk: int, pieces: int
+@pytest.mark.parametrize(
+    ("tokens", "decodes", "longest"),
+    [
+        (24, 8, 16),  # what a step's decodes leave
+        (20, 15, 5),  # the fourth that belongs to prompts
+        (64, 1, 40),  # the whole prompt
+        (1, 1, 1),  # a token at least
+    ],
+)
+def test_a_piece_of_a_prompt_fits_beside_a_steps_decodes(
+    llama_model: Model, tokens: int, decodes: int, longest: int
 ) -> None:
-    plan = make_plan(llama_model, [((0, 4), (1,))], [([0], 100)], kv_tokens=64, prompt_max=16)
-    limits = plan.cluster.limits.model_copy(update={"chunk_tokens": chunk})
-    cluster = plan.cluster.model_copy(update={"limits": limits})
-    engine = Engine(plan.model_copy(update={"cluster": cluster}))
-    parcels = admit(engine, 0, Request(tuple(range(40)), 3))
-    assert len(parcels) == pieces
+    limits = StepLimits(tokens=tokens, decodes=decodes)
+    plan = make_plan(llama_model, [((0, 4), (1,))], kv_tokens=64, step_limits=limits)
+    parcels = admit(Engine(plan), 0, Request(tuple(range(40)), 3))
+    assert max(parcel.row.tokens for parcel in parcels) == longest
+
+
+def test_only_what_was_drawn_counts_as_decoded(engine: Engine) -> None:
+    parcels = admit(engine, 0, Request(tuple(range(17)), 3))
+    assert [(p.row.tokens, p.row.decodes) for p in parcels] == [(16, False), (1, False)]
+    _, (step,) = engine.receive(echo(parcels, 10))
+    assert (step.row.tokens, step.row.decodes) == (1, True)
 
 
 def test_requests_wait_when_no_route_has_room(engine: Engine) -> None:
@@ -142,7 +156,13 @@ def test_requests_go_in_as_many_groups_as_there_are_stages_in_a_row(engine: Engi
     for index in range(6):
         admit(engine, index, Request((1,), 1))
     assert engine.limits.rows == 3
-    assert engine.limits.tokens == 16
+    assert engine.limits.tokens == 24
+
+
+def test_a_group_has_no_more_requests_than_a_step_decodes(engine: Engine) -> None:
+    for index in range(20):
+        admit(engine, index, Request((1,), 1))
+    assert engine.limits.rows == 8
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,8 @@ from hexplan.cost.speed import stage_speed
 from hexplan.cost.steps import RooflineSteps
 from hexplan.errors import InputError
 from hexplan.model import Model
-from hexplan_runtime.batch import MAX_ROWS
 from hexplan_runtime.measure import Lengths, Outcome, Point, ProfileFiles, Sample, Wish, measure
-from hexplan_runtime.measure.grid import grid
+from hexplan_runtime.measure.grid import LARGEST_BATCH, grid
 from hexplan_runtime.measure.probe import equal_shard
 from hexplan_runtime.measure.rates import MeasuredStage
 
@@ -46,7 +45,7 @@ def test_a_grid_rises_holds_the_means_and_fits_into_the_context(
                 p.tokens for p in points if (p.tp, p.phase, p.context) == (tp, "decode", context)
             ]
             assert batches == sorted(batches)
-            assert (batches[0], batches[-1]) == (1, MAX_ROWS)
+            assert (batches[0], batches[-1]) == (1, LARGEST_BATCH)
 
 
 @given(st.lists(st.floats(1e-6, 10), min_size=2, max_size=30))
@@ -73,7 +72,7 @@ def test_rates_from_the_rooflines_own_times_are_the_rooflines(memory_bytes: int)
     prompt, context = lengths.prompt, lengths.context
     prefill_s = steps.layer_s(prompt, prompt * prompt / 2, 0, 0)
     samples = [_sample(Point(tp=1, phase="prefill", tokens=prompt, context=prompt), prefill_s)]
-    for batch in range(1, MAX_ROWS + 1):
+    for batch in range(1, LARGEST_BATCH + 1):
         decode_s = steps.layer_s(0, 0, batch, batch * context)
         point = Point(tp=1, phase="decode", tokens=batch, context=context)
         samples.append(_sample(point, decode_s))
@@ -84,7 +83,7 @@ def test_rates_from_the_rooflines_own_times_are_the_rooflines(memory_bytes: int)
     for num_layers in range(1, model.layers):  # the last stage has the head, which is left out
         group = [(device, sizes)]
         room = kv_room_tokens(cluster, (model, workload), (0, num_layers), group)
-        if room * num_layers // (workload.mean_tokens * model.layers) > MAX_ROWS:
+        if room * num_layers // (workload.mean_tokens * model.layers) > LARGEST_BATCH:
             continue
         expected = stage_speed(cluster, (model, workload), (0, num_layers), group, (None, room))
         assert rates[num_layers - 1] == pytest.approx(expected.micro_tokens_per_s / 1e6)

@@ -20,6 +20,7 @@ from hexplan.errors import HexplanError, InputError
 from hexplan.model import Model
 from hexplan.model_folder import read_model_folder
 from hexplan.plan import Plan
+from hexplan.step_limits import StepLimits
 from hexplan_runtime.launcher import Pipeline
 from hexplan_runtime.request import Request, Sampling
 
@@ -227,7 +228,7 @@ def crossing(austen: Path, austen_model: Model) -> Iterator[Pipeline]:
         [((0, 4), (1,)), ((2, 6), (1,)), ((0, 2), (1,)), ((2, 4), (1,))],
         [([0, 1], 50), ([2, 1], 20), ([2, 3, 1], 30)],
         kv_tokens=300,
-        prompt_max=16,
+        step_limits=StepLimits(tokens=20, decodes=4),
     )
     with Pipeline(plan, austen) as running:
         yield running

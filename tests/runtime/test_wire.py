@@ -32,6 +32,7 @@ rows = st.builds(
     sampling=samplings,
     samples=st.booleans(),
     closes=st.booleans(),
+    decodes=st.booleans(),
 )
 
 
@@ -117,6 +118,11 @@ def test_a_frame_that_contradicts_itself_is_refused(word: int, value: int) -> No
         unpack(frame, DIALECT)
 
 
+def test_a_frame_has_room_for_the_most_rows_and_their_token_ids() -> None:
+    (message,) = pack(as_batch([ROW] * MAX_ROWS, MAX_ROWS), DIALECT)
+    assert len(message) <= FRAME_BYTES
+
+
 def test_more_rows_than_a_frame_has_room_for_are_refused() -> None:
-    with pytest.raises(HexplanError, match="65 rows; at most 64"):
-        pack(as_batch([ROW] * 65, 65), DIALECT)
+    with pytest.raises(HexplanError, match="513 rows; at most 512"):
+        pack(as_batch([ROW] * (MAX_ROWS + 1), MAX_ROWS + 1), DIALECT)

@@ -22,6 +22,7 @@ from hexplan.plan import (
     SolveInfo,
     Stage,
 )
+from hexplan.step_limits import StepLimits
 from hexplan.workload import Lengths, Workload
 
 ONE = Decimal(1)
@@ -38,6 +39,7 @@ def make_plan(
     routes: Sequence[tuple[Sequence[int], int]] | None = None,
     kv_tokens: int = 4096,
     prompt_max: int = 256,
+    step_limits: StepLimits | None = None,
 ) -> Plan:
     """Return a plan.
 
@@ -64,6 +66,7 @@ def make_plan(
         stages=made,
         edges=make_edges(made, planned_routes),
         routes=planned_routes,
+        step_limits=step_limits,
         unused=(),
         predicted=Predicted(
             tokens_per_s=ONE,

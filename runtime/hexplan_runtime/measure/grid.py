@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hexplan.cost.memory import MAX_BATCH
 from hexplan.noun import Range
-from hexplan_runtime.batch import MAX_ROWS
 from hexplan_runtime.measure.sample import Point
 
-LARGEST_BATCH: Final = min(MAX_BATCH, MAX_ROWS)
-"""Requests that a stage of the runtime decodes in one step, at most."""
+LARGEST_BATCH: Final = 64
+"""Decodes of a measured step, at most; for more, the KV cache may not fit into memory."""
 _SMALLEST_PROMPT = 16
 _PAST_MEAN = 2
 _FULL_STEP_TOKENS = 512
@@ -50,7 +48,7 @@ def grid(
     """Return the points to measure, in the order in which they are measured.
 
     Prompts double from 16 tokens to twice the mean prompt and at least 512, and batches from 1 to
-    what the runtime decodes at once. Contexts are the mean one, half and twice of it. The means are
+    the largest that is measured. Contexts are the mean one, half and twice of it. The means are
     points themselves, so that what is derived for them is not interpolated.
 
     Parameters

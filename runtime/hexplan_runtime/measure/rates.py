@@ -65,8 +65,8 @@ class MeasuredStage:
         Parameters
         ----------
         memory_bytes
-            Memory of one device, for the batch that its KV room takes; the largest batch that the
-            runtime decodes, if None.
+            Memory of one device, for the batch that its KV room takes; the largest batch that is
+            measured, if None.
         """
         prompt, output = self.lengths.prompt, self.lengths.output
         prefill, decode = (_curve(self.column(phase)) for phase in PHASES)
