@@ -86,7 +86,7 @@ def test_no_step_of_a_launch_holds_more_than_the_plan_allows(
     assert [tuple(tokens) for tokens in found] == [one.token_ids for one in expected]
     steps = read_observations(path, plan).steps[0]
     held = [tokens_of(step) for step in steps]
-    assert max(prompts + decodes for prompts, decodes in held) == limits.tokens
+    assert max(prompts + decodes for prompts, decodes in held) <= limits.tokens
     assert 1 <= max(decodes for _, decodes in held) <= limits.decodes
     last = [tokens_of(step) for step in steps if step.stage == "s1"]
     assert sum(prompts for prompts, _ in last) == sum(len(one.prompt_ids) for one in expected)
