@@ -16,7 +16,7 @@ SEEDS = 3
 FINALISTS = 3
 """Candidates that get more than one run, beside the first one."""
 TUNINGS = 3
-"""Rounds in which the best so far, and the fastest at any latency, get other step limits."""
+"""Rounds in which the leading trials get other step limits."""
 NOISE = 0.01
 """Rates that differ by less are equal."""
 
@@ -26,6 +26,7 @@ def choose(
     candidates: Sequence[Placed],
     first_seed: int,
     may_go_on: Callable[[float], bool],
+    may_tune: Callable[[], bool],
 ) -> Trial:
     """Return the candidate that serves most at no worse mean latencies than the first.
 
@@ -37,6 +38,8 @@ def choose(
     ----------
     may_go_on
         Told the best rate so far before each run; False ends the trials.
+    may_tune
+        False ends the runs with other step limits.
     """
     has_time = may_go_on(candidates[0].served.decode_tokens_per_s)
     window = window_for(candidates, LONGEST_TOKENS if has_time else HASTY_TOKENS)
@@ -50,14 +53,13 @@ def choose(
             return best_of(trials)
         trials.append(run(found, window, [first_seed]))
     for _ in range(TUNINGS):
-        fastest = max(trials, key=lambda trial: trial.decode_tokens_per_s)
-        for found in _tunings(problem, [best_of(trials), fastest], trials):
-            if not has_more_time():
-                return best_of(trials)
+        for found in _tunings(problem, _leading(trials), trials):
+            if not may_tune() or not has_more_time():
+                break
             trials.append(run(found, window, [first_seed]))
     seeds = range(first_seed + 1, first_seed + SEEDS)
     longer: list[Trial] = []
-    for trial in [trials[0], *_leading(trials)[:FINALISTS]]:
+    for trial in [trials[0], *_fastest(trials)[:FINALISTS]]:
         if not has_more_time():
             return best_of(longer or trials)
         more = run(trial.found, window, seeds)
@@ -89,6 +91,16 @@ def _tunings(
 
 
 def _leading(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the best, the fastest at any latency, and of the faster ones the least late."""
+    best, reference = best_of(trials), trials[0]
+    faster = [t for t in trials if t.decode_tokens_per_s > best.decode_tokens_per_s]
+    if not faster:
+        return [best]
+    fastest = max(faster, key=lambda trial: trial.decode_tokens_per_s)
+    return [best, fastest, min(faster, key=lambda trial: trial.lateness(reference))]
+
+
+def _fastest(trials: Sequence[Trial]) -> list[Trial]:
     """Return all but the first, those first that are no slower to answer and serve most."""
     reference = trials[0]
     return sorted(trials[1:], key=lambda t: (t.is_slower_than(reference), -t.decode_tokens_per_s))

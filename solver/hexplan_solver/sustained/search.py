@@ -29,6 +29,8 @@ HOPELESS = 0.75
 """Candidates are not simulated whose rate by the formula is below this share of the best."""
 STARTS_SHARE, SEARCH_SHARE = 0.1, 0.65
 """Shares of the time left for the starts, and then for the searches."""
+FINAL_SHARE = 0.35
+"""Share of the time left for trials that is kept for the best of them."""
 
 
 def search(run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedStage]) -> Trial:
@@ -54,7 +56,10 @@ def search(run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedSt
         run.tell("trials", None)  # a rate that no bound belongs to
         return run.left_s > 0
 
-    return choose(problem, chosen, run.options.seed, may_go_on)
+    reserve_s = run.left_s * FINAL_SHARE
+    return choose(
+        problem, chosen, run.options.seed, may_go_on, may_tune=lambda: run.left_s > reserve_s
+    )
 
 
 def _searched(run: Run, problem: Problem, found: Sequence[Placed]) -> list[Placed]:

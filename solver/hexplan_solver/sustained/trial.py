@@ -51,6 +51,11 @@ class Trial:
         """Say whether either latency is worse."""
         return self.ttft_s > other.ttft_s or self.tpot_s > other.tpot_s
 
+    def lateness(self, other: Trial) -> float:
+        """Return the larger of the ratios of both latencies."""
+        pairs = (self.ttft_s, other.ttft_s), (self.tpot_s, other.tpot_s)
+        return max(own / its if its else 1.0 for own, its in pairs)
+
 
 def window_for(candidates: Sequence[Placed], longest: int = LONGEST_TOKENS) -> Window:
     """Return a window long enough for every candidate, by the formula's stay of a request."""
