@@ -114,14 +114,14 @@ def test_memory_is_told_with_the_sum_and_how_many_more_hosts_would_do() -> None:
     assert f"add {count} more like h0" in str(reason.hint)
     enough = [host(f"h{i}", ["small"]) for i in range(2 + count)]
     too_few = enough[:-1]
-    bare = Limits(memory_fraction=Decimal("0.9"))
+    bare = Limits(memory_fraction=Decimal("0.9"), chunk_tokens=64)
     assert explain_infeasible(spec_of(tiny_model(60), enough, types=[small], limits=bare)) is None
     assert explain_infeasible(spec_of(tiny_model(60), too_few, types=[small], limits=bare))
 
 
 def fraction_spec(fraction: str) -> Spec:
     small = device_type("small", memory_bytes=2_000_000)
-    limits = Limits(memory_fraction=Decimal(fraction))
+    limits = Limits(memory_fraction=Decimal(fraction), chunk_tokens=64)
     return spec_of(tiny_model(13), [host("h", ["small"])], types=[small], limits=limits)
 
 
