@@ -29,6 +29,11 @@ def room_tokens(cluster: Cluster, workload: Workload) -> int:
     return min(cluster.limits.chunk_tokens, max(workload.prompt_tokens.max, MAX_BATCH))
 
 
+def most_decodes(tokens: int) -> int:
+    """Return the decodes of a step that leave a fourth of its tokens to prompts, at most."""
+    return max(1, min(MAX_BATCH, tokens * 3 // 4))
+
+
 def workspace_bytes(model: Model, tokens: int, sizes: ShardSizes, layers: Range) -> int:
     """Return the bytes of activations of so many tokens, and of logits on a last stage."""
     attention_width = (model.group + 2) * sizes.kv_heads * model.head_dim

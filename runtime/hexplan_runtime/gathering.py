@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hexplan.cost.memory import MAX_BATCH, room_tokens
+from hexplan.cost.memory import MAX_BATCH, most_decodes, room_tokens
 from hexplan.plan import Plan
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row, cut
@@ -34,7 +34,7 @@ def step_limits_of(plan: Plan) -> StepLimits:
     """
     limits = plan.step_limits
     tokens = limits.tokens if limits else room_tokens(plan.cluster, plan.workload)
-    decodes = limits.decodes if limits else max(1, tokens * 3 // 4)
+    decodes = limits.decodes if limits else most_decodes(tokens)
     return StepLimits(tokens=tokens, decodes=min(decodes, MAX_BATCH))
 
 

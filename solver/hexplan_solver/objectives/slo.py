@@ -16,7 +16,9 @@ from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import (
     Outcome,
+    Pipeline,
     Poisson,
+    Policy,
     Slo,
     SpreadLengths,
     Window,
@@ -109,12 +111,13 @@ class _Trial:
     def most(self, plan: Plan, above: float) -> _Kept | None:
         """Return the largest rate on the grid that is kept, where it is larger than `above`."""
         plan = with_sustained(plan)
+        pipeline, policy = pipeline_of_plan(plan), policy_of_plan(plan)
         unit = float(plan.predicted.requests_per_s) / STEPS
         low, high = int(above / unit + 1e-9), STEPS + 1
         kept: _Kept | None = None
         step = low + 1
         while step < high:
-            outcome = self.at(plan, step * unit)
+            outcome = self.at(pipeline, policy, step * unit)
             if self._is_kept(outcome):
                 kept, low = _Kept(plan, step * unit, outcome), step
             elif kept is None:
@@ -124,11 +127,10 @@ class _Trial:
             step = (low + high) // 2 if high - low > 1 else high
         return kept
 
-    def at(self, plan: Plan, rate: float) -> Outcome:
+    def at(self, pipeline: Pipeline, policy: Policy, rate: float) -> Outcome:
         """Simulate one rate."""
         window = Window((WARM_UP + MEASURED) / rate, WARM_UP / rate, self._seed)
-        pipeline, traffic = pipeline_of_plan(plan), Poisson(rate, self._lengths)
-        return simulate(pipeline, traffic, policy_of_plan(plan), window, slo=self._slo)
+        return simulate(pipeline, Poisson(rate, self._lengths), policy, window, slo=self._slo)
 
     def _is_kept(self, outcome: Outcome) -> bool:
         if outcome.slo is None or outcome.turned_away:
@@ -144,7 +146,8 @@ def _unkept(spec: Spec, trial: _Trial, plan: Plan | None) -> LimitReached:
     message = f"no plan was found that keeps {asked} for {promise.attainment:%} of requests"
     if plan is None:
         return LimitReached(message)
-    outcome = trial.at(plan, float(plan.predicted.requests_per_s) / STEPS)
+    rate = float(plan.predicted.requests_per_s) / STEPS
+    outcome = trial.at(pipeline_of_plan(plan), policy_of_plan(plan), rate)
     means = [spread.mean_s for spread in (outcome.ttft, outcome.tpot) if spread is not None]
     shown = " and ".join(f"{mean:.3g} s" for mean in means)
     return LimitReached(message, hint=f"even at a low rate the means are {shown}; loosen `slo`")

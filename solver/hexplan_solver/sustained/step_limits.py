@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from hexplan.cost.memory import room_tokens
+from hexplan.cost.memory import most_decodes, room_tokens
 from hexplan.spec import Spec
-from hexplan_solver.simulate import MAX_DECODE_TOKENS, Pipeline, Policy
+from hexplan_solver.simulate import Pipeline, Policy
 from hexplan_solver.sustained.request import MeanRequest, mean_request
 from hexplan_solver.sustained.served import ServedRate, served_rate
 
@@ -58,7 +58,7 @@ def widest(spec: Spec, policy: Policy) -> Policy:
     if policy.chunk_tokens is None:
         return policy
     tokens = room_tokens(spec.cluster, spec.workload)
-    return replace(policy, chunk_tokens=tokens, max_decode_tokens=_most_decodes(tokens))
+    return replace(policy, chunk_tokens=tokens, max_decode_tokens=most_decodes(tokens))
 
 
 def neighbours(spec: Spec, policy: Policy) -> Iterator[Policy]:
@@ -68,10 +68,10 @@ def neighbours(spec: Spec, policy: Policy) -> Iterator[Policy]:
         return
     most = room_tokens(spec.cluster, spec.workload)
     for changed in (tokens * 2, tokens // 2):
-        if min(most, LEAST_TOKENS) <= changed <= most and decodes <= _most_decodes(changed):
+        if min(most, LEAST_TOKENS) <= changed <= most and decodes <= most_decodes(changed):
             yield replace(policy, chunk_tokens=changed)
     for changed in (decodes * 2, decodes // 2):
-        if 1 <= changed <= _most_decodes(tokens):
+        if 1 <= changed <= most_decodes(tokens):
             yield replace(policy, max_decode_tokens=changed)
 
 
@@ -88,15 +88,10 @@ def _policies(spec: Spec, policy: Policy, decodes_a_hop: float) -> Iterator[Poli
     for halving in range(HALVINGS + 1):
         if halving and tokens < LEAST_TOKENS:
             return
-        most = _most_decodes(tokens)
+        most = most_decodes(tokens)
         near = min(max(1.0, decodes_a_hop), most)
         powers = [2**i for i in range(most.bit_length()) if 2**i <= most]
         for decodes in powers:
             if near / NEAR <= decodes <= near * NEAR:
                 yield replace(policy, chunk_tokens=tokens, max_decode_tokens=decodes)
         tokens //= 2
-
-
-def _most_decodes(tokens: int) -> int:
-    """Return the decodes of a step that leave a fourth of its tokens to prompts."""
-    return max(1, min(MAX_DECODE_TOKENS, tokens * 3 // 4))
