@@ -31,7 +31,6 @@ from hexplan_solver.simulate.engine import Engine
 from hexplan_solver.simulate.pipeline import EdgeModel, Pipeline, RouteModel, StageModel
 from hexplan_solver.simulate.policy import (
     CHUNKED,
-    MAX_DECODE_TOKENS,
     WHOLE,
     Policy,
     Reservation,
@@ -55,7 +54,6 @@ from hexplan_solver.simulate.window import Outage, Slo, Window
 
 __all__ = [
     "CHUNKED",
-    "MAX_DECODE_TOKENS",
     "WHOLE",
     "Attainment",
     "Closed",

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hexplan.cost.memory import MAX_BATCH
 from hexplan.plan import Plan
 from hexplan_solver.simulate.pipeline import NO_LIMIT
-
-MAX_DECODE_TOKENS = 256
-"""Requests that a stage decodes at once, at most: that of the cost model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Policy:
     """Whether decodes leave a stage ahead of the prompts of their batch."""
     max_prompt_tokens: int = NO_LIMIT
     """Prompt tokens in a step, where prompts go whole; a longer prompt goes alone."""
-    max_decode_tokens: int = MAX_DECODE_TOKENS
+    max_decode_tokens: int = MAX_BATCH
     """Requests decoded in a step."""
     obeys_profile: bool = False
     """Whether the profile's limits of a step hold too."""
