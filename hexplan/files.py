@@ -37,13 +37,17 @@ def read_bounded(path: Path, limit_bytes: int) -> str:
         raise SpecError(where, problem, hint="save the file as UTF-8") from error
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old or the new text, never a part of it."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that readers see the old or the new content, never a part of it.
+
+    Text is written as UTF-8.
+    """
     try:
+        encoded = content.encode() if isinstance(content, str) else content
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(encoded)
         else:
-            _replace(Path(os.path.realpath(path)), text.encode())
+            _replace(Path(os.path.realpath(path)), encoded)
     except (OSError, ValueError) as error:
         raise _failure(path, "write", error) from error
 

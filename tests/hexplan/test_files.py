@@ -18,6 +18,12 @@ def test_a_text_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_bounded(path, 100) == "one\ntwo \N{GREEK SMALL LETTER PI}\n"
 
 
+def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write_atomically(path, b"\x89\r\n\x00")
+    assert path.read_bytes() == b"\x89\r\n\x00"
+
+
 def test_the_limit_is_the_largest_size_allowed(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("12345")
