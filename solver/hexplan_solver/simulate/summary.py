@@ -20,6 +20,8 @@ from hexplan_solver.simulate.warmup import detect_warmup
 from hexplan_solver.simulate.window import Slo, Window
 
 Floats = npt.NDArray[np.float64]
+SHORTEST_PERIOD = 1e-9
+"""Share of a run that two points of its timeline are apart at least."""
 LONG_ENOUGH = 5.0
 """A run is long against a request where it measures so many times a request's stay."""
 
@@ -147,6 +149,8 @@ def _uses(pipeline: Pipeline, snapshots: Sequence[Snapshot]) -> tuple[StageUse, 
 
 
 def _timeline(snapshots: Sequence[Snapshot]) -> tuple[TimePoint, ...]:
+    # Times that are summed up end just short of the run's end, where no rate can be told.
+    apart_s = SHORTEST_PERIOD * snapshots[-1].at_s
     return tuple(
         TimePoint(
             at_s=now.at_s,
@@ -161,7 +165,7 @@ def _timeline(snapshots: Sequence[Snapshot]) -> tuple[TimePoint, ...]:
             queued_tokens=now.queued_tokens,
         )
         for before, now in pairwise(snapshots)
-        if now.at_s > before.at_s
+        if now.at_s - before.at_s > apart_s
     )
 
 
