@@ -63,7 +63,7 @@ reference: $(READY) ## Write docs/reference from the code
 		> docs/reference/rules.md
 
 lock: | $(BIN)/python ## Install what pyproject.toml asks for, and write down the versions
-	$(BIN)/pip install --quiet --editable '.[runtime,dev]'
+	$(BIN)/pip install --quiet --editable '.[runtime,plot,dev]'
 	echo '# Versions of all dependencies; `make lock` writes them down from .venv.' > .venv/lock
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' >> .venv/lock
 	mv .venv/lock requirements.lock

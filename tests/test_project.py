@@ -27,7 +27,7 @@ CODE = tuple(
 )
 MAX_FILE_LINES = 300
 MAX_README_LINES = 120
-HEAVY = ("torch", "transformers", "deepspeed", "pulp", "highspy", "scipy", "networkx")
+HEAVY = ("torch", "transformers", "deepspeed", "pulp", "highspy", "scipy", "networkx", "matplotlib")
 
 BANS = {
     r"(?<![\w.])eval\(": "eval runs text as code",
@@ -118,6 +118,11 @@ def test_the_check_needs_no_solver_and_no_torch() -> None:
     assert not loaded & {*HEAVY, "hexplan_solver", "hexplan_runtime"}
 
 
+def test_a_simulation_without_a_plot_imports_no_matplotlib() -> None:
+    loaded = imported_by("import hexplan.render, hexplan_solver.simulate")
+    assert "matplotlib" not in loaded
+
+
 def test_the_solver_needs_no_torch() -> None:
     loaded = imported_by("import hexplan_solver, hexplan.spec")
     assert not loaded & {"torch", "transformers", "safetensors", "deepspeed", "hexplan_runtime"}
@@ -128,6 +133,7 @@ def test_planning_alone_installs_neither_torch_nor_transformers() -> None:
     needed = {r.name for r in requirements if not r.marker or r.marker.evaluate({"extra": ""})}
     assert {"pydantic", "pulp", "typer"} <= needed
     assert not needed & {"torch", "transformers", "safetensors", "deepspeed", "pytest"}
+    assert "matplotlib" not in needed
 
 
 def test_the_runtime_extra_pins_torch() -> None:

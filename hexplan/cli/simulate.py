@@ -82,7 +82,7 @@ def simulate(
         typer.Option(help="A stage that fails, and is back: s3@100s or s3@100s-160s; repeatable."),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw latencies and timeline into this SVG file.")
+        Path | None, typer.Option(help="Draw latencies and timeline into this file, .svg or .png.")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")
@@ -98,11 +98,11 @@ def simulate(
     """
     from hexplan.files import write_atomically
     from hexplan.plan_file import read_plan
-    from hexplan.render import outcome_json, outcome_svg, outcome_text, say
+    from hexplan.render import outcome_json, outcome_picture, outcome_text, picture_kind, say
     from hexplan_solver.simulate import Window
     from hexplan_solver.simulate import simulate as run
 
-    _require_svg(plot)
+    kind = None if plot is None else picture_kind("--plot", plot)
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
     traffic = _traffic(plan, rate, trace, is_offline=offline)
@@ -114,18 +114,10 @@ def simulate(
     if pipeline.is_split:
         way = replace(way, routing="routes")
     outcome = run(pipeline, traffic, way, window, slo=slo, outages=outages)
-    if plot is not None:
-        write_atomically(plot, outcome_svg(outcome))
+    if plot is not None and kind is not None:
+        write_atomically(plot, outcome_picture(outcome, kind))
         say(f"wrote {plot}")
     emit(outcome_json(outcome) if as_json else outcome_text(outcome))
-
-
-def _require_svg(plot: Path | None) -> None:
-    if plot is not None and plot.suffix.lower() in (".png", ".jpg", ".jpeg", ".pdf"):
-        message = (
-            f"--plot: found {plot.name}, needed a name for an SVG file, such as {plot.stem}.svg"
-        )
-        raise InputError(message, hint="browsers open it, and rsvg-convert or Inkscape convert it")
 
 
 def _traffic(plan: Plan, rate: str | None, trace: Path | None, *, is_offline: bool) -> Traffic:

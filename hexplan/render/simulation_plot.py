@@ -2,170 +2,251 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import ceil, floor, log10
+from operator import itemgetter
+from typing import TYPE_CHECKING, TypeAlias
 
-from hexplan.outcome import Outcome
+from hexplan.outcome import Outcome, TimePoint
+from hexplan.render import words
+from hexplan.render.picture import COLOURS, Kind, picture
 
-WIDTH, HEIGHT = 860, 300
-LEFT, RIGHT, TOP, BOTTOM = 70, 150, 34, 44
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
-"""Colours that the colour-blind tell apart (Okabe and Ito)."""
-TICKS = 5
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH_INCHES, PANEL_INCHES, ROW_INCHES = 10.0, 2.1, 0.07
+"""Of the picture, of a panel, and of a stage in a map."""
+MARKED_PERCENTILES = (50, 90, 99)
+NAMED_ROWS = 14
+"""Stages that are named at a map at most."""
+BESIDE = 1.015
+"""Where legends begin, in widths of the panel: right of all data."""
+PLAIN = "{x:,.10g}"
+"""How numbers stand at an axis."""
+LEAST_S = 1e-6
+"""Where the logarithmic axis puts what takes no time."""
+
+Panel: TypeAlias = Callable[["Axes"], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """A named line."""
-
-    name: str
-    points: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """What stands along one side of a panel."""
+class _Measure:
+    """What is shown of every stage over time."""
 
     title: str
-    low: float
-    high: float
-    is_log: bool = False
-
-    def share(self, value: float) -> float:
-        """Return where a value lies between the ends, from 0 to 1."""
-        if self.is_log:
-            low, high = math.log(self.low), math.log(self.high)
-            return (math.log(max(value, self.low)) - low) / (high - low)
-        return (value - self.low) / (self.high - self.low)
-
-    def ticks(self) -> list[float]:
-        """Return the values that are marked."""
-        if self.is_log:
-            powers = range(math.ceil(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
-            return [10.0**power for power in powers]
-        step = 10 ** math.floor(math.log10((self.high - self.low) / TICKS))
-        step *= next(f for f in (1, 2, 5, 10) if (self.high - self.low) / (f * step) <= TICKS)
-        first = math.ceil(self.low / step)
-        return [step * n for n in range(first, math.floor(self.high / step) + 1)]
+    unit: str
+    of_point: Callable[[TimePoint], Sequence[float]]
+    means: tuple[float, ...]
+    """Per stage, over the measured time."""
+    tell: Callable[[float], str]
+    """How a mean is written."""
+    is_share: bool
+    """Whether it ends at 100 %; else values may lie powers of ten apart."""
 
 
-def outcome_svg(outcome: Outcome) -> str:
-    """Return an SVG with the distribution of latencies, the tokens/s, and requests over time."""
-    panels = [_latencies(outcome), _rates(outcome), _requests(outcome), _busy(outcome)]
-    body = "\n".join(
-        f'<g transform="translate(0,{HEIGHT * row})">\n{panel}\n</g>'
-        for row, panel in enumerate(panels)
-    )
-    height = HEIGHT * len(panels)
+def outcome_picture(outcome: Outcome, kind: Kind) -> bytes:
+    """Return a picture of the latencies, and of rates, requests and stages over time.
+
+    As many stages as there are colours are lines, more of them are the rows of a map.
+    """
+    tall_inches = max(PANEL_INCHES, ROW_INCHES * len(outcome.stages) + 0.6)
+    panels: list[tuple[float, Panel]] = [
+        (1.4 * PANEL_INCHES, partial(_draw_latencies, outcome)),
+        (PANEL_INCHES, partial(_draw_rates, outcome)),
+        (PANEL_INCHES, partial(_draw_requests, outcome)),
+        *((tall_inches, partial(_draw_stages, outcome, m)) for m in _measures(outcome)),
+    ]
+    heights_inches = [height for height, _ in panels]
+
+    def draw(figure: Figure) -> None:
+        figure.suptitle(_headline(outcome))
+        grid = figure.subplots(len(panels), squeeze=False, height_ratios=heights_inches)
+        for axes, (_, draw_panel) in zip(grid[:, 0], panels, strict=True):
+            draw_panel(axes)
+
+    return picture(draw, kind, (WIDTH_INCHES, sum(heights_inches)))
+
+
+def _headline(outcome: Outcome) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"'
-        f' height="{height}" font-family="sans-serif" font-size="12">\n'
-        f'<rect width="{WIDTH}" height="{height}" fill="white"/>\n{body}\n</svg>\n'
+        f"{words.count(outcome.finished, 'request')} finished in {outcome.duration_s:,.0f}"
+        f" simulated seconds; policy {outcome.policy}, seed {outcome.seed}"
     )
 
 
-def _latencies(outcome: Outcome) -> str:
+def _draw_latencies(outcome: Outcome, axes: Axes) -> None:
+    axes.set(title="Latency", xscale="log", xlabel="time", ylim=(0, 103))
+    axes.set_ylabel("requests that\ntake at most this, %")
+    axes.set_yticks([0, 25, *MARKED_PERCENTILES])
+    slo = outcome.slo
     spreads = (
-        ("first token", outcome.ttft),
-        ("per token", outcome.tpot),
-        ("between tokens", outcome.itl),
-        ("whole request", outcome.e2e),
+        ("first token (TTFT)", outcome.ttft, slo.ttft_s if slo else None),
+        ("per token (TPOT)", outcome.tpot, slo.tpot_s if slo else None),
+        ("between tokens (ITL)", outcome.itl, None),
+        ("whole request", outcome.e2e, None),
     )
+    marked = [percentile - 1 for percentile in MARKED_PERCENTILES]
+    shown_s = []
+    for colour, (name, spread, promised_s) in zip(COLOURS, spreads, strict=False):
+        if spread is None:
+            continue
+        values_s = [max(value_s, LEAST_S) for value_s in spread.percentiles_s]
+        told = ", ".join(words.latency(spread.percentiles_s[place]) for place in marked)
+        label = f"{name}\n{told}"
+        axes.plot(values_s, range(1, 100), "o-", markevery=marked, color=colour, label=label)
+        shown_s += values_s
+        if promised_s is not None:
+            label = f"promised: {words.latency(promised_s)}"
+            axes.axvline(promised_s, color=colour, linestyle="--", label=label)
+            shown_s.append(promised_s)
+    if shown_s:
+        axes.set_xlim(*_decades(shown_s))
+        _name_beside(axes, f"at {', '.join(f'p{p}' for p in MARKED_PERCENTILES)}")
+    else:
+        axes.set_title("Latency: no request was finished")
+    axes.xaxis.set_major_formatter(lambda value_s, _: words.latency(value_s))
+
+
+def _decades(values: Sequence[float]) -> tuple[float, float]:
+    """Return the powers of ten around some values."""
+    low = floor(log10(min(values)))
+    return 10.0**low, 10.0 ** max(ceil(log10(max(values))), low + 1)
+
+
+def _draw_rates(outcome: Outcome, axes: Axes) -> None:
+    axes.set(title="Output", ylabel="tokens/s")
+    rates = [point.output_tokens_per_s for point in outcome.timeline]
+    _draw_lines(outcome, axes, [(f"mean {outcome.output_tokens_per_s:,.1f}", rates)])
+
+
+def _draw_requests(outcome: Outcome, axes: Axes) -> None:
+    axes.set(title="Requests", ylabel="requests")
     curves = [
-        Curve(name, tuple((max(s, 1e-6), float(p)) for p, s in enumerate(spread.percentiles_s, 1)))
-        for name, spread in spreads
-        if spread is not None
+        ("running", [float(point.running) for point in outcome.timeline]),
+        ("waiting", [float(point.waiting) for point in outcome.timeline]),
     ]
-    values = [x for curve in curves for x, _ in curve.points] or [1.0]
-    low, high = 10 ** math.floor(math.log10(min(values))), 10 ** math.ceil(math.log10(max(values)))
-    across = Axis("seconds", low, max(high, 10 * low), is_log=True)
-    return _panel("Latency: share of requests that take at most", (across, _upto("%", 100)), curves)
+    _draw_lines(outcome, axes, curves)
 
 
-def _rates(outcome: Outcome) -> str:
-    points = tuple((p.at_s, p.output_tokens_per_s) for p in outcome.timeline)
-    return _timeline(outcome, "Output tokens per second", [Curve("tokens/s", points)])
-
-
-def _requests(outcome: Outcome) -> str:
-    return _timeline(
-        outcome,
-        "Requests",
-        [
-            Curve("running", tuple((p.at_s, float(p.running)) for p in outcome.timeline)),
-            Curve("waiting", tuple((p.at_s, float(p.waiting)) for p in outcome.timeline)),
-        ],
-    )
-
-
-def _busy(outcome: Outcome) -> str:
-    curves = [
-        Curve("busiest stage", tuple((p.at_s, 100 * max(p.busy)) for p in outcome.timeline)),
-        Curve(
-            "stages, mean",
-            tuple((p.at_s, 100 * sum(p.busy) / len(p.busy)) for p in outcome.timeline),
-        ),
-        Curve("fullest KV cache", tuple((p.at_s, 100 * max(p.kv)) for p in outcome.timeline)),
-    ]
-    return _timeline(outcome, "Share of time busy, and of KV cache kept, in %", curves)
-
-
-def _timeline(outcome: Outcome, title: str, curves: Sequence[Curve]) -> str:
-    highest = max((y for curve in curves for _, y in curve.points), default=1.0)
-    across = _upto("simulated seconds", max(outcome.duration_s, 1e-9))
-    shaded = across.share(outcome.warmup_s)
-    return _panel(title, (across, _upto("", highest * 1.05 or 1.0)), curves, shaded)
-
-
-def _upto(title: str, high: float) -> Axis:
-    return Axis(title, 0.0, high)
-
-
-def _panel(
-    title: str, axes: tuple[Axis, Axis], curves: Sequence[Curve], shaded: float = 0.0
-) -> str:
-    """Draw curves; the first share of the width, `shaded`, is the warm-up."""
-    across, up = axes
-    width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
-
-    def x(value: float) -> float:
-        return LEFT + width * across.share(value)
-
-    def y(value: float) -> float:
-        return TOP + height * (1 - up.share(value))
-
-    lines = [f'<text x="{LEFT}" y="{TOP - 12}" font-weight="bold">{title}</text>']
-    if shaded > 0:
-        lines.append(_rectangle(width * shaded, height))
-    for value in across.ticks():
-        lines.append(_line((x(value), TOP), (x(value), TOP + height)))
-        lines.append(_label(x(value), TOP + height + 16, f"{value:g}", "middle"))
-    for value in up.ticks():
-        lines.append(_line((LEFT, y(value)), (LEFT + width, y(value))))
-        lines.append(_label(LEFT - 6, y(value) + 4, f"{value:g}", "end"))
-    lines.append(_label(LEFT + width / 2, TOP + height + 34, across.title, "middle"))
-    for number, curve in enumerate(curves):
-        colour = COLOURS[number % len(COLOURS)]
-        points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in curve.points)
-        lines.append(
-            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
-        )
-        height_of_name = TOP + 12 + 18 * number
-        lines.append(_label(LEFT + width + 10, height_of_name, curve.name, "start", colour))
-    return "\n".join(lines)
-
-
-def _line(begin: tuple[float, float], end: tuple[float, float]) -> str:
+def _measures(outcome: Outcome) -> tuple[_Measure, ...]:
+    uses = outcome.stages
     return (
-        f'<line x1="{begin[0]:.1f}" y1="{begin[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}"'
-        ' stroke="#ddd"/>'
+        _Measure(
+            title="Computing",
+            unit="share of time, %",
+            of_point=lambda point: [100 * share for share in point.busy],
+            means=tuple(use.busy for use in uses),
+            tell=words.percent,
+            is_share=True,
+        ),
+        _Measure(
+            title="KV cache kept",
+            unit="share of cache, %",
+            of_point=lambda point: [100 * share for share in point.kv],
+            means=tuple(use.mean_kv for use in uses),
+            tell=words.percent,
+            is_share=True,
+        ),
+        _Measure(
+            title="Waiting at stages",
+            unit="tokens",
+            of_point=lambda point: point.queued_tokens,
+            means=tuple(use.mean_queued_tokens for use in uses),
+            tell="{:,.1f}".format,
+            is_share=False,
+        ),
     )
 
 
-def _rectangle(width: float, height: float) -> str:
-    return f'<rect x="{LEFT}" y="{TOP}" width="{width:.1f}" height="{height}" fill="#f0f0f0"/>'
+def _draw_stages(outcome: Outcome, measure: _Measure, axes: Axes) -> None:
+    axes.set_title(_stages_title(outcome, measure))
+    rows = list(zip(*map(measure.of_point, outcome.timeline), strict=True))
+    if len(rows) > len(COLOURS):
+        _draw_map(outcome, measure, rows, axes)
+        return
+    axes.set_ylabel(measure.unit)
+    means = map(measure.tell, measure.means)
+    names = [f"{name}: {told}" for name, told in zip(_stage_names(outcome), means, strict=True)]
+    _draw_lines(outcome, axes, list(zip(names, rows, strict=True)))
+    if measure.is_share:
+        axes.set_ylim(top=100.0)
 
 
-def _label(x: float, y: float, text: str, anchor: str, colour: str = "#333") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{text}</text>'
+def _stages_title(outcome: Outcome, measure: _Measure) -> str:
+    """Return what is drawn, its mean over the stages, and where it is largest."""
+    if len(measure.means) == 1:
+        return measure.title
+    most, name = max(zip(measure.means, _stage_names(outcome), strict=True), key=itemgetter(0))
+    mean = sum(measure.means) / len(measure.means)
+    return f"{measure.title}: mean {measure.tell(mean)}, most at {name} with {measure.tell(most)}"
+
+
+def _stage_names(outcome: Outcome) -> list[str]:
+    ids = [words.printable(use.stage) for use in outcome.stages]
+    return [
+        f"stage {name}" if use.phase == "both" else f"stage {name} ({use.phase})"
+        for name, use in zip(ids, outcome.stages, strict=True)
+    ]
+
+
+def _draw_map(
+    outcome: Outcome, measure: _Measure, rows: Sequence[Sequence[float]], axes: Axes
+) -> None:
+    """Draw a row for each stage and a colour for each value."""
+    colours = axes.pcolormesh(
+        [0.0, *(point.at_s for point in outcome.timeline)],
+        range(len(rows) + 1),
+        rows,
+        norm="linear" if measure.is_share else "symlog",
+        vmin=0.0,
+        vmax=100.0 if measure.is_share else max(1, *map(max, rows)),
+        cmap="cividis",
+        rasterized=True,
+    )
+    named = range(0, len(rows), ceil(len(rows) / NAMED_ROWS))
+    names = [words.printable(use.stage) for use in outcome.stages]
+    axes.set_yticks([row + 0.5 for row in named], [names[row] for row in named])
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    if outcome.warmup_s > 0:
+        axes.axvline(outcome.warmup_s, color="white", linestyle="--")
+    beside = axes.inset_axes((BESIDE, 0.0, 0.02, 1.0))
+    axes.figure.colorbar(colours, cax=beside, label=measure.unit, format=PLAIN)
+    _span_time(outcome, axes)
+
+
+def _draw_lines(
+    outcome: Outcome,
+    axes: Axes,
+    curves: Sequence[tuple[str, Sequence[float]]],
+) -> None:
+    """Draw values over time, on grey as long as they are left out of what was measured."""
+    times_s = [point.at_s for point in outcome.timeline]
+    for colour, (name, values) in zip(COLOURS, curves, strict=False):
+        axes.plot(times_s, values, color=colour, label=name, linewidth=1.2)
+    if outcome.warmup_s > 0:
+        axes.axvspan(0.0, outcome.warmup_s, color="#eeeeee", label="warm-up, left out", zorder=0)
+    axes.set_ylim(bottom=0.0)
+    axes.yaxis.set_major_formatter(PLAIN)
+    _span_time(outcome, axes)
+    _name_beside(axes)
+
+
+def _span_time(outcome: Outcome, axes: Axes) -> None:
+    axes.set(xlim=(0.0, max(outcome.duration_s, LEAST_S)), xlabel="simulated time, s")
+
+
+def _name_beside(axes: Axes, title: str | None = None) -> None:
+    """Name what is drawn, where it covers none of it."""
+    axes.legend(
+        title=title,
+        loc="upper left",
+        bbox_to_anchor=(BESIDE, 1.0),
+        borderaxespad=0.0,
+        fontsize="small",
+        title_fontsize="small",
+        alignment="left",
+    )

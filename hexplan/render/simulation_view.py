@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hexplan.outcome import Outcome, Spread
+from hexplan.render import words
 from hexplan.render.sections import Part, Section, sections_text, table
 
 
@@ -60,20 +61,14 @@ def _latency(outcome: Outcome) -> Part:
 def _times(spread: Spread | None) -> tuple[str, ...]:
     if spread is None:
         return ("-",) * 4
-    return tuple(map(_time, (spread.mean_s, spread.p50_s, spread.p90_s, spread.p99_s)))
-
-
-def _time(seconds: float) -> str:
-    if seconds >= 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
+    return tuple(map(words.latency, (spread.mean_s, spread.p50_s, spread.p90_s, spread.p99_s)))
 
 
 def _promise(outcome: Outcome) -> Iterator[Part]:
     slo = outcome.slo
     assert slo is not None
     limits = [
-        f"{name} {_time(limit_s)}"
+        f"{name} {words.latency(limit_s)}"
         for name, limit_s in (("TTFT", slo.ttft_s), ("TPOT", slo.tpot_s))
         if limit_s is not None
     ]

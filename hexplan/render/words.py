@@ -74,6 +74,13 @@ def duration(seconds: float) -> str:
     return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
+def latency(seconds: float) -> str:
+    """Return a latency in seconds or milliseconds, with three digits."""
+    if seconds >= 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
+
+
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural where it needs one."""
     ending = "es" if noun.endswith("ch") else "s"
