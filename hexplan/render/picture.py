@@ -25,6 +25,7 @@ LOOK = {
     "axes.titlesize": "medium",
     "axes.titleweight": "bold",
     "figure.constrained_layout.h_pad": 0.1,
+    "figure.constrained_layout.w_pad": 0.1,
     "grid.color": "#dddddd",
     "legend.frameon": False,
     "savefig.dpi": 120,

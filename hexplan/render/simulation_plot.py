@@ -107,6 +107,7 @@ def _draw_latencies(outcome: Outcome, axes: Axes) -> None:
         _name_beside(axes, f"at {', '.join(f'p{p}' for p in MARKED_PERCENTILES)}")
     else:
         axes.set_title("Latency: no request was finished")
+    axes.xaxis.set_minor_formatter("")
     axes.xaxis.set_major_formatter(lambda value_s, _: words.latency(value_s))
 
 
@@ -163,8 +164,9 @@ def _measures(outcome: Outcome) -> tuple[_Measure, ...]:
 
 def _draw_stages(outcome: Outcome, measure: _Measure, axes: Axes) -> None:
     axes.set_title(_stages_title(outcome, measure))
-    rows = list(zip(*map(measure.of_point, outcome.timeline), strict=True))
-    if len(rows) > len(COLOURS):
+    points = [measure.of_point(point) for point in outcome.timeline]
+    rows = list(zip(*points, strict=True)) or [()] * len(outcome.stages)
+    if points and len(rows) > len(COLOURS):
         _draw_map(outcome, measure, rows, axes)
         return
     axes.set_ylabel(measure.unit)

@@ -16,7 +16,7 @@ from support.pipelines import ONE_BY_ONE, SteadySteps, chain
 from support.shell import Shell
 
 from hexplan.outcome import Outcome
-from hexplan.render import Kind, outcome_picture
+from hexplan.render import Kind, outcome_picture, picture_kind
 from hexplan_solver.simulate import FixedLengths, Poisson, Slo, Window, simulate
 
 SHORT = ("--duration", "60s", "--warmup", "10s")
@@ -74,15 +74,9 @@ def test_the_svg_names_what_it_shows_with_units(
     assert b"nan" not in svg and b"inf" not in svg
 
 
-def test_the_name_s_ending_says_which_picture_is_drawn(
-    hexplan: Shell, plan_file: Path, tmp_path: Path
-) -> None:
-    path = tmp_path / "out.PNG"
-    ran = hexplan("simulate", plan_file, "--rate", "2/s", *SHORT, "--plot", path)
-    assert ran.code == 0
-    width, height = png_size(path.read_bytes())
-    assert width == 1200
-    assert height > width
+def test_the_name_s_ending_says_which_picture_is_drawn() -> None:
+    assert picture_kind("--plot", Path("a.b.PNG")) == "png"
+    assert picture_kind("--plot", Path("folder.png/run.svg")) == "svg"
 
 
 def test_equal_runs_give_equal_bytes_in_every_process(
@@ -100,6 +94,8 @@ def test_equal_runs_give_equal_bytes_in_every_process(
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, "pyplot keeps state for the whole process"
+    width, height = png_size((tmp_path / "here.png").read_bytes())
+    assert (width, height > width) == (1200, True)
     for kind in KINDS:
         assert (tmp_path / f"here.{kind}").read_bytes() == (tmp_path / f"there.{kind}").read_bytes()
 
@@ -156,6 +152,16 @@ def test_a_run_in_which_nothing_is_finished_is_drawn(num_stages: int, kind: Kind
         assert "Latency: no request was finished" in texts(picture)
     else:
         assert png_size(picture)[0] == 1200
+
+
+def test_a_run_of_no_time_is_drawn(hexplan: Shell, plan_file: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    rows = "2024-05-10 00:00:00,9999999,5\n"  # no KV cache holds it, so it is turned away
+    trace.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows)
+    path = tmp_path / "out.svg"
+    ran = hexplan("simulate", plan_file, "--trace", trace, "--plot", path)
+    assert (ran.code, ran.err) == (0, f"wrote {path}\n")
+    assert "0 requests finished in 0 simulated seconds" in texts(path.read_bytes())[-1]
 
 
 @pytest.mark.parametrize("name", ["run.gif", "run.pdf", "run", ".svg", "run.svg.gz", "-"])
