@@ -1,10 +1,11 @@
 """Print the planner's tables: every example spec by every method; draw them too.
 
-    python benchmarks/planner.py [--specs FILE ...] [--methods NAME ...] [--svg FILE]
+    python benchmarks/planner.py [--specs FILE ...] [--methods NAME ...] [--plot FILE]
         [--time-limit SECONDS] [--milp-time-limit SECONDS]
 
 The output is Markdown; docs/benchmarks.md is such an output, with its machine and date. Each cell
-runs in a process of its own, so that time and memory are its own.
+runs in a process of its own, so that time and memory are its own. `planner_plot.py` draws a table
+that was printed before.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
-from bars import Bar, bars_svg
 from cell import Cell, run_cell
+from planner_plot import planner_picture
 
+from hexplan.files import write_atomically
 from hexplan.plan import Plan
+from hexplan.render import picture_kind
 from hexplan_solver import METHODS
 from hexplan_solver.sustained import with_sustained
 
@@ -58,24 +61,26 @@ def main() -> None:
     parser.add_argument("--milp-time-limit", type=float, help="of helix-milp; ten times as long")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--specs", nargs="+", type=Path)
-    parser.add_argument("--svg", type=Path, help="draw the bars here")
+    parser.add_argument("--plot", type=Path, help="SVG or PNG file to draw the table to")
     arguments = parser.parse_args()
+    kind = arguments.plot and picture_kind("--plot", arguments.plot)
     limit_s = arguments.time_limit
     limits_s = {"helix-milp": arguments.milp_time_limit or 10 * limit_s}
     specs = arguments.specs or sorted((ROOT / "cluster_specs").glob("*.yaml"))
     told = f"limit {limit_s:g} s, helix-milp {limits_s['helix-milp']:g} s"
     print(f"{date.today()}, {machine()}, {told}\n")  # noqa: DTZ011
     headings = ["spec", "method", *(heading for heading, _ in COLUMNS), "gap", "memory"]
-    print(row(headings), row(["---"] * len(headings)), sep="\n")
+    table = [row(headings), row(["---"] * len(headings))]
+    print(*table, sep="\n")
     tables = []
     for spec in specs:
         cells = [run_cell(spec, m, limits_s.get(m, limit_s)) for m in arguments.methods]
         tables.append(cells)
+        table += rows(cells)
         print("\n".join(rows(cells)), flush=True)
     print(f"\n{symmetric_table(tables)}")
-    if arguments.svg:
-        groups = [(cells[0].spec, bars(cells)) for cells in tables]
-        arguments.svg.write_text(bars_svg(groups, "tokens/s, and share of the proved bound"))
+    if kind:
+        write_atomically(arguments.plot, planner_picture("\n".join(table), kind))
 
 
 def machine() -> str:
@@ -118,12 +123,6 @@ def cell_row(cell: Cell, bound: float) -> str:
     told = [write(cell.plan) for _, write in COLUMNS]
     gap = f"{bound / cell.flow - 1:.1%}"
     return row([cell.spec, cell.method, *told, gap, memory])
-
-
-def bars(cells: Sequence[Cell]) -> list[Bar]:
-    """Return the bars of one spec."""
-    bound = bound_of(cells) or 1.0
-    return [Bar(c.method, c.flow, c.flow / bound, c.method == "hexplan") for c in cells]
 
 
 def symmetric_table(tables: Sequence[Sequence[Cell]]) -> str:

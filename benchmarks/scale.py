@@ -3,7 +3,8 @@
     python benchmarks/scale.py [--seed N] [--trunk 10Gbps] [--write FOLDER] [--plot FILE] [SIZE ...]
 
 Each size is a generated cluster of so many devices, solved with one thread within the seconds of
-LIMITS_S. `--write` keeps the specs, for `hexplan solve`. The table is Markdown.
+LIMITS_S. `--write` keeps the specs, for `hexplan solve`. The table is Markdown; `scale_plot.py`
+draws one that was printed before.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from datetime import date
 from pathlib import Path
 
 from planner import machine
-from scale_plot import Point, plot
+from scale_plot import scale_picture
 from scale_specs import cluster_text
 
 from hexplan.check import check_plan
+from hexplan.files import write_atomically
 from hexplan.plan import Plan
+from hexplan.render import picture_kind
 from hexplan.spec import parse_spec
 from hexplan_solver import SolveOptions, solve
 
@@ -35,13 +38,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--trunk", help="what a line between two sites carries, such as 10Gbps")
     parser.add_argument("--write", type=Path, help="folder to write the specs to")
-    parser.add_argument("--plot", type=Path, help="SVG file to draw the growth to")
+    parser.add_argument("--plot", type=Path, help="SVG or PNG file to draw the growth to")
     parser.add_argument("sizes", nargs="*", type=int, default=list(LIMITS_S))
     arguments = parser.parse_args()
+    kind = arguments.plot and picture_kind("--plot", arguments.plot)
     print(f"{date.today()}, {machine()}, seed {arguments.seed}\n")  # noqa: DTZ011
-    print(HEAD)
-    print("|" + "---|" * (HEAD.count("|") - 1))
-    points = []
+    table = [HEAD, "|" + "---|" * (HEAD.count("|") - 1)]
+    print(*table, sep="\n")
     for size in arguments.sizes:
         text = cluster_text(size, arguments.seed, arguments.trunk)
         path = (arguments.write or Path()) / f"scale-{size}.yaml"
@@ -50,10 +53,10 @@ def main() -> None:
         start = time.monotonic()
         options = SolveOptions(time_limit_s=LIMITS_S.get(size, 300.0), threads=1)
         plan = solve(parse_spec(text, path), options)
-        points.append(Point(size, time.monotonic() - start, float(plan.certificate.gap)))
-        print(row(size, plan, points[-1].solve_s), flush=True)
-    if arguments.plot:
-        arguments.plot.write_text(plot(points), encoding="utf-8")
+        table.append(row(size, plan, time.monotonic() - start))
+        print(table[-1], flush=True)
+    if kind:
+        write_atomically(arguments.plot, scale_picture("\n".join(table), kind))
 
 
 def row(size: int, plan: Plan, solve_s: float) -> str:

@@ -1,67 +1,58 @@
-"""Draw solve time and gap over the size of the cluster, as an SVG written by hand."""
+"""Draw solve time and gap over the size of the cluster.
+
+    python benchmarks/scale_plot.py TABLE FILE
+
+TABLE is what scale.py printed, such as docs/benchmarks.md; FILE ends in .svg or .png.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import log10
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-WIDTH, HEIGHT, MARGIN = 640, 320, 56
-TIME_COLOUR, GAP_COLOUR = "#1f5fa8", "#b3501b"
+from table import columns
 
+from hexplan.files import write_atomically
+from hexplan.render import Kind, picture, picture_kind
+from hexplan.render.picture import COLOURS
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One solved cluster."""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-    devices: int
-    solve_s: float
-    gap: float
-
-
-def plot(points: Sequence[Point]) -> str:
-    """Return the SVG: time on a logarithmic axis at the left, the gap in per cent at the right."""
-    top = max(3.0, *(100 * p.gap for p in points))
-    shown_s = [max(p.solve_s, 0.1) for p in points]
-    low, high = log10(min(shown_s)) - 0.2, log10(max(shown_s)) + 0.2
-    across = _scale(log10(points[0].devices), log10(points[-1].devices), MARGIN, WIDTH - MARGIN)
-    time_y = _scale(low, high, HEIGHT - MARGIN, MARGIN)
-    gap_y = _scale(0.0, top, HEIGHT - MARGIN, MARGIN)
-    xs = [across(log10(p.devices)) for p in points]
-    times = [(x, time_y(log10(s))) for x, s in zip(xs, shown_s, strict=True)]
-    gaps = [(x, gap_y(100 * p.gap)) for x, p in zip(xs, points, strict=True)]
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
-        ' font-family="sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        *_line(times, TIME_COLOUR, [f"{p.solve_s:.1f} s" for p in points], -10),
-        *_line(gaps, GAP_COLOUR, [f"{p.gap:.1%}" for p in points], 18),
-        *(_text(x, HEIGHT - 32, str(p.devices)) for x, p in zip(xs, points, strict=True)),
-        _text(WIDTH / 2, HEIGHT - 10, "devices"),
-        _text(MARGIN + 60, 20, "solve time (log)", TIME_COLOUR),
-        _text(WIDTH - MARGIN - 60, 20, "proved gap", GAP_COLOUR),
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
+SIZE_INCHES = (6.5, 4.5)
+PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+"""Behind a figure, so that no line crosses it."""
 
 
-def _scale(low: float, high: float, start: float, stop: float) -> Callable[[float], float]:
-    width = high - low or 1.0
-    return lambda value: start + (value - low) / width * (stop - start)
+def scale_picture(table: str, kind: Kind) -> bytes:
+    """Return the picture of a table that scale.py printed."""
+    rows = columns(table, ("devices", "solve", "gap"))
+    return picture(partial(_draw, rows), kind, SIZE_INCHES)
 
 
-def _line(
-    places: Sequence[tuple[float, float]], colour: str, labels: Sequence[str], shift: int
-) -> list[str]:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    dots = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
-    marks = [_text(x, y + shift, s, colour) for (x, y), s in zip(places, labels, strict=True)]
-    return [
-        f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>',
-        *dots,
-        *marks,
-    ]
+def _draw(rows: list[tuple[str, ...]], figure: Figure) -> None:
+    devices = [int(row[0]) for row in rows]
+    times, gaps = figure.subplots(2, sharex=True)
+    times.set(title="Solve time", ylabel="s (logarithmic)", xscale="log", yscale="log")
+    gaps.set(title="Proved gap", ylabel="%", xlabel="devices (logarithmic)")
+    for place, (axes, unit) in enumerate(((times, "s"), (gaps, "%"))):
+        told = [row[1 + place] for row in rows]
+        least = 0.1 if axes is times else 0.0  # a logarithmic axis has no place for 0
+        values = [max(float(text.rstrip(f" {unit}")), least) for text in told]
+        axes.plot(devices, values, "o-", color=COLOURS[place])
+        for x, y, text in zip(devices, values, told, strict=True):
+            axes.annotate(text, (x, y), (0, 6), textcoords="offset points", ha="center", bbox=PLAIN)
+        axes.margins(x=0.08, y=0.3)
+    gaps.set_ylim(bottom=0.0)
+    gaps.set_xticks(devices, map(str, devices))
+    gaps.xaxis.set_minor_formatter("")
+    times.yaxis.set_minor_formatter(lambda y, _: f"{y:g}" if f"{y:e}"[0] in "25" else "")
+    times.yaxis.set_major_formatter("{x:g}")
 
 
-def _text(x: float, y: float, text: str, colour: str = "#333") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" fill="{colour}">{text}</text>'
+if __name__ == "__main__":
+    source, target = map(Path, sys.argv[1:])
+    kind = picture_kind("FILE", target)
+    write_atomically(target, scale_picture(source.read_text(encoding="utf-8"), kind))

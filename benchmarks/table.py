@@ -1,0 +1,36 @@
+"""Read back the tables that the benchmarks print, so that a picture needs no second run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def columns(markdown: str, headings: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return some columns, row by row, of the first table that has all of them.
+
+    Raises
+    ------
+    ValueError
+        If no table has them.
+    """
+    lines = iter(markdown.splitlines())
+    for line in lines:
+        head = _cells(line)
+        if set(headings) <= set(head):
+            break
+    else:
+        message = f"found no table with the columns {', '.join(headings)}"
+        raise ValueError(message)
+    places = [head.index(heading) for heading in headings]
+    next(lines)  # the line of dashes
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        cells = _cells(line)
+        rows.append(tuple(cells[place] for place in places))
+    return rows
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
