@@ -25,10 +25,10 @@ from planner import machine, row
 from scipy.optimize import minimize
 
 from hexplan.catalog import find_device, find_model
-from hexplan.cluster import Interconnect
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.weights import ShardSizes
 from hexplan.device import DeviceType, Efficiency
+from hexplan.host import Interconnect
 
 ROOT = Path(__file__).parents[1]
 LAYERS = json.loads((ROOT / "benchmarks/measured/helix_layers.json").read_text())

@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Final
 
 from hexplan.catalog import find_device
-from hexplan.cluster import COORDINATOR, Cluster, Host
+from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.device import DeviceType
 from hexplan.driver_names import catalog_name
 from hexplan.findings import Accelerator, Findings, HostFinding, LinkFinding, Machine
+from hexplan.host import Host
 from hexplan.noun import Noun
 
 SLOW_SHARE: Final = 0.8

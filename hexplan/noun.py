@@ -20,6 +20,9 @@ Exact = Annotated[
 ]
 """A non-negative decimal that JSON carries as a number of at most 15 significant digits."""
 
+Positive = Annotated[int, Field(gt=0)]
+"""A whole number above 0."""
+
 Range = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
 """A half-open interval `[first, end)`."""
 

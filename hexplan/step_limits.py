@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hexplan.cluster import Positive
-from hexplan.noun import Noun
+from hexplan.noun import Noun, Positive
 
 
 class StepLimits(Noun):

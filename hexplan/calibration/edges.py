@@ -11,7 +11,8 @@ import numpy as np
 from hexplan.calibration.fit import fit_factors, mean_error
 from hexplan.calibration.nouns import EdgeComparison, LinkFit
 from hexplan.calibration.spread import middle
-from hexplan.cluster import COORDINATOR, Interconnect, Link
+from hexplan.cluster import COORDINATOR, Link
+from hexplan.host import Interconnect
 from hexplan.observations import TransferSeen
 from hexplan.plan import ENTRY, EXIT, Plan
 

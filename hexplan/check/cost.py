@@ -8,7 +8,7 @@ from fractions import Fraction
 from hexplan.check.lookup import Lookup
 from hexplan.check.rules import COST_BOUND_WRONG, COST_WRONG, Violation
 from hexplan.check.text import RATE_STEP, exact, number
-from hexplan.cluster import Host
+from hexplan.host import Host
 
 
 def cost_violations(lookup: Lookup) -> Iterator[Violation]:

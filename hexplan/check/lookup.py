@@ -8,8 +8,9 @@ from fractions import Fraction
 from typing import TypeVar
 
 from hexplan.check.text import round_down
-from hexplan.cluster import COORDINATOR, Host, Link
+from hexplan.cluster import COORDINATOR, Link
 from hexplan.device import DeviceType
+from hexplan.host import Host
 from hexplan.plan import ENTRY, EXIT, Plan, Stage
 
 TOKEN_ID_BYTES = 4

@@ -9,8 +9,8 @@ from math import ceil
 
 from hexplan.check.sizes import kv_token_bytes, layer_of, length, token_numbers
 from hexplan.check.text import exact
-from hexplan.cluster import Interconnect
 from hexplan.device import DeviceType
+from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.plan import Shard
 from hexplan.workload import Workload

@@ -18,7 +18,7 @@ from hexplan.check.roofline import (
 )
 from hexplan.check.sizes import LOGITS_ROWS, length, weights_bytes, workspace_bytes
 from hexplan.check.text import exact
-from hexplan.cluster import Interconnect
+from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.plan import Shard, Stage
 

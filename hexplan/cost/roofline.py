@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hexplan.cluster import Interconnect
 from hexplan.cost.memory import kv_bytes_per_token
 from hexplan.cost.weights import (
     ShardSizes,
@@ -20,6 +19,7 @@ from hexplan.cost.weights import (
     token_parameters,
 )
 from hexplan.device import DeviceType
+from hexplan.host import Interconnect
 from hexplan.model import Model
 
 

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.cluster import Cluster, Interconnect, Profile
+from hexplan.cluster import Cluster, Profile
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.weights import ShardSizes
 from hexplan.device import DeviceType
+from hexplan.host import Interconnect
 from hexplan.model import Model
 
 SCALED_ERROR = Decimal("0.25")

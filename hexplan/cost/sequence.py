@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hexplan.cluster import Cluster, Interconnect, Parallel
+from hexplan.cluster import Cluster, Parallel
 from hexplan.cost.roofline import Roofline, shard_times
 from hexplan.cost.sharing import TENSOR, Sharing
 from hexplan.cost.weights import ShardSizes, read_share
 from hexplan.device import DeviceType
+from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.noun import Range
 

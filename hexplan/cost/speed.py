@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.cluster import Cluster, Correction, Interconnect, Profile
+from hexplan.cluster import Cluster, Correction, Profile
 from hexplan.cost.corrections import as_corrected, find_correction
 from hexplan.cost.memory import MAX_BATCH, step_tokens
 from hexplan.cost.roofline import Roofline
@@ -15,6 +15,7 @@ from hexplan.cost.sequence import shared_roofline
 from hexplan.cost.sharing import TENSOR, Sharing
 from hexplan.cost.weights import ShardSizes
 from hexplan.device import DeviceType
+from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.noun import RATE_DIGITS, Range
 from hexplan.workload import Workload

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from hexplan.cluster import Cluster, Interconnect, Profile, StepPoint
+from hexplan.cluster import Cluster, Profile, StepPoint
 from hexplan.cost.corrections import CorrectedSteps, find_correction
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import find_basis
 from hexplan.cost.speed import find_profile
 from hexplan.cost.weights import ShardSizes
 from hexplan.device import DeviceType
+from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.workload import Workload
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hexplan.cluster import COORDINATOR, Coordinator, Host, Spot
+from hexplan.cluster import COORDINATOR, Coordinator
+from hexplan.host import Host, Spot
 from hexplan.spec.interconnects import read_interconnect
 from hexplan.spec.names import MAX_DEVICES, expand, split_device_count
 from hexplan.spec.raw import DuplexText

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hexplan.catalog import find_link
-from hexplan.cluster import Interconnect
+from hexplan.host import Interconnect
 from hexplan.spec.raw import InterconnectText
 
 if TYPE_CHECKING:

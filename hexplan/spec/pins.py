@@ -12,7 +12,7 @@ from hexplan.wording import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hexplan.cluster import Host
+    from hexplan.host import Host
     from hexplan.spec.locate import Locator
     from hexplan.spec.raw import PinText
     from hexplan.wording import KeyPath

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.cluster import Cluster, Host, Interconnect
+from hexplan.cluster import Cluster
 from hexplan.cost import (
     TENSOR,
     ShardSizes,
@@ -17,6 +17,7 @@ from hexplan.cost import (
     stage_speed,
 )
 from hexplan.device import DeviceType
+from hexplan.host import Host, Interconnect
 from hexplan.model import Model
 from hexplan.noun import Range
 from hexplan.spec import Spec

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hexplan.check import check_plan
-from hexplan.cluster import COORDINATOR, Cluster, Coordinator, Host
+from hexplan.cluster import COORDINATOR, Cluster, Coordinator
+from hexplan.host import Host
 from hexplan.spec import Spec, read_spec
 from hexplan.yaml_reader import read_yaml
 from hexplan_solver import solve

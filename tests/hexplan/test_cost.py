@@ -12,11 +12,12 @@ from support.clusters import device_type, host, link, profile, spec_of, tiny_mod
 
 from hexplan.catalog import find_model, known_models
 from hexplan.check import check_plan
-from hexplan.cluster import COORDINATOR, Cluster, Interconnect
+from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.cost import ShardSizes, StageSpeed, link_rate, memory_of, stage_speed
 from hexplan.cost.memory import kv_bytes_per_token
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.weights import layer_bytes, weights_bytes
+from hexplan.host import Interconnect
 from hexplan.model import Experts, Model, WeightFormat
 from hexplan.spec import Spec
 from hexplan_solver import solve

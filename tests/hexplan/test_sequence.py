@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clusters import device_type, host, profile, spec_of, tiny_model
 
-from hexplan.cluster import Interconnect
 from hexplan.cost import ShardSizes, Sharing, find_sharing, kv_room_tokens, stage_speed
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.sequence import (
@@ -23,6 +22,7 @@ from hexplan.cost.sequence import (
 from hexplan.cost.shared_steps import shared_steps
 from hexplan.cost.steps import StepTimes
 from hexplan.device import DeviceType, Efficiency
+from hexplan.host import Interconnect
 from hexplan.model import Experts, Model, WeightFormat
 from hexplan.spec import Spec
 

@@ -8,17 +8,8 @@ import pytest
 from support.specs import TWO_NODES, spec_of, two_nodes
 
 from hexplan.catalog import find_device, find_model
-from hexplan.cluster import (
-    Coordinator,
-    Exclusion,
-    GroupPin,
-    Host,
-    Interconnect,
-    LayerPin,
-    Limits,
-    Link,
-    Profile,
-)
+from hexplan.cluster import Coordinator, Exclusion, GroupPin, LayerPin, Limits, Link, Profile
+from hexplan.host import Host, Interconnect
 from hexplan.model import Model
 from hexplan.spec import read_spec
 from hexplan.workload import Lengths, Workload

@@ -6,9 +6,7 @@ import pytest
 from support.specs import TWO_NODES, spec_of, two_nodes
 
 from hexplan.catalog import find_device, known_devices
-from hexplan.cluster import (
-    Interconnect,
-)
+from hexplan.host import Interconnect
 
 
 def names_of(name: str) -> list[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from support.specs import spec_of, two_nodes
 
-from hexplan.cluster import COORDINATOR, Spot
+from hexplan.cluster import COORDINATOR
 from hexplan.errors import InputError, SpecError
+from hexplan.host import Spot
 from hexplan.workload import Lengths, Slo
 
 AZURE = """\

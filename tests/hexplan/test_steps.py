@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clusters import device_type, host, spec_of, tiny_model
 
-from hexplan.cluster import Interconnect, Profile
+from hexplan.cluster import Profile
 from hexplan.cost import ShardSizes, stage_speed
 from hexplan.cost.steps import StepTimes, stage_steps
+from hexplan.host import Interconnect
 from hexplan.spec import Spec
 
 PREFILL = ((0, Decimal(0)), (100, Decimal("0.010")), (300, Decimal("0.020")))

@@ -10,9 +10,10 @@ from support.clusters import FAST, device_type, host, spec_of, tiny_model
 from support.weights import Piece, missing_bytes, pieces
 
 from hexplan.check import check_plan
-from hexplan.cluster import GroupPin, Interconnect, Limits, Parallel
+from hexplan.cluster import GroupPin, Limits, Parallel
 from hexplan.cost import ShardSizes, find_sharing, kv_room_tokens, stage_speed
 from hexplan.errors import SpecError
+from hexplan.host import Interconnect
 from hexplan.model import Experts, WeightFormat
 from hexplan.noun import Range
 from hexplan.plan import Objective, Plan, Stage

@@ -13,7 +13,7 @@ from support.changes import (
 )
 from support.plans import resealed, two_hosts_plan, two_sites_plan
 
-from hexplan.cluster import Spot
+from hexplan.host import Spot
 from hexplan.plan import Plan
 
 TWO = two_hosts_plan()

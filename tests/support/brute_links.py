@@ -12,8 +12,9 @@ from itertools import product
 import numpy as np
 from scipy.optimize import linprog
 
-from hexplan.cluster import COORDINATOR, Cluster, Coordinator, Host
+from hexplan.cluster import COORDINATOR, Cluster, Coordinator
 from hexplan.cost import ShardSizes, kv_room_tokens, stage_speed
+from hexplan.host import Host
 from hexplan.noun import Range
 from hexplan.spec import Spec
 

@@ -6,7 +6,8 @@ from itertools import product
 
 from support.brute import MICRO, _groupings, _least_covered, _ranges, flow_of
 
-from hexplan.cluster import Cluster, Host
+from hexplan.cluster import Cluster
+from hexplan.host import Host
 from hexplan.spec import Spec
 
 Stage = tuple[str, list[int]]

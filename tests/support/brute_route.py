@@ -7,7 +7,8 @@ from itertools import combinations
 
 from support.brute_links import Group, Speeds, width
 
-from hexplan.cluster import COORDINATOR, Cluster, Host
+from hexplan.cluster import COORDINATOR, Cluster
+from hexplan.host import Host
 from hexplan.spec import Spec
 
 Used = frozenset[tuple[str, int]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from hexplan.cluster import Cluster, Coordinator, Host, Interconnect, Limits, Link, Profile
+from hexplan.cluster import Cluster, Coordinator, Limits, Link, Profile
 from hexplan.device import DeviceType
+from hexplan.host import Host, Interconnect
 from hexplan.model import Model
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Workload

@@ -10,8 +10,9 @@ from __future__ import annotations
 from decimal import Decimal
 from math import prod
 
-from hexplan.cluster import Coordinator, Host, Interconnect, Link, Profile
+from hexplan.cluster import Coordinator, Link, Profile
 from hexplan.device import DeviceType
+from hexplan.host import Host, Interconnect
 from hexplan.model import Model
 from hexplan.plan import (
     Certificate,

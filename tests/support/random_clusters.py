@@ -15,15 +15,13 @@ from hexplan.cluster import (
     Coordinator,
     Exclusion,
     GroupPin,
-    Host,
-    Interconnect,
     LayerPin,
     Limits,
     Link,
     Profile,
-    Spot,
 )
 from hexplan.device import DeviceType
+from hexplan.host import Host, Interconnect, Spot
 from hexplan.model import Model
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Workload

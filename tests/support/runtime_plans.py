@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from hexplan.cluster import Cluster, Coordinator, Host, Interconnect, Link
+from hexplan.cluster import Cluster, Coordinator, Link
 from hexplan.device import DeviceType
+from hexplan.host import Host, Interconnect
 from hexplan.model import Model
 from hexplan.noun import Range
 from hexplan.plan import (

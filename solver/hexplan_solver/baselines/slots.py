@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hexplan.cluster import Host
+from hexplan.host import Host
 from hexplan_solver.baselines.machines import steady_speeds
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.problem import Problem, StageKind

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from hexplan.cluster import COORDINATOR, Cluster, Coordinator, Host, Link
+from hexplan.cluster import COORDINATOR, Cluster, Coordinator, Link
+from hexplan.host import Host
 from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan_solver.problem import Problem

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from math import gcd
 
-from hexplan.cluster import Cluster, Exclusion, Host
+from hexplan.cluster import Cluster, Exclusion
+from hexplan.host import Host
 from hexplan.spec import Spec
 from hexplan_solver.problem import Problem, build_problem
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from hexplan.cluster import Exclusion, GroupPin, Host
+from hexplan.cluster import Exclusion, GroupPin
+from hexplan.host import Host
 from hexplan.spec import Spec
 
 

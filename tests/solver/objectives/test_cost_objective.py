@@ -13,8 +13,9 @@ from support.brute import best_flow
 from support.clusters import host, link, profile, spec_of, tiny_model
 
 from hexplan.check import check_plan
-from hexplan.cluster import Exclusion, Host, LayerPin, Spot
+from hexplan.cluster import Exclusion, LayerPin
 from hexplan.errors import InfeasibleError
+from hexplan.host import Host, Spot
 from hexplan.plan import Plan, SolveInfo
 from hexplan.plan_file import plan_json
 from hexplan.spec import Spec

@@ -10,9 +10,9 @@ from scipy.optimize import minimize_scalar
 from support.clusters import GBIT, device_type, host, link, profile, spec_of, tiny_model
 
 from hexplan.check import check_plan
-from hexplan.cluster import Host, Interconnect
 from hexplan.cost.speed import MICRO
 from hexplan.errors import InfeasibleError
+from hexplan.host import Host, Interconnect
 from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions

@@ -1,0 +1,66 @@
+"""Hosts: machines with devices, one or several that work as one."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from hexplan.noun import Exact, Noun, Positive
+
+
+class Interconnect(Noun):
+    """How the devices of one host reach each other, per device and direction."""
+
+    bandwidth_bytes_per_s: Positive
+    """Bytes per second in one direction."""
+    latency_s: Exact
+    """Start-up time of one message."""
+
+
+class Spot(Noun):
+    """An offer to rent a host for less, which may be taken away."""
+
+    price_usd_per_h: Exact
+    """What the host costs for an hour, in US dollars."""
+    availability: Annotated[Exact, Field(gt=0, le=1)]
+    """Share of the time for which the host is there; its speed counts by this share."""
+    is_taken: bool = False
+    """Whether the plan rents the host by this offer."""
+
+
+class Host(Noun):
+    """A machine with devices."""
+
+    name: str
+    """Unique name."""
+    site: str
+    """The datacentre or region where it stands."""
+    devices: tuple[str, ...]
+    """The device type of each device, in index order."""
+    interconnect: Interconnect | None = None
+    """Between its devices; nothing where there is one device."""
+    nic_in_bytes_per_s: Positive
+    """What all links into the host carry together."""
+    nic_out_bytes_per_s: Positive
+    """What all links out of the host carry together."""
+    address: str | None = None
+    """Where `launch` reaches it."""
+    price_usd_per_h: Exact | None = None
+    """What it costs for an hour, in US dollars, where known."""
+    spot: Spot | None = None
+    """A cheaper offer, if there is one."""
+
+    @property
+    def rent_usd_per_h(self) -> Decimal | None:
+        """What the plan pays for an hour of it, where known."""
+        if self.spot is not None and self.spot.is_taken:
+            return self.spot.price_usd_per_h
+        return self.price_usd_per_h
+
+    @property
+    def presence(self) -> Decimal:
+        """Share of the time for which the plan counts on it."""
+        is_spot = self.spot is not None and self.spot.is_taken
+        return self.spot.availability if self.spot is not None and is_spot else Decimal(1)
