@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hexplan.device import DeviceType
-from hexplan.host import Host
+from hexplan.host import Host, Interconnect
 from hexplan.noun import Exact, Noun, Positive, Range
 
 COORDINATOR = "coordinator"
@@ -154,6 +154,8 @@ class Limits(Noun):
     """Tokens that a stage puts through its layers at once, at most: longer prompts go in pieces."""
     parallel: Annotated[tuple[Parallel, ...], Field(min_length=1)] = ("tp",)
     """How the devices of a stage may share its work; of several ways, a stage takes the fastest."""
+    join: Annotated[tuple[tuple[str, ...], ...], Field(exclude_if=lambda sets: not sets)] = ()
+    """Sets of hosts, each of which may be joined so that its devices form one stage."""
     solve_time_s: Annotated[float, Field(gt=0)] = 30.0
     """Wall-clock limit of the search."""
 
@@ -194,9 +196,29 @@ class Cluster(Noun):
         """Device types by name."""
         return {device.name: device for device in self.device_types}
 
+    def measured_over(self, interconnect: Interconnect | None) -> Cluster:
+        """Return the cluster with what was measured of groups like those over an interconnect.
+
+        Groups of several devices were measured in one host, and say nothing of joined hosts.
+        """
+        is_within = interconnect is None or not interconnect.crosses_hosts
+        return self if is_within else self._measured_singly
+
+    @cached_property
+    def _measured_singly(self) -> Cluster:
+        profiles = tuple(profile for profile in self.profiles if profile.tp == 1)
+        return self.model_copy(update={"profiles": profiles, "corrections": ()})
+
     @cached_property
     def _link_by_ends(self) -> dict[tuple[str, str], Link]:
         return {(link.source, link.target): link for link in self.links}
+
+    @cached_property
+    def place_of(self) -> dict[tuple[str, int], tuple[str, int]]:
+        """The host and device index of each device, by its machine and its index there."""
+        return {
+            slot: (host.name, index) for host in self.hosts for index, slot in enumerate(host.slots)
+        }
 
     def site_of(self, end: str) -> str:
         """Return the site of a host or of the coordinator."""

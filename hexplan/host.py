@@ -1,8 +1,9 @@
-"""Hosts: machines with devices, one or several that work as one."""
+"""Hosts: machines with devices, each by itself or several joined."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field
@@ -17,6 +18,9 @@ class Interconnect(Noun):
     """Bytes per second in one direction."""
     latency_s: Exact
     """Start-up time of one message."""
+    crosses_hosts: Annotated[bool, Field(exclude_if=lambda crosses: not crosses)] = False
+    """Whether it is the links between hosts that work as one; groups measured in one host do not
+    speak for groups over it."""
 
 
 class Spot(Noun):
@@ -30,7 +34,7 @@ class Spot(Noun):
     """Whether the plan rents the host by this offer."""
 
 
-class Host(Noun):
+class Machine(Noun):
     """A machine with devices."""
 
     name: str
@@ -64,3 +68,29 @@ class Host(Noun):
         """Share of the time for which the plan counts on it."""
         is_spot = self.spot is not None and self.spot.is_taken
         return self.spot.availability if self.spot is not None and is_spot else Decimal(1)
+
+
+class Host(Machine):
+    """A machine with devices, or several joined ones, all of whose devices form one stage.
+
+    A joined host has the name and the links of its first machine, which talks to other hosts.
+    """
+
+    parts: Annotated[tuple[Machine, ...], Field(exclude_if=lambda parts: not parts)] = ()
+    """The machines that are joined, whose devices it has in this order; empty for one machine."""
+
+    @property
+    def label(self) -> str:
+        """Its name, or those of the machines that are joined."""
+        return " + ".join(part.name for part in self.parts) or self.name
+
+    @property
+    def machine(self) -> Host:
+        """The machine that it is, or the first of those that are joined."""
+        return Host(**dict(self.parts[0])) if self.parts else self
+
+    @cached_property
+    def slots(self) -> tuple[tuple[str, int], ...]:
+        """The machine of each device, and the device's index there."""
+        parts = self.parts or (self,)
+        return tuple((part.name, index) for part in parts for index in range(len(part.devices)))

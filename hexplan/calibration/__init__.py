@@ -104,9 +104,9 @@ def _busy(stage: Stage, observations: Observations) -> float:
 def _kind(reader: StepReader) -> Kind | None:
     """Return what a correction of the stage is for.
 
-    Stages of unlike devices and those that are not tensor parallel have none.
+    Stages of unlike devices or joined hosts, and those that are not tensor parallel, have none.
     """
-    if not reader.is_tensor:
+    if not reader.is_tensor or reader.is_joined:
         return None
     names = {device.profile_name for device in reader.devices}
     return (names.pop(), len(reader.devices)) if len(names) == 1 else None
@@ -181,6 +181,8 @@ def _remarks(
             yield f"{stage.id}: no steps were seen beside the first {WARMUP_STEPS} of a launch"
         elif stage.parallel != "tp":
             yield f"{stage.id}: it is {stage.parallel}, and only tp stages are corrected"
+        elif plan.cluster.host_by_name[stage.host].parts:
+            yield f"{stage.id}: joined hosts share it, and such stages are not corrected"
         elif kind_of[stage.id] is None:
             yield f"{stage.id}: unlike devices share it, and such stages are not corrected"
     if not is_here:

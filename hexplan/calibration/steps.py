@@ -60,6 +60,8 @@ class StepReader:
         sharing = Sharing(stage.parallel, stage.shift_tokens)
         self.is_tensor = sharing.is_tensor
         link = host.interconnect, sharing
+        self.is_joined = bool(host.parts)
+        """Whether the devices are in several machines."""
         self._planned = shared_steps(plan.cluster, spec, stage.layers, group, link)
         self._bare = shared_steps(bare, spec, stage.layers, group, link)
         self._end, self._has_head = stage.layers[1], stage.layers[1] == plan.model.layers

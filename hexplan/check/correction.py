@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from hexplan.check.lookup import Lookup
 from hexplan.check.roofline import Pair, Request
 from hexplan.check.text import exact
-from hexplan.cluster import Cluster, Correction
+from hexplan.cluster import Correction
 from hexplan.plan import Stage
 
 
-def correction_of(cluster: Cluster, stage: Stage, pairs: Sequence[Pair]) -> Correction | None:
+def correction_of(lookup: Lookup, stage: Stage, pairs: Sequence[Pair]) -> Correction | None:
     """Return the first correction for devices of one type and their number.
 
-    Corrections are of tensor-parallel stages, and say nothing of others.
+    Corrections are of tensor-parallel stages in one host, and say nothing of others.
     """
-    if stage.parallel != "tp":
+    if stage.parallel != "tp" or lookup.is_joined(stage):
         return None
     names = {kind.profiled_as or kind.name for _, kind in pairs}
-    for correction in cluster.corrections:
+    for correction in lookup.plan.cluster.corrections:
         if names == {correction.device} and len(pairs) == correction.tp:
             return correction
     return None

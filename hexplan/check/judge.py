@@ -8,6 +8,7 @@ from hexplan.check.band import band_violations
 from hexplan.check.certificate import certificate_violations
 from hexplan.check.cost import cost_violations
 from hexplan.check.flow import flow_violations
+from hexplan.check.joining import joining_violations
 from hexplan.check.lookup import Lookup
 from hexplan.check.magnitudes import grid_violations, magnitude_violations
 from hexplan.check.memory import memory_violations, step_violations
@@ -32,6 +33,7 @@ Family = Callable[[Lookup], Iterator[Violation]]
 
 STAGE_FAMILIES: tuple[Family, ...] = (
     reference_violations,
+    joining_violations,
     placement_violations,
     pin_violations,
     shard_violations,

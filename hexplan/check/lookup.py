@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from hexplan.check.text import round_down
-from hexplan.cluster import COORDINATOR, Link
+from hexplan.cluster import COORDINATOR, Link, Profile
 from hexplan.device import DeviceType
 from hexplan.host import Host
 from hexplan.plan import ENTRY, EXIT, Plan, Stage
@@ -80,6 +80,15 @@ class Lookup:
         if not self.has_device(host, device):
             return None
         return self.device_types.get(self.hosts[host].devices[device])
+
+    def is_joined(self, stage: Stage) -> bool:
+        """Say whether a stage is on a host whose devices are in several machines."""
+        return stage.host in self.hosts and bool(self.hosts[stage.host].parts)
+
+    def profiles_for(self, stage: Stage) -> tuple[Profile, ...]:
+        """Return what was measured of groups like a stage: of groups in one host, as all were."""
+        profiles = self.plan.cluster.profiles
+        return tuple(p for p in profiles if p.tp == 1) if self.is_joined(stage) else profiles
 
     def is_placed(self, stage: Stage) -> bool:
         """Say whether a stage has a known host and a sensible range of layers."""

@@ -76,6 +76,13 @@ UNKNOWN_RULE = Rule(
     "A link rule under another one has no trunk and no policy itself; the other is under none.",
 )
 
+JOINED_HOST_WRONG = Rule(
+    "HEX111",
+    "joined-host-wrong",
+    "A joined host has the name and site of its first machine, the devices of all, and the figures"
+    " that the ring through them and their links give; all its devices are pinned together.",
+)
+
 DEVICE_SHARED = Rule("HEX201", "device-shared", "A device belongs to one stage, once.")
 DEVICE_UNACCOUNTED = Rule(
     "HEX202", "device-unaccounted", "Every device is in a stage or listed under `unused`."

@@ -50,6 +50,8 @@ def _obstacle(lookup: Lookup, stage: Stage) -> str:
     """Say what stands against sharing tokens; nothing where nothing does."""
     if stage.tp < 2:
         return f"has {stage.tp} device, and needs several"
+    if lookup.is_joined(stage):
+        return "its host is joined, whose stages are tp"
     kinds = {lookup.device_type(stage.host, device) for device in stage.devices}
     if len(kinds) > 1:
         return "its devices are of several types"

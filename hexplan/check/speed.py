@@ -77,7 +77,7 @@ def _capacity(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
         yield BEYOND_PROFILE.at(f"stage {stage.id}", message)
         return
     speed = _measured(lookup, stage, profile) if profile else _computed(lookup, stage)
-    correction = correction_of(lookup.plan.cluster, stage, _pairs(lookup, stage))
+    correction = correction_of(lookup, stage, _pairs(lookup, stage))
     if correction is not None:
         speed = _corrected(lookup, stage, speed, correction)
     found = _present(lookup, stage, speed.tokens_per_s)
@@ -137,7 +137,7 @@ def _computed(lookup: Lookup, stage: Stage) -> Speed:
     seconds = request.num_layers * layer_s
     if stage.layers[1] == plan.model.layers:
         seconds += head_seconds(request, pairs)
-    basis = _basis(lookup, pairs)
+    basis = _basis(lookup, stage, pairs)
     if basis is None:
         told, error = "the roofline", _datasheet_error(lookup, pairs)
     else:
@@ -161,20 +161,20 @@ def _datasheet_error(lookup: Lookup, pairs: list[Pair]) -> Fraction:
 def profile_of(lookup: Lookup, stage: Stage) -> Profile | None:
     """Return the profile of a group of devices like the stage's, if there is one."""
     kinds = {_spoken_for(kind) for _, kind in _pairs(lookup, stage)}
-    for profile in lookup.plan.cluster.profiles:
+    for profile in lookup.profiles_for(stage):
         if {profile.device} == kinds and profile.tp == stage.tp:
             return profile
     return None
 
 
-def _basis(lookup: Lookup, pairs: list[Pair]) -> tuple[Profile, DeviceType] | None:
+def _basis(lookup: Lookup, stage: Stage, pairs: list[Pair]) -> tuple[Profile, DeviceType] | None:
     """Return the profile that is scaled for devices without one, and the type that it measured."""
     names = {_spoken_for(kind) for _, kind in pairs}
     if len(names) > 1:
         return None
     (name,), arch = names, pairs[0][1].arch
     best: tuple[tuple[bool, int], Profile, DeviceType] | None = None
-    for profile in lookup.plan.cluster.profiles:
+    for profile in lookup.profiles_for(stage):
         kind = lookup.device_types.get(profile.device)
         if kind is None or (kind.name != name and (arch is None or kind.arch != arch)):
             continue

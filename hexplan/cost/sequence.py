@@ -110,7 +110,8 @@ def find_sharing(
 ) -> Sharing | None:
     """Return how a stage would be parallel in this way, or None where it cannot be.
 
-    Sequence parallelism needs several devices of one type that share the KV heads evenly. To
+    Sequence parallelism needs several devices of one type, in one host, that share the KV heads
+    evenly. To
     shift, shards are views into whole weights, so no block of quantised weights may be cut, and
     there has to be a size of step from which sequence parallelism is no slower.
     """
@@ -118,7 +119,7 @@ def find_sharing(
         return TENSOR
     n = len(group)
     is_even = n > 1 and len({device.name for device, _ in group}) == 1 and model.kv_heads % n == 0
-    if not is_even or interconnect is None:
+    if not is_even or interconnect is None or interconnect.crosses_hosts:
         return None
     if parallel == "sp":
         return Sharing("sp")

@@ -27,6 +27,7 @@ def shared_steps(
         The host's interconnect, and how the stage's devices share the work over it.
     """
     interconnect, sharing = link
+    cluster = cluster.measured_over(interconnect)
     if sharing.is_tensor or interconnect is None:
         return stage_steps(cluster, spec, group, interconnect)
     roofline = SequenceRoofline(spec[0], group, interconnect, layers[1] - layers[0])

@@ -71,6 +71,7 @@ def stage_speed(
         How its devices share the work; profiles are of tensor-parallel groups, and so are scaled
         for others.
     """
+    cluster = cluster.measured_over(link[0])
     num_layers = layers[1] - layers[0]
     devices = [device for device, _ in group]
     profile = find_profile(cluster, devices) if sharing.is_tensor else None

@@ -29,6 +29,7 @@ class LaunchView:
     """Hears how a launch goes: hands the text to a writer, and tells the rest on stderr."""
 
     def __init__(self, plan: Plan, writer: Writer) -> None:
+        self._cluster = plan.cluster
         self._stages = {stage.id: stage for stage in plan.stages}
         self._writer = writer
 
@@ -37,7 +38,8 @@ class LaunchView:
         for name, ranks in groupby(stats, key=lambda rank: rank.stage):
             stage = self._stages[name]
             held = words.size(sum(rank.weights_bytes for rank in ranks))
-            place = f"{words.count(stage.tp, 'device')} of {stage.host}"
+            host = words.host(stage.host, self._cluster)
+            place = f"{words.count(stage.tp, 'device')} of {host}"
             say(f"{name} ready: layers {words.span(stage.layers)} on {place}, weights {held}")
         say(f"all stages ready after {words.duration(elapsed_s)}")
 

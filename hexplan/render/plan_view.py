@@ -114,7 +114,7 @@ def _stage_words(plan: Plan, stage: Stage, is_binding: bool) -> StageWords:
     return StageWords(
         id=stage.id + ("*" if is_binding else ""),
         layers=words.span(stage.layers),
-        host=stage.host,
+        host=words.host(stage.host, plan.cluster),
         devices=", ".join(part for part in runs_on if part),
         load=words.load(stage.load_tokens_per_s, stage.capacity_tokens_per_s),
         memory=words.memory(stage),
@@ -166,7 +166,8 @@ def _unused(plan: Plan) -> Iterator[str]:
     by_reason = groupby(plan.unused, key=lambda unused: (unused.host, unused.reason))
     for (host, reason), group in by_reason:
         left_out = [unused.device for unused in group]
-        yield f"  {words.devices(host, left_out, plan.cluster)} on {host}: {reason}"
+        named = words.devices(host, left_out, plan.cluster)
+        yield f"  {named} on {words.host(host, plan.cluster)}: {reason}"
 
 
 def _certificate(plan: Plan) -> Iterator[str]:

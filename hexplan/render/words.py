@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, Decimal
 from itertools import groupby
 
 from hexplan.cluster import Cluster
+from hexplan.host import Host
 from hexplan.model import Model
 from hexplan.noun import Range
 from hexplan.plan import CutTerm, Stage
@@ -99,14 +100,28 @@ def indices(numbers: Iterable[int]) -> str:
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in spans)
 
 
-def devices(host: str, numbers: Iterable[int], cluster: Cluster) -> str:
+def devices(host_name: str, numbers: Iterable[int], cluster: Cluster) -> str:
     """Return some devices of a host by type, such as `4 x L4 (0-3)`."""
-    types = dict(
-        enumerate(cluster.host_by_name[host].devices if host in cluster.host_by_name else ())
-    )
+    found = cluster.host_by_name.get(host_name)
+    types = dict(enumerate(found.devices if found else ()))
     named = sorted((types.get(number, "unknown"), number) for number in numbers)
     groups = [(name, [d for _, d in group]) for name, group in groupby(named, lambda pair: pair[0])]
-    return " + ".join(f"{len(group)} x {name} ({indices(group)})" for name, group in groups)
+    return " + ".join(f"{len(group)} x {name} ({_slots(found, group)})" for name, group in groups)
+
+
+def _slots(host: Host | None, numbers: Sequence[int]) -> str:
+    """Return device indices; those of joined hosts with the machine that has them."""
+    if host is None or not host.parts:
+        return indices(numbers)
+    slots = [host.slots[number] for number in numbers if number < len(host.slots)]
+    runs = groupby(slots, key=lambda slot: slot[0])
+    return ", ".join(f"{name}/{indices(index for _, index in run)}" for name, run in runs)
+
+
+def host(name: str, cluster: Cluster) -> str:
+    """Return the name of a host, or those of the machines that are joined in it."""
+    found = cluster.host_by_name.get(name)
+    return name if found is None else found.label
 
 
 def types(model: Model) -> str:

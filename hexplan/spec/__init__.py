@@ -15,6 +15,7 @@ from hexplan.model import Model
 from hexplan.plan import Objective
 from hexplan.spec.devices import DeviceTable, read_devices
 from hexplan.spec.hosts import read_coordinator, read_hosts
+from hexplan.spec.joins import read_joins
 from hexplan.spec.links import Places, check_reach, read_links
 from hexplan.spec.locate import Locator
 from hexplan.spec.models import read_model
@@ -119,7 +120,10 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
         ),
     )
     check_reach(cluster, at)
-    return cluster
+    limits = cluster.limits.model_copy(
+        update={"join": read_joins(text.limits.join, (cluster, model), at)}
+    )
+    return cluster.model_copy(update={"limits": limits})
 
 
 def _measured_types(

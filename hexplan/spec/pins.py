@@ -89,7 +89,8 @@ class PinReader:
         devices = tuple(sorted({device for _, device in pairs}))
         if len(hosts) > 1:
             problem = f"found devices of {' and '.join(hosts)}, needed devices of one host"
-            raise self.at.error(path, problem, hint="a stage never spans hosts")
+            hint = f"to let these hosts work as one: `limits: {{join: [[{', '.join(hosts)}]]}}`"
+            raise self.at.error(path, problem, hint=hint)
         if len(devices) < len(slots):
             raise self.at.error(path, "found a device twice, needed each once")
         return GroupPin(host=hosts[0], devices=devices)

@@ -202,6 +202,15 @@ class LimitsText(Text):
     """Tokens that a stage puts through its layers at once, at most: longer prompts go in pieces."""
     parallel: Annotated[Many[Parallel], Field(min_length=1)] = ("tp",)
     """How the devices of a stage may share its work: `tp`, `sp` and `shift`; `launch` runs `tp`."""
+    join: (
+        Annotated[
+            Annotated[Literal["any"], Tag("<value>")]
+            | Annotated[Many[Annotated[Many[NameRange], Field(min_length=1)]], Tag("<list>")],
+            Discriminator(list_or_value),
+        ]
+        | None
+    ) = None
+    """Sets of hosts of one site that may work as one stage: `[[a, b], ["c-[0-3]"]]`, or `any`."""
 
 
 class ClusterText(Text):

@@ -31,22 +31,26 @@ def more_of_each_kind(problem: Problem) -> Iterator[Change]:
     """Yield one more host of each class, and one more device in a host that has several."""
     spec = problem.spec
     for host_class in problem.classes:
-        host = spec.cluster.host_by_name[host_class.hosts[0]]
+        whole = spec.cluster.host_by_name[host_class.hosts[0]]
+        host = whole.machine
         types = dict.fromkeys(host.devices)
         inside = " + ".join(f"{host.devices.count(name)} x {name}" for name in types)
         words = f"one more host like {host.name} ({inside})"
         yield Change("host", words, one_more_host(spec, host.name))
-        if len(host.devices) > 1:
+        if len(host.devices) > 1 and not whole.parts:
             for name in types:
                 words = f"one more {name} in {host.name} ({inside})"
                 yield Change("device", words, one_more_device(spec, host.name, name))
 
 
 def one_more_host(spec: Spec, name: str) -> Spec:
-    """Add a host like another; it is linked as that one is, and no layers are pinned to it."""
+    """Add a host like another; it is linked as that one is, and no layers are pinned to it.
+
+    Of joined hosts, it is one like the first machine.
+    """
     cluster = spec.cluster
     host = cluster.host_by_name[name]
-    twin = host.model_copy(update={"name": _new_name(cluster, name), "address": None})
+    twin = host.machine.model_copy(update={"name": _new_name(cluster, name), "address": None})
     renamed = {name: twin.name}
     links = [
         link.model_copy(
@@ -60,7 +64,7 @@ def one_more_host(spec: Spec, name: str) -> Spec:
         if name in (link.source, link.target)
     ]
     links += _between(cluster, host, twin)
-    pins = [pin for pin in cluster.group_pins if pin.host == name]
+    pins = [pin for pin in cluster.group_pins if pin.host == name and not host.parts]
     update = {
         "hosts": (*cluster.hosts, twin),
         "links": (*cluster.links, *links),

@@ -183,6 +183,9 @@ def _why_not(problem: Problem, like: StageKind, group: Group, layers: Range) -> 
     model = problem.spec.model
     if len(group) > model.kv_heads:
         return f"{len(group)} devices, but {model.name} has {model.kv_heads} KV heads to share"
+    host = problem.spec.cluster.host_by_name[problem.classes[like.host_class].hosts[0]]
+    if host.parts:
+        return f"{host.label} are joined, so that all their devices form one stage"
     types = problem.spec.cluster.device_type_by_name
     for name in dict.fromkeys(group):
         if not types[name].runs(model.dtype):

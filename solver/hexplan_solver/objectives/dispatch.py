@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from hexplan.errors import InfeasibleError, InputError, LimitReached
@@ -11,13 +11,12 @@ from hexplan.spec import Spec
 from hexplan_solver.infeasible import explain_infeasible
 from hexplan_solver.objectives.cost import solve_cost
 from hexplan_solver.objectives.idle import cost_of
+from hexplan_solver.objectives.joined import Recipe, best_joined
 from hexplan_solver.objectives.latency import solve_latency
 from hexplan_solver.objectives.slo import solve_slo
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.solve import solve
 from hexplan_solver.sustained import solve_sustained, with_sustained
-
-Recipe = Callable[[Spec, SolveOptions | None, Report], Plan]
 
 RECIPES: Mapping[Objective, Recipe] = MappingProxyType(
     {
@@ -43,10 +42,17 @@ def solve_for(spec: Spec, options: SolveOptions | None = None, report: Report = 
     InputError
         If the objective is not supported, or the solver that `options` names is not there.
     """
-    recipe = RECIPES.get(spec.objective)
-    if recipe is None:
+    if spec.objective not in RECIPES:
         message = f"the objective `{spec.objective}` is not supported yet"
         raise InputError(message, hint=f"these are: {', '.join(RECIPES)}")
+    if spec.cluster.limits.join:
+        return best_joined(_solve, spec, options or SolveOptions(), report)
+    return _solve(spec, options, report)
+
+
+def _solve(spec: Spec, options: SolveOptions | None, report: Report) -> Plan:
+    """Find a plan with the hosts as they are."""
+    recipe = RECIPES[spec.objective]
     try:
         plan = recipe(spec, options, report)
     except (InfeasibleError, LimitReached) as error:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from hexplan.cluster import Cluster
 from hexplan.cost.speed import MICRO
-from hexplan.plan import Plan, Unused
+from hexplan.plan import Certificate, Plan, Unused
 from hexplan_solver.extract import Proof
 from hexplan_solver.predicted import rate
 
@@ -24,15 +24,6 @@ def restored(plan: Plan, cluster: Cluster, proof: Proof, reason: str) -> Plan:
         Why the hosts without a stage are left out, where the user did not exclude them.
     """
     used = {stage.host for stage in plan.stages}
-    flow = int(plan.certificate.flow_tokens_per_s * MICRO)
-    certificate = plan.certificate.model_copy(
-        update={
-            "bound_tokens_per_s": rate(proof.micro_tokens_per_s),
-            "bound_proof": proof.how,
-            "gap": Decimal(-(-(proof.micro_tokens_per_s - flow) * MICRO // flow)) / MICRO,
-            "status": proof.status,
-        }
-    )
 
     def explained(unused: Unused) -> Unused:
         if cluster.is_excluded(unused.host, unused.device):
@@ -44,6 +35,19 @@ def restored(plan: Plan, cluster: Cluster, proof: Proof, reason: str) -> Plan:
             "cluster": cluster,
             "cluster_sha256": cluster.sha256,
             "unused": tuple(explained(unused) for unused in plan.unused),
-            "certificate": certificate,
+            "certificate": proved(plan.certificate, proof),
+        }
+    )
+
+
+def proved(certificate: Certificate, proof: Proof) -> Certificate:
+    """Return a certificate with another bound on the flow, and the gap that follows."""
+    flow = int(certificate.flow_tokens_per_s * MICRO)
+    return certificate.model_copy(
+        update={
+            "bound_tokens_per_s": rate(proof.micro_tokens_per_s),
+            "bound_proof": proof.how,
+            "gap": Decimal(-(-(proof.micro_tokens_per_s - flow) * MICRO // flow)) / MICRO,
+            "status": proof.status,
         }
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from hexplan.cluster import Cluster, Exclusion, GroupPin
 from hexplan.errors import InputError
+from hexplan.joining import split
 from hexplan.spec import Spec
 from hexplan.wording import did_you_mean
 
@@ -41,14 +42,13 @@ def without(spec: Spec, gone: Sequence[Slot], *, keeps_bounds: bool = True) -> L
     InputError
         If the cluster has no such host or device.
     """
-    cluster = spec.cluster
+    cluster, notes = _apart(spec.cluster, [host for host, _ in gone])
     for slot in gone:
         _check(cluster, slot)
     new = [Exclusion(host=host, device=device) for host, device in dict.fromkeys(gone)]
     exclusions = (*cluster.exclusions, *(e for e in new if e not in cluster.exclusions))
     after = cluster.model_copy(update={"exclusions": exclusions})
     dead = {host.name for host in cluster.hosts if _is_dead(after, host.name)}
-    notes = []
     for pin in cluster.layer_pins:
         if pin.host in dead:
             notes.append(f"the pin of {pin.host} to layers {list(pin.layers)} is dropped")
@@ -63,6 +63,13 @@ def without(spec: Spec, gone: Sequence[Slot], *, keeps_bounds: bool = True) -> L
     layers = tuple(pin for pin in cluster.layer_pins if pin.host not in dead)
     after = after.model_copy(update={"layer_pins": layers, "group_pins": tuple(groups)})
     return Loss(replace(spec, cluster=after), tuple(notes), keeps_bounds and not notes)
+
+
+def _apart(cluster: Cluster, gone: Sequence[str]) -> tuple[Cluster, list[str]]:
+    """Take joined hosts apart that lose a machine, or a device of one; say so."""
+    hit = [host for host in cluster.hosts if {part.name for part in host.parts} & set(gone)]
+    notes = [f"{host.label} work as one no longer" for host in hit]
+    return split(cluster, [host.name for host in hit]), notes
 
 
 def _check(cluster: Cluster, slot: Slot) -> None:

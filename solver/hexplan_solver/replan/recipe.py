@@ -13,6 +13,7 @@ from hexplan.plan import Plan
 from hexplan.replanning import Replanning
 from hexplan_solver.bounds import work_bound
 from hexplan_solver.extract import extract_plan
+from hexplan_solver.joins import as_joined
 from hexplan_solver.options import Report, be_silent
 from hexplan_solver.problem import build_problem
 from hexplan_solver.read_back import read_back
@@ -63,7 +64,7 @@ def replan(
         If the spec now is for another model.
     """
     options = options or ReplanOptions()
-    loss = _for_throughput(plan, loss)
+    loss = _rejoined(plan, _for_throughput(plan, loss))
     _require_same_model(plan.model, loss.spec.model)
     run = Run(loss.spec, options.search, report)
     left = survivors_of(build_problem(loss.spec), plan)
@@ -87,6 +88,14 @@ def _for_throughput(plan: Plan, loss: Loss) -> Loss:
         told = f"the plan before was made for {plan.objective}; this one is for throughput"
         notes = (*notes, told)
     return replace(loss, spec=replace(loss.spec, objective="throughput"), notes=notes)
+
+
+def _rejoined(plan: Plan, loss: Loss) -> Loss:
+    """Join the hosts that are joined in the plan before, where the spec now lets them be."""
+    cluster = loss.spec.cluster
+    before = (tuple(part.name for part in host.parts) for host in plan.cluster.hosts)
+    way = tuple(names for names in before if names in cluster.limits.join)
+    return replace(loss, spec=replace(loss.spec, cluster=as_joined(cluster, way)))
 
 
 def _require_same_model(before: Model, after: Model) -> None:

@@ -29,13 +29,12 @@ def holdings_of(problem: Problem, plan: Plan) -> Holdings:
     before, after = plan.cluster, problem.spec.cluster
     held: Holdings = {}
     for stage in plan.stages:
-        new = after.host_by_name.get(stage.host)
         old_types = before.host_by_name[stage.host].devices
-        for shard in stage.shards:
-            device = shard.device
-            is_there = new is not None and new.devices[device : device + 1] == (old_types[device],)
-            if is_there and not after.is_excluded(stage.host, device):
-                held[stage.host, device] = (
+        for shard, place in zip(stage.shards, _places(problem, plan, stage), strict=True):
+            if place is None or after.is_excluded(*place):
+                continue
+            if after.host_by_name[place[0]].devices[place[1]] == old_types[shard.device]:
+                held[place] = (
                     HeldWeights.of(shard, stage.layers)
                     if stage.parallel == "tp"
                     else HeldWeights.whole(plan.model, stage.layers, shard.vocab)
@@ -46,8 +45,9 @@ def holdings_of(problem: Problem, plan: Plan) -> Holdings:
 def survivors_of(problem: Problem, plan: Plan) -> Survivors:
     """Sort a plan's stages into those that can go on as they are and those that cannot."""
     held = holdings_of(problem, plan)
-    found: list[tuple[Stage, str]] = [(s, _why_not(problem, s, held)) for s in plan.stages]
-    back = read_back(problem, (stage for stage, reason in found if not reason))
+    found = [(stage, _why_not(problem, plan, stage, held)) for stage in plan.stages]
+    moved = (_relocated(problem, plan, stage) for stage, reason in found if not reason)
+    back = read_back(problem, moved)
     placed = iter(back.stages)
     kept, gone = [], []
     for stage, reason in found:
@@ -60,9 +60,32 @@ def survivors_of(problem: Problem, plan: Plan) -> Survivors:
     return Survivors(back.problem, tuple(kept), tuple(gone))
 
 
-def _why_not(problem: Problem, stage: Stage, held: Holdings) -> str:
+def _places(problem: Problem, plan: Plan, stage: Stage) -> list[tuple[str, int] | None]:
+    """Return where the devices of a stage are now, those that are gone aside."""
+    slots = plan.cluster.host_by_name[stage.host].slots
+    return [problem.spec.cluster.place_of.get(slots[device]) for device in stage.devices]
+
+
+def _relocated(problem: Problem, plan: Plan, stage: Stage) -> Stage:
+    """Return a stage whose devices are all on one host by the host and indices that they have now.
+
+    Only joined hosts, and those that are so no longer, change them.
+    """
+    places = [place for place in _places(problem, plan, stage) if place is not None]
+    shards = tuple(
+        shard.model_copy(update={"device": device})
+        for shard, (_, device) in zip(stage.shards, places, strict=True)
+    )
+    return stage.model_copy(update={"host": places[0][0], "shards": shards})
+
+
+def _why_not(problem: Problem, plan: Plan, before: Stage, held: Holdings) -> str:
     """Say why a stage cannot stand in the changed cluster; nothing where it can."""
-    cluster = problem.spec.cluster
+    cluster, whole = problem.spec.cluster, plan.cluster.host_by_name[before.host]
+    places = _places(problem, plan, before)
+    if whole.parts and (None in places or len({place[0] for place in places if place}) > 1):
+        return f"{whole.label} work as one no longer"
+    stage = before if None in places else _relocated(problem, plan, before)
     if stage.host not in cluster.host_by_name:
         return f"host {stage.host} is gone"
     lost = [device for device in stage.devices if (stage.host, device) not in held]

@@ -151,11 +151,12 @@ def _stage(
 ) -> StageModel:
     (name, host, layers), (kv_tokens, sharing) = place, way
     sizes = (spec.model, spec.workload)
-    link = spec.cluster.host_by_name[host].interconnect, sharing
-    steps = shared_steps(spec.cluster, sizes, layers, group, link)
+    interconnect = spec.cluster.host_by_name[host].interconnect
+    steps = shared_steps(spec.cluster, sizes, layers, group, (interconnect, sharing))
     # What was measured of a tensor-parallel group bounds no other.
     devices = [device for device, _ in group]
-    profile = find_profile(spec.cluster, devices) if sharing.is_tensor else None
+    known = spec.cluster.measured_over(interconnect)
+    profile = find_profile(known, devices) if sharing.is_tensor else None
     held = layers[1] - layers[0]
     return StageModel(
         name,

@@ -23,6 +23,7 @@ from support.changes import (
     change_route,
     change_stage,
 )
+from support.joined_plans import BROKEN_JOINED, GOOD_JOINED
 from support.plans import (
     mixed_stage_plan,
     profiled_plan,
@@ -44,6 +45,7 @@ BROKEN = (
     + BROKEN_OBJECTIVES
     + BROKEN_SUSTAINED
     + BROKEN_SHARED
+    + BROKEN_JOINED
 )
 GOOD = [two_hosts_plan, profiled_plan, two_sites_plan, mixed_stage_plan]
 
@@ -61,6 +63,12 @@ def test_a_good_plan_is_as_good_when_it_was_read_from_json(good: Callable[[], Pl
 
 def test_a_plan_that_says_what_it_sustains_breaks_no_rule() -> None:
     assert check_plan(SUSTAINED) == ()
+
+
+@pytest.mark.parametrize("good", GOOD_JOINED)
+def test_a_plan_with_joined_hosts_breaks_no_rule(good: Plan) -> None:
+    assert check_plan(good) == ()
+    assert check_plan(Plan.model_validate_json(good.model_dump_json(by_alias=True))) == ()
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.sentence)

@@ -1,0 +1,137 @@
+"""Joined hosts: machines whose devices form one stage over the links between them.
+
+Their collectives run in a ring through all devices, machine by machine, and share the machines'
+network cards with what other stages send (docs/formulation.md 12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from itertools import chain
+
+from hexplan.cluster import Cluster, Exclusion, GroupPin, Link
+from hexplan.host import Host, Interconnect, Machine
+
+RING_TENTHS = 9
+"""Tenths of each network card that collectives of joined hosts may use; hops get the rest."""
+
+
+def joined(cluster: Cluster, names: Sequence[str]) -> Cluster:
+    """Return the cluster with some hosts, which `why_not_joined` allows, joined to one.
+
+    It stands in the place of the first one and has its name.
+    """
+    parts = [cluster.host_by_name[name] for name in names]
+    first, offsets = parts[0], _offsets(parts)
+    nic_in, nic_out = first.nic_in_bytes_per_s, first.nic_out_bytes_per_s
+    whole = Host(
+        name=first.name,
+        site=first.site,
+        devices=tuple(chain.from_iterable(part.devices for part in parts)),
+        interconnect=_ring(cluster, parts),
+        nic_in_bytes_per_s=max(1, nic_in - _ring_share(nic_in)),
+        nic_out_bytes_per_s=max(1, nic_out - _ring_share(nic_out)),
+        price_usd_per_h=_sum([part.price_usd_per_h for part in parts]),
+        parts=tuple(map(_machine, parts)),
+    )
+    exclusions = tuple(
+        e
+        if e.host not in offsets or e.device is None
+        else Exclusion(host=first.name, device=offsets[e.host] + e.device)
+        for e in cluster.exclusions
+    )
+    out = {e.device for e in exclusions if e.host == first.name}
+    group = tuple(device for device in range(len(whole.devices)) if device not in out)
+    replaced = (whole if host.name == first.name else host for host in cluster.hosts)
+    update = {
+        "hosts": tuple(host for host in replaced if host is whole or host.name not in names),
+        "exclusions": exclusions,
+        "group_pins": (*cluster.group_pins, GroupPin(host=first.name, devices=group)),
+    }
+    return cluster.model_copy(update=update)
+
+
+def split(cluster: Cluster, names: Iterable[str]) -> Cluster:
+    """Return the cluster with some joined hosts taken apart again."""
+    apart = {name: cluster.host_by_name[name] for name in names}
+    machines = (apart[h.name].parts if h.name in apart else (h,) for h in cluster.hosts)
+    exclusions = [
+        e
+        if e.host not in apart or e.device is None
+        else Exclusion(
+            host=apart[e.host].slots[e.device][0], device=apart[e.host].slots[e.device][1]
+        )
+        for e in cluster.exclusions
+    ]
+    update = {
+        "hosts": tuple(Host(**dict(machine)) for machine in chain.from_iterable(machines)),
+        "exclusions": tuple(exclusions),
+        "group_pins": tuple(pin for pin in cluster.group_pins if pin.host not in apart),
+    }
+    return cluster.model_copy(update=update)
+
+
+def why_not_joined(cluster: Cluster, names: Sequence[str]) -> str:
+    """Say why some hosts cannot be joined; nothing where they can."""
+    parts = [cluster.host_by_name[name] for name in names]
+    if len({part.site for part in parts}) > 1:
+        return f"they stand in {' and '.join(sorted({part.site for part in parts}))}, not one site"
+    pinned = {p.host for p in cluster.layer_pins} | {p.host for p in cluster.group_pins}
+    for part in parts:
+        if part.parts:
+            return f"{part.name} is joined already"
+        if part.name in pinned:
+            return f"a pin ties {part.name}"
+        if all(cluster.is_excluded(part.name, device) for device in range(len(part.devices))):
+            return f"{part.name} is excluded"
+        if len(part.devices) > 1 and part.interconnect is None:
+            return f"{part.name} has no interconnect"
+    for source, target, link in _ring_links(cluster, parts):
+        if link is None:
+            return f"no link rule lets activations pass from {source} to {target}"
+        if cluster.over(link).trunk_bytes_per_s is not None:
+            return f"{source} and {target} share their link, a trunk, with other hosts"
+    return ""
+
+
+def _ring(cluster: Cluster, parts: Sequence[Host]) -> Interconnect:
+    """Return what the slowest step of a ring through all devices gets."""
+    links = [link for _, _, link in _ring_links(cluster, parts) if link is not None]
+    inner = [part.interconnect for part in parts if part.interconnect and len(part.devices) > 1]
+    nics = [nic for p in parts for nic in (p.nic_in_bytes_per_s, p.nic_out_bytes_per_s)]
+    rates = [*(link.bandwidth_bytes_per_s for link in links), *map(_ring_share, nics)]
+    return Interconnect(
+        bandwidth_bytes_per_s=min(*rates, *(line.bandwidth_bytes_per_s for line in inner)),
+        latency_s=max(*(k.latency_s for k in links), *(line.latency_s for line in inner)),
+        crosses_hosts=True,
+    )
+
+
+def _ring_links(cluster: Cluster, parts: Sequence[Host]) -> Iterator[tuple[str, str, Link | None]]:
+    names = [part.name for part in parts]
+    for source, target in zip(names, (*names[1:], names[0]), strict=True):
+        yield source, target, cluster.link(source, target)
+
+
+def _ring_share(nic_bytes_per_s: int) -> int:
+    return max(1, nic_bytes_per_s * RING_TENTHS // 10)
+
+
+def _sum(prices: Sequence[Decimal | None]) -> Decimal | None:
+    """Return what the machines cost together, where all have a price."""
+    known = [price for price in prices if price is not None]
+    return sum(known, Decimal(0)) if len(known) == len(prices) else None
+
+
+def _offsets(parts: Sequence[Machine]) -> dict[str, int]:
+    """Return the index of each machine's first device on the joined host."""
+    found, position = {}, 0
+    for part in parts:
+        found[part.name] = position
+        position += len(part.devices)
+    return found
+
+
+def _machine(host: Host) -> Machine:
+    return Machine(**{name: getattr(host, name) for name in Machine.model_fields})
