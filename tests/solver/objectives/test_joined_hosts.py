@@ -119,8 +119,8 @@ def joinable(seed: int) -> Spec:
     dice = Dice(seed)
     spec = random_spec(seed, TINY, 5.0)
     names = [h.name for h in spec.cluster.hosts]
-    sets = (names for n in (2, 3) for names in combinations(names, n) if dice.chance(0.8))
-    join = tuple(names for names in sets if not why_not_joined(spec.cluster, names))
+    sets = (some for n in (2, 3) for some in combinations(names, n) if dice.chance(0.8))
+    join = tuple(some for some in sets if not why_not_joined(spec.cluster, some))
     limits = spec.cluster.limits.model_copy(update={"join": join})
     return replace(spec, cluster=spec.cluster.model_copy(update={"limits": limits}))
 
@@ -148,7 +148,7 @@ def test_no_way_to_join_hosts_passes_more_than_the_plan_and_none_more_than_its_b
 
 @pytest.mark.parametrize("objective", ["throughput", "sustained", "latency", "slo", "cost"])
 def test_every_objective_may_join_hosts_and_says_the_same_each_time(objective: Objective) -> None:
-    spec = aimed(lab(2, [["h0", "h1"]]), objective)
+    spec = aimed(lab(2, [["h0", "h1"]], memory_bytes=3 * 10**6), objective)
     priced = [h.model_copy(update={"price_usd_per_h": Decimal(1)}) for h in spec.cluster.hosts]
     spec = replace(spec, cluster=spec.cluster.model_copy(update={"hosts": tuple(priced)}))
     if objective == "slo":
