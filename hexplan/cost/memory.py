@@ -11,7 +11,8 @@ from hexplan.cost.weights import ShardSizes, weights_bytes
 from hexplan.device import DeviceType
 from hexplan.model import Model
 from hexplan.noun import Range
-from hexplan.plan import DeviceMemory
+from hexplan.plan import DeviceMemory, Plan
+from hexplan.step_limits import StepLimits
 from hexplan.workload import Workload
 
 MAX_BATCH = 256
@@ -32,6 +33,18 @@ def room_tokens(cluster: Cluster, workload: Workload) -> int:
 def most_decodes(tokens: int) -> int:
     """Return the decodes of a step that leave a fourth of its tokens to prompts, at most."""
     return max(1, min(MAX_BATCH, tokens * 3 // 4))
+
+
+def step_limits_of(plan: Plan) -> StepLimits:
+    """Return what one step of the plan's stages may hold.
+
+    A plan that does not say gets the largest steps that workspace is kept for. No step decodes more
+    than `MAX_BATCH`, for whose logits there is room.
+    """
+    limits = plan.step_limits
+    tokens = limits.tokens if limits else room_tokens(plan.cluster, plan.workload)
+    decodes = limits.decodes if limits else most_decodes(tokens)
+    return StepLimits(tokens=tokens, decodes=min(decodes, MAX_BATCH))
 
 
 def workspace_bytes(model: Model, tokens: int, sizes: ShardSizes, layers: Range) -> int:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from hexplan.render import words
 
 if TYPE_CHECKING:
-    from hexplan.plan import Plan, SustainedRate
+    from hexplan.plan import Plan, SimulatedRate, SustainedRate
+    from hexplan.workload import Workload
 
 
 def aim_lines(plan: Plan) -> Iterator[str]:
     """Yield a line for each aim that the plan states figures for."""
     predicted = plan.predicted
     if predicted.sustained is not None:
-        yield _sustained(predicted.sustained)
+        yield _sustained(predicted.sustained, plan.workload)
     if plan.step_limits is not None:
         limits = plan.step_limits
         yield f"steps of at most {limits.tokens} tokens, {limits.decodes} of them decodes"
@@ -52,16 +53,26 @@ def aim_summary(plan: Plan) -> str | None:
         )
         return f"{times} at {asked:g} requests/s"
     if plan.objective == "sustained" and predicted.sustained is not None:
-        return _sustained(predicted.sustained)
+        return _sustained(predicted.sustained, plan.workload)
     if plan.objective == "slo" and predicted.slo_requests_per_s is not None:
         return f"{words.rate(predicted.slo_requests_per_s)} requests/s within the SLO, simulated"
     return None
 
 
-def _sustained(sustained: SustainedRate) -> str:
-    """Say what is served for long, as simulated where it was, else by the formula."""
-    simulated = sustained.simulated
-    rates, how = (sustained, "by formula") if simulated is None else (simulated, "simulated")
+def _sustained(sustained: SustainedRate, workload: Workload) -> str:
+    """Say what is served for long, as simulated where it was for long enough, else by formula.
+
+    Long enough is at least the time for which a mean request stays.
+    """
+    rates: SustainedRate | SimulatedRate = sustained
+    how, simulated = "by formula", sustained.simulated
+    if simulated is not None:
+        measured_s = simulated.duration_s - simulated.warmup_s
+        stay_s = simulated.ttft_s + workload.output_tokens.mean * simulated.tpot_s
+        if simulated.requests_per_s and measured_s >= stay_s:
+            rates, how = simulated, "simulated"
+        else:
+            how += f"; {seconds(measured_s)} of simulation say nothing, requests stay longer"
     decoded = words.rate(rates.decode_tokens_per_s)
     requests = words.rate(rates.requests_per_s)
     return f"{decoded} decoded tokens/s sustained, {requests} requests/s ({how})"

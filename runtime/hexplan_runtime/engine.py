@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from hexplan.cost.memory import step_limits_of
 from hexplan.errors import InputError
 from hexplan.plan import Plan
 from hexplan_runtime.batch import Batch, Limits, Row
 from hexplan_runtime.edges import route_edges
-from hexplan_runtime.gathering import prompt_room, step_limits_of
+from hexplan_runtime.gathering import prompt_room
 from hexplan_runtime.request import FinishReason, Request, TokenEvent
 from hexplan_runtime.router import Router
 

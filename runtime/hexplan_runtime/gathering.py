@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hexplan.cost.memory import MAX_BATCH, most_decodes, room_tokens
-from hexplan.plan import Plan
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row, cut
 
@@ -24,18 +22,6 @@ class Arrival:
     def row(self) -> Row:
         """The row."""
         return self.batch.rows[0]
-
-
-def step_limits_of(plan: Plan) -> StepLimits:
-    """Return what one step of the plan's stages may hold.
-
-    A plan that does not say gets the largest steps that workspace is kept for. No step decodes more
-    than `MAX_BATCH`, for whose logits there is room.
-    """
-    limits = plan.step_limits
-    tokens = limits.tokens if limits else room_tokens(plan.cluster, plan.workload)
-    decodes = limits.decodes if limits else most_decodes(tokens)
-    return StepLimits(tokens=tokens, decodes=min(decodes, MAX_BATCH))
 
 
 def prompt_room(limits: StepLimits, decodes: int) -> int:

@@ -10,11 +10,12 @@ from threading import Thread
 import torch
 from torch import Tensor
 
+from hexplan.cost.memory import step_limits_of
 from hexplan.errors import HexplanError
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.batch import Batch, Row, merge, sampled, single_rows
 from hexplan_runtime.edges import Ends, route_edges
-from hexplan_runtime.gathering import Arrival, gather, step_limits_of
+from hexplan_runtime.gathering import Arrival, gather
 from hexplan_runtime.gloo import PeerLost
 from hexplan_runtime.sampling import sample
 from hexplan_runtime.stage import Output

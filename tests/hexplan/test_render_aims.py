@@ -73,6 +73,12 @@ def test_what_is_sustained_is_shown_by_formula_or_as_simulated() -> None:
     )
     tried = change_predicted(plan, sustained=formula.model_copy(update={"simulated": runs}))
     assert "390.0 decoded tokens/s sustained, 1.600 requests/s (simulated)" in plan_text(tried)
+    # A mean request stays for 1 s and 20 tokens of 0.1 s.
+    short = runs.model_copy(update={"duration_s": Decimal("62.9")})
+    tried = change_predicted(plan, sustained=formula.model_copy(update={"simulated": short}))
+    shown = " ".join(plan_text(tried).split())
+    assert line.removesuffix(")") in shown
+    assert "2.9 s of simulation say nothing, requests stay longer)" in shown
 
 
 def test_a_plan_for_throughput_says_what_it_always_said() -> None:

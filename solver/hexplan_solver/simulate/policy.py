@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from hexplan.cost.memory import MAX_BATCH
+from hexplan.cost.memory import MAX_BATCH, step_limits_of
 from hexplan.plan import Plan
 from hexplan_solver.simulate.pipeline import NO_LIMIT
 
@@ -64,10 +64,8 @@ CHUNKED = Policy()
 
 
 def policy_of_plan(plan: Plan) -> Policy:
-    """Return hexplan's own way with the plan's step limits, or with the cluster's."""
-    limits = plan.step_limits
-    if limits is None:
-        return replace(CHUNKED, chunk_tokens=plan.cluster.limits.chunk_tokens)
+    """Return hexplan's own way with the step limits that the runtime keeps to."""
+    limits = step_limits_of(plan)
     return replace(CHUNKED, chunk_tokens=limits.tokens, max_decode_tokens=limits.decodes)
 
 

@@ -76,9 +76,9 @@ def test_a_plan_says_what_its_stages_put_into_a_step(plan: Plan) -> None:
     assert policy.max_decode_tokens == plan.step_limits.decodes
 
 
-def test_a_plan_without_step_limits_runs_steps_as_long_as_the_cluster_allows(plan: Plan) -> None:
+def test_a_plan_without_step_limits_runs_the_largest_steps_that_have_workspace(plan: Plan) -> None:
     policy = policy_of_plan(plan.model_copy(update={"step_limits": None}))
-    assert policy == replace(CHUNKED, chunk_tokens=256)
+    assert policy == replace(CHUNKED, chunk_tokens=256, max_decode_tokens=192)
 
 
 def test_smaller_steps_serve_more_on_a_long_chain(plan: Plan) -> None:
