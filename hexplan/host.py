@@ -85,9 +85,10 @@ class Host(Machine):
         return " + ".join(part.name for part in self.parts) or self.name
 
     @property
-    def machine(self) -> Host:
-        """The machine that it is, or the first of those that are joined."""
-        return Host(**dict(self.parts[0])) if self.parts else self
+    def machines(self) -> tuple[Host, ...]:
+        """The machines that are joined, each as a host of its own, or the one that it is."""
+        apart = tuple(Host(**part.model_dump(exclude_none=True)) for part in self.parts)
+        return apart or (self,)
 
     @cached_property
     def slots(self) -> tuple[tuple[str, int], ...]:

@@ -55,7 +55,7 @@ def joined(cluster: Cluster, names: Sequence[str]) -> Cluster:
 def split(cluster: Cluster, names: Iterable[str]) -> Cluster:
     """Return the cluster with some joined hosts taken apart again."""
     apart = {name: cluster.host_by_name[name] for name in names}
-    machines = (apart[h.name].parts if h.name in apart else (h,) for h in cluster.hosts)
+    hosts = (h.machines if h.name in apart else (h,) for h in cluster.hosts)
     exclusions = [
         e
         if e.host not in apart or e.device is None
@@ -65,7 +65,7 @@ def split(cluster: Cluster, names: Iterable[str]) -> Cluster:
         for e in cluster.exclusions
     ]
     update = {
-        "hosts": tuple(Host(**dict(machine)) for machine in chain.from_iterable(machines)),
+        "hosts": tuple(chain.from_iterable(hosts)),
         "exclusions": tuple(exclusions),
         "group_pins": tuple(pin for pin in cluster.group_pins if pin.host not in apart),
     }

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hexplan.cost import TOKEN_ID_BYTES
-from hexplan.cost.speed import MICRO
 from hexplan.noun import Range
-from hexplan_solver.problem import HostClass, Problem, Rates, StageKind
+from hexplan_solver.problem import HostClass, Problem, StageKind
+from hexplan_solver.rates import Rates, door_rate
 
 SpeedWay = tuple[tuple[int, int], ...]
 """(speed, count) pairs: one way to partition a host."""
@@ -19,9 +18,7 @@ SpeedWay = tuple[tuple[int, int], ...]
 
 def door_bound(problem: Problem) -> int:
     """Return what the coordinator's network card passes, in 1e-6 tokens/s, each way a token id."""
-    coordinator = problem.spec.cluster.coordinator
-    card = min(coordinator.nic_in_bytes_per_s, coordinator.nic_out_bytes_per_s)
-    return card * MICRO // TOKEN_ID_BYTES
+    return door_rate(problem.spec.cluster)
 
 
 def work_bound(problem: Problem) -> int:
@@ -69,15 +66,20 @@ class _Work:
     def at_most(self, flow: int) -> int:
         """Return the work that all hosts add when every layer passes `flow`."""
         # Python's integers from here on, as the sums may outgrow 64 bits.
-        useful = min(flow, self.fastest)
-        by_speed = [
-            int((np.minimum(rates, useful) * np.arange(1, rates.size + 1)).max(initial=0))
-            for rates in self.best
-        ]
+        by_speed = [_most_work(rates, flow) for rates in self.best]
         return sum(
             count * max(sum(n * by_speed[speed] for speed, n in way) for way in ways)
             for count, ways in self.hosts
         )
+
+
+def _most_work(rates: NDArray[np.int64], flow: int) -> int:
+    """Return the most that a stage with these rates by layers adds where `flow` passes."""
+    if not rates.size:
+        return 0
+    # No more than the fastest, as `flow` may not fit into the array's integers.
+    useful = min(flow, int(rates.max()))
+    return int((np.minimum(rates, useful) * np.arange(1, rates.size + 1)).max())
 
 
 def _max_stages(host_class: HostClass) -> int:

@@ -83,7 +83,8 @@ def _stage(problem: Problem, name: str, placed: PlacedStage, load: int) -> Stage
     parts = [(d, *part) for d, part in zip(placed.devices, group, strict=True)]
     sharing = problem.sharing_of(placed.kind, placed.layers)
     kv_tokens, memory = memory_of(spec.cluster, sizes, placed.layers, parts, sharing)
-    link = spec.cluster.host_by_name[placed.host].interconnect, kv_tokens
+    host = spec.cluster.host_by_name[placed.host]
+    link = host.interconnect, kv_tokens
     speed = stage_speed(spec.cluster, sizes, placed.layers, group, link, sharing)
     return Stage(
         id=name,
@@ -94,7 +95,7 @@ def _stage(problem: Problem, name: str, placed: PlacedStage, load: int) -> Stage
         shards=_shards(placed.devices, problem.kinds[placed.kind].sizes),
         memory=memory,
         kv_tokens=kv_tokens,
-        capacity_tokens_per_s=rate(placed.rate),
+        capacity_tokens_per_s=rate(int(speed.micro_tokens_per_s * host.presence)),
         load_tokens_per_s=rate(load),
         speed_origin=speed.origin,
         speed_error=speed.error,

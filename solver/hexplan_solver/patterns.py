@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from hexplan_solver.covers import Speeds, Supply
+from hexplan_solver.grid import steps_of
 from hexplan_solver.problem import Problem
 
 GRID = 2000
@@ -83,7 +84,7 @@ def _is_impossible(problem: Problem, items: _Items, target: int, until: float) -
 
     Farley's bound: prices under which the cheapest pattern pays c allow at most value / c layers.
     """
-    steps = np.minimum(-(-items.rate * GRID // target), GRID)
+    steps = steps_of(items.rate, target, GRID)
     chosen = [_uses(items, _cheapest(steps, 1.0 / items.num_layers))]
     for _ in range(ROUNDS):
         value, prices = _relaxation(items, chosen)

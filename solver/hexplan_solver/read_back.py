@@ -10,7 +10,8 @@ from hexplan.noun import Range
 from hexplan.plan import Stage
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.partitions import Group
-from hexplan_solver.problem import Problem, Rates, StageKind, stage_rate
+from hexplan_solver.problem import Problem, StageKind
+from hexplan_solver.rates import Rates, stage_rate
 
 
 @dataclass(frozen=True, slots=True)

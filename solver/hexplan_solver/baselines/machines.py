@@ -9,7 +9,8 @@ from itertools import takewhile
 from hexplan.cost.memory import budget_bytes
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.placement import group_devices
-from hexplan_solver.problem import HostClass, Problem, Rates, StageKind
+from hexplan_solver.problem import HostClass, Problem, StageKind
+from hexplan_solver.rates import Rates
 
 
 @dataclass(frozen=True, slots=True)

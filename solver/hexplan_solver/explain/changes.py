@@ -32,7 +32,7 @@ def more_of_each_kind(problem: Problem) -> Iterator[Change]:
     spec = problem.spec
     for host_class in problem.classes:
         whole = spec.cluster.host_by_name[host_class.hosts[0]]
-        host = whole.machine
+        host = whole.machines[0]
         types = dict.fromkeys(host.devices)
         inside = " + ".join(f"{host.devices.count(name)} x {name}" for name in types)
         words = f"one more host like {host.name} ({inside})"
@@ -50,7 +50,7 @@ def one_more_host(spec: Spec, name: str) -> Spec:
     """
     cluster = spec.cluster
     host = cluster.host_by_name[name]
-    twin = host.machine.model_copy(update={"name": _new_name(cluster, name), "address": None})
+    twin = host.machines[0].model_copy(update={"name": _new_name(cluster, name), "address": None})
     renamed = {name: twin.name}
     links = [
         link.model_copy(

@@ -12,6 +12,7 @@ from hexplan.cost.steps import are_measured
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.objectives.queueing import Station
 from hexplan_solver.problem import Problem
+from hexplan_solver.rates import capacity_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,10 @@ def station_of(problem: Problem, stage: PlacedStage) -> Timed:
     prompt_s = num_layers * steps.layer_s(prompt, prompt * prompt / 2, 0, 0) + head_s
     batch = _batch(problem, stage)
     request_s = prompt_s + output * decode_s(batch) / batch
-    scale = (
-        1.0 if are_measured(steps) else spec.workload.mean_tokens * MICRO / stage.rate / request_s
-    )
+    scale = 1.0
+    if not are_measured(steps):
+        capacity = capacity_of(spec, host, group, stage.layers, link[1])
+        scale = spec.workload.mean_tokens * MICRO / capacity / request_s
     one_s = decode_s(1)
     token_s = (decode_s(batch) - one_s) / (batch - 1) if batch > 1 else 0.0
     token_s = min(max(token_s, 0.0), one_s)

@@ -1,0 +1,129 @@
+"""How fast a group of devices is as a stage, by the layers that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hexplan.cluster import Cluster
+from hexplan.cost import (
+    TENSOR,
+    TOKEN_ID_BYTES,
+    ShardSizes,
+    Sharing,
+    allowed_sharings,
+    kv_room_tokens,
+    stage_speed,
+)
+from hexplan.cost.speed import MICRO
+from hexplan.device import DeviceType
+from hexplan.host import Host
+from hexplan.model import Model
+from hexplan.noun import Range
+from hexplan.spec import Spec
+from hexplan.workload import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Speed of one kind of stage by the layers that it holds, in 1e-6 tokens/s; 0 where it can't.
+
+    Only the ends of the model matter beside the number of layers, as they bring the embedding and
+    the output head: `by_layers[is_first, is_last][k]` is the speed with k layers.
+    """
+
+    num_layers: int
+    by_layers: tuple[tuple[tuple[int, ...], ...], ...]
+    sharings: tuple[tuple[tuple[Sharing, ...], ...], ...] = ()
+    """How its devices share the work to be so fast, likewise; empty where they are tensor parallel
+    throughout."""
+
+    def of(self, first: int, end: int) -> int:
+        """Return the speed of a stage that holds `[first, end)`."""
+        return self.by_layers[first == 0][end == self.num_layers][end - first]
+
+    def sharing_of(self, first: int, end: int) -> Sharing:
+        """Return how the devices of a stage that holds `[first, end)` share its work."""
+        if not self.sharings:
+            return TENSOR
+        return self.sharings[first == 0][end == self.num_layers][end - first]
+
+    @property
+    def fastest(self) -> int:
+        """The highest speed of all."""
+        return max(rate for row in self.by_layers for ends in row for rate in ends)
+
+    @property
+    def max_layers(self) -> int:
+        """The most layers that any such stage can hold."""
+        return max(
+            k for row in self.by_layers for ends in row for k, r in enumerate(ends) if r or not k
+        )
+
+
+def rates_of(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]]) -> Rates:
+    """Tabulate the speed of a group of devices of a host, shared in the fastest way allowed."""
+    total = spec.model.layers
+
+    def row(is_first: bool, is_last: bool) -> list[tuple[int, Sharing]]:
+        best = [(0, TENSOR)]
+        for k in range(1, total + 1):
+            first = 0 if is_first else total - k if is_last else 1
+            is_possible = (first + k == total) == is_last and (first == 0) == is_first
+            layers = (first, first + k)
+            best.append(_best(spec, host, group, layers) if is_possible else (0, TENSOR))
+        return best
+
+    table = [[row(a, b) for b in (False, True)] for a in (False, True)]
+    speeds = tuple(tuple(tuple(rate for rate, _ in row) for row in rows) for rows in table)
+    if all(sharing.is_tensor for rows in table for row in rows for _, sharing in row):
+        return Rates(total, speeds)
+    ways = tuple(tuple(tuple(way for _, way in row) for row in rows) for rows in table)
+    return Rates(total, speeds, ways)
+
+
+def _best(
+    spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]], layers: Range
+) -> tuple[int, Sharing]:
+    """Return the largest rate over the ways that the spec allows; ties go to the first."""
+    allowed = allowed_sharings(spec.cluster, spec.model, layers, group, host.interconnect)
+    rated = [(stage_rate(spec, host, group, layers, sharing), sharing) for sharing in allowed]
+    return max(rated, key=lambda pair: pair[0], default=(0, TENSOR))
+
+
+def stage_rate(
+    spec: Spec,
+    host: Host,
+    group: Sequence[tuple[DeviceType, ShardSizes]],
+    layers: Range,
+    sharing: Sharing,
+) -> int:
+    """Return the speed of a stage as the search counts it.
+
+    A speed above what the coordinator's card passes counts as just above it: no flow makes use of
+    more, and sums over all stages stay within 64 bits.
+    """
+    return min(capacity_of(spec, host, group, layers, sharing), door_rate(spec.cluster) + 1)
+
+
+def capacity_of(
+    spec: Spec,
+    host: Host,
+    group: Sequence[tuple[DeviceType, ShardSizes]],
+    layers: Range,
+    sharing: Sharing,
+) -> int:
+    """Return the speed of a stage, or 0 where it has no room for the longest request."""
+    sizes: tuple[Model, Workload] = (spec.model, spec.workload)
+    room = kv_room_tokens(spec.cluster, sizes, layers, group, sharing)
+    if room < spec.workload.max_tokens:
+        return 0
+    speed = stage_speed(spec.cluster, sizes, layers, group, (host.interconnect, room), sharing)
+    return int(speed.micro_tokens_per_s * host.presence)
+
+
+def door_rate(cluster: Cluster) -> int:
+    """Return what the coordinator's network card passes, in 1e-6 tokens/s, each way a token id."""
+    coordinator = cluster.coordinator
+    card = min(coordinator.nic_in_bytes_per_s, coordinator.nic_out_bytes_per_s)
+    return card * MICRO // TOKEN_ID_BYTES
