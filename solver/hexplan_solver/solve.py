@@ -12,7 +12,7 @@ from hexplan.spec import Spec
 from hexplan_solver.bounds import door_bound, work_bound
 from hexplan_solver.extract import extract_plan
 from hexplan_solver.incumbent import Incumbent, better_placement, first_placement
-from hexplan_solver.infeasible import refuse_if_infeasible
+from hexplan_solver.infeasible import explain_infeasible, refuse_if_infeasible
 from hexplan_solver.links import fit_links
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.patterns import pattern_bound
@@ -31,12 +31,21 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     Raises
     ------
     InfeasibleError
-        If no placement exists.
+        If it is proved that no plan exists, with a reason in which nothing is idle.
     LimitReached
         If the time was up before one was found.
     InputError
         If the solver that `options` names is not there.
     """
+    try:
+        return try_solve(spec, options, report)
+    except (InfeasibleError, LimitReached) as error:
+        reason = explain_infeasible(spec, options)
+        raise (reason or error) from None
+
+
+def try_solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
+    """Find a plan as `solve` does; where it fails, spend no time on why that is."""
     run = Run(spec, options or SolveOptions(), report)
     problem = build_problem(spec)
     refuse_if_infeasible(problem)

@@ -15,7 +15,7 @@ from hexplan_solver.flow import max_flow
 from hexplan_solver.network import PlacedStage, build_network
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.problem import build_problem
-from hexplan_solver.solve import solve
+from hexplan_solver.solve import try_solve
 
 
 def gain_of(
@@ -31,7 +31,7 @@ def gain_of(
     solved = None
     if search is not None:
         try:
-            solved = solve(change.spec, search)
+            solved = try_solve(change.spec, search)
         except (InfeasibleError, LimitReached):
             solved = None
     found: int | None = rerouted

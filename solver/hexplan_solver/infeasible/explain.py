@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
+from hexplan.cluster import COORDINATOR
 from hexplan.errors import InfeasibleError
 from hexplan.spec import Spec
-from hexplan_solver.infeasible.places import Way, ways_of
+from hexplan_solver.infeasible.places import Way, hosts_at_the_ends, ways_of
 from hexplan_solver.infeasible.possible import is_impossible, is_too_small
-from hexplan_solver.infeasible.room import room_hint, room_message, short_layers
+from hexplan_solver.infeasible.room import room_hint, room_message, short_layers, short_words
 from hexplan_solver.infeasible.wishes import (
     Wish,
     drop_all,
@@ -21,10 +22,12 @@ from hexplan_solver.infeasible.wishes import (
     with_memory_fraction,
 )
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.problem import build_problem
+from hexplan_solver.problem import Problem, build_problem
 
 PARTS = 100
 """Limits are tried in so many steps, to say which value would do."""
+FEW = 4
+"""So many hosts are named."""
 
 
 def explain_infeasible(spec: Spec, options: SolveOptions | None = None) -> InfeasibleError | None:
@@ -71,6 +74,9 @@ def _conflict(
         message = f"no plan exists under {needed[0].words}"
     else:
         message = "no plan keeps all of these:" + "".join(f"\n  {w.words}" for w in needed)
+    if any("`allow:" in wish.words for wish in needed):
+        before = "\nso" if len(needed) > 1 else ":"
+        message += before + _ways_words(spec, ways_of(problem))
     hint = "without any one of these, nothing rules a plan out" if len(needed) > 1 else "drop it"
     if values:
         hint += f"; it fits {' or '.join(values.values())}"
@@ -124,22 +130,49 @@ def _hardware(bare: Spec, spec: Spec, options: SolveOptions) -> InfeasibleError:
             f"{message}: the first or the last layer brings more than they have left",
             hint=room_hint(problem),
         )
-    ways = ways_of(bare.cluster)
     message = f"the links do not join hosts that hold all {problem.num_layers} layers together"
-    told = "".join(f"\n  {_way_words(bare, way)}" for way in ways[:PARTS])
-    told = told or "\n  no host has a link from the coordinator and a way back to it"
     return InfeasibleError(
-        message + ": a request can pass only" + told if ways else message + told,
+        message + ":" + _ways_words(bare, ways_of(problem)),
         hint="add rules under `links`: pairs that no rule names are unconnected",
     )
 
 
-def _way_words(spec: Spec, way: Way) -> str:
-    problem = build_problem(spec).only(way.hosts)
-    held = problem.num_layers - short_layers(problem)
-    sites = dict.fromkeys(spec.cluster.site_of(host) for host in way.hosts)
-    rest = "" if held < problem.num_layers else ", though not one after the other"
+def _ways_words(spec: Spec, ways: list[Way]) -> str:
+    """Say what the links leave to a request: which hosts together, and what those hold."""
+    problem = build_problem(spec)
+    if ways:
+        told = "".join(f"\n  {_way_words(problem, way)}" for way in ways[:PARTS])
+        return " a request can pass only" + told
+    cluster = spec.cluster
+    first, last = hosts_at_the_ends(problem)
+    if not any(cluster.link(COORDINATOR, host) is not None for host in first):
+        reached = [h.name for h in cluster.hosts if cluster.link(COORDINATOR, h.name) is not None]
+        if reached:
+            return (
+                f" the coordinator has links to {_listed(reached)} alone, "
+                "where no host can hold the first layer"
+            )
+    elif not any(cluster.link(host, COORDINATOR) is not None for host in last):
+        leaving = [h.name for h in cluster.hosts if cluster.link(h.name, COORDINATOR) is not None]
+        if leaving:
+            return (
+                f" links to the coordinator come from {_listed(leaving)} alone, "
+                "where no host can hold the last layer"
+            )
+    return " no host has a link from the coordinator and a way back to it"
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - FEW
+    return ", ".join(names[:FEW]) + (f" and {more} more hosts" if more > 0 else "")
+
+
+def _way_words(whole: Problem, way: Way) -> str:
+    problem = whole.only(way.hosts)
+    cluster, short = whole.spec.cluster, short_layers(problem)
+    sites = dict.fromkeys(cluster.site_of(host) for host in way.hosts)
+    rest = short_words(problem, short) if short > 0 else "though not one after the other"
     return (
-        f"{len(way.hosts)} of {len(spec.cluster.hosts)} hosts, in {', '.join(sites)},"
-        f" which hold {held} layers{rest}"
+        f"{len(way.hosts)} of {len(cluster.hosts)} hosts, in {', '.join(sites)},"
+        f" which hold {problem.num_layers - short} layers, {rest}"
     )

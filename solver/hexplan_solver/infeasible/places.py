@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import networkx as nx
 
 from hexplan.cluster import COORDINATOR, Cluster
+from hexplan_solver.problem import Problem
 
 MAX_WAYS = 200
 """With more ways than this, all places that lie on any of them are taken together."""
@@ -25,17 +26,23 @@ class Way:
     """Whether tokens enter and leave everywhere, and every two places reach each other."""
 
 
-def ways_of(cluster: Cluster) -> list[Way]:
+def ways_of(problem: Problem) -> list[Way]:
     """List the ways of activations from hosts where tokens enter to hosts where they leave.
 
     Every route lies within one of them. Where a way is complete, every chain of its hosts is one.
+    A route enters where a host can hold the first layer, and leaves where one can hold the last.
     """
+    cluster = problem.spec.cluster
     graph = _graph(cluster)
     dag = nx.condensation(graph)
     members = {node: sorted(data["members"]) for node, data in dag.nodes(data=True)}
     entries, exits = (
-        [node for node, names in members.items() if any(graph.nodes[n][end] for n in names)]
-        for end in ("is_entry", "is_exit")
+        [
+            node
+            for node, names in members.items()
+            if any(graph.nodes[n][end] and able & set(graph.nodes[n]["hosts"]) for n in names)
+        ]
+        for end, able in zip(("is_entry", "is_exit"), hosts_at_the_ends(problem), strict=True)
     )
     between = _between(dag, entries, exits)
     found: dict[tuple[int, ...], None] = {}
@@ -47,6 +54,18 @@ def ways_of(cluster: Cluster) -> list[Way]:
     longest = [c for c in found if not any(set(c) < set(other) for other in found)]
     order = {host.name: i for i, host in enumerate(cluster.hosts)}
     return [_way(graph, [n for node in c for n in members[node]], order) for c in longest]
+
+
+def hosts_at_the_ends(problem: Problem) -> tuple[set[str], set[str]]:
+    """Return the hosts that can hold the first layer, and those that can hold the last."""
+    first: set[str] = set()
+    last: set[str] = set()
+    for kind in problem.kinds:
+        hosts = problem.classes[kind.host_class].hosts
+        ranges = kind.ranges()
+        first.update(hosts if any(start == 0 for start, _ in ranges) else ())
+        last.update(hosts if any(end == problem.num_layers for _, end in ranges) else ())
+    return first, last
 
 
 def _way(graph: nx.DiGraph[str], names: list[str], order: dict[str, int]) -> Way:

@@ -29,7 +29,7 @@ def is_impossible(spec: Spec, options: SolveOptions) -> bool:
     return all(
         is_too_small(problem.only(way.hosts), options)
         or (not way.is_complete and has_no_route(problem, way, options))
-        for way in ways_of(spec.cluster)
+        for way in ways_of(problem)
     )
 
 

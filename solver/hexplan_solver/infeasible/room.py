@@ -45,19 +45,23 @@ def room_message(problem: Problem) -> str:
     rooms = [(c, _room(problem, c)) for c in problem.classes if c.hosts and _room(problem, c)]
     total = sum(len(host_class.hosts) * room for host_class, room in rooms)
     model, needed = problem.spec.model, problem.num_layers
-    whole = ShardSizes(model.kv_heads, model.ffn, model.vocab)
-    layer_gib = weights_bytes(model, whole, (1, 2)) / GIB
     parts = [f"{len(c.hosts)} x {room} layers ({_name(c)})" for c, room in rooms]
     parts = parts or ["no host holds even one layer"]
-    kind = model.weights.name if model.weights else model.dtype
     unable = _unable(problem)
     left_out = f"; {', '.join(unable)} left out: no {model.dtype}" if unable else ""
     return (
         f"{model.name} does not fit: it has {needed} layers, and all hosts together hold "
-        f"{total} = {' + '.join(parts)}; short by "
-        f"{needed - total} layers, {(needed - total) * layer_gib:.1f} GiB of {kind} weights"
-        f"{left_out}"
+        f"{total} = {' + '.join(parts)}; {short_words(problem, needed - total)}{left_out}"
     )
+
+
+def short_words(problem: Problem, num_layers: int) -> str:
+    """Say what so many missing layers are in weights."""
+    model = problem.spec.model
+    whole = ShardSizes(model.kv_heads, model.ffn, model.vocab)
+    gib = num_layers * weights_bytes(model, whole, (1, 2)) / GIB
+    kind = model.weights.name if model.weights else model.dtype
+    return f"short by {num_layers} layers, {gib:.1f} GiB of {kind} weights"
 
 
 def room_hint(problem: Problem) -> str:

@@ -21,7 +21,7 @@ from hexplan_solver.objectives.restore import restored
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.problem import build_problem
 from hexplan_solver.run import Run
-from hexplan_solver.solve import solve
+from hexplan_solver.solve import try_solve
 
 ATTEMPTS = 4
 """Choices of hosts that are tried, each with more capacity than the one before."""
@@ -134,7 +134,7 @@ class _Search:
         limit_s = self.run.left_s * SOLVE_SHARE if limit_s is None else limit_s
         options = replace(self.run.options, time_limit_s=max(limit_s, 1e-3))
         try:
-            plan = solve(rented(self.spec, chosen), options)
+            plan = try_solve(rented(self.spec, chosen), options)
         except (InfeasibleError, LimitReached):
             return 0
         flow = int(plan.certificate.flow_tokens_per_s * MICRO)
@@ -191,7 +191,7 @@ def _too_high(search: _Search, *, is_proved: bool = False) -> HexplanError:
     whole = replace(search.spec, objective="throughput")
     options = replace(run.options, time_limit_s=max(min(run.left_s, REFUSAL_S), 1e-3))
     try:
-        best: Plan | None = solve(whole, options)
+        best: Plan | None = try_solve(whole, options)
     except LimitReached:
         best = None
     if best is not None:

@@ -15,12 +15,12 @@ from hexplan_solver.objectives.joined import Recipe, best_joined
 from hexplan_solver.objectives.latency import solve_latency
 from hexplan_solver.objectives.slo import solve_slo
 from hexplan_solver.options import Report, SolveOptions, be_silent
-from hexplan_solver.solve import solve
+from hexplan_solver.solve import try_solve
 from hexplan_solver.sustained import solve_sustained, with_sustained
 
 RECIPES: Mapping[Objective, Recipe] = MappingProxyType(
     {
-        "throughput": solve,
+        "throughput": try_solve,
         "sustained": solve_sustained,
         "latency": solve_latency,
         "slo": solve_slo,

@@ -21,7 +21,7 @@ from hexplan_solver.problem import Problem, build_problem
 from hexplan_solver.read_back import read_back
 from hexplan_solver.routes import Flow
 from hexplan_solver.run import Run
-from hexplan_solver.solve import solve
+from hexplan_solver.solve import try_solve
 
 FIRST_SHARE = 0.4
 """Share of the time for the plan of largest flow; the other candidates share the rest."""
@@ -47,7 +47,7 @@ def solve_latency(
     run = Run(spec, options or SolveOptions(), report)
     problem, needed = build_problem(spec), needed_flow(spec)
     whole = replace(spec, objective="throughput")
-    first = solve(whole, replace(run.options, time_limit_s=run.left_s * FIRST_SHARE))
+    first = try_solve(whole, replace(run.options, time_limit_s=run.left_s * FIRST_SHARE))
     proved = first.certificate.bound_tokens_per_s
     run.lower(int(proved * MICRO), first.certificate.bound_proof)
     if first.certificate.flow_tokens_per_s * MICRO < needed:
@@ -57,7 +57,7 @@ def solve_latency(
     for index, variant in enumerate(variants):
         limit_s = max(1e-3, run.left_s / (len(variants) - index))
         try:
-            plan = solve(variant, replace(run.options, time_limit_s=limit_s))
+            plan = try_solve(variant, replace(run.options, time_limit_s=limit_s))
         except (InfeasibleError, LimitReached):
             continue
         found = _routed(problem, plan, needed)

@@ -26,7 +26,7 @@ from hexplan_solver.simulate import (
     policy_of_plan,
     simulate,
 )
-from hexplan_solver.solve import solve
+from hexplan_solver.solve import try_solve
 from hexplan_solver.sustained import with_sustained
 
 FIRST_SHARE, VARIANT_SHARE = 0.25, 0.1
@@ -75,12 +75,12 @@ def solve_slo(spec: Spec, options: SolveOptions | None = None, report: Report = 
 
 def _candidates(run: Run, spec: Spec) -> Iterator[Plan]:
     whole = replace(spec, objective="throughput")
-    yield solve(whole, replace(run.options, time_limit_s=run.left_s * FIRST_SHARE))
+    yield try_solve(whole, replace(run.options, time_limit_s=run.left_s * FIRST_SHARE))
     for variant in variants_of(whole):
         if run.left_s == 0:
             return
         try:
-            yield solve(variant, replace(run.options, time_limit_s=run.left_s * VARIANT_SHARE))
+            yield try_solve(variant, replace(run.options, time_limit_s=run.left_s * VARIANT_SHARE))
         except (InfeasibleError, LimitReached):
             continue
 

@@ -13,7 +13,7 @@ from hexplan_solver.problem import build_problem
 from hexplan_solver.read_back import read_back
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import CHUNKED, Policy
-from hexplan_solver.solve import solve
+from hexplan_solver.solve import try_solve
 from hexplan_solver.sustained.figures import with_trial
 from hexplan_solver.sustained.search import search
 from hexplan_solver.sustained.step_limits import widest
@@ -43,7 +43,7 @@ def solve_sustained(
     """
     run = Run(spec, options or SolveOptions(), report)
     limited = replace(run.options, time_limit_s=max(run.left_s * STATIC_SHARE, 1e-3))
-    static = solve(replace(spec, objective="throughput"), limited, report)
+    static = try_solve(replace(spec, objective="throughput"), limited, report)
     certificate = static.certificate
     run.lower(int(certificate.bound_tokens_per_s * MICRO), certificate.bound_proof)
     back = read_back(build_problem(spec), static.stages)

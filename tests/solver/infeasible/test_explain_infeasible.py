@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from support.brute_pins import has_plan
 from support.clusters import device_type, host, link, profile, spec_of, tiny_model
 
-from hexplan.cluster import Exclusion, GroupPin, LayerPin, Limits
+from hexplan.cluster import Coordinator, Exclusion, GroupPin, LayerPin, Limits, Link
 from hexplan.errors import InfeasibleError
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Workload
-from hexplan_solver import SolveOptions
+from hexplan_solver import SolveOptions, solve
 from hexplan_solver.coverage import covered
 from hexplan_solver.infeasible import explain_infeasible
 from hexplan_solver.infeasible.held import hold_most
@@ -77,7 +77,13 @@ def test_a_policy_that_parts_the_sites_is_named() -> None:
     hosts = [host("a", ["d0"], "x"), host("b", ["d0"], "y")]
     spec = spec_of(tiny_model(4), hosts, profiles=[ONE], links=shut)
     reason = explained(spec)
-    assert reason.message == "no plan exists under `allow: tokens` between x and y"
+    told, *parts = reason.message.splitlines()
+    expected = "no plan exists under `allow: tokens` between x and y: a request can pass only"
+    assert told == expected
+    assert ["in x, which hold 2 layers, short by 2" in part for part in parts] == [True, False]
+    assert "in y, which hold 2 layers, short by 2" in parts[1]
+    with pytest.raises(InfeasibleError, match="between x and y"):
+        solve(spec, SolveOptions(time_limit_s=1))
     assert explain_infeasible(spec_of(tiny_model(4), hosts, profiles=[ONE], links=links)) is None
 
 
@@ -102,6 +108,33 @@ def test_one_way_links_that_lead_nowhere_are_told() -> None:
         links=[link("coordinator", "x"), link("y", "coordinator")],
     )
     assert "no host has a link from the coordinator" in explained(spec).message
+
+
+@pytest.mark.parametrize("num_hosts", [1, 40])
+def test_hosts_too_small_for_the_end_that_the_coordinator_is_joined_to_are_told(
+    num_hosts: int,
+) -> None:
+    """Site x has room for a layer, but not for the embedding beside it; y holds any layer."""
+    model = tiny_model(12).model_copy(update={"vocab": 20_000})
+    small = device_type("small", memory_bytes=1_800_000)
+    large = device_type("large", memory_bytes=200_000_000)
+    hosts = [host(f"x{i}", ["small"], "x") for i in range(num_hosts)]
+    hosts.append(host("y0", ["large"], "y"))
+    apart = Coordinator(site="z", nic_in_bytes_per_s=10**9, nic_out_bytes_per_s=10**9)
+    joined = [link(a, b) for a in "xy" for b in "xy"]
+    into_x = [link("coordinator", "x"), link("y", "coordinator")]
+    out_of_x = [link("coordinator", "y"), link("x", "coordinator")]
+
+    def spec(ends: list[Link]) -> Spec:
+        links = [*joined, *ends]
+        return spec_of(model, hosts, types=[small, large], links=links, coordinator=apart)
+
+    assert "alone, where no host can hold the first layer" in explained(spec(into_x)).message
+    assert "alone, where no host can hold the last layer" in explained(spec(out_of_x)).message
+    both = [*into_x, *out_of_x]
+    assert explain_infeasible(spec(both)) is None
+    with pytest.raises(InfeasibleError, match="the first layer"):
+        solve(spec(into_x), SolveOptions(time_limit_s=1))
 
 
 def test_memory_is_told_with_the_sum_and_how_many_more_hosts_would_do() -> None:
