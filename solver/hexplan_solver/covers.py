@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,11 +52,13 @@ class Speeds:
     """For each kind, its speed."""
 
     @classmethod
-    def of(cls, problem: Problem) -> Speeds:
-        """Group the kinds of a problem by their rates."""
+    def of(cls, problem: Problem, zone_of: Mapping[str, int] | None = None) -> Speeds:
+        """Group the kinds of a problem by their rates, and by zones of hosts where they are given."""
         by_rates: dict[object, list[int]] = {}
         for kind in problem.kinds:
-            by_rates.setdefault(kind.rates, []).append(kind.index)
+            hosts = problem.classes[kind.host_class].hosts
+            zone = zone_of[hosts[0]] if zone_of and hosts else 0
+            by_rates.setdefault((kind.rates, zone), []).append(kind.index)
         groups = tuple(tuple(kinds) for kinds in by_rates.values())
         of_kind = {kind: speed for speed, kinds in enumerate(groups) for kind in kinds}
         return cls(groups, tuple(of_kind[kind.index] for kind in problem.kinds))

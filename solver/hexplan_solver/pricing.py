@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hexplan_solver.borders import Border
 from hexplan_solver.covers import Lane, Segment, Speeds
+from hexplan_solver.knapsack import Knapsack, ZonedKnapsack
 from hexplan_solver.problem import Problem
 
 GRIDS = (150, 600)
@@ -52,6 +54,15 @@ class CoverTable:
             np.repeat(np.arange(1, longest + 1), num_speeds),
         )
 
+    def rate(self, segment: Segment, lane: Lane) -> int:
+        """Return the speed of a lane over a segment."""
+        ends = segment.ends[0] + 2 * segment.ends[1]
+        row = np.flatnonzero((self.ends == ends) & (self.num_layers == segment.num_layers))
+        column = np.flatnonzero(
+            (self.speed == lane.speed) & (self.num_stages == lane.num_stages)
+        )
+        return int(self.rates[row[0], column[0]])
+
     def work(self, target: int) -> NDArray[np.float64]:
         """Return how many layers one stage of each speed is worth at most, at a target."""
         useful = np.minimum(self.rates, target) / target * self.num_layers[:, None]
@@ -90,7 +101,10 @@ def _lane_rates(tables: NDArray[np.int64], num_stages: int) -> NDArray[np.int64]
 class CoverPricer:
     """Finds cheapest covers: a knapsack for every row at once."""
 
-    def __init__(self, table: CoverTable, target: int, grid: int) -> None:
+    def __init__(
+        self, table: CoverTable, target: int, grid: int, border: Border | None = None
+    ) -> None:
+        self._border = border
         self._table = table
         self._target = target
         self._grid = grid
@@ -99,7 +113,11 @@ class CoverPricer:
         self._steps = np.minimum(steps, grid)
 
     def cheapest(
-        self, prices: NDArray[np.float64], ends: tuple[float, float], least_gain: float
+        self,
+        prices: NDArray[np.float64],
+        ends: tuple[float, float],
+        least_gain: float,
+        toll: float = 0.0,
     ) -> list[Segment]:
         """Return the cheapest cover of each row whose layers exceed its price by enough.
 
@@ -109,14 +127,22 @@ class CoverPricer:
             Of a stage of each speed, in layers.
         ends
             Of holding the first and the last layer.
+        toll
+            Of what lies outside the border, for a share of the target.
         """
         table = self._table
         fares = prices[table.speed] * table.num_stages
-        knapsack = _Knapsack.solve(self._steps, fares, self._grid)
+        knapsack = self._knapsack(fares, toll)
         tolls = (table.ends & 1) * ends[0] + (table.ends >> 1) * ends[1]
         gains = table.num_layers - tolls - knapsack.cost
         rows = np.flatnonzero(np.isfinite(knapsack.cost) & (gains > least_gain)).tolist()
         return [self._segment(row, knapsack.counts(row), fares) for row in rows]
+
+    def _knapsack(self, fares: NDArray[np.float64], toll: float) -> Knapsack | ZonedKnapsack:
+        if self._border is None:
+            return Knapsack.solve(self._steps, fares, self._grid)
+        zones = np.array(self._border.zone_of_speed)[self._table.speed]
+        return ZonedKnapsack.solve(self._steps, fares, (zones, toll * self._border.outside(self._grid)))
 
     def _segment(self, row: int, counts: Counter[int], fares: NDArray[np.float64]) -> Segment:
         """Complete what rounding left short, and drop what the cover does not need."""
@@ -138,59 +164,3 @@ class CoverPricer:
             if n
         )
         return Segment((bool(ends & 1), bool(ends & 2)), int(table.num_layers[row]), tuple(lanes))
-
-
-@dataclass(frozen=True, slots=True)
-class _Knapsack:
-    """For every row at once, the cheapest lanes whose steps sum to the grid."""
-
-    cost: NDArray[np.float64]
-    """Of each row; infinite where nothing covers it."""
-    _lanes: NDArray[np.int64]
-    _steps: NDArray[np.int64]
-    """Shape (rows, candidates): the lanes that matter, and their steps."""
-    _taken: NDArray[np.int16]
-    """Shape (rows, grid + 1): the candidate to take while so many steps are missing."""
-
-    @classmethod
-    def solve(cls, steps: NDArray[np.int64], fares: NDArray[np.float64], grid: int) -> _Knapsack:
-        """Solve by dynamic programming over the steps that are missing."""
-        lanes, steps = _undominated(steps, fares)
-        num_rows = len(steps)
-        cost = np.where(steps > 0, fares[lanes], np.inf)
-        best = np.zeros((num_rows, grid + 1))
-        taken = np.zeros((num_rows, grid + 1), dtype=np.int16)
-        rows = np.arange(num_rows)
-        starts = rows[:, None] * (grid + 1)
-        flat, before = best.reshape(-1), starts - steps
-        for need in range(1, grid + 1):
-            totals = flat[np.maximum(before + need, starts)]
-            totals += cost
-            candidate = totals.argmin(axis=1)
-            best[:, need] = totals[rows, candidate]
-            taken[:, need] = candidate
-        return cls(best[:, grid], lanes, steps, taken)
-
-    def counts(self, row: int) -> Counter[int]:
-        """Return how many of each lane the solution of a row takes."""
-        counts: Counter[int] = Counter()
-        taken, steps = self._taken[row].tolist(), self._steps[row].tolist()
-        lanes, need = self._lanes[row].tolist(), len(taken) - 1
-        while need > 0:
-            counts[lanes[taken[need]]] += 1
-            need -= steps[taken[need]]
-        return counts
-
-
-def _undominated(
-    steps: NDArray[np.int64], fares: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return, for each row, the lanes of which none cheaper has as many steps, and their steps."""
-    order = np.argsort(fares, kind="stable")
-    ordered = steps[:, order]
-    reached = np.maximum.accumulate(ordered, axis=1)
-    is_more = ordered > np.pad(reached[:, :-1], ((0, 0), (1, 0)))
-    width = max(1, int(is_more.sum(axis=1).max()))
-    places = np.argsort(~is_more, axis=1, kind="stable")[:, :width]
-    kept = np.where(np.take_along_axis(is_more, places, axis=1), 1, 0)
-    return order[places], np.take_along_axis(ordered, places, axis=1) * kept

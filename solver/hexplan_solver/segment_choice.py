@@ -30,12 +30,20 @@ def choose_segments(
     pool: Sequence[Segment],
     options: SolveOptions,
     time_limit_s: float,
+    outside: tuple[Sequence[float], float] = ((), 0.0),
 ) -> Coverage | None:
     """Choose whole segments that hold all layers, and then as few stages as that takes.
 
     Returns None where that was not found.
+
+    Parameters
+    ----------
+    outside
+        What of each segment lies outside a border, and how much may in all.
     """
     choice = _Choice(problem, speeds, pool)
+    if outside[0]:
+        choice.respect_border(*outside)
     most = choice.solve_for_layers(options, time_limit_s * LAYERS_SHARE)
     if most is None:
         return None
@@ -60,6 +68,10 @@ class _Choice:
         for end in (0, 1):
             self._model += self._sum([float(s.ends[end]) for s in pool]) == 1, f"end_{end}"
         respect_hosts(self._model, problem, speeds, (pool, self._uses), self._ways)
+
+    def respect_border(self, outside: Sequence[float], budget: float) -> None:
+        """Let no more lie outside a border than a budget."""
+        self._model += self._sum(outside) <= budget, "border"
 
     def _sum(self, factors: Sequence[float]) -> pulp.LpAffineExpression:
         pairs = zip(self._uses, factors, strict=True)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
-from scipy.sparse import csc_array, eye_array, hstack
+from scipy.sparse import csc_array, eye_array, hstack, vstack
 
+from hexplan_solver.borders import Border
 from hexplan_solver.covers import Segment, Speeds, Supply
 from hexplan_solver.pricing import CoverPricer, CoverTable
 from hexplan_solver.problem import Problem
@@ -28,10 +29,17 @@ class SegmentPool:
     """The restricted relaxation: maximise the layers held, given what the hosts can form.
 
     Rows: those of the supply (groups and hosts), and one each for the first and the last layer,
-    which one segment holds.
+    which one segment holds. Where there is a border, one more for what lies outside of it.
     """
 
-    def __init__(self, problem: Problem, speeds: Speeds, target: int, longest: int = 1) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        speeds: Speeds,
+        target: int,
+        longest: int = 1,
+        border: Border | None = None,
+    ) -> None:
         self.segments: list[Segment] = []
         self.layers = 0.0
         """Layers that the relaxation can hold at the target; negative where not even the ends."""
@@ -42,11 +50,15 @@ class SegmentPool:
         self._worth = self._table.work(target)
         self._prices = self._worth, (0.0, 0.0)
         self._known: set[Segment] = set()
+        self.border = border
+        self.outside: list[float] = []
+        """Of each segment, what lies outside the border, in targets."""
+        self._toll = 0.0
 
     def generate(self, grids: Sequence[int], until: float) -> None:
         """Price covers and solve the relaxation in turn until nothing improves, or only little."""
         for grid in grids:
-            pricer = CoverPricer(self._table, self._target, grid)
+            pricer = CoverPricer(self._table, self._target, grid, self.border)
             reached = [0.0]
             for _ in range(ROUNDS):
                 if not self._add(pricer, *self._prices):
@@ -62,7 +74,7 @@ class SegmentPool:
         self, pricer: CoverPricer, prices: NDArray[np.float64], ends: tuple[float, float]
     ) -> bool:
         least_gain = IMPROVING if self.segments else -np.inf
-        priced = pricer.cheapest(prices + TIE * self._worth, ends, least_gain)
+        priced = pricer.cheapest(prices + TIE * self._worth, ends, least_gain, self._toll)
         new = [
             segment
             for segment in priced
@@ -70,13 +82,25 @@ class SegmentPool:
         ]
         self._known.update(new)
         self.segments += new
+        self.outside += [self._outside(segment) for segment in new]
         return bool(new)
+
+    def _outside(self, segment: Segment) -> float:
+        if self.border is None:
+            return 0.0
+        supplied = np.zeros(len(self.border.lows))
+        for lane in segment.lanes:
+            rate = self._table.rate(segment, lane)
+            supplied[self.border.zone_of_speed[lane.speed]] += rate * lane.count / self._target
+        return self.border.outside_of(supplied)
 
     def _gain(
         self, segment: Segment, prices: NDArray[np.float64], ends: tuple[float, float]
     ) -> float:
         cost = sum(n * float(prices[speed]) for speed, n in segment.counts)
         cost += sum(price for price, held in zip(ends, segment.ends, strict=True) if held)
+        if self._toll:
+            cost += self._toll * self._outside(segment)
         return segment.num_layers - cost
 
     def _solve(self) -> tuple[NDArray[np.float64], tuple[float, float]]:
@@ -88,15 +112,23 @@ class SegmentPool:
         num_rows, num_ways = self._supply.matrix.shape
         supply = csc_array(self._supply.matrix)
         groups = hstack([_sparse(counts, num_rows), supply, csc_array((num_rows, 2))])
+        limits = self._supply.limits
+        if self.border is not None:
+            row = np.zeros((1, num_segments + num_ways + 2))
+            row[0, :num_segments] = self.outside
+            groups = vstack([groups, csc_array(row)])
+            limits = np.append(limits, self.border.budget)
         held = hstack([_sparse(ends, 2), csc_array((2, num_ways)), eye_array(2)])
         gain = np.zeros(num_segments + num_ways + 2)
         gain[:num_segments] = [-segment.num_layers for segment in self.segments]
         gain[-2:] = PENALTY
         found = linprog(  # type: ignore[call-overload]  # scipy takes sparse matrices, its stubs do not
-            gain, A_ub=groups, b_ub=self._supply.limits, A_eq=held, b_eq=[1.0, 1.0], method="highs"
+            gain, A_ub=groups, b_ub=limits, A_eq=held, b_eq=[1.0, 1.0], method="highs"
         )
         self.layers = -float(found.fun)
         prices = np.maximum(-found.ineqlin.marginals[: len(self._speeds.kinds)], 0.0)
+        if self.border is not None:
+            self._toll = max(0.0, -float(found.ineqlin.marginals[-1]))
         first, last = (-found.eqlin.marginals).tolist()
         return prices, (first, last)
 

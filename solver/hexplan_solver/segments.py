@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from hexplan_solver.borders import Borders
 from hexplan_solver.coverage import Coverage, covered
 from hexplan_solver.covers import Speeds
 from hexplan_solver.options import SolveOptions
@@ -48,7 +49,11 @@ LANES_ON_LINES = 128
 
 
 def solve_segments(
-    problem: Problem, options: SolveOptions, limits: tuple[int, int], time_limit_s: float
+    problem: Problem,
+    options: SolveOptions,
+    limits: tuple[int, int],
+    time_limit_s: float,
+    borders: Borders | None = None,
 ) -> Coverage:
     """Return a placement by segments, for about the largest target for which there is one.
 
@@ -59,9 +64,11 @@ def solve_segments(
     ----------
     limits
         A value that is reached already, and a proved bound, in 1e-6 tokens/s.
+    borders
+        Limits on how much zones may differ from segment to segment.
     """
     until = time.monotonic() + time_limit_s
-    speeds = Speeds.of(problem)
+    speeds = Speeds.of(problem, borders.zone_of if borders else None)
     reached, bound = limits
     best = Coverage((), (), None, "no segments")
     has_line = any(link.trunk_bytes_per_s for link in problem.spec.cluster.links)
@@ -70,7 +77,7 @@ def solve_segments(
     for num_stages in dict.fromkeys((1, longest)):
         is_last = num_stages == longest
         if reached < (GOOD_ENOUGH if is_last else NEAR) * bound:
-            search = _Search(problem, speeds, options, num_stages, is_last)
+            search = _Search(problem, speeds, options, num_stages, is_last, borders)
             found = search.run((reached, bound), until)
             best = max(best, found, key=lambda c: covered(problem, c.columns))
             reached = max(reached, covered(problem, best.columns))
@@ -87,6 +94,7 @@ class _Search:
     longest: int
     is_last: bool
     """Whether the search goes on after the first success."""
+    borders: Borders | None = None
 
     def run(self, limits: tuple[int, int], until: float) -> Coverage:
         """Search between a value that is reached and a bound, in 1e-6 tokens/s."""
@@ -114,7 +122,7 @@ class _Search:
 
     def _promised(self, bound: int, until: float) -> int:
         """Estimate a target within reach: what the machines can do is about layers times flow."""
-        pool = SegmentPool(self.problem, self.speeds, bound, self.longest)
+        pool = self._pool(bound)
         pool.generate(GRIDS[:1], until)
         if pool.layers >= self.problem.num_layers - 1e-6:
             return bound
@@ -122,7 +130,7 @@ class _Search:
 
     def _solve(self, target: int, until: float) -> Coverage | None:
         """Return a placement of one target, if there is room and one is found."""
-        pool = SegmentPool(self.problem, self.speeds, target, self.longest)
+        pool = self._pool(target)
         # On few hosts rough covers do for a first success, which should come soon.
         num_hosts = sum(len(host_class.hosts) for host_class in self.problem.classes)
         is_rough = not self.is_last and num_hosts <= FEW_HOSTS
@@ -130,4 +138,18 @@ class _Search:
         if pool.layers < self.problem.num_layers - 1e-6:
             return None
         left_s = max(0.1, until - time.monotonic())
-        return choose_segments(self.problem, self.speeds, pool.segments, self.options, left_s)
+        outside = (pool.outside, pool.border.budget) if pool.border else ((), 0.0)
+        return choose_segments(
+            self.problem, self.speeds, pool.segments, self.options, left_s, outside
+        )
+
+    def _pool(self, target: int) -> SegmentPool:
+        border = None
+        if self.borders is not None:
+            zone_of = self.borders.zone_of
+            hosts = (
+                self.problem.classes[self.problem.kinds[kinds[0]].host_class].hosts
+                for kinds in self.speeds.kinds
+            )
+            border = self.borders.at(target, tuple(zone_of[h[0]] if h else 0 for h in hosts))
+        return SegmentPool(self.problem, self.speeds, target, self.longest, border)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.cost import token_bytes
@@ -45,6 +46,16 @@ def zones_of(problem: Problem, flow: int) -> list[Zone]:
         hosts = tuple(h.name for h in cluster.hosts if h.site in sites)
         zones.append(Zone(hosts, inward, outward))
     return zones
+
+
+def carried_between(problem: Problem, zones: Sequence[Zone]) -> dict[tuple[int, int], int]:
+    """Return what passes from one zone to another at most, by their positions; all zones differ."""
+    site_of, carried = problem.spec.cluster.site_of, _carried(problem)
+    sites = [dict.fromkeys(site_of(host) for host in zone.hosts) for zone in zones]
+    return {
+        (i, j): sum(carried[a, b] for a in sites[i] for b in sites[j])
+        for i, j in permutations(range(len(zones)), 2)
+    }
 
 
 def _carried(problem: Problem) -> dict[tuple[str, str], int]:

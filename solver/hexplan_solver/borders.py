@@ -1,0 +1,92 @@
+"""What zones may differ in from segment to segment, so that links carry what crosses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexplan_solver.bounds import work_bound
+from hexplan_solver.problem import Problem
+from hexplan_solver.zones import Zone, carried_between
+
+USABLE = 0.8
+"""Share of what all links between zones carry that a placement can hope to use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """Which share of a target each zone may pass freely, and how much may lie outside of that."""
+
+    zone_of_speed: tuple[int, ...]
+    lows: NDArray[np.float64]
+    highs: NDArray[np.float64]
+    """Shares of the target, by zone."""
+    budget: float
+    """What may lie outside, summed over the segments and zones, in targets."""
+
+    def outside(self, grid: int) -> NDArray[np.float64]:
+        """Return what lies outside when a zone supplies so many steps: (zones, grid + 1)."""
+        shares = np.arange(grid + 1) / grid
+        below, above = self.lows[:, None] - shares, shares - self.highs[:, None]
+        return np.maximum(np.maximum(below, above), 0.0)
+
+    def outside_of(self, supplied: NDArray[np.float64]) -> float:
+        """Return what lies outside at least, of shares that zones can supply, 1 or more in all."""
+        shares = supplied.copy()
+        excess = float(shares.sum()) - 1.0
+        # What is too much is left out where it lies outside, then where it does no harm.
+        for floors in (self.highs, self.lows):
+            for zone in np.argsort(floors - shares, kind="stable"):
+                cut = min(excess, max(0.0, float(shares[zone] - floors[zone])))
+                shares[zone] -= cut
+                excess -= cut
+        outside = np.maximum(np.maximum(self.lows - shares, shares - self.highs), 0.0)
+        return float(outside.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Borders:
+    """The border of each target.
+
+    Segments whose zones pass nearly the same shares need little to cross between them. Where each
+    zone stays within a width, and the segments are in order, no more than that width crosses; what
+    lies outside may have to cross there and back.
+    """
+
+    zone_of: dict[str, int]
+    shares: NDArray[np.float64]
+    """Of the flow, by zone: what each can do of all the work."""
+    widths: NDArray[np.float64]
+    """In 1e-6 tokens/s, by zone."""
+    budget: float
+
+    @classmethod
+    def of(cls, problem: Problem, zones: Sequence[Zone], part: float) -> Borders:
+        """Spend one part of what links carry on the widths, and the rest on what lies outside."""
+        carried = carried_between(problem, zones)
+        num_zones = range(len(zones))
+        widths = [
+            min(
+                sum(carried[i, j] for j in num_zones if i != j),
+                sum(carried[j, i] for j in num_zones if i != j),
+            )
+            for i in num_zones
+        ]
+        work = np.array([float(work_bound(problem.only(zone.hosts))) for zone in zones])
+        total = sum(carried[pair] for pair in permutations(num_zones, 2))
+        return cls(
+            {host: i for i, zone in enumerate(zones) for host in zone.hosts},
+            work / work.sum(),
+            part * np.array(widths, dtype=float),
+            (1 - part) * USABLE * total,
+        )
+
+    def at(self, target: int, zone_of_speed: tuple[int, ...]) -> Border:
+        """Return the border for a target in 1e-6 tokens/s."""
+        half = self.widths / 2 / target
+        lows, highs = self.shares - half, self.shares + half
+        return Border(zone_of_speed, np.maximum(lows, 0.0), highs, self.budget / target)
