@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hexplan.noun import Range
 from hexplan_solver.coverage import Column, Coverage
@@ -28,7 +30,19 @@ REGROUP_EVERY = 4
 SEED = 0
 
 
-def balance(problem: Problem, target: int, loss: float) -> Coverage:
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """What each zone should pass at every layer, so that little has to cross between them."""
+
+    zone_of: Mapping[str, int]
+    """By host."""
+    least: tuple[int, ...]
+    """By zone, in 1e-6 tokens/s."""
+
+
+def balance(
+    problem: Problem, target: int, loss: float, floors: Floors | None = None
+) -> Coverage:
     """Return a placement on all hosts whose least covered layer comes near a target flow.
 
     Parameters
@@ -37,9 +51,11 @@ def balance(problem: Problem, target: int, loss: float) -> Coverage:
         In 1e-6 tokens/s; more than this in one layer is of no use.
     loss
         Share of its most work that a stage may lose by the window that it takes.
+    floors
+        Needs of zones, beside those of all together.
     """
     rng = random.Random(SEED)  # noqa: S311 - a search, not a secret
-    layout = _Layout(problem, target, loss)
+    layout = _Layout(problem, target, loss, floors or Floors({}, (0,)))
     best, best_value = layout.coverage(), layout.value
     for step in range(PASSES):
         layout.soften(target * WIDEST * (NARROWEST / WIDEST) ** (step / (PASSES - 1)))
@@ -70,8 +86,16 @@ class _HostLayout:
 class _Layout:
     """A placement of every host, and the coverage of every layer."""
 
-    def __init__(self, problem: Problem, target: int, loss: float) -> None:
+    def __init__(self, problem: Problem, target: int, loss: float, floors: Floors) -> None:
         self._classes = problem.classes
+        self._target, self._floors = target, np.array(floors.least)
+        self._zone = [
+            floors.zone_of.get(problem.classes[kind.host_class].hosts[0], 0)
+            if problem.classes[kind.host_class].hosts
+            else 0
+            for kind in problem.kinds
+        ]
+        self._by_zone = np.zeros((len(floors.least), problem.num_layers), dtype=np.int64)
         self._windows = Windows(problem, target, loss)
         self._coverage = np.zeros(problem.num_layers, dtype=np.int64)
         self._tau = 0.0
@@ -89,8 +113,9 @@ class _Layout:
 
     @property
     def value(self) -> int:
-        """The coverage of the least covered layer, in 1e-6 tokens/s."""
-        return int(self._coverage.min())
+        """The coverage of the least covered layer, or less where a zone lacks more of its floor."""
+        lacking = int((self._floors - self._by_zone.min(axis=1)).max())
+        return min(int(self._coverage.min()), self._target - lacking)
 
     def soften(self, tau: float) -> None:
         """Set the scale on which needs fall, in 1e-6 tokens/s."""
@@ -122,29 +147,40 @@ class _Layout:
         return [kind for kind, n in way for _ in range(n)]
 
     def _put(self, kind: int) -> _Place:
-        coverage = self._coverage
-        sums = np.zeros(len(coverage) + 1)
-        # Counted from the least covered layer, so that the largest need is 1.
-        np.cumsum(np.exp((coverage.min() - coverage) / self._tau), out=sums[1:])
+        zone = self._zone[kind]
+        lacks = np.stack(
+            [self._target - self._coverage, self._floors[zone] - self._by_zone[zone]]
+        )
+        sums = np.zeros(self._coverage.size + 1)
+        # Counted from the layer that lacks most, so that the largest need is 1.
+        np.cumsum(np.exp((lacks - lacks.max()) / self._tau).sum(axis=0), out=sums[1:])
         place = _Place(kind, *self._windows.best(kind, sums))
         self._change(place, 1)
         return place
 
     def _change(self, place: _Place, sign: int) -> None:
-        self._coverage[place.layers[0] : place.layers[1]] += sign * place.rate
+        layers = slice(*place.layers)
+        self._coverage[layers] += sign * place.rate
+        self._by_zone[self._zone[place.kind], layers] += sign * place.rate
+
+    def _lacks(self) -> NDArray[np.int64]:
+        """Return what all zones together lack at every layer, then what each zone does."""
+        own = self._floors[:, None] - self._by_zone
+        return np.vstack([self._target - self._coverage, own])
 
     def _regroup(self, host: _HostLayout) -> None:
         """Try every partition of a host, and keep the one that leaves least need."""
         for place in host.places:
             self._change(place, -1)
-        before, floor = self._coverage.copy(), self._coverage.min()
+        before = self._coverage.copy(), self._by_zone.copy()
+        top = self._lacks().max()
         found: list[tuple[float, int, list[_Place]]] = []
         for way in range(len(self._classes[host.host_class].partitions)):
             host.way = way
             places = [self._put(kind) for kind in self._kinds(host)]
-            needs = float(np.exp((floor - self._coverage) / self._tau).sum())
+            needs = float(np.exp((self._lacks() - top) / self._tau).sum())
             found.append((needs, way, places))
-            self._coverage[:] = before
+            self._coverage[:], self._by_zone[:] = before
         _, host.way, host.places = min(found, key=lambda item: item[:2])
         for place in host.places:
             self._change(place, 1)

@@ -99,13 +99,14 @@ class ZonedKnapsack:
         """
         zone_of, tolls = zones
         grid = tolls.shape[1] - 1
-        totals = np.full((len(steps), grid + 1), np.inf)
-        totals[:, 0] = 0.0
         parts, supplied = [], []
+        totals = np.zeros((len(steps), 0))
         for zone, toll in enumerate(tolls):
             lanes = np.flatnonzero(zone_of == zone)
             part = Knapsack.solve(steps[:, lanes], fares[lanes], grid)
-            totals, taken = _put_together(totals, part.costs + toll)
+            # Of the last zone only what completes the whole matters.
+            needs = [grid] if zone == len(tolls) - 1 else range(grid + 1)
+            totals, taken = _put_together(totals, part.costs + toll, needs)
             parts.append((lanes, part))
             supplied.append(taken)
         return cls(totals[:, -1], parts, supplied)
@@ -115,7 +116,7 @@ class ZonedKnapsack:
         counts: Counter[int] = Counter()
         need = self._supplied[0].shape[1] - 1
         for (lanes, part), supplied in zip(self._zones[::-1], self._supplied[::-1], strict=True):
-            amount = int(supplied[row, need])
+            amount = int(supplied[row, min(need, supplied.shape[1] - 1)])
             for lane, count in part.counts(row, amount).items():
                 counts[int(lanes[lane])] += count
             need -= amount
@@ -123,15 +124,18 @@ class ZonedKnapsack:
 
 
 def _put_together(
-    before: NDArray[np.float64], costs: NDArray[np.float64]
+    before: NDArray[np.float64], costs: NDArray[np.float64], needs: Sequence[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.int16]]:
     """Return the least cost of so many steps from both together, and the steps of the second."""
-    width = before.shape[1]
-    total = before + costs[:, :1]
-    taken = np.zeros(total.shape, dtype=np.int16)
-    for amount in range(1, width):
-        raised = before[:, : width - amount] + costs[:, amount : amount + 1]
-        is_less = raised < total[:, amount:]
-        np.copyto(total[:, amount:], raised, where=is_less)
-        taken[:, amount:][is_less] = amount
-    return total, taken
+    num_rows, width = costs.shape
+    if not before.size:
+        return costs, np.broadcast_to(np.arange(width, dtype=np.int16), costs.shape)
+    totals = np.empty((num_rows, len(needs)))
+    taken = np.empty((num_rows, len(needs)), dtype=np.int16)
+    rows = np.arange(num_rows)
+    backward = before[:, ::-1]
+    for column, need in enumerate(needs):
+        sums = backward[:, width - 1 - need :] + costs[:, : need + 1]
+        best = sums.argmin(axis=1)
+        totals[:, column], taken[:, column] = sums[rows, best], best
+    return totals, taken
