@@ -23,15 +23,20 @@ from hexplan_solver.search import improve
 from hexplan_solver.segments import solve_segments
 from hexplan_solver.splits import best_split
 from hexplan_solver.zone_bound import zone_bound
+from hexplan_solver.zoned_starts import balanced_starts, bordered_starts
 from hexplan_solver.zones import zones_of
 
-SEGMENTS_SHARE, SPLIT_SHARE, ARRANGE_SHARE, BOUND_SHARE, EXACT_SHARE = 0.15, 0.4, 0.6, 0.4, 0.6
-"""Shares of the time left: for segments, for sites by themselves, for arranging, for the bound, and
-for the MILP."""
+BORDERED_SHARE, SEGMENTS_SHARE, SPLIT_SHARE, ARRANGE_SHARE = 0.5, 0.15, 0.4, 0.6
+"""Shares of the time left: for segments by zones, for other segments, for sites by themselves, and
+for arranging."""
+BOUND_SHARE, EXACT_SHARE = 0.4, 0.6
+"""The same for the bound and the MILP."""
 ARRANGEMENTS, ZONED = 16, 3
 """Seeds from which one placement is arranged; few where zones keep it from its flow anyway."""
 LITTLE = 1e-3
 """The search ends once so little is left to gain, as a share of the bound."""
+GOOD_START = 0.97
+"""Share of the bound at which zones that pass the same throughout need no others beside them."""
 HOPEFUL = 0.7
 """Placements with less than this share of the best flow are not searched from."""
 ATTEMPTS = 6
@@ -88,13 +93,19 @@ def _starts(
     run: Run, problem: Problem, judge: Judge, incumbents: Sequence[Incumbent]
 ) -> list[Stages]:
     """Return placements to search from, the best first."""
-    coverages = [i.coverage for i in incumbents if i.value]
     is_pinned = any(host_class.must_serve for host_class in problem.classes)
-    if not is_pinned and num_devices(problem) <= MILP_DEVICES:
-        limit_s = run.left_s * SEGMENTS_SHARE
-        coverages.append(solve_segments(problem, run.options, (0, run.bound), limit_s))
-    split = best_split(run, problem, judge, run.left_s * SPLIT_SHARE)
-    starts = [split] if split else []
+    starts: list[Stages] = []
+    zones = zones_of(problem, run.bound)
+    if len(zones) > 1 and not is_pinned:
+        starts += balanced_starts(run, problem, zones)
+        starts += bordered_starts(run, problem, zones, judge, run.left_s * BORDERED_SHARE)
+    coverages = [i.coverage for i in incumbents if i.value]
+    if max(map(judge.flow, starts), default=0) * judge.unit < GOOD_START * run.bound:
+        if not is_pinned and num_devices(problem) <= MILP_DEVICES:
+            limit_s = run.left_s * SEGMENTS_SHARE
+            coverages.append(solve_segments(problem, run.options, (0, run.bound), limit_s))
+        split = best_split(run, problem, judge, run.left_s * SPLIT_SHARE)
+        starts += [split] if split else []
     until = run.elapsed_s + run.left_s * ARRANGE_SHARE
 
     def may_go_on() -> bool:

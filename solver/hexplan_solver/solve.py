@@ -18,11 +18,13 @@ from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.patterns import pattern_bound
 from hexplan_solver.problem import Problem, build_problem
 from hexplan_solver.run import Run
+from hexplan_solver.zones import zones_of
 
 START_SHARE, BOUND_SHARE, MILP_SHARE = 0.6, 0.2, 0.4
 """Shares of the time left for the first placement, the bound, and the MILP; links get the rest."""
-TRUNKED = 0.4
-"""Where sites share lines, these shares are cut to so much: fitting the links needs the time."""
+TRUNKED, ZONED = 0.4, 0.2
+"""Where sites share lines, and where those carry little, these shares are cut to so much: fitting
+the links needs the time."""
 
 
 def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
@@ -52,7 +54,9 @@ def try_solve(spec: Spec, options: SolveOptions | None = None, report: Report = 
     run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
     run.lower(door_bound(problem), "door bound: what the coordinator's network card passes")
     has_trunk = any(link.trunk_bytes_per_s for link in spec.cluster.links)
-    start, incumbent = _best_by_kind(run, problem, TRUNKED if has_trunk else 1.0)
+    is_zoned = has_trunk and len(zones_of(problem, run.bound)) > 1
+    part = ZONED if is_zoned else TRUNKED if has_trunk else 1.0
+    start, incumbent = _best_by_kind(run, problem, part)
     network, flow = fit_links(run, problem, incumbent, [start])
     if has_trunk and flow.value >= incumbent.value and not run.is_proved(flow.value):
         # The lines do not bind, so that the time kept for them is left.

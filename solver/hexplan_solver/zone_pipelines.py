@@ -26,7 +26,9 @@ from hexplan_solver.segment_pool import SegmentPool
 
 BASES = (0.0, 0.3, 0.6, 0.8)
 """Shares of its work bound that the second zone may pass at all layers."""
-HALVINGS = 6
+CROSSINGS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5)
+"""Shares of what can cross that may do so: with less, the second zone may hold more layers."""
+HALVINGS = 10
 """Steps of the bisection on the first zone's base flow."""
 QUICK = Patience(300, 100, 0.01)
 TIME_LIMIT_S = 3.0
@@ -46,20 +48,26 @@ def help_each_other(
     """
     until = time.monotonic() + time_limit_s
     first, second = (
-        _Side(zone, crossing, options, is_first, until)
+        _Side(zone, options, is_first, until)
         for zone, is_first in zip(zones, (True, False), strict=True)
     )
     total = zones[0].num_layers
-    best: tuple[int, list[PlacedStage]] = (0, [])
-    for share in BASES:
-        base = int(second.most * share)
-        helped = second.most_raised(base)
-        if helped is None or time.monotonic() > until:
+    offers = []
+    for base, share in [(0.0, share) for share in CROSSINGS] + [(b, 1.0) for b in BASES[1:]]:
+        if offers and time.monotonic() > until:
             break
-        found = first.best_base(total - helped.raised, best[0] - base - crossing)
+        helped = second.most_raised(int(second.most * base), int(crossing * share))
+        if helped is not None:
+            offers.append(helped)
+    best: tuple[int, list[PlacedStage]] = (0, [])
+    # The more of the work the second zone does, the more flow is in reach.
+    for helped in sorted(offers, key=lambda offer: -offer.work(total)):
+        if best[1] and time.monotonic() > until:
+            break
+        passed = helped.base + helped.crossing
+        found = first.best_base(total - helped.raised, best[0] - passed, helped.crossing)
         if found is not None:
-            value = found.base + base + crossing
-            best = value, [*first.placed(found), *second.placed(helped)]
+            best = found.base + passed, [*first.placed(found), *second.placed(helped)]
     return best
 
 
@@ -68,11 +76,16 @@ class _Raised:
     """Segments of one zone: so many layers with the flow that crosses, and the others without."""
 
     base: int
+    crossing: int
     raised: int
     above: tuple[Segment, ...]
     below: tuple[Segment, ...]
     formed: tuple[tuple[int, ...], ...]
     """For each class, how many hosts are partitioned in each way."""
+
+    def work(self, num_layers: int) -> int:
+        """Return the sum over all layers of what the zone passes."""
+        return self.base * num_layers + self.crossing * self.raised
 
 
 class _Side:
@@ -81,19 +94,18 @@ class _Side:
     def __init__(
         self,
         problem: Problem,
-        crossing: int,
         options: SolveOptions,
         is_first: bool,
         until: float,
     ) -> None:
         self.most = work_bound(problem)
         """No flow of the zone alone is larger, in 1e-6 tokens/s."""
-        self._problem, self._crossing, self._options = problem, crossing, options
+        self._problem, self._options = problem, options
         self._is_first, self._until = is_first, until
         self._speeds = Speeds.of(problem)
         self._pools: dict[int, list[Segment]] = {}
 
-    def best_base(self, raised: int, floor: int) -> _Raised | None:
+    def best_base(self, raised: int, floor: int, crossing: int) -> _Raised | None:
         """Return the largest base flow found above a floor, so many layers or more being raised."""
         low, high = max(0, floor), self.most
         best = None
@@ -101,18 +113,18 @@ class _Side:
             if time.monotonic() > self._until:
                 break
             middle = (low + high + 1) // 2
-            found = self.most_raised(middle)
+            found = self.most_raised(middle, crossing)
             if found is None or found.raised < raised:
                 high = middle
             else:
                 low, best = middle, found
         return best
 
-    def most_raised(self, base: int) -> _Raised | None:
+    def most_raised(self, base: int, crossing: int) -> _Raised | None:
         """Return the segments with the most raised layers, where all layers pass the base flow."""
         # The raised layers lie at one end of the model, and the others at the other.
         near, far = (0, 1) if self._is_first else (1, 0)
-        above = [s for s in self._pool(base + self._crossing) if not s.ends[far]]
+        above = [s for s in self._pool(base + crossing) if not s.ends[far]]
         below = [s for s in self._pool(base) if not s.ends[near]] if base else []
         model = pulp.LpProblem("zone", pulp.LpMaximize)
         pool = [*above, *below]
@@ -137,7 +149,7 @@ class _Side:
         ]
         formed = tuple(tuple(round(result.values[z.name]) for z in row) for row in ways)
         num_raised = sum(segment.num_layers for segment in chosen[0])
-        return _Raised(base, num_raised, chosen[0], chosen[1], formed)
+        return _Raised(base, crossing, num_raised, chosen[0], chosen[1], formed)
 
     def placed(self, found: _Raised) -> list[PlacedStage]:
         """Lay the raised segments at one end of the model, and the others beside them."""
