@@ -40,9 +40,7 @@ class Floors:
     """By zone, in 1e-6 tokens/s."""
 
 
-def balance(
-    problem: Problem, target: int, loss: float, floors: Floors | None = None
-) -> Coverage:
+def balance(problem: Problem, target: int, loss: float, floors: Floors | None = None) -> Coverage:
     """Return a placement on all hosts whose least covered layer comes near a target flow.
 
     Parameters
@@ -148,9 +146,7 @@ class _Layout:
 
     def _put(self, kind: int) -> _Place:
         zone = self._zone[kind]
-        lacks = np.stack(
-            [self._target - self._coverage, self._floors[zone] - self._by_zone[zone]]
-        )
+        lacks = np.stack([self._target - self._coverage, self._floors[zone] - self._by_zone[zone]])
         sums = np.zeros(self._coverage.size + 1)
         # Counted from the layer that lacks most, so that the largest need is 1.
         np.cumsum(np.exp((lacks - lacks.max()) / self._tau).sum(axis=0), out=sums[1:])

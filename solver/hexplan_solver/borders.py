@@ -34,18 +34,21 @@ class Border:
         below, above = self.lows[:, None] - shares, shares - self.highs[:, None]
         return np.maximum(np.maximum(below, above), 0.0)
 
-    def outside_of(self, supplied: NDArray[np.float64]) -> float:
+    def outside_of(self, supplied: Sequence[float]) -> float:
         """Return what lies outside at least, of shares that zones can supply, 1 or more in all."""
-        shares = supplied.copy()
-        excess = float(shares.sum()) - 1.0
-        # What is too much is left out where it lies outside, then where it does no harm.
-        for floors in (self.highs, self.lows):
-            for zone in np.argsort(floors - shares, kind="stable"):
-                cut = min(excess, max(0.0, float(shares[zone] - floors[zone])))
-                shares[zone] -= cut
-                excess -= cut
-        outside = np.maximum(np.maximum(self.lows - shares, shares - self.highs), 0.0)
-        return float(outside.sum())
+        shares, lows, highs = list(supplied), self.lows.tolist(), self.highs.tolist()
+        excess = sum(shares) - 1.0
+        # What is too much is left out where it lies outside, then where that does no harm.
+        for floors in (highs, lows):
+            for zone in sorted(range(len(shares)), key=lambda i: floors[i] - shares[i]):
+                cut = min(excess, shares[zone] - floors[zone])
+                if cut > 0:
+                    shares[zone] -= cut
+                    excess -= cut
+        return sum(
+            max(low - share, share - high, 0.0)
+            for share, low, high in zip(shares, lows, highs, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,9 @@ def _starts(
     zones = zones_of(problem, run.bound)
     if len(zones) > 1 and not is_pinned:
         starts += balanced_starts(run, problem, zones)
-        starts += bordered_starts(run, problem, zones, judge, run.left_s * BORDERED_SHARE)
+        reached = max(map(judge.flow, starts), default=0) * judge.unit
+        limits = reached, run.left_s * BORDERED_SHARE
+        starts += bordered_starts(run, problem, zones, judge, limits)
     coverages = [i.coverage for i in incumbents if i.value]
     if max(map(judge.flow, starts), default=0) * judge.unit < GOOD_START * run.bound:
         if not is_pinned and num_devices(problem) <= MILP_DEVICES:

@@ -35,6 +35,10 @@ class CoverTable:
     """Of each sort of lane."""
     num_stages: NDArray[np.int64]
     """Of each sort of lane."""
+    row_of: dict[tuple[int, int], int]
+    """By ends and number of layers."""
+    lane_of: dict[tuple[int, int], int]
+    """By speed and number of stages."""
 
     @classmethod
     def of(cls, problem: Problem, speeds: Speeds, longest: int) -> CoverTable:
@@ -46,22 +50,24 @@ class CoverTable:
         rates = np.concatenate(by_stages, axis=2)
         ends, num_layers = np.nonzero(rates.any(axis=2))
         num_speeds = len(speeds.kinds)
+        speed = np.tile(np.arange(num_speeds), longest)
+        num_stages = np.repeat(np.arange(1, longest + 1), num_speeds)
+        rows = zip(ends.tolist(), num_layers.tolist(), strict=True)
+        lanes = zip(speed.tolist(), num_stages.tolist(), strict=True)
         return cls(
             ends,
             num_layers,
             rates[ends, num_layers],
-            np.tile(np.arange(num_speeds), longest),
-            np.repeat(np.arange(1, longest + 1), num_speeds),
+            speed,
+            num_stages,
+            {row: i for i, row in enumerate(rows)},
+            {lane: i for i, lane in enumerate(lanes)},
         )
 
     def rate(self, segment: Segment, lane: Lane) -> int:
         """Return the speed of a lane over a segment."""
-        ends = segment.ends[0] + 2 * segment.ends[1]
-        row = np.flatnonzero((self.ends == ends) & (self.num_layers == segment.num_layers))
-        column = np.flatnonzero(
-            (self.speed == lane.speed) & (self.num_stages == lane.num_stages)
-        )
-        return int(self.rates[row[0], column[0]])
+        row = self.row_of[segment.ends[0] + 2 * segment.ends[1], segment.num_layers]
+        return int(self.rates[row, self.lane_of[lane.speed, lane.num_stages]])
 
     def work(self, target: int) -> NDArray[np.float64]:
         """Return how many layers one stage of each speed is worth at most, at a target."""
@@ -142,7 +148,9 @@ class CoverPricer:
         if self._border is None:
             return Knapsack.solve(self._steps, fares, self._grid)
         zones = np.array(self._border.zone_of_speed)[self._table.speed]
-        return ZonedKnapsack.solve(self._steps, fares, (zones, toll * self._border.outside(self._grid)))
+        return ZonedKnapsack.solve(
+            self._steps, fares, (zones, toll * self._border.outside(self._grid))
+        )
 
     def _segment(self, row: int, counts: Counter[int], fares: NDArray[np.float64]) -> Segment:
         """Complete what rounding left short, and drop what the cover does not need."""

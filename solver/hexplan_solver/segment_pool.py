@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ class SegmentPool:
         target: int,
         longest: int = 1,
         border: Border | None = None,
+        before: SegmentPool | None = None,
     ) -> None:
         self.segments: list[Segment] = []
         self.layers = 0.0
@@ -48,12 +50,14 @@ class SegmentPool:
         self._target = target
         self._table = CoverTable.of(problem, speeds, longest)
         self._worth = self._table.work(target)
-        self._prices = self._worth, (0.0, 0.0)
+        # Prices at a target nearby spare most rounds.
+        self._prices = before._prices if before else (self._worth, (0.0, 0.0))
         self._known: set[Segment] = set()
+        self._cells, self._end_cells = _Cells(), _Cells()
         self.border = border
         self.outside: list[float] = []
         """Of each segment, what lies outside the border, in targets."""
-        self._toll = 0.0
+        self._toll = before._toll if before else 0.0
 
     def generate(self, grids: Sequence[int], until: float) -> None:
         """Price covers and solve the relaxation in turn until nothing improves, or only little."""
@@ -75,20 +79,26 @@ class SegmentPool:
     ) -> bool:
         least_gain = IMPROVING if self.segments else -np.inf
         priced = pricer.cheapest(prices + TIE * self._worth, ends, least_gain, self._toll)
-        new = [
-            segment
-            for segment in priced
-            if segment not in self._known and self._gain(segment, prices, ends) > least_gain
-        ]
+        new = []
+        for segment in priced:
+            if segment in self._known:
+                continue
+            outside = self._outside(segment)
+            gain = self._gain(segment, prices, ends) - self._toll * outside
+            if gain > least_gain:
+                new.append(segment)
+                self.outside.append(outside)
+        for segment in new:
+            self._cells.add(len(self.segments), segment.counts)
+            self._end_cells.add(len(self.segments), [(e, 1) for e in (0, 1) if segment.ends[e]])
+            self.segments.append(segment)
         self._known.update(new)
-        self.segments += new
-        self.outside += [self._outside(segment) for segment in new]
         return bool(new)
 
     def _outside(self, segment: Segment) -> float:
         if self.border is None:
             return 0.0
-        supplied = np.zeros(len(self.border.lows))
+        supplied = [0.0] * self.border.lows.size
         for lane in segment.lanes:
             rate = self._table.rate(segment, lane)
             supplied[self.border.zone_of_speed[lane.speed]] += rate * lane.count / self._target
@@ -99,26 +109,26 @@ class SegmentPool:
     ) -> float:
         cost = sum(n * float(prices[speed]) for speed, n in segment.counts)
         cost += sum(price for price, held in zip(ends, segment.ends, strict=True) if held)
-        if self._toll:
-            cost += self._toll * self._outside(segment)
         return segment.num_layers - cost
 
     def _solve(self) -> tuple[NDArray[np.float64], tuple[float, float]]:
         """Return the price of each speed and of each end of the model."""
         num_segments = len(self.segments)
-        counts = [s.counts for s in self.segments]
-        ends = [[(e, 1) for e in (0, 1) if s.ends[e]] for s in self.segments]
         # The last two columns stand for ends that no segment holds, at a penalty.
         num_rows, num_ways = self._supply.matrix.shape
         supply = csc_array(self._supply.matrix)
-        groups = hstack([_sparse(counts, num_rows), supply, csc_array((num_rows, 2))])
+        groups = hstack(
+            [self._cells.matrix(num_rows, num_segments), supply, csc_array((num_rows, 2))]
+        )
         limits = self._supply.limits
         if self.border is not None:
             row = np.zeros((1, num_segments + num_ways + 2))
             row[0, :num_segments] = self.outside
             groups = vstack([groups, csc_array(row)])
             limits = np.append(limits, self.border.budget)
-        held = hstack([_sparse(ends, 2), csc_array((2, num_ways)), eye_array(2)])
+        held = hstack(
+            [self._end_cells.matrix(2, num_segments), csc_array((2, num_ways)), eye_array(2)]
+        )
         gain = np.zeros(num_segments + num_ways + 2)
         gain[:num_segments] = [-segment.num_layers for segment in self.segments]
         gain[-2:] = PENALTY
@@ -133,9 +143,19 @@ class SegmentPool:
         return prices, (first, last)
 
 
-def _sparse(columns: Sequence[Sequence[tuple[int, int]]], num_rows: int) -> csc_array:
-    """Return a matrix whose columns are given as (row, value) pairs."""
-    cells = [(v, r, c) for c, column in enumerate(columns) for r, v in column]
-    values = [float(v) for v, _, _ in cells]
-    places = [r for _, r, _ in cells], [c for _, _, c in cells]
-    return csc_array((values, places), shape=(num_rows, len(columns)))
+@dataclass(slots=True)
+class _Cells:
+    """A sparse matrix that grows column by column."""
+
+    values: list[float] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    columns: list[int] = field(default_factory=list)
+
+    def add(self, column: int, entries: Iterable[tuple[int, int]]) -> None:
+        for row, value in entries:
+            self.values.append(float(value))
+            self.rows.append(row)
+            self.columns.append(column)
+
+    def matrix(self, num_rows: int, num_columns: int) -> csc_array:
+        return csc_array((self.values, (self.rows, self.columns)), shape=(num_rows, num_columns))

@@ -84,7 +84,7 @@ def solve_segments(
     return best
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Search:
     """The search for the largest target, by lanes of at most so many stages."""
 
@@ -95,12 +95,14 @@ class _Search:
     is_last: bool
     """Whether the search goes on after the first success."""
     borders: Borders | None = None
+    before: SegmentPool | None = None
+    """The pool of the target tried last."""
 
     def run(self, limits: tuple[int, int], until: float) -> Coverage:
         """Search between a value that is reached and a bound, in 1e-6 tokens/s."""
         best, (low, bound), step = Coverage((), (), None, "no segments"), limits, STEP
         high = bound + 1
-        if low > NEAR * bound:
+        if low > NEAR * bound or (self.borders is not None and low):
             target = low + int((bound - low) * ONWARD)
         else:
             target = max(low + 1, self._promised(bound, until))
@@ -144,7 +146,6 @@ class _Search:
         )
 
     def _pool(self, target: int) -> SegmentPool:
-        border = None
         if self.borders is not None:
             zone_of = self.borders.zone_of
             hosts = (
@@ -152,4 +153,9 @@ class _Search:
                 for kinds in self.speeds.kinds
             )
             border = self.borders.at(target, tuple(zone_of[h[0]] if h else 0 for h in hosts))
-        return SegmentPool(self.problem, self.speeds, target, self.longest, border)
+            before = self.before
+            self.before = SegmentPool(
+                self.problem, self.speeds, target, self.longest, border, before
+            )
+            return self.before
+        return SegmentPool(self.problem, self.speeds, target, self.longest)

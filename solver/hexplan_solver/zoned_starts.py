@@ -40,13 +40,18 @@ def balanced_starts(run: Run, problem: Problem, zones: Sequence[Zone]) -> Iterat
 
 
 def bordered_starts(
-    run: Run, problem: Problem, zones: Sequence[Zone], judge: Judge, time_limit_s: float
+    run: Run, problem: Problem, zones: Sequence[Zone], judge: Judge, limits: tuple[int, float]
 ) -> Iterator[Stages]:
-    """Yield placements by segments that do not differ in what each zone passes by too much."""
+    """Yield placements by segments that do not differ in what each zone passes by too much.
+
+    Parameters
+    ----------
+    limits
+        A flow that is reached already, in 1e-6 tokens/s, and seconds.
+    """
     if num_devices(problem) > MILP_DEVICES:
         return
-    until = run.elapsed_s + time_limit_s
-    reached = 0
+    reached, until = limits[0], run.elapsed_s + limits[1]
     for part, share in zip(PARTS, TIME_SHARES, strict=True):
         left_s = (until - run.elapsed_s) * share
         if left_s <= 0:
@@ -56,9 +61,7 @@ def bordered_starts(
         if not found.columns:
             continue
         placed, wanted = place(problem, found), covered(problem, found.columns)
-        arranged = arrange(
-            problem, placed, wanted, run.options.seed, lambda: run.elapsed_s < until
-        )
+        arranged = arrange(problem, placed, wanted, run.options.seed, lambda: run.elapsed_s < until)
         reached = max(reached, judge.flow(arranged) * judge.unit)
         yield arranged
         yield placed
