@@ -53,7 +53,7 @@ class Speeds:
 
     @classmethod
     def of(cls, problem: Problem, zone_of: Mapping[str, int] | None = None) -> Speeds:
-        """Group the kinds of a problem by their rates, and by zones of hosts where they are given."""
+        """Group the kinds of a problem by their rates, and by zones where hosts have them."""
         by_rates: dict[object, list[int]] = {}
         for kind in problem.kinds:
             hosts = problem.classes[kind.host_class].hosts
