@@ -26,7 +26,7 @@ from hexplan_solver.zone_bound import zone_bound
 from hexplan_solver.zoned_starts import balanced_starts, bordered_starts
 from hexplan_solver.zones import zones_of
 
-BORDERED_SHARE, SEGMENTS_SHARE, SPLIT_SHARE, ARRANGE_SHARE = 0.5, 0.15, 0.4, 0.6
+BORDERED_SHARE, SEGMENTS_SHARE, SPLIT_SHARE, ARRANGE_SHARE = 0.65, 0.15, 0.4, 0.6
 """Shares of the time left: for segments by zones, for other segments, for sites by themselves, and
 for arranging."""
 BOUND_SHARE, EXACT_SHARE = 0.4, 0.6

@@ -47,7 +47,8 @@ def choose_segments(
     most = choice.solve_for_layers(options, time_limit_s * LAYERS_SHARE)
     if most is None:
         return None
-    if sum(len(host_class.hosts) for host_class in problem.classes) > FEW_HOSTS:
+    is_large = sum(len(host_class.hosts) for host_class in problem.classes) > FEW_HOSTS
+    if is_large or outside[0]:
         return choice.coverage(most)
     fewest = choice.solve_for_stages(options, time_limit_s * (1 - LAYERS_SHARE), most)
     return choice.coverage(fewest or most)

@@ -57,7 +57,7 @@ class SegmentPool:
         self.border = border
         self.outside: list[float] = []
         """Of each segment, what lies outside the border, in targets."""
-        self._toll = before._toll if before else 0.0
+        self._toll: float = before._toll if before else 0.0
 
     def generate(self, grids: Sequence[int], until: float) -> None:
         """Price covers and solve the relaxation in turn until nothing improves, or only little."""

@@ -52,7 +52,7 @@ def help_each_other(
         for zone, is_first in zip(zones, (True, False), strict=True)
     )
     total = zones[0].num_layers
-    offers = []
+    offers: list[_Raised] = []
     for base, share in [(0.0, share) for share in CROSSINGS] + [(b, 1.0) for b in BASES[1:]]:
         if offers and time.monotonic() > until:
             break

@@ -23,7 +23,7 @@ SLACKS, LOSSES = (0.02, 0.1, 0.2, 0.4), (0.04, 1.0)
 """Shares of its part of the flow that a zone may lack, and of its work that a stage may lose."""
 PARTS = (0.8, 0.4)
 """Shares of what can cross that the zones may differ by freely; the rest is for single segments."""
-TIME_SHARES = (0.65, 1.0)
+TIME_SHARES = (0.7, 1.0)
 """Of the time left that each of them may take."""
 
 Stages = list[PlacedStage]
