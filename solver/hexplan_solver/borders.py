@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -45,7 +46,7 @@ class Border:
                 if cut > 0:
                     shares[zone] -= cut
                     excess -= cut
-        return sum(
+        return math.fsum(
             max(low - share, share - high, 0.0)
             for share, low, high in zip(shares, lows, highs, strict=True)
         )

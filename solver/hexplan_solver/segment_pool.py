@@ -20,10 +20,15 @@ ROUNDS = 60
 IMPROVING = 1e-6
 STALL, LITTLE = 5, 0.02
 """Pricing ends when so many rounds together bring no more than this share of a layer."""
+AMPLE = 1.02
+"""Where there is a border, pricing ends when so many times the layers can be held."""
 PENALTY = 1e4
 """Layers that it costs not to hold the first or the last layer."""
 TIE = 1e-9
 """Prices are raised by this share of a stage's worth, so that what is free is not squandered."""
+
+Prices = tuple[NDArray[np.float64], tuple[float, float]]
+"""Of each speed, and of each end of the model."""
 
 
 class SegmentPool:
@@ -45,13 +50,13 @@ class SegmentPool:
         self.segments: list[Segment] = []
         self.layers = 0.0
         """Layers that the relaxation can hold at the target; negative where not even the ends."""
-        self._speeds = speeds
+        self._speeds, self._num_layers = speeds, problem.num_layers
         self._supply = Supply.of(problem, speeds)
         self._target = target
         self._table = CoverTable.of(problem, speeds, longest)
         self._worth = self._table.work(target)
         # Prices at a target nearby spare most rounds.
-        self._prices = before._prices if before else (self._worth, (0.0, 0.0))
+        self._prices: Prices = before._prices if before else (self._worth, (0.0, 0.0))
         self._known: set[Segment] = set()
         self._cells, self._end_cells = _Cells(), _Cells()
         self.border = border
@@ -71,6 +76,8 @@ class SegmentPool:
                 reached.append(self.layers)
                 if time.monotonic() > until:
                     return
+                if self.border is not None and self.layers >= AMPLE * self._num_layers:
+                    break
                 if len(reached) > STALL and reached[-1] - reached[-1 - STALL] < LITTLE:
                     break
 
@@ -111,7 +118,7 @@ class SegmentPool:
         cost += sum(price for price, held in zip(ends, segment.ends, strict=True) if held)
         return segment.num_layers - cost
 
-    def _solve(self) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    def _solve(self) -> Prices:
         """Return the price of each speed and of each end of the model."""
         num_segments = len(self.segments)
         # The last two columns stand for ends that no segment holds, at a penalty.
