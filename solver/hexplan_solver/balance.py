@@ -53,7 +53,7 @@ def balance(problem: Problem, target: int, loss: float, floors: Floors | None = 
         Needs of zones, beside those of all together.
     """
     rng = random.Random(SEED)  # noqa: S311 - a search, not a secret
-    layout = _Layout(problem, target, loss, floors or Floors({}, (0,)))
+    layout = _Layout(problem, target, loss, floors or Floors({}, ()))
     best, best_value = layout.coverage(), layout.value
     for step in range(PASSES):
         layout.soften(target * WIDEST * (NARROWEST / WIDEST) ** (step / (PASSES - 1)))
@@ -86,7 +86,7 @@ class _Layout:
 
     def __init__(self, problem: Problem, target: int, loss: float, floors: Floors) -> None:
         self._classes = problem.classes
-        self._target, self._floors = target, np.array(floors.least)
+        self._target, self._floors = target, np.array(floors.least, dtype=np.int64)
         self._zone = [
             floors.zone_of.get(problem.classes[kind.host_class].hosts[0], 0)
             if problem.classes[kind.host_class].hosts
@@ -112,8 +112,7 @@ class _Layout:
     @property
     def value(self) -> int:
         """The coverage of the least covered layer, or less where a zone lacks more of its floor."""
-        lacking = int((self._floors - self._by_zone.min(axis=1)).max())
-        return min(int(self._coverage.min()), self._target - lacking)
+        return self._target - int(self._lacks().max())
 
     def soften(self, tau: float) -> None:
         """Set the scale on which needs fall, in 1e-6 tokens/s."""
@@ -145,8 +144,9 @@ class _Layout:
         return [kind for kind, n in way for _ in range(n)]
 
     def _put(self, kind: int) -> _Place:
-        zone = self._zone[kind]
-        lacks = np.stack([self._target - self._coverage, self._floors[zone] - self._by_zone[zone]])
+        lacks = self._lacks()
+        if self._floors.size:
+            lacks = lacks[[0, 1 + self._zone[kind]]]
         sums = np.zeros(self._coverage.size + 1)
         # Counted from the layer that lacks most, so that the largest need is 1.
         np.cumsum(np.exp((lacks - lacks.max()) / self._tau).sum(axis=0), out=sums[1:])
@@ -157,7 +157,8 @@ class _Layout:
     def _change(self, place: _Place, sign: int) -> None:
         layers = slice(*place.layers)
         self._coverage[layers] += sign * place.rate
-        self._by_zone[self._zone[place.kind], layers] += sign * place.rate
+        if self._floors.size:
+            self._by_zone[self._zone[place.kind], layers] += sign * place.rate
 
     def _lacks(self) -> NDArray[np.int64]:
         """Return what all zones together lack at every layer, then what each zone does."""
