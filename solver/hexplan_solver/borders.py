@@ -10,7 +10,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from hexplan_solver.bounds import work_bound
+from hexplan_solver.bounds import work_at
 from hexplan_solver.problem import Problem
 from hexplan_solver.zones import Zone, carried_between
 
@@ -69,8 +69,14 @@ class Borders:
     budget: float
 
     @classmethod
-    def of(cls, problem: Problem, zones: Sequence[Zone], part: float) -> Borders:
-        """Spend one part of what links carry on the widths, and the rest on what lies outside."""
+    def of(cls, problem: Problem, zones: Sequence[Zone], flow: int, part: float) -> Borders:
+        """Spend one part of what links carry on the widths, and the rest on what lies outside.
+
+        Parameters
+        ----------
+        flow
+            About what all zones together pass, in 1e-6 tokens/s.
+        """
         carried = carried_between(problem, zones)
         num_zones = range(len(zones))
         widths = [
@@ -80,7 +86,7 @@ class Borders:
             )
             for i in num_zones
         ]
-        work = np.array([float(work_bound(problem.only(zone.hosts))) for zone in zones])
+        work = np.array([float(work_at(problem.only(zone.hosts), flow)) for zone in zones])
         total = sum(carried[pair] for pair in permutations(num_zones, 2))
         return cls(
             {host: i for i, zone in enumerate(zones) for host in zone.hosts},

@@ -36,6 +36,11 @@ def work_bound(problem: Problem) -> int:
     return low
 
 
+def work_at(problem: Problem, flow: int) -> int:
+    """Return the layers times flow that all hosts add at most, when every layer passes a flow."""
+    return _Work.of(problem).at_most(flow)
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     """What the hosts can add, in layers times tokens per second."""

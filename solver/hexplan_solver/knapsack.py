@@ -25,6 +25,10 @@ class Knapsack:
     @classmethod
     def solve(cls, steps: NDArray[np.int64], fares: NDArray[np.float64], grid: int) -> Knapsack:
         """Solve by dynamic programming over the steps that are missing."""
+        if not fares.size:
+            nothing = np.where(np.arange(grid + 1) > 0, np.inf, 0.0)
+            costs = np.tile(nothing, (len(steps), 1))
+            return cls(costs, steps, steps, np.zeros(costs.shape, dtype=np.int16))
         lanes, steps = _undominated(steps, fares)
         num_rows = len(steps)
         cost = np.where(steps > 0, fares[lanes], np.inf)

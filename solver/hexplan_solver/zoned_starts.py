@@ -23,6 +23,8 @@ SLACKS, LOSSES = (0.02, 0.1, 0.2, 0.4), (0.04, 1.0)
 """Shares of its part of the flow that a zone may lack, and of its work that a stage may lose."""
 PARTS = (0.8, 0.4)
 """Shares of what can cross that the zones may differ by freely; the rest is for single segments."""
+INT64_ROOM = 2**55
+"""Larger flows, which no machine has, outgrow the arithmetic."""
 TIME_SHARES = (0.7, 1.0)
 """Of the time left that each of them may take."""
 
@@ -31,7 +33,9 @@ Stages = list[PlacedStage]
 
 def balanced_starts(run: Run, problem: Problem, zones: Sequence[Zone]) -> Iterator[Stages]:
     """Yield placements that balance the zones beside the layers: quick, and good on many hosts."""
-    borders = Borders.of(problem, zones, 1.0)
+    if run.bound > INT64_ROOM:
+        return
+    borders = Borders.of(problem, zones, run.bound, 1.0)
     for slack, loss in product(SLACKS, LOSSES):
         if not run.left_s:
             return
@@ -49,14 +53,14 @@ def bordered_starts(
     limits
         A flow that is reached already, in 1e-6 tokens/s, and seconds.
     """
-    if num_devices(problem) > MILP_DEVICES:
+    if num_devices(problem) > MILP_DEVICES or run.bound > INT64_ROOM:
         return
     reached, until = limits[0], run.elapsed_s + limits[1]
     for part, share in zip(PARTS, TIME_SHARES, strict=True):
         left_s = (until - run.elapsed_s) * share
         if left_s <= 0:
             return
-        borders = Borders.of(problem, zones, part)
+        borders = Borders.of(problem, zones, run.bound, part)
         found = solve_segments(problem, run.options, (reached, run.bound), left_s, borders)
         if not found.columns:
             continue

@@ -105,7 +105,7 @@ def flow_of(problem: Problem, coverage: Coverage) -> float:
 def test_zones_that_are_balanced_need_little_to_cross() -> None:
     problem = build_problem(two_sites())
     bound = work_bound(problem)
-    borders = Borders.of(problem, zones_of(problem, bound), 1.0)
+    borders = Borders.of(problem, zones_of(problem, bound), bound, 1.0)
     floors = Floors(borders.zone_of, tuple(int(share * bound) for share in borders.shares))
     zoned, plain = (balance(problem, bound, 1.0, f) for f in (floors, None))
     assert flow_of(problem, zoned) * MICRO >= covered(problem, zoned.columns) * 0.97
@@ -115,7 +115,7 @@ def test_zones_that_are_balanced_need_little_to_cross() -> None:
 def test_segments_within_a_border_are_carried_as_they_are() -> None:
     problem = build_problem(two_sites())
     bound = work_bound(problem)
-    borders = Borders.of(problem, zones_of(problem, bound), 0.4)
+    borders = Borders.of(problem, zones_of(problem, bound), bound, 0.4)
     zoned = solve_segments(problem, SolveOptions(), (0, bound), 20, borders)
     plain = solve_segments(problem, SolveOptions(), (0, bound), 20)
     assert covered(problem, zoned.columns) > 0
