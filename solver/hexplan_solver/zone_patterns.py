@@ -14,6 +14,7 @@ from scipy.optimize import linprog
 
 from hexplan_solver.bounds import work_bound
 from hexplan_solver.covers import Speeds, Supply
+from hexplan_solver.grid import steps_of
 from hexplan_solver.problem import Problem
 from hexplan_solver.zones import Zone
 
@@ -85,7 +86,7 @@ class ZonePatterns:
             (low * GRID // target, min(GRID, -(-(high + part.drift) * GRID // target)))
             for part, (low, high) in zip(parts, box, strict=True)
         ]
-        self._steps = [np.clip(-(-part.rate * GRID // target), SHORTEST, GRID) for part in parts]
+        self._steps = [np.maximum(steps_of(part.rate, target, GRID), SHORTEST) for part in parts]
         self._ratio = [part.rate / target * GRID for part in parts]
         self._offsets = np.cumsum([0, *(len(part.groups) for part in parts)])
         self._groups = np.asarray(block_diag(*(part.groups for part in parts)))

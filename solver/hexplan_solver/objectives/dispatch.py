@@ -45,19 +45,21 @@ def solve_for(spec: Spec, options: SolveOptions | None = None, report: Report = 
     if spec.objective not in RECIPES:
         message = f"the objective `{spec.objective}` is not supported yet"
         raise InputError(message, hint=f"these are: {', '.join(RECIPES)}")
-    if spec.cluster.limits.join:
-        return best_joined(_solve, spec, options or SolveOptions(), report)
-    return _solve(spec, options, report)
-
-
-def _solve(spec: Spec, options: SolveOptions | None, report: Report) -> Plan:
-    """Find a plan with the hosts as they are."""
-    recipe = RECIPES[spec.objective]
     try:
-        plan = recipe(spec, options, report)
-    except (InfeasibleError, LimitReached) as error:
-        reason = explain_infeasible(spec, options)
+        if spec.cluster.limits.join:
+            return best_joined(_planned, spec, options or SolveOptions(), report)
+        return _planned(spec, options, report)
+    except InfeasibleError as error:
+        raise (explain_infeasible(spec, options) or error) from None
+    except LimitReached as error:
+        # Of joined hosts the explanation knows nothing: with them there may be a plan.
+        reason = None if spec.cluster.limits.join else explain_infeasible(spec, options)
         raise (reason or error) from None
+
+
+def _planned(spec: Spec, options: SolveOptions | None, report: Report) -> Plan:
+    """Find a plan with the hosts as they are; where it fails, spend no time on why that is."""
+    plan = RECIPES[spec.objective](spec, options, report)
     predicted = plan.predicted.model_copy(update={"cost_usd_per_h": cost_of(plan)})
     plan = plan.model_copy(update={"predicted": predicted, "objective": spec.objective})
     return with_sustained(plan)

@@ -50,7 +50,7 @@ def best_joined(recipe: Recipe, spec: Spec, options: SolveOptions, report: Repor
     run = Run(spec, options, report)
     ways: list[Way] = [(), *ways_to_join(spec.cluster)]
     tried = [_start(spec, way) for way in ways]
-    failure: InfeasibleError | LimitReached | None = None
+    failures: list[InfeasibleError | LimitReached] = []
     for index, attempt in enumerate(tried):
         best = _best(tried)
         if best is not None and (not run.left_s or _is_beaten(attempt, best)):
@@ -60,14 +60,14 @@ def best_joined(recipe: Recipe, spec: Spec, options: SolveOptions, report: Repor
         try:
             attempt.plan = recipe(attempt.spec, limited, report)
         except (InfeasibleError, LimitReached) as error:
-            failure = failure or error
+            failures.append(error)
             continue
         own = attempt.plan.certificate.bound_tokens_per_s * MICRO
         attempt.bound = min(attempt.bound, int(own))
     best = _best(tried)
     if best is None:
-        assert failure is not None
-        raise failure
+        # That time was up says less than that no plan exists, which has to hold for all ways.
+        raise next((f for f in failures if isinstance(f, LimitReached)), failures[0])
     info = best.solve.model_copy(update={"wall_s": run.info().wall_s})
     return _with_bounds(best.model_copy(update={"solve": info}), tried)
 
