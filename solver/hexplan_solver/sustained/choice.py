@@ -61,7 +61,8 @@ def choose(
     longer: list[Trial] = []
     for trial in [trials[0], *_fastest(trials)[:FINALISTS]]:
         if not has_more_time():
-            return best_of(longer or trials)
+            # The first alone, with more seeds, is no choice.
+            return best_of(longer if len(longer) > 1 else trials)
         more = run(trial.found, window, seeds)
         longer.append(replace(trial, outcomes=trial.outcomes + more.outcomes))
     return best_of(longer)

@@ -13,6 +13,7 @@ from hexplan_solver.sustained.trial import Trial
 
 DIGITS = 6
 FORMULA = "mean-field formula, calibrated against the simulator"
+BLOCKING = "requests in flight over the time for which whole prompts block others, not calibrated"
 
 
 def with_sustained(plan: Plan) -> Plan:
@@ -49,7 +50,7 @@ def sustained_rate(
         decode_tokens_per_s=_exact(served.decode_tokens_per_s),
         requests_per_s=_exact(served.requests_per_s),
         policy=policy.name,
-        basis=FORMULA,
+        basis=BLOCKING if policy.chunk_tokens is None else FORMULA,
         simulated=simulated,
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from hexplan_solver.simulate import Pipeline, Policy
 from hexplan_solver.sustained.load import Load, load_of
 from hexplan_solver.sustained.request import MeanRequest
-from hexplan_solver.sustained.scheduler import clump_tokens, scheduler_of
+from hexplan_solver.sustained.scheduler import SCHEDULER, clump_tokens
 from hexplan_solver.sustained.shares import Shares
 from hexplan_solver.sustained.visits import crossings_of, stop_of, way_of
 
@@ -30,7 +30,7 @@ class RoundTrip:
     ) -> None:
         self._request = request
         self._policy, self._in_flight = policy, in_flight
-        self._scheduler = scheduler_of(policy)
+        self._scheduler = SCHEDULER
         self._stops = [
             stop_of(stage, (share, held), share * in_flight, request, policy)
             for stage, share, held in zip(

@@ -26,18 +26,11 @@ class Scheduler:
     """Weight of the time by which prompts lengthen the steps of decodes."""
 
 
-CHUNKED_SCHEDULER = Scheduler(1.24, 4.2, 0.87, 0.067, 2.8, 0.42)
-WHOLE_SCHEDULER = Scheduler(1.31, 4.0, 1.17, 0.105, 0.94, 1.03)
+SCHEDULER = Scheduler(1.24, 4.2, 0.87, 0.067, 2.8, 0.42)
 
 
-def scheduler_of(policy: Policy) -> Scheduler:
-    """Return the constants for a policy, by whether its prompts come in chunks."""
-    return WHOLE_SCHEDULER if policy.chunk_tokens is None else CHUNKED_SCHEDULER
-
-
-def clump_tokens(policy: Policy, in_flight: float, limit: float | None = None) -> float:
+def clump_tokens(policy: Policy, in_flight: float) -> float:
     """Return the decodes that travel together, of so many in flight: at most a step's limit."""
-    scheduler = scheduler_of(policy)
-    most = float(policy.max_decode_tokens if limit is None else limit)
-    p = -scheduler.sharpness
-    return max(1.0, math.pow(most**p + (in_flight / scheduler.clumps) ** p, 1 / p))
+    p = -SCHEDULER.sharpness
+    in_clump = in_flight / SCHEDULER.clumps
+    return max(1.0, math.pow(policy.max_decode_tokens**p + in_clump**p, 1 / p))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hexplan.workload import Workload
 from hexplan_solver.simulate import CHUNKED, Pipeline, Policy
+from hexplan_solver.sustained.blocking import blocked_s
 from hexplan_solver.sustained.in_flight import requests_in_flight
 from hexplan_solver.sustained.request import mean_request
 from hexplan_solver.sustained.round_trip import RoundTrip
@@ -40,7 +41,8 @@ def served_rate(pipeline: Pipeline, workload: Workload, policy: Policy = CHUNKED
     """Solve `N = X (D R(X) + prompt time(X))` for the rate X of requests per second.
 
     N is what the KV cache admits and R the round trip, which grows with X (Little's law on the
-    closed network).
+    closed network). Where prompts run whole, R is the time for which they block others: that puts
+    the placements of one cluster in order, and is no estimate of the rate.
     """
     served = served_above(0.0, pipeline, workload, policy)
     assert served is not None, "some rate is carried"
@@ -54,6 +56,13 @@ def served_above(
     shares = shares_of(pipeline)
     request = mean_request(workload, policy)
     in_flight = max(1.0, requests_in_flight(pipeline, shares, request, policy))
+    if policy.chunk_tokens is None:
+        round_trip_s = blocked_s(pipeline, shares, request)
+        rate = in_flight / round_trip_s
+        if rate < decode_tokens_per_s:
+            return None
+        requests_per_s = rate / request.decode_tokens
+        return ServedRate(rate, requests_per_s, in_flight, round_trip_s, shares.hops, 1.0)
     trip = RoundTrip(pipeline, shares, request, in_flight, policy)
 
     def is_carried(requests_per_s: float) -> bool:

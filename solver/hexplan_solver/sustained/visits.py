@@ -89,21 +89,13 @@ def stop_of(
         Requests whose decodes pass through it.
     """
     share, held = visit
-    limit = policy.max_decode_tokens
-    if policy.obeys_profile:
-        limit = min(limit, stage.max_decode_tokens)
-    batch = round(clump_tokens(policy, in_flight, limit))
+    assert policy.chunk_tokens is not None, "prompts come in chunks"
+    batch = round(clump_tokens(policy, in_flight))
     context = request.context_tokens
     layers = held / share
     decode_s = layers * stage.steps.layer_s(0, 0, batch, int(batch * context))
-    if policy.chunk_tokens is None:
-        chunk = max(request.prompt_sizes[-1], float(policy.max_prompt_tokens))
-        if policy.obeys_profile:
-            chunk = min(chunk, stage.max_prompts * request.prompt_tokens)
-        chunk = least_room = max(chunk, request.prompt_sizes[-1])
-    else:
-        chunk = policy.chunk_tokens
-        least_room = max(chunk // LEAST_SHARE, 1)
+    chunk = policy.chunk_tokens
+    least_room = max(chunk // LEAST_SHARE, 1)
     sizes = request.prompt_sizes
     least = sum(sizes) / sum(math.ceil(size / chunk) for size in sizes)
     return Stop(share, layers, batch, decode_s, chunk, least_room, least, context, stage)
