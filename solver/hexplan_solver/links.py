@@ -11,6 +11,8 @@ from hexplan_solver.carried import used_part
 from hexplan_solver.coverage import Coverage, covered
 from hexplan_solver.flow import max_flow
 from hexplan_solver.incumbent import MILP_DEVICES, Incumbent
+from hexplan_solver.infeasible.one_route import find_route
+from hexplan_solver.infeasible.places import ways_of
 from hexplan_solver.judges import Judge, judge_for
 from hexplan_solver.link_milp import small_network, solve_links
 from hexplan_solver.network import Network, PlacedStage
@@ -33,6 +35,8 @@ BOUND_SHARE, EXACT_SHARE = 0.4, 0.6
 """The same for the bound and the MILP."""
 ARRANGEMENTS, ZONED = 16, 3
 """Seeds from which one placement is arranged; few where zones keep it from its flow anyway."""
+FEW_WAYS = 20
+"""Ways through the links of which one route is looked for, at most."""
 LITTLE = 1e-3
 """The search ends once so little is left to gain, as a share of the bound."""
 GOOD_START = 0.97
@@ -98,9 +102,16 @@ def _starts(
     zones = zones_of(problem, run.bound)
     if len(zones) > 1 and not is_pinned:
         starts += balanced_starts(run, problem, zones)
-        reached = max(map(judge.flow, starts), default=0) * judge.unit
-        limits = reached, run.left_s * BORDERED_SHARE
-        starts += bordered_starts(run, problem, zones, judge, limits)
+        # Where one MILP holds all of it, the time is that one's.
+        if small_network(problem) is None:
+            reached = max(map(judge.flow, starts), default=0) * judge.unit
+            limits = reached, run.left_s * BORDERED_SHARE
+            starts += bordered_starts(run, problem, zones, judge, limits)
+    if not is_pinned and not any(map(judge.flow, starts)):
+        # Where links are few, one route may be all that any search finds.
+        ways = ways_of(problem)[:FEW_WAYS]
+        routes = (find_route(problem, way, run.options) for way in ways)
+        starts[:0] = [route for route in routes if route][:1]
     coverages = [i.coverage for i in incumbents if i.value]
     if max(map(judge.flow, starts), default=0) * judge.unit < GOOD_START * run.bound:
         if not is_pinned and num_devices(problem) <= MILP_DEVICES:
