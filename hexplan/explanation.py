@@ -15,7 +15,8 @@ class Binding(Noun):
     """A capacity of the cut: it is used up, and every request needs a part of it."""
 
     constraint: str
-    """`stage:s1`, `link:s1>s2`, `nic-out:HOST`, `nic-in:HOST` or `trunk:SOURCE>TARGET`."""
+    """`stage:s1`, `link:s1>s2`, `pair:HOST>HOST`, `nic-out:HOST`, `nic-in:HOST` or
+    `trunk:SOURCE>TARGET`."""
     subject: str
     """The same in words."""
     capacity: Exact

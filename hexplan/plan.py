@@ -217,7 +217,8 @@ class CutTerm(Noun):
     """A capacity that takes part in the cut."""
 
     constraint: str
-    """`stage:s1`, `link:s1>s2`, `nic-out:HOST`, `nic-in:HOST` or `trunk:SOURCE>TARGET`."""
+    """`stage:s1`, `link:s1>s2`, `pair:HOST>HOST`, `nic-out:HOST`, `nic-in:HOST` or
+    `trunk:SOURCE>TARGET`."""
     price: Exact
     """How much flow one more unit of this capacity would bring; 1 in a plain cut."""
     capacity: Exact

@@ -20,6 +20,7 @@ from hexplan.check.rules import (
     Violation,
 )
 from hexplan.check.text import RATE_STEP, exact, number, rate
+from hexplan.cluster import COORDINATOR
 from hexplan.plan import ENTRY, EXIT
 
 PRICE_TOLERANCE = Fraction(1, 10**9)
@@ -78,6 +79,8 @@ def _capacity(lookup: Lookup, shared: dict[str, int], name: str) -> Fraction | N
         return exact(stage.capacity_tokens_per_s) if stage else None
     if family == "link":
         return _link_capacity(lookup, rest)
+    if family == "pair":
+        return _pair_capacity(lookup, rest)
     return Fraction(shared[name]) if name in shared else None
 
 
@@ -88,6 +91,13 @@ def _link_capacity(lookup: Lookup, ends: str) -> Fraction | None:
         return None
     connection = lookup.connection(source, target)
     return connection.capacity_tokens_per_s if connection else None
+
+
+def _pair_capacity(lookup: Lookup, hosts: str) -> Fraction | None:
+    source, _, target = hosts.partition(">")
+    ends = {*lookup.hosts, COORDINATOR}
+    way = lookup.way(source, target) if {source, target} <= ends and source != target else None
+    return Fraction(way.bandwidth_bytes_per_s) if way else None
 
 
 def _unknown(lookup: Lookup, capacities: Capacities) -> Iterator[Violation]:

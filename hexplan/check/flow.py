@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 
+from hexplan.check.host_rules import PAIR_OVERLOADED
 from hexplan.check.lookup import Lookup, trunk_name
 from hexplan.check.rules import (
     DUPLICATE_EDGE,
@@ -131,15 +132,20 @@ def _conservation(lookup: Lookup) -> Iterator[Violation]:
 
 def _shared(lookup: Lookup) -> Iterator[Violation]:
     used: dict[str, Fraction] = {}
+    capacities, pairs = shared_capacities(lookup), Counter[str]()
     for edge in lookup.plan.edges:
         connection = lookup.connection(edge.source, edge.target)
         if connection is not None:
+            pairs[connection.pair] += 1
+            if pairs[connection.pair] > 1:  # of one edge, its own capacity tells
+                capacities[connection.pair] = connection.bandwidth_bytes_per_s
             for name in connection.shared:
                 bytes_per_s = exact(edge.tokens_per_s) * connection.bytes_per_token
                 used[name] = used.get(name, Fraction(0)) + bytes_per_s
-    for name, capacity in shared_capacities(lookup).items():
+    rules = {"trunk": TRUNK_OVERLOADED, "pair": PAIR_OVERLOADED}
+    for name, capacity in capacities.items():
         load = used.get(name, Fraction(0))
         if load > capacity:
-            rule = TRUNK_OVERLOADED if name.startswith("trunk:") else NIC_OVERLOADED
+            rule = rules.get(name.partition(":")[0], NIC_OVERLOADED)
             message = f"carries {number(load)} bytes/s of {capacity}"
             yield rule.at(name, message)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from hexplan.check.host_rules import JOINED_HOST_WRONG
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import JOINED_HOST_WRONG, Violation
+from hexplan.check.rules import Violation
 from hexplan.check.text import exact, number
 from hexplan.cluster import Link
 from hexplan.host import Host, Machine

@@ -42,11 +42,16 @@ class Connection:
 
     @property
     def shared(self) -> tuple[str, ...]:
-        """Names of the NICs and the trunk that a token passes here."""
+        """Names of the link, the NICs and the trunk that a token passes here."""
         if self.source == self.target:
             return ()
-        nics = (f"nic-out:{self.source}", f"nic-in:{self.target}")
-        return nics if self.trunk is None else (*nics, trunk_name(self.trunk))
+        names = (self.pair, f"nic-out:{self.source}", f"nic-in:{self.target}")
+        return names if self.trunk is None else (*names, trunk_name(self.trunk))
+
+    @property
+    def pair(self) -> str:
+        """Name of the link between the two hosts, which all edges between them share."""
+        return f"pair:{self.source}>{self.target}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,11 @@ class Lookup:
 
     def connection(self, source: str, target: str) -> Connection | None:
         """Return what connects two known ends of an edge, or nothing."""
-        hosts = self.host_of(source), self.host_of(target)
+        return self.way(self.host_of(source), self.host_of(target))
+
+    def way(self, source: str, target: str) -> Connection | None:
+        """Return what connects two known hosts, or a host and the coordinator, or nothing."""
+        hosts = source, target
         is_end = COORDINATOR in hosts
         token = TOKEN_ID_BYTES if is_end else self.plan.model.hidden * self.plan.model.dtype_bytes
         if hosts[0] == hosts[1]:

@@ -66,10 +66,13 @@ def _name_clashes(lookup: Lookup) -> Iterator[Violation]:
                 yield NAME_CLASH.at(f"{what} {name}", f"{count} have this name, one may")
             if name in reserved:
                 yield NAME_CLASH.at(f"{what} {name}", "this name is reserved")
+    # A constraint is `link:FROM>TO` or `pair:FROM>TO`, which such a name would blur.
     for stage in lookup.plan.stages:
         if ">" in stage.id:
-            # A link's constraint is `link:FROM>TO`, which such a name would blur.
             yield NAME_CLASH.at(f"stage {stage.id}", "a stage's name must not contain `>`")
+    for host in lookup.plan.cluster.hosts:
+        if ">" in host.name:
+            yield NAME_CLASH.at(f"host {host.name}", "a host's name must not contain `>`")
 
 
 def _names(lookup: Lookup) -> Iterator[tuple[str, list[str], tuple[str, ...]]]:

@@ -50,7 +50,7 @@ NAME_CLASH = Rule(
     "HEX103",
     "name-clash",
     "Stages, hosts, device types, link rules and profiles are named once; no stage is `entry` or"
-    " `exit` or contains `>`, and no host is `coordinator`.",
+    " `exit`, no host is `coordinator`, and neither contains `>`.",
 )
 UNKNOWN_HOST = Rule(
     "HEX104", "unknown-host", "Every host that is named stands in the plan's cluster."
@@ -74,13 +74,6 @@ UNKNOWN_RULE = Rule(
     "HEX110",
     "unknown-rule",
     "A link rule under another one has no trunk and no policy itself; the other is under none.",
-)
-
-JOINED_HOST_WRONG = Rule(
-    "HEX111",
-    "joined-host-wrong",
-    "A joined host has the name and site of its first machine, the devices of all, and the figures"
-    " that the ring through them and their links give; all its devices are pinned together.",
 )
 
 DEVICE_SHARED = Rule("HEX201", "device-shared", "A device belongs to one stage, once.")
@@ -232,7 +225,8 @@ FLOW_MISSTATED = Rule(
 UNKNOWN_CONSTRAINT = Rule(
     "HEX702",
     "unknown-constraint",
-    "A term of the cut names a stage, NIC, trunk, or link that the placement allows, once.",
+    "A term of the cut names a stage, NIC, trunk, pair of linked hosts, or edge that the placement"
+    " allows, once.",
 )
 CUT_CAPACITY_WRONG = Rule(
     "HEX703", "cut-capacity-wrong", "A term of the cut states the capacity that it names."

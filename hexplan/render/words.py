@@ -168,6 +168,7 @@ def constraint(term: CutTerm, stages: dict[str, Stage]) -> str:
         "nic-out": f"what the NIC of {name} sends",
         "nic-in": f"what the NIC of {name} receives",
         "trunk": f"the trunk from {source} to {target}",
+        "pair": f"all that passes from {source} to {target}",
     }.get(kind, term.constraint)
     if kind not in ("stage", "link"):
         more = rate(term.price * 10**6)

@@ -45,7 +45,7 @@ def judge_for(problem: Problem, stages: Sequence[PlacedStage], flow: Flow) -> Ju
     network = build_network(problem.spec, stages)
     if is_pooled(network):
         return PooledJudge(problem)
-    is_shared = any(term.constraint.startswith("nic") for term in flow.cut)
+    is_shared = any(term.constraint.startswith(("nic", "pair")) for term in flow.cut)
     has_trunk = any(link.trunk_bytes_per_s for link in problem.spec.cluster.links)
     return SharedJudge(problem) if is_shared or has_trunk else LinkJudge(problem)
 

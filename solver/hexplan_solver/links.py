@@ -166,8 +166,10 @@ def _exact(run: Run, problem: Problem, network: Network) -> tuple[Network, Flow]
     placed, bound = solve_links(
         problem, every, network.stages, run.options, limits, run.watcher("links")
     )
-    run.tighten(bound, "link bound: dual bound of the MILP over placement and flow")
-    return used_part(problem, placed)
+    found = used_part(problem, placed)
+    reached = max(found[1].value, max_flow(network).value)
+    run.tighten(bound, reached, "link bound: dual bound of the MILP over placement and flow")
+    return found
 
 
 def _improved(run: Run, problem: Problem, judge: Judge, start: Stages, attempt: int) -> Stages:

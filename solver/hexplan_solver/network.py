@@ -136,7 +136,7 @@ class _Ways:
 
 
 class SharedCapacities:
-    """NICs and trunks, numbered as they are met."""
+    """NICs, trunks, and links that several arcs use, numbered as they are met."""
 
     def __init__(self, spec: Spec) -> None:
         self._cluster = spec.cluster
@@ -144,7 +144,10 @@ class SharedCapacities:
         self.found: list[Shared] = []
 
     def of(self, source: str, target: str) -> tuple[int, ...]:
-        """Return the shared capacities on the way between two hosts."""
+        """Return the shared capacities on the way between two hosts.
+
+        The link itself is one where several arcs may use it, and nothing else is narrower.
+        """
         if source == target:
             return ()
         cluster = self._cluster
@@ -158,7 +161,16 @@ class SharedCapacities:
         over = link and cluster.over(link)
         if over is not None and over.trunk_bytes_per_s is not None:
             names.append((f"trunk:{over.source}>{over.target}", over.trunk_bytes_per_s))
+        may_be_several = max(self._most_stages(source), self._most_stages(target)) > 1
+        narrowest = min(bytes_per_s for _, bytes_per_s in names)
+        if link is not None and may_be_several and link.bandwidth_bytes_per_s < narrowest:
+            names.append((f"pair:{source}>{target}", link.bandwidth_bytes_per_s))
         return tuple(self._number(*name) for name in names)
+
+    def _most_stages(self, host: str) -> int:
+        """Return how many stages a host can have; the coordinator is one."""
+        found = self._cluster.host_by_name.get(host)
+        return 1 if found is None or found.parts else len(found.devices)
 
     def _number(self, name: str, bytes_per_s: int) -> int:
         if name not in self._index:

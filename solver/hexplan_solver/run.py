@@ -83,13 +83,19 @@ class Run:
     def tighten(
         self,
         milp_bound: float | None,
+        reached: int,
         how: str = "coverage bound: dual bound of the coverage MILP",
     ) -> None:
-        """Take over a MILP's bound in tokens/s, with room for its tolerances, where it is lower."""
+        """Take over a MILP's bound in tokens/s, with room for its tolerances, where it is lower.
+
+        A bound below what is `reached` in the same program, in 1e-6 tokens/s, is the solver's error
+        (coefficients many powers of ten apart lead to such), and says nothing.
+        """
         if milp_bound is None:
             return
         bound = math.ceil(milp_bound * (1 + MILP_TOLERANCE) * MICRO)
-        self.lower(bound, how)
+        if bound >= reached:
+            self.lower(bound, how)
 
     def proof(self, flow: int) -> Proof:
         """Return the proved bound.

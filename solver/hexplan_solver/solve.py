@@ -82,7 +82,7 @@ def _best_by_kind(run: Run, problem: Problem, part: float) -> tuple[Incumbent, I
     run.lower(proved, "pattern bound: LP duals, each priced against every pattern of a layer")
     limits = (run.left_s * MILP_SHARE * part, run.bound)
     incumbent = better_placement(problem, start, options, limits, run.watcher("layers"))
-    run.tighten(incumbent.bound)
+    run.tighten(incumbent.bound, incumbent.value)
     run.status = incumbent.coverage.status
     if incumbent.value == 0:
         _refuse(run, problem, start)

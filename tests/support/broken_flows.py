@@ -115,6 +115,19 @@ FLOWS = (
         "HEX506",
     ),
     broken(
+        "two edges that carry more than the link between their hosts",
+        change_edge(
+            change_edge(
+                resealed(TWO, links=(*TWO.cluster.links, link("big", "small", 559_000))),
+                "s0>s1",
+                capacity_tokens_per_s=Decimal("4367.1875"),
+            ),
+            "s0>s2",
+            capacity_tokens_per_s=Decimal("4367.1875"),
+        ),
+        "HEX516",
+    ),
+    broken(
         "an edge that carries nothing",
         _with_edges(PROFILED, edge("s0", "s1", 2, "7812.5", "0", "0")),
         "HEX507",

@@ -199,7 +199,7 @@ def _edges(spec: Spec, placed: Sequence[Holder]) -> list[Edge]:
 def _capacities(
     spec: Spec, placed: Sequence[Holder], edges: Sequence[Edge]
 ) -> Iterator[tuple[float, list[tuple[int, float]]]]:
-    """Yield each stage's, NIC's and trunk's capacity, with what each edge takes of it."""
+    """Yield each stage's, link's, NIC's and trunk's capacity, with what each edge takes of it."""
     for position, stage in enumerate(placed):
         yield stage.rate, [(e, 1.0) for e, edge in enumerate(edges) if edge[1] == position]
     loads: dict[tuple[str, ...], list[tuple[int, float]]] = {}
@@ -221,6 +221,8 @@ def _shared(cluster: Cluster, source: str, target: str) -> Iterator[tuple[tuple[
     yield ("out", source), ends[source].nic_out_bytes_per_s
     yield ("in", target), ends[target].nic_in_bytes_per_s
     rule = cluster.link(source, target)
+    if rule is not None:
+        yield ("pair", source, target), rule.bandwidth_bytes_per_s
     if rule is not None and rule.under is not None:
         (rule,) = (r for r in cluster.links if (r.source, r.target) == rule.under)
     if rule is not None and rule.trunk_bytes_per_s is not None:

@@ -61,5 +61,6 @@ def _subject(plan: Plan, constraint: str) -> str:
         "link": f"the link from {places.get(source, source)} to {places.get(target, target)}",
         "nic-out": f"what the NIC of {name} sends",
         "nic-in": f"what the NIC of {name} receives",
+        "pair": f"all that passes from {source} to {target}",
         "trunk": f"the trunk from {source} to {target}",
     }.get(kind, constraint)

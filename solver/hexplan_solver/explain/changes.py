@@ -99,6 +99,8 @@ def faster_one(plan: Plan, spec: Spec, constraint: str) -> Change | None:
     if kind == "link":
         hosts = {stage.id: stage.host for stage in plan.stages}
         return _faster_link(spec, hosts.get(source, COORDINATOR), hosts.get(target, COORDINATOR))
+    if kind == "pair":
+        return _faster_link(spec, source, target)
     if kind == "trunk":
         return _faster_trunk(spec, source, target)
     return _faster_nic(spec, kind, name) if kind in ("nic-in", "nic-out") else None

@@ -20,7 +20,15 @@ RANGES = st.tuples(st.integers(0, LAYERS - 1), st.integers(1, LAYERS)).filter(
     lambda layers: layers[0] < layers[1]
 )
 PLACES = st.lists(st.tuples(RANGES, st.sampled_from("ew")), min_size=1, max_size=6)
-NAMES = ["trunk:east>west", "nic-out:e", "nic-in:e", "nic-out:w", "nic-in:coordinator"]
+NAMES = [
+    "trunk:east>west",
+    "pair:e>w",
+    "pair:coordinator>e",
+    "nic-out:e",
+    "nic-in:e",
+    "nic-out:w",
+    "nic-in:coordinator",
+]
 NAMES += [f"stage:s{index}" for index in range(6)]
 NAMES += [f"link:s{i}>s{j}" for i in range(6) for j in range(6)] + ["link:entry>s0"]
 PRICES = st.dictionaries(
@@ -44,7 +52,7 @@ def routes(places: list[Place], reached: int, chain: tuple[int, ...]) -> Iterato
 
 def fare(prices: dict[str, Fraction], source: str, target: str, token_bytes: int) -> Fraction:
     """Return what a token pays between two hosts."""
-    names = [f"nic-out:{source}", f"nic-in:{target}"]
+    names = [f"pair:{source}>{target}", f"nic-out:{source}", f"nic-in:{target}"]
     if SITES.get(source, "east") == "east" and SITES.get(target, "east") == "west":
         names.append("trunk:east>west")
     return token_bytes * sum((prices.get(name, Fraction(0)) for name in names), Fraction(0))

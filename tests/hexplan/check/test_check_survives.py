@@ -32,6 +32,7 @@ UNUSED_BY_THE_FORMULAS = {
 
 NAMES = ["", "s0", "s1", "s9", "entry", "exit", "big", "d", "coordinator", ">", "lab", "Slow"]
 NAMES += ["stage:s0", "link:s0>s1", "link:entry>exit", "link:>", "trunk:lab>lab", "nic-in:big"]
+NAMES += ["pair:big>small", "pair:big>big", "pair:>", "pair:coordinator>coordinator"]
 WHOLE: st.SearchStrategy[Json] = (
     st.integers(-3, 10) | st.integers(-1000, 1000) | st.sampled_from([2**63, 10**23, 10**40])
 )
