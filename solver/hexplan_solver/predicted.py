@@ -53,7 +53,9 @@ def _bases(cut: Sequence[CutTerm], by_name: dict[str, Stage]) -> tuple[Basis, ..
         stage = by_name.get(term.constraint)
         values[stage.speed_origin if stage else LINKS] += term.price * term.capacity
     ordered = sorted(values, key=lambda origin: (-values[origin], origin))
-    amounts = [int(values[origin].scaleb(WEIGHT_DIGITS)) for origin in ordered]
+    # Far finer than the shares, however small the cut is.
+    whole = sum(values.values(), Decimal(0)) or Decimal(1)
+    amounts = [int((values[origin] / whole).scaleb(2 * WEIGHT_DIGITS)) for origin in ordered]
     shares = split(10**WEIGHT_DIGITS, amounts)
     return tuple(
         Basis(origin=origin, share=Decimal(share).scaleb(-WEIGHT_DIGITS))
