@@ -42,6 +42,8 @@ def main() -> None:
     try:
         serve(assignment, reports, watch)
     except PeerLost as loss:
+        # At the end of a launch a peer may be gone before this process hears of the end.
+        _tell_the_rest(watch)
         print(f"lost a peer: {loss}", file=sys.stderr)
         leave(PEER_LOST)
     except InputError as error:
@@ -110,10 +112,15 @@ def _end_with_launcher(launcher_pid: int, watch: Watch | None) -> None:
 def _watch_stdin(watch: Watch | None) -> None:
     while sys.stdin.buffer.read(4096):
         pass
-    if watch is not None:
-        with suppress(OSError):  # a launcher that was killed hears nothing more
-            watch.flush()
+    _tell_the_rest(watch)
     os._exit(0)
+
+
+def _tell_the_rest(watch: Watch | None) -> None:
+    """Report what was seen and not yet told; a launcher that was killed hears nothing more."""
+    if watch is not None:
+        with suppress(OSError):
+            watch.flush()
 
 
 if __name__ == "__main__":
