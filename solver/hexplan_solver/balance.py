@@ -87,12 +87,7 @@ class _Layout:
     def __init__(self, problem: Problem, target: int, loss: float, floors: Floors) -> None:
         self._classes = problem.classes
         self._target, self._floors = target, np.array(floors.least, dtype=np.int64)
-        self._zone = [
-            floors.zone_of.get(problem.classes[kind.host_class].hosts[0], 0)
-            if problem.classes[kind.host_class].hosts
-            else 0
-            for kind in problem.kinds
-        ]
+        self._zone = [problem.zone_of(kind.index, floors.zone_of) for kind in problem.kinds]
         self._by_zone = np.zeros((len(floors.least), problem.num_layers), dtype=np.int64)
         self._windows = Windows(problem, target, loss)
         self._coverage = np.zeros(problem.num_layers, dtype=np.int64)

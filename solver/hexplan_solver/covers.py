@@ -56,8 +56,7 @@ class Speeds:
         """Group the kinds of a problem by their rates, and by zones where hosts have them."""
         by_rates: dict[object, list[int]] = {}
         for kind in problem.kinds:
-            hosts = problem.classes[kind.host_class].hosts
-            zone = zone_of[hosts[0]] if zone_of and hosts else 0
+            zone = problem.zone_of(kind.index, zone_of or {})
             by_rates.setdefault((kind.rates, zone), []).append(kind.index)
         groups = tuple(tuple(kinds) for kinds in by_rates.values())
         of_kind = {kind: speed for speed, kinds in enumerate(groups) for kind in kinds}

@@ -9,7 +9,6 @@ from hexplan.errors import LimitReached
 from hexplan_solver.arrange import arrange
 from hexplan_solver.carried import used_part
 from hexplan_solver.coverage import Coverage, covered
-from hexplan_solver.flow import max_flow
 from hexplan_solver.incumbent import MILP_DEVICES, Incumbent
 from hexplan_solver.infeasible.one_route import find_route
 from hexplan_solver.infeasible.places import ways_of
@@ -67,11 +66,13 @@ def fit_links(
     network, flow = used_part(problem, place(problem, incumbent.coverage))
     if flow.value < incumbent.value * (1 - MILP_TOLERANCE):
         judge = judge_for(problem, network.stages, flow)
-        starts = _starts(run, problem, judge, [incumbent, *others])
+        every = small_network(problem)
+        starts = _starts(run, problem, judge, [incumbent, *others], is_small=every is not None)
         network, flow = _better_of((network, flow), used_part(problem, starts[0]))
         if flow.value < incumbent.value * (1 - MILP_TOLERANCE):
             _lower_bound(run, problem, flow)
-        network, flow = _better_of((network, flow), _exact(run, problem, network))
+        if every is not None:
+            network, flow = _exact(run, problem, every, (network, flow))
         for attempt in range(ATTEMPTS):
             if run.bound - flow.value <= LITTLE * run.bound or not run.left_s:
                 break
@@ -94,26 +95,38 @@ def _better_of(one: tuple[Network, Flow], other: tuple[Network, Flow]) -> tuple[
 
 
 def _starts(
-    run: Run, problem: Problem, judge: Judge, incumbents: Sequence[Incumbent]
+    run: Run, problem: Problem, judge: Judge, incumbents: Sequence[Incumbent], *, is_small: bool
 ) -> list[Stages]:
-    """Return placements to search from, the best first."""
+    """Return placements to search from, the best first.
+
+    Parameters
+    ----------
+    is_small
+        Whether one MILP holds placement and flow; then the time is that one's.
+    """
     is_pinned = any(host_class.must_serve for host_class in problem.classes)
     starts: list[Stages] = []
+    flows: dict[int, int] = {}
+
+    def flow_of(stages: Stages) -> int:
+        if id(stages) not in flows:
+            flows[id(stages)] = judge.flow(stages)
+        return flows[id(stages)]
+
     zones = zones_of(problem, run.bound)
     if len(zones) > 1 and not is_pinned:
         starts += balanced_starts(run, problem, zones)
-        # Where one MILP holds all of it, the time is that one's.
-        if small_network(problem) is None:
-            reached = max(map(judge.flow, starts), default=0) * judge.unit
+        if not is_small:
+            reached = max(map(flow_of, starts), default=0) * judge.unit
             limits = reached, run.left_s * BORDERED_SHARE
             starts += bordered_starts(run, problem, zones, judge, limits)
-    if not is_pinned and not any(map(judge.flow, starts)):
+    if not is_pinned and not any(map(flow_of, starts)):
         # Where links are few, one route may be all that any search finds.
         ways = ways_of(problem)[:FEW_WAYS]
         routes = (find_route(problem, way, run.options) for way in ways)
         starts[:0] = [route for route in routes if route][:1]
     coverages = [i.coverage for i in incumbents if i.value]
-    if max(map(judge.flow, starts), default=0) * judge.unit < GOOD_START * run.bound:
+    if max(map(flow_of, starts), default=0) * judge.unit < GOOD_START * run.bound:
         if not is_pinned and num_devices(problem) <= MILP_DEVICES:
             limit_s = run.left_s * SEGMENTS_SHARE
             coverages.append(solve_segments(problem, run.options, (0, run.bound), limit_s))
@@ -125,9 +138,8 @@ def _starts(
         return run.elapsed_s < until and run.left_s > 0
 
     starts += [_arranged(run, problem, judge, c, may_go_on) for c in coverages if c.columns]
-    flows = {id(stages): judge.flow(stages) for stages in starts}
-    ranked = sorted(starts, key=lambda stages: -flows[id(stages)])
-    return [stages for stages in ranked if flows[id(stages)] >= HOPEFUL * flows[id(ranked[0])]]
+    ranked = sorted(starts, key=flow_of, reverse=True)
+    return [stages for stages in ranked if flow_of(stages) >= HOPEFUL * flow_of(ranked[0])]
 
 
 def _arranged(
@@ -157,18 +169,16 @@ def _lower_bound(run: Run, problem: Problem, flow: Flow) -> None:
         run.tell("zones", flow.value / MICRO)
 
 
-def _exact(run: Run, problem: Problem, network: Network) -> tuple[Network, Flow]:
-    """Solve placement and flow in one MILP, where the cluster is small enough for it."""
-    every = small_network(problem)
-    if every is None:
-        return network, max_flow(network)
+def _exact(
+    run: Run, problem: Problem, every: Network, best: tuple[Network, Flow]
+) -> tuple[Network, Flow]:
+    """Solve placement and flow in one MILP, and return the better of that and the best so far."""
     limits = (run.left_s * EXACT_SHARE, run.bound)
     placed, bound = solve_links(
-        problem, every, network.stages, run.options, limits, run.watcher("links")
+        problem, every, best[0].stages, run.options, limits, run.watcher("links")
     )
-    found = used_part(problem, placed)
-    reached = max(found[1].value, max_flow(network).value)
-    run.tighten(bound, reached, "link bound: dual bound of the MILP over placement and flow")
+    found = _better_of(best, used_part(problem, placed))
+    run.tighten(bound, found[1].value, "link bound: dual bound of the MILP over placement and flow")
     return found
 
 

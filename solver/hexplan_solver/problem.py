@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from hexplan.cluster import Cluster
-from hexplan.cost import (
-    ShardSizes,
-    Sharing,
-)
+from hexplan.cost import ShardSizes, Sharing
 from hexplan.cost.speed import MICRO
 from hexplan.device import DeviceType
 from hexplan.errors import InputError
@@ -90,6 +87,11 @@ class Problem:
     def sharing_of(self, kind: int, layers: Range) -> Sharing:
         """Return how the devices of a kind of stage share the work on these layers."""
         return self.kinds[kind].rates.sharing_of(*layers)
+
+    def zone_of(self, kind: int, zones: Mapping[str, int]) -> int:
+        """Return the zone of a kind's hosts, by the zone of each host; 0 where it has none."""
+        hosts = self.classes[self.kinds[kind].host_class].hosts
+        return zones.get(hosts[0], 0) if hosts else 0
 
     def room(self, way: tuple[tuple[int, int], ...]) -> int:
         """Return the most layers that a host partitioned in this way can hold."""

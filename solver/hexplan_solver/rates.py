@@ -87,23 +87,11 @@ def _best(
 ) -> tuple[int, Sharing]:
     """Return the largest rate over the ways that the spec allows; ties go to the first."""
     allowed = allowed_sharings(spec.cluster, spec.model, layers, group, host.interconnect)
-    rated = [(stage_rate(spec, host, group, layers, sharing), sharing) for sharing in allowed]
+    rated = [
+        (as_counted(spec.cluster, capacity_of(spec, host, group, layers, sharing)), sharing)
+        for sharing in allowed
+    ]
     return max(rated, key=lambda pair: pair[0], default=(0, TENSOR))
-
-
-def stage_rate(
-    spec: Spec,
-    host: Host,
-    group: Sequence[tuple[DeviceType, ShardSizes]],
-    layers: Range,
-    sharing: Sharing,
-) -> int:
-    """Return the speed of a stage as the search counts it.
-
-    A speed above what the coordinator's card passes counts as just above it: no flow makes use of
-    more, and sums over all stages stay within 64 bits.
-    """
-    return min(capacity_of(spec, host, group, layers, sharing), door_rate(spec.cluster) + 1)
 
 
 def capacity_of(
@@ -120,6 +108,15 @@ def capacity_of(
         return 0
     speed = stage_speed(spec.cluster, sizes, layers, group, (host.interconnect, room), sharing)
     return int(speed.micro_tokens_per_s * host.presence)
+
+
+def as_counted(cluster: Cluster, micro_tokens_per_s: int) -> int:
+    """Return a stage's speed as the search counts it.
+
+    A speed above what the coordinator's card passes counts as just above it: no flow makes use of
+    more, and sums over all stages stay within 64 bits.
+    """
+    return min(micro_tokens_per_s, door_rate(cluster) + 1)
 
 
 def door_rate(cluster: Cluster) -> int:

@@ -11,7 +11,7 @@ from hexplan.plan import Stage
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.partitions import Group
 from hexplan_solver.problem import Problem, StageKind
-from hexplan_solver.rates import Rates, stage_rate
+from hexplan_solver.rates import Rates, as_counted, capacity_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,8 @@ def _rate(
     is_allowed = len(parts) == 1 or stage.parallel in spec.cluster.limits.parallel
     if sharing is None or not is_allowed:
         return 0, TENSOR
-    return stage_rate(spec, host, devices, stage.layers, sharing), sharing
+    capacity = capacity_of(spec, host, devices, stage.layers, sharing)
+    return as_counted(spec.cluster, capacity), sharing
 
 
 def _rates(problem: Problem, layers: Range, rate: int, sharing: Sharing) -> Rates:

@@ -148,14 +148,10 @@ class _Search:
     def _pool(self, target: int) -> SegmentPool:
         if self.borders is not None:
             zone_of = self.borders.zone_of
-            hosts = (
-                self.problem.classes[self.problem.kinds[kinds[0]].host_class].hosts
-                for kinds in self.speeds.kinds
-            )
-            border = self.borders.at(target, tuple(zone_of[h[0]] if h else 0 for h in hosts))
-            before = self.before
+            zones = tuple(self.problem.zone_of(k[0], zone_of) for k in self.speeds.kinds)
+            border = self.borders.at(target, zones)
             self.before = SegmentPool(
-                self.problem, self.speeds, target, self.longest, border, before
+                self.problem, self.speeds, target, self.longest, border, self.before
             )
             return self.before
         return SegmentPool(self.problem, self.speeds, target, self.longest)

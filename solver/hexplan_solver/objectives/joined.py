@@ -31,7 +31,6 @@ FIRST_SHARE = 0.4
 class _Tried:
     """A way to join hosts, what no flow exceeds in it, and the plan, where one was found."""
 
-    way: Way
     spec: Spec
     bound: int
     plan: Plan | None = None
@@ -75,7 +74,7 @@ def best_joined(recipe: Recipe, spec: Spec, options: SolveOptions, report: Repor
 def _start(spec: Spec, way: Way) -> _Tried:
     there = replace(spec, cluster=as_joined(spec.cluster, way))
     problem = build_problem(there)
-    return _Tried(way, there, work_bound(problem) if problem.classes else 0)
+    return _Tried(there, work_bound(problem) if problem.classes else 0)
 
 
 def _is_beaten(attempt: _Tried, best: Plan) -> bool:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from hexplan_solver.sustained.request import MeanRequest
-from hexplan_solver.sustained.scheduler import Scheduler
+from hexplan_solver.sustained.scheduler import SCHEDULER
 from hexplan_solver.sustained.visits import Stop
 
 ROUNDS = 2
@@ -25,13 +25,13 @@ class Load:
     """Time that a visiting clump waits, and by which prompts lengthen its own step."""
 
 
-def load_of(stop: Stop, arriving: float, request: MeanRequest, scheduler: Scheduler) -> Load:
+def load_of(stop: Stop, arriving: float, request: MeanRequest) -> Load:
     """Return the load of a stage where so many requests per second arrive."""
     decode_steps_per_s = arriving * request.decode_tokens / stop.batch
     by_decodes = decode_steps_per_s * stop.decode_s
     prompt_tokens_per_s = arriving * request.prompt_tokens
     apart = by_decodes + prompt_tokens_per_s / stop.least * stop.prompt_s(stop.least)
-    mixed = min(1.0, apart) ** scheduler.mixing
+    mixed = min(1.0, apart) ** SCHEDULER.mixing
     tokens, prompt_s = _prompt_step(stop, prompt_tokens_per_s, mixed)
     prompt_steps_per_s = prompt_tokens_per_s / tokens
     by_prompts = prompt_steps_per_s * prompt_s
@@ -40,8 +40,8 @@ def load_of(stop: Stop, arriving: float, request: MeanRequest, scheduler: Schedu
     if busy >= 1:
         return Load(busy, math.inf)
     rides = min(1.0, mixed * prompt_steps_per_s / decode_steps_per_s)
-    queue_s = scheduler.waiting * by_prompts * prompt_s / (1 - busy) ** CONGESTION
-    return Load(busy, queue_s + scheduler.riding * rides * ride_s)
+    queue_s = SCHEDULER.waiting * by_prompts * prompt_s / (1 - busy) ** CONGESTION
+    return Load(busy, queue_s + SCHEDULER.riding * rides * ride_s)
 
 
 def _prompt_step(stop: Stop, prompt_tokens_per_s: float, mixed: float) -> tuple[float, float]:

@@ -30,7 +30,6 @@ class RoundTrip:
     ) -> None:
         self._request = request
         self._policy, self._in_flight = policy, in_flight
-        self._scheduler = SCHEDULER
         self._stops = [
             stop_of(stage, (share, held), share * in_flight, request, policy)
             for stage, share, held in zip(
@@ -64,7 +63,7 @@ class RoundTrip:
         wait_s = self._wait_s(requests_per_s)
         if wait_s is None:
             return None
-        behind_s = self._scheduler.catching * self._behind_s(requests_per_s, self.idle_s + wait_s)
+        behind_s = SCHEDULER.catching * self._behind_s(requests_per_s, self.idle_s + wait_s)
         prompt_s = sum(self._prompts_s) / len(self._prompts_s)
         return self.idle_s + wait_s + behind_s, prompt_s + wait_s
 
@@ -76,7 +75,7 @@ class RoundTrip:
         """Yield the share of requests that visit each stage, and its load."""
         for stop in self._stops:
             arriving = requests_per_s * stop.share
-            yield stop.share, load_of(stop, arriving, self._request, self._scheduler)
+            yield stop.share, load_of(stop, arriving, self._request)
 
     def _traverse_s(self, size: float) -> float:
         """Return how long a prompt takes through an idle pipeline: chunks follow each other."""
@@ -145,5 +144,5 @@ class RoundTrip:
             busy = requests_per_s * way.share * all_s
             if busy >= 1:
                 return None
-            total += self._scheduler.waiting * way.share * busy / (1 - busy) * way.prompt_s
+            total += SCHEDULER.waiting * way.share * busy / (1 - busy) * way.prompt_s
         return total

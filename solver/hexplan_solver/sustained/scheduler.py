@@ -1,4 +1,4 @@
-"""Schedulers, as a few calibrated constants each (docs/formulation.md, "Served rate")."""
+"""The scheduler, as a few calibrated constants (docs/formulation.md, "Served rate")."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hexplan_solver.simulate import Policy
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """How a policy bunches what it runs; fitted to the simulator."""
+    """How chunked prefill with decodes first bunches what it runs; fitted to the simulator."""
 
     clumps: float
     """Clumps in which all decodes in flight travel, at least."""
