@@ -68,9 +68,9 @@ def _by_segments(
     """Solve by segments, large clusters in parts; only what exceeds a reached value is wanted."""
     share = reached // num_parts(problem)
 
-    def solve(part: Problem) -> Coverage:
+    def solve(part: Problem, num_left: int) -> Coverage:
         limits = (share, work_bound(part))
-        return solve_segments(part, options, limits, until - time.monotonic())
+        return solve_segments(part, options, limits, (until - time.monotonic()) / num_left)
 
     return solve_in_parts(problem, solve)
 

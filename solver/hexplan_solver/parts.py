@@ -12,10 +12,15 @@ PART_DEVICES = 256
 """A cluster is split into parts of about this many devices."""
 
 
-def solve_in_parts(problem: Problem, solve: Callable[[Problem], Coverage]) -> Coverage:
+def solve_in_parts(problem: Problem, solve: Callable[[Problem, int], Coverage]) -> Coverage:
     """Split every class of hosts evenly, solve each distinct part once, and add up.
 
     Pipelines side by side add their flows, so little is lost but what does not divide evenly.
+
+    Parameters
+    ----------
+    solve
+        Told a part, and how many parts are still to be solved, this one among them.
     """
     count = num_parts(problem)
     parts = [_part(problem, index, count) for index in range(count)]
@@ -23,8 +28,8 @@ def solve_in_parts(problem: Problem, solve: Callable[[Problem], Coverage]) -> Co
     by_sizes = {tuple(len(c.hosts) for c in part.classes): part for part in parts}
     columns: Counter[Column] = Counter()
     ways = [[0] * len(host_class.partitions) for host_class in problem.classes]
-    for sizes, part in by_sizes.items():
-        coverage = solve(part)
+    for position, (sizes, part) in enumerate(by_sizes.items()):
+        coverage = solve(part, len(by_sizes) - position)
         for column in coverage.columns:
             columns[Column(column.kind, column.layers)] += column.count * repeats[sizes]
         for total, row in zip(ways, coverage.ways, strict=False):

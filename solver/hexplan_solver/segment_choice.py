@@ -18,10 +18,6 @@ from hexplan_solver.problem import Problem
 ALL_LAYERS = Patience(3000, 3000, 0.0)
 FEW_STAGES = Patience(100, 5, 0.02)
 """Patience for holding all layers, and then for doing so with fewer stages."""
-FEW_HOSTS = 40
-"""With more hosts, a few stages less are not worth the time."""
-LAYERS_SHARE = 0.7
-"""Share of the time that may go into holding all layers."""
 
 
 def choose_segments(
@@ -31,34 +27,26 @@ def choose_segments(
     options: SolveOptions,
     time_limit_s: float,
     outside: tuple[Sequence[float], float] = ((), 0.0),
-) -> Coverage | None:
-    """Choose whole segments that hold all layers, and then as few stages as that takes.
-
-    Returns None where that was not found.
+) -> SegmentChoice | None:
+    """Choose whole segments that hold all layers; nothing where none were found.
 
     Parameters
     ----------
     outside
         What of each segment lies outside a border, and how much may in all.
     """
-    choice = _Choice(problem, speeds, pool)
+    choice = SegmentChoice(problem, speeds, pool)
     if outside[0]:
         choice.respect_border(*outside)
-    most = choice.solve_for_layers(options, time_limit_s * LAYERS_SHARE)
-    if most is None:
-        return None
-    is_large = sum(len(host_class.hosts) for host_class in problem.classes) > FEW_HOSTS
-    if is_large or outside[0]:
-        return choice.coverage(most)
-    fewest = choice.solve_for_stages(options, time_limit_s * (1 - LAYERS_SHARE), most)
-    return choice.coverage(fewest or most)
+    return choice if choice.holds_all_layers(options, time_limit_s) else None
 
 
-class _Choice:
+class SegmentChoice:
     """How often each segment is used, under the supply of the hosts."""
 
     def __init__(self, problem: Problem, speeds: Speeds, pool: Sequence[Segment]) -> None:
         self._problem, self._speeds, self._pool = problem, speeds, pool
+        self._values: dict[str, float] = {}
         self._model = pulp.LpProblem("segments", pulp.LpMaximize)
         self._uses = [
             self._model.add_variable(f"x_{i}", 0, None, pulp.LpInteger) for i in range(len(pool))
@@ -78,40 +66,38 @@ class _Choice:
         pairs = zip(self._uses, factors, strict=True)
         return pulp.LpAffineExpression([(use, factor) for use, factor in pairs if factor])
 
-    def solve_for_layers(
-        self, options: SolveOptions, time_limit_s: float
-    ) -> dict[str, float] | None:
-        """Return values that hold all layers, if any are found."""
+    def holds_all_layers(self, options: SolveOptions, time_limit_s: float) -> bool:
+        """Say whether a choice was found that holds every layer, and keep it."""
         self._model.setObjective(self._layers)
         result = solve_milp(self._model, options, time_limit_s, patience=ALL_LAYERS)
-        if result.values is None:
-            return None
-        held = sum(
-            s.num_layers * round(result.values[use.name])
-            for s, use in zip(self._pool, self._uses, strict=True)
-        )
-        return result.values if held == self._problem.num_layers else None
+        self._values = result.values or {}
+        held = sum(segment.num_layers for segment in self._chosen()) if self._values else 0
+        return held == self._problem.num_layers
 
-    def solve_for_stages(
-        self, options: SolveOptions, time_limit_s: float, start: dict[str, float]
-    ) -> dict[str, float] | None:
-        """Return values that hold all layers with fewer stages: fewer hops, and devices left."""
+    def with_fewest_stages(self, options: SolveOptions, time_limit_s: float) -> Coverage:
+        """Hold every layer with as few stages as that takes: fewer hops, and devices left."""
         self._model += self._layers >= self._problem.num_layers, "all"
         self._model.setObjective(
             self._sum([-float(sum(n for _, n in s.counts)) for s in self._pool])
         )
-        return solve_milp(self._model, options, time_limit_s, start, patience=FEW_STAGES).values
+        start, patience = self._values, FEW_STAGES
+        result = solve_milp(self._model, options, time_limit_s, start, patience=patience)
+        self._values = result.values or start
+        return self.coverage()
 
-    def coverage(self, values: dict[str, float]) -> Coverage:
+    def coverage(self) -> Coverage:
         """Lay the chosen segments end to end."""
-        formed = tuple(tuple(round(values[z.name]) for z in row) for row in self._ways)
-        chosen = [
+        formed = tuple(tuple(round(self._values[z.name]) for z in row) for row in self._ways)
+        groups = formed_groups(self._problem, formed)
+        columns = lay_out(self._speeds, self._chosen(), groups)
+        return Coverage(tuple(columns), formed, None, "feasible")
+
+    def _chosen(self) -> list[Segment]:
+        return [
             segment
             for segment, use in zip(self._pool, self._uses, strict=True)
-            for _ in range(round(values[use.name]))
+            for _ in range(round(self._values[use.name]))
         ]
-        columns = lay_out(self._speeds, chosen, formed_groups(self._problem, formed))
-        return Coverage(tuple(columns), formed, None, "feasible")
 
 
 def respect_hosts(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
-from scipy.sparse import csc_array, eye_array, hstack, vstack
 
 from hexplan_solver.borders import Border
 from hexplan_solver.covers import Segment, Speeds, Supply
-from hexplan_solver.pricing import CoverPricer, CoverTable
+from hexplan_solver.growing_program import GrowingProgram
+from hexplan_solver.pricing import GRIDS, CoverPricer, CoverTable
 from hexplan_solver.problem import Problem
 
 ROUNDS = 60
@@ -24,6 +23,9 @@ AMPLE = 1.02
 """Where there is a border, pricing ends when so many times the layers can be held."""
 PENALTY = 1e4
 """Layers that it costs not to hold the first or the last layer."""
+VARIATIONS, VARIETY, NEARLY = 8, 0.15, 0.5
+"""Rounds with other prices, by what share they differ, and how many layers a segment may bring less
+than it costs to be added then."""
 TIE = 1e-9
 """Prices are raised by this share of a stage's worth, so that what is free is not squandered."""
 
@@ -58,7 +60,9 @@ class SegmentPool:
         # Prices at a target nearby spare most rounds.
         self._prices: Prices = before._prices if before else (self._worth, (0.0, 0.0))
         self._known: set[Segment] = set()
-        self._cells, self._end_cells = _Cells(), _Cells()
+        self._program = _program(self._supply, border)
+        self._ends = len(self._supply.limits)
+        """Rows of the program from here on are those of the first and of the last layer."""
         self.border = border
         self.outside: list[float] = []
         """Of each segment, what lies outside the border, in targets."""
@@ -70,7 +74,7 @@ class SegmentPool:
             pricer = CoverPricer(self._table, self._target, grid, self.border)
             reached = [0.0]
             for _ in range(ROUNDS):
-                if not self._add(pricer, *self._prices):
+                if not self._add(pricer):
                     break
                 self._prices = self._solve()
                 reached.append(self.layers)
@@ -81,26 +85,53 @@ class SegmentPool:
                 if len(reached) > STALL and reached[-1] - reached[-1 - STALL] < LITTLE:
                     break
 
-    def _add(
-        self, pricer: CoverPricer, prices: NDArray[np.float64], ends: tuple[float, float]
-    ) -> bool:
+    def take_over(self, other: SegmentPool) -> None:
+        """Take the segments and prices of a pool for a larger target: they do for this one."""
+        self._take(other.segments)
+        self._prices = other._prices
+
+    def vary(self, seed: int, until: float) -> None:
+        """Add segments that other prices find, and that are nearly worth theirs by the best ones.
+
+        Where no whole numbers of the relaxation's segments hold all layers, some of these may help.
+        """
+        rng = np.random.default_rng(seed)
+        # A border's prices take long on a fine grid, and covers are completed anyway.
+        grid = GRIDS[-1] if self.border is None else GRIDS[0]
+        pricer = CoverPricer(self._table, self._target, grid, self.border)
+        prices, ends = self._prices
+        for _ in range(VARIATIONS):
+            if time.monotonic() > until:
+                return
+            factors = 1 + VARIETY * rng.uniform(-1, 1, len(prices))
+            priced = pricer.cheapest(prices * factors, ends, -2 * NEARLY, self._toll)
+            self._take(priced, -NEARLY)
+
+    def _add(self, pricer: CoverPricer) -> bool:
+        """Add the segments that are worth more than their prices; say whether there are any."""
+        prices, ends = self._prices
         least_gain = IMPROVING if self.segments else -np.inf
         priced = pricer.cheapest(prices + TIE * self._worth, ends, least_gain, self._toll)
-        new = []
-        for segment in priced:
-            if segment in self._known:
-                continue
+        return self._take(priced, least_gain)
+
+    def _take(self, segments: Sequence[Segment], least_gain: float = -np.inf) -> bool:
+        """Add those that are new and bring enough at the present prices; say whether any do."""
+        columns = []
+        for segment in segments:
             outside = self._outside(segment)
-            gain = self._gain(segment, prices, ends) - self._toll * outside
-            if gain > least_gain:
-                new.append(segment)
-                self.outside.append(outside)
-        for segment in new:
-            self._cells.add(len(self.segments), segment.counts)
-            self._end_cells.add(len(self.segments), [(e, 1) for e in (0, 1) if segment.ends[e]])
+            gain = self._gain(segment) - self._toll * outside
+            if segment in self._known or gain <= least_gain:
+                continue
+            entries = [(row, float(count)) for row, count in segment.counts]
+            entries += [(self._ends + end, 1.0) for end in (0, 1) if segment.ends[end]]
+            if self.border is not None:
+                entries.append((self._ends + 2, outside))
+            columns.append((float(segment.num_layers), entries))
             self.segments.append(segment)
-        self._known.update(new)
-        return bool(new)
+            self.outside.append(outside)
+            self._known.add(segment)
+        self._program.add(columns)
+        return bool(columns)
 
     def _outside(self, segment: Segment) -> float:
         if self.border is None:
@@ -111,58 +142,33 @@ class SegmentPool:
             supplied[self.border.zone_of_speed[lane.speed]] += rate * lane.count / self._target
         return self.border.outside_of(supplied)
 
-    def _gain(
-        self, segment: Segment, prices: NDArray[np.float64], ends: tuple[float, float]
-    ) -> float:
+    def _gain(self, segment: Segment) -> float:
+        """Return by how many layers a segment exceeds its price."""
+        prices, ends = self._prices
         cost = sum(n * float(prices[speed]) for speed, n in segment.counts)
         cost += sum(price for price, held in zip(ends, segment.ends, strict=True) if held)
         return segment.num_layers - cost
 
     def _solve(self) -> Prices:
         """Return the price of each speed and of each end of the model."""
-        num_segments = len(self.segments)
-        # The last two columns stand for ends that no segment holds, at a penalty.
-        num_rows, num_ways = self._supply.matrix.shape
-        supply = csc_array(self._supply.matrix)
-        groups = hstack(
-            [self._cells.matrix(num_rows, num_segments), supply, csc_array((num_rows, 2))]
-        )
-        limits = self._supply.limits
-        if self.border is not None:
-            row = np.zeros((1, num_segments + num_ways + 2))
-            row[0, :num_segments] = self.outside
-            groups = vstack([groups, csc_array(row)])
-            limits = np.append(limits, self.border.budget)
-        held = hstack(
-            [self._end_cells.matrix(2, num_segments), csc_array((2, num_ways)), eye_array(2)]
-        )
-        gain = np.zeros(num_segments + num_ways + 2)
-        gain[:num_segments] = [-segment.num_layers for segment in self.segments]
-        gain[-2:] = PENALTY
-        found = linprog(  # type: ignore[call-overload]  # scipy takes sparse matrices, its stubs do not
-            gain, A_ub=groups, b_ub=limits, A_eq=held, b_eq=[1.0, 1.0], method="highs"
-        )
-        self.layers = -float(found.fun)
-        prices = np.maximum(-found.ineqlin.marginals[: len(self._speeds.kinds)], 0.0)
-        if self.border is not None:
-            self._toll = max(0.0, -float(found.ineqlin.marginals[-1]))
-        first, last = (-found.eqlin.marginals).tolist()
-        return prices, (first, last)
+        num_speeds = len(self._speeds.kinds)
+        self.layers, duals = self._program.solve()
+        self._toll = max(0.0, duals[-1]) if self.border is not None else 0.0
+        prices = np.maximum(np.array(duals[:num_speeds]), 0.0)
+        return prices, (duals[self._ends], duals[self._ends + 1])
 
 
-@dataclass(slots=True)
-class _Cells:
-    """A sparse matrix that grows column by column."""
-
-    values: list[float] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    columns: list[int] = field(default_factory=list)
-
-    def add(self, column: int, entries: Iterable[tuple[int, int]]) -> None:
-        for row, value in entries:
-            self.values.append(float(value))
-            self.rows.append(row)
-            self.columns.append(column)
-
-    def matrix(self, num_rows: int, num_columns: int) -> csc_array:
-        return csc_array((self.values, (self.rows, self.columns)), shape=(num_rows, num_columns))
+def _program(supply: Supply, border: Border | None) -> GrowingProgram:
+    """Return the program without segments: what hosts form, and ends held at a penalty."""
+    num_rows = len(supply.limits)
+    rows = [(-math.inf, float(limit)) for limit in supply.limits] + [(1.0, 1.0)] * 2
+    if border is not None:
+        rows.append((-math.inf, border.budget))
+    program = GrowingProgram(rows)
+    columns = [
+        (0.0, [(int(row), float(column[row])) for row in np.flatnonzero(column)])
+        for column in supply.matrix.T
+    ]
+    columns += [(-PENALTY, [(num_rows + end, 1.0)]) for end in (0, 1)]
+    program.add(columns)
+    return program

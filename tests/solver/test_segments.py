@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -15,11 +16,13 @@ from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.balance import balance
 from hexplan_solver.bounds import work_bound
-from hexplan_solver.coverage import covered
+from hexplan_solver.coverage import Coverage, covered
 from hexplan_solver.covers import Segment, Speeds
+from hexplan_solver.parts import solve_in_parts
 from hexplan_solver.placement import place
-from hexplan_solver.pricing import SHORT, CoverPricer, CoverTable
-from hexplan_solver.problem import build_problem
+from hexplan_solver.pricing import GRIDS, SHORT, CoverPricer, CoverTable
+from hexplan_solver.problem import Problem, build_problem
+from hexplan_solver.segment_pool import SegmentPool
 from hexplan_solver.segments import solve_segments
 
 MICRO = 10**6
@@ -109,3 +112,36 @@ def test_a_generated_cluster_is_planned_alike_twice_and_passes_the_check() -> No
     assert not check_plan(plans[0])
     assert plans[0].certificate.gap < 0.03
     assert plans[0].model_copy(update={"solve": plans[1].solve}) == plans[1]
+
+
+def test_every_part_of_a_large_cluster_has_its_share_of_the_time() -> None:
+    kinds = {f"d{i}": (257 + i, [900.0 + i, 450.0]) for i in range(3)}
+    problem = build_problem(mix(2, kinds))
+    told: list[int] = []
+
+    def solve_part(part: Problem, num_left: int) -> Coverage:
+        told.append(num_left)
+        return balance(part, work_bound(part), 1.0)
+
+    coverage = solve_in_parts(problem, solve_part)
+    assert told == list(range(len(told), 0, -1))
+    assert len(told) > 1
+    assert covered(problem, coverage.columns) > 0.9 * work_bound(problem)
+
+
+def test_segments_found_at_other_prices_are_covers_too() -> None:
+    spec = mix(12, {"a": (5, [900, 430, 280, 190]), "b": (7, [610, 300, 210, 140])})
+    problem = build_problem(spec)
+    speeds = Speeds.of(problem)
+    target = work_bound(problem) * 9 // 10
+    pool = SegmentPool(problem, speeds, target, 2)
+    pool.generate(GRIDS, math.inf)
+    before, layers = list(pool.segments), pool.layers
+    pool.vary(0, math.inf)
+    assert pool.segments[: len(before)] == before
+    assert len(set(pool.segments)) == len(pool.segments) > len(before)
+    assert pool.layers == layers
+    table = CoverTable.of(problem, speeds, 2)
+    for segment in pool.segments:
+        passed = sum(table.rate(segment, lane) * lane.count for lane in segment.lanes)
+        assert passed >= target * (1 - SHORT) - 1
