@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from hexplan.cost.speed import MICRO
 from hexplan.errors import LimitReached
@@ -27,13 +27,16 @@ from hexplan_solver.zone_bound import zone_bound
 from hexplan_solver.zoned_starts import balanced_starts, bordered_starts
 from hexplan_solver.zones import zones_of
 
-BORDERED_SHARE, SEGMENTS_SHARE, SPLIT_SHARE, ARRANGE_SHARE = 0.65, 0.15, 0.4, 0.6
+BORDERED_SHARE, SEGMENTS_SHARE, SPLIT_SHARE, ARRANGE_SHARE = 0.8, 0.15, 0.4, 0.3
 """Shares of the time left: for segments by zones, for other segments, for sites by themselves, and
 for arranging."""
 BOUND_SHARE, EXACT_SHARE = 0.4, 0.6
 """The same for the bound and the MILP."""
-ARRANGEMENTS, ZONED = 16, 3
+ARRANGEMENTS, ZONED = 16, 1
 """Seeds from which one placement is arranged; few where zones keep it from its flow anyway."""
+FAR = 0.9
+"""Where zones pass less than this share of a placement, others made without regard to links do no
+better."""
 FEW_WAYS = 20
 """Ways through the links of which one route is looked for, at most."""
 LITTLE = 1e-3
@@ -94,52 +97,71 @@ def _better_of(one: tuple[Network, Flow], other: tuple[Network, Flow]) -> tuple[
     return other if other[1].value > one[1].value else one
 
 
+class _Starts:
+    """Placements to search from, and what each of them passes."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._found: list[tuple[int, Stages]] = []
+
+    def add(self, placements: Iterable[Stages]) -> None:
+        """Judge placements, and keep those that there are."""
+        self._found += [(self._judge.flow(stages), stages) for stages in placements if stages]
+
+    @property
+    def best(self) -> int:
+        """The largest flow, in 1e-6 tokens/s."""
+        return max((flow for flow, _ in self._found), default=0) * self._judge.unit
+
+    def hopeful(self) -> list[Stages]:
+        """Return those worth searching from, the best first."""
+        ranked = sorted(self._found, key=lambda pair: pair[0], reverse=True)
+        return [stages for flow, stages in ranked if flow >= HOPEFUL * ranked[0][0]]
+
+
 def _starts(
     run: Run, problem: Problem, judge: Judge, incumbents: Sequence[Incumbent], *, is_small: bool
 ) -> list[Stages]:
-    """Return placements to search from, the best first.
+    """Return placements to search from, the best first: what is quick comes before what is not.
 
     Parameters
     ----------
     is_small
         Whether one MILP holds placement and flow; then the time is that one's.
     """
-    is_pinned = any(host_class.must_serve for host_class in problem.classes)
-    starts: list[Stages] = []
-    flows: dict[int, int] = {}
-
-    def flow_of(stages: Stages) -> int:
-        if id(stages) not in flows:
-            flows[id(stages)] = judge.flow(stages)
-        return flows[id(stages)]
-
-    zones = zones_of(problem, run.bound)
-    if len(zones) > 1 and not is_pinned:
-        starts += balanced_starts(run, problem, zones)
-        if not is_small:
-            reached = max(map(flow_of, starts), default=0) * judge.unit
-            limits = reached, run.left_s * BORDERED_SHARE
-            starts += bordered_starts(run, problem, zones, judge, limits)
-    if not is_pinned and not any(map(flow_of, starts)):
-        # Where links are few, one route may be all that any search finds.
-        ways = ways_of(problem)[:FEW_WAYS]
-        routes = (find_route(problem, way, run.options) for way in ways)
-        starts[:0] = [route for route in routes if route][:1]
-    coverages = [i.coverage for i in incumbents if i.value]
-    if max(map(flow_of, starts), default=0) * judge.unit < GOOD_START * run.bound:
-        if not is_pinned and num_devices(problem) <= MILP_DEVICES:
-            limit_s = run.left_s * SEGMENTS_SHARE
-            coverages.append(solve_segments(problem, run.options, (0, run.bound), limit_s))
-        split = best_split(run, problem, judge, run.left_s * SPLIT_SHARE)
-        starts += [split] if split else []
+    starts, zones = _Starts(judge), zones_of(problem, run.bound)
+    is_free = not any(host_class.must_serve for host_class in problem.classes)
+    is_zoned = is_free and len(zones) > 1
+    if is_zoned:
+        starts.add(balanced_starts(run, problem, zones))
     until = run.elapsed_s + run.left_s * ARRANGE_SHARE
 
     def may_go_on() -> bool:
         return run.elapsed_s < until and run.left_s > 0
 
-    starts += [_arranged(run, problem, judge, c, may_go_on) for c in coverages if c.columns]
-    ranked = sorted(starts, key=flow_of, reverse=True)
-    return [stages for stages in ranked if flow_of(stages) >= HOPEFUL * flow_of(ranked[0])]
+    is_far = False
+    for incumbent in (i for i in incumbents if i.value):
+        if not is_far:
+            starts.add([_arranged(run, problem, judge, incumbent.coverage, may_go_on)])
+            is_far = is_zoned and starts.best < FAR * incumbent.value
+    is_small_enough = num_devices(problem) <= MILP_DEVICES
+    if is_free and not is_far and is_small_enough and starts.best < GOOD_START * run.bound:
+        # Stages that hold whole segments are easier to join than lanes of several.
+        limits, limit_s = (0, run.bound), run.left_s * SEGMENTS_SHARE
+        coverage = solve_segments(problem, run.options, limits, limit_s, longest=1)
+        if coverage.columns:
+            starts.add([_arranged(run, problem, judge, coverage, may_go_on)])
+    if is_zoned and not is_small:
+        reached = starts.best, run.left_s * BORDERED_SHARE
+        starts.add(bordered_starts(run, problem, zones, judge, reached))
+    if is_free and not starts.best:
+        # Where links are few, one route may be all that any search finds.
+        ways = ways_of(problem)[:FEW_WAYS]
+        routes = (find_route(problem, way, run.options) for way in ways)
+        starts.add([route for route in routes if route][:1])
+    if starts.best < GOOD_START * run.bound:
+        starts.add([best_split(run, problem, judge, run.left_s * SPLIT_SHARE, starts.best)])
+    return starts.hopeful()
 
 
 def _arranged(

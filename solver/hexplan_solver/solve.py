@@ -22,7 +22,7 @@ from hexplan_solver.zones import zones_of
 
 START_SHARE, BOUND_SHARE, MILP_SHARE = 0.6, 0.2, 0.4
 """Shares of the time left for the first placement, the bound, and the MILP; links get the rest."""
-TRUNKED, ZONED = 0.4, 0.2
+TRUNKED, ZONED = 0.4, 0.12
 """Where sites share lines, and where those carry little, these shares are cut to so much: fitting
 the links needs the time."""
 

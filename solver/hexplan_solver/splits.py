@@ -26,8 +26,17 @@ Block = tuple[int, ...]
 """Parts that serve together, by position."""
 
 
-def best_split(run: Run, problem: Problem, judge: Judge, time_limit_s: float) -> Stages:
-    """Return the best placement over the ways to split the sites into pipelines of their own."""
+def best_split(
+    run: Run, problem: Problem, judge: Judge, time_limit_s: float, reached: int
+) -> Stages:
+    """Return the best placement over the ways to split the sites into pipelines of their own.
+
+    Parameters
+    ----------
+    reached
+        What another placement passes; where that is nothing, every part is tried by itself whatever
+        the time.
+    """
     if any(host_class.must_serve for host_class in problem.classes):
         return []
     parts = _parts(problem, run.bound)
@@ -41,8 +50,7 @@ def best_split(run: Run, problem: Problem, judge: Judge, time_limit_s: float) ->
     solver = _Blocks(run, problem, parts, judge)
     placed: dict[Block, Stages] = {}
     for block in blocks:
-        # Every part by itself is always tried, joint ones only while there is time.
-        if len(block) == 1 or run.elapsed_s < until:
+        if (len(block) == 1 and not reached) or run.elapsed_s < until:
             placed[block] = solver.place(block, time_limit_s / len(blocks))
     joined = [
         [s for block in split for s in placed[block]]

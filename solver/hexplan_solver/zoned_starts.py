@@ -21,11 +21,11 @@ from hexplan_solver.zones import Zone
 
 SLACKS, LOSSES = (0.02, 0.1, 0.2, 0.4), (0.04, 1.0)
 """Shares of its part of the flow that a zone may lack, and of its work that a stage may lose."""
-PARTS = (0.8, 0.4)
+PARTS = (0.3, 0.5)
 """Shares of what can cross that the zones may differ by freely; the rest is for single segments."""
 INT64_ROOM = 2**55
 """Larger flows, which no machine has, outgrow the arithmetic."""
-TIME_SHARES = (0.7, 1.0)
+TIME_SHARES = (0.9, 1.0)
 """Of the time left that each of them may take."""
 
 Stages = list[PlacedStage]
