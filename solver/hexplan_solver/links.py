@@ -108,6 +108,10 @@ class _Starts:
         """Judge placements, and keep those that there are."""
         self._found += [(self._judge.flow(stages), stages) for stages in placements if stages]
 
+    def add_first(self, stages: Stages) -> None:
+        """Put a placement before those that pass as much: what is less than a unit counts as 0."""
+        self._found.insert(0, (self._judge.flow(stages), stages))
+
     @property
     def best(self) -> int:
         """The largest flow, in 1e-6 tokens/s."""
@@ -158,7 +162,8 @@ def _starts(
         # Where links are few, one route may be all that any search finds.
         ways = ways_of(problem)[:FEW_WAYS]
         routes = (find_route(problem, way, run.options) for way in ways)
-        starts.add([route for route in routes if route][:1])
+        for route in [route for route in routes if route][:1]:
+            starts.add_first(route)
     if starts.best < GOOD_START * run.bound:
         starts.add([best_split(run, problem, judge, run.left_s * SPLIT_SHARE, starts.best)])
     return starts.hopeful()
