@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from hexplan_solver.problem import Problem
+from hexplan_solver.simulate import Window
 from hexplan_solver.sustained.placed import Placed
 from hexplan_solver.sustained.served import served_rate
 from hexplan_solver.sustained.step_limits import neighbours
-from hexplan_solver.sustained.trial import HASTY_TOKENS, LONGEST_TOKENS, Trial, run, window_for
+from hexplan_solver.sustained.trial import Trial, run
 
 SEEDS = 3
 """Runs of each finalist."""
@@ -24,7 +25,7 @@ NOISE = 0.01
 def choose(
     problem: Problem,
     candidates: Sequence[Placed],
-    first_seed: int,
+    window: Window,
     may_go_on: Callable[[float], bool],
     may_tune: Callable[[], bool],
 ) -> Trial:
@@ -36,14 +37,14 @@ def choose(
 
     Parameters
     ----------
+    window
+        What of a run is measured, and the first seed.
     may_go_on
         Told the best rate so far before each run; False ends the trials.
     may_tune
         False ends the runs with other step limits.
     """
-    has_time = may_go_on(candidates[0].served.decode_tokens_per_s)
-    window = window_for(candidates, LONGEST_TOKENS if has_time else HASTY_TOKENS)
-    trials = [run(candidates[0], window, [first_seed])]
+    trials = [run(candidates[0], window, [window.seed])]
 
     def has_more_time() -> bool:
         return may_go_on(max(trial.decode_tokens_per_s for trial in trials))
@@ -51,13 +52,13 @@ def choose(
     for found in candidates[1:]:
         if not has_more_time():
             return best_of(trials)
-        trials.append(run(found, window, [first_seed]))
+        trials.append(run(found, window, [window.seed]))
     for _ in range(TUNINGS):
         for found in _tunings(problem, _leading(trials), trials):
             if not may_tune() or not has_more_time():
                 break
-            trials.append(run(found, window, [first_seed]))
-    seeds = range(first_seed + 1, first_seed + SEEDS)
+            trials.append(run(found, window, [window.seed]))
+    seeds = range(window.seed + 1, window.seed + SEEDS)
     longer: list[Trial] = []
     for trial in [trials[0], *_fastest(trials)[:FINALISTS]]:
         if not has_more_time():

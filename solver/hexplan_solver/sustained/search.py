@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from hexplan_solver.network import PlacedStage
 from hexplan_solver.problem import Problem
 from hexplan_solver.run import Run
-from hexplan_solver.simulate import Policy
+from hexplan_solver.simulate import Policy, Window
 from hexplan_solver.sustained.anneal import anneal
 from hexplan_solver.sustained.choice import choose
 from hexplan_solver.sustained.placed import Placed, placed, tuned, used_part
 from hexplan_solver.sustained.split import spread
 from hexplan_solver.sustained.starts import starts
-from hexplan_solver.sustained.trial import Trial, window_for
+from hexplan_solver.sustained.trial import HASTY_TOKENS, LONGEST_TOKENS, Trial, window_for
 
 PACE, STEPS_PER_STAGE = 4_000, 1_000
 """Steps times stages for each second of the time limit, as a step takes longer the more stages
@@ -23,6 +23,8 @@ FRESH, AGAIN = 2, 1
 """Searches from the best starts, and then from the best found; each has a seed."""
 SIMULATED_TOKENS = 8_000_000
 """Tokens that all first runs of candidates may emit together."""
+TOKENS_PER_S = 20_000
+"""Tokens of one run for each second of the time limit, about an eighth of it. A count as well."""
 FEWEST, MOST = 2, 12
 """Candidates that are simulated, the static optimum among them."""
 HOPELESS = 0.75
@@ -50,16 +52,18 @@ def search(run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedSt
     ranked = sorted(cleaned, key=_rate, reverse=True)
     hopeful = [c for c in ranked if _rate(c) >= HOPELESS * _rate(ranked[0])]
     distinct = _distinct([reference, *hopeful])
-    chosen = distinct[: _affordable(distinct)]
+    longest = HASTY_TOKENS
+    if run.left_s > 0:
+        longest = max(longest, min(LONGEST_TOKENS, int(run.limit_s * TOKENS_PER_S)))
+    window = window_for(distinct, longest, run.options.seed)
+    chosen = distinct[: _affordable(distinct, window)]
 
     def may_go_on(best: float) -> bool:
         run.tell("trials", None)  # a rate that no bound belongs to
         return run.left_s > 0
 
     reserve_s = run.left_s * FINAL_SHARE
-    return choose(
-        problem, chosen, run.options.seed, may_go_on, may_tune=lambda: run.left_s > reserve_s
-    )
+    return choose(problem, chosen, window, may_go_on, may_tune=lambda: run.left_s > reserve_s)
 
 
 def _searched(run: Run, problem: Problem, found: Sequence[Placed]) -> list[Placed]:
@@ -94,7 +98,7 @@ def _distinct(candidates: Sequence[Placed]) -> list[Placed]:
     return list(kept.values())
 
 
-def _affordable(candidates: Sequence[Placed]) -> int:
+def _affordable(candidates: Sequence[Placed], window: Window) -> int:
     """Return how many candidates are simulated: many where few requests are in flight."""
-    tokens = (window_for(candidates).duration_s or 0.0) * max(_rate(c) for c in candidates)
+    tokens = (window.duration_s or 0.0) * max(_rate(c) for c in candidates)
     return max(FEWEST, min(MOST, int(SIMULATED_TOKENS / max(tokens, 1.0))))

@@ -15,8 +15,8 @@ WARM_UP, MEASURED = 2.0, 3.0
 REQUESTS = 600
 """Requests that are measured, at least."""
 LONGEST_TOKENS, HASTY_TOKENS = 4_000_000, 400_000
-"""Tokens that one run emits, about, at most, and where time is up before the first run: the window
-of a large cluster is shorter."""
+"""Tokens that one run emits, about, at most, and where there is little or no time: the window of a
+large cluster is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,21 @@ class Trial:
         return max(own / its if its else 1.0 for own, its in pairs)
 
 
-def window_for(candidates: Sequence[Placed], longest: int = LONGEST_TOKENS) -> Window:
-    """Return a window long enough for every candidate, by the formula's stay of a request."""
+def window_for(candidates: Sequence[Placed], longest: int, seed: int) -> Window:
+    """Return a window long enough for every candidate, by the formula's stay of a request.
+
+    Parameters
+    ----------
+    longest
+        Tokens that a run may emit, about.
+    """
     stay_s = max(found.served.residence_s for found in candidates)
     slowest = min(found.served.requests_per_s for found in candidates)
     fastest = max(found.served.decode_tokens_per_s for found in candidates)
     warmup_s = WARM_UP * stay_s
     duration_s = warmup_s + max(MEASURED * stay_s, REQUESTS / slowest)
     shorter = min(1.0, longest / (duration_s * fastest))
-    return Window(round(duration_s * shorter, 3), round(warmup_s * shorter, 3), seed=0)
+    return Window(round(duration_s * shorter, 3), round(warmup_s * shorter, 3), seed)
 
 
 def run(found: Placed, window: Window, seeds: Sequence[int]) -> Trial:

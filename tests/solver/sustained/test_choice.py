@@ -15,6 +15,7 @@ from hexplan_solver.simulate import CHUNKED
 from hexplan_solver.sustained.choice import choose
 from hexplan_solver.sustained.placed import Placed, placed
 from hexplan_solver.sustained.step_limits import widest
+from hexplan_solver.sustained.trial import LONGEST_TOKENS, window_for
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +55,9 @@ def test_a_better_candidate_that_was_tried_is_never_given_up_for_want_of_time(
 ) -> None:
     deep = placement(problem, [[(i, i + 3) for i in range(0, 12, 3)]])
     shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]] * 2)
+    window = window_for([deep, shallow], LONGEST_TOKENS, seed=0)
     chosen = [
-        choose(problem, [deep, shallow], 0, lasting(checks), lambda: False).found
+        choose(problem, [deep, shallow], window, lasting(checks), lambda: False).found
         for checks in range(8)
     ]
     is_shallow = [found.network is shallow.network for found in chosen]

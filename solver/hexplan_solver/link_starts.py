@@ -1,0 +1,133 @@
+"""Placements from which the search for one that suits the links begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hexplan_solver.arrange import arrange
+from hexplan_solver.coverage import Coverage, covered
+from hexplan_solver.incumbent import MILP_DEVICES, Incumbent
+from hexplan_solver.infeasible.one_route import find_route
+from hexplan_solver.infeasible.places import ways_of
+from hexplan_solver.judges import Judge
+from hexplan_solver.network import PlacedStage
+from hexplan_solver.parts import num_devices
+from hexplan_solver.placement import place
+from hexplan_solver.problem import Problem
+from hexplan_solver.run import Run
+from hexplan_solver.segments import solve_segments
+from hexplan_solver.splits import best_split
+from hexplan_solver.zoned_starts import balanced_starts, bordered_starts
+from hexplan_solver.zones import zones_of
+
+ARRANGE_SHARE, SEGMENTS_SHARE, BORDERED_SHARE, SPLIT_SHARE = 0.3, 0.15, 0.8, 0.4
+"""Shares of the time left: for arranging, for more segments to arrange, for segments by zones, and
+for sites by themselves."""
+ARRANGEMENTS, ZONED = 16, 1
+"""Seeds from which one placement is arranged; few where zones keep it from its flow anyway."""
+FAR = 0.9
+"""Where zones pass less than this share of a placement, others made without regard to links do no
+better."""
+GOOD = 0.97
+"""Share of the bound at which no other starts are looked for."""
+FEW_WAYS = 20
+"""Ways through the links of which one route is looked for, at most."""
+HOPEFUL = 0.7
+"""Placements with less than this share of the best flow are not searched from."""
+
+Stages = list[PlacedStage]
+
+
+def starts_for(
+    run: Run, problem: Problem, judge: Judge, incumbents: Sequence[Incumbent], *, is_small: bool
+) -> list[Stages]:
+    """Return placements to search from, the best first: what is quick comes before what is not.
+
+    Parameters
+    ----------
+    incumbents
+        Placements that were made without regard to links.
+    is_small
+        Whether one MILP holds placement and flow; then the time is that one's.
+    """
+    starts, zones = _Starts(run, problem, judge), zones_of(problem, run.bound)
+    is_free = not any(host_class.must_serve for host_class in problem.classes)
+    is_zoned = is_free and len(zones) > 1
+    if is_zoned:
+        starts.add(balanced_starts(run, problem, zones))
+    starts.add_arranged([i for i in incumbents if i.value], is_zoned=is_zoned, is_free=is_free)
+    if is_zoned and not is_small:
+        limits = starts.best, run.left_s * BORDERED_SHARE
+        starts.add(bordered_starts(run, problem, zones, judge, limits))
+    if is_free and not starts.best:
+        # Where links are few, one route may be all that any search finds.
+        routes = (find_route(problem, way, run.options) for way in ways_of(problem)[:FEW_WAYS])
+        starts.add_first([route for route in routes if route][:1])
+    if starts.best < GOOD * run.bound:
+        starts.add([best_split(run, problem, judge, run.left_s * SPLIT_SHARE, starts.best)])
+    return starts.hopeful()
+
+
+class _Starts:
+    """Placements to search from, and what each of them passes."""
+
+    def __init__(self, run: Run, problem: Problem, judge: Judge) -> None:
+        self._run, self._problem, self._judge = run, problem, judge
+        self._found: list[tuple[int, Stages]] = []
+
+    def add(self, placements: Iterable[Stages]) -> None:
+        """Judge placements, and keep those that there are."""
+        self._found += [(self._judge.flow(stages), stages) for stages in placements if stages]
+
+    def add_first(self, placements: Iterable[Stages]) -> None:
+        """Put placements before those that pass as much: less than the judge's unit counts as 0."""
+        before, self._found = self._found, []
+        self.add(placements)
+        self._found += before
+
+    def add_arranged(
+        self, incumbents: Sequence[Incumbent], *, is_zoned: bool, is_free: bool
+    ) -> None:
+        """Arrange placements, as long as the links carry about what they pass."""
+        run, problem = self._run, self._problem
+        until = run.elapsed_s + run.left_s * ARRANGE_SHARE
+        is_far = False
+        for incumbent in incumbents:
+            if not is_far:
+                self.add([self._arranged(incumbent.coverage, until)])
+                is_far = is_zoned and self.best < FAR * incumbent.value
+        is_small = num_devices(problem) <= MILP_DEVICES
+        if is_free and is_small and not is_far and self.best < GOOD * run.bound:
+            # Stages that hold whole segments are easier to join than lanes of several.
+            limits, limit_s = (0, run.bound), run.left_s * SEGMENTS_SHARE
+            coverage = solve_segments(problem, run.options, limits, limit_s, longest=1)
+            self.add([self._arranged(coverage, until)] if coverage.columns else [])
+
+    @property
+    def best(self) -> int:
+        """The largest flow, in 1e-6 tokens/s."""
+        return max((flow for flow, _ in self._found), default=0) * self._judge.unit
+
+    def hopeful(self) -> list[Stages]:
+        """Return those worth searching from, the best first."""
+        ranked = sorted(self._found, key=lambda pair: pair[0], reverse=True)
+        return [stages for flow, stages in ranked if flow >= HOPEFUL * ranked[0][0]]
+
+    def _arranged(self, coverage: Coverage, until: float) -> Stages:
+        """Arrange a placement from several seeds, until it passes what it would without links."""
+        run, problem, judge = self._run, self._problem, self._judge
+
+        def may_go_on() -> bool:
+            return run.elapsed_s < until and run.left_s > 0
+
+        seeds = ARRANGEMENTS if len(zones_of(problem, run.bound)) == 1 else ZONED
+        wanted = covered(problem, coverage.columns)
+        best = placed = place(problem, coverage)
+        value = judge.flow(best)
+        for seed in range(run.options.seed, run.options.seed + seeds):
+            if value >= wanted // judge.unit - len(best) or not may_go_on():
+                break
+            found = arrange(problem, placed, wanted, seed, may_go_on)
+            if judge.flow(found) > value:
+                best, value = found, judge.flow(found)
+        return best
