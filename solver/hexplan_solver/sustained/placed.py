@@ -11,7 +11,7 @@ from hexplan_solver.problem import Problem
 from hexplan_solver.routes import Flow
 from hexplan_solver.simulate import Pipeline, Policy, pipeline_of_placement
 from hexplan_solver.sustained.served import ServedRate, served_above, served_rate
-from hexplan_solver.sustained.step_limits import with_step_limits
+from hexplan_solver.sustained.step_limits import HALVINGS, with_step_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ def with_flow(problem: Problem, network: Network, flow: Flow, policy: Policy) ->
     return Placed(network, flow, pipeline, policy, served)
 
 
-def tuned(problem: Problem, found: Placed) -> Placed:
+def tuned(problem: Problem, found: Placed, halvings: int = HALVINGS) -> Placed:
     """Return the placement with the step limits that serve most by the formula."""
-    policy, served = with_step_limits(problem.spec, found.pipeline, found.policy)
+    policy, served = with_step_limits(problem.spec, found.pipeline, found.policy, halvings)
     return replace(found, policy=policy, served=served)
 
 

@@ -23,9 +23,9 @@ FRESH, AGAIN = 2, 1
 """Searches from the best starts, and then from the best found; each has a seed."""
 SIMULATED_TOKENS = 8_000_000
 """Tokens that all first runs of candidates may emit together."""
-TOKENS_PER_S = 20_000
-"""Tokens of one run for each second of the time limit, about an eighth of it. A count as well."""
-FEWEST, MOST = 2, 12
+TOKENS_PER_S = 10_000
+"""Tokens of one run for each second of the time limit, so that a run takes a small part of it."""
+FEWEST, MOST = 3, 12
 """Candidates that are simulated, the static optimum among them."""
 HOPELESS = 0.75
 """Candidates are not simulated whose rate by the formula is below this share of the best."""
@@ -51,19 +51,33 @@ def search(run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedSt
     cleaned = [tuned(problem, spread(problem, used_part(problem, c))) for c in candidates]
     ranked = sorted(cleaned, key=_rate, reverse=True)
     hopeful = [c for c in ranked if _rate(c) >= HOPELESS * _rate(ranked[0])]
-    distinct = _distinct([reference, *hopeful])
+    # Smaller steps make first tokens later; where time is short, one with the largest is tried.
+    early = tuned(problem, ranked[0], halvings=0)
+    distinct = _distinct([reference, early, *hopeful])
     longest = HASTY_TOKENS
     if run.left_s > 0:
         longest = max(longest, min(LONGEST_TOKENS, int(run.limit_s * TOKENS_PER_S)))
     window = window_for(distinct, longest, run.options.seed)
     chosen = distinct[: _affordable(distinct, window)]
 
-    def may_go_on(best: float) -> bool:
-        run.tell("trials", None)  # a rate that no bound belongs to
-        return run.left_s > 0
-
     reserve_s = run.left_s * FINAL_SHARE
-    return choose(problem, chosen, window, may_go_on, may_tune=lambda: run.left_s > reserve_s)
+    has_time = _RunClock(run).has_time
+    return choose(problem, chosen, window, has_time, may_tune=lambda: run.left_s > reserve_s)
+
+
+class _RunClock:
+    """Says whether there is time for a run as long as the longest so far; asked between runs."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._longest_s, self._begun_s = run, 0.0, run.elapsed_s
+
+    def has_time(self, best: float) -> bool:
+        """Return whether the next run may begin."""
+        self._run.tell("trials", None)  # a rate that no bound belongs to
+        now_s = self._run.elapsed_s
+        self._longest_s = max(self._longest_s, now_s - self._begun_s)
+        self._begun_s = now_s
+        return self._run.left_s > self._longest_s
 
 
 def _searched(run: Run, problem: Problem, found: Sequence[Placed]) -> list[Placed]:

@@ -15,7 +15,7 @@ Limited = tuple[Policy, ServedRate]
 """A policy with step limits, and what a pipeline then serves."""
 
 HALVINGS = 2
-"""How often the tokens of a step are halved, from what the memory allows."""
+"""How often the tokens of a step are halved at most, from what the memory allows."""
 LEAST_TOKENS = 64
 """Steps are not halved below."""
 NEAR = 4
@@ -29,17 +29,24 @@ STRAINED = 0.8
 for long: in simulations the first token then came up to 60 times later."""
 
 
-def with_step_limits(spec: Spec, pipeline: Pipeline, policy: Policy) -> Limited:
+def with_step_limits(
+    spec: Spec, pipeline: Pipeline, policy: Policy, halvings: int = HALVINGS
+) -> Limited:
     """Return the policy with the step limits that serve most by the formula, and what it serves.
 
     A policy that runs prompts whole has no such limits, and stays as it is.
+
+    Parameters
+    ----------
+    halvings
+        How often the tokens of a step may be halved.
     """
     served = served_rate(pipeline, spec.workload, policy)
     if policy.chunk_tokens is None:
         return policy, served
     found = [
         (limited, served_rate(pipeline, spec.workload, limited))
-        for limited in _policies(spec, policy, served.in_flight / served.hops)
+        for limited in _policies(spec, policy, served.in_flight / served.hops, halvings)
     ]
     request = mean_request(spec.workload, policy)
     calm = [pair for pair in found if not _starves(*pair, request)]
@@ -83,9 +90,9 @@ def _starves(policy: Policy, served: ServedRate, request: MeanRequest) -> bool:
     return served.busy > STRAINED and prompt_steps > STRAINED * decode_steps
 
 
-def _policies(spec: Spec, policy: Policy, decodes_a_hop: float) -> Iterator[Policy]:
+def _policies(spec: Spec, policy: Policy, decodes_a_hop: float, halvings: int) -> Iterator[Policy]:
     tokens = room_tokens(spec.cluster, spec.workload)
-    for halving in range(HALVINGS + 1):
+    for halving in range(halvings + 1):
         if halving and tokens < LEAST_TOKENS:
             return
         most = most_decodes(tokens)
