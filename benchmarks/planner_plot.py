@@ -7,19 +7,16 @@ TABLE is what planner.py printed, such as docs/benchmarks.md; FILE ends in .svg 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from math import ceil
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from table import columns
+from table import columns, draw
 
-from hexplan.files import write_atomically
-from hexplan.render import Kind, picture, picture_kind
+from hexplan.render import Kind, picture
 from hexplan.render.picture import COLOURS
 
 if TYPE_CHECKING:
@@ -100,6 +97,4 @@ def _colour(name: str) -> str:
 
 
 if __name__ == "__main__":
-    source, target = map(Path, sys.argv[1:])
-    kind = picture_kind("FILE", target)
-    write_atomically(target, planner_picture(source.read_text(encoding="utf-8"), kind))
+    draw(planner_picture)

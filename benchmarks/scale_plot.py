@@ -7,15 +7,12 @@ TABLE is what scale.py printed, such as docs/benchmarks.md; FILE ends in .svg or
 
 from __future__ import annotations
 
-import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from table import columns
+from table import columns, draw
 
-from hexplan.files import write_atomically
-from hexplan.render import Kind, picture, picture_kind
+from hexplan.render import Kind, picture
 from hexplan.render.picture import COLOURS
 
 if TYPE_CHECKING:
@@ -53,6 +50,4 @@ def _draw(rows: list[tuple[str, ...]], figure: Figure) -> None:
 
 
 if __name__ == "__main__":
-    source, target = map(Path, sys.argv[1:])
-    kind = picture_kind("FILE", target)
-    write_atomically(target, scale_picture(source.read_text(encoding="utf-8"), kind))
+    draw(scale_picture)

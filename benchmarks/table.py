@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hexplan.files import write_atomically
+from hexplan.render import Kind, picture_kind
+
+
+def draw(picture: Callable[[str, Kind], bytes]) -> None:
+    """Draw the table in one file to another; the command line names both.
+
+    Parameters
+    ----------
+    picture
+        Told the Markdown and the kind of the picture.
+    """
+    source, target = map(Path, sys.argv[1:])
+    kind = picture_kind("FILE", target)
+    write_atomically(target, picture(source.read_text(encoding="utf-8"), kind))
 
 
 def columns(markdown: str, headings: Sequence[str]) -> list[tuple[str, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, Decimal
 from itertools import groupby
 
+from hexplan.capacity import in_words
 from hexplan.cluster import Cluster
 from hexplan.host import Host
 from hexplan.model import Model
@@ -160,23 +161,9 @@ def shares(stage: Stage) -> str:
 
 def constraint(term: CutTerm, stages: dict[str, Stage]) -> str:
     """Return a capacity of the cut in words, with its size and what more of it would bring."""
-    kind, _, name = term.constraint.partition(":")
-    source, _, target = name.partition(">")
-    subject = {
-        "stage": f"stage {name}{_place(name, stages)}",
-        "link": f"the link from {source} to {target}",
-        "nic-out": f"what the NIC of {name} sends",
-        "nic-in": f"what the NIC of {name} receives",
-        "trunk": f"the trunk from {source} to {target}",
-        "pair": f"all that passes from {source} to {target}",
-    }.get(kind, term.constraint)
+    kind, subject = term.constraint.partition(":")[0], in_words(term.constraint, stages)
     if kind not in ("stage", "link"):
         more = rate(term.price * 10**6)
         return f"{subject}: {bandwidth(term.capacity)} (1 MB/s more brings {more} tokens/s)"
     price = "" if term.price == 1 else f" (1 token/s more brings {term.price:.3g})"
     return f"{subject}: {rate(term.capacity)} tokens/s{price}"
-
-
-def _place(name: str, stages: dict[str, Stage]) -> str:
-    stage = stages.get(name)
-    return f" (layers {span(stage.layers)} on {stage.host})" if stage else ""

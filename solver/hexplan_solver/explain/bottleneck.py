@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from hexplan.capacity import in_words
 from hexplan.cost.speed import MICRO
 from hexplan.explanation import Binding
 from hexplan.plan import Plan
@@ -19,11 +20,11 @@ SHARE_STEP = Decimal("0.000001")
 
 def bottleneck_of(spec: Spec, plan: Plan, stages: Sequence[PlacedStage]) -> tuple[Binding, ...]:
     """List the capacities of the cut; `stages` are those of the plan, in its order."""
-    flow = plan.certificate.flow_tokens_per_s
+    flow, by_id = plan.certificate.flow_tokens_per_s, {stage.id: stage for stage in plan.stages}
     return tuple(
         Binding(
             constraint=term.constraint,
-            subject=_subject(plan, term.constraint),
+            subject=in_words(term.constraint, by_id),
             capacity=term.capacity,
             price=term.price,
             share=(term.price * term.capacity / flow).quantize(SHARE_STEP),
@@ -46,21 +47,3 @@ def _alone(spec: Spec, plan: Plan, stages: Sequence[PlacedStage], constraint: st
         spec = spec if change is None else change.spec
     found = Decimal(max_flow(build_network(spec, stages)).value) / MICRO
     return max(Decimal(0), found - plan.certificate.flow_tokens_per_s)
-
-
-def _subject(plan: Plan, constraint: str) -> str:
-    """Name a capacity by hosts and layers, not only by stage ids."""
-    kind, _, name = constraint.partition(":")
-    source, _, target = name.partition(">")
-    places = {
-        stage.id: f"{stage.id} (layers [{stage.layers[0]}, {stage.layers[1]}) on {stage.host})"
-        for stage in plan.stages
-    }
-    return {
-        "stage": f"stage {places.get(name, name)}",
-        "link": f"the link from {places.get(source, source)} to {places.get(target, target)}",
-        "nic-out": f"what the NIC of {name} sends",
-        "nic-in": f"what the NIC of {name} receives",
-        "pair": f"all that passes from {source} to {target}",
-        "trunk": f"the trunk from {source} to {target}",
-    }.get(kind, constraint)
