@@ -92,6 +92,26 @@ def solve_segments(
     return best
 
 
+class _Targets:
+    """Which target comes next, between what is reached and what was missed."""
+
+    def __init__(self, reached: int, bound: int) -> None:
+        self.low, self.high = reached, bound + 1
+        self._reached, self._close, self._step = reached, bound * CLOSE, STEP
+
+    def is_open(self, target: int) -> bool:
+        """Say whether a target can tell more than is known."""
+        return self.low < target < self.high and self.high - self.low > self._close
+
+    def after(self, target: int, promise: float) -> int:
+        """Return the target after another: halfway to what is promised, or a growing step down."""
+        least, self._step = int(target * (1 - self._step)), 2 * self._step
+        middle = (self.low + self.high) // 2
+        if self.low * (1 + CLOSE) < promise < self.high:
+            middle = min(middle, (self.low + int(promise)) // 2)
+        return middle if self.low > self._reached else max(least, middle)
+
+
 @dataclass(slots=True)
 class _Search:
     """The search for the largest target, by lanes of at most so many stages."""
@@ -113,33 +133,32 @@ class _Search:
 
     def run(self, limits: tuple[int, int], until: float) -> Coverage:
         """Search between a value that is reached and a bound, in 1e-6 tokens/s."""
-        (low, bound), step = limits, STEP
-        best, best_value, high = Coverage((), (), None, "no segments"), 0, bound + 1
+        best, best_value = Coverage((), (), None, "no segments"), 0
         last: SegmentChoice | None = None
-        if self.borders is not None and low:
-            target = low + int((bound - low) * ONWARD)
-        else:
-            target = max(low + 1, self._promised(bound, until))
+        targets, target = _Targets(*limits), self._first(limits, until)
         for _ in range(TRIALS):
-            if time.monotonic() > until or not low < target < high or high - low <= bound * CLOSE:
+            if time.monotonic() > until or not targets.is_open(target):
                 break
             found = self._solve(target, until)
             if found is None:
-                high, self.missed = target, self.before
+                targets.high, self.missed = target, self.before
             else:
                 coverage = found.coverage()
                 value = covered(self.problem, coverage.columns)
                 if value > best_value:
                     best, best_value, last = coverage, value, found
-                low = max(low, target, value)
+                targets.low = max(targets.low, target, value)
                 if not self.is_last:
                     break
-            lower, step = int(target * (1 - step)), 2 * step
-            middle = (low + high) // 2
-            if low * (1 + CLOSE) < self.promise < high:
-                middle = min(middle, (low + int(self.promise)) // 2)
-            target = middle if low > limits[0] else max(lower, middle)
+            target = targets.after(target, self.promise)
         return self._with_fewer_stages(last, best, until) if last and self.is_last else best
+
+    def _first(self, limits: tuple[int, int], until: float) -> int:
+        """Return the target to begin with."""
+        reached, bound = limits
+        if self.borders is not None and reached:
+            return reached + int((bound - reached) * ONWARD)
+        return max(reached + 1, self._promised(bound, until))
 
     def _with_fewer_stages(self, found: SegmentChoice, best: Coverage, until: float) -> Coverage:
         """Return the placement with fewer stages, unless it passes less for that."""
@@ -194,7 +213,8 @@ class _Search:
             zone_of = self.borders.zone_of
             zones = tuple(self.problem.zone_of(k[0], zone_of) for k in self.speeds.kinds)
             border = self.borders.at(target, zones)
-        # Prices at a target nearby spare rounds, but also the variety that fewer borders need.
+        # Prices at a target nearby spare rounds, and with them some of the segments; where no
+        # border makes pricing slow, those are worth more.
         before = self.before if border else None
         pool = SegmentPool(self.problem, self.speeds, target, self.longest, border, before)
         if border is None and self.missed is not None:
