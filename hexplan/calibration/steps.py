@@ -9,7 +9,7 @@ from hexplan.cost import ShardSizes
 from hexplan.cost.corrections import phase_seconds
 from hexplan.cost.shared_steps import shared_steps
 from hexplan.cost.sharing import Sharing
-from hexplan.cost.steps import StepTimes
+from hexplan.cost.step_times import StepTimes
 from hexplan.device import DeviceType
 from hexplan.observations import StepSeen
 from hexplan.plan import Plan, Stage

@@ -7,14 +7,11 @@ They hold for whatever the times rest on: a profile, scaled times or the datashe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hexplan.cluster import Cluster, Correction
 from hexplan.cost.sharing import TENSOR, Sharing
+from hexplan.cost.step_times import StepTimes
 from hexplan.device import DeviceType
-
-if TYPE_CHECKING:
-    from hexplan.cost.steps import StepTimes
 
 
 def find_correction(

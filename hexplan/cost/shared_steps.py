@@ -5,7 +5,8 @@ from __future__ import annotations
 from hexplan.cluster import Cluster
 from hexplan.cost.sequence import Group, SequenceRoofline
 from hexplan.cost.sharing import TENSOR, Sharing
-from hexplan.cost.steps import StepTimes, stage_steps, stated_steps
+from hexplan.cost.step_times import StepTimes
+from hexplan.cost.steps import stage_steps, stated_steps
 from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.noun import Range

@@ -11,49 +11,18 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 from hexplan.cluster import Cluster, Profile, StepPoint
 from hexplan.cost.corrections import CorrectedSteps, find_correction
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import find_basis
 from hexplan.cost.speed import find_profile
+from hexplan.cost.step_times import StepTimes
 from hexplan.cost.weights import ShardSizes
 from hexplan.device import DeviceType
 from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.workload import Workload
-
-
-class StepTimes(Protocol):
-    """The time of one step, in seconds."""
-
-    @property
-    def origin(self) -> str:
-        """What the times rest on."""
-
-    @property
-    def measured_tokens(self) -> tuple[int, int] | None:
-        """The most prompt and decode tokens in a step that were measured, if any were."""
-
-    def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
-        """Return the seconds of one layer.
-
-        Parameters
-        ----------
-        prompt
-            Prompt tokens in the step.
-        reach
-            Sum of the positions that those tokens attend to: `n (o + n / 2)` for n tokens from
-            position o on.
-        decode
-            Tokens in the step that are decoded, one a request.
-        context
-            Sum of the contexts of those requests, in tokens.
-        """
-
-    def head_s(self, rows: int) -> float:
-        """Return the seconds of the output head for `rows` tokens, where it is not in a layer."""
 
 
 def stage_steps(

@@ -20,7 +20,7 @@ from hexplan.cost.sequence import (
     crossing_tokens,
 )
 from hexplan.cost.shared_steps import shared_steps
-from hexplan.cost.steps import StepTimes
+from hexplan.cost.step_times import StepTimes
 from hexplan.device import DeviceType, Efficiency
 from hexplan.host import Interconnect
 from hexplan.model import Experts, Model, WeightFormat

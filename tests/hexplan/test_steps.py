@@ -12,7 +12,8 @@ from support.clusters import device_type, host, spec_of, tiny_model
 
 from hexplan.cluster import Profile
 from hexplan.cost import ShardSizes, stage_speed
-from hexplan.cost.steps import StepTimes, stage_steps
+from hexplan.cost.step_times import StepTimes
+from hexplan.cost.steps import stage_steps
 from hexplan.host import Interconnect
 from hexplan.spec import Spec
 

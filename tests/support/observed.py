@@ -10,7 +10,7 @@ from hexplan.cluster import Correction
 from hexplan.cost import ShardSizes
 from hexplan.cost.shared_steps import shared_steps
 from hexplan.cost.sharing import Sharing
-from hexplan.cost.steps import StepTimes
+from hexplan.cost.step_times import StepTimes
 from hexplan.observations import LaunchSeen, Load, Observations, StepSeen, TransferSeen
 from hexplan.plan import Plan, Stage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hexplan.cost.steps import StepTimes
+from hexplan.cost.step_times import StepTimes
 from hexplan.noun import Range
 from hexplan.outcome import Phase
 

@@ -1,0 +1,36 @@
+"""What every source of step times has in common."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class StepTimes(Protocol):
+    """The time of one step, in seconds."""
+
+    @property
+    def origin(self) -> str:
+        """What the times rest on."""
+
+    @property
+    def measured_tokens(self) -> tuple[int, int] | None:
+        """The most prompt and decode tokens in a step that were measured, if any were."""
+
+    def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
+        """Return the seconds of one layer.
+
+        Parameters
+        ----------
+        prompt
+            Prompt tokens in the step.
+        reach
+            Sum of the positions that those tokens attend to: `n (o + n / 2)` for n tokens from
+            position o on.
+        decode
+            Tokens in the step that are decoded, one a request.
+        context
+            Sum of the contexts of those requests, in tokens.
+        """
+
+    def head_s(self, rows: int) -> float:
+        """Return the seconds of the output head for `rows` tokens, where it is not in a layer."""
