@@ -89,6 +89,15 @@ def test_smaller_steps_serve_more_on_a_long_chain(plan: Plan) -> None:
     assert few.decode_tokens_per_s > 1.2 * many.decode_tokens_per_s
 
 
+def test_full_steps_with_few_decodes_serve_more(plan: Plan) -> None:
+    large = widest(chain_of(6), CHUNKED)
+    early, _ = with_step_limits(chain_of(6), pipeline_of_plan(plan), large, halvings=0)
+    assert early.chunk_tokens == large.chunk_tokens
+    assert early.max_decode_tokens < large.max_decode_tokens
+    few, many = outcome(plan, early), outcome(plan, large)
+    assert few.decode_tokens_per_s > many.decode_tokens_per_s
+
+
 def test_the_formula_tells_what_the_chosen_steps_serve(plan: Plan) -> None:
     rate = plan.predicted.sustained
     assert rate is not None
