@@ -15,7 +15,7 @@ from hexplan_solver.sustained.trial import Trial, run
 SEEDS = 3
 """Runs of each finalist."""
 FINALISTS = 3
-"""Candidates that get more than one run, beside the first one."""
+"""Candidates that get more than one run, beside the references."""
 TUNINGS = 3
 """Rounds in which the leading trials get other step limits."""
 NOISE = 0.01
@@ -24,12 +24,12 @@ NOISE = 0.01
 
 def choose(
     problem: Problem,
-    candidates: Sequence[Placed],
+    candidates: tuple[Sequence[Placed], Sequence[Placed]],
     window: Window,
     may_go_on: Callable[[float], bool],
     may_tune: Callable[[], bool],
 ) -> Trial:
-    """Return the candidate that serves most at no worse mean latencies than the first.
+    """Return the candidate that serves most at no worse mean latencies than one of the references.
 
     All are run with one seed, the leading ones with other step limits too, and the best of all
     with more seeds. Among equals the one of fewest hops is kept. Where time is up,
@@ -37,6 +37,8 @@ def choose(
 
     Parameters
     ----------
+    candidates
+        The references, of which the first is run in any case, and the others.
     window
         What of a run is measured, and the first seed.
     may_go_on
@@ -44,38 +46,44 @@ def choose(
     may_tune
         False ends the runs with other step limits.
     """
-    trials = [run(candidates[0], window, [window.seed])]
+    first, *others = [*candidates[0], *candidates[1]]
+    count = len(candidates[0])
+    trials = [run(first, window, [window.seed])]
 
     def has_more_time() -> bool:
         return may_go_on(max(trial.decode_tokens_per_s for trial in trials))
 
-    for found in candidates[1:]:
+    for found in others:
         if not has_more_time():
-            return best_of(trials)
+            return best_of(trials, count)
         trials.append(run(found, window, [window.seed]))
     for _ in range(TUNINGS):
-        for found in _tunings(problem, _leading(trials), trials):
+        for found in _tunings(problem, _leading(trials, count), trials):
             if not may_tune() or not has_more_time():
                 break
             trials.append(run(found, window, [window.seed]))
     seeds = range(window.seed + 1, window.seed + SEEDS)
     longer: list[Trial] = []
-    for trial in [trials[0], *_fastest(trials)[:FINALISTS]]:
+    for trial in [*trials[:count], *_fastest(trials, count)[:FINALISTS]]:
         if not has_more_time():
-            # The first alone, with more seeds, is no choice.
-            return best_of(longer if len(longer) > 1 else trials)
+            # References alone, with more seeds, are no choice.
+            return best_of(longer if len(longer) > count else trials, count)
         more = run(trial.found, window, seeds)
         longer.append(replace(trial, outcomes=trial.outcomes + more.outcomes))
-    return best_of(longer)
+    return best_of(longer, count)
 
 
-def best_of(trials: Sequence[Trial]) -> Trial:
-    """Return the best of trials of equal runs; the first is what none may be slower than."""
-    reference = trials[0]
-    allowed = [trial for trial in trials if not trial.is_slower_than(reference)]
+def best_of(trials: Sequence[Trial], num_references: int) -> Trial:
+    """Return the best of trials of equal runs; the first ones are the references."""
+    references = trials[:num_references]
+    allowed = [trial for trial in trials if _is_allowed(trial, references)]
     most = max(trial.decode_tokens_per_s for trial in allowed)
     equal = [t for t in allowed if t.decode_tokens_per_s >= most * (1 - NOISE)]
     return min(equal, key=lambda t: (round(t.found.served.hops, 6), -t.decode_tokens_per_s))
+
+
+def _is_allowed(trial: Trial, references: Sequence[Trial]) -> bool:
+    return any(not trial.is_slower_than(reference) for reference in references)
 
 
 def _tunings(
@@ -92,17 +100,20 @@ def _tunings(
                 yield replace(found, policy=policy, served=served)
 
 
-def _leading(trials: Sequence[Trial]) -> list[Trial]:
+def _leading(trials: Sequence[Trial], num_references: int) -> list[Trial]:
     """Return the best, the fastest at any latency, and of the faster ones the least late."""
-    best, reference = best_of(trials), trials[0]
+    best, references = best_of(trials, num_references), trials[:num_references]
     faster = [t for t in trials if t.decode_tokens_per_s > best.decode_tokens_per_s]
     if not faster:
         return [best]
     fastest = max(faster, key=lambda trial: trial.decode_tokens_per_s)
-    return [best, fastest, min(faster, key=lambda trial: trial.lateness(reference))]
+    return [best, fastest, min(faster, key=lambda t: min(map(t.lateness, references)))]
 
 
-def _fastest(trials: Sequence[Trial]) -> list[Trial]:
-    """Return all but the first, those first that are no slower to answer and serve most."""
-    reference = trials[0]
-    return sorted(trials[1:], key=lambda t: (t.is_slower_than(reference), -t.decode_tokens_per_s))
+def _fastest(trials: Sequence[Trial], num_references: int) -> list[Trial]:
+    """Return all but the references, those first that are allowed and serve most."""
+    references = trials[:num_references]
+    return sorted(
+        trials[num_references:],
+        key=lambda t: (not _is_allowed(t, references), -t.decode_tokens_per_s),
+    )

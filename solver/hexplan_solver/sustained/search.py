@@ -25,8 +25,8 @@ SIMULATED_TOKENS = 8_000_000
 """Tokens that all first runs of candidates may emit together."""
 TOKENS_PER_S = 10_000
 """Tokens of one run for each second of the time limit, so that a run takes a small part of it."""
-FEWEST, MOST = 3, 12
-"""Candidates that are simulated, the static optimum among them."""
+FEWEST, MOST = 4, 12
+"""Candidates that are simulated, the references among them."""
 HOPELESS = 0.75
 """Candidates are not simulated whose rate by the formula is below this share of the best."""
 STARTS_SHARE, SEARCH_SHARE = 0.1, 0.65
@@ -41,28 +41,38 @@ def search(run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedSt
     Parameters
     ----------
     static
-        The placement of largest flow: no worse mean latencies than its are allowed.
+        The placement of largest flow: no worse mean latencies are allowed than it has with the
+        step limits that its plan carries, or with the largest steps.
     """
     reference = placed(problem, static, policy)
     assert reference is not None, "the static optimum has a flow"
-    found = starts(problem, policy, run.options, static, run.left_s * STARTS_SHARE)
-    found = sorted((tuned(problem, start) for start in found), key=_rate, reverse=True)
-    candidates = [*_searched(run, problem, found), *found]
-    cleaned = [tuned(problem, spread(problem, used_part(problem, c))) for c in candidates]
-    ranked = sorted(cleaned, key=_rate, reverse=True)
-    hopeful = [c for c in ranked if _rate(c) >= HOPELESS * _rate(ranked[0])]
-    # Smaller steps make first tokens later; where time is short, one with the largest is tried.
-    early = tuned(problem, ranked[0], halvings=0)
-    distinct = _distinct([reference, early, *hopeful])
+    references = _distinct([tuned(problem, reference), reference])
+    distinct = _distinct([*references, *_candidates(run, problem, policy, static)])
     longest = HASTY_TOKENS
     if run.left_s > 0:
         longest = max(longest, min(LONGEST_TOKENS, int(run.limit_s * TOKENS_PER_S)))
     window = window_for(distinct, longest, run.options.seed)
-    chosen = distinct[: _affordable(distinct, window)]
+    others = distinct[len(references) : _affordable(distinct, window)]
 
     reserve_s = run.left_s * FINAL_SHARE
     has_time = _RunClock(run).has_time
-    return choose(problem, chosen, window, has_time, may_tune=lambda: run.left_s > reserve_s)
+    return choose(
+        problem, (references, others), window, has_time, may_tune=lambda: run.left_s > reserve_s
+    )
+
+
+def _candidates(
+    run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedStage]
+) -> list[Placed]:
+    """Return what may serve much by the formula, the best with the largest steps first."""
+    found = starts(problem, policy, run.options, static, run.left_s * STARTS_SHARE)
+    found = sorted((tuned(problem, start) for start in found), key=_rate, reverse=True)
+    every = [*_searched(run, problem, found), *found]
+    cleaned = [tuned(problem, spread(problem, used_part(problem, c))) for c in every]
+    ranked = sorted(cleaned, key=_rate, reverse=True)
+    hopeful = [c for c in ranked if _rate(c) >= HOPELESS * _rate(ranked[0])]
+    # Smaller steps make first tokens later; where time is short, one with the largest is tried.
+    return [tuned(problem, ranked[0], halvings=0), *hopeful]
 
 
 class _RunClock:

@@ -57,7 +57,7 @@ def test_a_better_candidate_that_was_tried_is_never_given_up_for_want_of_time(
     shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]] * 2)
     window = window_for([deep, shallow], LONGEST_TOKENS, seed=0)
     chosen = [
-        choose(problem, [deep, shallow], window, lasting(checks), lambda: False).found
+        choose(problem, ([deep], [shallow]), window, lasting(checks), lambda: False).found
         for checks in range(8)
     ]
     is_shallow = [found.network is shallow.network for found in chosen]
