@@ -28,7 +28,7 @@ def in_words(constraint: str, stages: Mapping[str, Stage]) -> str:
 
 
 def _place(name: str, stages: Mapping[str, Stage]) -> str:
-    stage = stages.get(name)
-    return (
-        f"{name} (layers [{stage.layers[0]}, {stage.layers[1]}) on {stage.host})" if stage else name
-    )
+    if name not in stages:
+        return name
+    first, end = stages[name].layers
+    return f"{name} (layers [{first}, {end}) on {stages[name].host})"

@@ -47,7 +47,7 @@ def first_placement(problem: Problem, options: SolveOptions, time_limit_s: float
     best = Coverage((), (), None, "")
     until = time.monotonic() + time_limit_s
     bound = work_bound(problem)
-    if bound and _is_free(problem):
+    if bound and not problem.is_pinned:
         for candidate in (fill_chain(problem) or best, *_balanced(problem, bound)):
             best = _better(problem, best, candidate)
         is_large = num_devices(problem) > LARGE
@@ -56,10 +56,6 @@ def first_placement(problem: Problem, options: SolveOptions, time_limit_s: float
     else:
         best = hold_most(problem, options)
     return Incumbent(best, covered(problem, best.columns), None)
-
-
-def _is_free(problem: Problem) -> bool:
-    return not any(host_class.must_serve for host_class in problem.classes)
 
 
 def _by_segments(
@@ -99,7 +95,7 @@ def better_placement(
         return start
     is_complete = _num_entries(problem) <= MAX_ENTRIES or start.value == 0
     enough = BALANCED_ENOUGH if num_devices(problem) > LARGE else SEGMENTS_ENOUGH
-    if not is_complete and start.value < enough * bound and _is_free(problem):
+    if not is_complete and start.value < enough * bound and not problem.is_pinned:
         best = _better(problem, best, _by_segments(problem, options, until, start.value))
     value = covered(problem, best.columns)
     is_large = num_devices(problem) > MILP_DEVICES

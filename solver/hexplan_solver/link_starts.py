@@ -50,16 +50,16 @@ def starts_for(
     is_small
         Whether one MILP holds placement and flow; then the time is that one's.
     """
-    starts, zones = _Starts(run, problem, judge), zones_of(problem, run.bound)
-    is_free = not any(host_class.must_serve for host_class in problem.classes)
-    is_zoned = is_free and len(zones) > 1
+    zones = zones_of(problem, run.bound)
+    starts = _Starts(run, problem, judge, len(zones))
+    is_zoned = len(zones) > 1 and not problem.is_pinned
     if is_zoned:
         starts.add(balanced_starts(run, problem, zones))
-    starts.add_arranged([i for i in incumbents if i.value], is_zoned=is_zoned, is_free=is_free)
+    starts.add_arranged([i for i in incumbents if i.value])
     if is_zoned and not is_small:
         limits = starts.best, run.left_s * BORDERED_SHARE
         starts.add(bordered_starts(run, problem, zones, judge, limits))
-    if is_free and not starts.best:
+    if not starts.best and not problem.is_pinned:
         # Where links are few, one route may be all that any search finds.
         routes = (find_route(problem, way, run.options) for way in ways_of(problem)[:FEW_WAYS])
         starts.add_first([route for route in routes if route][:1])
@@ -71,8 +71,9 @@ def starts_for(
 class _Starts:
     """Placements to search from, and what each of them passes."""
 
-    def __init__(self, run: Run, problem: Problem, judge: Judge) -> None:
+    def __init__(self, run: Run, problem: Problem, judge: Judge, num_zones: int) -> None:
         self._run, self._problem, self._judge = run, problem, judge
+        self._is_zoned = num_zones > 1
         self._found: list[tuple[int, Stages]] = []
 
     def add(self, placements: Iterable[Stages]) -> None:
@@ -85,23 +86,23 @@ class _Starts:
         self.add(placements)
         self._found += before
 
-    def add_arranged(
-        self, incumbents: Sequence[Incumbent], *, is_zoned: bool, is_free: bool
-    ) -> None:
+    def add_arranged(self, incumbents: Sequence[Incumbent]) -> None:
         """Arrange placements, as long as the links carry about what they pass."""
         run, problem = self._run, self._problem
         until = run.elapsed_s + run.left_s * ARRANGE_SHARE
-        is_far = False
+        may_be_far, is_far = self._is_zoned and not problem.is_pinned, False
         for incumbent in incumbents:
-            if not is_far:
-                self.add([self._arranged(incumbent.coverage, until)])
-                is_far = is_zoned and self.best < FAR * incumbent.value
-        is_small = num_devices(problem) <= MILP_DEVICES
-        if is_free and is_small and not is_far and self.best < GOOD * run.bound:
+            self._found.append(self._arranged(incumbent.coverage, until))
+            is_far = may_be_far and self.best < FAR * incumbent.value
+            if is_far:
+                break
+        is_open = num_devices(problem) <= MILP_DEVICES and not problem.is_pinned
+        if is_open and not is_far and self.best < GOOD * run.bound:
             # Stages that hold whole segments are easier to join than lanes of several.
             limits, limit_s = (0, run.bound), run.left_s * SEGMENTS_SHARE
             coverage = solve_segments(problem, run.options, limits, limit_s, longest=1)
-            self.add([self._arranged(coverage, until)] if coverage.columns else [])
+            if coverage.columns:
+                self._found.append(self._arranged(coverage, until))
 
     @property
     def best(self) -> int:
@@ -113,14 +114,14 @@ class _Starts:
         ranked = sorted(self._found, key=lambda pair: pair[0], reverse=True)
         return [stages for flow, stages in ranked if flow >= HOPEFUL * ranked[0][0]]
 
-    def _arranged(self, coverage: Coverage, until: float) -> Stages:
+    def _arranged(self, coverage: Coverage, until: float) -> tuple[int, Stages]:
         """Arrange a placement from several seeds, until it passes what it would without links."""
         run, problem, judge = self._run, self._problem, self._judge
 
         def may_go_on() -> bool:
             return run.elapsed_s < until and run.left_s > 0
 
-        seeds = ARRANGEMENTS if len(zones_of(problem, run.bound)) == 1 else ZONED
+        seeds = ZONED if self._is_zoned else ARRANGEMENTS
         wanted = covered(problem, coverage.columns)
         best = placed = place(problem, coverage)
         value = judge.flow(best)
@@ -128,6 +129,7 @@ class _Starts:
             if value >= wanted // judge.unit - len(best) or not may_go_on():
                 break
             found = arrange(problem, placed, wanted, seed, may_go_on)
-            if judge.flow(found) > value:
-                best, value = found, judge.flow(found)
-        return best
+            flow = judge.flow(found)
+            if flow > value:
+                best, value = found, flow
+        return value, best

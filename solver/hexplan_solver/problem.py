@@ -93,6 +93,11 @@ class Problem:
         hosts = self.classes[self.kinds[kind].host_class].hosts
         return zones.get(hosts[0], 0) if hosts else 0
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether some host must serve."""
+        return any(host_class.must_serve for host_class in self.classes)
+
     def room(self, way: tuple[tuple[int, int], ...]) -> int:
         """Return the most layers that a host partitioned in this way can hold."""
         return sum(count * self.kinds[kind].rates.max_layers for kind, count in way)

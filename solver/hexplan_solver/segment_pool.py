@@ -64,6 +64,8 @@ class SegmentPool:
         self._ends = len(self._supply.limits)
         """Rows of the program from here on are those of the first and of the last layer."""
         self.border = border
+        # A border's prices take long on a fine grid, and covers are completed anyway.
+        self.grids = GRIDS if border is None else GRIDS[:1]
         self.outside: list[float] = []
         """Of each segment, what lies outside the border, in targets."""
         self._toll: float = before._toll if before else 0.0
@@ -96,9 +98,7 @@ class SegmentPool:
         Where no whole numbers of the relaxation's segments hold all layers, some of these may help.
         """
         rng = np.random.default_rng(seed)
-        # A border's prices take long on a fine grid, and covers are completed anyway.
-        grid = GRIDS[-1] if self.border is None else GRIDS[0]
-        pricer = CoverPricer(self._table, self._target, grid, self.border)
+        pricer = CoverPricer(self._table, self._target, self.grids[-1], self.border)
         prices, ends = self._prices
         for _ in range(VARIATIONS):
             if time.monotonic() > until:
@@ -118,9 +118,10 @@ class SegmentPool:
         """Add those that are new and bring enough at the present prices; say whether any do."""
         columns = []
         for segment in segments:
+            if segment in self._known:
+                continue
             outside = self._outside(segment)
-            gain = self._gain(segment) - self._toll * outside
-            if segment in self._known or gain <= least_gain:
+            if self._gain(segment) - self._toll * outside <= least_gain:
                 continue
             entries = [(row, float(count)) for row, count in segment.counts]
             entries += [(self._ends + end, 1.0) for end in (0, 1) if segment.ends[end]]

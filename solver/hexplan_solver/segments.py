@@ -133,8 +133,8 @@ class _Search:
 
     def run(self, limits: tuple[int, int], until: float) -> Coverage:
         """Search between a value that is reached and a bound, in 1e-6 tokens/s."""
-        best, best_value = Coverage((), (), None, "no segments"), 0
-        last: SegmentChoice | None = None
+        best: SegmentChoice | None = None
+        best_value = 0
         targets, target = _Targets(*limits), self._first(limits, until)
         for _ in range(TRIALS):
             if time.monotonic() > until or not targets.is_open(target):
@@ -143,15 +143,14 @@ class _Search:
             if found is None:
                 targets.high, self.missed = target, self.before
             else:
-                coverage = found.coverage()
-                value = covered(self.problem, coverage.columns)
+                value = covered(self.problem, found.coverage().columns)
                 if value > best_value:
-                    best, best_value, last = coverage, value, found
+                    best, best_value = found, value
                 targets.low = max(targets.low, target, value)
                 if not self.is_last:
                     break
             target = targets.after(target, self.promise)
-        return self._with_fewer_stages(last, best, until) if last and self.is_last else best
+        return self._laid_out(best, until) if best else Coverage((), (), None, "no segments")
 
     def _first(self, limits: tuple[int, int], until: float) -> int:
         """Return the target to begin with."""
@@ -160,13 +159,14 @@ class _Search:
             return reached + int((bound - reached) * ONWARD)
         return max(reached + 1, self._promised(bound, until))
 
-    def _with_fewer_stages(self, found: SegmentChoice, best: Coverage, until: float) -> Coverage:
-        """Return the placement with fewer stages, unless it passes less for that."""
-        left_s = until - time.monotonic()
-        if not self._has_few_hosts or self.borders is not None or left_s <= 0:
-            return best
+    def _laid_out(self, found: SegmentChoice, until: float) -> Coverage:
+        """Return the placement, on few hosts at last with fewer stages unless it passes less."""
+        coverage, left_s = found.coverage(), until - time.monotonic()
+        is_worth_it = self.is_last and self._has_few_hosts and self.borders is None
+        if not is_worth_it or left_s <= 0:
+            return coverage
         fewest = found.with_fewest_stages(self.options, left_s)
-        return max(fewest, best, key=lambda c: covered(self.problem, c.columns))
+        return max(fewest, coverage, key=lambda c: covered(self.problem, c.columns))
 
     @property
     def _has_few_hosts(self) -> bool:
@@ -189,7 +189,7 @@ class _Search:
         pool = self._pool(target)
         # On few hosts rough covers do for a first success, which should come soon.
         is_rough = not self.is_last and self._has_few_hosts and self.borders is None
-        pool.generate(GRIDS[:1] if is_rough or self.borders is not None else GRIDS, until)
+        pool.generate(pool.grids[:1] if is_rough else pool.grids, until)
         if time.monotonic() <= until:
             self.promise = pool.layers * target / self.problem.num_layers
         if pool.layers < self.problem.num_layers - 1e-6:

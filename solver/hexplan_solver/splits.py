@@ -37,7 +37,7 @@ def best_split(
         What another placement passes; where that is nothing, every part is tried by itself whatever
         the time.
     """
-    if any(host_class.must_serve for host_class in problem.classes):
+    if problem.is_pinned:
         return []
     parts = _parts(problem, run.bound)
     splits = [

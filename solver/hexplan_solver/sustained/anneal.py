@@ -19,7 +19,7 @@ def anneal(
     problem: Problem,
     start: Placed,
     plan: tuple[int, int],
-    may_go_on: Callable[[float], bool],
+    may_go_on: Callable[[], bool],
 ) -> Placed:
     """Improve the served rate of a placement step by step.
 
@@ -28,7 +28,7 @@ def anneal(
     plan
         Number of steps, and the seed.
     may_go_on
-        Told the best rate so far before each step; False ends the search.
+        Asked before each step; False ends the search.
     """
     steps, seed = plan
     rng = random.Random(seed)  # noqa: S311 - a search, not a secret
@@ -36,7 +36,7 @@ def anneal(
     current = best = start
     floor = max(1, int(start.flow.value * LEAST_FLOW))
     for step in range(steps):
-        if not may_go_on(_rate(best)):
+        if not may_go_on():
             break
         changed = moves.neighbour(current.stages)
         if changed is None:

@@ -26,7 +26,7 @@ def choose(
     problem: Problem,
     candidates: tuple[Sequence[Placed], Sequence[Placed]],
     window: Window,
-    may_go_on: Callable[[float], bool],
+    may_go_on: Callable[[], bool],
     may_tune: Callable[[], bool],
 ) -> Trial:
     """Return the candidate that serves most at no worse mean latencies than one of the references.
@@ -42,7 +42,7 @@ def choose(
     window
         What of a run is measured, and the first seed.
     may_go_on
-        Told the best rate so far before each run; False ends the trials.
+        Asked before each further run; False ends the trials.
     may_tune
         False ends the runs with other step limits.
     """
@@ -50,22 +50,19 @@ def choose(
     count = len(candidates[0])
     trials = [run(first, window, [window.seed])]
 
-    def has_more_time() -> bool:
-        return may_go_on(max(trial.decode_tokens_per_s for trial in trials))
-
     for found in others:
-        if not has_more_time():
+        if not may_go_on():
             return best_of(trials, count)
         trials.append(run(found, window, [window.seed]))
     for _ in range(TUNINGS):
         for found in _tunings(problem, _leading(trials, count), trials):
-            if not may_tune() or not has_more_time():
+            if not may_tune() or not may_go_on():
                 break
             trials.append(run(found, window, [window.seed]))
     seeds = range(window.seed + 1, window.seed + SEEDS)
     longer: list[Trial] = []
     for trial in [*trials[:count], *_fastest(trials, count)[:FINALISTS]]:
-        if not has_more_time():
+        if not may_go_on():
             # References alone, with more seeds, are no choice.
             return best_of(longer if len(longer) > count else trials, count)
         more = run(trial.found, window, seeds)

@@ -81,7 +81,7 @@ class _RunClock:
     def __init__(self, run: Run) -> None:
         self._run, self._longest_s, self._begun_s = run, 0.0, run.elapsed_s
 
-    def has_time(self, best: float) -> bool:
+    def has_time(self) -> bool:
         """Return whether the next run may begin."""
         self._run.tell("trials", None)  # a rate that no bound belongs to
         now_s = self._run.elapsed_s
@@ -94,7 +94,7 @@ def _searched(run: Run, problem: Problem, found: Sequence[Placed]) -> list[Place
     """Anneal from the best starts, each with its step limits."""
     until = run.elapsed_s + run.left_s * SEARCH_SHARE
 
-    def may_go_on(best: float) -> bool:
+    def may_go_on() -> bool:
         run.tell("sustained", None)
         return run.elapsed_s < until and run.left_s > 0
 

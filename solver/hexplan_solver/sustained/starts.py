@@ -28,7 +28,7 @@ def starts(
 ) -> list[Placed]:
     """Return placements with a flow, the one that serves most by the formula first."""
     found = [placed(problem, static, policy)]
-    if not any(host_class.must_serve for host_class in problem.classes):
+    if not problem.is_pinned:
         sites = sorted({host.site for host in problem.spec.cluster.hosts})
         limit_s = time_limit_s / len(TARGETS) / (1 + len(sites))
         for target in TARGETS:

@@ -44,10 +44,10 @@ def placement(problem: Problem, chains: Sequence[Sequence[Range]]) -> Placed:
     return found
 
 
-def lasting(checks: int) -> Callable[[float], bool]:
+def lasting(checks: int) -> Callable[[], bool]:
     """Return a clock by which time is up after so many looks at it."""
     left = iter([True] * checks)
-    return lambda _: next(left, False)
+    return lambda: next(left, False)
 
 
 def test_a_better_candidate_that_was_tried_is_never_given_up_for_want_of_time(
