@@ -15,9 +15,10 @@ from pathlib import Path
 from planner import machine
 
 from hexplan.cluster import GroupPin
-from hexplan.outcome import Outcome, Phase, Spread
 from hexplan.plan import Plan
-from hexplan.spec import Spec, read_spec
+from hexplan.reading import read_spec
+from hexplan.results.outcome import Outcome, Phase, Spread
+from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.simulate import (
     CHUNKED,

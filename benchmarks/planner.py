@@ -20,11 +20,11 @@ from pathlib import Path
 from cell import Cell, run_cell
 from planner_plot import planner_picture
 
-from hexplan.files import write_atomically
+from hexplan.files.bounded import write_atomically
 from hexplan.plan import Plan
 from hexplan.render import picture_kind
 from hexplan_solver import METHODS
-from hexplan_solver.sustained import with_sustained
+from hexplan_solver.objectives.sustained.figures import with_sustained
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = {

@@ -5,7 +5,7 @@
 The layers are those of measured/helix_layers.json: two models on seven kinds of machines. Each
 architecture's pair of efficiencies is fitted to one model and judged on the other, and the other
 way round; all four together stand for architectures that were not measured, judged by leaving
-each out in turn. `--write` puts the pairs into hexplan/data/efficiency.json.
+each out in turn. `--write` puts the pairs into hexplan/catalog/data/efficiency.json.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from planner import machine, row
 from scipy.optimize import minimize
 
-from hexplan.catalog import find_device, find_model
+from hexplan.catalog.shipped import find_device, find_model
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.weights import ShardSizes
 from hexplan.device import DeviceType, Efficiency
@@ -49,7 +49,7 @@ Errors = tuple[NDArray[np.float64], NDArray[np.float64]]
 Cell = tuple[str, str, Pair, tuple[str, int]]
 """Model, kind of machine, efficiencies, and the group that the machine is."""
 STARTS: Sequence[Pair] = ((0.5, 0.7), (0.8, 0.8), (0.4, 0.9))
-FILE = ROOT / "hexplan/data/efficiency.json"
+FILE = ROOT / "hexplan/catalog/data/efficiency.json"
 
 
 @dataclass(frozen=True)

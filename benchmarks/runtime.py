@@ -18,8 +18,8 @@ import torch
 from planner import machine
 from transformers import AutoModelForCausalLM
 
-from hexplan.spec import read_spec
-from hexplan_runtime.launcher import Pipeline
+from hexplan.reading import read_spec
+from hexplan_runtime.launch.launcher import Pipeline
 from hexplan_runtime.request import Request
 from hexplan_solver import solve
 

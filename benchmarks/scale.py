@@ -20,10 +20,10 @@ from scale_plot import scale_picture
 from scale_specs import cluster_text
 
 from hexplan.check import check_plan
-from hexplan.files import write_atomically
+from hexplan.files.bounded import write_atomically
 from hexplan.plan import Plan
+from hexplan.reading import parse_spec
 from hexplan.render import picture_kind
-from hexplan.spec import parse_spec
 from hexplan_solver import SolveOptions, solve
 
 LIMITS_S = {64: 9.5, 256: 28.5, 1024: 57.0, 4096: 285.0}

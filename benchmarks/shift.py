@@ -15,9 +15,10 @@ from pathlib import Path
 from planner import machine
 
 from hexplan.cluster import Parallel
-from hexplan.outcome import Outcome
 from hexplan.plan import Plan
-from hexplan.spec import Spec, parse_spec
+from hexplan.reading import parse_spec
+from hexplan.results.outcome import Outcome
+from hexplan.spec import Spec
 from hexplan_solver import solve
 from hexplan_solver.simulate import (
     CHUNKED,

@@ -22,11 +22,17 @@ from statistics import fmean
 
 from hexplan.check import check_plan
 from hexplan.plan import Plan
-from hexplan.spec import Spec, read_spec
+from hexplan.reading import read_spec
+from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
-from hexplan_solver.flow import max_flow
-from hexplan_solver.network import PlacedStage, build_network
-from hexplan_solver.problem import build_problem
+from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.objectives.sustained.figures import with_sustained
+from hexplan_solver.objectives.sustained.recipe import solve_sustained
+from hexplan_solver.problem.problem import build_problem
+from hexplan_solver.served.request import spread_lengths
+from hexplan_solver.served.served import served_rate
+from hexplan_solver.served.step_limits import widest, with_step_limits
 from hexplan_solver.simulate import (
     CHUNKED,
     WHOLE,
@@ -40,14 +46,6 @@ from hexplan_solver.simulate import (
     policy_of_plan,
     simulate,
 )
-from hexplan_solver.sustained import (
-    served_rate,
-    solve_sustained,
-    widest,
-    with_step_limits,
-    with_sustained,
-)
-from hexplan_solver.sustained.request import spread_lengths
 
 ROOT = Path(__file__).parents[1]
 NAMES = (

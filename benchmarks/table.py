@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hexplan.files import write_atomically
+from hexplan.files.bounded import write_atomically
 from hexplan.render import Kind, picture_kind
 
 

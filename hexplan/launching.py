@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from hexplan.observation_file import ObservationFile
+from hexplan.measured.observation_file import ObservationFile
 from hexplan.plan import Plan
-from hexplan_runtime.architecture import read_stop_ids
-from hexplan_runtime.launcher import Pipeline
-from hexplan_runtime.model_files import find_model_folder
+from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.launch.startup import RankStats
+from hexplan_runtime.model.architecture import read_stop_ids
+from hexplan_runtime.model.model_files import find_model_folder
 from hexplan_runtime.request import Request, TokenEvent
-from hexplan_runtime.startup import RankStats
 from hexplan_runtime.text import (
     GenerationSettings,
     TextPiece,

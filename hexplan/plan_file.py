@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from hexplan.errors import SpecError
-from hexplan.field_errors import FieldError, explain, one_error, version_problem
-from hexplan.files import read_bounded, write_atomically
-from hexplan.json_reader import MAX_BYTES, parse_json
+from hexplan.files.bounded import read_bounded, write_atomically
+from hexplan.files.field_errors import FieldError, explain, one_error, version_problem
+from hexplan.files.json_reader import MAX_BYTES, parse_json
 from hexplan.plan import Plan
 from hexplan.wording import found, path_text
 

@@ -8,9 +8,9 @@ from types import MappingProxyType
 from hexplan.model import Model
 from hexplan.noun import Noun
 from hexplan.plan import Plan
-from hexplan.spec.raw import ClusterText
-from hexplan.spec.raw_overlay import OverlayText
-from hexplan.spec.raw_profiles import ProfileText
+from hexplan.reading.text.cluster_text import ClusterText
+from hexplan.reading.text.overlay_text import OverlayText
+from hexplan.reading.text.profile_text import ProfileText
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -124,7 +124,7 @@ def test_a_simulation_without_a_plot_imports_no_matplotlib() -> None:
 
 
 def test_the_solver_needs_no_torch() -> None:
-    loaded = imported_by("import hexplan_solver, hexplan.spec")
+    loaded = imported_by("import hexplan_solver, hexplan.reading")
     assert not loaded & {"torch", "transformers", "safetensors", "deepspeed", "hexplan_runtime"}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from support.shell import program
 
 from hexplan.check import check_plan
-from hexplan.spec import parse_spec
+from hexplan.reading import parse_spec
 from hexplan_solver import solve
 
 ROOT = Path(__file__).parents[1]

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from hexplan.check.band import band_violations
-from hexplan.check.certificate import certificate_violations
-from hexplan.check.cost import cost_violations
-from hexplan.check.flow import flow_violations
-from hexplan.check.joining import joining_violations
+from hexplan.check.figures.band import band_violations
+from hexplan.check.figures.cost import cost_violations
+from hexplan.check.figures.magnitudes import grid_violations, magnitude_violations
+from hexplan.check.figures.prediction import prediction_violations
+from hexplan.check.figures.sustained import sustained_violations
+from hexplan.check.flow.certificate import certificate_violations
+from hexplan.check.flow.edges import flow_violations
+from hexplan.check.flow.routes import route_flow_violations, route_violations
+from hexplan.check.flow.shares import share_violations
 from hexplan.check.lookup import Lookup
-from hexplan.check.magnitudes import grid_violations, magnitude_violations
-from hexplan.check.memory import memory_violations, step_violations
-from hexplan.check.pins import pin_violations
-from hexplan.check.placement import placement_violations
-from hexplan.check.prediction import prediction_violations
-from hexplan.check.references import (
+from hexplan.check.placement.joining import joining_violations
+from hexplan.check.placement.occupancy import placement_violations
+from hexplan.check.placement.pins import pin_violations
+from hexplan.check.placement.references import (
     are_hops_known,
     is_flow_known,
     reference_violations,
 )
-from hexplan.check.routes import route_flow_violations, route_violations
 from hexplan.check.rules import Violation
-from hexplan.check.shards import shard_violations
-from hexplan.check.shares import share_violations
-from hexplan.check.sharing import sharing_violations
-from hexplan.check.speed import speed_violations
-from hexplan.check.sustained import sustained_violations
+from hexplan.check.stage.memory import memory_violations, step_violations
+from hexplan.check.stage.shards import shard_violations
+from hexplan.check.stage.sharing import sharing_violations
+from hexplan.check.stage.speed import speed_violations
 from hexplan.plan import Plan
 
 Family = Callable[[Lookup], Iterator[Violation]]

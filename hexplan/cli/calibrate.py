@@ -31,9 +31,9 @@ def calibrate(
     Compares every step of every stage and every message with the cost model that made the plan,
     and fits a factor for prompts and one for decodes to each device type and degree.
     """
-    from hexplan.calibration import calibrate as compare
-    from hexplan.observations import read_observations
-    from hexplan.overlay_file import check_target, write_corrections
+    from hexplan.measured.calibration.calibrate import calibrate as compare
+    from hexplan.measured.observations import read_observations
+    from hexplan.measured.overlay_file import check_target, write_corrections
     from hexplan.plan_file import read_plan
     from hexplan.render import calibration_json, calibration_text, say, words
 

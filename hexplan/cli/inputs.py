@@ -43,7 +43,7 @@ def seconds(option: str, text: str | None) -> float | None:
 
 def read_prompts(prompts: list[str], path: Path | None) -> list[str]:
     """Return the prompts of the command line and then those of a file, one a line."""
-    from hexplan.files import read_bounded
+    from hexplan.files.bounded import read_bounded
 
     lines = [] if path is None else read_bounded(source(path), PROMPTS_LIMIT_BYTES).splitlines()
     found = prompts + [line for line in lines if line]

@@ -50,10 +50,10 @@ def launch(
     """Run a plan on this machine, and stream the continuations of prompts to stdout."""
     _require_runtime()
     from hexplan.launching import continue_prompts
-    from hexplan.observation_file import ObservationFile
+    from hexplan.measured.observation_file import ObservationFile
     from hexplan.plan_file import read_plan
     from hexplan.render import InOrder, JsonLines, LaunchView, say
-    from hexplan_runtime.supported import require_tensor_parallel
+    from hexplan_runtime.launch.supported import require_tensor_parallel
     from hexplan_runtime.text import GenerationSettings
 
     plan = read_plan(source(plan_file))

@@ -18,7 +18,7 @@ from hexplan.errors import InputError, LaunchError
 
 if TYPE_CHECKING:
     from hexplan.cluster import Cluster
-    from hexplan.comparison import Comparison
+    from hexplan.measured.comparison import Comparison
     from hexplan_runtime.probe import Post, Reach, Wish
 
 LIMIT = "20s"
@@ -64,10 +64,10 @@ def probe(
     what is measured. Exits with 7 if a host or a pair could not be reached.
     """
     _require_runtime()
-    from hexplan.comparison import compare
-    from hexplan.overlay_file import check_target, write_overlay
+    from hexplan.measured.comparison import compare
+    from hexplan.measured.overlay_file import check_target, write_overlay
+    from hexplan.reading import read_spec
     from hexplan.render import probe_json, probe_progress, probe_text, say
-    from hexplan.spec import read_spec
     from hexplan_runtime.probe import SSH, Reach, survey
 
     cluster = read_spec(source(spec_file), overlay or ()).cluster

@@ -81,7 +81,7 @@ def profile(
     keeps the points that are measured, and --resume goes on from them.
     """
     _require_runtime()
-    from hexplan.model_folder import read_model_folder
+    from hexplan.reading.model_folder.folder import read_model_folder
     from hexplan.render import measure_progress, samples_text, say, warn_of_spread
     from hexplan_runtime.measure import Lengths, ProfileFiles, Wish, choose_kind, measure
 
@@ -122,7 +122,7 @@ def _require_runtime() -> None:
 
 def _device_name(text: str) -> str:
     """Return a name that a cluster.yaml accepts for a device type."""
-    from hexplan.spec.names import check_device_name
+    from hexplan.reading.names import check_device_name
 
     try:
         return check_device_name(text)
@@ -147,7 +147,7 @@ def _lengths(model: Model, prompt: int | None, output: int | None) -> tuple[int,
 
 def _memory_bytes(text: str | None, device: str) -> int | None:
     """Return the memory of a device: what is given, else what the catalog says, if it does."""
-    from hexplan.catalog import find_device
+    from hexplan.catalog.shipped import find_device
     from hexplan.units import QuantityError, parse_bytes
 
     if text is None:

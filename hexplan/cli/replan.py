@@ -79,7 +79,8 @@ def replan(
 
 def _loss(plan: Plan, without: list[str], spec_file: Path | None, overlays: list[Path]) -> Loss:
     """Return the spec as it is now."""
-    from hexplan.spec import Spec, read_spec
+    from hexplan.reading import read_spec
+    from hexplan.spec import Spec
     from hexplan_solver.replan import changed
     from hexplan_solver.replan import without as take_away
 
@@ -98,7 +99,7 @@ def _loss(plan: Plan, without: list[str], spec_file: Path | None, overlays: list
 
 def _slots(text: str) -> list[Slot]:
     """Read `h3,h4:2,t4-[0-3]`; `h4/2`, as pins in a cluster.yaml write it, does too."""
-    from hexplan.spec.names import expand
+    from hexplan.reading.names import expand
 
     slots: list[Slot] = []
     for part in text.split(","):

@@ -96,7 +96,7 @@ def simulate(
     With --prefill-stages, prompts and decodes take routes of their own, each a largest flow through
     its stages, and the KV of prompts moves from the one to the other over the plan's links.
     """
-    from hexplan.files import write_atomically
+    from hexplan.files.bounded import write_atomically
     from hexplan.plan_file import read_plan
     from hexplan.render import outcome_json, outcome_picture, outcome_text, picture_kind, say
     from hexplan_solver.simulate import Window

@@ -49,8 +49,8 @@ def solve(
 
     Ctrl-C ends the search and keeps the best plan so far; a second one gives up.
     """
+    from hexplan.reading import read_spec
     from hexplan.render import say, solve_progress, summary
-    from hexplan.spec import read_spec
     from hexplan_solver import SolveOptions, solve_by
 
     spec = read_spec(source(spec_file), overlay or ())

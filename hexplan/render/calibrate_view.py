@@ -11,7 +11,7 @@ from hexplan.render import words
 from hexplan.render.sections import Part, Section, sections_text, table
 
 if TYPE_CHECKING:
-    from hexplan.calibration import Calibration, StageComparison
+    from hexplan.measured.calibration.calibrate import Calibration, StageComparison
 
 _TIMES = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
 _STAGE_HEADINGS = ("stage", "devices", "busy", "phase", "steps", "ratio", "spread", "corrected")

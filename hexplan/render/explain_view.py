@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from hexplan.cluster import Parallel
-from hexplan.explanation import Binding, Degree, DegreeOption, Explanation, Gain, Group
 from hexplan.render import words
 from hexplan.render.sections import Part, Section, sections_text, table
+from hexplan.results.explanation import Binding, Degree, DegreeOption, Explanation, Gain, Group
 
 MAX_HOSTS = 4
 """Hosts that one line names."""

@@ -12,7 +12,7 @@ from hexplan.render import words
 from hexplan.render.console import say
 
 if TYPE_CHECKING:
-    from hexplan_runtime.startup import RankStats
+    from hexplan_runtime.launch.startup import RankStats
     from hexplan_runtime.text import TextPiece
 
 Emit = Callable[[str], None]

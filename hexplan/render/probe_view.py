@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from hexplan.comparison import (
+from hexplan.catalog.driver_names import catalog_name
+from hexplan.measured.comparison import (
     LATE_FACTOR,
     LATE_S,
     SLOW_SHARE,
@@ -16,8 +17,7 @@ from hexplan.comparison import (
     HostComparison,
     LinkComparison,
 )
-from hexplan.driver_names import catalog_name
-from hexplan.findings import Findings, LinkFinding, Machine
+from hexplan.measured.findings import Findings, LinkFinding, Machine
 from hexplan.render import words
 from hexplan.render.console import open_console, say
 from hexplan.render.sections import Part, Section, fits, sections_text, table

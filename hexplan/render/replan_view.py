@@ -8,7 +8,7 @@ from decimal import Decimal
 from hexplan.noun import Range
 from hexplan.render import words
 from hexplan.render.sections import Part, Section, sections_text, table
-from hexplan.replanning import Replanning
+from hexplan.results.replanning import Replanning
 
 SHOWN_RANGES = 4
 """Ranges of layers that one host's line names."""

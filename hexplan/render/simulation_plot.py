@@ -9,9 +9,9 @@ from math import ceil, floor, log10
 from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
-from hexplan.outcome import Outcome, TimePoint
 from hexplan.render import words
 from hexplan.render.picture import COLOURS, Kind, picture
+from hexplan.results.outcome import Outcome, TimePoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hexplan.outcome import Outcome, Spread
 from hexplan.render import words
 from hexplan.render.sections import Part, Section, sections_text, table
+from hexplan.results.outcome import Outcome, Spread
 
 
 def outcome_text(outcome: Outcome) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, Decimal
 from itertools import groupby
 
-from hexplan.capacity import in_words
 from hexplan.cluster import Cluster
 from hexplan.host import Host
 from hexplan.model import Model
 from hexplan.noun import Range
 from hexplan.plan import CutTerm, Stage
+from hexplan.results.capacity import in_words
 
 SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 HUGE_PERCENT = 10**9

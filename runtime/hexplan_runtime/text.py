@@ -9,9 +9,9 @@ from typing import Protocol, cast
 
 from hexplan.errors import InputError
 from hexplan.plan import Plan
-from hexplan_runtime.architecture import read_stop_ids
-from hexplan_runtime.launcher import Pipeline
-from hexplan_runtime.model_files import find_model_folder
+from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.model.architecture import read_stop_ids
+from hexplan_runtime.model.model_files import find_model_folder
 from hexplan_runtime.request import SEED_LIMIT, FinishReason, Request, Sampling
 
 _CONTEXT_TOKENS = 6

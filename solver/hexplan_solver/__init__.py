@@ -3,9 +3,9 @@
 from hexplan_solver.explain import explain
 from hexplan_solver.methods import METHODS, solve_by
 from hexplan_solver.objectives import solve_for
+from hexplan_solver.objectives.throughput import solve
 from hexplan_solver.options import Progress, Report, SolveOptions
 from hexplan_solver.replan import ReplanOptions, replan
-from hexplan_solver.solve import solve
 
 __all__ = [
     "METHODS",

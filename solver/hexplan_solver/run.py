@@ -11,9 +11,9 @@ from hexplan.cost.speed import MICRO
 from hexplan.errors import HexplanError
 from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
-from hexplan_solver.extract import Proof
 from hexplan_solver.milp import Watch
 from hexplan_solver.options import Progress, Report, SolveOptions
+from hexplan_solver.plans.extract import Proof
 
 MILP_TOLERANCE = 1e-6
 """A MILP's bound is raised by this share, more than the solver's feasibility tolerance."""

@@ -9,9 +9,10 @@ import pytest
 
 from hexplan.check import check_plan
 from hexplan.cluster import COORDINATOR, Cluster, Coordinator
+from hexplan.files.yaml_reader import read_yaml
 from hexplan.host import Host
-from hexplan.spec import Spec, read_spec
-from hexplan.yaml_reader import read_yaml
+from hexplan.reading import read_spec
+from hexplan.spec import Spec
 from hexplan_solver import solve
 
 FOLDER = Path(__file__).parents[2] / "cluster_specs"

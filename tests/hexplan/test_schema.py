@@ -8,10 +8,10 @@ from jsonschema import Draft202012Validator
 from support.plans import profiled_plan, two_hosts_plan, two_sites_plan
 from support.specs import TWO_NODES, two_nodes
 
-from hexplan.catalog import find_model
+from hexplan.catalog.shipped import find_model
+from hexplan.files.yaml_reader import parse_yaml, read_yaml
 from hexplan.plan_file import plan_json
 from hexplan.schema import DESCRIBED, schema_json
-from hexplan.yaml_reader import parse_yaml, read_yaml
 
 ROOT = Path(__file__).parents[2]
 

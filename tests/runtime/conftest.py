@@ -9,7 +9,7 @@ import pytest
 from make_tiny_checkpoints import make_tiny
 
 from hexplan.model import Model
-from hexplan.model_folder import read_model_folder
+from hexplan.reading.model_folder.folder import read_model_folder
 
 AUSTEN = Path(__file__).parents[2] / "models" / "austen-3m"
 

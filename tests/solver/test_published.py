@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from support.published import published_stages
 
-from hexplan.spec import read_spec
-from hexplan_solver.flow import max_flow
-from hexplan_solver.network import build_network
+from hexplan.reading import read_spec
+from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.network import build_network
 
 SPECS = Path(__file__).parents[2] / "cluster_specs"
 

@@ -12,8 +12,8 @@ from hexplan.spec import Spec
 from hexplan_solver import solve
 from hexplan_solver.explain.changes import one_more_host
 from hexplan_solver.infeasible import explain_infeasible
-from hexplan_solver.problem import build_problem
-from hexplan_solver.zones import zones_of
+from hexplan_solver.problem.problem import build_problem
+from hexplan_solver.problem.zones import zones_of
 
 MODEL = tiny_model(2)
 TOKEN_BYTES = MODEL.hidden * MODEL.dtype_bytes

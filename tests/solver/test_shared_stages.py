@@ -17,10 +17,11 @@ from hexplan.host import Interconnect
 from hexplan.model import Experts, WeightFormat
 from hexplan.noun import Range
 from hexplan.plan import Objective, Plan, Stage
-from hexplan.spec import Spec, parse_spec
+from hexplan.reading import parse_spec
+from hexplan.spec import Spec
 from hexplan.workload import Lengths, Slo, Workload
 from hexplan_solver import ReplanOptions, SolveOptions, explain, replan, solve, solve_by, solve_for
-from hexplan_solver.problem import build_problem
+from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.replan import changed, without
 
 ALL: tuple[Parallel, ...] = ("tp", "sp", "shift")

@@ -18,7 +18,8 @@ from hexplan.cluster import Exclusion, GroupPin, LayerPin
 from hexplan.errors import InfeasibleError, InputError
 from hexplan.plan import Plan, SolveInfo
 from hexplan.plan_file import plan_json
-from hexplan.spec import Spec, read_spec
+from hexplan.reading import read_spec
+from hexplan.spec import Spec
 from hexplan_solver import Progress, SolveOptions, solve
 
 SPECS = Path(__file__).parents[2] / "cluster_specs"
@@ -182,7 +183,7 @@ def test_an_interrupt_during_the_milp_ends_the_process_at_once() -> None:
         "import signal\n"
         "from pathlib import Path\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # CI may ignore it\n"
-        "from hexplan.spec import read_spec\n"
+        "from hexplan.reading import read_spec\n"
         "from hexplan_solver import SolveOptions, solve\n"
         f"spec = read_spec(Path({str(SPECS / 'helix-geo24-llama30b.yaml')!r}))\n"
         "print('go', flush=True)\n"

@@ -11,7 +11,7 @@ from hexplan.cost import ShardSizes
 from hexplan.cost.shared_steps import shared_steps
 from hexplan.cost.sharing import Sharing
 from hexplan.cost.step_times import StepTimes
-from hexplan.observations import LaunchSeen, Load, Observations, StepSeen, TransferSeen
+from hexplan.measured.observations import LaunchSeen, Load, Observations, StepSeen, TransferSeen
 from hexplan.plan import Plan, Stage
 
 LAUNCH = LaunchSeen(begun="2026-11-25T12:00:00+00:00", hardware="a CPU", cores=4, torch="2")

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from hexplan_solver.network import OUTSIDE
+from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate import EdgeModel, Pipeline, Policy, RouteModel, StageModel
 from hexplan_solver.simulate.pipeline import kv_moves
 

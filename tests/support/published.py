@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from hexplan.spec import Spec
-from hexplan_solver.network import PlacedStage
-from hexplan_solver.problem import Problem, build_problem
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.problem.problem import Problem, build_problem
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "published"
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from support.published import FOLDER
 
-from hexplan.spec import Spec, read_spec
-from hexplan_solver.flow import max_flow
-from hexplan_solver.network import OUTSIDE, Arc, Network, PlacedStage, build_network
-from hexplan_solver.problem import Problem, build_problem
+from hexplan.reading import read_spec
+from hexplan.spec import Spec
+from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.network import OUTSIDE, Arc, Network, PlacedStage, build_network
+from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.simulate import Pipeline, pipeline_of_flows, pipeline_of_placement
 
 ROOT = Path(__file__).parents[2]

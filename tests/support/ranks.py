@@ -12,15 +12,15 @@ import torch
 
 from hexplan.plan import Plan
 from hexplan.plan import Stage as PlannedStage
-from hexplan_runtime.architecture import Architecture, read_architecture
 from hexplan_runtime.batch import Batch, Row
-from hexplan_runtime.gloo import Rendezvous, host_store, join_store
-from hexplan_runtime.linear import Rank
+from hexplan_runtime.model.architecture import Architecture, read_architecture
+from hexplan_runtime.model.linear import Rank
+from hexplan_runtime.model.weights import WeightsReader
+from hexplan_runtime.net.gloo import Rendezvous, host_store, join_store
+from hexplan_runtime.net.team import Team
+from hexplan_runtime.net.wire import Dialect
 from hexplan_runtime.request import Sampling
-from hexplan_runtime.stage import Output, Stage, torch_dtype
-from hexplan_runtime.team import Team
-from hexplan_runtime.weights import WeightsReader
-from hexplan_runtime.wire import Dialect
+from hexplan_runtime.stage.stage import Output, Stage, torch_dtype
 
 Runner = Callable[[Batch], Output]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hexplan.spec import Spec, parse_spec
+from hexplan.reading import parse_spec
+from hexplan.spec import Spec
 
 TWO_NODES = """\
 version: 1

@@ -18,10 +18,10 @@ from pydantic import ValidationError
 from hexplan.errors import InputError, LaunchError
 from hexplan.model import Model
 from hexplan.noun import Range
-from hexplan_runtime.architecture import Architecture
-from hexplan_runtime.gloo import host_store
 from hexplan_runtime.measure.clock import DeviceKind
 from hexplan_runtime.measure.messages import Answer, Order, Task
+from hexplan_runtime.model.architecture import Architecture
+from hexplan_runtime.net.gloo import host_store
 
 _ARGV: Final = (sys.executable, "-P", "-m", "hexplan_runtime.measure.rank")
 _QUIET: Final = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}  # as ranks of a launch have

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from hexplan.model import Model
 from hexplan.noun import Noun, Range
-from hexplan_runtime.architecture import Architecture
 from hexplan_runtime.measure.clock import DeviceKind
 from hexplan_runtime.measure.sample import Point
+from hexplan_runtime.model.architecture import Architecture
 
 
 class Task(Noun):

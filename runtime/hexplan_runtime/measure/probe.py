@@ -11,18 +11,18 @@ from torch import Tensor
 from hexplan.model import Model
 from hexplan.noun import Range
 from hexplan.plan import Shard
-from hexplan_runtime.attention import Span, Step
 from hexplan_runtime.batch import Row
-from hexplan_runtime.kv_cache import KvCache
-from hexplan_runtime.layers import DecoderLayer
-from hexplan_runtime.linear import Rank
 from hexplan_runtime.measure.clock import clock_of
 from hexplan_runtime.measure.messages import Order, Task
 from hexplan_runtime.measure.sample import Point
+from hexplan_runtime.model.attention import Span, Step
+from hexplan_runtime.model.kv_cache import KvCache
+from hexplan_runtime.model.layers import DecoderLayer
+from hexplan_runtime.model.linear import Rank
+from hexplan_runtime.model.weights import WeightsReader
+from hexplan_runtime.net.team import Team
 from hexplan_runtime.request import GREEDY
-from hexplan_runtime.stage import torch_dtype
-from hexplan_runtime.team import Team
-from hexplan_runtime.weights import WeightsReader
+from hexplan_runtime.stage.stage import torch_dtype
 
 _SEED = 0
 

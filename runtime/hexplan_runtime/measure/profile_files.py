@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hexplan.errors import InputError
-from hexplan.files import write_atomically
+from hexplan.files.bounded import write_atomically
 from hexplan_runtime.measure.record import Circumstances, Record, read_record, write_record
 
 UNFINISHED = ".unfinished.json"

@@ -12,14 +12,14 @@ from typing import TextIO
 import torch
 
 from hexplan.errors import InputError
-from hexplan_runtime.child import claim_stdout, leave, say
-from hexplan_runtime.gloo import Rendezvous, join_store
 from hexplan_runtime.measure.messages import Answer, Order, Task
 from hexplan_runtime.measure.probe import Probe
-from hexplan_runtime.messages import launch_mark
-from hexplan_runtime.stage import torch_dtype
-from hexplan_runtime.team import Team
-from hexplan_runtime.wire import Dialect
+from hexplan_runtime.net.gloo import Rendezvous, join_store
+from hexplan_runtime.net.team import Team
+from hexplan_runtime.net.wire import Dialect
+from hexplan_runtime.processes.child import claim_stdout, leave, say
+from hexplan_runtime.stage.messages import launch_mark
+from hexplan_runtime.stage.stage import torch_dtype
 
 _MEET = datetime.timedelta(minutes=2)
 

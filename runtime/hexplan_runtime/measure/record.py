@@ -8,8 +8,8 @@ from typing import Literal
 from pydantic import ValidationError
 
 from hexplan.errors import InputError
-from hexplan.field_errors import explain
-from hexplan.files import read_bounded, write_atomically
+from hexplan.files.bounded import read_bounded, write_atomically
+from hexplan.files.field_errors import explain
 from hexplan.model import Model
 from hexplan.noun import Noun, Range
 from hexplan_runtime.measure.clock import DeviceKind

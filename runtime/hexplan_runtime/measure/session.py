@@ -10,7 +10,6 @@ from threading import Event
 import torch
 
 from hexplan.model import Model
-from hexplan_runtime.architecture import read_architecture
 from hexplan_runtime.measure.campaign import Hear, run_campaign
 from hexplan_runtime.measure.clock import DeviceKind
 from hexplan_runtime.measure.crew import Subject
@@ -21,7 +20,8 @@ from hexplan_runtime.measure.profile_text import profile_text
 from hexplan_runtime.measure.rates import MeasuredStage
 from hexplan_runtime.measure.record import Circumstances
 from hexplan_runtime.measure.sample import Sample
-from hexplan_runtime.model_files import weight_files
+from hexplan_runtime.model.architecture import read_architecture
+from hexplan_runtime.model.model_files import weight_files
 
 
 @dataclass(frozen=True, slots=True)

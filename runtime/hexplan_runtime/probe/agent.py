@@ -20,12 +20,12 @@ from typing import Final
 import torch
 
 from hexplan.errors import InputError
-from hexplan_runtime.addresses import local_address
-from hexplan_runtime.child import claim_stdout, die_with_parent, leave, say
-from hexplan_runtime.gloo import PeerLost, Rendezvous, join_store
+from hexplan_runtime.net.addresses import local_address
+from hexplan_runtime.net.gloo import PeerLost, Rendezvous, join_store
 from hexplan_runtime.probe.inventory import machine
 from hexplan_runtime.probe.line import Line, follow, lead
 from hexplan_runtime.probe.messages import Answer, Order, Task
+from hexplan_runtime.processes.child import claim_stdout, die_with_parent, leave, say
 
 _TRIES: Final = 5
 """How often gloo tries to reach a peer, each time as long as it is given."""

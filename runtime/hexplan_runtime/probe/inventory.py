@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import torch
 
-from hexplan.findings import Accelerator, Machine
+from hexplan.measured.findings import Accelerator, Machine
 from hexplan_runtime.hardware import free_cores, main_memory_bytes, processor_name
 
 

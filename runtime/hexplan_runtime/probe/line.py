@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch._C._distributed_c10d import Work
 
-from hexplan_runtime.gloo import Group, PeerLost, finish
+from hexplan_runtime.net.gloo import Group, PeerLost, finish
 from hexplan_runtime.probe.messages import Figures
 
 PING, TAKE, GIVE, END = range(4)

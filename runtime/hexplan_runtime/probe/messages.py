@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hexplan.findings import Machine
+from hexplan.measured.findings import Machine
 from hexplan.noun import Noun
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from hexplan.errors import InputError
-from hexplan_runtime.addresses import PUBLIC_HINT, is_public
+from hexplan_runtime.net.addresses import PUBLIC_HINT, is_public
 
 SSH: Final = (
     "ssh",

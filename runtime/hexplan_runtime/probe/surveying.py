@@ -11,8 +11,8 @@ from threading import Event
 from typing import Final, Protocol
 
 from hexplan.cluster import COORDINATOR
-from hexplan.findings import Findings, HostFinding, LinkFinding, Machine
-from hexplan_runtime.gloo import LOOPBACK, host_store
+from hexplan.measured.findings import Findings, HostFinding, LinkFinding, Machine
+from hexplan_runtime.net.gloo import LOOPBACK, host_store
 from hexplan_runtime.probe.agents import Agents
 from hexplan_runtime.probe.inventory import torch_version
 from hexplan_runtime.probe.messages import Answer, Figures, Order, Task

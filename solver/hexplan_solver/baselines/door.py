@@ -17,13 +17,13 @@ from hexplan_solver.baselines.separate import place_separate
 from hexplan_solver.baselines.swarm import place_swarm
 from hexplan_solver.baselines.symmetric import place_symmetric
 from hexplan_solver.baselines.tflops import place_tflops
-from hexplan_solver.bounds import work_bound
-from hexplan_solver.carried import used_part
-from hexplan_solver.extract import extract_plan
+from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.flow.carried import used_part
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.objectives.idle import cost_of
 from hexplan_solver.options import Report, SolveOptions, be_silent
-from hexplan_solver.problem import build_problem
+from hexplan_solver.plans.extract import extract_plan
+from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
 BASELINES: Mapping[str, Recipe] = MappingProxyType(

@@ -10,7 +10,7 @@ from hexplan.cost import link_rate
 from hexplan.cost.speed import MICRO
 from hexplan.spec import Spec
 from hexplan_solver.baselines.machines import Machine
-from hexplan_solver.network import OUTSIDE
+from hexplan_solver.flow.network import OUTSIDE
 
 KEPT_LINKS = 12
 """A pruned machine keeps its fastest links, this many, and so do entry and exit."""

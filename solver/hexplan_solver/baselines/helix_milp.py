@@ -17,7 +17,7 @@ from hexplan_solver.baselines.helix_start import helix_start
 from hexplan_solver.baselines.layout import Layout, give_up
 from hexplan_solver.baselines.machines import machines_of
 from hexplan_solver.milp import MilpResult, solve_milp
-from hexplan_solver.problem import Problem
+from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 

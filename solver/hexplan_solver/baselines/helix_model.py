@@ -11,7 +11,7 @@ from hexplan.noun import Range
 from hexplan_solver.baselines.helix_links import HelixLink
 from hexplan_solver.baselines.helix_start import HelixStart
 from hexplan_solver.baselines.machines import Machine
-from hexplan_solver.network import OUTSIDE
+from hexplan_solver.flow.network import OUTSIDE
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from hexplan.spec import Spec
 from hexplan_solver.baselines.helix_links import HelixLink
 from hexplan_solver.baselines.helix_model import HelixModel
 from hexplan_solver.baselines.machines import Machine
-from hexplan_solver.network import OUTSIDE
+from hexplan_solver.flow.network import OUTSIDE
 
 
 def add_rows(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> None:

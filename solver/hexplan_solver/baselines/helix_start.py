@@ -15,9 +15,9 @@ from hexplan_solver.baselines.machines import Machine
 from hexplan_solver.baselines.petals import place_petals
 from hexplan_solver.baselines.separate import place_separate
 from hexplan_solver.baselines.swarm import place_swarm
-from hexplan_solver.flow import max_flow
-from hexplan_solver.network import OUTSIDE, PlacedStage, build_network
-from hexplan_solver.problem import Problem
+from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.network import OUTSIDE, PlacedStage, build_network
+from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 HEURISTICS: tuple[Recipe, ...] = (place_petals, place_swarm, place_separate)

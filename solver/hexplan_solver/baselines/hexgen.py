@@ -14,8 +14,8 @@ import random
 from hexplan_solver.baselines.hexgen_pipeline import Devices, Pipeline, PipelinePlanner
 from hexplan_solver.baselines.layout import Layout, give_up, layout_of
 from hexplan_solver.baselines.slots import Slot, slots_of
-from hexplan_solver.network import PlacedStage
-from hexplan_solver.problem import Problem
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 POPULATION = 30

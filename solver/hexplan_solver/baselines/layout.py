@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hexplan.errors import LimitReached
-from hexplan_solver.network import PlacedStage
-from hexplan_solver.problem import Problem
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 

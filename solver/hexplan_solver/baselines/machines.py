@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from hexplan.cost.memory import budget_bytes
-from hexplan_solver.network import PlacedStage
-from hexplan_solver.placement import group_devices
-from hexplan_solver.problem import HostClass, Problem, StageKind
-from hexplan_solver.rates import Rates
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.placement.placement import group_devices
+from hexplan_solver.problem.problem import HostClass, Problem, StageKind
+from hexplan_solver.problem.rates import Rates
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import random
 
 from hexplan_solver.baselines.layout import Layout, layout_of
 from hexplan_solver.baselines.machines import machines_of
-from hexplan_solver.problem import Problem
+from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hexplan_solver.baselines.layout import Layout, give_up, layout_of
 from hexplan_solver.baselines.machines import chain, machines_of
 from hexplan_solver.baselines.waterfill import water_fill
-from hexplan_solver.problem import Problem
+from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 

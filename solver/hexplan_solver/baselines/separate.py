@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from hexplan_solver.baselines.layout import Layout, give_up, layout_of
 from hexplan_solver.baselines.machines import Machine, chain, machines_of
 from hexplan_solver.baselines.swarm import even_ranges
-from hexplan_solver.network import PlacedStage
-from hexplan_solver.problem import Problem
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from hexplan.host import Host
 from hexplan_solver.baselines.machines import steady_speeds
-from hexplan_solver.network import PlacedStage
-from hexplan_solver.problem import Problem, StageKind
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.problem.problem import Problem, StageKind
 
 
 @dataclass(frozen=True, slots=True)

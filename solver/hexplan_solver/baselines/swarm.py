@@ -12,7 +12,7 @@ from itertools import pairwise
 from hexplan.noun import Range
 from hexplan_solver.baselines.layout import Layout, give_up, layout_of
 from hexplan_solver.baselines.machines import Machine, machines_of
-from hexplan_solver.problem import Problem
+from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 

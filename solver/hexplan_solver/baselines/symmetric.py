@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from hexplan_solver.baselines.layout import Layout, give_up
 from hexplan_solver.baselines.slots import Slot, slots_of
 from hexplan_solver.baselines.swarm import even_ranges
-from hexplan_solver.flow import max_flow
-from hexplan_solver.network import PlacedStage, build_network
-from hexplan_solver.problem import Problem
+from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 

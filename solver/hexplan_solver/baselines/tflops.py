@@ -15,8 +15,8 @@ from itertools import accumulate
 from hexplan_solver.baselines.layout import Layout, give_up, layout_of
 from hexplan_solver.baselines.machines import Machine, chain, machines_of
 from hexplan_solver.baselines.waterfill import water_fill
-from hexplan_solver.network import PlacedStage
-from hexplan_solver.problem import Problem
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 MAX_STATES = 300

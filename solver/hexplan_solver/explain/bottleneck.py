@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from hexplan.capacity import in_words
 from hexplan.cost.speed import MICRO
-from hexplan.explanation import Binding
 from hexplan.plan import Plan
+from hexplan.results.capacity import in_words
+from hexplan.results.explanation import Binding
 from hexplan.spec import Spec
 from hexplan_solver.explain.changes import faster_one
-from hexplan_solver.flow import max_flow
-from hexplan_solver.network import PlacedStage, build_network
+from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.network import PlacedStage, build_network
 
 SHARE_STEP = Decimal("0.000001")
 

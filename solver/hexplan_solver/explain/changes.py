@@ -10,7 +10,7 @@ from hexplan.cluster import COORDINATOR, Cluster, Coordinator, Link
 from hexplan.host import Host
 from hexplan.plan import Plan
 from hexplan.spec import Spec
-from hexplan_solver.problem import Problem
+from hexplan_solver.problem.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from hexplan.cost import ShardSizes
 from hexplan.cost.memory import budget_bytes
 from hexplan.cost.speed import MICRO, find_profile
 from hexplan.cost.weights import weights_bytes
-from hexplan.explanation import Degree, DegreeOption
 from hexplan.noun import Range
 from hexplan.plan import Plan
-from hexplan_solver.network import PlacedStage
-from hexplan_solver.partitions import Group, partitions
-from hexplan_solver.problem import Problem, StageKind
+from hexplan.results.explanation import Degree, DegreeOption
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.problem.partitions import Group, partitions
+from hexplan_solver.problem.problem import Problem, StageKind
 
 MAX_OPTIONS = 4
 """Alternatives told of one kind of stage."""

@@ -7,15 +7,15 @@ from decimal import Decimal
 
 from hexplan.cost.speed import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
-from hexplan.explanation import Gain, How
 from hexplan.plan import Plan
-from hexplan_solver.bounds import work_bound
+from hexplan.results.explanation import Gain, How
+from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.explain.changes import Change
-from hexplan_solver.flow import max_flow
-from hexplan_solver.network import PlacedStage, build_network
+from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.objectives.throughput import try_solve
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.problem import build_problem
-from hexplan_solver.solve import try_solve
+from hexplan_solver.problem.problem import build_problem
 
 
 def gain_of(

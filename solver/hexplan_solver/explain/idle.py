@@ -9,14 +9,14 @@ from decimal import Decimal
 
 from hexplan.cost.memory import need_of
 from hexplan.cost.speed import MICRO
-from hexplan.explanation import IdleDevices
 from hexplan.noun import Range
 from hexplan.plan import Plan
-from hexplan_solver.flow import max_flow
-from hexplan_solver.network import PlacedStage, build_network
-from hexplan_solver.problem import Problem, StageKind
-from hexplan_solver.read_back import class_of
-from hexplan_solver.shards import shard_sizes
+from hexplan.results.explanation import IdleDevices
+from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.plans.read_back import class_of
+from hexplan_solver.problem.problem import Problem, StageKind
+from hexplan_solver.problem.shards import shard_sizes
 
 MAX_TRIES = 300
 """Places tried for the devices of one host; more are thinned out evenly."""

@@ -8,19 +8,19 @@ from dataclasses import replace
 from decimal import Decimal
 
 from hexplan.cost.speed import MICRO
-from hexplan.explanation import Explanation, Gain, GapPart
 from hexplan.plan import Plan
+from hexplan.results.explanation import Explanation, Gain, GapPart
 from hexplan.spec import Spec
-from hexplan_solver.bounds import work_bound
+from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.explain.bottleneck import bottleneck_of
 from hexplan_solver.explain.changes import faster, more_of_each_kind
 from hexplan_solver.explain.degrees import degrees_of
 from hexplan_solver.explain.gains import gain_of
 from hexplan_solver.explain.idle import idle_devices
-from hexplan_solver.network import PlacedStage
+from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.options import Progress, Report, SolveOptions, be_silent
-from hexplan_solver.problem import Problem, build_problem
-from hexplan_solver.read_back import read_back
+from hexplan_solver.plans.read_back import read_back
+from hexplan_solver.problem.problem import Problem, build_problem
 
 SEARCH_S = 5.0
 """Seconds that each changed cluster is searched for a plan, unless the caller says otherwise."""

@@ -22,7 +22,7 @@ from hexplan_solver.infeasible.wishes import (
     with_memory_fraction,
 )
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.problem import Problem, build_problem
+from hexplan_solver.problem.problem import Problem, build_problem
 
 PARTS = 100
 """Limits are tried in so many steps, to say which value would do."""

@@ -11,10 +11,10 @@ from collections import defaultdict
 import pulp
 
 from hexplan.noun import Range
-from hexplan_solver.coverage import Column, Coverage, add_ways
 from hexplan_solver.milp import solve_milp
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.problem import Problem
+from hexplan_solver.placement.coverage import Column, Coverage, add_ways
+from hexplan_solver.problem.problem import Problem
 
 LIMIT_S = 5.0
 """Seconds for the MILP."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 import pulp
 
 from hexplan.cluster import COORDINATOR
-from hexplan_solver.coverage import Column, Coverage
+from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.infeasible.places import Way
 from hexplan_solver.milp import solve_milp
-from hexplan_solver.network import PlacedStage
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.placement import place
-from hexplan_solver.problem import Problem, StageKind
+from hexplan_solver.placement.coverage import Column, Coverage
+from hexplan_solver.placement.placement import place
+from hexplan_solver.problem.problem import Problem, StageKind
 
 MAX_ARCS = 20_000
 """Stages and links that are told apart; with more, nothing is proved."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import networkx as nx
 
 from hexplan.cluster import COORDINATOR, Cluster
-from hexplan_solver.problem import Problem
+from hexplan_solver.problem.problem import Problem
 
 MAX_WAYS = 200
 """With more ways than this, all places that lie on any of them are taken together."""

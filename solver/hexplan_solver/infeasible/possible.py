@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hexplan.spec import Spec
-from hexplan_solver.chain import fill_chain
 from hexplan_solver.infeasible.held import hold_most
 from hexplan_solver.infeasible.one_route import has_no_route
 from hexplan_solver.infeasible.places import ways_of
 from hexplan_solver.infeasible.room import short_layers, unheld_layers
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.problem import Problem, build_problem
+from hexplan_solver.placement.chain import fill_chain
+from hexplan_solver.problem.problem import Problem, build_problem
 
 HALF_A_LAYER = 0.5
 """A bound on a whole number of layers that is lower by this much proves one layer less."""

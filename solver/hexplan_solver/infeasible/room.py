@@ -5,7 +5,7 @@ from __future__ import annotations
 from hexplan.cost import ShardSizes
 from hexplan.cost.weights import weights_bytes
 from hexplan.errors import InfeasibleError
-from hexplan_solver.problem import HostClass, Problem
+from hexplan_solver.problem.problem import HostClass, Problem
 
 GIB = 2**30
 

@@ -9,14 +9,15 @@ from hexplan.errors import InfeasibleError, InputError, LimitReached
 from hexplan.plan import Objective, Plan
 from hexplan.spec import Spec
 from hexplan_solver.infeasible import explain_infeasible
-from hexplan_solver.objectives.cost import solve_cost
+from hexplan_solver.objectives.cost.recipe import solve_cost
 from hexplan_solver.objectives.idle import cost_of
 from hexplan_solver.objectives.joined import Recipe, best_joined
-from hexplan_solver.objectives.latency import solve_latency
+from hexplan_solver.objectives.latency.recipe import solve_latency
 from hexplan_solver.objectives.slo import solve_slo
+from hexplan_solver.objectives.sustained.figures import with_sustained
+from hexplan_solver.objectives.sustained.recipe import solve_sustained
+from hexplan_solver.objectives.throughput import try_solve
 from hexplan_solver.options import Report, SolveOptions, be_silent
-from hexplan_solver.solve import try_solve
-from hexplan_solver.sustained import solve_sustained, with_sustained
 
 RECIPES: Mapping[Objective, Recipe] = MappingProxyType(
     {

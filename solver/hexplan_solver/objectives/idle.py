@@ -7,11 +7,11 @@ from decimal import Decimal
 
 from hexplan.plan import Plan
 from hexplan.spec import Spec
-from hexplan_solver.extract import extract_plan
-from hexplan_solver.flow import max_flow
-from hexplan_solver.network import PlacedStage, build_network
-from hexplan_solver.problem import build_problem
-from hexplan_solver.read_back import read_back
+from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.plans.extract import extract_plan
+from hexplan_solver.plans.read_back import read_back
+from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
 

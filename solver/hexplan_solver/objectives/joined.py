@@ -13,12 +13,12 @@ from hexplan.cost.speed import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.plan import Plan
 from hexplan.spec import Spec
-from hexplan_solver.bounds import work_bound
-from hexplan_solver.extract import Proof
-from hexplan_solver.joins import Way, as_joined, ways_to_join
+from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.objectives.restore import proved
 from hexplan_solver.options import Report, SolveOptions
-from hexplan_solver.problem import build_problem
+from hexplan_solver.plans.extract import Proof
+from hexplan_solver.problem.joins import Way, as_joined, ways_to_join
+from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
 Recipe = Callable[[Spec, SolveOptions | None, Report], Plan]

@@ -7,8 +7,8 @@ from decimal import Decimal
 from hexplan.cluster import Cluster
 from hexplan.cost.speed import MICRO
 from hexplan.plan import Certificate, Plan, Unused
-from hexplan_solver.extract import Proof
-from hexplan_solver.predicted import rate
+from hexplan_solver.plans.extract import Proof
+from hexplan_solver.plans.predicted import rate
 
 
 def restored(plan: Plan, cluster: Cluster, proof: Proof, reason: str) -> Plan:

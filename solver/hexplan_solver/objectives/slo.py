@@ -11,6 +11,8 @@ from hexplan.errors import InfeasibleError, InputError, LimitReached
 from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan_solver.objectives.restore import restored
+from hexplan_solver.objectives.sustained.figures import with_sustained
+from hexplan_solver.objectives.throughput import try_solve
 from hexplan_solver.objectives.variants import variants_of
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.run import Run
@@ -26,8 +28,6 @@ from hexplan_solver.simulate import (
     policy_of_plan,
     simulate,
 )
-from hexplan_solver.solve import try_solve
-from hexplan_solver.sustained import with_sustained
 
 FIRST_SHARE, VARIANT_SHARE = 0.25, 0.1
 """Shares of the time left for the plan of largest flow, and for each other candidate."""

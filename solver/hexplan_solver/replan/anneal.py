@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from hexplan.noun import Range
-from hexplan_solver.judges import Judge
-from hexplan_solver.network import PlacedStage
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.links.judges import Judge
 from hexplan_solver.replan.movement import Movement
 
 MAX_STEPS = 6_000

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 from hexplan.noun import Range
-from hexplan_solver.network import PlacedStage
-from hexplan_solver.problem import Problem, StageKind
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.problem.problem import Problem, StageKind
 from hexplan_solver.replan.movement import Movement
 
 MAX_ENTRIES = 200_000

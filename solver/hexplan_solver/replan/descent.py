@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hexplan.cost.speed import MICRO
-from hexplan_solver.carried import used_part
-from hexplan_solver.judges import judge_for
-from hexplan_solver.network import PlacedStage
+from hexplan_solver.flow.carried import used_part
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.links.judges import judge_for
 from hexplan_solver.replan.anneal import Goal, anneal
 from hexplan_solver.replan.columns import columns_of
 from hexplan_solver.replan.flows import Candidate

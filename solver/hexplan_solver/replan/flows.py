@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hexplan_solver.network import Network, PlacedStage
-from hexplan_solver.routes import Flow
+from hexplan_solver.flow.network import Network, PlacedStage
+from hexplan_solver.flow.routes import Flow
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,15 @@ from hexplan.cost.speed import MICRO
 from hexplan.errors import InputError
 from hexplan.model import Model
 from hexplan.plan import Plan
-from hexplan.replanning import Replanning
-from hexplan_solver.bounds import work_bound
-from hexplan_solver.extract import extract_plan
-from hexplan_solver.joins import as_joined
+from hexplan.results.replanning import Replanning
+from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.objectives.sustained.figures import with_sustained
+from hexplan_solver.objectives.throughput import solve
 from hexplan_solver.options import Report, be_silent
-from hexplan_solver.problem import build_problem
-from hexplan_solver.read_back import read_back
+from hexplan_solver.plans.extract import extract_plan
+from hexplan_solver.plans.read_back import read_back
+from hexplan_solver.problem.joins import as_joined
+from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.replan.descent import candidate_of, search_fewest
 from hexplan_solver.replan.flows import Candidate
 from hexplan_solver.replan.loss import Loss
@@ -27,8 +29,6 @@ from hexplan_solver.replan.reroute import reroute
 from hexplan_solver.replan.summary import summarise, with_reasons
 from hexplan_solver.replan.survivors import Survivors, holdings_of, survivors_of
 from hexplan_solver.run import Run
-from hexplan_solver.solve import solve
-from hexplan_solver.sustained import with_sustained
 
 FRESH_SHARE = 0.5
 """Share of the time for a plan as if nothing were in place."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hexplan.errors import InfeasibleError
 from hexplan.noun import Range
-from hexplan_solver.carried import carried
-from hexplan_solver.network import Network
+from hexplan_solver.flow.carried import carried
+from hexplan_solver.flow.network import Network
+from hexplan_solver.flow.routes import Flow
 from hexplan_solver.replan.survivors import Survivors
-from hexplan_solver.routes import Flow
 
 HINT = "without --routes-only, weights may move"
 

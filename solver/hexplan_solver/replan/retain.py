@@ -23,10 +23,10 @@ import pulp
 from hexplan.cost import ShardSizes
 from hexplan.cost.speed import MICRO
 from hexplan.cost.weights import weights_bytes
+from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.milp import PATIENT, Patience, Watch, solve_milp
-from hexplan_solver.network import PlacedStage
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.problem import Problem
+from hexplan_solver.problem.problem import Problem
 from hexplan_solver.replan.columns import Columns, PricedStage
 
 STUBBORN = Patience(6000, 6000, 0.0)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.plan import Plan
-from hexplan.replanning import HostMove, Replanning
-from hexplan_solver.network import PlacedStage
+from hexplan.results.replanning import HostMove, Replanning
+from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.replan.movement import Movement
 
 EXCLUDED = "excluded by a pin"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from hexplan.cost import HeldWeights
 from hexplan.plan import Plan, Stage
-from hexplan.replanning import GoneStage
-from hexplan_solver.network import PlacedStage
-from hexplan_solver.problem import Problem
-from hexplan_solver.read_back import read_back
+from hexplan.results.replanning import GoneStage
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.plans.read_back import read_back
+from hexplan_solver.problem.problem import Problem
 
 Holdings = dict[tuple[str, int], HeldWeights]
 """What each device (host, index) holds."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hexplan.outcome import Attainment, Outcome, Phase, Spread, StageUse, TimePoint
+from hexplan.results.outcome import Attainment, Outcome, Phase, Spread, StageUse, TimePoint
 from hexplan_solver.simulate.assembly import (
     pipeline_of_flows,
     pipeline_of_placement,

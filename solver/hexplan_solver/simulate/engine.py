@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from itertools import count
 
-from hexplan_solver.network import OUTSIDE
+from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate.fabric import Fabric
 from hexplan_solver.simulate.intake import Intake
 from hexplan_solver.simulate.layout import Layout

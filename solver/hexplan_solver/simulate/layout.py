@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hexplan_solver.network import OUTSIDE
+from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate.pipeline import Pipeline
 
 

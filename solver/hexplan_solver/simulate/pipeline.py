@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hexplan.cost.step_times import StepTimes
 from hexplan.noun import Range
-from hexplan.outcome import Phase
+from hexplan.results.outcome import Phase
 
 NO_LIMIT = 1 << 60
 

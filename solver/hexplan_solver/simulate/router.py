@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from hexplan_solver.network import OUTSIDE
+from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate.course import Course, Courses
 from hexplan_solver.simulate.kv_room import KvRoom
 from hexplan_solver.simulate.parcel import Request

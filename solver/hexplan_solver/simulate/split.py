@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from hexplan.errors import InputError
 from hexplan.noun import RATE_DIGITS, WEIGHT_DIGITS
-from hexplan.outcome import Phase
 from hexplan.plan import Plan
-from hexplan_solver.flow import max_flow
-from hexplan_solver.network import Network, PlacedStage
-from hexplan_solver.problem import Problem
-from hexplan_solver.routes import Path
-from hexplan_solver.shards import split
+from hexplan.results.outcome import Phase
+from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.network import Network, PlacedStage
+from hexplan_solver.flow.routes import Path
+from hexplan_solver.problem.problem import Problem
+from hexplan_solver.problem.shards import split
 from hexplan_solver.simulate.assembly import (
     Hosted,
     assemble,

@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from hexplan.outcome import Attainment, Outcome, Spread, StageUse, TimePoint
+from hexplan.results.outcome import Attainment, Outcome, Spread, StageUse, TimePoint
 from hexplan_solver.simulate.engine import Engine
 from hexplan_solver.simulate.pipeline import Pipeline
 from hexplan_solver.simulate.policy import Policy

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.plans import two_sites_plan
 
-from hexplan.check.cheapest import cheapest_route
+from hexplan.check.flow.cheapest import cheapest_route
 from hexplan.check.lookup import Lookup
 
 LAYERS = 6

@@ -9,7 +9,7 @@ from support.plans import mixed_stage_plan, profiled_plan, two_hosts_plan
 
 from hexplan.check import check_plan
 from hexplan.check.lookup import Lookup
-from hexplan.check.sizes import (
+from hexplan.check.stage.sizes import (
     kv_token_bytes,
     layer_of,
     token_numbers,

@@ -12,7 +12,8 @@ from hexplan.cli.solve import Method
 from hexplan.cluster import GroupPin, LayerPin
 from hexplan.errors import InputError, LimitReached
 from hexplan.plan import Plan
-from hexplan.spec import Spec, read_spec
+from hexplan.reading import read_spec
+from hexplan.spec import Spec
 from hexplan_solver import METHODS, SolveOptions, solve_by
 from hexplan_solver.baselines import BASELINES, solve_baseline
 

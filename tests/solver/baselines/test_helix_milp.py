@@ -11,14 +11,15 @@ from support.brute import best_flow
 from support.clusters import host, link, profile, spec_of, tiny_model
 
 from hexplan.check import check_plan
-from hexplan.spec import Spec, read_spec
+from hexplan.reading import read_spec
+from hexplan.spec import Spec
 from hexplan_solver.baselines import solve_baseline
 from hexplan_solver.baselines.helix_links import KEPT_LINKS, helix_links
 from hexplan_solver.baselines.helix_model import helix_model
 from hexplan_solver.baselines.helix_rows import add_rows
 from hexplan_solver.baselines.machines import machines_of
-from hexplan_solver.network import OUTSIDE
-from hexplan_solver.problem import build_problem
+from hexplan_solver.flow.network import OUTSIDE
+from hexplan_solver.problem.problem import build_problem
 
 SPECS = Path(__file__).parents[3] / "cluster_specs"
 TOLERANCE = 3e-6

@@ -15,11 +15,12 @@ from support.clusters import host, profile, spec_of, tiny_model
 from hexplan.check import check_plan
 from hexplan.errors import LimitReached
 from hexplan.plan import Plan
-from hexplan.spec import Spec, read_spec
+from hexplan.reading import read_spec
+from hexplan.spec import Spec
 from hexplan_solver import SolveOptions
 from hexplan_solver.baselines import BASELINES, solve_baseline
 from hexplan_solver.options import be_silent
-from hexplan_solver.problem import build_problem
+from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
 SPECS = Path(__file__).parents[3] / "cluster_specs"

@@ -24,7 +24,7 @@ from hexplan_solver.baselines.hexgen_cost import (
 from hexplan_solver.baselines.hexgen_pipeline import PipelinePlanner, splits
 from hexplan_solver.baselines.slots import slots_of
 from hexplan_solver.baselines.waterfill import water_fill
-from hexplan_solver.problem import build_problem
+from hexplan_solver.problem.problem import build_problem
 
 LLAMA_70B = Request(hidden=8192, dtype_bytes=2, prompt_tokens=32, output_tokens=96)
 """The constants of HexGen's code, whose output length counts the prompt's 32 tokens too."""

@@ -10,11 +10,11 @@ import pytest
 from support.published import FOLDER
 
 from hexplan.check import check_plan
-from hexplan.spec import read_spec
+from hexplan.reading import read_spec
 from hexplan_solver import SolveOptions
 from hexplan_solver.baselines import BASELINES, solve_baseline
 from hexplan_solver.options import be_silent
-from hexplan_solver.problem import build_problem
+from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
 SPECS = Path(__file__).parents[3] / "cluster_specs"

@@ -16,12 +16,12 @@ from hexplan.errors import InfeasibleError
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Workload
 from hexplan_solver import SolveOptions, solve
-from hexplan_solver.coverage import covered
 from hexplan_solver.infeasible import explain_infeasible
 from hexplan_solver.infeasible.held import hold_most
 from hexplan_solver.infeasible.wishes import drop_all, wishes_of
-from hexplan_solver.placement import place
-from hexplan_solver.problem import build_problem
+from hexplan_solver.placement.coverage import covered
+from hexplan_solver.placement.placement import place
+from hexplan_solver.problem.problem import build_problem
 
 ONE = profile("d0", [90, 40])
 TWO = profile("d0", [150, 70, 45], 2)

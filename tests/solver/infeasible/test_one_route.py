@@ -5,12 +5,12 @@ from __future__ import annotations
 from support.brute_route import TooMany, has_route
 from support.random_clusters import WILD, random_spec
 
-from hexplan_solver.flow import max_flow
+from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.network import build_network
 from hexplan_solver.infeasible.one_route import find_route
 from hexplan_solver.infeasible.places import ways_of
-from hexplan_solver.network import build_network
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.problem import Problem, build_problem
+from hexplan_solver.problem.problem import Problem, build_problem
 
 SEEDS = range(60)
 MAX_STEPS = 20_000

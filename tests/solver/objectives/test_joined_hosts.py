@@ -21,7 +21,7 @@ from hexplan.plan_file import plan_json
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Slo, Workload
 from hexplan_solver import SolveOptions, explain, solve, solve_for
-from hexplan_solver.joins import MAX_WAYS, ways_to_join
+from hexplan_solver.problem.joins import MAX_WAYS, ways_to_join
 
 SEARCH = SolveOptions(time_limit_s=6)
 QUICK = Decimal("0.000000001")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hexplan_solver.objectives.queueing import Station
+from hexplan_solver.objectives.latency.queueing import Station
 
 
 def simulated(

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.pipelines import SteadySteps, TokenSteps, joined
 
-from hexplan.outcome import Phase
-from hexplan_solver.network import OUTSIDE
+from hexplan.results.outcome import Phase
+from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate import (
     CHUNKED,
     WHOLE,

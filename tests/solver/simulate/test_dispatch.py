@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support.pipelines import FAST, FREE, SteadySteps
 
-from hexplan_solver.network import OUTSIDE
+from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate import (
     CHUNKED,
     Constant,

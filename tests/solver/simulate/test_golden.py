@@ -10,7 +10,7 @@ import pytest
 from support.pipelines import TokenSteps, chain
 from support.published_pipelines import Published, published_pipeline
 
-from hexplan_solver.network import OUTSIDE
+from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate import CHUNKED, WHOLE, Pipeline, Policy, Replay, Window, simulate
 from hexplan_solver.simulate.engine import Engine
 from hexplan_solver.simulate.parcel import Parcel

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from support.pipelines import FAST, FREE, TokenSteps, chain
 
-from hexplan_solver.network import OUTSIDE
+from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate import (
     CHUNKED,
     WHOLE,

@@ -8,7 +8,7 @@ import pytest
 
 from hexplan.check import check_plan
 from hexplan.plan_file import read_plan, write_plan
-from hexplan.spec import read_spec
+from hexplan.reading import read_spec
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.simulate import (
     CHUNKED,

@@ -11,10 +11,10 @@ from support.plan_parts import link as plan_link
 from support.plans import profiled_plan, resealed, two_hosts_plan
 
 from hexplan.errors import InputError
-from hexplan.outcome import Phase
+from hexplan.results.outcome import Phase
 from hexplan.spec import Spec
-from hexplan_solver.network import OUTSIDE, Network, PlacedStage, build_network
-from hexplan_solver.problem import build_problem
+from hexplan_solver.flow.network import OUTSIDE, Network, PlacedStage, build_network
+from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.simulate import (
     CHUNKED,
     FixedLengths,

@@ -1,0 +1,1 @@
+"""What ships with hexplan: datasheet figures of devices, and sizes of models."""

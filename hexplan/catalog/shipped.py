@@ -1,0 +1,230 @@
+"""The catalogs that ship with hexplan: datasheet figures of devices, and sizes of models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from hexplan.device import DeviceType, Efficiency
+from hexplan.model import Model
+from hexplan.noun import Noun
+from hexplan.wording import close_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_Kind = Literal["cuda", "rocm", "hpu", "mps", "cpu"]
+_KIND_BY_VENDOR: Mapping[str, _Kind] = MappingProxyType(
+    {"nvidia": "cuda", "amd": "rocm", "intel": "hpu", "apple": "mps"}
+)
+OVERHEAD_BYTES: Mapping[_Kind, int] = MappingProxyType(
+    {"cuda": 512 << 20, "rocm": 512 << 20, "hpu": 512 << 20, "mps": 0, "cpu": 0}
+)
+"""What driver and framework take of a device, by its kind: an allowance.
+
+A CUDA context with lazily loaded kernels takes about 300 MB (pytorch/pytorch#107667), to which
+collectives add theirs. What a cluster file gives for a processor is what is free there.
+"""
+OTHER = "any other"
+"""The row of architectures that nobody measured."""
+_MOST_CLOSE = 4
+_MEBI, _GIGA, _TERA = 1 << 20, 10**9, 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class LinkInfo:
+    """What joins the devices of one type inside a host, by its datasheet."""
+
+    kind: str
+    """Such as `nvlink3`, `nvlink3-bridge` (joins pairs only) or `pcie4`."""
+    bandwidth_bytes_per_s: int
+    """Per device, in one direction."""
+
+
+class _Datasheet(Noun):
+    """One device in data/devices.json."""
+
+    name: str
+    aliases: tuple[str, ...]
+    vendor: Literal["nvidia", "amd", "intel", "apple"]
+    arch: str
+    memory_mib: int
+    memory_note: str | None
+    bandwidth_gb_per_s: Decimal
+    fp16_dense_tflops: Decimal
+    bf16: bool
+    fp8_dense_tflops: Decimal | None
+    link: str
+    link_bidir_gb_per_s: Decimal
+    pcie_gen: int | None
+    pcie_gb_per_s: Decimal | None
+    tdp_w: int
+    source: str
+    confidence: Literal["high", "medium", "low"]
+
+    def device_type(self) -> DeviceType:
+        """Return the noun that plans work with."""
+        note = f"; {self.memory_note}" if self.memory_note else ""
+        return DeviceType(
+            name=self.name,
+            kind=_KIND_BY_VENDOR[self.vendor],
+            memory_bytes=self.memory_mib * _MEBI,
+            memory_bandwidth_bytes_per_s=int(self.bandwidth_gb_per_s * _GIGA),
+            compute_flops_per_s=int(self.fp16_dense_tflops * _TERA),
+            fp8_flops_per_s=int(self.fp8_dense_tflops * _TERA) if self.fp8_dense_tflops else None,
+            bfloat16=self.bf16,
+            arch=self.arch,
+            overhead_bytes=OVERHEAD_BYTES[_KIND_BY_VENDOR[self.vendor]],
+            efficiency=_efficiency(self),
+            origin=f"datasheet: {self.source}{note}",
+        )
+
+    def link_info(self) -> LinkInfo | None:
+        """Return the direct link, else the PCIe slot, else nothing."""
+        if self.link_bidir_gb_per_s:
+            return LinkInfo(self.link, int(self.link_bidir_gb_per_s * _GIGA / 2))
+        if self.pcie_gb_per_s is None:
+            return None
+        return LinkInfo(f"pcie{self.pcie_gen}", int(self.pcie_gb_per_s * _GIGA))
+
+
+class _DeviceFile(Noun):
+    """All of data/devices.json."""
+
+    comment: str
+    devices: tuple[_Datasheet, ...]
+
+
+class _Calibrated(Noun):
+    """One architecture in data/efficiency.json."""
+
+    arch: str
+    compute: Decimal
+    bandwidth: Decimal
+    error: Decimal
+    measured: tuple[str, ...]
+
+
+class _EfficiencyFile(Noun):
+    """All of data/efficiency.json."""
+
+    comment: str
+    architectures: tuple[_Calibrated, ...]
+
+
+class _Listing(Noun):
+    """One model in data/models.json."""
+
+    aliases: tuple[str, ...]
+    source: str
+    model: Model
+
+
+class _ModelFile(Noun):
+    """All of data/models.json."""
+
+    comment: str
+    models: tuple[_Listing, ...]
+
+
+def find_device(name: str) -> DeviceType | None:
+    """Return the device of this name or alias, whatever its case, or None if it is unknown."""
+    sheet = _sheets().get(name.casefold())
+    return sheet.device_type() if sheet else None
+
+
+def find_link(name: str) -> LinkInfo | None:
+    """Return what joins devices of this type inside a host, or None if that is unknown."""
+    sheet = _sheets().get(name.casefold())
+    return sheet.link_info() if sheet else None
+
+
+def known_devices() -> tuple[str, ...]:
+    """Return the names of all devices, without their aliases."""
+    return tuple(sheet.name for sheet in _device_file().devices)
+
+
+def close_devices(name: str) -> tuple[str, ...]:
+    """Return the names of devices whose name or alias looks like `name`, best first."""
+    return _close(name, {known: sheet.name for known, sheet in _sheets().items()})
+
+
+def find_model(name: str) -> Model | None:
+    """Return the model of this name or alias, whatever its case, or None if it is unknown."""
+    return _models().get(name.casefold())
+
+
+def known_models() -> tuple[str, ...]:
+    """Return the names of all models, without their aliases."""
+    return tuple(listing.model.name for listing in _model_file().models)
+
+
+def close_models(name: str) -> tuple[str, ...]:
+    """Return the names of models whose name or alias looks like `name`, best first."""
+    return _close(name, {known: model.name for known, model in _models().items()})
+
+
+def _efficiency(sheet: _Datasheet) -> Efficiency:
+    """Return what a device reaches of its peak, by what was measured nearest.
+
+    Devices of one architecture and one peak rate are one chip; the error of its figures is known.
+    For others it is what comes of leaving an architecture out.
+    """
+    rows = {entry.arch: entry for entry in _efficiency_file().architectures}
+    found, other = rows.get(sheet.arch, rows[OTHER]), rows[OTHER]
+    chips = [_sheets()[name.casefold()] for name in found.measured]
+    is_measured = any(
+        (chip.arch, chip.fp16_dense_tflops) == (sheet.arch, sheet.fp16_dense_tflops)
+        for chip in chips
+    )
+    relation = "" if is_measured else "another chip, " if found is not other else "other kinds: "
+    return Efficiency(
+        compute=found.compute,
+        bandwidth=found.bandwidth,
+        error=found.error if is_measured else other.error,
+        origin=f"calibrated on {relation}{', '.join(found.measured)}",
+    )
+
+
+def _close(name: str, main_name: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the main names of what begins with `name`, then of what looks like it."""
+    longer = (known for known in main_name if known.startswith(name.casefold()))
+    close = (*longer, *close_names(name, main_name))
+    return tuple(dict.fromkeys(main_name[known] for known in close))[:_MOST_CLOSE]
+
+
+@cache
+def _sheets() -> Mapping[str, _Datasheet]:
+    """Return the datasheets by every name in folded case."""
+    devices = _device_file().devices
+    return {name.casefold(): d for d in devices for name in (d.name, *d.aliases)}
+
+
+@cache
+def _models() -> Mapping[str, Model]:
+    """Return the models by every name in folded case."""
+    listings = _model_file().models
+    return {n.casefold(): x.model for x in listings for n in (x.model.name, *x.aliases)}
+
+
+@cache
+def _device_file() -> _DeviceFile:
+    return _DeviceFile.model_validate_json(_data("devices.json"))
+
+
+@cache
+def _efficiency_file() -> _EfficiencyFile:
+    return _EfficiencyFile.model_validate_json(_data("efficiency.json"))
+
+
+@cache
+def _model_file() -> _ModelFile:
+    return _ModelFile.model_validate_json(_data("models.json"))
+
+
+def _data(name: str) -> str:
+    return resources.files("hexplan.catalog").joinpath("data", name).read_text("utf-8")

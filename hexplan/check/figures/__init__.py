@@ -1,0 +1,1 @@
+"""Rules on the figures that a plan states about itself."""

@@ -1,0 +1,1 @@
+"""Rules on one stage: shards, memory, and how fast it is."""

@@ -1,0 +1,1 @@
+"""What was measured on real machines, and how it differs from what a spec or a plan says."""

@@ -1,0 +1,1 @@
+"""Compare the times that a plan predicts with those of a launch, and fit corrections."""

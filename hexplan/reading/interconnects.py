@@ -1,0 +1,92 @@
+"""How the devices of one host reach each other: known links by name."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from hexplan.catalog.shipped import find_link
+from hexplan.host import Interconnect
+from hexplan.reading.text.cluster_text import InterconnectText
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hexplan.reading.locate import Locator
+    from hexplan.reading.text.cluster_text import HostText
+    from hexplan.wording import KeyPath
+
+NVLINK_LATENCY_S = Decimal("5e-6")
+"""Start-up time of one message of a collective: assumed, not measured."""
+PCIE_LATENCY_S = Decimal("45e-6")
+"""The same over PCIe: what fits measured groups (benchmarks/roofline.py)."""
+
+# Per device, in one direction. NVLink: half of the total on NVIDIA's datasheets of the V100
+# (300 GB/s), A100 (600), H100 (900) and B200 (1800). PCIe: not what the slot carries, but what
+# collectives reached through the memory of the host, on groups of T4 (PCIe 3) and L4 (PCIe 4) in
+# a cloud, by benchmarks/roofline.py; PCIe 5 was not measured, and is taken to do as well.
+_GB_PER_S: Mapping[str, Decimal] = MappingProxyType(
+    {
+        "nvlink2": Decimal(150),
+        "nvlink3": Decimal(300),
+        "nvlink4": Decimal(450),
+        "nvlink5": Decimal(900),
+        "pcie3": Decimal("4.5"),
+        "pcie4": Decimal("4.5"),
+        "pcie5": Decimal("4.5"),
+    }
+)
+
+
+def read_interconnect(
+    text: HostText, devices: tuple[str, ...], path: KeyPath, at: Locator
+) -> Interconnect | None:
+    """Return what joins the devices of a host, or None where it has one device only."""
+    name = text.interconnect
+    if name is None and len(devices) > 1:
+        raise at.error(
+            path,
+            f"found {len(devices)} devices and no `interconnect`, needed what joins them",
+            hint="write `interconnect: nvlink`, `pcie4`, or `{bandwidth: 32GB/s, latency: 10us}`",
+        )
+    if len(devices) == 1 or name is None:
+        return None
+    if isinstance(name, InterconnectText):
+        return Interconnect(bandwidth_bytes_per_s=name.bandwidth, latency_s=name.latency)
+    if name == "nvlink":
+        return _own_link(devices, (*path, "interconnect"), at)
+    return _named(name)
+
+
+def _named(name: str) -> Interconnect:
+    return Interconnect(
+        bandwidth_bytes_per_s=int(_GB_PER_S[name] * 10**9),
+        latency_s=NVLINK_LATENCY_S if name.startswith("nvlink") else PCIE_LATENCY_S,
+    )
+
+
+def _own_link(devices: tuple[str, ...], path: KeyPath, at: Locator) -> Interconnect:
+    """Return the NVLink that the datasheet of the devices states."""
+    kinds = sorted(set(devices))
+    if len(kinds) > 1:
+        problem = f"found `nvlink` on a host with {' and '.join(kinds)}, needed one device type"
+        raise at.error(path, problem, hint="name the link, or give its numbers")
+    link = find_link(kinds[0])
+    if link is None or not link.kind.startswith("nvlink"):
+        hint = "give its numbers: `{bandwidth: ..., latency: ...}`"
+        if link is not None:
+            gb_per_s = f"{link.bandwidth_bytes_per_s / 1e9:g}GB/s"
+            hint = (
+                f"its datasheet says {link.kind}: write `{{bandwidth: {gb_per_s}, latency: 10us}}`"
+            )
+        problem = f"found `nvlink`, but the catalog knows no NVLink of {kinds[0]}"
+        raise at.error(path, problem, hint=hint)
+    if link.kind.endswith("-bridge") and len(devices) > 2:
+        problem = (
+            f"found `nvlink` on {len(devices)} x {kinds[0]}, whose NVLink bridge joins pairs only"
+        )
+        raise at.error(path, problem, hint="write `pcie4`, or give the link's numbers")
+    return Interconnect(
+        bandwidth_bytes_per_s=link.bandwidth_bytes_per_s, latency_s=NVLINK_LATENCY_S
+    )

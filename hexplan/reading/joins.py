@@ -1,0 +1,99 @@
+"""Sets of hosts that a plan may join, so that their devices form one stage."""
+
+from __future__ import annotations
+
+from itertools import chain, combinations
+from typing import TYPE_CHECKING
+
+from hexplan.joining import why_not_joined
+from hexplan.reading.names import expand
+from hexplan.wording import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hexplan.cluster import Cluster
+    from hexplan.host import Host
+    from hexplan.model import Model
+    from hexplan.reading.locate import Locator
+    from hexplan.wording import KeyPath
+
+FEW_HOSTS = 4
+"""In a site of so many hosts, any of them may be joined; in a larger one, alike ones."""
+ALIKE_SIZES = (2, 4, 8)
+"""How many alike hosts of a larger site are joined at once."""
+
+Joins = tuple[tuple[str, ...], ...]
+
+
+def read_joins(text: str | Joins | None, spec: tuple[Cluster, Model], at: Locator) -> Joins:
+    """Return the sets of hosts that `limits.join` allows to be joined, each of which can be."""
+    cluster, model = spec
+    if text is None:
+        return ()
+    if isinstance(text, str):
+        return tuple(_any(cluster, model))
+    return tuple(
+        _listed(names, spec, ("limits", "join", index), at) for index, names in enumerate(text)
+    )
+
+
+def _listed(
+    texts: tuple[str, ...], spec: tuple[Cluster, Model], path: KeyPath, at: Locator
+) -> tuple[str, ...]:
+    cluster, model = spec
+    names = tuple(chain.from_iterable(map(expand, texts)))
+    for name in names:
+        if name not in cluster.host_by_name:
+            hint = did_you_mean(name, cluster.host_by_name)
+            raise at.error(path, f"found '{name}', needed a host", hint=hint)
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise at.error(path, f"found {', '.join(names)}, needed two or more hosts, each once")
+    obstacle = why_not_joined(cluster, names)
+    if obstacle:
+        problem = f"found {', '.join(names)}, which cannot be joined: {obstacle}"
+        raise at.error(path, problem)
+    count = _num_devices(cluster, names)
+    if count > model.kv_heads:
+        problem = f"found {count} devices together, needed at most {model.kv_heads}, as many as"
+        raise at.error(path, f"{problem} {model.name} has KV heads", hint="join fewer hosts")
+    return names
+
+
+def _any(cluster: Cluster, model: Model) -> Iterator[tuple[str, ...]]:
+    """Yield sets of hosts that can be joined: in a site of few hosts any, else alike ones."""
+    by_site: dict[str, list[Host]] = {}
+    for host in cluster.hosts:
+        by_site.setdefault(host.site, []).append(host)
+    for hosts in by_site.values():
+        sets = _subsets(hosts) if len(hosts) <= FEW_HOSTS else _alike_sets(hosts)
+        for names in sets:
+            is_small = _num_devices(cluster, names) <= model.kv_heads
+            if is_small and not why_not_joined(cluster, names):
+                yield names
+
+
+def _subsets(hosts: Sequence[Host]) -> Iterator[tuple[str, ...]]:
+    for size in range(2, len(hosts) + 1):
+        for chosen in combinations(hosts, size):
+            yield tuple(host.name for host in chosen)
+
+
+def _alike_sets(hosts: Sequence[Host]) -> Iterator[tuple[str, ...]]:
+    alike: dict[Host, list[str]] = {}
+    for host in hosts:
+        blank = host.model_copy(update={"name": "", "address": None})
+        alike.setdefault(blank, []).append(host.name)
+    for names in alike.values():
+        for size in ALIKE_SIZES:
+            for first in range(0, len(names) - size + 1, size):
+                yield tuple(names[first : first + size])
+
+
+def _num_devices(cluster: Cluster, names: Sequence[str]) -> int:
+    """Return how many devices of some hosts nobody excluded."""
+    return sum(
+        not cluster.is_excluded(name, device)
+        for name in names
+        for device in range(len(cluster.host_by_name[name].devices))
+    )

@@ -1,0 +1,101 @@
+"""The model of a cluster.yaml: from the catalog, from a folder, or from the numbers given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from hexplan.catalog.shipped import close_models, find_model
+from hexplan.errors import InputError
+from hexplan.model import Model, WeightFormat
+from hexplan.reading.model_folder.folder import read_model_folder
+from hexplan.reading.text.model_text import ChosenTypes, FolderModel, NamedModel
+from hexplan.wording import found, join_or
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hexplan.model import Dtype
+    from hexplan.reading.locate import Locator
+
+_NUMBERS = "`hexplan schema model` shows the numbers that describe a new one"
+_LARGEST: Mapping[str, int] = MappingProxyType(
+    {
+        "layers": 1_000,
+        "hidden": 1_000_000,
+        "heads": 10_000,
+        "kv_heads": 10_000,
+        "head_dim": 10_000,
+        "ffn": 10_000_000,
+        "vocab": 100_000_000,
+        "max_context": 1_000_000_000,
+    }
+)
+"""Sizes beyond those of any model, which would only keep a search busy."""
+PRESETS: Mapping[str, WeightFormat] = MappingProxyType(
+    {
+        "fp8": WeightFormat(name="fp8", block_rows=128, block_columns=128, scale_bits=32),
+        "int8": WeightFormat(name="int8"),
+        "int4": WeightFormat(name="int4", block_columns=128, zero_bits=4),
+    }
+)
+"""What a name of a format stands for.
+
+fp8: blocks of 128 x 128 with 32-bit scales, as transformers' fine-grained FP8 has them. int8: a
+16-bit scale for each output channel. int4: a 16-bit scale and a 4-bit zero point for each 128
+inputs of an output channel, as AWQ and GPTQ have them."""
+
+
+def read_model(text: str | NamedModel | FolderModel | Model, folder: Path, at: Locator) -> Model:
+    """Return the sizes of the model; `folder` is that of the file."""
+    if isinstance(text, Model):
+        model = text
+    elif isinstance(text, NamedModel):
+        model = _with_types(_listed(text.name, folder, at), text)
+    elif isinstance(text, FolderModel):
+        model = _with_types(_from_folder(folder / text.path, text.dtype, at), text)
+    else:
+        model = find_model(text) or _from_name(text, folder, at)
+    for field, largest in _LARGEST.items():
+        if getattr(model, field) > largest:
+            problem = f"found {field} {getattr(model, field)}, needed at most {largest}"
+            raise at.error(("model", field), problem)
+    return model
+
+
+def _from_name(name: str, folder: Path, at: Locator) -> Model:
+    """Return the model of the folder with this name, as the catalog has none."""
+    try:
+        has_folder = (folder / name).exists()
+    except OSError:  # such as a name that is too long
+        has_folder = False
+    return _from_folder(folder / name, None, at) if has_folder else _listed(name, folder, at)
+
+
+def _listed(name: str, folder: Path, at: Locator) -> Model:
+    model = find_model(name)
+    if model is None:
+        close = close_models(name)
+        raise at.error(
+            ("model",),
+            f"found {found(name)}, needed a model of the catalog, or a folder seen from {folder}",
+            hint=f"did you mean {join_or(close)}?" if close else _NUMBERS,
+        )
+    return model
+
+
+def _from_folder(folder: Path, dtype: Dtype | None, at: Locator) -> Model:
+    try:
+        return read_model_folder(folder, dtype)
+    except InputError as error:
+        raise at.error(("model",), error.message, hint=error.hint) from error
+    except OSError as error:
+        raise at.error(("model",), f"cannot read the folder: {error.strerror}") from error
+
+
+def _with_types(model: Model, text: ChosenTypes) -> Model:
+    """Return the model in the types that the file chooses."""
+    weights = PRESETS[text.weights] if isinstance(text.weights, str) else text.weights
+    chosen = {"dtype": text.dtype, "weights": weights, "kv_dtype": text.kv_cache}
+    return model.model_copy(update={field: value for field, value in chosen.items() if value})

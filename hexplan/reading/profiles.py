@@ -1,0 +1,110 @@
+"""Measured speeds, which stand in a file of their own."""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, Decimal
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from hexplan.cluster import Profile
+from hexplan.errors import InputError, SpecError
+from hexplan.files.field_errors import explain, version_problem
+from hexplan.files.yaml_reader import YamlDocument, read_yaml
+from hexplan.noun import RATE_DIGITS
+from hexplan.reading.devices import DeviceTable
+from hexplan.reading.locate import Locator
+from hexplan.reading.text.profile_text import ProfileText
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hexplan.model import Model
+    from hexplan.reading.text.profile_text import MeasuredStageText
+    from hexplan.wording import KeyPath
+
+PROFILE_VERSION = 1
+_RATE_UNIT = Decimal(1).scaleb(-RATE_DIGITS)
+
+
+def read_profiles(file: Path, model: Model, table: DeviceTable) -> tuple[Profile, ...]:
+    """Return what a profile file states, with devices by their names in `table`."""
+    document = _read(file, table.at)
+    at = Locator(str(file), document.lines)
+    text = _validated(document, at)
+    if text.model != model.name:
+        problem = f"found '{text.model}', needed '{model.name}', the model of {table.at.file}"
+        raise at.error(("model",), problem, hint="measure this model, or plan the measured one")
+    table = DeviceTable(table.given, at)
+    profiles: dict[tuple[str, int], Profile] = {}
+    for index, stage in enumerate(text.stages):
+        path = ("stages", index)
+        device = table.find(stage.device, (*path, "device")).name
+        if (device, stage.tp) in profiles:
+            raise at.error(path, f"found {stage.tp} x {device} twice, needed it once")
+        if len(stage.tokens_per_s) > model.layers:
+            problem = f"found {len(stage.tokens_per_s)} speeds, needed at most {model.layers}"
+            hint = f"the speeds are for 1, 2, ... layers, and {model.name} has {model.layers}"
+            raise at.error((*path, "tokens_per_s"), problem, hint=hint)
+        _check_steps(stage, path, at)
+        profiles[device, stage.tp] = _profile(device, stage, text.source)
+    return tuple(profiles.values())
+
+
+def _read(file: Path, at: Locator) -> YamlDocument:
+    try:
+        return read_yaml(file)
+    except SpecError:
+        raise
+    except InputError as error:
+        raise at.error(("profiles",), error.message, hint=error.hint) from error
+
+
+def _validated(document: YamlDocument, at: Locator) -> ProfileText:
+    problem = version_problem(document.data.get("version"), PROFILE_VERSION)
+    if problem:
+        raise at.errors([problem])
+    try:
+        return ProfileText.model_validate(document.data)
+    except ValidationError as error:
+        raise at.errors(explain(error, ProfileText)) from error
+
+
+def _check_steps(stage: MeasuredStageText, path: KeyPath, at: Locator) -> None:
+    """Refuse step times that cannot be interpolated, or of one phase alone."""
+    tables = {"prefill_layer_s": stage.prefill_layer_s, "decode_layer_s": stage.decode_layer_s}
+    for name, points in tables.items():
+        if any(low[0] >= high[0] for low, high in pairwise(points)):
+            problem = "found tokens that do not rise, needed each point above the one before"
+            raise at.error((*path, name), problem)
+        if points and (points[-1][0] == 0 or points[-1][1] == 0):
+            problem = (
+                f"found {list(points[-1])} last, needed a point with tokens and seconds above 0"
+            )
+            raise at.error((*path, name), problem)
+    missing = [name for name, points in tables.items() if not points]
+    if len(missing) == 1:
+        problem = f"found it without `{missing[0]}`, needed both or none"
+        raise at.error((*path, next(name for name in tables if name not in missing)), problem)
+
+
+def _exact_points(points: tuple[tuple[int, float], ...]) -> tuple[tuple[int, Decimal], ...]:
+    return tuple((tokens, Decimal(repr(seconds))) for tokens, seconds in points)
+
+
+def _profile(device: str, stage: MeasuredStageText, source: str) -> Profile:
+    return Profile(
+        device=device,
+        tp=stage.tp,
+        tokens_per_s=tuple(
+            Decimal(repr(rate)).quantize(_RATE_UNIT, ROUND_DOWN) for rate in stage.tokens_per_s
+        ),
+        prefill_layer_s=_exact_points(stage.prefill_layer_s),
+        decode_layer_s=_exact_points(stage.decode_layer_s),
+        kv_tokens=stage.kv_tokens,
+        max_prompts=stage.max_prompts,
+        max_decode_tokens=stage.max_decode_tokens,
+        **({"error": stage.error} if stage.error is not None else {}),
+        source=source,
+    )

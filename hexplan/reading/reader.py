@@ -1,0 +1,125 @@
+"""Read a cluster.yaml into nouns, with every quantity in SI units and every range expanded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hexplan.cluster import Cluster, Limits, Profile
+from hexplan.device import DeviceType
+from hexplan.files.field_errors import UNKNOWN_FIELD, FieldError, explain, version_problem
+from hexplan.files.yaml_reader import YamlDocument, parse_yaml, read_yaml
+from hexplan.model import Model
+from hexplan.reading.devices import DeviceTable, read_devices
+from hexplan.reading.hosts import read_coordinator, read_hosts
+from hexplan.reading.joins import read_joins
+from hexplan.reading.links import Places, check_reach, read_links
+from hexplan.reading.locate import Locator
+from hexplan.reading.models import read_model
+from hexplan.reading.overlays import overlaid, read_overlay, read_overlays
+from hexplan.reading.pins import PinReader
+from hexplan.reading.profiles import read_profiles
+from hexplan.reading.text.cluster_text import ClusterText
+from hexplan.reading.workloads import check_objective, read_workload
+from hexplan.spec import Spec
+
+SPEC_VERSION = 1
+_LATER = frozenset(("kv_fraction",))
+"""Fields of the format that are not built yet."""
+
+
+def read_spec(path: Path, overlays: Sequence[Path] = ()) -> Spec:
+    """Return what the cluster.yaml at `path` says; other files are seen from its folder.
+
+    Parameters
+    ----------
+    overlays
+        Files with measured figures, which come after those that the cluster.yaml names: of two
+        figures of one thing, the later counts.
+    """
+    return _resolve(read_yaml(path), path, overlays)
+
+
+def parse_spec(text: str, path: Path) -> Spec:
+    """Return what the text of a cluster.yaml says, as if it stood at `path`."""
+    return _resolve(parse_yaml(text, str(path)), path)
+
+
+def _resolve(document: YamlDocument, path: Path, overlays: Sequence[Path] = ()) -> Spec:
+    at = Locator(str(path), document.lines)
+    text = _validated(document, at)
+    model = read_model(text.model, path.parent, at)
+    cluster = _read_cluster(text, model, path.parent, at)
+    named = read_overlays(text.overlays, path.parent, at)
+    for overlay in (*named, *map(read_overlay, overlays)):
+        cluster = overlaid(cluster, overlay)
+    check_objective(text, at)
+    return Spec(cluster, model, read_workload(text.workload, path.parent, at), text.objective)
+
+
+def _validated(document: YamlDocument, at: Locator) -> ClusterText:
+    problem = version_problem(document.data.get("version"), SPEC_VERSION)
+    if problem:
+        raise at.errors([problem])
+    try:
+        return ClusterText.model_validate(document.data)
+    except ValidationError as error:
+        raise at.errors(map(_mark_later, explain(error, ClusterText))) from error
+
+
+def _mark_later(problem: FieldError) -> FieldError:
+    if problem.path and problem.path[-1] in _LATER and problem.problem == UNKNOWN_FIELD:
+        return replace(problem, problem="this field is not supported yet", hint="remove the line")
+    return problem
+
+
+def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) -> Cluster:
+    table = read_devices(text.devices, at)
+    hosts = read_hosts(text, table, at)
+    used = {name: table.find(name, ("hosts",)) for host in hosts for name in host.devices}
+    places = Places(
+        hosts=frozenset(host.name for host in hosts),
+        sites=frozenset((*(host.site for host in hosts), text.coordinator.site)),
+    )
+    pins = PinReader({host.name: host for host in hosts}, model.layers, at).read(text.pin)
+    profiles = read_profiles(folder / text.profiles, model, table) if text.profiles else ()
+    used |= _measured_types(profiles, used.values(), table)
+    cluster = Cluster(
+        name=text.name,
+        hosts=hosts,
+        coordinator=read_coordinator(text),
+        links=read_links(text.links, places, at),
+        device_types=tuple(used[name] for name in sorted(used)),
+        profiles=tuple(profile for profile in profiles if profile.device in used),
+        layer_pins=tuple(pins.layers),
+        group_pins=tuple(pins.groups),
+        exclusions=tuple(pins.exclusions),
+        limits=Limits(
+            memory_fraction=text.limits.memory_fraction,
+            chunk_tokens=text.limits.chunk_tokens,
+            solve_time_s=float(text.limits.time),
+            parallel=tuple(text.limits.parallel),
+        ),
+    )
+    check_reach(cluster, at)
+    limits = cluster.limits.model_copy(
+        update={"join": read_joins(text.limits.join, (cluster, model), at)}
+    )
+    return cluster.model_copy(update={"limits": limits})
+
+
+def _measured_types(
+    profiles: Iterable[Profile], used: Iterable[DeviceType], table: DeviceTable
+) -> dict[str, DeviceType]:
+    """Return the measured types that speak for a type in use, or may be scaled for it."""
+    names = {device.profile_name for device in used}
+    generations = {device.arch for device in used if device.arch is not None}
+    measured = {profile.device: table.find(profile.device, ("profiles",)) for profile in profiles}
+    return {
+        name: device
+        for name, device in measured.items()
+        if name in names or device.arch in generations
+    }

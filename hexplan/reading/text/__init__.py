@@ -1,0 +1,1 @@
+"""The files as written, field by field: short forms are kept, quantities are read."""

@@ -1,0 +1,52 @@
+"""The text of a profile, field by field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hexplan.reading.text.base import Text
+from hexplan.reading.text.fields import Fraction, Label, Many
+
+CountText = Annotated[int, Field(gt=0, le=10**12)]
+StepPointText = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=10**9)], Annotated[float, Field(ge=0, le=1e6)]],
+    Field(strict=False),
+]
+
+
+class MeasuredStageText(Text):
+    """Measured speeds of one kind of stage."""
+
+    device: Label
+    """Device type."""
+    tp: Annotated[int, Field(gt=0, le=1024)]
+    """Devices in the group."""
+    tokens_per_s: Annotated[Many[Annotated[float, Field(ge=1e-6, le=1e9)]], Field(min_length=1)]
+    """Tokens/s that the group passes when it holds 1, 2, ... layers."""
+    prefill_layer_s: Many[StepPointText] = ()
+    """`[tokens, seconds]`: what one layer takes for so many prompt tokens, by rising tokens."""
+    decode_layer_s: Many[StepPointText] = ()
+    """`[tokens, seconds]`: what one layer takes to decode so many tokens, by rising tokens."""
+    kv_tokens: Many[CountText] = ()
+    """Tokens of context that it had room for with 1, 2, ... layers."""
+    max_prompts: Many[CountText] = ()
+    """Prompts that it put into one step with 1, 2, ... layers."""
+    max_decode_tokens: Many[CountText] = ()
+    """Tokens that it decoded in one step with 1, 2, ... layers."""
+    error: Annotated[Fraction, Field(lt=1)] | None = None
+    """How far its times may be off, such as `3%`; taken as 10 % if left out."""
+
+
+class ProfileText(Text):
+    """A file with measured speeds."""
+
+    version: Literal[1]
+    """Version of this format."""
+    model: Label
+    """The model that was measured, by name."""
+    source: Label
+    """Who measured it, and how."""
+    stages: Annotated[Many[MeasuredStageText], Field(min_length=1)]
+    """Each kind of stage that was measured."""

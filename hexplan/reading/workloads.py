@@ -1,0 +1,70 @@
+"""The workload of a cluster.yaml, and what each objective needs of the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hexplan.reading.traces import read_trace
+from hexplan.workload import Lengths, Slo, Workload
+
+if TYPE_CHECKING:
+    from hexplan.reading.locate import Locator
+    from hexplan.reading.text.cluster_text import ClusterText
+    from hexplan.reading.text.workload_text import LengthsText, WorkloadText
+
+NEEDS_RATE = ("latency", "cost")
+
+
+def read_workload(text: WorkloadText, folder: Path, at: Locator) -> Workload:
+    """Return the workload, its lengths read from a trace where the file names one."""
+    if text.trace is not None:
+        lengths = read_trace(folder / text.trace)
+        prompt, output = lengths.prompt, lengths.output
+    else:
+        prompt = _lengths(text.prompt_tokens, "prompt_tokens", at)
+        output = _lengths(text.output_tokens, "output_tokens", at)
+    return Workload(
+        prompt_tokens=prompt,
+        output_tokens=output,
+        request_rate_per_s=text.request_rate,
+        slo=_slo(text),
+        trace=text.trace,
+    )
+
+
+def check_objective(text: ClusterText, at: Locator) -> None:
+    """Refuse an objective without the figures that it works on."""
+    objective, workload = text.objective, text.workload
+    if objective in NEEDS_RATE and workload.request_rate is None:
+        problem = f"found no `request_rate`, which the objective `{objective}` needs"
+        raise at.error(("workload",), problem, hint="such as `request_rate: 5/s`")
+    if objective == "slo" and workload.slo is None:
+        problem = "found no `slo`, which the objective `slo` needs"
+        hint = "such as `slo: {ttft: 2s, tpot: 100ms, attainment: 99%}`"
+        raise at.error(("workload",), problem, hint=hint)
+    if objective != "cost":
+        return
+    for index, host in enumerate(text.hosts):
+        if host.price is None:
+            problem = "found no `price`, which the objective `cost` needs of every host"
+            hint = "such as `price: 12.3 USD/h`; `0 USD/h` for what is paid anyway"
+            raise at.error(("hosts", index), problem, hint=hint)
+
+
+def _slo(text: WorkloadText) -> Slo | None:
+    if text.slo is None:
+        return None
+    return Slo(ttft_s=text.slo.ttft, tpot_s=text.slo.tpot, attainment=text.slo.attainment)
+
+
+def _lengths(text: int | LengthsText | None, field: str, at: Locator) -> Lengths:
+    if text is None:
+        raise at.error(("workload",), f"the field `{field}` is missing")
+    if isinstance(text, int):
+        return Lengths(mean=text, max=text)
+    longest = text.max or text.mean
+    if longest < text.mean:
+        problem = f"found {longest}, needed at least the mean, {text.mean}"
+        raise at.error(("workload", field, "max"), problem)
+    return Lengths(mean=text.mean, max=longest)

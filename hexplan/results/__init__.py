@@ -1,0 +1,1 @@
+"""What commands answer beside a plan: explanations, replans, outcomes of simulations."""

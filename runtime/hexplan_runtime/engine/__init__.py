@@ -1,0 +1,1 @@
+"""Requests under way: which route each takes, and what is sent for it next."""

@@ -1,0 +1,186 @@
+"""The engine: which requests are under way, and what to send for each next.
+
+It moves no bytes: the launcher sends what the engine says, and tells it what came back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from hexplan.cost.memory import step_limits_of
+from hexplan.errors import InputError
+from hexplan.plan import Plan
+from hexplan_runtime.batch import Batch, Limits, Row
+from hexplan_runtime.engine.router import Router
+from hexplan_runtime.request import FinishReason, Request, TokenEvent
+from hexplan_runtime.stage.edges import route_edges
+from hexplan_runtime.stage.gathering import prompt_room
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A row and its tokens, for the stage where its route begins."""
+
+    stage: str
+    row: Row
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeTokens:
+    """Tokens seen on one edge of the plan so far."""
+
+    source: str
+    target: str
+    tokens: int
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A request that holds room on its route."""
+
+    index: int
+    request: Request
+    route: int
+    produced: int = 0
+    is_over: bool = False
+
+
+class Engine:
+    """Admits requests, follows them, and ends them."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._step_limits = step_limits_of(plan)
+        self._depth = max((len(route.hops) for route in plan.routes), default=1)
+        self._router = Router(plan)
+        self._flights: dict[int, _Flight] = {}
+        self._next_id = 0
+        self._tokens_by_route = [0] * len(plan.routes)
+
+    def check(self, index: int, request: Request) -> None:
+        """Refuse a request that this pipeline could never run."""
+        what = f"request {index}"
+        model = self._plan.model
+        wrong = next((t for t in request.prompt_ids if not 0 <= t < model.vocab), None)
+        if wrong is not None:
+            message = f"{what}: prompt token {wrong}, must be >= 0 and < {model.vocab}"
+            raise InputError(message)
+        prompt, new = len(request.prompt_ids), request.max_tokens
+        if prompt + new > model.max_context:
+            message = (
+                f"{what}: {prompt} prompt + {new} new = {prompt + new} tokens; "
+                f"{model.name} was made for {model.max_context}"
+            )
+            raise InputError(message, hint="shorten the prompt, or ask for fewer tokens")
+        self._router.check(what, prompt, new)
+
+    def admit(self, index: int, request: Request) -> list[Parcel] | None:
+        """Return the prompt in pieces, or nothing if the request must wait for room.
+
+        A piece fits into a step beside all the decodes that the step may hold.
+        """
+        route = self._router.take(request.context_tokens)
+        if route is None:
+            return None
+        flight_id, self._next_id = self._next_id, self._next_id + 1
+        self._flights[flight_id] = _Flight(index, request, route)
+        prompt = request.prompt_ids
+        size = prompt_room(self._step_limits, self._step_limits.decodes)
+        return [
+            self._parcel(flight_id, first, prompt[first : first + size])
+            for first in range(0, len(prompt), size)
+        ]
+
+    def receive(self, batch: Batch) -> tuple[list[TokenEvent], list[Parcel]]:
+        """Take what came out of the last stage; return new tokens, and what to send for them."""
+        ids: list[int] = [] if batch.token_ids is None else batch.token_ids.tolist()
+        sampled = [row for row in batch.rows if not row.closes]
+        events, parcels = [], []
+        for row, token in zip(sampled, ids, strict=True):
+            if not self._flights[row.request].is_over:
+                event, parcel = self._advance(row.request, token)
+                events.append(event)
+                parcels.append(parcel)
+        for row in batch.rows:
+            if row.closes:
+                self._land(row.request)
+        return events, parcels
+
+    def abandon(self) -> list[Parcel]:
+        """End every request under way, and return what tells the stages so."""
+        ongoing = [request for request, flight in self._flights.items() if not flight.is_over]
+        return [self._close(request) for request in ongoing]
+
+    @property
+    def limits(self) -> Limits:
+        """How much to send at once: requests go in as many groups as there are stages in a row.
+
+        With fewer groups some stages would wait; within a group the stages batch as they like.
+        """
+        rows = ceil(len(self._flights) / self._depth)
+        return Limits(min(self._step_limits.decodes, max(1, rows)), self._step_limits.tokens)
+
+    def edge_tokens(self) -> tuple[EdgeTokens, ...]:
+        """Return the tokens sent over each edge, in the plan's order."""
+        count = {(edge.source, edge.target): 0 for edge in self._plan.edges}
+        for route, tokens in enumerate(self._tokens_by_route):
+            for pair in route_edges(self._plan, route):
+                count[pair] = count.get(pair, 0) + tokens
+        return tuple(EdgeTokens(*pair, tokens) for pair, tokens in count.items())
+
+    def _advance(self, flight_id: int, token: int) -> tuple[TokenEvent, Parcel]:
+        """Return a request's new token, and its next step: this token, or the end."""
+        flight = self._flights[flight_id]
+        flight.produced += 1
+        reason = _finish_reason(flight, token)
+        event = TokenEvent(flight.index, token, reason is not None, reason)
+        if reason is not None:
+            return event, self._close(flight_id)
+        position = len(flight.request.prompt_ids) + flight.produced - 1
+        return event, self._parcel(flight_id, position, (token,))
+
+    def _parcel(self, flight_id: int, position: int, token_ids: tuple[int, ...]) -> Parcel:
+        flight = self._flights[flight_id]
+        request = flight.request
+        self._tokens_by_route[flight.route] += len(token_ids)
+        row = Row(
+            request=flight_id,
+            route=flight.route,
+            position=position,
+            tokens=len(token_ids),
+            context_tokens=request.context_tokens,
+            sampling=request.sampling,
+            samples=position + len(token_ids) >= len(request.prompt_ids),
+            decodes=position >= len(request.prompt_ids),
+        )
+        return Parcel(self._first_stage(flight), row, token_ids)
+
+    def _close(self, flight_id: int) -> Parcel:
+        """End a request; its room is free once this has travelled the whole route."""
+        flight = self._flights[flight_id]
+        flight.is_over = True
+        row = Row(
+            request=flight_id,
+            route=flight.route,
+            position=0,
+            tokens=0,
+            context_tokens=flight.request.context_tokens,
+            sampling=flight.request.sampling,
+            closes=True,
+        )
+        return Parcel(self._first_stage(flight), row, ())
+
+    def _land(self, flight_id: int) -> None:
+        flight = self._flights.pop(flight_id)
+        self._router.give_back(flight.route, flight.request.context_tokens)
+
+    def _first_stage(self, flight: _Flight) -> str:
+        return self._plan.routes[flight.route].hops[0].stage
+
+
+def _finish_reason(flight: _Flight, token: int) -> FinishReason | None:
+    if token in flight.request.stop_ids:
+        return "stop"
+    return "length" if flight.produced == flight.request.max_tokens else None

@@ -1,0 +1,197 @@
+"""The launcher: it runs a plan on this machine, one process for each device of each stage."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from hexplan.errors import HexplanError
+from hexplan.measured.observation_file import ObservationFile
+from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan_runtime.batch import Batch, regroup
+from hexplan_runtime.engine.engine import EdgeTokens, Engine, Parcel
+from hexplan_runtime.launch.collecting import Collector
+from hexplan_runtime.launch.fleet import Fleet
+from hexplan_runtime.launch.startup import RankStats, start
+from hexplan_runtime.launch.supported import require_tensor_parallel
+from hexplan_runtime.model.model_files import find_model_folder
+from hexplan_runtime.net.gloo import PeerLost
+from hexplan_runtime.net.transport import Sends
+from hexplan_runtime.request import Request, TokenEvent
+from hexplan_runtime.stage.mailbox import drain
+from hexplan_runtime.stage.observing import Watch
+
+_JOIN_S = 5.0
+
+
+class Pipeline:
+    """A running plan.
+
+    Examples
+    --------
+    >>> with Pipeline(plan) as pipeline:  # doctest: +SKIP
+    ...     for event in pipeline.generate([Request((1, 2, 3), max_tokens=8)]):
+    ...         print(event.token_id)
+
+    Parameters
+    ----------
+    model_folder
+        Where the weights are; the folder that the plan names if None.
+    start_timeout_s
+        How long ranks may take to read their weights and find each other.
+    observe
+        Where to write what every stage and edge takes; nothing is timed if None.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        model_folder: Path | None = None,
+        *,
+        start_timeout_s: float = 120.0,
+        observe: ObservationFile | None = None,
+    ) -> None:
+        require_tensor_parallel(plan)
+        self.plan = plan
+        self.stats: tuple[RankStats, ...] = ()
+        """What each rank read and holds, in the order of the plan."""
+        self._folder = find_model_folder(plan, model_folder)
+        self._start_timeout_s = start_timeout_s
+        self._engine = Engine(plan)
+        self._collector = Collector(observe) if observe is not None else None
+        self._fleet = Fleet(self._collector.take if self._collector else None)
+        self._watch: Watch | None = None
+        self._senders: Mapping[str, Sends] = {}
+        self._drains: list[Thread] = []
+        self._is_running = False
+        self._is_generating = False
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process of this launch; it is safe to call this twice.
+
+        Raises
+        ------
+        InputError
+            What was observed could not be written.
+        """
+        self._is_running = False
+        self._fleet.stop()
+        for thread in self._drains:
+            thread.join(_JOIN_S)
+        if self._watch is not None:
+            self._watch.close()
+        if self._collector is not None:
+            self._collector.finish()
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[TokenEvent]:
+        """Yield the tokens of all requests as they come, those of one request in order.
+
+        Requests that find no room on any route wait. One call runs at a time; dropping the iterator
+        ends its requests.
+
+        Raises
+        ------
+        InputError
+            A request is wrong, or too long for every route.
+        LaunchError
+            A rank failed.
+        """
+        if not self._is_running:
+            raise HexplanError("the pipeline is not running", hint="use it in a `with` statement")
+        for index, request in enumerate(requests):
+            self._engine.check(index, request)
+        return self._generate(deque(enumerate(requests)))
+
+    def edge_tokens(self) -> tuple[EdgeTokens, ...]:
+        """Return how many tokens were sent over each edge, to hold against the plan's shares."""
+        return self._engine.edge_tokens()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the ranks, in the order of the plan."""
+        return self._fleet.pids
+
+    def _generate(self, waiting: deque[tuple[int, Request]]) -> Iterator[TokenEvent]:
+        if self._is_generating:
+            raise HexplanError("another `generate` of this pipeline is still under way")
+        self._is_generating = True
+        unfinished = len(waiting)
+        try:
+            while unfinished:
+                self._admit(waiting)
+                for event in self._receive():
+                    unfinished -= event.is_last
+                    yield event
+        finally:
+            self._is_generating = False
+            if self._is_running:
+                self._send(self._engine.abandon())
+
+    def _admit(self, waiting: deque[tuple[int, Request]]) -> None:
+        """Send the prompts of waiting requests, in their order, as long as there is room."""
+        admitted: list[Parcel] = []
+        while waiting:
+            parcels = self._engine.admit(*waiting[0])
+            if parcels is None:
+                break
+            waiting.popleft()
+            admitted += parcels
+        self._send(admitted)
+
+    def _receive(self) -> list[TokenEvent]:
+        """Wait for tokens, and send them back in for the next step before anyone looks at them."""
+        batch = self._fleet.next_news()
+        assert isinstance(batch, Batch)
+        events, parcels = self._engine.receive(batch)
+        self._send(parcels)
+        return events
+
+    def _send(self, parcels: Sequence[Parcel]) -> None:
+        try:
+            for stage, sender in self._senders.items():
+                mine = [_as_batch(parcel) for parcel in parcels if parcel.stage == stage]
+                for batch in regroup(mine, self._engine.limits):
+                    sender.send(batch)
+        except PeerLost as loss:
+            self._fleet.tell(loss)
+
+    def _start(self) -> None:
+        is_watched = self._collector is not None
+        timeout_s = self._start_timeout_s
+        started = start(self._fleet, self.plan, self._folder, timeout_s, is_watched=is_watched)
+        self.stats, ends = started.stats, started.ends
+        if self._collector is not None:
+            self._collector.begin()
+            self._watch = Watch(self._collector.take)
+            ends = self._watch.over_ends(ends, (ENTRY, EXIT))
+        self._senders = ends.senders
+        for receiver in ends.receivers.values():
+            self._drains.append(drain(receiver, self._fleet.tell))
+        self._is_running = True
+
+
+def _as_batch(parcel: Parcel) -> Batch:
+    ids = torch.tensor(parcel.token_ids, dtype=torch.int64) if parcel.token_ids else None
+    return Batch((parcel.row,), ids)

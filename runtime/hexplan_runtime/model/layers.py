@@ -1,0 +1,90 @@
+"""The layers of a decoder, each of which cuts its own part out of the model by the rank's shard.
+
+Shapes: T tokens of a batch, H hidden width, C FFN channels of this rank, V vocabulary rows
+of this rank.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hexplan.noun import Range
+from hexplan_runtime.model.attention import Attention, Step
+from hexplan_runtime.model.linear import ColumnParallel, Rank, RowParallel, read_norm
+
+
+class FeedForward:
+    """The gated feed-forward network, of which this rank holds some channels."""
+
+    def __init__(self, rank: Rank, layer: int) -> None:
+        model, channels = rank.model, rank.shard.ffn
+        prefix = f"model.layers.{layer}.mlp"
+        part = model.ffn, channels
+        names = {f"{prefix}.gate_proj": part, f"{prefix}.up_proj": part}
+        self._gate_up = ColumnParallel(rank, names, model.ffn_bias)
+        cut = channels, model.ffn_bias
+        self._down = RowParallel(rank, f"{prefix}.down_proj", model.ffn, cut)
+
+    def __call__(self, x_TH: Tensor) -> Tensor:
+        """Return the network's output for all tokens."""
+        gate_TC, up_TC = self._gate_up(x_TH).chunk(2, dim=-1)
+        return self._down(F.silu(gate_TC) * up_TC)
+
+
+class DecoderLayer:
+    """Attention and feed-forward network, each behind a norm and around a residual."""
+
+    def __init__(self, rank: Rank, layer: int) -> None:
+        self.index = layer
+        prefix = f"model.layers.{layer}"
+        self._attention_norm = read_norm(rank, f"{prefix}.input_layernorm.weight")
+        self._attention = Attention(rank, layer)
+        self._ffn_norm = read_norm(rank, f"{prefix}.post_attention_layernorm.weight")
+        self._ffn = FeedForward(rank, layer)
+
+    def __call__(self, x_TH: Tensor, step: Step) -> Tensor:
+        """Return the residual stream after this layer."""
+        x_TH = x_TH + self._attention(self._attention_norm(x_TH), step)
+        return x_TH + self._ffn(self._ffn_norm(x_TH))
+
+
+class Embedding:
+    """The embedding table, of which this rank holds some rows."""
+
+    def __init__(self, rank: Rank) -> None:
+        model = rank.model
+        self._team = rank.team
+        self._first, self._end = rank.shard.vocab
+        shape = model.vocab, model.hidden
+        self.weight = rank.weights.read("model.embed_tokens.weight", shape, rank.shard.vocab)
+
+    def __call__(self, ids_T: Tensor) -> Tensor:
+        """Return the tokens' embeddings, the same on every rank of the team."""
+        is_mine_T = (ids_T >= self._first) & (ids_T < self._end)
+        rows_T = torch.where(is_mine_T, ids_T - self._first, 0)
+        return self._team.sum(F.embedding(rows_T, self.weight) * is_mine_T[:, None])
+
+
+class Head:
+    """The last norm and the output head, of which this rank holds some rows."""
+
+    def __init__(self, rank: Rank, weight_VH: Tensor, vocab: tuple[Range, ...]) -> None:
+        self._norm = read_norm(rank, "model.norm.weight")
+        self._weight = weight_VH
+        self._team = rank.team
+        self._vocab = vocab
+
+    def __call__(self, x_TH: Tensor) -> Tensor | None:
+        """Return all logits on the leader, and nothing elsewhere."""
+        logits = F.linear(self._norm(x_TH), self._weight)
+        return self._team.gather_columns(logits, self._vocab)
+
+
+def read_head_weight(rank: Rank, embedding: Embedding | None) -> Tensor:
+    """Return this rank's rows of the output head; a tied one is not read twice."""
+    if rank.model.tied_embeddings and embedding is not None:
+        return embedding.weight
+    name = "model.embed_tokens.weight" if rank.model.tied_embeddings else "lm_head.weight"
+    return rank.weights.read(name, (rank.model.vocab, rank.model.hidden), rank.shard.vocab)

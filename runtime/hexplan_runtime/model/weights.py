@@ -1,0 +1,102 @@
+"""Weights: each rank reads its slices from the model folder, and nothing else."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from hexplan.errors import InputError
+from hexplan.noun import Range
+from hexplan_runtime.model.model_files import weight_files
+
+
+class _Weight(Protocol):
+    def get_shape(self) -> list[int]: ...
+
+    def __getitem__(self, cut: tuple[slice, ...]) -> Tensor: ...
+
+
+class _OpenFile(Protocol):
+    def get_slice(self, name: str) -> _Weight: ...
+
+
+class WeightsReader:
+    """Reads slices of weights in the type that the plan runs in, and counts bytes."""
+
+    def __init__(self, folder: Path, dtype: torch.dtype) -> None:
+        self._folder = folder
+        self._dtype = dtype
+        self._paths = weight_files(folder)
+        self._opened: dict[Path, _OpenFile] = {}
+        self._stack = ExitStack()
+        self.bytes_read = 0
+        """Bytes of weights taken from files, in the files' own type."""
+        self.weights_bytes = 0
+        """Bytes that they fill in memory, in the type that the plan runs in."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def read(self, name: str, shape: tuple[int, ...], *cut: Range) -> Tensor:
+        """Return a part of a weight.
+
+        Parameters
+        ----------
+        name
+            Name of the weight.
+        shape
+            Shape that the whole weight must have.
+        cut
+            The range of rows, and then of columns, where not all are wanted.
+        """
+        try:
+            weight = self._open(name).get_slice(name)
+            self._check_shape(name, tuple(weight.get_shape()), shape)
+            part = weight[tuple(slice(*interval) for interval in cut or ((0, shape[0]),))]
+        except SafetensorError as error:
+            message = f"{self._folder}: {name}: {error}"
+            raise InputError(message, hint="the download may be incomplete") from error
+        return self._keep(name, part)
+
+    def _keep(self, name: str, part: Tensor) -> Tensor:
+        if not part.is_floating_point() or part.element_size() < 2:
+            message = f"{self._folder}: {name}: {part.dtype}, must be a float of 16 or 32 bits"
+            raise InputError(message)
+        kept = part.to(self._dtype)
+        self.bytes_read += part.nbytes
+        self.weights_bytes += kept.nbytes
+        return kept
+
+    def _check_shape(self, name: str, found: tuple[int, ...], planned: tuple[int, ...]) -> None:
+        if found != planned:
+            message = f"{self._folder}: {name}: shape {found}, the plan needs {planned}"
+            raise InputError(message, hint="the plan was made for another model; solve again")
+
+    def _open(self, name: str) -> _OpenFile:
+        path = self._path(name)
+        if path not in self._opened:
+            file = safe_open(path, framework="pt", device="cpu")
+            self._opened[path] = cast("_OpenFile", self._stack.enter_context(file))
+        return self._opened[path]
+
+    def _path(self, name: str) -> Path:
+        if isinstance(self._paths, Path):
+            return self._paths
+        if name not in self._paths:
+            message = f"{self._folder}: no file has the weight {name}"
+            raise InputError(message)
+        return self._paths[name]

@@ -1,0 +1,1 @@
+"""How ranks reach each other: addresses, gloo groups, and batches on the wire."""

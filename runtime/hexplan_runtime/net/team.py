@@ -1,0 +1,56 @@
+"""The team: the ranks of one stage, which share every layer and see the same batches."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from hexplan.noun import Range
+from hexplan_runtime.batch import Batch
+from hexplan_runtime.net.gloo import Group
+from hexplan_runtime.net.transport import Receiver, Sender
+from hexplan_runtime.net.wire import Dialect
+
+LEADER = 0
+
+
+class Team:
+    """One rank's view of its stage's ranks; one that is alone has nobody to talk to."""
+
+    def __init__(self, dialect: Dialect, rank: int = LEADER, group: Group | None = None) -> None:
+        self.rank = rank
+        self._group = group
+        self._senders: tuple[Sender, ...] = ()
+        if group is not None and rank == LEADER:
+            self._senders = tuple(Sender(group, dialect, peer) for peer in range(1, group.size))
+        self._receiver = Receiver(group, dialect, LEADER) if group is not None else None
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this rank talks to other stages and decides what its team runs."""
+        return self.rank == LEADER
+
+    def share(self, batch: Batch | None) -> Batch:
+        """Return the leader's batch on every rank; only the leader brings one."""
+        if batch is None:
+            assert self._receiver is not None
+            return self._receiver.receive()
+        for sender in self._senders:
+            sender.send(batch)
+        return batch
+
+    def sum(self, x: Tensor) -> Tensor:
+        """Return the sum of x over the team, the same bits on every rank."""
+        return x if self._group is None else self._group.sum(x)
+
+    def gather_columns(self, x: Tensor, intervals: tuple[Range, ...]) -> Tensor | None:
+        """Return the ranks' columns side by side on the leader, and nothing elsewhere."""
+        if self._group is None:
+            return x
+        if not self.is_leader:
+            self._group.send(x.contiguous(), LEADER)
+            return None
+        whole = x.new_empty(len(x), max(end for _, end in intervals))
+        for rank, (first, end) in enumerate(intervals):
+            room = x.new_empty(len(x), end - first)
+            whole[:, first:end] = x if rank == LEADER else self._group.receive(room, rank)
+        return whole

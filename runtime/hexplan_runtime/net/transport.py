@@ -1,0 +1,74 @@
+"""How batches travel: a sender at one end, a receiver at the other.
+
+A gloo send is over when the peer has received it. Every receiver therefore takes what comes at
+once, and a sender keeps its last few messages until they are taken.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from torch import Tensor
+from torch._C._distributed_c10d import Work
+
+from hexplan_runtime.batch import Batch
+from hexplan_runtime.net.gloo import Group, finish
+from hexplan_runtime.net.wire import Dialect, new_frame, pack, unpack
+
+SENDER, RECEIVER = 0, 1
+"""Ranks in an edge's group."""
+_PATIENCE = 2
+
+
+class Sends(Protocol):
+    """Something that batches leave by."""
+
+    def send(self, batch: Batch) -> None:
+        """Send a batch."""
+
+
+class Receives(Protocol):
+    """Something that batches arrive by."""
+
+    def receive(self) -> Batch:
+        """Wait for the next batch."""
+
+
+class Sender:
+    """The end that batches leave from; `peer` is the rank of the other end in the group."""
+
+    def __init__(self, group: Group, dialect: Dialect, peer: int = RECEIVER) -> None:
+        self.patience = _PATIENCE
+        """How many batches may be on their way before sending waits for the peer."""
+        self._group = group
+        self._dialect = dialect
+        self._peer = peer
+        self._under_way: deque[list[tuple[Work, Tensor]]] = deque()
+
+    def send(self, batch: Batch) -> None:
+        """Send a batch; handles and tensors are kept, as they must outlive the sending."""
+        messages = pack(batch, self._dialect)
+        sent = [(self._group.start_send(part, self._peer), part) for part in messages]
+        self._under_way.append(sent)
+        if len(self._under_way) > self.patience:
+            for work, _ in self._under_way.popleft():
+                finish(work)
+
+
+class Receiver:
+    """The end that batches arrive at; `peer` is the rank of the other end in the group."""
+
+    def __init__(self, group: Group, dialect: Dialect, peer: int = SENDER) -> None:
+        self._group = group
+        self._dialect = dialect
+        self._peer = peer
+
+    def receive(self) -> Batch:
+        """Wait for the next batch."""
+        envelope = unpack(self._group.receive(new_frame(), self._peer), self._dialect)
+        if not envelope.is_complete:
+            for part in (envelope.token_ids, envelope.hidden):
+                if part is not None:
+                    self._group.receive(part, self._peer)
+        return Batch(envelope.rows, envelope.token_ids, envelope.hidden)

@@ -1,0 +1,123 @@
+"""A leader's mailbox: what has arrived is the next batch, what was run goes to the next hop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import itemgetter
+from queue import SimpleQueue
+from threading import Thread
+
+import torch
+from torch import Tensor
+
+from hexplan.cost.memory import step_limits_of
+from hexplan.errors import HexplanError
+from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan_runtime.batch import Batch, Row, merge, sampled, single_rows
+from hexplan_runtime.net.gloo import PeerLost
+from hexplan_runtime.net.transport import Receives
+from hexplan_runtime.stage.edges import Ends, route_edges
+from hexplan_runtime.stage.gathering import Arrival, gather
+from hexplan_runtime.stage.sampling import sample
+from hexplan_runtime.stage.stage import Output
+
+Loss = PeerLost | HexplanError
+
+
+def drain(receiver: Receives, deliver: Callable[[Batch | Loss], None]) -> Thread:
+    """Start a thread that takes every batch off an edge at once, until the edge is lost."""
+
+    def run() -> None:
+        try:
+            while True:
+                deliver(receiver.receive())
+        except (PeerLost, HexplanError) as loss:
+            deliver(loss)
+
+    thread = Thread(target=run, daemon=True, name="drain")
+    thread.start()
+    return thread
+
+
+class Inbox:
+    """Gathers what arrives on all edges of a stage into steps within the plan's limits."""
+
+    def __init__(self, plan: Plan, ends: Ends) -> None:
+        self._limits = step_limits_of(plan)
+        self._queue: SimpleQueue[tuple[int, Batch | Loss]] = SimpleQueue()
+        self._waiting: list[Arrival] = []
+        ends_of_stages = {stage.id: stage.layers[1] for stage in plan.stages} | {ENTRY: 0}
+        for source, receiver in ends.receivers.items():
+            drain(receiver, self._deliver_from(ends_of_stages[source]))
+
+    def next_batch(self) -> Batch:
+        """Wait until something is here, and return of it what one step may hold.
+
+        The rows stand in the order of the layer where they enter; one request's rows keep their
+        order.
+        """
+        while not (self._waiting and self._queue.empty()):
+            self._take()
+        taken, self._waiting = gather(self._waiting, self._limits)
+        taken.sort(key=lambda arrival: arrival.enter_layer)
+        return merge([arrival.batch for arrival in taken])
+
+    def _take(self) -> None:
+        """Wait for a batch, and take its rows in."""
+        enter_layer, batch = self._queue.get()
+        if isinstance(batch, Exception):
+            raise batch
+        self._waiting += [Arrival(enter_layer, single) for single in single_rows(batch)]
+
+    def _deliver_from(self, enter_layer: int) -> Callable[[Batch | Loss], None]:
+        return lambda batch: self._queue.put((enter_layer, batch))
+
+
+class Outbox:
+    """Sends each row of a stage's output to the next hop of its route."""
+
+    def __init__(self, plan: Plan, stage: str, ends: Ends) -> None:
+        self._senders = ends.senders
+        self._next_by_route = tuple(
+            dict(route_edges(plan, route)).get(stage) for route in range(len(plan.routes))
+        )
+
+    def send(self, batch: Batch, output: Output) -> None:
+        """Send what the stage made of a batch."""
+        if EXIT in self._senders:
+            self._send_tokens(batch, output)
+        else:
+            self._send_hidden(batch, output.hidden)
+
+    def _send_tokens(self, batch: Batch, output: Output) -> None:
+        """Sample, and send the tokens and the closing rows to the launcher."""
+        sampling = [row for row in batch.rows if row.samples]
+        ids = None if output.logits is None else sample(output.logits, sampling)
+        rows = tuple(sampled(row) for row in sampling)
+        closing = tuple(row for row in batch.rows if row.closes)
+        if rows or closing:
+            self._senders[EXIT].send(Batch(rows + closing, ids))
+
+    def _send_hidden(self, batch: Batch, hidden: Tensor) -> None:
+        """Send the activations on: decodes first, so that the next stage need not wait for more.
+
+        What ends a request goes behind prompts, as it must not overtake its request's.
+        """
+        targets = [self._next_by_route[row.route] for row in batch.rows]
+        pairs = list(zip(batch.rows, targets, strict=True))
+        with_prompts = {target for row, target in pairs if row.tokens and not row.decodes}
+        ways = [(target in with_prompts and not row.decodes, target) for row, target in pairs]
+        for way in sorted(dict.fromkeys(ways), key=itemgetter(0)):
+            _, target = way
+            assert target is not None
+            goes = [found == way for found in ways]
+            self._senders[target].send(_part(batch.rows, hidden, goes))
+
+
+def _part(rows: tuple[Row, ...], hidden: Tensor, goes: list[bool]) -> Batch:
+    """Return the rows that go one way, with their activations."""
+    if not all(goes):
+        token_goes = [go for row, go in zip(rows, goes, strict=True) for _ in range(row.tokens)]
+        hidden = hidden[torch.tensor(token_goes, dtype=torch.bool)]
+        rows = tuple(row for row, go in zip(rows, goes, strict=True) if go)
+    return Batch(rows, hidden=hidden if len(hidden) else None)

@@ -1,0 +1,77 @@
+"""What launcher and ranks say to each other beside tensors: one line of JSON each."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from hexplan.measured.observations import StepSeen
+from hexplan.noun import Noun
+from hexplan.plan import Plan
+from hexplan_runtime.model.architecture import Architecture
+
+PEER_LOST: Final = 75
+"""Exit code of a rank that did nothing wrong but lost a peer."""
+REFUSED: Final = 76
+"""Exit code of a rank that has reported why it cannot run the plan."""
+
+
+class Assignment(Noun):
+    """What a rank gets on its stdin when it starts."""
+
+    plan: Plan
+    """The whole plan."""
+    architecture: Architecture
+    """What config.json says beyond the plan."""
+    model_folder: str
+    """Where the weights are."""
+    stage: int
+    """Index of the rank's stage in the plan."""
+    rank: int
+    """Rank in the stage; 0 leads."""
+    launcher_pid: int
+    """The process that must be the rank's parent."""
+    store_port: int
+    """Port of the launcher's store on the loopback interface."""
+    nonce: str
+    """A secret of this launch, without which no rank is found in the store."""
+    is_watched: bool = False
+    """Whether the leader reports what it sees."""
+
+
+class EndSeen(Noun):
+    """One end of a message over an edge."""
+
+    source: str
+    """A stage id, or `entry`."""
+    target: str
+    """A stage id, or `exit`."""
+    is_sent: bool
+    """Whether it left or arrived."""
+    at_s: float
+    """When its sending began, or when all of it was here, by this machine's monotonic clock."""
+    tokens: int
+    """Tokens that it carried."""
+    bytes: int
+    """Bytes that it carried, with its header."""
+
+
+class Report(Noun):
+    """What a rank says on its stdout."""
+
+    event: Literal["loaded", "ready", "refused", "seen"]
+    """Weights are read; edges are up; the rank cannot run the plan; or what a leader saw."""
+    bytes_read: int = 0
+    """Bytes of weights taken from files, when loaded."""
+    weights_bytes: int = 0
+    """Bytes that they fill in memory, when loaded."""
+    message: str = ""
+    """Why it refused."""
+    hint: str | None = None
+    """What helps, when refused."""
+    seen: tuple[StepSeen | EndSeen, ...] = ()
+    """Steps and ends of messages, in the order in which they were noted."""
+
+
+def launch_mark(nonce: str) -> int:
+    """Return the number that marks the tensors' headers of a launch."""
+    return int(nonce[:15], 16)

@@ -1,0 +1,203 @@
+"""Watch what a process runs, sends and receives, for `launch --observe`.
+
+Where nobody asked, none of this is in the way: what is watched is put around the stage and the
+edges before the loop begins. The loop only notes times; a thread makes them into reports.
+
+Times are those of `time.perf_counter`, which all processes of one machine share. A launch runs on
+one machine. Between machines a send and its receipt could not be compared without synchronised
+clocks, and the two must not be joined there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread
+from typing import Final, TypeAlias
+
+import torch
+
+from hexplan.measured.observations import Load, StepSeen
+from hexplan_runtime.batch import Batch, Row
+from hexplan_runtime.net.transport import Receives, Sends
+from hexplan_runtime.net.wire import num_bytes
+from hexplan_runtime.stage.edges import Ends
+from hexplan_runtime.stage.messages import EndSeen
+from hexplan_runtime.stage.stage import Output, Stage
+
+_INTERVAL_S: Final = 0.25
+_MOST_AT_ONCE: Final = 32
+"""What goes into one report, which must stay far below the longest line that is read."""
+
+Edge: TypeAlias = tuple[str, str]
+Seen: TypeAlias = StepSeen | EndSeen
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """A step, as the loop notes it."""
+
+    rows: tuple[Row, ...]
+    begun_s: float
+    ended_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """A message that left or arrived, likewise."""
+
+    edge: Edge
+    is_sent: bool
+    at_s: float
+    tokens: int
+    num_bytes: int
+
+    @classmethod
+    def of(cls, batch: Batch, edge: Edge, *, is_sent: bool) -> _Passed:
+        """Note a batch now, without keeping its tensors alive."""
+        return cls(edge, is_sent, time.perf_counter(), batch.tokens, num_bytes(batch))
+
+
+class Watch:
+    """Gathers what one process sees, and hands it over now and then, and when it is flushed."""
+
+    def __init__(self, hand_over: Callable[[Sequence[Seen]], None]) -> None:
+        self._hand_over = hand_over
+        self._noted: SimpleQueue[_Passed | tuple[Stage, str, _Ran]] = SimpleQueue()
+        self._lock = Lock()
+        self._is_over = Event()
+        Thread(target=self._run, daemon=True, name="watch").start()
+
+    def over(self, stage: Stage, name: str) -> WatchedStage:
+        """Return the stage with a clock around its steps."""
+        return WatchedStage(stage, lambda ran: self._noted.put((stage, name, ran)))
+
+    def over_ends(self, ends: Ends, here: Edge) -> Ends:
+        """Return the edges with a clock at their ends.
+
+        Parameters
+        ----------
+        here
+            Where the senders' edges begin, and where the receivers' edges end.
+        """
+        note: Callable[[_Passed], None] = self._noted.put
+        senders: dict[str, Sends] = {
+            target: _WatchedSender(sender, (here[0], target), note)
+            for target, sender in ends.senders.items()
+        }
+        receivers: dict[str, Receives] = {
+            source: _WatchedReceiver(receiver, (source, here[1]), note)
+            for source, receiver in ends.receivers.items()
+        }
+        return Ends(senders, receivers)
+
+    def flush(self) -> None:
+        """Hand over what has been noted so far."""
+        with self._lock:
+            while seen := list(self._take()):
+                self._hand_over(seen)
+
+    def close(self) -> None:
+        """Hand over the rest, and watch no more."""
+        self._is_over.set()
+        self.flush()
+
+    def _run(self) -> None:
+        while not self._is_over.wait(_INTERVAL_S):
+            self.flush()
+
+    def _take(self) -> Iterator[Seen]:
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                noted = self._noted.get_nowait()
+            except Empty:
+                return
+            yield _end_seen(noted) if isinstance(noted, _Passed) else _step_seen(*noted)
+
+
+class WatchedStage:
+    """A stage whose steps are timed, where they have tokens."""
+
+    def __init__(self, stage: Stage, note: Callable[[_Ran], None]) -> None:
+        self._stage, self._note = stage, note
+
+    def run(self, batch: Batch) -> Output:
+        """Run a batch through the stage.
+
+        Of a stage on several devices, the leader's time is that of all: each layer ends in sums
+        that it gets only once every device has done its part.
+        """
+        begun_s = time.perf_counter()
+        output = self._stage.run(batch)
+        if output.hidden.is_cuda:  # kernels are only queued so far; stages run on the CPU as yet
+            torch.cuda.synchronize(output.hidden.device)
+        ended_s = time.perf_counter()
+        if batch.tokens:
+            self._note(_Ran(batch.rows, begun_s, ended_s))
+        return output
+
+
+class _WatchedSender:
+    def __init__(self, sender: Sends, edge: Edge, note: Callable[[_Passed], None]) -> None:
+        self._sender, self._edge, self._note = sender, edge, note
+
+    def send(self, batch: Batch) -> None:
+        """Send a batch, and note when that began: a send may only be queued when it returns."""
+        self._note(_Passed.of(batch, self._edge, is_sent=True))
+        self._sender.send(batch)
+
+
+class _WatchedReceiver:
+    def __init__(self, receiver: Receives, edge: Edge, note: Callable[[_Passed], None]) -> None:
+        self._receiver, self._edge, self._note = receiver, edge, note
+
+    def receive(self) -> Batch:
+        """Wait for the next batch, and note when all of it is here."""
+        batch = self._receiver.receive()
+        self._note(_Passed.of(batch, self._edge, is_sent=False))
+        return batch
+
+
+def loads_of(rows: Sequence[Row], enter_layer: Callable[[int], int]) -> tuple[Load, ...]:
+    """Return what of a step enters at which layer; `enter_layer` knows that of each route."""
+    loads: dict[int, Load] = {}
+    for row in rows:
+        if row.tokens:
+            layer = enter_layer(row.route)
+            loads[layer] = _plus(loads.get(layer) or Load(enter_layer=layer), row)
+    return tuple(loads[layer] for layer in sorted(loads))
+
+
+def _plus(load: Load, row: Row) -> Load:
+    if row.decodes:
+        decode = {
+            "decode_tokens": load.decode_tokens + 1,
+            "context": load.context + row.position + 1,
+        }
+        return load.model_copy(update=decode)
+    reach = load.reach + row.tokens * (row.position + row.tokens / 2)
+    prompt = {"prompt_tokens": load.prompt_tokens + row.tokens, "reach": reach}
+    return load.model_copy(update=prompt)
+
+
+def _step_seen(stage: Stage, name: str, ran: _Ran) -> StepSeen:
+    return StepSeen(
+        stage=name,
+        at_s=ran.begun_s,
+        seconds=round(ran.ended_s - ran.begun_s, 7),
+        loads=loads_of(ran.rows, stage.enter_layer),
+        sampled_rows=stage.has_head * sum(row.samples for row in ran.rows),
+    )
+
+
+def _end_seen(passed: _Passed) -> EndSeen:
+    return EndSeen(
+        source=passed.edge[0],
+        target=passed.edge[1],
+        is_sent=passed.is_sent,
+        at_s=passed.at_s,
+        tokens=passed.tokens,
+        bytes=passed.num_bytes,
+    )

@@ -1,0 +1,1 @@
+"""What no placement exceeds (docs/formulation.md 8)."""

@@ -1,0 +1,1 @@
+"""From a placement that ignores links to one that suits them."""

@@ -1,0 +1,1 @@
+"""The objective `cost`: the cheapest hosts that carry a rate."""

@@ -1,0 +1,1 @@
+"""The objective `latency`: the shortest mean time of a request at a rate."""

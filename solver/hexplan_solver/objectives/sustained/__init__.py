@@ -1,0 +1,1 @@
+"""The objective `sustained`: the plan that serves most, as simulated."""

@@ -1,0 +1,116 @@
+"""The choice: candidates tried in the simulator with common seeds, and the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from hexplan_solver.objectives.sustained.placed import Placed
+from hexplan_solver.objectives.sustained.trial import Trial, run
+from hexplan_solver.problem.problem import Problem
+from hexplan_solver.served.served import served_rate
+from hexplan_solver.served.step_limits import neighbours
+from hexplan_solver.simulate import Window
+
+SEEDS = 3
+"""Runs of each finalist."""
+FINALISTS = 3
+"""Candidates that get more than one run, beside the references."""
+TUNINGS = 3
+"""Rounds in which the leading trials get other step limits."""
+NOISE = 0.01
+"""Rates that differ by less are equal."""
+
+
+def choose(
+    problem: Problem,
+    candidates: tuple[Sequence[Placed], Sequence[Placed]],
+    window: Window,
+    may_go_on: Callable[[], bool],
+    may_tune: Callable[[], bool],
+) -> Trial:
+    """Return the candidate that serves most at no worse mean latencies than one of the references.
+
+    All are run with one seed, the leading ones with other step limits too, and the best of all
+    with more seeds. Among equals the one of fewest hops is kept. Where time is up,
+    the runs so far decide.
+
+    Parameters
+    ----------
+    candidates
+        The references, of which the first is run in any case, and the others.
+    window
+        What of a run is measured, and the first seed.
+    may_go_on
+        Asked before each further run; False ends the trials.
+    may_tune
+        False ends the runs with other step limits.
+    """
+    first, *others = [*candidates[0], *candidates[1]]
+    count = len(candidates[0])
+    trials = [run(first, window, [window.seed])]
+
+    for found in others:
+        if not may_go_on():
+            return best_of(trials, count)
+        trials.append(run(found, window, [window.seed]))
+    for _ in range(TUNINGS):
+        for found in _tunings(problem, _leading(trials, count), trials):
+            if not may_tune() or not may_go_on():
+                break
+            trials.append(run(found, window, [window.seed]))
+    seeds = range(window.seed + 1, window.seed + SEEDS)
+    longer: list[Trial] = []
+    for trial in [*trials[:count], *_fastest(trials, count)[:FINALISTS]]:
+        if not may_go_on():
+            # References alone, with more seeds, are no choice.
+            return best_of(longer if len(longer) > count else trials, count)
+        more = run(trial.found, window, seeds)
+        longer.append(replace(trial, outcomes=trial.outcomes + more.outcomes))
+    return best_of(longer, count)
+
+
+def best_of(trials: Sequence[Trial], num_references: int) -> Trial:
+    """Return the best of trials of equal runs; the first ones are the references."""
+    references = trials[:num_references]
+    allowed = [trial for trial in trials if _is_allowed(trial, references)]
+    most = max(trial.decode_tokens_per_s for trial in allowed)
+    equal = [t for t in allowed if t.decode_tokens_per_s >= most * (1 - NOISE)]
+    return min(equal, key=lambda t: (round(t.found.served.hops, 6), -t.decode_tokens_per_s))
+
+
+def _is_allowed(trial: Trial, references: Sequence[Trial]) -> bool:
+    return any(not trial.is_slower_than(reference) for reference in references)
+
+
+def _tunings(
+    problem: Problem, leading: Sequence[Trial], trials: Sequence[Trial]
+) -> Iterator[Placed]:
+    """Yield the placements of some trials with other step limits, but those that were tried."""
+    tried = [(trial.found.network, trial.found.policy) for trial in trials]
+    for trial in leading:
+        found = trial.found
+        for policy in neighbours(problem.spec, found.policy):
+            if not any(network is found.network and policy == p for network, p in tried):
+                tried.append((found.network, policy))
+                served = served_rate(found.pipeline, problem.spec.workload, policy)
+                yield replace(found, policy=policy, served=served)
+
+
+def _leading(trials: Sequence[Trial], num_references: int) -> list[Trial]:
+    """Return the best, the fastest at any latency, and of the faster ones the least late."""
+    best, references = best_of(trials, num_references), trials[:num_references]
+    faster = [t for t in trials if t.decode_tokens_per_s > best.decode_tokens_per_s]
+    if not faster:
+        return [best]
+    fastest = max(faster, key=lambda trial: trial.decode_tokens_per_s)
+    return [best, fastest, min(faster, key=lambda t: min(map(t.lateness, references)))]
+
+
+def _fastest(trials: Sequence[Trial], num_references: int) -> list[Trial]:
+    """Return all but the references, those first that are allowed and serve most."""
+    references = trials[:num_references]
+    return sorted(
+        trials[num_references:],
+        key=lambda t: (not _is_allowed(t, references), -t.decode_tokens_per_s),
+    )

@@ -1,0 +1,133 @@
+"""The search: starts, annealing on the formula, splits of the flow, trials in the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.objectives.sustained.anneal import anneal
+from hexplan_solver.objectives.sustained.choice import choose
+from hexplan_solver.objectives.sustained.placed import Placed, placed, tuned, used_part
+from hexplan_solver.objectives.sustained.split import spread
+from hexplan_solver.objectives.sustained.starts import starts
+from hexplan_solver.objectives.sustained.trial import (
+    HASTY_TOKENS,
+    LONGEST_TOKENS,
+    Trial,
+    window_for,
+)
+from hexplan_solver.problem.problem import Problem
+from hexplan_solver.run import Run
+from hexplan_solver.simulate import Policy, Window
+
+PACE, STEPS_PER_STAGE = 4_000, 1_000
+"""Steps times stages for each second of the time limit, as a step takes longer the more stages
+there are, and the most steps of one search for each stage. Both are counts, so that the same limit
+and seed give the same plan wherever the time is enough."""
+FRESH, AGAIN = 2, 1
+"""Searches from the best starts, and then from the best found; each has a seed."""
+SIMULATED_TOKENS = 8_000_000
+"""Tokens that all first runs of candidates may emit together."""
+TOKENS_PER_S = 10_000
+"""Tokens of one run for each second of the time limit, so that a run takes a small part of it."""
+FEWEST, MOST = 4, 12
+"""Candidates that are simulated, the references among them."""
+HOPELESS = 0.75
+"""Candidates are not simulated whose rate by the formula is below this share of the best."""
+STARTS_SHARE, SEARCH_SHARE = 0.1, 0.65
+"""Shares of the time left for the starts, and then for the searches."""
+FINAL_SHARE = 0.35
+"""Share of the time left for trials that is kept for the best of them."""
+
+
+def search(run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedStage]) -> Trial:
+    """Return the placement that serves most in the simulator, among candidates by the formula.
+
+    Parameters
+    ----------
+    static
+        The placement of largest flow: no worse mean latencies are allowed than it has with the
+        step limits that its plan carries, or with the largest steps.
+    """
+    reference = placed(problem, static, policy)
+    assert reference is not None, "the static optimum has a flow"
+    references = _distinct([tuned(problem, reference), reference])
+    distinct = _distinct([*references, *_candidates(run, problem, policy, static)])
+    longest = HASTY_TOKENS
+    if run.left_s > 0:
+        longest = max(longest, min(LONGEST_TOKENS, int(run.limit_s * TOKENS_PER_S)))
+    window = window_for(distinct, longest, run.options.seed)
+    others = distinct[len(references) : _affordable(distinct, window)]
+
+    reserve_s = run.left_s * FINAL_SHARE
+    has_time = _RunClock(run).has_time
+    return choose(
+        problem, (references, others), window, has_time, may_tune=lambda: run.left_s > reserve_s
+    )
+
+
+def _candidates(
+    run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedStage]
+) -> list[Placed]:
+    """Return what may serve much by the formula, the best with the largest steps first."""
+    found = starts(problem, policy, run.options, static, run.left_s * STARTS_SHARE)
+    found = sorted((tuned(problem, start) for start in found), key=_rate, reverse=True)
+    every = [*_searched(run, problem, found), *found]
+    cleaned = [tuned(problem, spread(problem, used_part(problem, c))) for c in every]
+    ranked = sorted(cleaned, key=_rate, reverse=True)
+    hopeful = [c for c in ranked if _rate(c) >= HOPELESS * _rate(ranked[0])]
+    # Smaller steps make first tokens later; where time is short, one with the largest is tried.
+    return [tuned(problem, ranked[0], halvings=0), *hopeful]
+
+
+class _RunClock:
+    """Says whether there is time for a run as long as the longest so far; asked between runs."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self._longest_s, self._begun_s = run, 0.0, run.elapsed_s
+
+    def has_time(self) -> bool:
+        """Return whether the next run may begin."""
+        self._run.tell("trials", None)  # a rate that no bound belongs to
+        now_s = self._run.elapsed_s
+        self._longest_s = max(self._longest_s, now_s - self._begun_s)
+        self._begun_s = now_s
+        return self._run.left_s > self._longest_s
+
+
+def _searched(run: Run, problem: Problem, found: Sequence[Placed]) -> list[Placed]:
+    """Anneal from the best starts, each with its step limits."""
+    until = run.elapsed_s + run.left_s * SEARCH_SHARE
+
+    def may_go_on() -> bool:
+        run.tell("sustained", None)
+        return run.elapsed_s < until and run.left_s > 0
+
+    results: list[Placed] = []
+    pace = int(PACE * run.limit_s / (FRESH + AGAIN))
+    for attempt in range(FRESH + AGAIN):
+        is_fresh = attempt < FRESH
+        start = found[attempt % min(2, len(found))] if is_fresh else max(results, key=_rate)
+        size = len(start.stages)
+        steps = max(1, min(pace // size, STEPS_PER_STAGE * size))
+        seed = run.options.seed * (FRESH + AGAIN) + attempt
+        results.append(tuned(problem, anneal(problem, start, (steps, seed), may_go_on)))
+    return results
+
+
+def _rate(found: Placed) -> float:
+    return found.served.decode_tokens_per_s
+
+
+def _distinct(candidates: Sequence[Placed]) -> list[Placed]:
+    """Keep one of those that differ in names alone: their flow and their rate are the same."""
+    kept: dict[object, Placed] = {}
+    for candidate in candidates:
+        kept.setdefault((candidate.flow.value, round(_rate(candidate), 6)), candidate)
+    return list(kept.values())
+
+
+def _affordable(candidates: Sequence[Placed], window: Window) -> int:
+    """Return how many candidates are simulated: many where few requests are in flight."""
+    tokens = (window.duration_s or 0.0) * max(_rate(c) for c in candidates)
+    return max(FEWEST, min(MOST, int(SIMULATED_TOKENS / max(tokens, 1.0))))

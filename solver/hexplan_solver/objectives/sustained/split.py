@@ -1,0 +1,125 @@
+"""The split of a flow: among the largest flows of a placement, one that serves more.
+
+A clump that follows a prompt is held up where both are. That grows with the squares of the stages'
+and links' shares of the flow, so spreading the flow over alternatives pays; each square counts by
+the time of a prompt there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+from scipy.sparse import csr_array
+
+from hexplan.cost.speed import MICRO
+from hexplan_solver.flow.network import OUTSIDE, Arc, Network
+from hexplan_solver.flow.routes import Flow, paths_of
+from hexplan_solver.objectives.sustained.placed import Placed, with_flow
+from hexplan_solver.problem.problem import Problem
+from hexplan_solver.served.request import mean_request
+
+ROUNDS = 12
+"""Steps of the conditional-gradient method."""
+SHRINK = 1 - 3e-7
+"""Flows are shrunk by more than the LP's tolerance, and less than the check's for largest flows."""
+
+Floats = NDArray[np.float64]
+
+
+def spread(problem: Problem, found: Placed) -> Placed:
+    """Return the placement with the better of two largest flows: its own and an even one."""
+    if len(found.network.arcs) == sum(len(path.steps) for path in found.flow.paths):
+        return found  # a single chain has nothing to split
+    flows = _Even(problem, found).flows()
+    if flows is None:
+        return found
+    paths = paths_of(found.network, [int(x * SHRINK * MICRO) for x in flows])
+    flow = Flow(sum(path.amount for path in paths), paths, found.flow.cut)
+    other = with_flow(problem, found.network, flow, found.policy)
+    return max((found, other), key=lambda placed: placed.served.decode_tokens_per_s)
+
+
+class _Even:
+    """Minimise the weighted squares of stage and link flows over all largest flows.
+
+    Conditional gradients (Frank and Wolfe, 1956): each step is a min-cost flow, and the best point
+    on the way to it.
+    """
+
+    def __init__(self, problem: Problem, found: Placed) -> None:
+        self._network = found.network
+        self._value = found.flow.value / MICRO
+        self._arcs = found.network.arcs
+        request = mean_request(problem.spec.workload, found.policy)
+        tokens = int(request.prompt_tokens)
+        stage_s = [
+            (stage.layers[1] - stage.layers[0])
+            * stage.steps.layer_s(tokens, tokens * tokens / 2, 0, 0)
+            for stage in found.pipeline.stages
+        ]
+        self._stage_s = np.array(stage_s)
+        self._arc_s = np.array([_prompt_s(arc, tokens) for arc in self._arcs])
+        self._into = _incidence(self._arcs, len(stage_s), "target")
+        self._out_of = _incidence(self._arcs, len(stage_s), "source")
+        self._shared, self._limits = _shared_rows(found.network)
+
+    def flows(self) -> Floats | None:
+        """Return a flow in tokens/s for each arc; nothing where the LP finds none."""
+        current = self._cheapest(self._arc_s + self._into.T @ self._stage_s)
+        for _ in range(ROUNDS):
+            if current is None:
+                return None
+            gradient = self._gradient(current)
+            corner = self._cheapest(gradient)
+            if corner is None:
+                return current
+            way = corner - current
+            slope, bend = float(gradient @ way), float(self._gradient(way) @ way)
+            if slope >= 0 or bend <= 0:
+                return current
+            current = current + min(1.0, -slope / bend) * way
+        return current
+
+    def _gradient(self, flows: Floats) -> Floats:
+        """Return half the gradient of the weighted squares."""
+        stages: Floats = self._into.T @ (self._stage_s * (self._into @ flows))
+        return stages + self._arc_s * flows
+
+    def _cheapest(self, costs: Floats) -> Floats | None:
+        is_last = np.array([float(arc.target == OUTSIDE) for arc in self._arcs])
+        rates = np.array([stage.rate / MICRO for stage in self._network.stages])
+        upper = csr_array(np.vstack([self._into.toarray(), self._shared]))
+        equal = np.vstack([(self._into - self._out_of).toarray(), is_last])
+        target = np.append(np.zeros(len(rates)), self._value)
+        found = linprog(  # type: ignore[call-overload]  # scipy takes sparse matrices, its stubs do not
+            costs,
+            A_ub=upper,
+            b_ub=np.append(rates, self._limits),
+            A_eq=csr_array(equal),
+            b_eq=target,
+            bounds=[(0.0, arc.capacity / MICRO) for arc in self._arcs],
+            method="highs",
+        )
+        return np.array(found.x) if found.status == 0 else None
+
+
+def _prompt_s(arc: Arc, tokens: int) -> float:
+    """Return the seconds that a prompt keeps an arc; the exit carries one token of it."""
+    return 0.0 if arc.target == OUTSIDE else tokens * MICRO / arc.capacity
+
+
+def _incidence(arcs: tuple[Arc, ...], num_stages: int, end: str) -> csr_array:
+    places = [(getattr(arc, end), i) for i, arc in enumerate(arcs)]
+    inside = [(stage, i) for stage, i in places if stage != OUTSIDE]
+    rows, columns = [stage for stage, _ in inside], [i for _, i in inside]
+    return csr_array((np.ones(len(rows)), (rows, columns)), shape=(num_stages, len(arcs)))
+
+
+def _shared_rows(network: Network) -> tuple[Floats, Floats]:
+    """Return a row for each NIC and trunk, in its own bytes, so that each may be filled to 1."""
+    rows = np.zeros((len(network.shared), len(network.arcs)))
+    for position, arc in enumerate(network.arcs):
+        for index in arc.shared:
+            rows[index, position] += arc.token_bytes / network.shared[index].bytes_per_s
+    return rows, np.ones(len(network.shared))

@@ -1,0 +1,90 @@
+"""A trial: a candidate simulated with some seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from hexplan_solver.objectives.sustained.placed import Placed
+from hexplan_solver.served.request import spread_lengths
+from hexplan_solver.simulate import Offline, Outcome, Window, simulate
+
+WARM_UP, MEASURED = 2.0, 3.0
+"""Stays of a mean request that are left out at first, and those that are measured."""
+REQUESTS = 600
+"""Requests that are measured, at least."""
+LONGEST_TOKENS, HASTY_TOKENS = 4_000_000, 400_000
+"""Tokens that one run emits, about, at most, and where there is little or no time: the window of a
+large cluster is shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate and its simulations."""
+
+    found: Placed
+    window: Window
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def decode_tokens_per_s(self) -> float:
+        """Mean over the runs."""
+        return fmean(outcome.decode_tokens_per_s for outcome in self.outcomes)
+
+    @property
+    def requests_per_s(self) -> float:
+        """Mean over the runs."""
+        return fmean(outcome.requests_per_s for outcome in self.outcomes)
+
+    @property
+    def ttft_s(self) -> float:
+        """Mean time to the first token; 0 where none came in the measured time."""
+        return fmean(outcome.ttft.mean_s if outcome.ttft else 0.0 for outcome in self.outcomes)
+
+    @property
+    def tpot_s(self) -> float:
+        """Mean time between tokens, likewise."""
+        return fmean(outcome.tpot.mean_s if outcome.tpot else 0.0 for outcome in self.outcomes)
+
+    def is_slower_than(self, other: Trial) -> bool:
+        """Say whether either latency is worse."""
+        return self.ttft_s > other.ttft_s or self.tpot_s > other.tpot_s
+
+    def lateness(self, other: Trial) -> float:
+        """Return the larger of the ratios of both latencies."""
+        pairs = (self.ttft_s, other.ttft_s), (self.tpot_s, other.tpot_s)
+        return max(own / its if its else 1.0 for own, its in pairs)
+
+
+def window_for(candidates: Sequence[Placed], longest: int, seed: int) -> Window:
+    """Return a window long enough for every candidate, by the formula's stay of a request.
+
+    Parameters
+    ----------
+    longest
+        Tokens that a run may emit, about.
+    """
+    stay_s = max(found.served.residence_s for found in candidates)
+    slowest = min(found.served.requests_per_s for found in candidates)
+    fastest = max(found.served.decode_tokens_per_s for found in candidates)
+    warmup_s = WARM_UP * stay_s
+    duration_s = warmup_s + max(MEASURED * stay_s, REQUESTS / slowest)
+    shorter = min(1.0, longest / (duration_s * fastest))
+    return Window(round(duration_s * shorter, 3), round(warmup_s * shorter, 3), seed)
+
+
+def run(found: Placed, window: Window, seeds: Sequence[int]) -> Trial:
+    """Simulate a candidate once for each seed, with as many requests as its KV cache takes."""
+    workload = found.network.spec.workload
+    traffic = Offline(spread_lengths(workload))
+    outcomes = tuple(
+        simulate(
+            found.pipeline,
+            traffic,
+            found.policy,
+            Window(window.duration_s, window.warmup_s, seed),
+        )
+        for seed in seeds
+    )
+    return Trial(found, window, outcomes)

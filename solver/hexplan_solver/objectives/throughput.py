@@ -1,0 +1,105 @@
+"""The recipe: from a spec to a plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NoReturn
+
+from hexplan.cost.speed import MICRO
+from hexplan.errors import InfeasibleError, LimitReached
+from hexplan.plan import Plan
+from hexplan.spec import Spec
+from hexplan_solver.bounds.bounds import door_bound, work_bound
+from hexplan_solver.bounds.patterns import pattern_bound
+from hexplan_solver.infeasible import explain_infeasible, refuse_if_infeasible
+from hexplan_solver.links.fit import fit_links
+from hexplan_solver.options import Report, SolveOptions, be_silent
+from hexplan_solver.plans.extract import extract_plan
+from hexplan_solver.problem.problem import Problem, build_problem
+from hexplan_solver.problem.zones import zones_of
+from hexplan_solver.run import Run
+from hexplan_solver.start.incumbent import Incumbent, better_placement, first_placement
+
+START_SHARE, BOUND_SHARE, MILP_SHARE = 0.6, 0.2, 0.4
+"""Shares of the time left for the first placement, the bound, and the MILP; links get the rest."""
+TRUNKED, ZONED = 0.4, 0.12
+"""Where sites share lines, and where those carry little, these shares are cut to so much: fitting
+the links needs the time."""
+
+
+def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
+    """Find a plan of large flow and prove how much larger any plan could be.
+
+    Raises
+    ------
+    InfeasibleError
+        If it is proved that no plan exists, with a reason in which nothing is idle.
+    LimitReached
+        If the time was up before one was found.
+    InputError
+        If the solver that `options` names is not there.
+    """
+    try:
+        return try_solve(spec, options, report)
+    except (InfeasibleError, LimitReached) as error:
+        reason = explain_infeasible(spec, options)
+        raise (reason or error) from None
+
+
+def try_solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
+    """Find a plan as `solve` does; where it fails, spend no time on why that is."""
+    run = Run(spec, options or SolveOptions(), report)
+    problem = build_problem(spec)
+    refuse_if_infeasible(problem)
+    run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
+    run.lower(door_bound(problem), "door bound: what the coordinator's network card passes")
+    has_trunk = any(link.trunk_bytes_per_s for link in spec.cluster.links)
+    is_zoned = has_trunk and len(zones_of(problem, run.bound)) > 1
+    part = ZONED if is_zoned else TRUNKED if has_trunk else 1.0
+    start, incumbent = _best_by_kind(run, problem, part)
+    network, flow = fit_links(run, problem, incumbent, [start])
+    if has_trunk and flow.value >= incumbent.value and not run.is_proved(flow.value):
+        # The lines do not bind, so that the time kept for them is left.
+        again = first_placement(problem, run.options, run.left_s * START_SHARE)
+        if again.value > flow.value:
+            found = fit_links(run, problem, again, [])
+            network, flow = max(((network, flow), found), key=lambda pair: pair[1].value)
+    return extract_plan(problem, network, flow, run.proof(flow.value), run.info())
+
+
+def _best_by_kind(run: Run, problem: Problem, part: float) -> tuple[Incumbent, Incumbent]:
+    """Find a first and the best placement, links ignored, and lower the bound on the way.
+
+    Parameters
+    ----------
+    part
+        Share of the usual time that it may take.
+    """
+    options = run.options
+    start = first_placement(problem, options, run.left_s * START_SHARE * part)
+    run.tell("start", start.value / MICRO)
+    proved = pattern_bound(problem, start.value, run.bound, run.left_s * BOUND_SHARE * part)
+    run.lower(proved, "pattern bound: LP duals, each priced against every pattern of a layer")
+    limits = (run.left_s * MILP_SHARE * part, run.bound)
+    incumbent = better_placement(problem, start, options, limits, run.watcher("layers"))
+    run.tighten(incumbent.bound, incumbent.value)
+    run.status = incumbent.coverage.status
+    if incumbent.value == 0:
+        _refuse(run, problem, start)
+    run.tell("placed", incumbent.value / MICRO)
+    return start, incumbent
+
+
+def _refuse(run: Run, problem: Problem, start: Incumbent) -> NoReturn:
+    """Raise for want of a placement; call it infeasible only on a second opinion."""
+    if run.status == "infeasible":
+        options = replace(run.options, presolve=False)
+        limits = (run.limit_s, run.bound)
+        second = better_placement(problem, start, options, limits, run.watcher("layers"))
+        if second.coverage.status == "infeasible":
+            message = "no placement holds every layer under the pins, though the memory would do"
+            raise InfeasibleError(
+                message, hint="loosen `pin`: a pinned host serves only its layers"
+            )
+    message = f"no placement was found in {run.elapsed_s:.0f} s ({run.status})"
+    raise LimitReached(message, hint="raise `limits.time`, or loosen `pin` if there is any")

@@ -1,0 +1,1 @@
+"""Which stages hold which layers: counts of kinds, the coverage MILP, and named devices."""

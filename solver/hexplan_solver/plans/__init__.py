@@ -1,0 +1,1 @@
+"""From a placement and its flow to a `Plan`, and back."""

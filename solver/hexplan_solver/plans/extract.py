@@ -1,0 +1,183 @@
+"""From a placement and its flow to the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import groupby
+
+from hexplan.cost import ShardSizes, memory_of, stage_speed
+from hexplan.cost.speed import MICRO
+from hexplan.noun import RATE_DIGITS, WEIGHT_DIGITS
+from hexplan.plan import (
+    EXIT,
+    Certificate,
+    Edge,
+    Hop,
+    Plan,
+    Route,
+    Shard,
+    SolveInfo,
+    Stage,
+    Unused,
+)
+from hexplan.spec import Spec
+from hexplan_solver.flow.network import OUTSIDE, Network, PlacedStage, stage_name
+from hexplan_solver.flow.routes import Flow
+from hexplan_solver.plans.predicted import predicted_flow, rate
+from hexplan_solver.problem.problem import Problem
+from hexplan_solver.problem.shards import intervals, split
+
+WEIGHT_UNIT = 10**WEIGHT_DIGITS
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A bound that holds for every placement."""
+
+    micro_tokens_per_s: int
+    how: str
+    status: str
+
+
+def extract_plan(
+    problem: Problem, network: Network, flow: Flow, proof: Proof, info: SolveInfo
+) -> Plan:
+    """Write a placement, its flow and its proof down as a plan."""
+    spec = problem.spec
+    loads = _loads(flow)
+    entering = [0] * len(network.stages)
+    for (_, target), load in loads.items():
+        if target != OUTSIDE:
+            entering[target] += load
+    stages = tuple(
+        _stage(problem, stage_name(j), stage, entering[j]) for j, stage in enumerate(network.stages)
+    )
+    return Plan(
+        cluster=spec.cluster,
+        cluster_sha256=spec.cluster.sha256,
+        model=spec.model,
+        workload=spec.workload,
+        stages=stages,
+        edges=_edges(network, loads),
+        routes=_routes(network, flow),
+        unused=_unused(spec, network, flow),
+        predicted=predicted_flow(spec.workload, stages, flow),
+        certificate=_certificate(flow, proof),
+        solve=info,
+    )
+
+
+def _loads(flow: Flow) -> dict[tuple[int, int], int]:
+    loads: dict[tuple[int, int], int] = {}
+    for path in flow.paths:
+        for step in path.steps:
+            loads[step] = loads.get(step, 0) + path.amount
+    return loads
+
+
+def _stage(problem: Problem, name: str, placed: PlacedStage, load: int) -> Stage:
+    spec, group = problem.spec, problem.group_of(placed.kind)
+    sizes = (spec.model, spec.workload)
+    parts = [(d, *part) for d, part in zip(placed.devices, group, strict=True)]
+    sharing = problem.sharing_of(placed.kind, placed.layers)
+    kv_tokens, memory = memory_of(spec.cluster, sizes, placed.layers, parts, sharing)
+    host = spec.cluster.host_by_name[placed.host]
+    link = host.interconnect, kv_tokens
+    speed = stage_speed(spec.cluster, sizes, placed.layers, group, link, sharing)
+    return Stage(
+        id=name,
+        host=placed.host,
+        layers=placed.layers,
+        parallel=sharing.parallel,
+        shift_tokens=sharing.shift_tokens,
+        shards=_shards(placed.devices, problem.kinds[placed.kind].sizes),
+        memory=memory,
+        kv_tokens=kv_tokens,
+        capacity_tokens_per_s=rate(int(speed.micro_tokens_per_s * host.presence)),
+        load_tokens_per_s=rate(load),
+        speed_origin=speed.origin,
+        speed_error=speed.error,
+    )
+
+
+def _shards(devices: Sequence[int], sizes: Sequence[ShardSizes]) -> tuple[Shard, ...]:
+    return tuple(
+        Shard(device=device, kv_heads=kv_heads, ffn=ffn, vocab=vocab)
+        for device, kv_heads, ffn, vocab in zip(
+            devices,
+            intervals([size.kv_heads for size in sizes]),
+            intervals([size.ffn for size in sizes]),
+            intervals([size.vocab for size in sizes]),
+            strict=True,
+        )
+    )
+
+
+def _edges(network: Network, loads: dict[tuple[int, int], int]) -> tuple[Edge, ...]:
+    edges = []
+    for source, steps in groupby(sorted(loads), key=lambda step: step[0]):
+        targets = [target for _, target in steps]
+        flows = [loads[source, target] for target in targets]
+        enter_layer = 0 if source == OUTSIDE else network.stages[source].layers[1]
+        for target, flow, weight in zip(targets, flows, split(WEIGHT_UNIT, flows), strict=True):
+            arc = network.arc(source, target)
+            edges.append(
+                Edge(
+                    source=stage_name(source),
+                    target=stage_name(target, EXIT),
+                    enter_layer=enter_layer,
+                    capacity_tokens_per_s=rate(arc.capacity if arc else 0),
+                    tokens_per_s=rate(flow),
+                    weight=Decimal(weight).scaleb(-WEIGHT_DIGITS),
+                )
+            )
+    return tuple(edges)
+
+
+def _routes(network: Network, flow: Flow) -> tuple[Route, ...]:
+    weights = split(WEIGHT_UNIT, [path.amount for path in flow.paths])
+    routes = []
+    for path, weight in zip(flow.paths, weights, strict=True):
+        enters = [0, *(network.stages[stage].layers[1] for stage in path.stages[:-1])]
+        hops = zip(path.stages, enters, strict=True)
+        routes.append(
+            Route(
+                hops=tuple(Hop(stage=stage_name(s), enter_layer=layer) for s, layer in hops),
+                tokens_per_s=rate(path.amount),
+                weight=Decimal(weight).scaleb(-WEIGHT_DIGITS),
+            )
+        )
+    return tuple(routes)
+
+
+def _unused(spec: Spec, network: Network, flow: Flow) -> tuple[Unused, ...]:
+    used = {(stage.host, device) for stage in network.stages for device in stage.devices}
+    found = (
+        f"no placement was found in which it raises the flow above {rate(flow.value):f} tokens/s"
+    )
+    return tuple(
+        Unused(
+            host=host.name,
+            device=device,
+            reason="excluded by a pin" if spec.cluster.is_excluded(host.name, device) else found,
+        )
+        for host in spec.cluster.hosts
+        for device in range(len(host.devices))
+        if (host.name, device) not in used
+    )
+
+
+def _certificate(flow: Flow, proof: Proof) -> Certificate:
+    cut = sum((term.price * term.capacity for term in flow.cut), Decimal(0))
+    gap_units = -(-(proof.micro_tokens_per_s - flow.value) * MICRO // flow.value)
+    return Certificate(
+        flow_tokens_per_s=rate(flow.value),
+        cut=flow.cut,
+        cut_tokens_per_s=round(cut, RATE_DIGITS),
+        bound_tokens_per_s=rate(proof.micro_tokens_per_s),
+        bound_proof=proof.how,
+        gap=Decimal(gap_units).scaleb(-RATE_DIGITS),
+        status=proof.status,
+    )

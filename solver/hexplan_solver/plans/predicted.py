@@ -1,0 +1,63 @@
+"""What a flow should deliver, between which figures, and what that rests on (formulation 4)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from hexplan.noun import RATE_DIGITS, WEIGHT_DIGITS
+from hexplan.plan import Basis, CutTerm, Predicted, Stage
+from hexplan.workload import Workload
+from hexplan_solver.flow.routes import Flow
+from hexplan_solver.problem.shards import split
+
+LINKS = "links"
+"""What the capacities of links, NICs and trunks rest on."""
+RATE_UNIT = Decimal(1).scaleb(-RATE_DIGITS)
+
+
+def rate(micro: int) -> Decimal:
+    """Turn whole 1e-6 tokens/s into tokens/s, exactly."""
+    return Decimal(micro).scaleb(-RATE_DIGITS)
+
+
+def predicted_flow(workload: Workload, stages: Sequence[Stage], flow: Flow) -> Predicted:
+    """Return the prediction for a largest flow.
+
+    If no stage is slower than it may be, the flow shrunk by the largest error fits; if none is
+    faster, the prices of the cut prove that no flow exceeds its terms, each raised by its error.
+    """
+    by_name = {f"stage:{stage.id}": stage for stage in stages}
+    worst = max(stage.speed_error for stage in stages if stage.load_tokens_per_s)
+    least = rate(flow.value) * (1 - worst)
+    most = sum((_raised(term, by_name.get(term.constraint)) for term in flow.cut), Decimal(0))
+    return Predicted(
+        tokens_per_s=rate(flow.value),
+        requests_per_s=rate(flow.value // workload.mean_tokens),
+        least_tokens_per_s=least.quantize(RATE_UNIT, ROUND_FLOOR),
+        most_tokens_per_s=most.quantize(RATE_UNIT, ROUND_CEILING),
+        rests_on=_bases(flow.cut, by_name),
+    )
+
+
+def _raised(term: CutTerm, stage: Stage | None) -> Decimal:
+    error = stage.speed_error if stage else Decimal(0)
+    return term.price * term.capacity * (1 + error)
+
+
+def _bases(cut: Sequence[CutTerm], by_name: dict[str, Stage]) -> tuple[Basis, ...]:
+    """Return the share of the cut's value that rests on each origin, largest first."""
+    values: dict[str, Decimal] = defaultdict(Decimal)
+    for term in cut:
+        stage = by_name.get(term.constraint)
+        values[stage.speed_origin if stage else LINKS] += term.price * term.capacity
+    ordered = sorted(values, key=lambda origin: (-values[origin], origin))
+    # Far finer than the shares, however small the cut is.
+    whole = sum(values.values(), Decimal(0)) or Decimal(1)
+    amounts = [int((values[origin] / whole).scaleb(2 * WEIGHT_DIGITS)) for origin in ordered]
+    shares = split(10**WEIGHT_DIGITS, amounts)
+    return tuple(
+        Basis(origin=origin, share=Decimal(share).scaleb(-WEIGHT_DIGITS))
+        for origin, share in zip(ordered, shares, strict=True)
+    )

@@ -1,0 +1,107 @@
+"""A plan's stages, read back as placed stages of a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from hexplan.cost import TENSOR, ShardSizes, Sharing, find_sharing
+from hexplan.noun import Range
+from hexplan.plan import Stage
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.problem.partitions import Group
+from hexplan_solver.problem.problem import Problem, StageKind
+from hexplan_solver.problem.rates import Rates, as_counted, capacity_of
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """Stages of a plan on the hosts of a problem."""
+
+    problem: Problem
+    """With a kind more for each stage whose shards the planner would not have made."""
+    stages: tuple[PlacedStage, ...]
+    """In the order in which they were given; the rate is 0 where a stage cannot work any more."""
+
+
+def read_back(problem: Problem, stages: Iterable[Stage]) -> ReadBack:
+    """Find the kind of each stage; its host, devices and their types are in the problem's cluster.
+
+    Speeds are computed anew, for the problem's own workload and profiles.
+    """
+    placed = []
+    for stage in stages:
+        kind = _matching_kind(problem, stage)
+        if kind is None:
+            kind = _own_kind(problem, stage)
+            problem = replace(problem, kinds=(*problem.kinds, kind))
+        held = stage.layers[1] - stage.layers[0]
+        rate = kind.rates.of(*stage.layers) if held <= kind.rates.max_layers else 0
+        placed.append(PlacedStage(stage.layers, stage.host, stage.devices, kind.index, rate))
+    return ReadBack(problem, tuple(placed))
+
+
+def class_of(problem: Problem, host: str) -> int | None:
+    """Return the position of a host's class, or None where none of its devices can serve."""
+    found = (i for i, host_class in enumerate(problem.classes) if host in host_class.hosts)
+    return next(found, None)
+
+
+def _group(problem: Problem, stage: Stage) -> Group:
+    types = problem.spec.cluster.host_by_name[stage.host].devices
+    return tuple(types[device] for device in stage.devices)
+
+
+def _matching_kind(problem: Problem, stage: Stage) -> StageKind | None:
+    home, group = class_of(problem, stage.host), _group(problem, stage)
+    sizes = tuple(ShardSizes.of(shard) for shard in stage.shards)
+    matches = (k for k in problem.kinds if k.host_class == home and k.group == group)
+    return next((k for k in matches if k.sizes == sizes and _shares_alike(k, stage)), None)
+
+
+def _shares_alike(kind: StageKind, stage: Stage) -> bool:
+    """Say whether such stages share the work as the given one, at its layers."""
+    if stage.layers[1] - stage.layers[0] > kind.rates.max_layers:
+        return stage.parallel == "tp"
+    return kind.rates.sharing_of(*stage.layers).parallel == stage.parallel
+
+
+def _own_kind(problem: Problem, stage: Stage) -> StageKind:
+    """Return a kind for one stage alone, which can hold its layers and no others."""
+    home = class_of(problem, stage.host)
+    group, sizes = _group(problem, stage), tuple(ShardSizes.of(shard) for shard in stage.shards)
+    parts = list(zip(group, sizes, strict=True))
+    rates = _rates(problem, stage.layers, *_rate(problem, stage, parts))
+    return StageKind(len(problem.kinds), -1 if home is None else home, group, sizes, rates, None)
+
+
+def _rate(
+    problem: Problem, stage: Stage, parts: Sequence[tuple[str, ShardSizes]]
+) -> tuple[int, Sharing]:
+    """Return the speed of a stage as it is parallel, 0 where it may not be, and how it is that."""
+    spec = problem.spec
+    devices = [(spec.cluster.device_type_by_name[name], sizes) for name, sizes in parts]
+    host = spec.cluster.host_by_name[stage.host]
+    sharing = find_sharing(stage.parallel, spec.model, stage.layers, devices, host.interconnect)
+    is_allowed = len(parts) == 1 or stage.parallel in spec.cluster.limits.parallel
+    if sharing is None or not is_allowed:
+        return 0, TENSOR
+    capacity = capacity_of(spec, host, devices, stage.layers, sharing)
+    return as_counted(spec.cluster, capacity), sharing
+
+
+def _rates(problem: Problem, layers: Range, rate: int, sharing: Sharing) -> Rates:
+    total = problem.num_layers
+    is_first, is_last, k = layers[0] == 0, layers[1] == total, layers[1] - layers[0]
+    rows = tuple(
+        tuple(
+            tuple(
+                rate if (first, last, n) == (is_first, is_last, k) else 0 for n in range(total + 1)
+            )
+            for last in (False, True)
+        )
+        for first in (False, True)
+    )
+    if sharing.is_tensor:
+        return Rates(total, rows)
+    return Rates(total, rows, (((sharing,) * (total + 1),) * 2,) * 2)

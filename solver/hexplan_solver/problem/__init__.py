@@ -1,0 +1,1 @@
+"""From a `Spec` to a `Problem`: the kinds of stages, their speeds and their counts."""

@@ -1,0 +1,33 @@
+"""How many requests the KV cache admits at a time (docs/formulation.md, "Served rate")."""
+
+from __future__ import annotations
+
+from hexplan_solver.served.request import MeanRequest
+from hexplan_solver.served.shares import Shares
+from hexplan_solver.simulate import Pipeline, Policy
+
+HIGH_WATER = 0.8
+"""Share of the fullest layer's KV room up to which the simulator's feeder, `Offline`, admits."""
+
+
+def requests_in_flight(
+    pipeline: Pipeline, shares: Shares, request: MeanRequest, policy: Policy
+) -> float:
+    """Return the mean requests in flight when as many come as the KV cache takes.
+
+    A layer is kept by the stages that hold it; a request that enters a stage at its middle keeps
+    KV there for the layers that it runs, which the feeder spreads over all of the stage.
+    """
+    room = [0.0] * pipeline.num_layers
+    kept = [0.0] * pipeline.num_layers
+    for position, stage in enumerate(pipeline.stages):
+        if shares.stages[position] == 0:
+            continue
+        first, end = stage.layers
+        measured = stage.measured_kv_tokens if policy.reservation.is_measured else None
+        tokens = stage.kv_tokens if measured is None else measured
+        for layer in range(first, end):
+            room[layer] += tokens
+            kept[layer] += shares.held_layers[position] / (end - first)
+    tightest = min(r / k for r, k in zip(room, kept, strict=True) if k > 0)
+    return HIGH_WATER * tightest / request.reserved_tokens

@@ -1,0 +1,57 @@
+"""The load of a stage at a rate of requests: how busy it is, and what its decodes wait for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hexplan_solver.served.request import MeanRequest
+from hexplan_solver.served.scheduler import SCHEDULER
+from hexplan_solver.served.visits import Stop
+
+ROUNDS = 2
+"""Rounds in which the prompt tokens of a step and its time settle."""
+CONGESTION = 1.5
+"""Power of the idle share by which waiting times are divided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a stage does at a rate of requests."""
+
+    busy: float
+    """Share of the time in which it runs a step; 1 or more is beyond its capacity."""
+    wait_s: float
+    """Time that a visiting clump waits, and by which prompts lengthen its own step."""
+
+
+def load_of(stop: Stop, arriving: float, request: MeanRequest) -> Load:
+    """Return the load of a stage where so many requests per second arrive."""
+    decode_steps_per_s = arriving * request.decode_tokens / stop.batch
+    by_decodes = decode_steps_per_s * stop.decode_s
+    prompt_tokens_per_s = arriving * request.prompt_tokens
+    apart = by_decodes + prompt_tokens_per_s / stop.least * stop.prompt_s(stop.least)
+    mixed = min(1.0, apart) ** SCHEDULER.mixing
+    tokens, prompt_s = _prompt_step(stop, prompt_tokens_per_s, mixed)
+    prompt_steps_per_s = prompt_tokens_per_s / tokens
+    by_prompts = prompt_steps_per_s * prompt_s
+    ride_s = stop.ride_s(tokens)
+    busy = (by_decodes + by_prompts) / (1 + prompt_steps_per_s * (prompt_s - ride_s))
+    if busy >= 1:
+        return Load(busy, math.inf)
+    rides = min(1.0, mixed * prompt_steps_per_s / decode_steps_per_s)
+    queue_s = SCHEDULER.waiting * by_prompts * prompt_s / (1 - busy) ** CONGESTION
+    return Load(busy, queue_s + SCHEDULER.riding * rides * ride_s)
+
+
+def _prompt_step(stop: Stop, prompt_tokens_per_s: float, mixed: float) -> tuple[float, float]:
+    """Return the prompt tokens of a step and their time; busy stages gather several prompts."""
+    room = max(stop.chunk - mixed * stop.batch, stop.least_room)
+    tokens = min(stop.least, room)
+    prompt_s = stop.prompt_s(tokens)
+    for _ in range(ROUNDS):
+        gathered = min(room, prompt_tokens_per_s * (prompt_s + stop.decode_s))
+        if gathered <= tokens:
+            break
+        tokens, prompt_s = gathered, stop.prompt_s(gathered)
+    return tokens, prompt_s

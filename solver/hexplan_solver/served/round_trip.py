@@ -1,0 +1,148 @@
+"""The round trip of a decoded token, by a mean-field model (docs/formulation.md, "Served rate").
+
+Decodes travel in clumps, as those that wait for the same step go on together; a clump that meets a
+prompt waits for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from hexplan_solver.served.load import Load, load_of
+from hexplan_solver.served.request import MeanRequest
+from hexplan_solver.served.scheduler import SCHEDULER, clump_tokens
+from hexplan_solver.served.shares import Shares
+from hexplan_solver.served.visits import crossings_of, stop_of, way_of
+from hexplan_solver.simulate import Pipeline, Policy
+
+
+class RoundTrip:
+    """Times of a mean request, as a function of the rate of requests."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        shares: Shares,
+        request: MeanRequest,
+        in_flight: float,
+        policy: Policy,
+    ) -> None:
+        self._request = request
+        self._policy, self._in_flight = policy, in_flight
+        self._stops = [
+            stop_of(stage, (share, held), share * in_flight, request, policy)
+            for stage, share, held in zip(
+                pipeline.stages, shares.stages, shares.held_layers, strict=True
+            )
+            if share > 0
+        ]
+        self._ways = [
+            way_of(pipeline, edge, share, request)
+            for edge, share in zip(pipeline.edges, shares.edges, strict=True)
+        ]
+        self._crossings = crossings_of(pipeline, shares, request)
+        last = max(stop.model.layers[1] for stop in self._stops)
+        heads = [stop for stop in self._stops if stop.model.layers[1] == last]
+        head_s = sum(stop.share * stop.model.steps.head_s(stop.batch) for stop in heads)
+        moves_s = sum(
+            way.share * (way.latency_s + self._clump(way.share) * way.token_s) for way in self._ways
+        )
+        self.idle_s = head_s + moves_s + sum(stop.share * stop.decode_s for stop in self._stops)
+        """The round trip where nothing waits."""
+        self._prompts_s = [self._traverse_s(size) for size in request.prompt_sizes]
+        self._leads_s = [self._lead_s(size) for size in request.prompt_sizes]
+        self._overlap = self._shared_part()
+
+    def _clump(self, share: float) -> float:
+        """Return the decodes that cross an edge together."""
+        return clump_tokens(self._policy, share * self._in_flight)
+
+    def at(self, requests_per_s: float) -> tuple[float, float] | None:
+        """Return the round trip and the time of a prompt in seconds; nothing beyond capacity."""
+        wait_s = self._wait_s(requests_per_s)
+        if wait_s is None:
+            return None
+        behind_s = SCHEDULER.catching * self._behind_s(requests_per_s, self.idle_s + wait_s)
+        prompt_s = sum(self._prompts_s) / len(self._prompts_s)
+        return self.idle_s + wait_s + behind_s, prompt_s + wait_s
+
+    def busy_at(self, requests_per_s: float) -> float:
+        """Return the share of the time in which the busiest stage runs a step."""
+        return max(load.busy for _, load in self._loads(requests_per_s))
+
+    def _loads(self, requests_per_s: float) -> Iterator[tuple[float, Load]]:
+        """Yield the share of requests that visit each stage, and its load."""
+        for stop in self._stops:
+            arriving = requests_per_s * stop.share
+            yield stop.share, load_of(stop, arriving, self._request)
+
+    def _traverse_s(self, size: float) -> float:
+        """Return how long a prompt takes through an idle pipeline: chunks follow each other."""
+        through, after = 0.0, 0.0
+        for stop in self._stops:
+            chunk = min(size, stop.chunk)
+            chunk_s = stop.prompt_s(chunk)
+            through += stop.share * chunk_s
+            after = max(after, (size / chunk - 1) * chunk_s)
+        moves_s = sum(
+            w.share * (w.latency_s + w.token_s * min(size, w.prompt_tokens)) for w in self._ways
+        )
+        return through + after + moves_s
+
+    def _shared_part(self) -> float:
+        """Return the part of its time for which a prompt is where a clump passes."""
+        tokens = self._request.prompt_tokens
+        times = [(stop.share, stop.prompt_s(tokens)) for stop in self._stops]
+        times += [(way.share, way.token_s * way.prompt_tokens) for way in self._ways]
+        return sum(f * f * s for f, s in times) / sum(f * s for f, s in times)
+
+    def _lead_s(self, size: float) -> float:
+        """Return how much longer a prompt takes than a clump, which gains so much on it.
+
+        Decodes overtake what waits at a stage, so there the first chunk alone can be ahead. On the
+        slowest link chunks queue, and none overtakes.
+        """
+        chunk = min(size, self._policy.chunk_tokens or size)
+        lead_s, train_s = 0.0, 0.0
+        for stop in self._stops:
+            chunk_s = stop.prompt_s(min(size, stop.chunk))
+            lead_s += stop.share * max(0.0, chunk_s - stop.decode_s)
+        for way in self._ways:
+            ahead = min(chunk, way.prompt_tokens) - self._clump(way.share)
+            lead_s += way.share * way.token_s * max(0.0, ahead)
+            queue = max(0.0, min(size, way.prompt_tokens) - chunk)
+            train_s = max(train_s, way.share**2 * way.token_s * queue)
+        return lead_s + train_s
+
+    def _behind_s(self, requests_per_s: float, free_s: float) -> float:
+        """Return how long a clump follows the prompt ahead of it, in the mean.
+
+        Prompts enter at random; one that entered `a` ago is caught if the clump gains more than
+        that, and then holds the clump for the difference.
+        """
+        rate = requests_per_s * self._overlap
+        total = 0.0
+        for lead_s in self._leads_s:
+            if lead_s > 0 and rate > 0:
+                held_s = lead_s + math.expm1(-rate * lead_s) / rate
+                once = rate * (lead_s - free_s / 2)
+                if lead_s > free_s and once < 1:
+                    held_s = min(held_s, free_s * once / (1 - once))
+                total += held_s
+        return total / len(self._leads_s)
+
+    def _wait_s(self, requests_per_s: float) -> float | None:
+        """Return the time that a clump waits at busy stages and links on one round."""
+        total, request = 0.0, self._request
+        for share, load in self._loads(requests_per_s):
+            if load.busy >= 1:
+                return None
+            total += share * load.wait_s
+        for way in self._crossings:
+            all_s = way.prompt_s + request.decode_tokens * way.token_s
+            busy = requests_per_s * way.share * all_s
+            if busy >= 1:
+                return None
+            total += SCHEDULER.waiting * way.share * busy / (1 - busy) * way.prompt_s
+        return total

@@ -1,0 +1,104 @@
+"""Step limits: how many tokens and decodes a step may hold, so that a pipeline serves most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from hexplan.cost.memory import most_decodes, room_tokens
+from hexplan.spec import Spec
+from hexplan_solver.served.request import MeanRequest, mean_request
+from hexplan_solver.served.served import ServedRate, served_rate
+from hexplan_solver.simulate import Pipeline, Policy
+
+Limited = tuple[Policy, ServedRate]
+"""A policy with step limits, and what a pipeline then serves."""
+
+HALVINGS = 2
+"""How often the tokens of a step are halved at most, from what the memory allows."""
+LEAST_TOKENS = 64
+"""Steps are not halved below."""
+NEAR = 4
+"""Decodes that are tried: powers of two within this factor of the requests in flight a hop."""
+WORTH = 0.03
+"""Gain for which smaller steps are taken: they make first tokens wait longer where all is busy."""
+WORTH_STRAIN = 0.15
+"""Gain for which prompts may have to wait for long."""
+STRAINED = 0.8
+"""Load of the busiest stage, and of the room for prompts beside decodes, above which prompts wait
+for long: in simulations the first token then came up to 60 times later."""
+
+
+def with_step_limits(
+    spec: Spec, pipeline: Pipeline, policy: Policy, halvings: int = HALVINGS
+) -> Limited:
+    """Return the policy with the step limits that serve most by the formula, and what it serves.
+
+    A policy that runs prompts whole has no such limits, and stays as it is.
+
+    Parameters
+    ----------
+    halvings
+        How often the tokens of a step may be halved.
+    """
+    served = served_rate(pipeline, spec.workload, policy)
+    if policy.chunk_tokens is None:
+        return policy, served
+    found = [
+        (limited, served_rate(pipeline, spec.workload, limited))
+        for limited in _policies(spec, policy, served.in_flight / served.hops, halvings)
+    ]
+    request = mean_request(spec.workload, policy)
+    calm = [pair for pair in found if not _starves(*pair, request)]
+    if not calm or _rate(calm) < _rate(found) * (1 - WORTH_STRAIN):
+        calm = found
+    good = [pair for pair in calm if _rate([pair]) >= _rate(calm) * (1 - WORTH)]
+    return max(good, key=lambda pair: (pair[0].chunk_tokens, pair[0].max_decode_tokens))
+
+
+def _rate(found: Sequence[Limited]) -> float:
+    return max(served.decode_tokens_per_s for _, served in found)
+
+
+def widest(spec: Spec, policy: Policy) -> Policy:
+    """Return the policy with the largest steps that there is workspace for."""
+    if policy.chunk_tokens is None:
+        return policy
+    tokens = room_tokens(spec.cluster, spec.workload)
+    return replace(policy, chunk_tokens=tokens, max_decode_tokens=most_decodes(tokens))
+
+
+def neighbours(spec: Spec, policy: Policy) -> Iterator[Policy]:
+    """Yield the policy with twice and half the tokens, and with twice and half the decodes."""
+    tokens, decodes = policy.chunk_tokens, policy.max_decode_tokens
+    if tokens is None:
+        return
+    most = room_tokens(spec.cluster, spec.workload)
+    for changed in (tokens * 2, tokens // 2):
+        if min(most, LEAST_TOKENS) <= changed <= most and decodes <= most_decodes(changed):
+            yield replace(policy, chunk_tokens=changed)
+    for changed in (decodes * 2, decodes // 2):
+        if 1 <= changed <= most_decodes(tokens):
+            yield replace(policy, max_decode_tokens=changed)
+
+
+def _starves(policy: Policy, served: ServedRate, request: MeanRequest) -> bool:
+    """Say whether prompts have to wait: few steps are without decodes, and those leave no room."""
+    decodes, tokens = policy.max_decode_tokens, policy.chunk_tokens or 0
+    decode_steps = request.decode_tokens / decodes
+    prompt_steps = request.prompt_tokens / max(1, tokens - decodes)
+    return served.busy > STRAINED and prompt_steps > STRAINED * decode_steps
+
+
+def _policies(spec: Spec, policy: Policy, decodes_a_hop: float, halvings: int) -> Iterator[Policy]:
+    tokens = room_tokens(spec.cluster, spec.workload)
+    for halving in range(halvings + 1):
+        if halving and tokens < LEAST_TOKENS:
+            return
+        most = most_decodes(tokens)
+        near = min(max(1.0, decodes_a_hop), most)
+        powers = [2**i for i in range(most.bit_length()) if 2**i <= most]
+        for decodes in powers:
+            if near / NEAR <= decodes <= near * NEAR:
+                yield replace(policy, chunk_tokens=tokens, max_decode_tokens=decodes)
+        tokens //= 2

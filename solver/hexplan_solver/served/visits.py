@@ -1,0 +1,137 @@
+"""Visits: stages and edges as a mean request meets them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+from hexplan_solver.flow.network import OUTSIDE
+from hexplan_solver.served.request import MeanRequest
+from hexplan_solver.served.scheduler import clump_tokens
+from hexplan_solver.served.shares import Shares
+from hexplan_solver.simulate import EdgeModel, Pipeline, Policy, StageModel
+
+LEAST_SHARE = 4
+"""A step has room for the chunk's fourth of prompt tokens at least, as the simulator's has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One stage as a mean request meets it."""
+
+    share: float
+    layers: float
+    """Layers that a visit runs."""
+    batch: int
+    """Decodes in one step."""
+    decode_s: float
+    """Time of such a step."""
+    chunk: float
+    """Prompt tokens in a step without decodes, at most."""
+    least_room: float
+    """Prompt tokens for which a step has room, however many decodes it holds."""
+    least: float
+    """Prompt tokens in the step of an idle stage, in the mean."""
+    context_tokens: float
+    """Mean context of a decode."""
+    model: StageModel
+
+    def prompt_s(self, tokens: float) -> float:
+        """Return the time of a step's prompt tokens."""
+        whole = max(1, int(tokens))
+        return self.layers * self.model.steps.layer_s(whole, whole * whole / 2, 0, 0)
+
+    def ride_s(self, tokens: float) -> float:
+        """Return the time that prompt tokens add to a step of decodes."""
+        whole, context = max(1, int(tokens)), int(self.batch * self.context_tokens)
+        both_s = self.model.steps.layer_s(whole, whole * whole / 2, self.batch, context)
+        return max(0.0, self.layers * both_s - self.decode_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One edge as a mean request meets it."""
+
+    share: float
+    latency_s: float
+    token_s: float
+    """Time that a token takes on it."""
+    prompt_tokens: float
+    """Tokens of a prompt that it carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A link, NIC or trunk, which is busy with one message after the other."""
+
+    share: float
+    prompt_s: float
+    """Time that a prompt takes on it."""
+    token_s: float
+    """Time that a token takes."""
+
+
+def stop_of(
+    stage: StageModel,
+    visit: tuple[float, float],
+    in_flight: float,
+    request: MeanRequest,
+    policy: Policy,
+) -> Stop:
+    """Return how a mean request meets a stage.
+
+    Parameters
+    ----------
+    visit
+        Share of the requests that visit it, and the layers that a mean request runs in it.
+    in_flight
+        Requests whose decodes pass through it.
+    """
+    share, held = visit
+    assert policy.chunk_tokens is not None, "prompts come in chunks"
+    batch = round(clump_tokens(policy, in_flight))
+    context = request.context_tokens
+    layers = held / share
+    decode_s = layers * stage.steps.layer_s(0, 0, batch, int(batch * context))
+    chunk = policy.chunk_tokens
+    least_room = max(chunk // LEAST_SHARE, 1)
+    sizes = request.prompt_sizes
+    least = sum(sizes) / sum(math.ceil(size / chunk) for size in sizes)
+    return Stop(share, layers, batch, decode_s, chunk, least_room, least, context, stage)
+
+
+def way_of(pipeline: Pipeline, edge: EdgeModel, share: float, request: MeanRequest) -> Way:
+    """Return how a mean request meets an edge, at the speed of the narrowest part of the way."""
+    shared = [pipeline.shared_bytes_per_s[i] for i in edge.shared]
+    token_s = edge.token_bytes / min([edge.bytes_per_s, *shared])
+    return Way(share, edge.latency_s, token_s, _prompt_tokens(edge, request))
+
+
+def _prompt_tokens(edge: EdgeModel, request: MeanRequest) -> float:
+    """Return the tokens of a prompt that an edge carries: only one leaves the pipeline."""
+    return 1.0 if edge.target == OUTSIDE else request.prompt_tokens
+
+
+def crossings_of(pipeline: Pipeline, shares: Shares, request: MeanRequest) -> list[Crossing]:
+    """Return every link that is used, and every NIC and trunk that several edges share."""
+    found: list[Crossing] = []
+    through: dict[int, list[Crossing]] = defaultdict(list)
+    for edge, share in zip(pipeline.edges, shares.edges, strict=True):
+        tokens = _prompt_tokens(edge, request)
+        token_s = edge.token_bytes / edge.bytes_per_s
+        found.append(Crossing(share, tokens * token_s, token_s))
+        for index in edge.shared:
+            token_s = edge.token_bytes / pipeline.shared_bytes_per_s[index]
+            through[index].append(Crossing(share, tokens * token_s, token_s))
+    found += [_together(uses) for _, uses in sorted(through.items()) if len(uses) > 1]
+    return [crossing for crossing in found if crossing.share > 0]
+
+
+def _together(uses: list[Crossing]) -> Crossing:
+    """Return what several edges make of the NIC or trunk that they share."""
+    share = sum(use.share for use in uses)
+    if share == 0:
+        return Crossing(0.0, 0.0, 0.0)
+    prompt_s = sum(use.share * use.prompt_s for use in uses) / share
+    return Crossing(share, prompt_s, sum(use.share * use.token_s for use in uses) / share)

@@ -1,0 +1,68 @@
+"""Speeds of stages over windows of layers, and the window in which a stage relieves most."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexplan.noun import Range
+from hexplan_solver.placement.covers import Speeds
+from hexplan_solver.problem.problem import Problem
+
+
+class Windows:
+    """Speeds of every kind over the windows of layers in which it loses little work.
+
+    Parameters
+    ----------
+    target
+        What more than this adds to a layer is no work, in 1e-6 tokens/s.
+    loss
+        Share of its most work that a stage may lose by the window that it has.
+    """
+
+    def __init__(self, problem: Problem, target: int, loss: float) -> None:
+        total = problem.num_layers
+        self.speed_of_kind = Speeds.of(problem).of_kind
+        self.work: list[float] = []
+        """The most layers times flow that a stage of each speed adds."""
+        self._rates: list[NDArray[np.int64]] = []
+        for kinds in Speeds.of(problem).kinds:
+            rates = _by_window(problem, kinds[0])
+            work = np.minimum(rates, target) * np.arange(1.0, len(rates) + 1)[:, None]
+            self.work.append(float(work.max()))
+            self._rates.append(np.where(work >= (1 - loss) * work.max(), rates, 0))
+        sizes, firsts = np.mgrid[1 : total + 1, 0:total]
+        self._firsts, self._ends = firsts, np.minimum(firsts + sizes, total)
+        self._relief: list[NDArray[np.float64]] = []
+
+    def soften(self, tau: float) -> None:
+        """Set the scale on which needs fall, in 1e-6 tokens/s."""
+        self._relief = [-np.expm1(-rates / tau) for rates in self._rates]
+
+    def best(self, kind: int, sums: NDArray[np.float64]) -> tuple[Range, int]:
+        """Return the window in which a stage takes away most needs, and its speed there.
+
+        Parameters
+        ----------
+        sums
+            Needs of the layers before each layer, and of all: L + 1 prefix sums.
+        """
+        speed = self.speed_of_kind[kind]
+        relief = self._relief[speed]
+        depth = len(relief)
+        gains = sums[self._ends[:depth]] - sums[self._firsts[:depth]]
+        gains *= relief
+        row, first = divmod(int(gains.argmax()), gains.shape[1])
+        return (first, first + row + 1), int(self._rates[speed][row, first])
+
+
+def _by_window(problem: Problem, kind: int) -> NDArray[np.int64]:
+    """Return a matrix [number of layers - 1, first layer]; 0 where a stage cannot be."""
+    rates, total = problem.kinds[kind].rates, problem.num_layers
+    table = np.zeros((rates.max_layers, total), dtype=np.int64)
+    for k in range(1, rates.max_layers + 1):
+        table[k - 1, : total - k + 1] = rates.of(1, k + 1) if k < total - 1 else 0
+        table[k - 1, 0] = rates.of(0, k)
+        table[k - 1, total - k] = rates.of(total - k, total)
+    return table

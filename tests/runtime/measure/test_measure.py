@@ -1,0 +1,225 @@
+"""Measuring: the grid, what is derived from it, and real ranks that are stopped and resumed."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from support.specs import spec_of, two_nodes
+
+from hexplan.catalog.shipped import find_device
+from hexplan.cost import ShardSizes, kv_room_tokens
+from hexplan.cost.roofline import Roofline
+from hexplan.cost.speed import stage_speed
+from hexplan.cost.steps import RooflineSteps
+from hexplan.errors import InputError
+from hexplan.model import Model
+from hexplan_runtime.measure import Lengths, Outcome, Point, ProfileFiles, Sample, Wish, measure
+from hexplan_runtime.measure.grid import LARGEST_BATCH, grid
+from hexplan_runtime.measure.probe import equal_shard
+from hexplan_runtime.measure.rates import MeasuredStage
+
+
+@given(st.integers(1, 4000), st.integers(1, 4000), st.booleans())
+def test_a_grid_rises_holds_the_means_and_fits_into_the_context(
+    prompt: int, output: int, is_quick: bool
+) -> None:
+    lengths, longest = Lengths(prompt, output), prompt + output + 1
+    points = grid(lengths, longest, (1, 3), is_quick=is_quick)
+    assert len(set(points)) == len(points)
+    assert all(1 <= point.context <= longest for point in points)
+    for tp in (1, 3):
+        prompts = [p.tokens for p in points if (p.tp, p.phase) == (tp, "prefill")]
+        assert prompts == sorted(prompts)
+        assert prompt in prompts
+        for context in {p.context for p in points if p.phase == "decode"} | {lengths.context}:
+            batches = [
+                p.tokens for p in points if (p.tp, p.phase, p.context) == (tp, "decode", context)
+            ]
+            assert batches == sorted(batches)
+            assert (batches[0], batches[-1]) == (1, LARGEST_BATCH)
+
+
+@given(st.lists(st.floats(1e-6, 10), min_size=2, max_size=30))
+def test_the_spread_is_the_relative_range_between_the_quartiles(times_s: list[float]) -> None:
+    point = Point(tp=1, phase="prefill", tokens=1, context=1)
+    sample = Sample(point=point, times_s=tuple(times_s))
+    low, middle, high = np.percentile(times_s, [25, 50, 75])
+    assert sample.median_s == pytest.approx(middle)
+    assert sample.spread == pytest.approx((high - low) / middle, abs=1e-9)
+
+
+@pytest.mark.parametrize("memory_bytes", [5 * 10**9, 15 * 10**9, 18 * 10**9])
+def test_rates_from_the_rooflines_own_times_are_the_rooflines(memory_bytes: int) -> None:
+    """The composition is that of the cost model: with its times come its rates."""
+    spec = spec_of(two_nodes())
+    model, workload, cluster = spec.model, spec.workload, spec.cluster
+    mean = workload.prompt_tokens.model_copy(update={"max": workload.prompt_tokens.mean})
+    workload = workload.model_copy(update={"prompt_tokens": mean})
+    lengths = Lengths(mean.mean, workload.output_tokens.mean)
+    device = find_device("L4")
+    assert device is not None
+    sizes = ShardSizes.of(equal_shard(model, 0, 1))
+    steps = RooflineSteps(Roofline(model, [(device, sizes)], None))
+    prompt, context = lengths.prompt, lengths.context
+    prefill_s = steps.layer_s(prompt, prompt * prompt / 2, 0, 0)
+    samples = [_sample(Point(tp=1, phase="prefill", tokens=prompt, context=prompt), prefill_s)]
+    for batch in range(1, LARGEST_BATCH + 1):
+        decode_s = steps.layer_s(0, 0, batch, batch * context)
+        point = Point(tp=1, phase="decode", tokens=batch, context=context)
+        samples.append(_sample(point, decode_s))
+    rates = MeasuredStage(1, tuple(samples), lengths).tokens_per_s(model, memory_bytes)
+    assert len(rates) == model.layers
+    device = device.model_copy(update={"memory_bytes": memory_bytes, "overhead_bytes": 0})
+    num_compared = 0
+    for num_layers in range(1, model.layers):  # the last stage has the head, which is left out
+        group = [(device, sizes)]
+        room = kv_room_tokens(cluster, (model, workload), (0, num_layers), group)
+        if room * num_layers // (workload.mean_tokens * model.layers) > LARGEST_BATCH:
+            continue
+        expected = stage_speed(cluster, (model, workload), (0, num_layers), group, (None, room))
+        assert rates[num_layers - 1] == pytest.approx(expected.micro_tokens_per_s / 1e6)
+        num_compared += 1
+    assert num_compared > 10
+
+
+@pytest.mark.parametrize(
+    ("times_s", "error"),
+    [
+        ((1.0, 1.0, 1.0), "0.010"),  # no spread: still not better than one in a hundred
+        ((0.9, 1.0, 1.1), "0.101"),  # half of what three runs span, rounded up
+        ((0.9, 1.0, 9.0), "0.990"),  # never a whole
+    ],
+)
+def test_the_error_of_a_profile_is_the_widest_spread_in_its_tables(
+    times_s: tuple[float, ...], error: str
+) -> None:
+    steady = [
+        _sample(Point(tp=1, phase=phase, tokens=tokens, context=context), 1.0)
+        for phase, tokens, context in (("prefill", 16, 16), ("prefill", 32, 32), ("decode", 1, 28))
+    ]
+    mean = Point(tp=1, phase="decode", tokens=2, context=28)
+    other = Point(tp=1, phase="decode", tokens=2, context=56)
+    for point, expected in ((mean, error), (other, "0.010")):  # other contexts are in no table
+        samples = (*steady, Sample(point=point, times_s=times_s))
+        stage = MeasuredStage(1, samples, Lengths(24, 8))
+        assert stage.error == Decimal(expected)
+
+
+def _sample(point: Point, seconds: float) -> Sample:
+    return Sample(point=point, times_s=(seconds,))
+
+
+@given(st.integers(1, 64), st.integers(64, 20000), st.integers(1, 64))
+def test_equal_shards_tile_the_model_and_differ_by_one_at_most(
+    kv_heads: int, ffn: int, size: int
+) -> None:
+    model = spec_of(two_nodes()).model.model_copy(update={"kv_heads": kv_heads, "ffn": ffn})
+    shards = [equal_shard(model, rank, size) for rank in range(size)]
+    for field, total in (("kv_heads", kv_heads), ("ffn", ffn), ("vocab", model.vocab)):
+        cuts = [getattr(shard, field) for shard in shards]
+        assert [first for first, _ in cuts] == [0, *(end for _, end in cuts[:-1])]
+        assert cuts[-1][1] == total
+        assert max(e - f for f, e in cuts) - min(e - f for f, e in cuts) <= 1
+
+
+@pytest.fixture
+def wish(llama: Path, llama_model: Model) -> Wish:
+    return Wish(
+        model=llama_model,
+        folder=llama,
+        device="core",
+        kind="cpu",
+        degrees=(1, 2),
+        lengths=Lengths(24, 8),
+        memory_bytes=None,
+        repeats=2,
+        is_quick=True,
+    )
+
+
+class Follower:
+    """Hears of samples, and stops the measurement after some of them."""
+
+    def __init__(self, most: int = 10**6) -> None:
+        self.samples: list[Sample] = []
+        self.stop = Event()
+        self._most = most
+
+    def __call__(self, sample: Sample, done: int, total: int) -> None:
+        self.samples.append(sample)
+        if len(self.samples) == self._most:
+            self.stop.set()
+
+
+def run(wish: Wish, files: ProfileFiles, follower: Follower) -> Outcome:
+    return measure(wish, files, follower, follower.stop)
+
+
+def test_a_stopped_measurement_is_labelled_and_resuming_it_measures_only_the_rest(
+    wish: Wish, tmp_path: Path
+) -> None:
+    files = ProfileFiles(tmp_path / "profile.yaml")
+    first, second = Follower(2), Follower()
+    stopped = run(wish, files, first)
+    assert (len(stopped.samples), stopped.is_complete) == (2, False)
+    assert not files.profile.exists()
+    assert '"status": "unfinished"' in files.unfinished.read_text()
+    with pytest.raises(InputError, match="there is an unfinished measurement") as error:
+        run(wish, files, Follower())
+    assert "--resume" in (error.value.hint or "")
+
+    done = run(wish, replace(files, may_resume=True), second)
+    assert done.is_complete
+    assert done.samples == (*first.samples, *second.samples)
+    assert len({sample.point for sample in done.samples}) == done.num_points
+    assert all(len(sample.times_s) == 2 for sample in done.samples)
+    assert {sample.point.tp for sample in second.samples} == {1, 2}
+    assert [path.name for path in tmp_path.iterdir()] == ["profile.yaml"]
+    stages = yaml.safe_load(files.profile.read_text())["stages"]
+    medians = {s.point: float(f"{s.median_s:.6g}") for s in done.samples}
+    for stage in stages:
+        for tokens, seconds in stage["prefill_layer_s"]:
+            point = Point(tp=stage["tp"], phase="prefill", tokens=tokens, context=tokens)
+            assert seconds == medians[point]
+
+    with pytest.raises(InputError, match="there is a file already"):
+        run(wish, replace(files, may_resume=True), Follower())
+
+
+def test_a_measurement_of_something_else_is_not_resumed(wish: Wish, tmp_path: Path) -> None:
+    files = ProfileFiles(tmp_path / "profile.yaml", may_resume=True)
+    stop = Follower(1)
+    run(wish, files, stop)
+    with pytest.raises(InputError, match="another device: found core, needed other"):
+        run(replace(wish, device="other"), files, stop)
+    with pytest.raises(InputError, match="another repeats: found 2, needed 9"):
+        run(replace(wish, repeats=9), files, stop)
+    files.unfinished.write_text("[]")
+    with pytest.raises(InputError, match="not an unfinished measurement"):
+        run(wish, files, stop)
+
+
+def test_weights_that_a_rank_cannot_read_are_refused_in_words(
+    wish: Wish, llama: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(llama, folder)
+    (folder / "model.safetensors").write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match="broken: model.layers.0") as error:
+        run(replace(wish, folder=folder), ProfileFiles(tmp_path / "p.yaml"), Follower())
+    assert list(tmp_path.iterdir()) == [folder]
+    assert error.value.hint == "the download may be incomplete"
+
+
+def test_more_devices_than_kv_heads_are_refused(wish: Wish, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--tp: found 4, needed at most 3"):
+        run(replace(wish, degrees=(1, 4)), ProfileFiles(tmp_path / "p.yaml"), Follower())

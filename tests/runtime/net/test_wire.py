@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hexplan.errors import HexplanError
+from hexplan_runtime.batch import MAX_ROWS, Batch, Row
+from hexplan_runtime.net.wire import FRAME_BYTES, Dialect, new_frame, pack, unpack
+from hexplan_runtime.request import SEED_LIMIT, Sampling
+
+DIALECT = Dialect(launch=2**59 + 1, hidden=5, dtype=torch.bfloat16)
+COUNT = st.integers(0, 2**62)
+
+samplings = st.builds(
+    Sampling,
+    temperature=st.floats(0, 10),
+    top_k=st.integers(0, 1000),
+    top_p=st.floats(0, 1, exclude_min=True),
+    seed=st.integers(0, SEED_LIMIT - 1),
+)
+rows = st.builds(
+    Row,
+    request=COUNT,
+    route=COUNT,
+    position=COUNT,
+    tokens=st.integers(0, 40),
+    context_tokens=COUNT,
+    sampling=samplings,
+    samples=st.booleans(),
+    closes=st.booleans(),
+    decodes=st.booleans(),
+)
+
+
+def as_batch(rows: list[Row], ids_rows: int) -> Batch:
+    ids = sum(row.tokens for row in rows[:ids_rows])
+    hidden = sum(row.tokens for row in rows[ids_rows:])
+    return Batch(
+        tuple(rows),
+        torch.arange(ids) if ids else None,
+        torch.randn(hidden, DIALECT.hidden).to(DIALECT.dtype) if hidden else None,
+    )
+
+
+def carry(batch: Batch) -> Batch:
+    """Carry a batch over as gloo would: into a frame that has room for more."""
+    first, *others = pack(batch, DIALECT)
+    frame = new_frame()
+    frame[: len(first)] = first
+    envelope = unpack(frame, DIALECT)
+    assert envelope.is_complete == (not others)
+    waiting = [part for part in (envelope.token_ids, envelope.hidden) if part is not None]
+    for room, part in zip(waiting, others, strict=bool(others)):
+        room.copy_(part)
+    return Batch(envelope.rows, envelope.token_ids, envelope.hidden)
+
+
+def same(left: torch.Tensor | None, right: torch.Tensor | None) -> bool:
+    if left is None or right is None:
+        return left is right
+    return left.dtype == right.dtype and torch.equal(left, right)
+
+
+@given(st.lists(rows, max_size=MAX_ROWS), st.integers(0, MAX_ROWS))
+def test_a_batch_arrives_as_it_was_sent(rows: list[Row], ids_rows: int) -> None:
+    batch = as_batch(rows, ids_rows)
+    arrived = carry(batch)
+    assert arrived.rows == batch.rows
+    assert same(arrived.token_ids, batch.token_ids)
+    assert same(arrived.hidden, batch.hidden)
+
+
+ROW = Row(1, 0, 0, 1, 8, Sampling())
+
+
+@pytest.mark.parametrize(
+    ("tokens", "num_messages"),
+    [
+        (6542, 1),  # 32 + 80 + 6542 x 10 = 65532 bytes
+        (6543, 2),  # 65542 bytes, more than the 65536 of a frame
+        (20000, 2),
+    ],
+)
+def test_a_payload_larger_than_a_frame_goes_after_it(tokens: int, num_messages: int) -> None:
+    batch = as_batch([replace(ROW, tokens=tokens)], 0)
+    messages = pack(batch, DIALECT)
+    assert len(messages[0]) <= FRAME_BYTES
+    assert len(messages) == num_messages
+    assert same(carry(batch).hidden, batch.hidden)
+
+
+def test_a_message_of_another_launch_is_refused() -> None:
+    frame = pack(as_batch([ROW], 1), replace(DIALECT, launch=7))[0]
+    with pytest.raises(HexplanError, match="does not belong to this launch"):
+        unpack(frame, DIALECT)
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        (1, MAX_ROWS + 1),  # more rows than a frame has room for
+        (1, -1),  # fewer than none
+        (2, 2),  # more token ids than its rows have tokens
+        (2, -1),  # fewer than none
+        (3, 1),  # activations that no row owns
+    ],
+)
+def test_a_frame_that_contradicts_itself_is_refused(word: int, value: int) -> None:
+    frame = new_frame()
+    sent = pack(as_batch([ROW], 1), DIALECT)[0]
+    frame[: len(sent)] = sent
+    frame.view(torch.int64)[word] = value
+    with pytest.raises(HexplanError, match="a message arrived"):
+        unpack(frame, DIALECT)
+
+
+def test_a_frame_has_room_for_the_most_rows_and_their_token_ids() -> None:
+    (message,) = pack(as_batch([ROW] * MAX_ROWS, MAX_ROWS), DIALECT)
+    assert len(message) <= FRAME_BYTES
+
+
+def test_more_rows_than_a_frame_has_room_for_are_refused() -> None:
+    with pytest.raises(HexplanError, match="513 rows; at most 512"):
+        pack(as_batch([ROW] * (MAX_ROWS + 1), MAX_ROWS + 1), DIALECT)

@@ -1,0 +1,66 @@
+"""The choice among candidates, wherever its time ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import pytest
+from support.clusters import device_type, host, link, profile, spec_of, tiny_model
+
+from hexplan.noun import Range
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.objectives.sustained.choice import choose
+from hexplan_solver.objectives.sustained.placed import Placed, placed
+from hexplan_solver.objectives.sustained.trial import LONGEST_TOKENS, window_for
+from hexplan_solver.problem.problem import Problem, build_problem
+from hexplan_solver.served.step_limits import widest
+from hexplan_solver.simulate import CHUNKED
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    """Six like hosts, 20 ms from each other; with few layers each passes most tokens."""
+    far = link("here", "here", 10**7).model_copy(update={"latency_s": Decimal("0.02")})
+    spec = spec_of(
+        tiny_model(12),
+        [host(f"h{i}", ["d"]) for i in range(6)],
+        types=[device_type("d", memory_bytes=10**6, speed=10**8)],
+        profiles=[profile("d", [1000, 400, 250, 190])],
+        links=[far],
+    )
+    return build_problem(spec)
+
+
+def placement(problem: Problem, chains: Sequence[Sequence[Range]]) -> Placed:
+    """Give each range of each chain a host."""
+    ranges = [layers for chain in chains for layers in chain]
+    stages = [
+        PlacedStage(layers, f"h{i}", (0,), 0, problem.kinds[0].rates.of(*layers))
+        for i, layers in enumerate(ranges)
+    ]
+    found = placed(problem, sorted(stages), widest(problem.spec, CHUNKED))
+    assert found is not None
+    return found
+
+
+def lasting(checks: int) -> Callable[[], bool]:
+    """Return a clock by which time is up after so many looks at it."""
+    left = iter([True] * checks)
+    return lambda: next(left, False)
+
+
+def test_a_better_candidate_that_was_tried_is_never_given_up_for_want_of_time(
+    problem: Problem,
+) -> None:
+    deep = placement(problem, [[(i, i + 3) for i in range(0, 12, 3)]])
+    shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]] * 2)
+    window = window_for([deep, shallow], LONGEST_TOKENS, seed=0)
+    chosen = [
+        choose(problem, ([deep], [shallow]), window, lasting(checks), lambda: False).found
+        for checks in range(8)
+    ]
+    is_shallow = [found.network is shallow.network for found in chosen]
+    assert not is_shallow[0]
+    assert is_shallow[-1]
+    assert is_shallow == sorted(is_shallow)

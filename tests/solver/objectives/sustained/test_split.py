@@ -1,0 +1,75 @@
+"""The split of a flow: still a largest flow, and as even as it can be."""
+
+from __future__ import annotations
+
+import pytest
+from support.clusters import device_type, host, link, profile, spec_of, tiny_model
+
+from hexplan.check import check_plan
+from hexplan.plan import SolveInfo
+from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.objectives.sustained.placed import Placed, placed
+from hexplan_solver.objectives.sustained.split import spread
+from hexplan_solver.plans.extract import Proof, extract_plan
+from hexplan_solver.problem.problem import Problem, build_problem
+from hexplan_solver.simulate import CHUNKED
+
+SMALL = 6 * 10**6
+
+
+def fed(bandwidth: int, rate: float = 150.0) -> tuple[Problem, Placed]:
+    """Place one stage that passes 100 tokens/s before two that pass `rate` each."""
+    spec = spec_of(
+        tiny_model(8),
+        [host("a", ["x"]), host("b", ["y"]), host("c", ["y"])],
+        types=[device_type(name, memory_bytes=SMALL, speed=10**8) for name in "xy"],
+        profiles=[profile("x", [400, 300, 200, 100]), profile("y", [400, 300, 200, rate])],
+        links=[link("here", "here", bandwidth)],
+    )
+    problem = build_problem(spec)
+    stages = []
+    for name, layers in (("a", (0, 4)), ("b", (4, 8)), ("c", (4, 8))):
+        kind = next(k for k in problem.kinds if name in problem.classes[k.host_class].hosts)
+        stages.append(PlacedStage(layers, name, (0,), kind.index, kind.rates.of(*layers)))
+    found = placed(problem, stages, CHUNKED)
+    assert found is not None
+    return problem, found
+
+
+def loads(found: Placed) -> list[int]:
+    return [
+        sum(path.amount for path in found.flow.paths if stage in path.stages)
+        for stage in range(len(found.stages))
+    ]
+
+
+def test_a_flow_is_spread_evenly_over_like_stages_and_stays_a_largest_one() -> None:
+    problem, found = fed(10**7)
+    even = spread(problem, found)
+    assert even.flow.value == pytest.approx(100_000_000, rel=1e-6)
+    assert loads(even)[1:] == pytest.approx([50_000_000, 50_000_000], rel=1e-3)
+    assert even.served.decode_tokens_per_s >= found.served.decode_tokens_per_s
+
+
+def test_a_split_flow_makes_a_plan_that_the_check_passes() -> None:
+    problem, found = fed(10**7)
+    even = spread(problem, found)
+    proof = Proof(even.flow.value + 1000, "by hand", "feasible")
+    info = SolveInfo(wall_s=0.0, seed=0, versions={})
+    plan = extract_plan(problem, even.network, even.flow, proof, info)
+    assert [str(violation) for violation in check_plan(plan)] == []
+
+
+def test_no_stage_and_no_link_is_filled_beyond_what_it_passes() -> None:
+    # 128 bytes a token: each link passes 60 tokens/s, so neither branch takes all.
+    problem, found = fed(60 * 128, rate=70.0)
+    even = spread(problem, found)
+    assert even.flow.value == pytest.approx(100_000_000, rel=1e-6)
+    assert max(loads(even)[1:]) <= 60_000_000
+
+
+def test_a_single_chain_is_left_as_it_is() -> None:
+    problem, found = fed(10**7)
+    chain = placed(problem, found.stages[:2], CHUNKED)
+    assert chain is not None
+    assert spread(problem, chain) is chain

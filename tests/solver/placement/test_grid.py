@@ -1,0 +1,20 @@
+"""Speeds in parts of a target."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hexplan_solver.placement.grid import steps_of
+
+HUGE = 2**62 - 1
+
+
+@given(st.lists(st.integers(0, HUGE), min_size=1), st.integers(1, HUGE), st.integers(1, 10**4))
+def test_steps_are_rounded_up_and_at_most_all(rates: list[int], target: int, grid: int) -> None:
+    steps = steps_of(np.array(rates, dtype=np.int64), target, grid).tolist()
+    for rate, found in zip(rates, steps, strict=True):
+        exact = min(grid, -(-rate * grid // target))
+        # Of targets beyond 2**40 the last bits are left out.
+        assert exact <= found <= min(grid, exact + (1 if target >= 2**40 else 0))
