@@ -20,15 +20,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 
+from hexplan_solver.objectives.sustained.recipe import solve_sustained
+
 from hexplan.check import check_plan
 from hexplan.plan import Plan
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
-from hexplan_solver.flow.flow import max_flow
-from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.flow.max_flow import max_flow
+from hexplan_solver.flow.network import build_network
 from hexplan_solver.objectives.sustained.figures import with_sustained
-from hexplan_solver.objectives.sustained.recipe import solve_sustained
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.served.request import spread_lengths
 from hexplan_solver.served.served import served_rate

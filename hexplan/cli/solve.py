@@ -51,13 +51,21 @@ def solve(
     """
     from hexplan.reading import read_spec
     from hexplan.render import say, solve_progress, summary
-    from hexplan_solver import SolveOptions, solve_by
+    from hexplan_solver import SolveOptions
+    from hexplan_solver import solve as find_plan
 
     spec = read_spec(source(spec_file), overlay or ())
     with stop_on_interrupt() as stop, solve_progress(quiet=quiet) as report:
         limit_s = seconds("--time-limit", time_limit)
-        search = SolveOptions(seed, limit_s, solver, threads, stop=stop)
-        plan = solve_by(method.value, spec, search, report)
+        search = SolveOptions(
+            seed=seed,
+            time_limit_s=limit_s,
+            solver=solver,
+            threads=threads,
+            method=method.value,
+            stop=stop,
+        )
+        plan = find_plan(spec, search, report)
     require_own_plan_sound(plan)
     write(plan, output, as_json=as_json)
     if not quiet:

@@ -1,11 +1,9 @@
-"""From a spec to a plan: `solve_by` and those that it chooses from, `replan` and `explain`."""
+"""From a spec to a plan: `solve`, and from a plan onwards: `replan` and `explain`."""
 
 from hexplan_solver.explain import explain
-from hexplan_solver.methods import METHODS, solve_by
-from hexplan_solver.objectives import solve_for
-from hexplan_solver.objectives.throughput import solve
 from hexplan_solver.options import Progress, Report, SolveOptions
 from hexplan_solver.replan import ReplanOptions, replan
+from hexplan_solver.solve import METHODS, solve
 
 __all__ = [
     "METHODS",
@@ -16,6 +14,4 @@ __all__ = [
     "explain",
     "replan",
     "solve",
-    "solve_by",
-    "solve_for",
 ]

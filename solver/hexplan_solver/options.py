@@ -15,10 +15,15 @@ class SolveOptions:
     """Seed of the solver and of the local search."""
     time_limit_s: float | None = None
     """Wall-clock limit; the cluster's own limit where nothing is given."""
+    effort_s: float | None = None
+    """Seconds from which a search derives how many steps it takes, so that these do not depend on
+    the clock; the time limit, where nothing is given."""
     solver: str = "HiGHS"
     """Name of a solver that PuLP finds on this machine."""
     threads: int = 1
     """Threads of the solver."""
+    method: str = "hexplan"
+    """What places the layers: hexplan's own search, or a published method."""
     presolve: bool = True
     """Whether HiGHS simplifies the MILP first; off for a second opinion."""
     stop: threading.Event = field(default_factory=threading.Event, compare=False)

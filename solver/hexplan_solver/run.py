@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 import platform
 import time
+from dataclasses import replace
 from importlib.metadata import version
 
 from hexplan.cost.speed import MICRO
 from hexplan.errors import HexplanError
 from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
+from hexplan_solver.bounds.proof import Proof
 from hexplan_solver.milp import Watch
 from hexplan_solver.options import Progress, Report, SolveOptions
-from hexplan_solver.plans.extract import Proof
 
 MILP_TOLERANCE = 1e-6
 """A MILP's bound is raised by this share, more than the solver's feasibility tolerance."""
 END_SHARE = 0.02
 """Share of the time that is kept for writing the plan down."""
+LEAST_LIMIT_S = 1e-3
+"""A nested search gets a limit above 0, so that it still tries what costs nothing."""
 TOLD_S = 0.2
 """Seconds between two progress reports of one phase, at least."""
 
@@ -29,6 +32,8 @@ class Run:
     def __init__(self, spec: Spec, options: SolveOptions, report: Report) -> None:
         self.options = options
         self.limit_s = options.time_limit_s or spec.cluster.limits.solve_time_s
+        self.effort_s = options.effort_s or self.limit_s
+        """Seconds that counts of steps and runs follow from; unlike the time left, it is fixed."""
         self.bound = 0
         """No placement has a larger flow, in 1e-6 tokens/s."""
         self.how = ""
@@ -61,6 +66,19 @@ class Run:
         if bound is not None:
             proved = min(proved, bound)
         self._report(Progress(phase, self._incumbent, proved, now))
+
+    def nested(self, time_limit_s: float, effort: float = 1.0) -> SolveOptions:
+        """Return the options of a search within this one.
+
+        Parameters
+        ----------
+        time_limit_s
+            Seconds that it may take.
+        effort
+            Its share of this run's effort: fixed, so that what it does follows from counts.
+        """
+        limit_s = max(LEAST_LIMIT_S, time_limit_s)
+        return replace(self.options, time_limit_s=limit_s, effort_s=self.effort_s * effort)
 
     def watcher(self, phase: str) -> Watch:
         """Return what tells a MILP's progress, and ends it when the caller wants to stop."""
@@ -123,7 +141,12 @@ class Run:
         return self.bound - flow <= self.bound * 2 * MILP_TOLERANCE + 2
 
     def info(self) -> SolveInfo:
-        """Say how the plan was made."""
+        """Return how the plan was made."""
         names = ("hexplan", "pulp", "highspy", "networkx", "scipy")
         versions = {name: version(name) for name in names} | {"python": platform.python_version()}
-        return SolveInfo(wall_s=round(self.elapsed_s, 3), seed=self.options.seed, versions=versions)
+        return SolveInfo(
+            wall_s=round(self.elapsed_s, 3),
+            seed=self.options.seed,
+            versions=versions,
+            method=self.options.method,
+        )

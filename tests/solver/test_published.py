@@ -8,7 +8,7 @@ import pytest
 from support.published import published_stages
 
 from hexplan.reading import read_spec
-from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
 
 SPECS = Path(__file__).parents[2] / "cluster_specs"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from hexplan.spec import Spec
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, build_problem
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "published"

@@ -12,8 +12,9 @@ from support.published import FOLDER
 
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
-from hexplan_solver.flow.flow import max_flow
-from hexplan_solver.flow.network import OUTSIDE, Arc, Network, PlacedStage, build_network
+from hexplan_solver.flow.max_flow import max_flow
+from hexplan_solver.flow.network import OUTSIDE, Arc, Network, build_network
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.simulate import Pipeline, pipeline_of_flows, pipeline_of_placement
 

@@ -14,14 +14,15 @@ from hexplan_solver.baselines.helix_links import helix_links
 from hexplan_solver.baselines.helix_model import helix_model
 from hexplan_solver.baselines.helix_rows import add_rows
 from hexplan_solver.baselines.helix_start import helix_start
-from hexplan_solver.baselines.layout import Layout, give_up
 from hexplan_solver.baselines.machines import machines_of
+from hexplan_solver.baselines.result import MethodResult, give_up
 from hexplan_solver.milp import MilpResult, solve_milp
+from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 
-def place_helix(run: Run, problem: Problem) -> Layout:
+def place_helix(run: Run, problem: Problem) -> MethodResult:
     """Solve the MILP from the best heuristic until it is proved or the time is up."""
     machines = machines_of(problem)
     links = helix_links(problem.spec, machines)
@@ -33,9 +34,9 @@ def place_helix(run: Run, problem: Problem) -> Layout:
         why = f"its MILP found none in {run.elapsed_s:.0f} s ({result.status})"
         raise give_up(why)
     ranges = helix.ranges_of(result.values)
-    stages = tuple(m.stage(*layers) for m, layers in zip(machines, ranges, strict=True))
+    placement = Placement.of(m.stage(*layers) for m, layers in zip(machines, ranges, strict=True))
     found = sum(result.values[helix.flow[link].name] for link in helix.entry)
-    return Layout(stages, _told(result, found))
+    return MethodResult(placement, _told(result, found))
 
 
 def _told(result: MilpResult, found: float) -> str:

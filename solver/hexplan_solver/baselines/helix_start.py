@@ -10,17 +10,18 @@ from hexplan.cost.speed import MICRO
 from hexplan.errors import LimitReached
 from hexplan.noun import Range
 from hexplan_solver.baselines.helix_links import HelixLink
-from hexplan_solver.baselines.layout import Recipe
 from hexplan_solver.baselines.machines import Machine
 from hexplan_solver.baselines.petals import place_petals
+from hexplan_solver.baselines.result import Method
 from hexplan_solver.baselines.separate import place_separate
 from hexplan_solver.baselines.swarm import place_swarm
-from hexplan_solver.flow.flow import max_flow
-from hexplan_solver.flow.network import OUTSIDE, PlacedStage, build_network
+from hexplan_solver.flow.max_flow import max_flow
+from hexplan_solver.flow.network import OUTSIDE, build_network
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
-HEURISTICS: tuple[Recipe, ...] = (place_petals, place_swarm, place_separate)
+HEURISTICS: tuple[Method, ...] = (place_petals, place_swarm, place_separate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,12 @@ def helix_start(
 ) -> HelixStart:
     """Return the start of the largest flow on the links that there are."""
     best = HelixStart(((0, 1),) * len(machines), {})
-    for recipe in HEURISTICS:
+    for method in HEURISTICS:
         try:
-            layout = recipe(run, problem)
+            result = method(run, problem)
         except LimitReached:
             continue
-        found = _start_of(problem, machines, links, layout.stages)
+        found = _start_of(problem, machines, links, result.placement)
         best = max(best, found, key=lambda start: start.value)
     return best
 

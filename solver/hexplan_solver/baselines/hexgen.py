@@ -12,9 +12,9 @@ from __future__ import annotations
 import random
 
 from hexplan_solver.baselines.hexgen_pipeline import Devices, Pipeline, PipelinePlanner
-from hexplan_solver.baselines.layout import Layout, give_up, layout_of
+from hexplan_solver.baselines.result import MethodResult, give_up, result_of
 from hexplan_solver.baselines.slots import Slot, slots_of
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
@@ -27,7 +27,7 @@ Individual = tuple[Devices, ...]
 """Groups of devices, sorted; together they are all devices."""
 
 
-def place_hexgen(run: Run, problem: Problem) -> Layout:
+def place_hexgen(run: Run, problem: Problem) -> MethodResult:
     """Search groups of devices by evolution, and place one pipeline on each that holds one."""
     slots = slots_of(problem)
     planner = PipelinePlanner(problem.spec, slots)
@@ -35,7 +35,7 @@ def place_hexgen(run: Run, problem: Problem) -> Layout:
     pipelines = [pipeline for group in best if (pipeline := planner.plan(group))]
     if not pipelines:
         raise give_up("no group of devices holds the model by HexGen's formulas")
-    return layout_of(_stages(slots, pipelines))
+    return result_of(_stages(slots, pipelines))
 
 
 def _evolve(run: Run, planner: PipelinePlanner, first: Individual) -> Individual:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from hexplan.cost.memory import budget_bytes
-from hexplan_solver.flow.network import PlacedStage
-from hexplan_solver.placement.placement import group_devices
+from hexplan_solver.placement.naming import group_devices
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import HostClass, Problem, StageKind
 from hexplan_solver.problem.rates import Rates
 

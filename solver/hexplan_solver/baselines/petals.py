@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import random
 
-from hexplan_solver.baselines.layout import Layout, layout_of
 from hexplan_solver.baselines.machines import machines_of
+from hexplan_solver.baselines.result import MethodResult, result_of
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 
-def place_petals(run: Run, problem: Problem) -> Layout:
+def place_petals(run: Run, problem: Problem) -> MethodResult:
     """Let machines join in the seed's order, each where the layers are served least."""
     joining = machines_of(problem)
     random.Random(run.options.seed).shuffle(joining)  # noqa: S311 - an order, not a secret
@@ -26,7 +26,7 @@ def place_petals(run: Run, problem: Problem) -> Layout:
         for layer in range(first, first + held):
             served[layer] += machine.speeds[held]
         stages.append(machine.stage(first, first + held))
-    return layout_of(stages)
+    return result_of(stages)
 
 
 def _least_served(served: list[int], held: int) -> int:

@@ -11,15 +11,15 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from hexplan_solver.baselines.layout import Layout, give_up, layout_of
 from hexplan_solver.baselines.machines import Machine, chain, machines_of
+from hexplan_solver.baselines.result import MethodResult, give_up, result_of
 from hexplan_solver.baselines.swarm import even_ranges
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 
-def place_separate(run: Run, problem: Problem) -> Layout:
+def place_separate(run: Run, problem: Problem) -> MethodResult:
     """Build one pipeline a type, and mixed ones of the types that hold no whole model."""
     by_type: dict[tuple[str, ...], list[Machine]] = defaultdict(list)
     for machine in machines_of(problem):
@@ -35,7 +35,7 @@ def place_separate(run: Run, problem: Problem) -> Layout:
     stages += _filled_pipelines((machine for alike in short for machine in alike), total)
     if not stages:
         raise give_up("all machines together hold less than the model")
-    return layout_of(stages)
+    return result_of(stages)
 
 
 def _strength(alike: Sequence[Machine]) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hexplan.host import Host
 from hexplan_solver.baselines.machines import steady_speeds
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, StageKind
 
 

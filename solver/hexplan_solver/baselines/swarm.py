@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from hexplan.noun import Range
-from hexplan_solver.baselines.layout import Layout, give_up, layout_of
 from hexplan_solver.baselines.machines import Machine, machines_of
+from hexplan_solver.baselines.result import MethodResult, give_up, result_of
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 
-def place_swarm(run: Run, problem: Problem) -> Layout:
+def place_swarm(run: Run, problem: Problem) -> MethodResult:
     """Spread the machines over stages of equal layers, so that none is much weaker."""
     ranges, able = _stages(machines_of(problem), problem.num_layers)
     widest = max(end - first for first, end in ranges)
@@ -26,7 +26,7 @@ def place_swarm(run: Run, problem: Problem) -> Layout:
         weakest = strength.index(min(strength))
         strength[weakest] += machine.speeds[widest]
         stages.append(machine.stage(*ranges[weakest]))
-    return layout_of(stages)
+    return result_of(stages)
 
 
 def _stages(machines: Sequence[Machine], num_layers: int) -> tuple[list[Range], list[Machine]]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hexplan_solver.baselines.layout import Layout, give_up
+from hexplan_solver.baselines.result import MethodResult, give_up
 from hexplan_solver.baselines.slots import Slot, slots_of
 from hexplan_solver.baselines.swarm import even_ranges
-from hexplan_solver.flow.flow import max_flow
-from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.flow.evaluate import evaluate
+from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
@@ -32,22 +32,24 @@ class _Group:
         return self.slot.stage(self.taken, self.degree, layers)
 
 
-def place_symmetric(run: Run, problem: Problem) -> Layout:
+def place_symmetric(run: Run, problem: Problem) -> MethodResult:
     """Try every degree with every number of stages that divides the layers."""
     slots = slots_of(problem)
     degrees = sorted({degree for slot in slots for degree in slot.degrees})
-    best: tuple[int, tuple[PlacedStage, ...], str] = (0, (), "")
+    best, best_value = MethodResult(Placement()), 0
     for degree in degrees:
         for count in range(1, problem.num_layers + 1):
             if problem.num_layers % count or run.left_s == 0:
                 continue
-            stages = tuple(_pipelines(slots, degree, even_ranges(problem.num_layers, count)))
-            value = max_flow(build_network(problem.spec, stages)).value if stages else 0
-            if value > best[0]:
-                best = value, stages, f"TP {degree}, {count} stages a pipeline"
-    if not best[0]:
+            ranges = even_ranges(problem.num_layers, count)
+            placement = Placement.of(_pipelines(slots, degree, ranges))
+            value = evaluate(problem, placement).value
+            if value > best_value:
+                told = f"TP {degree}, {count} stages a pipeline"
+                best, best_value = MethodResult(placement, told), value
+    if not best_value:
         raise give_up("no degree and number of equal stages fits")
-    return Layout(best[1], best[2])
+    return best
 
 
 def _pipelines(

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
 
-from hexplan_solver.baselines.layout import Layout, give_up, layout_of
 from hexplan_solver.baselines.machines import Machine, chain, machines_of
+from hexplan_solver.baselines.result import MethodResult, give_up, result_of
 from hexplan_solver.baselines.waterfill import water_fill
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
@@ -34,7 +34,7 @@ class _State:
     pipelines: Pipelines
 
 
-def place_tflops(run: Run, problem: Problem) -> Layout:
+def place_tflops(run: Run, problem: Problem) -> MethodResult:
     """Choose the pipelines by count over length, and fill each by compute."""
     machines = sorted(machines_of(problem), key=lambda m: (-m.max_layers, m.position))
     total = problem.num_layers
@@ -48,7 +48,7 @@ def place_tflops(run: Run, problem: Problem) -> Layout:
         best = found if better else best
     if not best:
         raise give_up("all machines together hold less than the model")
-    return layout_of(stage for pipeline in best for stage in _filled(pipeline, total))
+    return result_of(stage for pipeline in best for stage in _filled(pipeline, total))
 
 
 def _score(pipelines: Pipelines) -> Fraction:

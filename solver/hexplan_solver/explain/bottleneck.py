@@ -12,8 +12,9 @@ from hexplan.results.capacity import in_words
 from hexplan.results.explanation import Binding
 from hexplan.spec import Spec
 from hexplan_solver.explain.changes import faster_one
-from hexplan_solver.flow.flow import max_flow
-from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.flow.max_flow import max_flow
+from hexplan_solver.flow.network import build_network
+from hexplan_solver.placement.placement import PlacedStage
 
 SHARE_STEP = Decimal("0.000001")
 

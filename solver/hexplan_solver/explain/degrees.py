@@ -14,7 +14,7 @@ from hexplan.cost.weights import weights_bytes
 from hexplan.noun import Range
 from hexplan.plan import Plan
 from hexplan.results.explanation import Degree, DegreeOption
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.partitions import Group, partitions
 from hexplan_solver.problem.problem import Problem, StageKind
 

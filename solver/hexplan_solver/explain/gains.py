@@ -11,10 +11,11 @@ from hexplan.plan import Plan
 from hexplan.results.explanation import Gain, How
 from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.explain.changes import Change
-from hexplan_solver.flow.flow import max_flow
-from hexplan_solver.flow.network import PlacedStage, build_network
-from hexplan_solver.objectives.throughput import try_solve
+from hexplan_solver.flow.max_flow import max_flow
+from hexplan_solver.flow.network import build_network
+from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import SolveOptions
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import build_problem
 
 
@@ -31,13 +32,13 @@ def gain_of(
     solved = None
     if search is not None:
         try:
-            solved = try_solve(change.spec, search)
+            solved = draft_throughput(change.spec, search)
         except (InfeasibleError, LimitReached):
             solved = None
     found: int | None = rerouted
     if solved is not None:
-        found = max(found or 0, _micro(solved.certificate.flow_tokens_per_s))
-        bound = min(bound, _micro(solved.certificate.bound_tokens_per_s))
+        found = max(found or 0, solved.value)
+        bound = min(bound, solved.proof.micro_tokens_per_s)
     if found is None and search is not None:
         found = flow
     how: How = "re-solve" if found is not None else "bound alone"

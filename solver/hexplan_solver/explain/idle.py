@@ -12,8 +12,9 @@ from hexplan.cost.speed import MICRO
 from hexplan.noun import Range
 from hexplan.plan import Plan
 from hexplan.results.explanation import IdleDevices
-from hexplan_solver.flow.flow import max_flow
-from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.flow.max_flow import max_flow
+from hexplan_solver.flow.network import build_network
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.plans.read_back import class_of
 from hexplan_solver.problem.problem import Problem, StageKind
 from hexplan_solver.problem.shards import shard_sizes

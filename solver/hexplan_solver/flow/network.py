@@ -8,24 +8,12 @@ from functools import cached_property
 
 from hexplan.cluster import COORDINATOR
 from hexplan.cost import link_rate, token_bytes
-from hexplan.noun import Range
 from hexplan.plan import ENTRY, EXIT
 from hexplan.spec import Spec
+from hexplan_solver.placement.placement import PlacedStage
 
 OUTSIDE = -1
 """Stands for entry as a source and for exit as a target."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class PlacedStage:
-    """A stage on named devices of a named host; stages sort by their layers."""
-
-    layers: Range
-    host: str
-    devices: tuple[int, ...]
-    kind: int
-    rate: int
-    """Speed in 1e-6 tokens/s."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 import pulp
 
 from hexplan.cluster import COORDINATOR
-from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.infeasible.places import Way
 from hexplan_solver.milp import solve_milp
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.coverage import Column, Coverage
-from hexplan_solver.placement.placement import place
+from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, StageKind
 
 MAX_ARCS = 20_000

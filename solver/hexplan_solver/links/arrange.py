@@ -9,17 +9,20 @@ a line, less what has to change sites there.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.anneal import Metropolis, Scored, Walk, anneal
 from hexplan_solver.links.arrange_measure import Measure
 from hexplan_solver.links.blocks import Block, blocks_of
+from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
 
 COOLING = 0.1
 """At first, a change may lose about this share of the wanted flow at one boundary."""
+ASKED_EVERY = 256
+"""Steps between two looks at the clock."""
 
 
 def arrange(
@@ -28,7 +31,7 @@ def arrange(
     wanted: int,
     seed: int,
     may_go_on: Callable[[], bool] = lambda: True,
-) -> list[PlacedStage]:
+) -> Placement:
     """Return the placement in the order, and on the hosts, that pass the wanted flow best.
 
     Parameters
@@ -39,26 +42,38 @@ def arrange(
         Asked now and then; False ends the search.
     """
     if any(problem.kinds[stage.kind].pin is not None for stage in stages):
-        return list(stages)  # moved or on other hosts, they would break the pins
+        return Placement.of(stages)  # moved or on other hosts, they would break the pins
     rng = random.Random(seed)  # noqa: S311 - a search, not a secret
     measure = Measure(problem, wanted)
-    current = blocks_of(stages)
-    value = best_value = measure.of(current)
-    best = current
-    steps = measure.steps(len(stages))
-    for step in range(steps):
-        if best_value >= measure.most(best) or (step % 256 == 255 and not may_go_on()):
-            break
-        changed = _swap_hosts(problem, current, rng) if rng.random() < 0.5 else _move(current, rng)
-        if changed is None:
-            continue
-        found = measure.of(changed)
-        heat = COOLING * (1 - step / steps)
-        if found >= value or rng.random() < math.exp((found - value) / wanted / heat):
-            current, value = changed, found
-            if found > best_value:
-                best, best_value = changed, found
-    return [stage for block in measure.laid_out(best) for stage in block]
+    blocks = blocks_of(stages)
+    acceptance = Metropolis(lambda progress: wanted * COOLING * (1 - progress), rng)
+    landscape = _Arrangements(problem, measure, rng, may_go_on)
+    walk = Walk(measure.steps(len(stages)))
+    best = anneal(landscape, Scored(blocks, measure.of(blocks)), acceptance, walk)
+    return Placement.of(stage for block in measure.laid_out(best.state) for stage in block)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrangements:
+    """Orders of the blocks, with the hosts of their stages."""
+
+    problem: Problem
+    measure: Measure
+    rng: random.Random
+    goes_on: Callable[[], bool]
+
+    def change(self, state: list[Block]) -> list[Block] | None:
+        if self.rng.random() < 0.5:
+            return _swap_hosts(self.problem, state, self.rng)
+        return _move(state, self.rng)
+
+    def score(self, change: list[Block], floor: float) -> Scored[list[Block]]:
+        return Scored(change, self.measure.of(change))
+
+    def may_go_on(self, step: int, best: Scored[list[Block]]) -> bool:
+        if best.value >= self.measure.most(best.state):
+            return False
+        return step % ASKED_EVERY != ASKED_EVERY - 1 or self.goes_on()
 
 
 def _move(blocks: list[Block], rng: random.Random) -> list[Block] | None:

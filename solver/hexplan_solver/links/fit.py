@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from hexplan.cost.speed import MICRO
 from hexplan.errors import LimitReached
 from hexplan_solver.bounds.zone_bound import zone_bound
-from hexplan_solver.flow.carried import used_part
-from hexplan_solver.flow.network import Network, PlacedStage
-from hexplan_solver.flow.routes import Flow
-from hexplan_solver.links.judges import Judge, judge_for
+from hexplan_solver.flow.evaluate import Evaluated, better_of, evaluate_used
+from hexplan_solver.flow.network import Network
+from hexplan_solver.flow.valuers import Valuer, valuer_for
 from hexplan_solver.links.link_milp import small_network, solve_links
-from hexplan_solver.links.search import improve
+from hexplan_solver.links.search import Goal, improve
 from hexplan_solver.links.starts import starts_for
-from hexplan_solver.placement.placement import place
+from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.zones import zones_of
 from hexplan_solver.run import MILP_TOLERANCE, Run
@@ -27,13 +27,11 @@ LITTLE = 1e-3
 ATTEMPTS = 6
 """Searches, in turn from each start, each with a seed of its own: they end far apart."""
 
-Stages = list[PlacedStage]
-
 
 def fit_links(
     run: Run, problem: Problem, incumbent: Incumbent, others: Sequence[Incumbent]
-) -> tuple[Network, Flow]:
-    """Return the network and flow of the best placement found, exact in every capacity.
+) -> Evaluated:
+    """Return the best placement found, exact in every capacity.
 
     Parameters
     ----------
@@ -45,61 +43,57 @@ def fit_links(
     LimitReached
         If no placement was found whose links carry anything.
     """
-    network, flow = used_part(problem, place(problem, incumbent.coverage))
-    if flow.value < incumbent.value * (1 - MILP_TOLERANCE):
-        judge = judge_for(problem, network.stages, flow)
+    best = evaluate_used(problem, place(problem, incumbent.coverage))
+    if best.value < incumbent.value * (1 - MILP_TOLERANCE):
+        valuer = valuer_for(best)
         every = small_network(problem)
-        starts = starts_for(run, problem, judge, [incumbent, *others], is_small=every is not None)
-        network, flow = _better_of((network, flow), used_part(problem, starts[0]))
-        if flow.value < incumbent.value * (1 - MILP_TOLERANCE):
-            _lower_bound(run, problem, flow)
+        starts = starts_for(run, problem, valuer, [incumbent, *others], is_small=every is not None)
+        best = better_of(best, evaluate_used(problem, starts[0]))
+        if best.value < incumbent.value * (1 - MILP_TOLERANCE):
+            _lower_bound(run, best)
         if every is not None:
-            network, flow = _exact(run, problem, every, (network, flow))
+            best = _exact(run, every, best)
         for attempt in range(ATTEMPTS):
-            if run.bound - flow.value <= LITTLE * run.bound or not run.left_s:
+            if run.bound - best.value <= LITTLE * run.bound or not run.left_s:
                 break
             start = starts[attempt % len(starts)]
-            found = used_part(problem, _improved(run, problem, judge, start, attempt))
-            network, flow = _better_of((network, flow), found)
-    if flow.value == 0:
+            found = _improved(run, problem, valuer, start, attempt)
+            best = better_of(best, evaluate_used(problem, found))
+    if best.value == 0:
         message = (
             "no placement was found whose stages are connected to each other and the coordinator"
         )
         raise LimitReached(
             message, hint="look at `links`: pairs that no rule names are unconnected"
         )
-    run.tell("links", flow.value / MICRO)
-    return network, flow
+    run.tell("links", best.value / MICRO)
+    return best
 
 
-def _better_of(one: tuple[Network, Flow], other: tuple[Network, Flow]) -> tuple[Network, Flow]:
-    return other if other[1].value > one[1].value else one
-
-
-def _lower_bound(run: Run, problem: Problem, flow: Flow) -> None:
+def _lower_bound(run: Run, best: Evaluated) -> None:
     """Lower the bound where little passes between the sites."""
-    zones = zones_of(problem, run.bound)
+    zones = zones_of(best.problem, run.bound)
     if len(zones) > 1:
         limit_s = run.left_s * BOUND_SHARE
-        proved = zone_bound(problem, zones, flow.value, run.bound, limit_s)
+        proved = zone_bound(best.problem, zones, best.value, run.bound, limit_s)
         run.lower(proved, "zone bound: LP duals, over every share that a site can have of the flow")
-        run.tell("zones", flow.value / MICRO)
+        run.tell("zones", best.value / MICRO)
 
 
-def _exact(
-    run: Run, problem: Problem, every: Network, best: tuple[Network, Flow]
-) -> tuple[Network, Flow]:
+def _exact(run: Run, every: Network, best: Evaluated) -> Evaluated:
     """Solve placement and flow in one MILP, and return the better of that and the best so far."""
     limits = (run.left_s * EXACT_SHARE, run.bound)
     placed, bound = solve_links(
-        problem, every, best[0].stages, run.options, limits, run.watcher("links")
+        best.problem, every, best.placement, run.options, limits, run.watcher("links")
     )
-    found = _better_of(best, used_part(problem, placed))
-    run.tighten(bound, found[1].value, "link bound: dual bound of the MILP over placement and flow")
+    found = better_of(best, evaluate_used(best.problem, placed))
+    run.tighten(bound, found.value, "link bound: dual bound of the MILP over placement and flow")
     return found
 
 
-def _improved(run: Run, problem: Problem, judge: Judge, start: Stages, attempt: int) -> Stages:
+def _improved(
+    run: Run, problem: Problem, valuer: Valuer, start: Placement, attempt: int
+) -> Placement:
     until = run.elapsed_s + run.left_s / (ATTEMPTS - attempt)
 
     def may_go_on(best: int) -> bool:
@@ -107,4 +101,4 @@ def _improved(run: Run, problem: Problem, judge: Judge, start: Stages, attempt: 
         return run.elapsed_s < until and run.left_s > 0
 
     seed = run.options.seed * ATTEMPTS + attempt
-    return improve(problem, judge, start, run.bound, seed, may_go_on)
+    return improve(problem, valuer, start, Goal(run.bound, may_go_on), seed)

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 import pulp
 
 from hexplan.cost.speed import MICRO
-from hexplan_solver.flow.network import OUTSIDE, Arc, Network, PlacedStage, build_network
+from hexplan_solver.flow.network import OUTSIDE, Arc, Network, build_network
 from hexplan_solver.milp import Watch, solve_milp
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.placement.placement import group_devices
+from hexplan_solver.placement.naming import group_devices
+from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
 
 MAX_CANDIDATES, MAX_ARCS = 220, 6_000
@@ -37,11 +38,11 @@ def small_network(problem: Problem) -> Network | None:
 def solve_links(
     problem: Problem,
     network: Network,
-    start: Sequence[PlacedStage],
+    start: Placement,
     options: SolveOptions,
     limits: tuple[float, int],
     watch: Watch,
-) -> tuple[list[PlacedStage], float | None]:
+) -> tuple[Placement, float | None]:
     """Return the best placement found, and the proved bound in tokens/s.
 
     Parameters
@@ -65,14 +66,14 @@ def solve_links(
     model += (
         pulp.lpSum(x for arc, x in zip(arcs, flows, strict=True) if arc.source == OUTSIDE) == flow
     )
-    chosen = set(start)
-    warm = {y.name: float(s in chosen) for s, y in zip(network.stages, held, strict=True)}
+    known = set(start)
+    warm = {y.name: float(s in known) for s, y in zip(network.stages, held, strict=True)}
     result = solve_milp(model, options, limits[0], warm, watch)
     if result.values is None:
-        return list(start), result.bound
+        return start, result.bound
     values = result.values
-    placed = [s for s, y in zip(network.stages, held, strict=True) if values[y.name] > 0.5]
-    return placed, result.bound
+    chosen = (s for s, y in zip(network.stages, held, strict=True) if values[y.name] > 0.5)
+    return Placement.of(chosen), result.bound
 
 
 def _candidates(problem: Problem) -> Iterator[PlacedStage]:

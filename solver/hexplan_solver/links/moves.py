@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from hexplan.noun import Range
-from hexplan_solver.flow.network import PlacedStage
-from hexplan_solver.placement.placement import group_devices
+from hexplan_solver.placement.naming import group_devices
+from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
 
 Stages = list[PlacedStage]
+"""A placement while it is changed."""
 
 
 class Moves:
@@ -35,12 +36,12 @@ class Moves:
             self._regroup,
         ]
 
-    def neighbour(self, stages: Sequence[PlacedStage]) -> Stages | None:
-        """Return a changed copy, or None where the change drawn is impossible."""
-        changed = self._rng.choice(self._moves)(list(stages))
-        if changed is None or changed == list(stages):
+    def neighbour(self, placement: Placement) -> Placement | None:
+        """Return a changed placement, or None where the change drawn is impossible."""
+        changed = self._rng.choice(self._moves)(list(placement))
+        if changed is None or changed == list(placement):
             return None
-        return changed
+        return Placement.of(changed)
 
     def _fitted(self, stage: PlacedStage, layers: Range) -> PlacedStage | None:
         """Return a stage with other layers, or None where it cannot hold them."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hexplan_solver.bounds.bounds import work_bound
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.flow.valuers import Valuer
 from hexplan_solver.links.arrange import arrange
-from hexplan_solver.links.judges import Judge
 from hexplan_solver.links.zone_pipelines import help_each_other
-from hexplan_solver.placement.placement import place
+from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.zones import Zone, zones_of
 from hexplan_solver.run import Run
@@ -21,14 +21,13 @@ MAX_PARTS, MAX_HOSTS = 4, 40
 FIRST_SHARE = 0.6
 """Share of a block's time that goes into its first placement, and not into the MILP."""
 
-Stages = list[PlacedStage]
 Block = tuple[int, ...]
 """Parts that serve together, by position."""
 
 
 def best_split(
-    run: Run, problem: Problem, judge: Judge, time_limit_s: float, reached: int
-) -> Stages:
+    run: Run, problem: Problem, valuer: Valuer, time_limit_s: float, reached: int
+) -> Placement:
     """Return the best placement over the ways to split the sites into pipelines of their own.
 
     Parameters
@@ -38,7 +37,7 @@ def best_split(
         the time.
     """
     if problem.is_pinned:
-        return []
+        return Placement()
     parts = _parts(problem, run.bound)
     splits = [
         split for split in _partitions(range(len(parts))) if len(split) > 1 or len(parts) == 2
@@ -47,17 +46,17 @@ def best_split(
         splits = [[(part,) for part in range(len(parts))]]
     blocks = sorted({b for split in splits for b in split}, key=lambda b: (len(b), b))
     until = run.elapsed_s + time_limit_s
-    solver = _Blocks(run, problem, parts, judge)
-    placed: dict[Block, Stages] = {}
+    solver = _Blocks(run, problem, parts, valuer)
+    placed: dict[Block, Placement] = {}
     for block in blocks:
         if (len(block) == 1 and not reached) or run.elapsed_s < until:
             placed[block] = solver.place(block, time_limit_s / len(blocks))
     joined = [
-        [s for block in split for s in placed[block]]
+        Placement.of(stage for block in split for stage in placed[block])
         for split in splits
         if all(block in placed for block in split)
     ]
-    return max((stages for stages in joined if stages), key=judge.flow, default=[])
+    return max((stages for stages in joined if stages), key=valuer.flow, default=Placement())
 
 
 def _parts(problem: Problem, bound: int) -> list[Zone]:
@@ -85,37 +84,37 @@ def _partitions(items: Sequence[int]) -> Iterator[list[Block]]:
 class _Blocks:
     """Places the model on some parts of the cluster alone."""
 
-    def __init__(self, run: Run, problem: Problem, parts: Sequence[Zone], judge: Judge) -> None:
-        self._run, self._problem, self._parts, self._judge = run, problem, parts, judge
+    def __init__(self, run: Run, problem: Problem, parts: Sequence[Zone], valuer: Valuer) -> None:
+        self._run, self._problem, self._parts, self._valuer = run, problem, parts, valuer
 
-    def place(self, block: Block, limit_s: float) -> Stages:
+    def place(self, block: Block, limit_s: float) -> Placement:
         """Place a block, links ignored and then arranged; a pair also with what may cross."""
         found = [self._place_alike(block, limit_s)]
         if len(block) == 2:
             found.append(self._place_pair(block, limit_s))
-        return max(found, key=lambda stages: self._judge.flow(stages) if stages else 0)
+        return max(found, key=lambda stages: self._valuer.flow(stages) if stages else 0)
 
-    def _place_alike(self, block: Block, limit_s: float) -> Stages:
+    def _place_alike(self, block: Block, limit_s: float) -> Placement:
         run = self._run
         hosts = [name for part in block for name in self._parts[part].hosts]
         own = self._problem.only(hosts)
         if not work_bound(own):
-            return []
+            return Placement()
         start = first_placement(own, run.options, limit_s * FIRST_SHARE)
         limits = (limit_s * (1 - FIRST_SHARE), run.bound)
         found = better_placement(own, start, run.options, limits, run.watcher("sites"))
         if not found.value:
-            return []
+            return Placement()
         placed, seed = place(own, found.coverage), run.options.seed
         return arrange(own, placed, found.value, seed, lambda: run.left_s > 0)
 
-    def _place_pair(self, block: Block, limit_s: float) -> Stages:
+    def _place_pair(self, block: Block, limit_s: float) -> Placement:
         """Place two parts of which the larger helps the other as far as links allow."""
         zones = [self._problem.only(self._parts[part].hosts) for part in block]
         larger, smaller = sorted(range(2), key=lambda i: (-work_bound(zones[i]), i))
         one, other = (self._parts[block[i]] for i in (larger, smaller))
         crossing = min(one.outward, other.inward)
         if not 0 < crossing < self._run.bound:
-            return []
+            return Placement()
         pair = zones[larger], zones[smaller]
-        return help_each_other(pair, crossing, self._run.options, limit_s)[1]
+        return help_each_other(pair, crossing, self._run.options, limit_s)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.flow.valuers import Valuer
 from hexplan_solver.infeasible.one_route import find_route
 from hexplan_solver.infeasible.places import ways_of
 from hexplan_solver.links.arrange import arrange
-from hexplan_solver.links.judges import Judge
 from hexplan_solver.links.splits import best_split
 from hexplan_solver.links.zoned_starts import balanced_starts, bordered_starts
 from hexplan_solver.placement.coverage import Coverage, covered
-from hexplan_solver.placement.placement import place
+from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.zones import zones_of
 from hexplan_solver.run import Run
@@ -35,12 +35,10 @@ FEW_WAYS = 20
 HOPEFUL = 0.7
 """Placements with less than this share of the best flow are not searched from."""
 
-Stages = list[PlacedStage]
-
 
 def starts_for(
-    run: Run, problem: Problem, judge: Judge, incumbents: Sequence[Incumbent], *, is_small: bool
-) -> list[Stages]:
+    run: Run, problem: Problem, valuer: Valuer, incumbents: Sequence[Incumbent], *, is_small: bool
+) -> list[Placement]:
     """Return placements to search from, the best first: what is quick comes before what is not.
 
     Parameters
@@ -51,37 +49,37 @@ def starts_for(
         Whether one MILP holds placement and flow; then the time is that one's.
     """
     zones = zones_of(problem, run.bound)
-    starts = _Starts(run, problem, judge, len(zones))
+    starts = _Starts(run, problem, valuer, len(zones))
     is_zoned = len(zones) > 1 and not problem.is_pinned
     if is_zoned:
         starts.add(balanced_starts(run, problem, zones))
     starts.add_arranged([i for i in incumbents if i.value])
     if is_zoned and not is_small:
         limits = starts.best, run.left_s * BORDERED_SHARE
-        starts.add(bordered_starts(run, problem, zones, judge, limits))
+        starts.add(bordered_starts(run, problem, zones, valuer, limits))
     if not starts.best and not problem.is_pinned:
         # Where links are few, one route may be all that any search finds.
         routes = (find_route(problem, way, run.options) for way in ways_of(problem)[:FEW_WAYS])
-        starts.add_first([route for route in routes if route][:1])
+        starts.add_first([Placement.of(route) for route in routes if route][:1])
     if starts.best < GOOD * run.bound:
-        starts.add([best_split(run, problem, judge, run.left_s * SPLIT_SHARE, starts.best)])
+        starts.add([best_split(run, problem, valuer, run.left_s * SPLIT_SHARE, starts.best)])
     return starts.hopeful()
 
 
 class _Starts:
     """Placements to search from, and what each of them passes."""
 
-    def __init__(self, run: Run, problem: Problem, judge: Judge, num_zones: int) -> None:
-        self._run, self._problem, self._judge = run, problem, judge
+    def __init__(self, run: Run, problem: Problem, valuer: Valuer, num_zones: int) -> None:
+        self._run, self._problem, self._valuer = run, problem, valuer
         self._is_zoned = num_zones > 1
-        self._found: list[tuple[int, Stages]] = []
+        self._found: list[tuple[int, Placement]] = []
 
-    def add(self, placements: Iterable[Stages]) -> None:
-        """Judge placements, and keep those that there are."""
-        self._found += [(self._judge.flow(stages), stages) for stages in placements if stages]
+    def add(self, placements: Iterable[Placement]) -> None:
+        """Valuer placements, and keep those that there are."""
+        self._found += [(self._valuer.flow(stages), stages) for stages in placements if stages]
 
-    def add_first(self, placements: Iterable[Stages]) -> None:
-        """Put placements before those that pass as much: less than the judge's unit counts as 0."""
+    def add_first(self, placements: Iterable[Placement]) -> None:
+        """Put placements before those that pass as much: below the valuer's unit counts as 0."""
         before, self._found = self._found, []
         self.add(placements)
         self._found += before
@@ -98,7 +96,7 @@ class _Starts:
                 break
         is_open = num_devices(problem) <= MILP_DEVICES and not problem.is_pinned
         if is_open and not is_far and self.best < GOOD * run.bound:
-            # Stages that hold whole segments are easier to join than lanes of several.
+            # Placement that hold whole segments are easier to join than lanes of several.
             limits, limit_s = (0, run.bound), run.left_s * SEGMENTS_SHARE
             coverage = solve_segments(problem, run.options, limits, limit_s, longest=1)
             if coverage.columns:
@@ -107,16 +105,16 @@ class _Starts:
     @property
     def best(self) -> int:
         """The largest flow, in 1e-6 tokens/s."""
-        return max((flow for flow, _ in self._found), default=0) * self._judge.unit
+        return max((flow for flow, _ in self._found), default=0) * self._valuer.unit
 
-    def hopeful(self) -> list[Stages]:
+    def hopeful(self) -> list[Placement]:
         """Return those worth searching from, the best first."""
         ranked = sorted(self._found, key=lambda pair: pair[0], reverse=True)
         return [stages for flow, stages in ranked if flow >= HOPEFUL * ranked[0][0]]
 
-    def _arranged(self, coverage: Coverage, until: float) -> tuple[int, Stages]:
+    def _arranged(self, coverage: Coverage, until: float) -> tuple[int, Placement]:
         """Arrange a placement from several seeds, until it passes what it would without links."""
-        run, problem, judge = self._run, self._problem, self._judge
+        run, problem, valuer = self._run, self._problem, self._valuer
 
         def may_go_on() -> bool:
             return run.elapsed_s < until and run.left_s > 0
@@ -124,12 +122,12 @@ class _Starts:
         seeds = ZONED if self._is_zoned else ARRANGEMENTS
         wanted = covered(problem, coverage.columns)
         best = placed = place(problem, coverage)
-        value = judge.flow(best)
+        value = valuer.flow(best)
         for seed in range(run.options.seed, run.options.seed + seeds):
-            if value >= wanted // judge.unit - len(best) or not may_go_on():
+            if value >= wanted // valuer.unit - len(best) or not may_go_on():
                 break
             found = arrange(problem, placed, wanted, seed, may_go_on)
-            flow = judge.flow(found)
+            flow = valuer.flow(found)
             if flow > value:
                 best, value = found, flow
         return value, best

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import pulp
 
 from hexplan_solver.bounds.bounds import work_bound
-from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.milp import Patience, solve_milp
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.coverage import Column, Coverage, add_ways
 from hexplan_solver.placement.covers import Segment, Speeds
-from hexplan_solver.placement.placement import place
+from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.segments.choice import formed_groups, lay_out, respect_hosts
 from hexplan_solver.segments.pool import SegmentPool
@@ -36,8 +36,8 @@ TIME_LIMIT_S = 3.0
 
 def help_each_other(
     zones: tuple[Problem, Problem], crossing: int, options: SolveOptions, time_limit_s: float
-) -> tuple[int, list[PlacedStage]]:
-    """Return the best flow and placement found on two zones, of which one helps the other.
+) -> Placement:
+    """Return the best placement found on two zones, of which one helps the other.
 
     Parameters
     ----------
@@ -59,15 +59,16 @@ def help_each_other(
         helped = second.most_raised(int(second.most * base), int(crossing * share))
         if helped is not None:
             offers.append(helped)
-    best: tuple[int, list[PlacedStage]] = (0, [])
+    best, best_flow = Placement(), 0
     # The more of the work the second zone does, the more flow is in reach.
     for helped in sorted(offers, key=lambda offer: -offer.work(total)):
-        if best[1] and time.monotonic() > until:
+        if best and time.monotonic() > until:
             break
         passed = helped.base + helped.crossing
-        found = first.best_base(total - helped.raised, best[0] - passed, helped.crossing)
+        found = first.best_base(total - helped.raised, best_flow - passed, helped.crossing)
         if found is not None:
-            best = found.base + passed, [*first.placed(found), *second.placed(helped)]
+            best_flow = found.base + passed
+            best = Placement.of([*first.placed(found), *second.placed(helped)])
     return best
 
 
@@ -151,7 +152,7 @@ class _Side:
         num_raised = sum(segment.num_layers for segment in chosen[0])
         return _Raised(base, crossing, num_raised, chosen[0], chosen[1], formed)
 
-    def placed(self, found: _Raised) -> list[PlacedStage]:
+    def placed(self, found: _Raised) -> Placement:
         """Lay the raised segments at one end of the model, and the others beside them."""
         groups = formed_groups(self._problem, found.formed)
         others = self._problem.num_layers - found.raised

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.flow.valuers import Valuer
 from hexplan_solver.links.arrange import arrange
-from hexplan_solver.links.judges import Judge
 from hexplan_solver.placement.coverage import covered
-from hexplan_solver.placement.placement import place
+from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.zones import Zone
 from hexplan_solver.run import Run
@@ -28,10 +28,8 @@ INT64_ROOM = 2**55
 TIME_SHARES = (0.9, 1.0)
 """Of the time left that each of them may take."""
 
-Stages = list[PlacedStage]
 
-
-def balanced_starts(run: Run, problem: Problem, zones: Sequence[Zone]) -> Iterator[Stages]:
+def balanced_starts(run: Run, problem: Problem, zones: Sequence[Zone]) -> Iterator[Placement]:
     """Yield placements that balance the zones beside the layers: quick, and good on many hosts."""
     if run.bound > INT64_ROOM:
         return
@@ -44,8 +42,8 @@ def balanced_starts(run: Run, problem: Problem, zones: Sequence[Zone]) -> Iterat
 
 
 def bordered_starts(
-    run: Run, problem: Problem, zones: Sequence[Zone], judge: Judge, limits: tuple[int, float]
-) -> Iterator[Stages]:
+    run: Run, problem: Problem, zones: Sequence[Zone], valuer: Valuer, limits: tuple[int, float]
+) -> Iterator[Placement]:
     """Yield placements by segments that do not differ in what each zone passes by too much.
 
     Parameters
@@ -66,6 +64,6 @@ def bordered_starts(
             continue
         placed, wanted = place(problem, found), covered(problem, found.columns)
         arranged = arrange(problem, placed, wanted, run.options.seed, lambda: run.elapsed_s < until)
-        reached = max(reached, judge.flow(arranged) * judge.unit)
+        reached = max(reached, valuer.flow(arranged) * valuer.unit)
         yield arranged
         yield placed

@@ -8,8 +8,9 @@ from fractions import Fraction
 
 from hexplan.cost.speed import MICRO
 from hexplan.errors import HexplanError, InfeasibleError, InputError, LimitReached
-from hexplan.plan import Plan
 from hexplan.spec import Spec
+from hexplan_solver.plans.draft import Draft
+from hexplan_solver.plans.predicted import rate
 
 
 def needed_flow(spec: Spec) -> int:
@@ -20,26 +21,23 @@ def needed_flow(spec: Spec) -> int:
     InputError
         If the workload says no rate.
     """
-    rate = spec.workload.request_rate_per_s
-    if rate is None:
+    asked = spec.workload.request_rate_per_s
+    if asked is None:
         message = f"the objective `{spec.objective}` needs `workload.request_rate`"
         raise InputError(message, hint="such as `request_rate: 5/s`")
     # The decimal that the user wrote, not its binary neighbour.
-    return math.ceil(Fraction(Decimal(repr(rate))) * spec.workload.mean_tokens * MICRO)
+    return math.ceil(Fraction(Decimal(repr(asked))) * spec.workload.mean_tokens * MICRO)
 
 
-def too_high(spec: Spec, best: Plan | None, bound: int, how: str) -> HexplanError:
+def too_high(spec: Spec, best: Draft | None, bound: int, how: str) -> HexplanError:
     """Return the refusal of a rate: proved impossible, or not reached by the best plan found."""
     tokens = spec.workload.mean_tokens * MICRO
     asked = spec.workload.request_rate_per_s or 0.0
     most = f"at most {_down(bound / tokens)} requests/s"
-    found = (
-        ""
-        if best is None
-        else (
-            f"the best plan found carries {_down(float(best.predicted.requests_per_s))} requests/s"
-        )
-    )
+    found = ""
+    if best is not None:
+        carried = float(rate(best.value // spec.workload.mean_tokens))
+        found = f"the best plan found carries {_down(carried)} requests/s"
     if needed_flow(spec) > bound:
         message = f"no plan carries the rate: {most}; asked {asked:g} ({how})"
         hint = "lower `workload.request_rate`, or add hosts"

@@ -1,4 +1,4 @@
-"""The recipe where hosts may be joined: a plan for each way to join them, of which the best stays.
+"""Hosts that may be joined: a draft for each way to join them, and the best of these.
 
 Groups of devices across hosts are thus planned like those of one host (docs/formulation.md 12).
 """
@@ -9,35 +9,35 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from hexplan.cost.speed import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
-from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan_solver.bounds.bounds import work_bound
-from hexplan_solver.objectives.restore import proved
+from hexplan_solver.bounds.proof import Proof
 from hexplan_solver.options import Report, SolveOptions
-from hexplan_solver.plans.extract import Proof
+from hexplan_solver.plans.draft import Draft
+from hexplan_solver.plans.predicted import rate
 from hexplan_solver.problem.joins import Way, as_joined, ways_to_join
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
-Recipe = Callable[[Spec, SolveOptions | None, Report], Plan]
+Planner = Callable[[Spec, SolveOptions, Report], Draft]
+"""Plans for one objective."""
 
 FIRST_SHARE = 0.4
 """Share of the time for a plan without joined hosts; the ways to join share the rest."""
 
 
 @dataclass(slots=True)
-class _Tried:
-    """A way to join hosts, what no flow exceeds in it, and the plan, where one was found."""
+class _Attempt:
+    """A way to join hosts, what no flow exceeds in it, and the draft, where one was found."""
 
     spec: Spec
     bound: int
-    plan: Plan | None = None
+    draft: Draft | None = None
 
 
-def best_joined(recipe: Recipe, spec: Spec, options: SolveOptions, report: Report) -> Plan:
-    """Return the best plan over ways to join hosts, with the bound over all of them.
+def best_joined(plan: Planner, spec: Spec, options: SolveOptions, report: Report) -> Draft:
+    """Return the best draft over ways to join hosts, with the bound over all of them.
 
     Raises
     ------
@@ -48,75 +48,67 @@ def best_joined(recipe: Recipe, spec: Spec, options: SolveOptions, report: Repor
     """
     run = Run(spec, options, report)
     ways: list[Way] = [(), *ways_to_join(spec.cluster)]
-    tried = [_start(spec, way) for way in ways]
+    attempts = [_attempt(spec, way) for way in ways]
     failures: list[InfeasibleError | LimitReached] = []
-    for index, attempt in enumerate(tried):
-        best = _best(tried)
+    for index, attempt in enumerate(attempts):
+        best = _best(attempts)
         if best is not None and (not run.left_s or _is_beaten(attempt, best)):
             continue
-        share = 1 / (len(tried) - index) if index else max(FIRST_SHARE, 1 / len(tried))
-        limited = replace(options, time_limit_s=max(1e-3, run.left_s * share))
+        first_share = max(FIRST_SHARE, 1 / len(attempts))
+        share = 1 / (len(attempts) - index) if index else first_share
+        effort = (1 - first_share) / (len(attempts) - 1) if index else first_share
         try:
-            attempt.plan = recipe(attempt.spec, limited, report)
+            attempt.draft = plan(attempt.spec, run.nested(run.left_s * share, effort), report)
         except (InfeasibleError, LimitReached) as error:
             failures.append(error)
             continue
-        own = attempt.plan.certificate.bound_tokens_per_s * MICRO
-        attempt.bound = min(attempt.bound, int(own))
-    best = _best(tried)
+        attempt.bound = min(attempt.bound, attempt.draft.proof.micro_tokens_per_s)
+    best = _best(attempts)
     if best is None:
         # That time was up says less than that no plan exists, which has to hold for all ways.
         raise next((f for f in failures if isinstance(f, LimitReached)), failures[0])
-    info = best.solve.model_copy(update={"wall_s": run.info().wall_s})
-    return _with_bounds(best.model_copy(update={"solve": info}), tried)
+    return best.with_proof(_proof(best, attempts))
 
 
-def _start(spec: Spec, way: Way) -> _Tried:
-    there = replace(spec, cluster=as_joined(spec.cluster, way))
-    problem = build_problem(there)
-    return _Tried(there, work_bound(problem) if problem.classes else 0)
+def _attempt(spec: Spec, way: Way) -> _Attempt:
+    joined = replace(spec, cluster=as_joined(spec.cluster, way))
+    problem = build_problem(joined)
+    return _Attempt(joined, work_bound(problem) if problem.classes else 0)
 
 
-def _is_beaten(attempt: _Tried, best: Plan) -> bool:
-    """Say whether no plan of this way can be better, by flow."""
-    flow = int(best.certificate.flow_tokens_per_s * MICRO)
-    return attempt.spec.objective == "throughput" and attempt.bound <= flow
+def _is_beaten(attempt: _Attempt, best: Draft) -> bool:
+    """Say whether no plan of this way can have a larger flow, where flow is the objective."""
+    return attempt.spec.objective == "throughput" and attempt.bound <= best.value
 
 
-def _best(tried: list[_Tried]) -> Plan | None:
-    """Return the best plan so far; of equals the first one, in which fewer hosts are joined."""
-    plans = [attempt.plan for attempt in tried if attempt.plan is not None]
-    return max(plans, key=_merit, default=None)
+def _best(attempts: list[_Attempt]) -> Draft | None:
+    """Return the best draft so far; of equals the first one, in which fewer hosts are joined."""
+    drafts = [attempt.draft for attempt in attempts if attempt.draft is not None]
+    return max(drafts, key=_merit, default=None)
 
 
-def _merit(plan: Plan) -> Decimal:
+def _merit(draft: Draft) -> Decimal:
     """Return what the objective wants to be large."""
-    predicted, (ttft_s, tpot_s) = plan.predicted, (plan.predicted.ttft_s, plan.predicted.tpot_s)
-    if plan.objective == "latency" and ttft_s is not None and tpot_s is not None:
-        return -(ttft_s + plan.workload.output_tokens.mean * tpot_s)
-    if plan.objective == "slo" and predicted.slo_requests_per_s is not None:
-        return predicted.slo_requests_per_s
-    if plan.objective == "cost" and predicted.cost_usd_per_h is not None:
-        return -predicted.cost_usd_per_h
-    if plan.objective == "sustained" and predicted.sustained is not None:
-        rates = predicted.sustained.simulated or predicted.sustained
-        return rates.decode_tokens_per_s
-    return plan.certificate.flow_tokens_per_s
+    latency, output = draft.latency, draft.evaluated.problem.spec.workload.output_tokens.mean
+    if draft.objective == "latency" and latency is not None and latency.total_s(output) is not None:
+        return -Decimal(latency.total_s(output) or 0)
+    if draft.objective == "slo" and draft.slo_requests_per_s is not None:
+        return Decimal(draft.slo_requests_per_s)
+    if draft.objective == "cost" and draft.cost_usd_per_h is not None:
+        return -draft.cost_usd_per_h
+    if draft.objective == "sustained" and draft.sustained is not None:
+        return (draft.sustained.simulated or draft.sustained).decode_tokens_per_s
+    return rate(draft.value)
 
 
-def _with_bounds(best: Plan, tried: list[_Tried]) -> Plan:
-    """State the bounds over all ways that were tried."""
-    told = f"the largest over {len(tried)} ways to join hosts"
-    largest = max(tried, key=lambda attempt: attempt.bound)
-    certificate = best.certificate
-    own = int(certificate.bound_tokens_per_s * MICRO)
-    if largest.bound > own:
-        how = "work bound: exact arithmetic over all layer counts"
-        if largest.plan is not None:
-            how = largest.plan.certificate.bound_proof
-        status = "feasible" if certificate.status == "optimal" else certificate.status
-        certificate = proved(certificate, Proof(largest.bound, f"{how}; {told}", status))
-    else:
-        how = f"{certificate.bound_proof}; {told}"
-        certificate = certificate.model_copy(update={"bound_proof": how})
-    return best.model_copy(update={"certificate": certificate})
+def _proof(best: Draft, attempts: list[_Attempt]) -> Proof:
+    """Return the bound over all ways that were tried."""
+    told = f"the largest over {len(attempts)} ways to join hosts"
+    largest, own = max(attempts, key=lambda attempt: attempt.bound), best.proof
+    if largest.bound <= own.micro_tokens_per_s:
+        return replace(own, how=f"{own.how}; {told}")
+    how = "work bound: exact arithmetic over all layer counts"
+    if largest.draft is not None:
+        how = largest.draft.proof.how
+    status = "feasible" if own.status == "optimal" else own.status
+    return Proof(largest.bound, f"{how}; {told}", status)

@@ -1,20 +1,18 @@
-"""The recipe for an SLO: the plan that keeps the promise at the largest simulated rate."""
+"""The objective `slo`: the plan that keeps the promise at the largest simulated rate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
-from hexplan.cost.speed import MICRO
 from hexplan.errors import InfeasibleError, InputError, LimitReached
-from hexplan.plan import Plan
 from hexplan.spec import Spec
-from hexplan_solver.objectives.restore import restored
-from hexplan_solver.objectives.sustained.figures import with_sustained
-from hexplan_solver.objectives.throughput import try_solve
+from hexplan_solver.objectives.sustained.figures import draft_pipeline, draft_policy, with_sustained
+from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.objectives.variants import variants_of
 from hexplan_solver.options import Report, SolveOptions, be_silent
+from hexplan_solver.plans.draft import Draft, IdleReasons, Latency
+from hexplan_solver.plans.predicted import rate as exact_rate
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import (
     Outcome,
@@ -24,8 +22,6 @@ from hexplan_solver.simulate import (
     Slo,
     SpreadLengths,
     Window,
-    pipeline_of_plan,
-    policy_of_plan,
     simulate,
 )
 
@@ -35,11 +31,10 @@ MEASURED, WARM_UP = 200, 100
 """Requests of one simulation that are measured, and those before them, in the mean."""
 STEPS = 64
 """Rates are tried on a grid of so many parts of the largest static rate."""
-RATE_DIGITS, TIME_DIGITS = 6, 6
 NOT_FASTER = "no placement was found in which it raises the rate that keeps the promise"
 
 
-def solve_slo(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
+def draft_slo(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
     """Find the plan whose simulated attainment holds at the largest rate.
 
     Candidates are the plan of largest flow and those of fewer and faster hosts. Each is simulated
@@ -55,41 +50,40 @@ def solve_slo(spec: Spec, options: SolveOptions | None = None, report: Report = 
     InputError
         If the workload names no SLO.
     """
-    run = Run(spec, options or SolveOptions(), report)
+    run = Run(spec, options, report)
     trial = _Trial(spec, run.options.seed)
     best: _Kept | None = None
-    first: Plan | None = None
-    for plan in _candidates(run, spec):
+    first: Draft | None = None
+    for draft in _candidates(run, spec):
         if first is None:
-            first = plan
-            bound = int(plan.certificate.bound_tokens_per_s * MICRO)
-            run.lower(bound, plan.certificate.bound_proof)
-        found = trial.most(plan, best.rate if best is not None else 0.0)
+            first = draft
+            run.lower(draft.proof.micro_tokens_per_s, draft.proof.how)
+        found = trial.most(draft, best.rate if best is not None else 0.0)
         if found is not None:
             best = found
             run.tell("slo", best.rate * spec.workload.mean_tokens)
     if best is None:
         raise _unkept(spec, trial, first)
-    return _written(run, spec, best)
+    return _finished(run, spec, best)
 
 
-def _candidates(run: Run, spec: Spec) -> Iterator[Plan]:
+def _candidates(run: Run, spec: Spec) -> Iterator[Draft]:
     whole = replace(spec, objective="throughput")
-    yield try_solve(whole, replace(run.options, time_limit_s=run.left_s * FIRST_SHARE))
+    yield draft_throughput(whole, run.nested(run.left_s * FIRST_SHARE, FIRST_SHARE))
     for variant in variants_of(whole):
         if run.left_s == 0:
             return
         try:
-            yield try_solve(variant, replace(run.options, time_limit_s=run.left_s * VARIANT_SHARE))
+            yield draft_throughput(variant, run.nested(run.left_s * VARIANT_SHARE, VARIANT_SHARE))
         except (InfeasibleError, LimitReached):
             continue
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A plan, and what was simulated at the largest rate at which it keeps the promise."""
+    """A draft, and what was simulated at the largest rate at which it keeps the promise."""
 
-    plan: Plan
+    draft: Draft
     rate: float
     outcome: Outcome
 
@@ -108,18 +102,18 @@ class _Trial:
         self._lengths = SpreadLengths(*((side.mean, side.max) for side in sides))
         self._seed = seed
 
-    def most(self, plan: Plan, above: float) -> _Kept | None:
+    def most(self, draft: Draft, above: float) -> _Kept | None:
         """Return the largest rate on the grid that is kept, where it is larger than `above`."""
-        plan = with_sustained(plan)
-        pipeline, policy = pipeline_of_plan(plan), policy_of_plan(plan)
-        unit = float(plan.predicted.requests_per_s) / STEPS
+        draft = with_sustained(draft)
+        pipeline, policy = draft_pipeline(draft), draft_policy(draft)
+        unit = _static_rate(draft) / STEPS
         low, high = int(above / unit + 1e-9), STEPS + 1
         kept: _Kept | None = None
         step = low + 1
         while step < high:
             outcome = self.at(pipeline, policy, step * unit)
             if self._is_kept(outcome):
-                kept, low = _Kept(plan, step * unit, outcome), step
+                kept, low = _Kept(draft, step * unit, outcome), step
             elif kept is None:
                 return None
             else:
@@ -138,32 +132,40 @@ class _Trial:
         return outcome.slo.attainment >= float(self.promise.attainment)
 
 
-def _unkept(spec: Spec, trial: _Trial, plan: Plan | None) -> LimitReached:
+def _static_rate(draft: Draft) -> float:
+    """Return the requests per second of the draft's largest flow."""
+    mean_tokens = draft.evaluated.problem.spec.workload.mean_tokens
+    return float(exact_rate(draft.value // mean_tokens))
+
+
+def _unkept(spec: Spec, trial: _Trial, draft: Draft | None) -> LimitReached:
     promise = trial.promise
     asked = (
         f"{float(promise.ttft_s):g} s to the first token and {float(promise.tpot_s):g} s a token"
     )
     message = f"no plan was found that keeps {asked} for {promise.attainment:%} of requests"
-    if plan is None:
+    if draft is None:
         return LimitReached(message)
-    rate = float(plan.predicted.requests_per_s) / STEPS
-    outcome = trial.at(pipeline_of_plan(plan), policy_of_plan(plan), rate)
+    rate = _static_rate(draft) / STEPS
+    outcome = trial.at(draft_pipeline(draft), draft_policy(draft), rate)
     means = [spread.mean_s for spread in (outcome.ttft, outcome.tpot) if spread is not None]
     shown = " and ".join(f"{mean:.3g} s" for mean in means)
     return LimitReached(message, hint=f"even at a low rate the means are {shown}; loosen `slo`")
 
 
-def _written(run: Run, spec: Spec, best: _Kept) -> Plan:
-    """Restore the user's cluster around a plan of a variant, and state what was simulated."""
+def _finished(run: Run, spec: Spec, best: _Kept) -> Draft:
+    """Restore the user's cluster around a draft of a variant, and state what was simulated."""
     ttft, tpot = best.outcome.ttft, best.outcome.tpot
-    predicted = best.plan.predicted.model_copy(
-        update={
-            "slo_requests_per_s": round(Decimal(best.rate), RATE_DIGITS),
-            "ttft_s": None if ttft is None else round(Decimal(ttft.mean_s), TIME_DIGITS),
-            "tpot_s": None if tpot is None else round(Decimal(tpot.mean_s), TIME_DIGITS),
-            "latency_basis": f"simulation of {best.outcome.finished} requests at the SLO's rate",
-        }
+    return replace(
+        best.draft,
+        objective="slo",
+        cluster=spec.cluster,
+        proof=replace(run.proof(best.draft.value), status="feasible"),
+        idle=IdleReasons(host=NOT_FASTER),
+        slo_requests_per_s=best.rate,
+        latency=Latency(
+            None if ttft is None else ttft.mean_s,
+            None if tpot is None else tpot.mean_s,
+            f"simulation of {best.outcome.finished} requests at the SLO's rate",
+        ),
     )
-    proof = run.proof(int(best.plan.certificate.flow_tokens_per_s * MICRO))
-    plan = restored(best.plan, spec.cluster, replace(proof, status="feasible"), NOT_FASTER)
-    return plan.model_copy(update={"predicted": predicted, "solve": run.info()})

@@ -1,4 +1,4 @@
-"""The recipe: from a spec to a plan."""
+"""The objective `throughput`: the largest flow, and a bound on every flow."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NoReturn
 
 from hexplan.cost.speed import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
-from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan_solver.bounds.bounds import door_bound, work_bound
 from hexplan_solver.bounds.patterns import pattern_bound
-from hexplan_solver.infeasible import explain_infeasible, refuse_if_infeasible
+from hexplan_solver.flow.evaluate import better_of
+from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.links.fit import fit_links
 from hexplan_solver.options import Report, SolveOptions, be_silent
-from hexplan_solver.plans.extract import extract_plan
+from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.problem.zones import zones_of
 from hexplan_solver.run import Run
@@ -27,28 +27,19 @@ TRUNKED, ZONED = 0.4, 0.12
 the links needs the time."""
 
 
-def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
-    """Find a plan of large flow and prove how much larger any plan could be.
+def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
+    """Find a plan of large flow, and prove how much larger the flow of any plan could be.
 
     Raises
     ------
     InfeasibleError
-        If it is proved that no plan exists, with a reason in which nothing is idle.
+        If it is proved that no plan exists.
     LimitReached
         If the time was up before one was found.
     InputError
-        If the solver that `options` names is not there.
+        If the solver that `options` names is not installed.
     """
-    try:
-        return try_solve(spec, options, report)
-    except (InfeasibleError, LimitReached) as error:
-        reason = explain_infeasible(spec, options)
-        raise (reason or error) from None
-
-
-def try_solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
-    """Find a plan as `solve` does; where it fails, spend no time on why that is."""
-    run = Run(spec, options or SolveOptions(), report)
+    run = Run(spec, options, report)
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
     run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
@@ -57,14 +48,13 @@ def try_solve(spec: Spec, options: SolveOptions | None = None, report: Report = 
     is_zoned = has_trunk and len(zones_of(problem, run.bound)) > 1
     part = ZONED if is_zoned else TRUNKED if has_trunk else 1.0
     start, incumbent = _best_by_kind(run, problem, part)
-    network, flow = fit_links(run, problem, incumbent, [start])
-    if has_trunk and flow.value >= incumbent.value and not run.is_proved(flow.value):
-        # The lines do not bind, so that the time kept for them is left.
+    found = fit_links(run, problem, incumbent, [start])
+    if has_trunk and found.value >= incumbent.value and not run.is_proved(found.value):
+        # The trunks do not bind, so the time kept for them is left.
         again = first_placement(problem, run.options, run.left_s * START_SHARE)
-        if again.value > flow.value:
-            found = fit_links(run, problem, again, [])
-            network, flow = max(((network, flow), found), key=lambda pair: pair[1].value)
-    return extract_plan(problem, network, flow, run.proof(flow.value), run.info())
+        if again.value > found.value:
+            found = better_of(found, fit_links(run, problem, again, []))
+    return Draft(found, run.proof(found.value))
 
 
 def _best_by_kind(run: Run, problem: Problem, part: float) -> tuple[Incumbent, Incumbent]:

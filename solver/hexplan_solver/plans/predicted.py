@@ -8,12 +8,13 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from hexplan.noun import RATE_DIGITS, WEIGHT_DIGITS
 from hexplan.plan import Basis, CutTerm, Predicted, Stage
-from hexplan.workload import Workload
-from hexplan_solver.flow.routes import Flow
+from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.shards import split
 
 LINKS = "links"
 """What the capacities of links, NICs and trunks rest on."""
+FIGURE_DIGITS = 6
+"""Decimals of times and simulated rates."""
 RATE_UNIT = Decimal(1).scaleb(-RATE_DIGITS)
 
 
@@ -22,23 +23,35 @@ def rate(micro: int) -> Decimal:
     return Decimal(micro).scaleb(-RATE_DIGITS)
 
 
-def predicted_flow(workload: Workload, stages: Sequence[Stage], flow: Flow) -> Predicted:
-    """Return the prediction for a largest flow.
+def predicted(draft: Draft, stages: Sequence[Stage]) -> Predicted:
+    """Return what a plan predicts.
 
     If no stage is slower than it may be, the flow shrunk by the largest error fits; if none is
     faster, the prices of the cut prove that no flow exceeds its terms, each raised by its error.
     """
+    flow, latency = draft.evaluated.flow, draft.latency
     by_name = {f"stage:{stage.id}": stage for stage in stages}
     worst = max(stage.speed_error for stage in stages if stage.load_tokens_per_s)
     least = rate(flow.value) * (1 - worst)
     most = sum((_raised(term, by_name.get(term.constraint)) for term in flow.cut), Decimal(0))
+    mean_tokens = draft.evaluated.problem.spec.workload.mean_tokens
     return Predicted(
         tokens_per_s=rate(flow.value),
-        requests_per_s=rate(flow.value // workload.mean_tokens),
+        requests_per_s=rate(flow.value // mean_tokens),
         least_tokens_per_s=least.quantize(RATE_UNIT, ROUND_FLOOR),
         most_tokens_per_s=most.quantize(RATE_UNIT, ROUND_CEILING),
         rests_on=_bases(flow.cut, by_name),
+        cost_usd_per_h=draft.cost_usd_per_h,
+        slo_requests_per_s=_rounded(draft.slo_requests_per_s),
+        ttft_s=None if latency is None else _rounded(latency.ttft_s),
+        tpot_s=None if latency is None else _rounded(latency.tpot_s),
+        latency_basis=None if latency is None else latency.basis,
+        sustained=draft.sustained,
     )
+
+
+def _rounded(value: float | None) -> Decimal | None:
+    return None if value is None else round(Decimal(value), FIGURE_DIGITS)
 
 
 def _raised(term: CutTerm, stage: Stage | None) -> Decimal:

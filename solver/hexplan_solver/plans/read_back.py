@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hexplan.cost import TENSOR, ShardSizes, Sharing, find_sharing
 from hexplan.noun import Range
 from hexplan.plan import Stage
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.partitions import Group
 from hexplan_solver.problem.problem import Problem, StageKind
 from hexplan_solver.problem.rates import Rates, as_counted, capacity_of

@@ -2,6 +2,6 @@
 
 from hexplan_solver.replan.loss import Loss, Slot, changed, without
 from hexplan_solver.replan.options import ReplanOptions
-from hexplan_solver.replan.recipe import Replanned, replan
+from hexplan_solver.replan.replan import Replanned, replan
 
 __all__ = ["Loss", "ReplanOptions", "Replanned", "Slot", "changed", "replan", "without"]

@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from hexplan.noun import Range
-from hexplan_solver.flow.network import PlacedStage
-from hexplan_solver.links.judges import Judge
+from hexplan_solver.anneal import Metropolis, Scored, Walk, anneal
+from hexplan_solver.flow.valuers import Valuer
+from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.replan.movement import Movement
 
-MAX_STEPS = 6_000
-"""Placements tried, so that two runs that end before their time limit end alike."""
+WALK = Walk(steps=6_000)
+"""A count, so that two runs that end before their time limit end alike."""
+ASKED_EVERY = 64
+"""Steps between two looks at the clock."""
 HOT, COLD = 0.1, 0.001
 """Temperatures at the start and at the end, in shares of the start's cost."""
 MISSING = 20.0
@@ -25,19 +28,16 @@ MISSING = 20.0
 class Goal:
     """What the search is for."""
 
-    judge: Judge
+    valuer: Valuer
     flow: int
-    """To be reached, in units of the judge."""
+    """To be reached, in units of the valuer."""
     may_go_on: Callable[[], bool]
     """Asked now and then; False ends the search."""
 
 
-def anneal(
-    movement: Movement,
-    goal: Goal,
-    known: Sequence[Sequence[PlacedStage]],
-    seed: int,
-) -> list[PlacedStage]:
+def fewest_moved(
+    movement: Movement, goal: Goal, known: Sequence[Placement], seed: int
+) -> Placement:
     """Return the placement of fewest moved bytes found whose flow reaches the goal.
 
     Parameters
@@ -47,38 +47,44 @@ def anneal(
         last is where the search starts.
     """
     rng = random.Random(seed)  # noqa: S311 - a search, not a secret
-    moves = _Moves(movement, known, rng)
-    scale = max(1, *(movement.total(stages) for stages in known))
-    best, best_bytes = list(known[0]), movement.total(known[0])
-    current = list(known[-1])
-    cost = _cost(movement, goal, current, scale)
-    for step in range(MAX_STEPS):
-        if step % 64 == 0 and not goal.may_go_on():
-            break
-        candidate = moves.neighbour(current)
-        if candidate is None:
-            continue
-        found = _cost(movement, goal, candidate, scale)
-        heat = HOT * (COLD / HOT) ** (step / MAX_STEPS)
-        if found <= cost or rng.random() < math.exp((cost - found) / heat):
-            current, cost = candidate, found
-            moved = movement.total(current)
-            if moved < best_bytes and goal.judge.flow(current) >= goal.flow:
-                best, best_bytes = list(current), moved
-    return best
+    scale = max(1, *(movement.total(placement) for placement in known))
+    costs = _Costs(movement, goal, _Moves(movement, known, rng), scale)
+    best = Scored(known[0], math.nan, merit=-float(movement.total(known[0])))
+    acceptance = Metropolis(lambda progress: HOT * (COLD / HOT) ** progress, rng)
+    return anneal(costs, costs.scored(known[-1]), acceptance, WALK, best).state
 
 
-def _cost(movement: Movement, goal: Goal, stages: Sequence[PlacedStage], scale: int) -> float:
-    missing = max(0.0, 1 - goal.judge.flow(stages) / max(1, goal.flow)) if stages else 1.0
-    return movement.total(stages) / scale + MISSING * missing
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """Placements, each with its moved bytes and its missing flow."""
+
+    movement: Movement
+    goal: Goal
+    moves: _Moves
+    scale: int
+
+    def change(self, state: Placement) -> Placement | None:
+        return self.moves.neighbour(state)
+
+    def score(self, change: Placement, floor: float) -> Scored[Placement]:
+        return self.scored(change)
+
+    def may_go_on(self, step: int, best: Scored[Placement]) -> bool:
+        return step % ASKED_EVERY != 0 or self.goal.may_go_on()
+
+    def scored(self, placement: Placement) -> Scored[Placement]:
+        """Return a placement with minus its cost; only one that reaches the goal may be best."""
+        moved = self.movement.total(placement)
+        flow = self.goal.valuer.flow(placement) if placement else 0
+        missing = max(0.0, 1 - flow / max(1, self.goal.flow)) if placement else 1.0
+        merit = -float(moved) if flow >= self.goal.flow else -math.inf
+        return Scored(placement, -(moved / self.scale + MISSING * missing), merit)
 
 
 class _Moves:
     """Small changes of a placement: a range, a shared boundary, or all that one host does."""
 
-    def __init__(
-        self, movement: Movement, known: Sequence[Sequence[PlacedStage]], rng: random.Random
-    ) -> None:
+    def __init__(self, movement: Movement, known: Sequence[Placement], rng: random.Random) -> None:
         self._problem = movement.problem
         self._rng = rng
         options: dict[str, list[tuple[PlacedStage, ...]]] = defaultdict(list)
@@ -92,10 +98,11 @@ class _Moves:
         self._hosts = list(options)
         self._ends = sorted({end for stages in known for s in stages for end in s.layers})
 
-    def neighbour(self, stages: Sequence[PlacedStage]) -> list[PlacedStage] | None:
-        """Return a changed copy, or None where the change drawn is impossible."""
+    def neighbour(self, placement: Placement) -> Placement | None:
+        """Return a changed placement, or None where the change drawn is impossible."""
         move = self._rng.choice((self._resize, self._resize, self._shift, self._snap, self._borrow))
-        return move(list(stages)) if stages else self._borrow([])
+        changed = move(list(placement)) if placement else self._borrow([])
+        return None if changed is None else Placement.of(changed)
 
     def _fits(self, stage: PlacedStage, layers: Range) -> PlacedStage | None:
         kind = self._problem.kinds[stage.kind]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from hexplan.errors import InfeasibleError
 from hexplan.noun import Range
-from hexplan_solver.flow.carried import carried
-from hexplan_solver.flow.network import Network
-from hexplan_solver.flow.routes import Flow
+from hexplan_solver.flow.evaluate import Evaluated, evaluate
 from hexplan_solver.replan.survivors import Survivors
 
 HINT = "without --routes-only, weights may move"
 
 
-def reroute(left: Survivors) -> tuple[Network, Flow]:
+def reroute(left: Survivors) -> Evaluated:
     """Return the largest flow over the survivors, all of which stay, used or not.
 
     Raises
@@ -33,13 +31,13 @@ def reroute(left: Survivors) -> tuple[Network, Flow]:
         why = "; ".join(f"{s.id} ({s.reason})" for s in left.gone if _meets(s.layers, missing))
         message = f"no stage that is left holds layers {named}: they were in {why or 'none'}"
         raise InfeasibleError(message, hint=HINT)
-    network, flow = carried(left.problem, left.stages)
-    if flow.value == 0:
+    found = evaluate(left.problem, left.stages)
+    if found.value == 0:
         ends = sorted({s.layers for s in left.stages})
         held = ", ".join(f"[{first}, {end})" for first, end in ends)
         message = f"every layer is still held ({held}), but no links join them from entry to exit"
         raise InfeasibleError(message, hint=HINT)
-    return network, flow
+    return found
 
 
 def _missing(left: Survivors) -> list[Range]:

@@ -23,9 +23,9 @@ import pulp
 from hexplan.cost import ShardSizes
 from hexplan.cost.speed import MICRO
 from hexplan.cost.weights import weights_bytes
-from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.milp import PATIENT, Patience, Watch, solve_milp
 from hexplan_solver.options import SolveOptions
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.replan.columns import Columns, PricedStage
 

@@ -1,63 +1,91 @@
-"""What a replan tells: bytes and time by host, and why devices are left out."""
+"""What a replan tells: bytes and time by host, and how it compares with other placements."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
 
 from hexplan.cluster import COORDINATOR, Cluster
+from hexplan.cost.speed import MICRO
 from hexplan.plan import Plan
-from hexplan.results.replanning import HostMove, Replanning
-from hexplan_solver.flow.network import PlacedStage
+from hexplan.results.replanning import GoneStage, HostMove, Replanning
+from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.replan.movement import Movement
 
-EXCLUDED = "excluded by a pin"
-REASONS = {
-    "routes-only": "no stage is left on it, and this replan moves no weights",
-    "fewest-bytes": "the flow asked for is reached without moving weights to it",
-}
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A plan, the placement that takes its place, and what counts the bytes between them."""
+
+    before: Plan
+    after: Evaluated
+    movement: Movement
 
 
-def summarise(
-    before: Plan, after: Plan, movement: Movement, stages: Iterable[PlacedStage]
-) -> Replanning:
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """What a search for few bytes learned of other placements; flows in 1e-6 tokens/s."""
+
+    fresh_flow: int
+    """The largest flow found when every weight may move."""
+    kept_flow: int
+    """With no weight moved."""
+    fresh_bytes: int
+    """What the placement of that largest flow would fetch."""
+    fewest_bytes: int | None
+    """Proved: no placement within the loss fetches fewer."""
+    max_loss: Decimal
+    """The share of the largest flow that may be given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the user should know beside the figures."""
+
+    gone: tuple[GoneStage, ...]
+    notes: tuple[str, ...]
+
+
+def summarise(change: Change, rivals: Rivals | None, told: Told) -> Replanning:
     """Count what moves; the estimate lets all hosts receive at once, each at its fastest link.
 
     Disks, senders and trunks are not counted.
+
+    Parameters
+    ----------
+    rivals
+        Nothing where only routes may change.
     """
-    stages = tuple(stages)
-    hosts = tuple(
-        HostMove(
-            host=host,
-            moved_bytes=moved,
-            fetched_layers=movement.fetched(s for s in stages if s.host == host),
-            estimate_s=round(moved / _receiving_bytes_per_s(after.cluster, host), 3),
-        )
-        for host, moved in movement.by_host(stages).items()
-    )
+    hosts = tuple(_host_moves(change))
+    flow = Decimal(change.after.value) / MICRO
     return Replanning(
-        mode="routes-only",
-        flow_before_tokens_per_s=before.certificate.flow_tokens_per_s,
-        flow_tokens_per_s=after.certificate.flow_tokens_per_s,
-        flow_fresh_tokens_per_s=None,
-        flow_kept_tokens_per_s=after.certificate.flow_tokens_per_s,
-        max_loss=None,
+        mode="routes-only" if rivals is None else "fewest-bytes",
+        flow_before_tokens_per_s=change.before.certificate.flow_tokens_per_s,
+        flow_tokens_per_s=flow,
+        flow_fresh_tokens_per_s=None if rivals is None else Decimal(rivals.fresh_flow) / MICRO,
+        flow_kept_tokens_per_s=flow if rivals is None else Decimal(rivals.kept_flow) / MICRO,
+        max_loss=None if rivals is None else rivals.max_loss,
         moved_bytes=sum(host.moved_bytes for host in hosts),
-        moved_bytes_fresh=None,
-        moved_bytes_bound=None,
+        moved_bytes_fresh=None if rivals is None else rivals.fresh_bytes,
+        moved_bytes_bound=None if rivals is None else rivals.fewest_bytes,
         estimate_s=max((host.estimate_s for host in hosts), default=0.0),
         hosts=hosts,
-        gone=(),
-        notes=(),
+        gone=told.gone,
+        notes=told.notes,
     )
 
 
-def with_reasons(plan: Plan, mode: str) -> Plan:
-    """Say of each unused device why this replan leaves it out."""
-    unused = tuple(
-        u if u.reason == EXCLUDED else u.model_copy(update={"reason": REASONS[mode]})
-        for u in plan.unused
-    )
-    return plan.model_copy(update={"unused": unused})
+def _host_moves(change: Change) -> Iterator[HostMove]:
+    placement, movement = change.after.placement, change.movement
+    cluster = change.after.problem.spec.cluster
+    for host, moved in movement.by_host(placement).items():
+        yield HostMove(
+            host=host,
+            moved_bytes=moved,
+            fetched_layers=movement.fetched(s for s in placement if s.host == host),
+            estimate_s=round(moved / _receiving_bytes_per_s(cluster, host), 3),
+        )
 
 
 def _receiving_bytes_per_s(cluster: Cluster, host: str) -> int:

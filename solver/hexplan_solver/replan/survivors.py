@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hexplan.cost import HeldWeights
 from hexplan.plan import Plan, Stage
 from hexplan.results.replanning import GoneStage
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.plans.read_back import read_back
 from hexplan_solver.problem.problem import Problem
 

@@ -22,6 +22,7 @@ from collections.abc import Iterable
 
 from hexplan.results.outcome import Attainment, Outcome, Phase, Spread, StageUse, TimePoint
 from hexplan_solver.simulate.assembly import (
+    edge_flows,
     pipeline_of_flows,
     pipeline_of_placement,
     pipeline_of_plan,
@@ -80,6 +81,7 @@ __all__ = [
     "TimePoint",
     "Traffic",
     "Window",
+    "edge_flows",
     "pipeline_of_flows",
     "pipeline_of_placement",
     "pipeline_of_plan",

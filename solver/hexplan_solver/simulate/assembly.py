@@ -15,8 +15,9 @@ from hexplan.model import Model
 from hexplan.noun import WEIGHT_DIGITS, Range
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan.spec import Spec
-from hexplan_solver.flow.network import OUTSIDE, Network, PlacedStage, SharedCapacities
+from hexplan_solver.flow.network import OUTSIDE, Network, SharedCapacities
 from hexplan_solver.flow.routes import Flow, Path
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.simulate.pipeline import (
     NO_LIMIT,

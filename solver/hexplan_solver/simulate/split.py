@@ -9,9 +9,10 @@ from hexplan.errors import InputError
 from hexplan.noun import RATE_DIGITS, WEIGHT_DIGITS
 from hexplan.plan import Plan
 from hexplan.results.outcome import Phase
-from hexplan_solver.flow.flow import max_flow
-from hexplan_solver.flow.network import Network, PlacedStage
+from hexplan_solver.flow.max_flow import max_flow
+from hexplan_solver.flow.network import Network
 from hexplan_solver.flow.routes import Path
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.shards import split
 from hexplan_solver.simulate.assembly import (

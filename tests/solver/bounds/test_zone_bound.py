@@ -15,8 +15,9 @@ from hexplan_solver import SolveOptions, solve
 from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.bounds.zone_bound import zone_bound
 from hexplan_solver.bounds.zone_patterns import ZonePart, ZonePatterns
-from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.flow.network import build_network
 from hexplan_solver.flow.priced_flow import shared_flow_value
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.problem.zones import zones_of
 

@@ -11,10 +11,11 @@ from support.brute import flow_of
 from support.clusters import host, link, profile, spec_of, tiny_model
 
 from hexplan.spec import Spec
-from hexplan_solver.flow.flow import max_flow
-from hexplan_solver.flow.network import OUTSIDE, Network, PlacedStage, build_network
+from hexplan_solver.flow.max_flow import max_flow
+from hexplan_solver.flow.network import OUTSIDE, Network, build_network
 from hexplan_solver.flow.priced_flow import priced_flow
 from hexplan_solver.flow.routes import Flow
+from hexplan_solver.placement.placement import PlacedStage
 
 LAYERS = 6
 MICRO = 10**6

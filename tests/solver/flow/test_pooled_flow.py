@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hexplan_solver.plans.extract import Proof, extract_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clusters import FAST, host, link, profile, spec_of, tiny_model
@@ -15,11 +16,11 @@ from hexplan.cluster import Link
 from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
 from hexplan_solver.bounds.bounds import work_bound
-from hexplan_solver.flow.network import Network, PlacedStage, build_network
+from hexplan_solver.flow.network import Network, build_network
 from hexplan_solver.flow.pooled_flow import MANY_STAGES, is_pooled, pooled_flow
 from hexplan_solver.flow.pools import Pools
 from hexplan_solver.flow.priced_flow import shared_flow_value
-from hexplan_solver.plans.extract import Proof, extract_plan
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import build_problem
 
 MODEL = tiny_model(LAYERS)

@@ -9,8 +9,9 @@ from support.clusters import host, link, profile, spec_of, tiny_model
 from test_flow import LAYERS, MICRO, assert_flow_is_sound, placements
 
 from hexplan.spec import Spec
-from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.flow.network import build_network
 from hexplan_solver.flow.stacking import stacked_flow
+from hexplan_solver.placement.placement import PlacedStage
 
 
 def spec_with(num_hosts: int, between: int | None = None) -> Spec:

@@ -20,7 +20,7 @@ from hexplan_solver.infeasible import explain_infeasible
 from hexplan_solver.infeasible.held import hold_most
 from hexplan_solver.infeasible.wishes import drop_all, wishes_of
 from hexplan_solver.placement.coverage import covered
-from hexplan_solver.placement.placement import place
+from hexplan_solver.placement.naming import place
 from hexplan_solver.problem.problem import build_problem
 
 ONE = profile("d0", [90, 40])

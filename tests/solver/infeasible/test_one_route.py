@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.brute_route import TooMany, has_route
 from support.random_clusters import WILD, random_spec
 
-from hexplan_solver.flow.flow import max_flow
+from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.infeasible.one_route import find_route
 from hexplan_solver.infeasible.places import ways_of

@@ -5,10 +5,11 @@ from __future__ import annotations
 from support.clusters import host, link, profile, spec_of, tiny_model
 
 from hexplan.spec import Spec
-from hexplan_solver.flow.flow import max_flow
-from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.flow.max_flow import max_flow
+from hexplan_solver.flow.network import build_network
 from hexplan_solver.links.arrange import arrange
 from hexplan_solver.links.blocks import blocks_of
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, build_problem
 
 LAYERS = 6

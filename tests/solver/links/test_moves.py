@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from support.clusters import host, profile, spec_of, tiny_model
 
 from hexplan.cluster import LayerPin
-from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.links.moves import Moves
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.placement.placement import place
+from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.start.incumbent import first_placement
 

@@ -16,10 +16,11 @@ from hexplan.host import Host, Interconnect
 from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions
-from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.flow.network import build_network
 from hexplan_solver.objectives import solve_for
 from hexplan_solver.objectives.latency.split import split_rate, times_of
 from hexplan_solver.objectives.latency.stations import station_of
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import build_problem
 
 TOKENS = 128

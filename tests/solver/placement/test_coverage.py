@@ -9,11 +9,12 @@ from support.clusters import host, profile, spec_of, tiny_model
 from hexplan.spec import Spec
 from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.bounds.patterns import pattern_bound
-from hexplan_solver.flow.flow import max_flow
-from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.flow.max_flow import max_flow
+from hexplan_solver.flow.network import build_network
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.coverage import Column, all_columns, covered, solve_coverage
-from hexplan_solver.placement.placement import place
+from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.segments.segments import solve_segments
 

@@ -17,7 +17,7 @@ from hexplan_solver import SolveOptions, solve
 from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.placement.coverage import Coverage, covered
 from hexplan_solver.placement.covers import Segment, Speeds
-from hexplan_solver.placement.placement import place
+from hexplan_solver.placement.naming import place
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.segments.pool import SegmentPool
 from hexplan_solver.segments.pricing import GRIDS, SHORT, CoverPricer, CoverTable

@@ -16,7 +16,7 @@ from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.flow.priced_flow import shared_flow_value
 from hexplan_solver.placement.coverage import Coverage, covered
-from hexplan_solver.placement.placement import place
+from hexplan_solver.placement.naming import place
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.problem.zones import zones_of
 from hexplan_solver.segments.borders import Border, Borders

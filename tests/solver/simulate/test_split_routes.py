@@ -13,7 +13,8 @@ from support.plans import profiled_plan, resealed, two_hosts_plan
 from hexplan.errors import InputError
 from hexplan.results.outcome import Phase
 from hexplan.spec import Spec
-from hexplan_solver.flow.network import OUTSIDE, Network, PlacedStage, build_network
+from hexplan_solver.flow.network import OUTSIDE, Network, build_network
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.simulate import (
     CHUNKED,

@@ -9,8 +9,8 @@ from hexplan.cost.memory import MAX_BATCH
 from hexplan.cost.shared_steps import shared_steps
 from hexplan.cost.speed import MICRO
 from hexplan.cost.steps import are_measured
-from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.objectives.latency.queueing import Station
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.rates import capacity_of
 

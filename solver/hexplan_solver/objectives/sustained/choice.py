@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from hexplan_solver.objectives.sustained.placed import Placed
+from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.trial import Trial, run
-from hexplan_solver.problem.problem import Problem
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import neighbours
 from hexplan_solver.simulate import Window
@@ -23,8 +22,7 @@ NOISE = 0.01
 
 
 def choose(
-    problem: Problem,
-    candidates: tuple[Sequence[Placed], Sequence[Placed]],
+    candidates: tuple[Sequence[Candidate], Sequence[Candidate]],
     window: Window,
     may_go_on: Callable[[], bool],
     may_tune: Callable[[], bool],
@@ -55,7 +53,7 @@ def choose(
             return best_of(trials, count)
         trials.append(run(found, window, [window.seed]))
     for _ in range(TUNINGS):
-        for found in _tunings(problem, _leading(trials, count), trials):
+        for found in _tunings(_leading(trials, count), trials):
             if not may_tune() or not may_go_on():
                 break
             trials.append(run(found, window, [window.seed]))
@@ -83,17 +81,15 @@ def _is_allowed(trial: Trial, references: Sequence[Trial]) -> bool:
     return any(not trial.is_slower_than(reference) for reference in references)
 
 
-def _tunings(
-    problem: Problem, leading: Sequence[Trial], trials: Sequence[Trial]
-) -> Iterator[Placed]:
+def _tunings(leading: Sequence[Trial], trials: Sequence[Trial]) -> Iterator[Candidate]:
     """Yield the placements of some trials with other step limits, but those that were tried."""
-    tried = [(trial.found.network, trial.found.policy) for trial in trials]
+    tried = [(trial.found.evaluated.network, trial.found.policy) for trial in trials]
     for trial in leading:
-        found = trial.found
-        for policy in neighbours(problem.spec, found.policy):
-            if not any(network is found.network and policy == p for network, p in tried):
-                tried.append((found.network, policy))
-                served = served_rate(found.pipeline, problem.spec.workload, policy)
+        found, own = trial.found, trial.found.evaluated.network
+        for policy in neighbours(own.spec, found.policy):
+            if not any(network is own and policy == other for network, other in tried):
+                tried.append((own, policy))
+                served = served_rate(found.pipeline, own.spec.workload, policy)
                 yield replace(found, policy=policy, served=served)
 
 

@@ -1,33 +1,56 @@
-"""The sustained rate as a plan states it."""
+"""The sustained rate as a draft states it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
-from hexplan.plan import Plan, SimulatedRate, SustainedRate
+from hexplan.cost.speed import MICRO
+from hexplan.noun import WEIGHT_DIGITS
+from hexplan.plan import SimulatedRate, SustainedRate
 from hexplan.step_limits import StepLimits
 from hexplan_solver.objectives.sustained.trial import Trial
+from hexplan_solver.plans.draft import Draft
+from hexplan_solver.problem.shards import split
 from hexplan_solver.served.served import ServedRate
-from hexplan_solver.served.step_limits import with_step_limits
-from hexplan_solver.simulate import CHUNKED, Policy, pipeline_of_plan, spec_of
+from hexplan_solver.served.step_limits import widest, with_step_limits
+from hexplan_solver.simulate import CHUNKED, Pipeline, Policy, edge_flows, pipeline_of_flows
 
 DIGITS = 6
 FORMULA = "mean-field formula, calibrated against the simulator"
 BLOCKING = "requests in flight over the time for which whole prompts block others, not calibrated"
 
 
-def with_sustained(plan: Plan) -> Plan:
-    """Return the plan with its step limits and what it serves for long, unless it has them."""
-    if plan.predicted.sustained is not None:
-        return plan
-    policy, served = with_step_limits(spec_of(plan), pipeline_of_plan(plan), CHUNKED)
+def draft_pipeline(draft: Draft) -> Pipeline:
+    """Return the pipeline of a draft, with flows and weights rounded as its plan will state them."""
+    found, paths = draft.evaluated, draft.evaluated.flow.paths
+    flows = {ends: amount / MICRO for ends, amount in edge_flows(paths).items()}
+    weights = split(10**WEIGHT_DIGITS, [path.amount for path in paths])
+    chains = {path.stages: weight for path, weight in zip(paths, weights, strict=True)}
+    return pipeline_of_flows(found.problem, found.network, flows, chains)
+
+
+def draft_policy(draft: Draft) -> Policy:
+    """Return hexplan's own policy with the draft's step limits, or the widest there are."""
+    spec, limits = draft.evaluated.problem.spec, draft.step_limits
+    if limits is None:
+        return widest(spec, CHUNKED)
+    return replace(CHUNKED, chunk_tokens=limits.tokens, max_decode_tokens=limits.decodes)
+
+
+def with_sustained(draft: Draft) -> Draft:
+    """Return the draft with its step limits and what it serves for long, unless it has them."""
+    if draft.sustained is not None:
+        return draft
+    spec = draft.evaluated.problem.spec
+    policy, served = with_step_limits(spec, draft_pipeline(draft), CHUNKED)
     if served.requests_per_s <= 0:
-        return plan
-    return _stating(plan, policy, sustained_rate(served, policy))
+        return draft
+    return _stating(draft, policy, sustained_rate(served, policy))
 
 
-def with_trial(plan: Plan, trial: Trial) -> Plan:
-    """Return the plan with what it serves for long by the formula and in the simulator."""
+def with_trial(draft: Draft, trial: Trial) -> Draft:
+    """Return the draft with what it serves for long by the formula and in the simulator."""
     window = trial.window
     simulated = SimulatedRate(
         decode_tokens_per_s=_exact(trial.decode_tokens_per_s),
@@ -39,7 +62,7 @@ def with_trial(plan: Plan, trial: Trial) -> Plan:
         warmup_s=_exact(window.warmup_s or 0.0),
     )
     policy = trial.found.policy
-    return _stating(plan, policy, sustained_rate(trial.found.served, policy, simulated))
+    return _stating(draft, policy, sustained_rate(trial.found.served, policy, simulated))
 
 
 def sustained_rate(
@@ -55,12 +78,11 @@ def sustained_rate(
     )
 
 
-def _stating(plan: Plan, policy: Policy, rate: SustainedRate) -> Plan:
-    predicted = plan.predicted.model_copy(update={"sustained": rate})
+def _stating(draft: Draft, policy: Policy, rate: SustainedRate) -> Draft:
     limits = None
     if policy.chunk_tokens is not None:
         limits = StepLimits(tokens=policy.chunk_tokens, decodes=policy.max_decode_tokens)
-    return plan.model_copy(update={"predicted": predicted, "step_limits": limits})
+    return replace(draft, sustained=rate, step_limits=limits)
 
 
 def _exact(value: float) -> Decimal:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hexplan_solver.flow.network import PlacedStage
-from hexplan_solver.objectives.sustained.anneal import anneal
+from hexplan_solver.anneal import Walk
+from hexplan_solver.flow.evaluate import Evaluated
+from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of, tuned, used_part
 from hexplan_solver.objectives.sustained.choice import choose
-from hexplan_solver.objectives.sustained.placed import Placed, placed, tuned, used_part
+from hexplan_solver.objectives.sustained.improve import improve
 from hexplan_solver.objectives.sustained.split import spread
 from hexplan_solver.objectives.sustained.starts import starts
 from hexplan_solver.objectives.sustained.trial import (
@@ -16,7 +17,6 @@ from hexplan_solver.objectives.sustained.trial import (
     Trial,
     window_for,
 )
-from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import Policy, Window
 
@@ -40,7 +40,7 @@ FINAL_SHARE = 0.35
 """Share of the time left for trials that is kept for the best of them."""
 
 
-def search(run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedStage]) -> Trial:
+def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
     """Return the placement that serves most in the simulator, among candidates by the formula.
 
     Parameters
@@ -49,35 +49,31 @@ def search(run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedSt
         The placement of largest flow: no worse mean latencies are allowed than it has with the
         step limits that its plan carries, or with the largest steps.
     """
-    reference = placed(problem, static, policy)
-    assert reference is not None, "the static optimum has a flow"
-    references = _distinct([tuned(problem, reference), reference])
-    distinct = _distinct([*references, *_candidates(run, problem, policy, static)])
+    reference = candidate_of(static.problem, static.placement, policy)
+    assert reference is not None, "the placement of largest flow has a flow"
+    references = _distinct([tuned(reference), reference])
+    distinct = _distinct([*references, *_candidates(run, static, policy)])
     longest = HASTY_TOKENS
     if run.left_s > 0:
-        longest = max(longest, min(LONGEST_TOKENS, int(run.limit_s * TOKENS_PER_S)))
+        longest = max(longest, min(LONGEST_TOKENS, int(run.effort_s * TOKENS_PER_S)))
     window = window_for(distinct, longest, run.options.seed)
     others = distinct[len(references) : _affordable(distinct, window)]
 
     reserve_s = run.left_s * FINAL_SHARE
     has_time = _RunClock(run).has_time
-    return choose(
-        problem, (references, others), window, has_time, may_tune=lambda: run.left_s > reserve_s
-    )
+    return choose((references, others), window, has_time, may_tune=lambda: run.left_s > reserve_s)
 
 
-def _candidates(
-    run: Run, problem: Problem, policy: Policy, static: Sequence[PlacedStage]
-) -> list[Placed]:
+def _candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
     """Return what may serve much by the formula, the best with the largest steps first."""
-    found = starts(problem, policy, run.options, static, run.left_s * STARTS_SHARE)
-    found = sorted((tuned(problem, start) for start in found), key=_rate, reverse=True)
-    every = [*_searched(run, problem, found), *found]
-    cleaned = [tuned(problem, spread(problem, used_part(problem, c))) for c in every]
+    found = starts(static, policy, run.options, run.left_s * STARTS_SHARE)
+    found = sorted(map(tuned, found), key=_rate, reverse=True)
+    every = [*_searched(run, found), *found]
+    cleaned = [tuned(spread(used_part(candidate))) for candidate in every]
     ranked = sorted(cleaned, key=_rate, reverse=True)
     hopeful = [c for c in ranked if _rate(c) >= HOPELESS * _rate(ranked[0])]
     # Smaller steps make first tokens later; where time is short, one with the largest is tried.
-    return [tuned(problem, ranked[0], halvings=0), *hopeful]
+    return [tuned(ranked[0], halvings=0), *hopeful]
 
 
 class _RunClock:
@@ -95,7 +91,7 @@ class _RunClock:
         return self._run.left_s > self._longest_s
 
 
-def _searched(run: Run, problem: Problem, found: Sequence[Placed]) -> list[Placed]:
+def _searched(run: Run, found: Sequence[Candidate]) -> list[Candidate]:
     """Anneal from the best starts, each with its step limits."""
     until = run.elapsed_s + run.left_s * SEARCH_SHARE
 
@@ -103,31 +99,31 @@ def _searched(run: Run, problem: Problem, found: Sequence[Placed]) -> list[Place
         run.tell("sustained", None)
         return run.elapsed_s < until and run.left_s > 0
 
-    results: list[Placed] = []
-    pace = int(PACE * run.limit_s / (FRESH + AGAIN))
+    results: list[Candidate] = []
+    pace = int(PACE * run.effort_s / (FRESH + AGAIN))
     for attempt in range(FRESH + AGAIN):
         is_fresh = attempt < FRESH
         start = found[attempt % min(2, len(found))] if is_fresh else max(results, key=_rate)
-        size = len(start.stages)
-        steps = max(1, min(pace // size, STEPS_PER_STAGE * size))
+        size = len(start.placement)
+        walk = Walk(max(1, min(pace // size, STEPS_PER_STAGE * size)))
         seed = run.options.seed * (FRESH + AGAIN) + attempt
-        results.append(tuned(problem, anneal(problem, start, (steps, seed), may_go_on)))
+        results.append(tuned(improve(start, walk, seed, may_go_on)))
     return results
 
 
-def _rate(found: Placed) -> float:
+def _rate(found: Candidate) -> float:
     return found.served.decode_tokens_per_s
 
 
-def _distinct(candidates: Sequence[Placed]) -> list[Placed]:
+def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Keep one of those that differ in names alone: their flow and their rate are the same."""
-    kept: dict[object, Placed] = {}
+    kept: dict[object, Candidate] = {}
     for candidate in candidates:
-        kept.setdefault((candidate.flow.value, round(_rate(candidate), 6)), candidate)
+        kept.setdefault((candidate.evaluated.value, round(_rate(candidate), 6)), candidate)
     return list(kept.values())
 
 
-def _affordable(candidates: Sequence[Placed], window: Window) -> int:
+def _affordable(candidates: Sequence[Candidate], window: Window) -> int:
     """Return how many candidates are simulated: many where few requests are in flight."""
     tokens = (window.duration_s or 0.0) * max(_rate(c) for c in candidates)
     return max(FEWEST, min(MOST, int(SIMULATED_TOKENS / max(tokens, 1.0))))

@@ -7,6 +7,8 @@ the time of a prompt there.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
@@ -15,8 +17,7 @@ from scipy.sparse import csr_array
 from hexplan.cost.speed import MICRO
 from hexplan_solver.flow.network import OUTSIDE, Arc, Network
 from hexplan_solver.flow.routes import Flow, paths_of
-from hexplan_solver.objectives.sustained.placed import Placed, with_flow
-from hexplan_solver.problem.problem import Problem
+from hexplan_solver.objectives.sustained.candidate import Candidate, with_flow
 from hexplan_solver.served.request import mean_request
 
 ROUNDS = 12
@@ -27,17 +28,18 @@ SHRINK = 1 - 3e-7
 Floats = NDArray[np.float64]
 
 
-def spread(problem: Problem, found: Placed) -> Placed:
-    """Return the placement with the better of two largest flows: its own and an even one."""
-    if len(found.network.arcs) == sum(len(path.steps) for path in found.flow.paths):
+def spread(found: Candidate) -> Candidate:
+    """Return the candidate with the better of two largest flows: its own and an even one."""
+    network, own = found.evaluated.network, found.evaluated.flow
+    if len(network.arcs) == sum(len(path.steps) for path in own.paths):
         return found  # a single chain has nothing to split
-    flows = _Even(problem, found).flows()
+    flows = _Even(found).flows()
     if flows is None:
         return found
-    paths = paths_of(found.network, [int(x * SHRINK * MICRO) for x in flows])
-    flow = Flow(sum(path.amount for path in paths), paths, found.flow.cut)
-    other = with_flow(problem, found.network, flow, found.policy)
-    return max((found, other), key=lambda placed: placed.served.decode_tokens_per_s)
+    paths = paths_of(network, [int(x * SHRINK * MICRO) for x in flows])
+    flow = Flow(sum(path.amount for path in paths), paths, own.cut)
+    other = with_flow(replace(found.evaluated, flow=flow), found.policy)
+    return max((found, other), key=lambda candidate: candidate.served.decode_tokens_per_s)
 
 
 class _Even:
@@ -47,11 +49,11 @@ class _Even:
     on the way to it.
     """
 
-    def __init__(self, problem: Problem, found: Placed) -> None:
-        self._network = found.network
-        self._value = found.flow.value / MICRO
-        self._arcs = found.network.arcs
-        request = mean_request(problem.spec.workload, found.policy)
+    def __init__(self, found: Candidate) -> None:
+        self._network = found.evaluated.network
+        self._value = found.evaluated.value / MICRO
+        self._arcs = self._network.arcs
+        request = mean_request(self._network.spec.workload, found.policy)
         tokens = int(request.prompt_tokens)
         stage_s = [
             (stage.layers[1] - stage.layers[0])
@@ -62,7 +64,7 @@ class _Even:
         self._arc_s = np.array([_prompt_s(arc, tokens) for arc in self._arcs])
         self._into = _incidence(self._arcs, len(stage_s), "target")
         self._out_of = _incidence(self._arcs, len(stage_s), "source")
-        self._shared, self._limits = _shared_rows(found.network)
+        self._shared, self._limits = _shared_rows(self._network)
 
     def flows(self) -> Floats | None:
         """Return a flow in tokens/s for each arc; nothing where the LP finds none."""

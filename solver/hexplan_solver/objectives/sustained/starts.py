@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from hexplan_solver.bounds.bounds import work_bound
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.links.arrange import arrange
-from hexplan_solver.objectives.sustained.placed import Placed, placed
+from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.coverage import covered
-from hexplan_solver.placement.placement import place
+from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.segments.segments import solve_segments
 from hexplan_solver.simulate import Policy
@@ -20,38 +19,41 @@ TARGETS = (0.75, 0.55, 0.4)
 
 
 def starts(
-    problem: Problem,
-    policy: Policy,
-    options: SolveOptions,
-    static: Sequence[PlacedStage],
-    time_limit_s: float,
-) -> list[Placed]:
-    """Return placements with a flow, the one that serves most by the formula first."""
-    found = [placed(problem, static, policy)]
+    static: Evaluated, policy: Policy, options: SolveOptions, time_limit_s: float
+) -> list[Candidate]:
+    """Return candidates with a flow, the one that serves most by the formula first.
+
+    Parameters
+    ----------
+    static
+        The placement of largest flow.
+    """
+    problem = static.problem
+    found = [candidate_of(problem, static.placement, policy)]
     if not problem.is_pinned:
         sites = sorted({host.site for host in problem.spec.cluster.hosts})
         limit_s = time_limit_s / len(TARGETS) / (1 + len(sites))
         for target in TARGETS:
             whole = _segments(problem, options, target, limit_s)
-            apart = [
+            apart = Placement.of(
                 stage
                 for site in sites
                 for stage in _segments(_within(problem, site), options, target, limit_s)
-            ]
-            found += [placed(problem, stages, policy) for stages in (whole, apart) if stages]
-    some = [start for start in found if start is not None]
-    return sorted(some, key=lambda start: -start.served.decode_tokens_per_s)
+            )
+            found += [candidate_of(problem, some, policy) for some in (whole, apart) if some]
+    with_flow = [start for start in found if start is not None]
+    return sorted(with_flow, key=lambda start: -start.served.decode_tokens_per_s)
 
 
 def _segments(
     problem: Problem, options: SolveOptions, target: float, time_limit_s: float
-) -> list[PlacedStage]:
+) -> Placement:
     """Place segments of about a share of the bound, arranged for the links; none if none fit."""
     limits = (0, int(work_bound(problem) * target))
     coverage = solve_segments(problem, options, limits, time_limit_s)
     value = covered(problem, coverage.columns)
     if not value:
-        return []
+        return Placement()
     return arrange(problem, place(problem, coverage), value, options.seed)
 
 

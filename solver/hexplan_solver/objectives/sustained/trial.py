@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from hexplan_solver.objectives.sustained.placed import Placed
+from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.served.request import spread_lengths
 from hexplan_solver.simulate import Offline, Outcome, Window, simulate
 
@@ -23,7 +23,7 @@ large cluster is shorter."""
 class Trial:
     """A candidate and its simulations."""
 
-    found: Placed
+    found: Candidate
     window: Window
     outcomes: tuple[Outcome, ...]
 
@@ -57,7 +57,7 @@ class Trial:
         return max(own / its if its else 1.0 for own, its in pairs)
 
 
-def window_for(candidates: Sequence[Placed], longest: int, seed: int) -> Window:
+def window_for(candidates: Sequence[Candidate], longest: int, seed: int) -> Window:
     """Return a window long enough for every candidate, by the formula's stay of a request.
 
     Parameters
@@ -74,9 +74,9 @@ def window_for(candidates: Sequence[Placed], longest: int, seed: int) -> Window:
     return Window(round(duration_s * shorter, 3), round(warmup_s * shorter, 3), seed)
 
 
-def run(found: Placed, window: Window, seeds: Sequence[int]) -> Trial:
+def run(found: Candidate, window: Window, seeds: Sequence[int]) -> Trial:
     """Simulate a candidate once for each seed, with as many requests as its KV cache takes."""
-    workload = found.network.spec.workload
+    workload = found.evaluated.problem.spec.workload
     traffic = Offline(spread_lengths(workload))
     outcomes = tuple(
         simulate(

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import pytest
+from hexplan_solver.objectives.sustained.placed import Placed, placed
 from support.clusters import device_type, host, link, profile, spec_of, tiny_model
 
 from hexplan.noun import Range
-from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.objectives.sustained.choice import choose
-from hexplan_solver.objectives.sustained.placed import Placed, placed
 from hexplan_solver.objectives.sustained.trial import LONGEST_TOKENS, window_for
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.served.step_limits import widest
 from hexplan_solver.simulate import CHUNKED

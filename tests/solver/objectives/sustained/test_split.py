@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hexplan_solver.objectives.sustained.placed import Placed, placed
+from hexplan_solver.plans.extract import Proof, extract_plan
 from support.clusters import device_type, host, link, profile, spec_of, tiny_model
 
 from hexplan.check import check_plan
 from hexplan.plan import SolveInfo
-from hexplan_solver.flow.network import PlacedStage
-from hexplan_solver.objectives.sustained.placed import Placed, placed
 from hexplan_solver.objectives.sustained.split import spread
-from hexplan_solver.plans.extract import Proof, extract_plan
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.simulate import CHUNKED
 

@@ -1,4 +1,4 @@
-"""The door to the baselines: one way from a method's placement to a plan."""
+"""From a published method's placement to a draft."""
 
 from __future__ import annotations
 
@@ -6,27 +6,25 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from hexplan.errors import InputError
-from hexplan.plan import Plan, Unused
 from hexplan.spec import Spec
 from hexplan_solver.baselines.helix_milp import place_helix
 from hexplan_solver.baselines.hexgen import place_hexgen
-from hexplan_solver.baselines.layout import Recipe, give_up
 from hexplan_solver.baselines.petals import place_petals
 from hexplan_solver.baselines.ram import place_ram
+from hexplan_solver.baselines.result import Method, give_up
 from hexplan_solver.baselines.separate import place_separate
 from hexplan_solver.baselines.swarm import place_swarm
 from hexplan_solver.baselines.symmetric import place_symmetric
 from hexplan_solver.baselines.tflops import place_tflops
 from hexplan_solver.bounds.bounds import work_bound
-from hexplan_solver.flow.carried import used_part
+from hexplan_solver.flow.evaluate import evaluate_used
 from hexplan_solver.infeasible import refuse_if_infeasible
-from hexplan_solver.objectives.idle import cost_of
 from hexplan_solver.options import Report, SolveOptions, be_silent
-from hexplan_solver.plans.extract import extract_plan
+from hexplan_solver.plans.draft import Draft, IdleReasons
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
-BASELINES: Mapping[str, Recipe] = MappingProxyType(
+BASELINES: Mapping[str, Method] = MappingProxyType(
     {
         "helix-milp": place_helix,
         "petals": place_petals,
@@ -44,9 +42,7 @@ OWN_GROUPS = frozenset({"hexgen", "symmetric"})
 """Methods that choose tensor-parallel groups themselves."""
 
 
-def solve_baseline(
-    method: str, spec: Spec, options: SolveOptions | None = None, report: Report = be_silent
-) -> Plan:
+def draft_baseline(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
     """Plan as a published method would, and bound what any plan could reach.
 
     The method places the layers; routes are the exact max-flow on its placement, and the bound is
@@ -55,50 +51,38 @@ def solve_baseline(
     Raises
     ------
     InputError
-        If there is no such method, or the spec asks for what it does not know.
+        If there is no such method, or the spec asks for what it does not support.
     InfeasibleError
         If it is proved that no placement exists.
     LimitReached
         If the method has no placement.
     """
-    _refuse_unknown(method, spec)
-    run = Run(spec, options or SolveOptions(), report)
+    method = options.method
+    _refuse_unsupported(method, spec)
+    run = Run(spec, options, report)
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
     run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
-    layout = BASELINES[method](run, problem)
-    network, flow = used_part(problem, layout.stages)
-    if flow.value == 0:
+    result = BASELINES[method](run, problem)
+    found = evaluate_used(problem, result.placement)
+    if found.value == 0:
         raise give_up("no link joins the stages that it chose")
-    run.status = layout.status
-    info = run.info().model_copy(update={"method": method})
-    plan = extract_plan(problem, network, flow, run.proof(flow.value), info)
-    predicted = plan.predicted.model_copy(update={"cost_usd_per_h": cost_of(plan)})
-    unused = _unused(method, plan)
-    return plan.model_copy(update={"unused": unused, "predicted": predicted})
+    run.status = result.status
+    idle = IdleReasons(device=f"left out by the method `{method}`")
+    return Draft(found, run.proof(found.value), idle=idle)
 
 
-def _refuse_unknown(method: str, spec: Spec) -> None:
+def _refuse_unsupported(method: str, spec: Spec) -> None:
     if method not in BASELINES:
         message = f"there is no method `{method}`"
         raise InputError(message, hint=f"these are: hexplan, {', '.join(BASELINES)}")
-    unknown = None
+    unsupported = None
     if spec.objective != "throughput":
-        unknown = f"the objective `{spec.objective}`; it plans for throughput"
+        unsupported = f"the objective `{spec.objective}`; it plans for throughput"
     elif spec.cluster.layer_pins:
-        unknown = "layers that are pinned to a host"
+        unsupported = "layers that are pinned to a host"
     elif spec.cluster.group_pins and method in OWN_GROUPS:
-        unknown = "devices that are pinned to one stage"
-    if unknown:
-        message = f"the method `{method}` does not know {unknown}"
+        unsupported = "devices that are pinned to one stage"
+    if unsupported:
+        message = f"the method `{method}` does not support {unsupported}"
         raise InputError(message, hint="leave it out of the spec, or plan with `--method hexplan`")
-
-
-def _unused(method: str, plan: Plan) -> tuple[Unused, ...]:
-    """Say who left a device out: the search that did not find a use for it was the method's."""
-    return tuple(
-        unused
-        if plan.cluster.is_excluded(unused.host, unused.device)
-        else unused.model_copy(update={"reason": f"left out by the method `{method}`"})
-        for unused in plan.unused
-    )

@@ -1,9 +1,9 @@
-"""From a placement and its flow to the plan."""
+"""From a draft to the plan."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
 
@@ -22,30 +22,24 @@ from hexplan.plan import (
     Stage,
     Unused,
 )
-from hexplan.spec import Spec
-from hexplan_solver.flow.network import OUTSIDE, Network, PlacedStage, stage_name
+from hexplan_solver.flow.network import OUTSIDE, Network, stage_name
 from hexplan_solver.flow.routes import Flow
-from hexplan_solver.plans.predicted import predicted_flow, rate
+from hexplan_solver.placement.placement import PlacedStage
+from hexplan_solver.plans.draft import Draft
+from hexplan_solver.plans.predicted import predicted, rate
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.shards import intervals, split
 
 WEIGHT_UNIT = 10**WEIGHT_DIGITS
+EXCLUDED = "excluded by a pin"
+"""Why a device that the user excluded is unused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """A bound that holds for every placement."""
-
-    micro_tokens_per_s: int
-    how: str
-    status: str
-
-
-def extract_plan(
-    problem: Problem, network: Network, flow: Flow, proof: Proof, info: SolveInfo
-) -> Plan:
-    """Write a placement, its flow and its proof down as a plan."""
-    spec = problem.spec
+def write_plan(draft: Draft, info: SolveInfo) -> Plan:
+    """Return the plan of a draft; every field gets its value here and nowhere else."""
+    evaluated = draft.evaluated
+    network, flow, problem = evaluated.network, evaluated.flow, evaluated.problem
+    spec, cluster = problem.spec, draft.user_cluster
     loads = _loads(flow)
     entering = [0] * len(network.stages)
     for (_, target), load in loads.items():
@@ -55,16 +49,18 @@ def extract_plan(
         _stage(problem, stage_name(j), stage, entering[j]) for j, stage in enumerate(network.stages)
     )
     return Plan(
-        cluster=spec.cluster,
-        cluster_sha256=spec.cluster.sha256,
+        cluster=cluster,
+        cluster_sha256=cluster.sha256,
         model=spec.model,
         workload=spec.workload,
+        objective=draft.objective,
         stages=stages,
         edges=_edges(network, loads),
         routes=_routes(network, flow),
-        unused=_unused(spec, network, flow),
-        predicted=predicted_flow(spec.workload, stages, flow),
-        certificate=_certificate(flow, proof),
+        unused=tuple(_unused(draft)),
+        step_limits=draft.step_limits,
+        predicted=predicted(draft, stages),
+        certificate=_certificate(draft),
         solve=info,
     )
 
@@ -152,24 +148,27 @@ def _routes(network: Network, flow: Flow) -> tuple[Route, ...]:
     return tuple(routes)
 
 
-def _unused(spec: Spec, network: Network, flow: Flow) -> tuple[Unused, ...]:
-    used = {(stage.host, device) for stage in network.stages for device in stage.devices}
-    found = (
-        f"no placement was found in which it raises the flow above {rate(flow.value):f} tokens/s"
-    )
-    return tuple(
-        Unused(
-            host=host.name,
-            device=device,
-            reason="excluded by a pin" if spec.cluster.is_excluded(host.name, device) else found,
-        )
-        for host in spec.cluster.hosts
-        for device in range(len(host.devices))
-        if (host.name, device) not in used
-    )
+def _unused(draft: Draft) -> Iterator[Unused]:
+    """Yield every device without a stage, with the reason."""
+    flow = rate(draft.value)
+    default = f"no placement was found in which it raises the flow above {flow:f} tokens/s"
+    cluster, idle = draft.user_cluster, draft.idle
+    used = {(s.host, device) for s in draft.evaluated.network.stages for device in s.devices}
+    used_hosts = set(draft.used_hosts)
+    for host in cluster.hosts:
+        for device in range(len(host.devices)):
+            if (host.name, device) in used:
+                continue
+            reason = idle.device or default
+            if cluster.is_excluded(host.name, device):
+                reason = EXCLUDED
+            elif idle.host is not None and host.name not in used_hosts:
+                reason = idle.host
+            yield Unused(host=host.name, device=device, reason=reason)
 
 
-def _certificate(flow: Flow, proof: Proof) -> Certificate:
+def _certificate(draft: Draft) -> Certificate:
+    flow, proof, cost = draft.evaluated.flow, draft.proof, draft.cost_proof
     cut = sum((term.price * term.capacity for term in flow.cut), Decimal(0))
     gap_units = -(-(proof.micro_tokens_per_s - flow.value) * MICRO // flow.value)
     return Certificate(
@@ -180,4 +179,13 @@ def _certificate(flow: Flow, proof: Proof) -> Certificate:
         bound_proof=proof.how,
         gap=Decimal(gap_units).scaleb(-RATE_DIGITS),
         status=proof.status,
+        cost_bound_usd_per_h=None if cost is None else cost.usd_per_h,
+        cost_gap=None if cost is None else _cost_gap(draft.cost_usd_per_h, cost.usd_per_h),
+        cost_proof=None if cost is None else cost.how,
     )
+
+
+def _cost_gap(cost: Decimal | None, bound: Decimal) -> Decimal | None:
+    if not bound or cost is None:
+        return None
+    return Decimal(math.ceil((cost - bound) / bound * MICRO)) / MICRO

@@ -1,4 +1,4 @@
-"""The recipe: from a plan to the reasons for it."""
+"""From a plan to the reasons for it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hexplan_solver.explain.changes import faster, more_of_each_kind
 from hexplan_solver.explain.degrees import degrees_of
 from hexplan_solver.explain.gains import gain_of
 from hexplan_solver.explain.idle import idle_devices
-from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.options import Progress, Report, SolveOptions, be_silent
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.plans.read_back import read_back
 from hexplan_solver.problem.problem import Problem, build_problem
 

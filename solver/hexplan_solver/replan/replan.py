@@ -1,10 +1,9 @@
-"""The recipe: from a plan and a changed spec to a plan that moves few weights."""
+"""From a plan and a changed spec to a plan that moves few weights."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
 from hexplan.cost.speed import MICRO
 from hexplan.errors import InputError
@@ -13,25 +12,27 @@ from hexplan.plan import Plan
 from hexplan.results.replanning import Replanning
 from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.objectives.sustained.figures import with_sustained
-from hexplan_solver.objectives.throughput import solve
+from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, be_silent
-from hexplan_solver.plans.extract import extract_plan
-from hexplan_solver.plans.read_back import read_back
+from hexplan_solver.plans.draft import Draft, IdleReasons
+from hexplan_solver.plans.write import write_plan
 from hexplan_solver.problem.joins import as_joined
 from hexplan_solver.problem.problem import build_problem
-from hexplan_solver.replan.descent import candidate_of, search_fewest
-from hexplan_solver.replan.flows import Candidate
+from hexplan_solver.replan.candidate import Candidate, candidate_of
+from hexplan_solver.replan.descent import Known, search_fewest
 from hexplan_solver.replan.loss import Loss
 from hexplan_solver.replan.movement import Movement
 from hexplan_solver.replan.options import ReplanOptions
 from hexplan_solver.replan.relabel import relabelled
 from hexplan_solver.replan.reroute import reroute
-from hexplan_solver.replan.summary import summarise, with_reasons
+from hexplan_solver.replan.summary import Change, Rivals, Told, summarise
 from hexplan_solver.replan.survivors import Survivors, holdings_of, survivors_of
 from hexplan_solver.run import Run
 
 FRESH_SHARE = 0.5
 """Share of the time for a plan as if nothing were in place."""
+ROUTES_KEPT = "no stage is left on it, and this replan moves no weights"
+NOT_NEEDED = "the flow asked for is reached without moving weights to it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,72 +108,46 @@ def _require_same_model(before: Model, after: Model) -> None:
 
 def _routes_only(task: _Task) -> Replanned:
     run, left = task.run, task.left
-    network, flow = reroute(left)
+    found = reroute(left)
     run.lower(work_bound(left.problem), "work bound: exact arithmetic over all layer counts")
     if task.loss.keeps_bounds:
-        _lower(run, task.plan, "bound of the plan before, for more devices")
-    found = Candidate(network, flow, 0)
-    return _written(task, Movement(left.problem, holdings_of(left.problem, task.plan)), found)
+        bound = int(task.plan.certificate.bound_tokens_per_s * MICRO)
+        run.lower(bound, "bound of the plan before, for more devices")
+    movement = Movement(left.problem, holdings_of(left.problem, task.plan))
+    return _written(task, movement, Candidate(found, 0), None)
 
 
 def _fewest_bytes(task: _Task) -> Replanned:
     run, left, options = task.run, task.left, task.options
-    fresh = _fresh(task)
-    _lower(run, fresh, fresh.certificate.bound_proof)
-    back = read_back(left.problem, fresh.stages)
-    movement = Movement(back.problem, holdings_of(back.problem, task.plan))
-    similar = candidate_of(movement, relabelled(movement, back.stages))
+    # As if nothing were in place; its kinds are the first of the problem with the survivors.
+    limited = run.nested(run.left_s * FRESH_SHARE, FRESH_SHARE)
+    fresh = draft_throughput(task.loss.spec, limited)
+    run.lower(fresh.proof.micro_tokens_per_s, fresh.proof.how)
+    movement = Movement(left.problem, holdings_of(left.problem, task.plan))
+    similar = candidate_of(movement, relabelled(movement, fresh.evaluated.placement))
     kept = candidate_of(movement, left.stages)
-    best_flow = max(similar.flow.value, kept.flow.value)
+    best_flow = max(similar.value, kept.value)
     target = math.ceil(best_flow * (1 - options.max_loss))
-    run.tell("survivors", kept.flow.value / MICRO)
-    found, bound = search_fewest(run, movement, (similar, kept), target)
-    flows = (max(best_flow, found.flow.value), kept.flow.value)
-    facts = _Facts(*flows, similar.moved_bytes, bound)
-    return _written(task, movement, found, facts)
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What a search learned beside its result."""
-
-    fresh_flow: int
-    kept_flow: int
-    fresh_bytes: int
-    fewest_bytes: int | None
-
-
-def _fresh(task: _Task) -> Plan:
-    """Solve the changed spec as if nothing were in place."""
-    limit_s = task.run.left_s * FRESH_SHARE
-    return solve(task.loss.spec, replace(task.options.search, time_limit_s=limit_s))
-
-
-def _lower(run: Run, plan: Plan, how: str) -> None:
-    run.lower(int(plan.certificate.bound_tokens_per_s * MICRO), how)
-
-
-def _written(
-    task: _Task, movement: Movement, found: Candidate, facts: _Facts | None = None
-) -> Replanned:
-    """Write down the plan and what it takes to get there."""
-    run = task.run
-    problem, proof = movement.problem, run.proof(found.flow.value)
-    plan = extract_plan(problem, found.network, found.flow, proof, run.info())
-    summary = summarise(task.plan, plan, movement, found.stages)
-    summary = summary.model_copy(
-        update={"gone": task.left.gone, "notes": task.loss.notes}
-        | ({} if facts is None else _told(facts, task.options.max_loss))
+    run.tell("survivors", kept.value / MICRO)
+    found, bound = search_fewest(run, movement, Known(similar, kept), target)
+    rivals = Rivals(
+        fresh_flow=max(best_flow, found.value),
+        kept_flow=kept.value,
+        fresh_bytes=similar.moved_bytes,
+        fewest_bytes=bound,
+        max_loss=options.max_loss,
     )
-    return Replanned(with_sustained(with_reasons(plan, summary.mode)), summary)
+    return _written(task, movement, found, rivals)
 
 
-def _told(facts: _Facts, max_loss: Decimal) -> dict[str, object]:
-    return {
-        "mode": "fewest-bytes",
-        "flow_fresh_tokens_per_s": Decimal(facts.fresh_flow) / MICRO,
-        "flow_kept_tokens_per_s": Decimal(facts.kept_flow) / MICRO,
-        "max_loss": max_loss,
-        "moved_bytes_fresh": facts.fresh_bytes,
-        "moved_bytes_bound": facts.fewest_bytes,
-    }
+def _written(task: _Task, movement: Movement, found: Candidate, rivals: Rivals | None) -> Replanned:
+    """Write down the plan and what it takes to get there."""
+    run, evaluated = task.run, found.evaluated
+    idle = IdleReasons(device=ROUTES_KEPT if rivals is None else NOT_NEEDED)
+    draft = Draft(evaluated, run.proof(evaluated.value), idle=idle)
+    summary = summarise(
+        Change(task.plan, evaluated, movement),
+        rivals,
+        Told(task.left.gone, task.loss.notes),
+    )
+    return Replanned(write_plan(with_sustained(draft), run.info()), summary)

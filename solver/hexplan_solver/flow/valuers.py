@@ -1,4 +1,4 @@
-"""Judges: they compute the flow of one placement after another, as a search wants it."""
+"""Valuers: they compute the value of one flow after another, fast, as a local search needs it."""
 
 from __future__ import annotations
 
@@ -13,44 +13,46 @@ from scipy.sparse.csgraph import maximum_flow
 from hexplan.cluster import COORDINATOR
 from hexplan.cost import link_rate, token_bytes
 from hexplan.cost.speed import MICRO
-from hexplan_solver.flow.network import PlacedStage, build_network
+from hexplan_solver.flow.evaluate import Evaluated
+from hexplan_solver.flow.network import build_network
 from hexplan_solver.flow.pooled_flow import is_pooled
 from hexplan_solver.flow.pools import Pools
 from hexplan_solver.flow.priced_flow import shared_flow_value
-from hexplan_solver.flow.routes import Flow
+from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
 
 INT32_ROOM = 2**30
 
 
-class Judge(Protocol):
+class Valuer(Protocol):
     """Computes the flow of a placement in whole units."""
 
     unit: int
     """How many 1e-6 tokens/s one unit is."""
 
-    def flow(self, stages: Sequence[PlacedStage], floor: int = 0) -> int:
+    def flow(self, placement: Placement, floor: int = 0) -> int:
         """Return the flow in units; where it is below `floor`, any number below will do."""
         ...
 
 
-def judge_for(problem: Problem, stages: Sequence[PlacedStage], flow: Flow) -> Judge:
-    """Choose what judges many placements: the fast judge unless a NIC or a trunk may bind.
+def valuer_for(evaluated: Evaluated) -> Valuer:
+    """Choose the valuer for many placements: the fast one unless a NIC or a trunk may bind.
 
     Parameters
     ----------
-    stages
-        A placement like those to be judged, with its flow.
+    evaluated
+        A placement like those to be valued.
     """
-    network = build_network(problem.spec, stages)
-    if is_pooled(network):
-        return PooledJudge(problem)
-    is_shared = any(term.constraint.startswith(("nic", "pair")) for term in flow.cut)
+    problem = evaluated.problem
+    if is_pooled(evaluated.network):
+        return PooledValuer(problem)
+    cut = evaluated.flow.cut
+    is_shared = any(term.constraint.startswith(("nic", "pair")) for term in cut)
     has_trunk = any(link.trunk_bytes_per_s for link in problem.spec.cluster.links)
-    return SharedJudge(problem) if is_shared or has_trunk else LinkJudge(problem)
+    return SharedValuer(problem) if is_shared or has_trunk else LinkValuer(problem)
 
 
-class PooledJudge:
+class PooledValuer:
     """Computes the flow by an LP over pools, single links and network cards ignored."""
 
     unit = 1
@@ -58,28 +60,28 @@ class PooledJudge:
     def __init__(self, problem: Problem) -> None:
         self._spec = problem.spec
 
-    def flow(self, stages: Sequence[PlacedStage], floor: int = 0) -> int:
+    def flow(self, placement: Placement, floor: int = 0) -> int:
         """Return the flow in 1e-6 tokens/s."""
-        return int(Pools(build_network(self._spec, stages)).solve().value * MICRO)
+        return int(Pools(build_network(self._spec, placement)).solve().value * MICRO)
 
 
-class SharedJudge:
+class SharedValuer:
     """Computes the flow with every capacity, by an LP: milliseconds, where nothing cheaper does."""
 
     def __init__(self, problem: Problem) -> None:
         self._spec = problem.spec
-        self._at_most = LinkJudge(problem)
+        self._at_most = LinkValuer(problem)
         self.unit = self._at_most.unit
 
-    def flow(self, stages: Sequence[PlacedStage], floor: int = 0) -> int:
+    def flow(self, placement: Placement, floor: int = 0) -> int:
         """Return the flow in units; by links alone where that is below `floor`."""
-        most = self._at_most.flow(stages)
+        most = self._at_most.flow(placement)
         if most < floor:
             return most
-        return int(shared_flow_value(build_network(self._spec, stages)) * MICRO) // self.unit
+        return int(shared_flow_value(build_network(self._spec, placement)) * MICRO) // self.unit
 
 
-class LinkJudge:
+class LinkValuer:
     """Computes the flow of many placements of one problem fast, NICs ignored.
 
     A trunk is counted by itself at each layer where requests may cross it, which is exact where
@@ -125,13 +127,13 @@ class LinkJudge:
                     self._trunk_rates.append(min(rate, INT32_ROOM))
                 self._trunk[i, j] = known[ends]
 
-    def flow(self, stages: Sequence[PlacedStage], floor: int = 0) -> int:
+    def flow(self, placement: Placement, floor: int = 0) -> int:
         """Return the max flow in units of `unit` 1e-6 tokens/s."""
-        n = len(stages)
-        first = np.array([s.layers[0] for s in stages])
-        end = np.array([s.layers[1] for s in stages])
-        host = np.array([self._position[s.host] for s in stages])
-        rate = np.array([s.rate // self.unit for s in stages])
+        n = len(placement)
+        first = np.array([s.layers[0] for s in placement])
+        end = np.array([s.layers[1] for s in placement])
+        host = np.array([self._position[s.host] for s in placement])
+        rate = np.array([s.rate // self.unit for s in placement])
         joined = (first[None, :] <= end[:, None]) & (end[:, None] < end[None, :])
         tails, heads = np.nonzero(joined)
         arcs = _Arcs(n, rate)

@@ -1,4 +1,4 @@
-"""What a baseline comes to."""
+"""What a published method comes to."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hexplan.errors import LimitReached
-from hexplan_solver.flow.network import PlacedStage
+from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class MethodResult:
     """A placement, and what the method says about it."""
 
-    stages: tuple[PlacedStage, ...]
+    placement: Placement
     status: str = "heuristic"
 
 
-Recipe = Callable[[Run, Problem], Layout]
-"""How a method places the layers; raises LimitReached where it can't."""
+Method = Callable[[Run, Problem], MethodResult]
+"""How a method places the layers; raises LimitReached where it cannot."""
 
 
-def layout_of(stages: Iterable[PlacedStage]) -> Layout:
-    """Return the layout of a method that proves nothing."""
-    return Layout(tuple(stages))
+def result_of(stages: Iterable[PlacedStage]) -> MethodResult:
+    """Return the result of a method that proves nothing."""
+    return MethodResult(Placement.of(stages))
 
 
 def give_up(why: str) -> LimitReached:

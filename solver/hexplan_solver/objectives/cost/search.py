@@ -1,4 +1,4 @@
-"""The recipe for cost: the cheapest hosts that carry a rate, over links that may bind."""
+"""The search: choices of hosts, cheapest first, until the links of one carry the rate."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from decimal import Decimal
 
 from hexplan.cost.speed import MICRO
 from hexplan.errors import HexplanError, InfeasibleError, LimitReached
-from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.objectives.cost.cheapest import cheapest_hosts, work_cost_bound
+from hexplan_solver.objectives.cost.idle import without_idle
 from hexplan_solver.objectives.cost.offers import Offers, offers_of, rented, with_rents
 from hexplan_solver.objectives.demand import needed_flow, too_high
-from hexplan_solver.objectives.idle import cost_of, without_idle
-from hexplan_solver.objectives.restore import restored
-from hexplan_solver.objectives.throughput import try_solve
+from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, SolveOptions, be_silent
+from hexplan_solver.plans.draft import CostProof, Draft, IdleReasons
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
@@ -34,7 +33,7 @@ DIGITS = 6
 """Decimals of a bound on the cost, before it is rounded up to a sum of prices."""
 
 
-def solve_cost(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
+def draft_cost(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
     """Find the cheapest hosts whose plan carries the workload's rate, and prove a bound.
 
     Among plans of one cost, the one of larger flow is kept.
@@ -46,7 +45,7 @@ def solve_cost(spec: Spec, options: SolveOptions | None = None, report: Report =
     LimitReached
         If none was found that does.
     """
-    search = _Search(spec, Run(spec, options or SolveOptions(), report), needed_flow(spec))
+    search = _Search(spec, Run(spec, options, report), needed_flow(spec))
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
     search.run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
@@ -63,12 +62,12 @@ class _Search:
     run: Run
     needed: int
     """Flow in 1e-6 tokens/s."""
-    found: Plan | None = None
+    found: Draft | None = None
     bound_usd_per_h: Decimal = Decimal(0)
     proof: str = "no price is below 0"
 
-    def best(self) -> Plan:
-        """Return the cheapest plan over the choices that are tried."""
+    def best(self) -> Draft:
+        """Return the cheapest draft over the choices that are tried."""
         offers = offers_of(self.spec)
         limit_s = self.run.left_s * MILP_SHARE
         work = work_cost_bound(offers, self.needed, self.run.options, limit_s)
@@ -132,18 +131,18 @@ class _Search:
     def _try(self, chosen: dict[str, bool], limit_s: float | None = None) -> int:
         """Plan on some hosts, drop what is not needed, and keep the plan if it is the cheapest."""
         limit_s = self.run.left_s * SOLVE_SHARE if limit_s is None else limit_s
-        options = replace(self.run.options, time_limit_s=max(limit_s, 1e-3))
+        options = self.run.nested(limit_s, SOLVE_SHARE)
         try:
-            plan = try_solve(rented(self.spec, chosen), options)
+            draft = draft_throughput(rented(self.spec, chosen), options)
         except (InfeasibleError, LimitReached):
             return 0
-        flow = int(plan.certificate.flow_tokens_per_s * MICRO)
+        flow = draft.value
         if flow < self.needed:
             return flow
-        plan = without_idle(rented(self.spec, chosen), plan, self.needed, self.run)
-        if self.found is None or _rank(plan) < _rank(self.found):
-            self.found = plan
-            self.run.tell("hosts", float(plan.certificate.flow_tokens_per_s))
+        draft = without_idle(draft, self.needed)
+        if self.found is None or _rank(draft) < _rank(self.found):
+            self.found = draft
+            self.run.tell("hosts", draft.value / MICRO)
         return flow
 
     def _prove(self, offers: Offers, bound: float, how: str) -> None:
@@ -152,51 +151,41 @@ class _Search:
             self.bound_usd_per_h, self.proof = lower, how
 
 
-def _rank(plan: Plan) -> tuple[Decimal, Decimal]:
-    return cost_of(plan) or Decimal(0), -plan.certificate.flow_tokens_per_s
+def _rank(draft: Draft) -> tuple[Decimal, int]:
+    return draft.cost_usd_per_h or Decimal(0), -draft.value
 
 
-def _finished(search: _Search, plan: Plan) -> Plan:
+def _finished(search: _Search, draft: Draft) -> Draft:
     """Restore the user's cluster, and state the cost and what is proved about it."""
-    hosts = plan.cluster.host_by_name
-    used = dict.fromkeys(stage.host for stage in plan.stages)
-    taken = {n: spot is not None and spot.is_taken for n in used for spot in [hosts[n].spot]}
-    cost, bound = cost_of(plan) or Decimal(0), search.bound_usd_per_h
+    hosts = draft.user_cluster.host_by_name
+    spots = {name: hosts[name].spot for name in draft.used_hosts}
+    taken = {name: spot is not None and spot.is_taken for name, spot in spots.items()}
+    cost, bound = draft.cost_usd_per_h or Decimal(0), search.bound_usd_per_h
     if bound > cost:
         message = f"a cost of {cost} USD/h is below the bound {bound} that was proved"
         raise HexplanError(message, hint="this is a bug of hexplan or of the MILP solver")
-    proof = search.run.proof(int(plan.certificate.flow_tokens_per_s * MICRO))
     status = "optimal in cost" if bound == cost else "feasible"
-    cluster = with_rents(search.spec.cluster, taken)
-    plan = restored(plan, cluster, replace(proof, status=status), NOT_NEEDED)
-    update = {
-        "cost_bound_usd_per_h": bound,
-        "cost_gap": _gap(cost, bound),
-        "cost_proof": search.proof,
-    }
-    certificate = plan.certificate.model_copy(update=update)
-    return plan.model_copy(update={"certificate": certificate, "solve": search.run.info()})
-
-
-def _gap(cost: Decimal, bound: Decimal) -> Decimal | None:
-    if not bound:
-        return None
-    units = math.ceil((cost - bound) / bound * MICRO)
-    return Decimal(units) / MICRO
+    return replace(
+        draft,
+        objective="cost",
+        cluster=with_rents(search.spec.cluster, taken),
+        proof=replace(search.run.proof(draft.value), status=status),
+        idle=IdleReasons(host=NOT_NEEDED),
+        cost_proof=CostProof(bound, search.proof),
+    )
 
 
 def _too_high(search: _Search, *, is_proved: bool = False) -> HexplanError:
     """Return the refusal, with the best plan and the best bound on all hosts."""
     run = search.run
     whole = replace(search.spec, objective="throughput")
-    options = replace(run.options, time_limit_s=max(min(run.left_s, REFUSAL_S), 1e-3))
     try:
-        best: Plan | None = try_solve(whole, options)
+        options = run.nested(min(run.left_s, REFUSAL_S))
+        best: Draft | None = draft_throughput(whole, options)
     except LimitReached:
         best = None
     if best is not None:
-        bound = int(best.certificate.bound_tokens_per_s * MICRO)
-        run.lower(bound, best.certificate.bound_proof)
+        run.lower(best.proof.micro_tokens_per_s, best.proof.how)
     if is_proved and run.bound >= search.needed:
         run.lower(search.needed - 1, "coverage MILP of this rate: infeasible, asked twice")
     return too_high(search.spec, best, run.bound, run.how)

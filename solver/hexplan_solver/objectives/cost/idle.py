@@ -1,0 +1,33 @@
+"""Hosts that a plan can do without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from hexplan_solver.flow.evaluate import evaluate
+from hexplan_solver.placement.placement import Placement
+from hexplan_solver.plans.draft import Draft
+
+
+def without_idle(draft: Draft, needed: int) -> Draft:
+    """Drop hosts, dearest first, as long as the stages of the others carry the flow.
+
+    Parameters
+    ----------
+    needed
+        The flow to carry, in 1e-6 tokens/s.
+    """
+    problem, kept = draft.evaluated.problem, draft.evaluated.placement
+    cluster = problem.spec.cluster
+    pinned, hosts = {pin.host for pin in cluster.layer_pins}, cluster.host_by_name
+    dearest = sorted(draft.used_hosts, key=lambda name: -(hosts[name].rent_usd_per_h or Decimal(0)))
+    for name in dearest:
+        fewer = Placement.of(stage for stage in kept if stage.host != name)
+        if name in pinned or not fewer or not hosts[name].rent_usd_per_h:
+            continue
+        if evaluate(problem, fewer).value >= needed:
+            kept = fewer
+    if len(kept) == len(draft.evaluated.placement):
+        return draft
+    return replace(draft, evaluated=evaluate(problem, kept))

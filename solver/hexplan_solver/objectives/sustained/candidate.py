@@ -1,0 +1,79 @@
+"""Candidates: evaluated placements with what the formula says that they serve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hexplan_solver.flow.evaluate import Evaluated, evaluate
+from hexplan_solver.placement.placement import PlacedStage, Placement
+from hexplan_solver.problem.problem import Problem
+from hexplan_solver.served.served import ServedRate, served_above, served_rate
+from hexplan_solver.served.step_limits import HALVINGS, with_step_limits
+from hexplan_solver.simulate import Pipeline, Policy, pipeline_of_placement
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A placement with one of its largest flows, and what the formula says that it serves."""
+
+    evaluated: Evaluated
+    pipeline: Pipeline
+    policy: Policy
+    served: ServedRate
+
+    @property
+    def placement(self) -> Placement:
+        """Its stages, sorted."""
+        return self.evaluated.placement
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What a candidate has to reach, or it is not worth completing."""
+
+    flow: int
+    """In 1e-6 tokens/s."""
+    decode_tokens_per_s: float
+
+
+ANYTHING = Floor(1, 0.0)
+
+
+def candidate_of(
+    problem: Problem, stages: Sequence[PlacedStage], policy: Policy, floor: Floor = ANYTHING
+) -> Candidate | None:
+    """Compute the flow and the served rate of a placement; None where it is below the floor."""
+    evaluated = evaluate(problem, stages)
+    if evaluated.value < floor.flow:
+        return None
+    pipeline = pipeline_of_placement(problem, evaluated.network, evaluated.flow)
+    workload = problem.spec.workload
+    served = served_above(floor.decode_tokens_per_s, pipeline, workload, policy)
+    return Candidate(evaluated, pipeline, policy, served) if served is not None else None
+
+
+def with_flow(evaluated: Evaluated, policy: Policy) -> Candidate:
+    """Compute the served rate of a placement for one of its flows."""
+    problem = evaluated.problem
+    pipeline = pipeline_of_placement(problem, evaluated.network, evaluated.flow)
+    served = served_rate(pipeline, problem.spec.workload, policy)
+    return Candidate(evaluated, pipeline, policy, served)
+
+
+def tuned(found: Candidate, halvings: int = HALVINGS) -> Candidate:
+    """Return the candidate with the step limits that serve most by the formula."""
+    spec = found.evaluated.problem.spec
+    policy, served = with_step_limits(spec, found.pipeline, found.policy, halvings)
+    return replace(found, policy=policy, served=served)
+
+
+def used_part(found: Candidate) -> Candidate:
+    """Leave out the stages that the flow does not use, unless they are pinned."""
+    problem, placement = found.evaluated.problem, found.placement
+    used = found.evaluated.used_stages
+    used |= {i for i, s in enumerate(placement) if problem.kinds[s.kind].pin is not None}
+    if len(used) == len(placement):
+        return found
+    fewer = Placement.of(placement[i] for i in sorted(used))
+    return candidate_of(problem, fewer, found.policy) or found

@@ -1,0 +1,60 @@
+"""Search for placements that serve much: simulated annealing on the formula."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hexplan_solver.anneal import Scored, Threshold, Walk, anneal
+from hexplan_solver.links.moves import Moves
+from hexplan_solver.objectives.sustained.candidate import Candidate, Floor, candidate_of
+from hexplan_solver.placement.placement import Placement
+from hexplan_solver.problem.problem import Problem
+
+COOLING = 0.03
+"""A loss of this share of the rate is accepted now and then at first, and never at the end."""
+LEAST_FLOW = 0.3
+"""Placements whose static flow is below this share of the start's are left out."""
+
+
+def improve(start: Candidate, walk: Walk, seed: int, may_go_on: Callable[[], bool]) -> Candidate:
+    """Improve the served rate of a placement step by step.
+
+    Parameters
+    ----------
+    may_go_on
+        Asked before each step; False ends the search.
+    """
+    problem = start.evaluated.problem
+    rng = random.Random(seed)  # noqa: S311 - a search, not a secret
+    least_flow = max(1, int(start.evaluated.value * LEAST_FLOW))
+    landscape = _ServedRates(problem, Moves(problem, rng), start, least_flow, may_go_on)
+    acceptance = Threshold(lambda value, _, progress: COOLING * value * (1 - progress), 2, rng)
+    return anneal(landscape, _scored(start), acceptance, walk).state
+
+
+@dataclass(frozen=True, slots=True)
+class _ServedRates:
+    """Candidates, each with its served rate by the formula."""
+
+    problem: Problem
+    moves: Moves
+    start: Candidate
+    least_flow: int
+    goes_on: Callable[[], bool]
+
+    def change(self, state: Candidate) -> Placement | None:
+        return self.moves.neighbour(state.placement)
+
+    def score(self, change: Placement, floor: float) -> Scored[Candidate] | None:
+        least = Floor(self.least_flow, floor)
+        found = candidate_of(self.problem, change, self.start.policy, least)
+        return None if found is None else _scored(found)
+
+    def may_go_on(self, step: int, best: Scored[Candidate]) -> bool:
+        return self.goes_on()
+
+
+def _scored(candidate: Candidate) -> Scored[Candidate]:
+    return Scored(candidate, candidate.served.decode_tokens_per_s)

@@ -1,0 +1,48 @@
+"""The objective `sustained`: the plan that serves most for long."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hexplan.spec import Spec
+from hexplan_solver.objectives.sustained.figures import with_trial
+from hexplan_solver.objectives.sustained.search import search
+from hexplan_solver.objectives.throughput import draft_throughput
+from hexplan_solver.options import Report, SolveOptions, be_silent
+from hexplan_solver.plans.draft import Draft, IdleReasons
+from hexplan_solver.run import Run
+from hexplan_solver.served.step_limits import widest
+from hexplan_solver.simulate import CHUNKED, Policy
+
+STATIC_SHARE = 0.3
+"""Share of the time for the placement of largest flow, which is what the others have to beat."""
+NOT_USED = "no placement was found in which it raises the sustained rate"
+
+
+def draft_sustained(
+    spec: Spec, options: SolveOptions, report: Report = be_silent, policy: Policy = CHUNKED
+) -> Draft:
+    """Find the plan that serves most for long, at no worse latency than the plan of largest flow.
+
+    The plan carries its largest static flow and the bound on any; the rate that it sustains has no
+    bound, as no proof covers it.
+
+    Raises
+    ------
+    InfeasibleError
+        If no placement exists.
+    LimitReached
+        If the time was up before one was found.
+    """
+    run = Run(spec, options, report)
+    limited = run.nested(run.left_s * STATIC_SHARE, STATIC_SHARE)
+    static = draft_throughput(replace(spec, objective="throughput"), limited, report)
+    run.lower(static.proof.micro_tokens_per_s, static.proof.how)
+    trial = search(run, static.evaluated, widest(spec, policy))
+    draft = Draft(
+        trial.found.evaluated,
+        run.proof(trial.found.evaluated.value),
+        objective="sustained",
+        idle=IdleReasons(device=NOT_USED),
+    )
+    return with_trial(draft, trial)

@@ -1,0 +1,89 @@
+"""The draft: everything that a plan will say, before it is written, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from hexplan.cluster import Cluster
+from hexplan.plan import Objective, SustainedRate
+from hexplan.step_limits import StepLimits
+from hexplan_solver.bounds.proof import Proof
+from hexplan_solver.flow.evaluate import Evaluated
+
+
+@dataclass(frozen=True, slots=True)
+class IdleReasons:
+    """Why devices are left out; a device that the user excluded has its own reason."""
+
+    device: str | None = None
+    """Of a device without a stage; nothing for the reason of the largest flow."""
+    host: str | None = None
+    """Of a device whose whole host is idle, where that is another reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Mean times of a request, and what they rest on."""
+
+    ttft_s: float | None
+    tpot_s: float | None
+    basis: str
+
+    def total_s(self, output_tokens: int) -> float | None:
+        """Return the time from a request's arrival to the last of its tokens, where known."""
+        if self.ttft_s is None or self.tpot_s is None:
+            return None
+        return self.ttft_s + output_tokens * self.tpot_s
+
+
+@dataclass(frozen=True, slots=True)
+class CostProof:
+    """A bound on the cost of every set of hosts that carries the rate."""
+
+    usd_per_h: Decimal
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A placement with its flow, what is proved about it, and what it is predicted to serve."""
+
+    evaluated: Evaluated
+    proof: Proof
+    objective: Objective = "throughput"
+    cluster: Cluster | None = None
+    """The user's cluster, where the search saw one with fewer hosts or other prices."""
+    idle: IdleReasons = IdleReasons()
+    latency: Latency | None = None
+    slo_requests_per_s: float | None = None
+    sustained: SustainedRate | None = None
+    step_limits: StepLimits | None = None
+    cost_proof: CostProof | None = None
+
+    @property
+    def user_cluster(self) -> Cluster:
+        """The cluster that the plan is for."""
+        return self.cluster or self.evaluated.problem.spec.cluster
+
+    @property
+    def value(self) -> int:
+        """The flow in 1e-6 tokens/s."""
+        return self.evaluated.value
+
+    @property
+    def used_hosts(self) -> list[str]:
+        """Names of the hosts with a stage, in the order of the stages."""
+        return list(dict.fromkeys(stage.host for stage in self.evaluated.network.stages))
+
+    @property
+    def cost_usd_per_h(self) -> Decimal | None:
+        """What the hosts in use cost for an hour, where all of them have a price."""
+        hosts = self.user_cluster.host_by_name
+        rents = [hosts[name].rent_usd_per_h for name in self.used_hosts]
+        known = [rent for rent in rents if rent is not None]
+        return sum(known, Decimal(0)) if len(known) == len(rents) else None
+
+    def with_proof(self, proof: Proof) -> Draft:
+        """Return the draft with another bound."""
+        return replace(self, proof=proof)

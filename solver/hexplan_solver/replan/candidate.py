@@ -1,0 +1,34 @@
+"""What a replan may come to: an evaluated placement, and the bytes that it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hexplan_solver.flow.evaluate import Evaluated, evaluate_used
+from hexplan_solver.placement.placement import PlacedStage, Placement
+from hexplan_solver.replan.movement import Movement
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A placement with its flow, and the bytes that it moves."""
+
+    evaluated: Evaluated
+    moved_bytes: int
+
+    @property
+    def placement(self) -> Placement:
+        """Its stages, sorted."""
+        return self.evaluated.placement
+
+    @property
+    def value(self) -> int:
+        """Its flow in 1e-6 tokens/s."""
+        return self.evaluated.value
+
+
+def candidate_of(movement: Movement, stages: Sequence[PlacedStage]) -> Candidate:
+    """Compute the flow and the bytes of a placement, idle stages left out."""
+    found = evaluate_used(movement.problem, stages)
+    return Candidate(found, movement.total(found.placement))

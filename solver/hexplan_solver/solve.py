@@ -1,0 +1,49 @@
+"""The door: from a spec to a plan, by any method, for any objective."""
+
+from __future__ import annotations
+
+from hexplan.errors import InfeasibleError, LimitReached
+from hexplan.plan import Plan
+from hexplan.spec import Spec
+from hexplan_solver.baselines.draft import BASELINES, draft_baseline
+from hexplan_solver.infeasible import explain_infeasible
+from hexplan_solver.objectives.planners import draft_objective
+from hexplan_solver.options import Report, SolveOptions, be_silent
+from hexplan_solver.plans.draft import Draft
+from hexplan_solver.plans.write import write_plan
+from hexplan_solver.run import Run
+
+HEXPLAN = "hexplan"
+METHODS = (HEXPLAN, *BASELINES)
+"""Names of all methods, hexplan's own first."""
+
+
+def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
+    """Find a plan for the objective of a spec, by the method that the options name.
+
+    Raises
+    ------
+    InfeasibleError
+        If it is proved that no plan exists; the message names only what is needed for the proof.
+    LimitReached
+        If the time was up before a plan was found, or the method has none.
+    InputError
+        If the spec asks for what the method does not support, there is no such method, or the
+        solver that the options name is not installed.
+    """
+    options = options or SolveOptions()
+    run = Run(spec, options, report)
+    draft = _draft if options.method == HEXPLAN else draft_baseline
+    return write_plan(draft(spec, options, report), run.info())
+
+
+def _draft(spec: Spec, options: SolveOptions, report: Report) -> Draft:
+    """Plan by hexplan's own search, and explain it where there is no plan."""
+    try:
+        return draft_objective(spec, options, report)
+    except InfeasibleError as error:
+        raise (explain_infeasible(spec, options) or error) from None
+    except LimitReached as error:
+        # The explanation knows nothing of joined hosts: with them there may be a plan.
+        reason = None if spec.cluster.limits.join else explain_infeasible(spec, options)
+        raise (reason or error) from None
