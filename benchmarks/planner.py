@@ -24,7 +24,6 @@ from hexplan.files.bounded import write_atomically
 from hexplan.plan import Plan
 from hexplan.render import picture_kind
 from hexplan_solver import METHODS
-from hexplan_solver.objectives.sustained.figures import with_sustained
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = {
@@ -40,7 +39,7 @@ PUBLISHED = {
 
 def sustained(plan: Plan) -> str:
     """Write down what a plan sustains by the formula."""
-    rate = with_sustained(plan).predicted.sustained
+    rate = plan.predicted.sustained
     return f"{rate.decode_tokens_per_s:,.1f}" if rate else ""
 
 

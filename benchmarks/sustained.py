@@ -20,8 +20,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 
-from hexplan_solver.objectives.sustained.recipe import solve_sustained
-
 from hexplan.check import check_plan
 from hexplan.plan import Plan
 from hexplan.reading import read_spec
@@ -29,9 +27,12 @@ from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
-from hexplan_solver.objectives.sustained.figures import with_sustained
+from hexplan_solver.objectives.sustained.objective import draft_sustained
+from hexplan_solver.options import be_silent
 from hexplan_solver.placement.placement import PlacedStage
+from hexplan_solver.plans.write import write_plan
 from hexplan_solver.problem.problem import build_problem
+from hexplan_solver.run import Run
 from hexplan_solver.served.request import spread_lengths
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import widest, with_step_limits
@@ -125,7 +126,7 @@ def print_formula() -> None:
     print("\n| spec | in flight | steps | formula | simulated | ratio |\n|---|---|---|---|---|---|")
     for path in sorted((ROOT / "cluster_specs").glob("*.yaml")):
         spec = read_spec(path)
-        plan = with_sustained(solve(spec, SolveOptions(time_limit_s=STATIC_LIMIT_S)))
+        plan = solve(spec, SolveOptions(time_limit_s=STATIC_LIMIT_S))
         pipeline, policy = pipeline_of_plan(plan), policy_of_plan(plan)
         served = served_rate(pipeline, spec.workload, policy)
         stay_s = served.residence_s
@@ -146,7 +147,9 @@ def entries(spec: Spec, name: str, policy: Policy, options: SolveOptions) -> lis
     found.append(of_plan("largest flow", static, policy))
     if policy.chunk_tokens is not None:
         found = [entry for one in found for entry in (one, one.with_best_steps(spec))]
-    plan = solve_sustained(replace(spec, objective="sustained"), options, policy=policy)
+    aimed = replace(spec, objective="sustained")
+    run = Run(aimed, options, be_silent)
+    plan = write_plan(draft_sustained(aimed, options, policy=policy), run.info())
     own = policy_of_plan(plan) if policy.chunk_tokens is not None else policy
     return [*found, of_plan("sustained", plan, own)]
 

@@ -8,6 +8,7 @@ from hexplan.spec import Spec
 from hexplan_solver.baselines.draft import BASELINES, draft_baseline
 from hexplan_solver.infeasible import explain_infeasible
 from hexplan_solver.objectives.planners import draft_objective
+from hexplan_solver.objectives.sustained.figures import with_sustained
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.plans.write import write_plan
@@ -34,7 +35,7 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     options = options or SolveOptions()
     run = Run(spec, options, report)
     draft = _draft if options.method == HEXPLAN else draft_baseline
-    return write_plan(draft(spec, options, report), run.info())
+    return write_plan(with_sustained(draft(spec, options, report)), run.info())
 
 
 def _draft(spec: Spec, options: SolveOptions, report: Report) -> Draft:

@@ -13,7 +13,7 @@ from support.random_clusters import SMALL, TINY, random_spec
 from hexplan.check import check_plan
 from hexplan.errors import InfeasibleError
 from hexplan.spec import Spec
-from hexplan_solver import solve, solve_for
+from hexplan_solver import solve
 
 TOLERANCE = 3e-6
 """What the MILP's tolerances and the rounding to 1e-6 tokens/s may cost, as a share."""
@@ -96,7 +96,7 @@ EXAMPLES, CHUNK = 500, 10
 def assert_linked_matches_brute_force(spec: Spec) -> None:
     """Compare with every grouping and every range, all links, NICs, trunks and policies counted."""
     try:
-        plan = solve_for(spec)
+        plan = solve(spec)
     except InfeasibleError:
         assert best_linked_flow(spec, 0.0) == 0.0
         return

@@ -15,7 +15,7 @@ from support.random_clusters import WILD, random_spec, with_prices
 from hexplan.check import check_plan
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
-from hexplan_solver import SolveOptions, solve_for
+from hexplan_solver import SolveOptions, solve
 
 COUNT = int(os.environ.get("RANDOM_CLUSTERS", "150"))
 QUICK = (*range(8), 14, 18, 57, 36, 124, 137, 728, 2137, 2358, 3053, 3707)
@@ -37,13 +37,13 @@ def wild_spec(seed: int) -> Spec:
 def assert_answered(seed: int) -> None:
     spec = wild_spec(seed)
     try:
-        plan = solve_for(spec)
+        plan = solve(spec)
     except InfeasibleError:
         assert not _passes_something(spec, or_else=False) or _is_slow(spec), f"seed {seed}"
     except LimitReached:
         assert _passes_something(spec, or_else=True), f"seed {seed} has no plan"
         if spec.objective == "throughput":
-            assert check_plan(solve_for(spec, SolveOptions(time_limit_s=ENOUGH_S))) == ()
+            assert check_plan(solve(spec, SolveOptions(time_limit_s=ENOUGH_S))) == ()
     else:
         assert [str(violation) for violation in check_plan(plan)] == [], f"seed {seed}"
         certificate = plan.certificate
@@ -62,7 +62,7 @@ def _is_slow(spec: Spec) -> bool:
     """Say whether the best plan known carries less than the rate that the cost is asked for."""
     if spec.objective != "cost":
         return False
-    plan = solve_for(replace(spec, objective="throughput"), SolveOptions(time_limit_s=AGAIN_S))
+    plan = solve(replace(spec, objective="throughput"), SolveOptions(time_limit_s=AGAIN_S))
     asked = (spec.workload.request_rate_per_s or 0.0) * spec.workload.mean_tokens
     return float(plan.certificate.flow_tokens_per_s) < asked
 

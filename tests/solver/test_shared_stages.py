@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from hexplan.plan import Objective, Plan, Stage
 from hexplan.reading import parse_spec
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Slo, Workload
-from hexplan_solver import ReplanOptions, SolveOptions, explain, replan, solve, solve_by, solve_for
+from hexplan_solver import ReplanOptions, SolveOptions, explain, replan, solve
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.replan import changed, without
 
@@ -108,7 +109,7 @@ def test_devices_that_cannot_share_tokens_stand_alone(
 def test_a_method_that_chooses_degrees_gets_plans_that_pass_too() -> None:
     pinned = pinned_spec(ALL, hosts=2)
     free = pinned.cluster.model_copy(update={"group_pins": ()})
-    plan = solve_by("symmetric", Spec(free, pinned.model, LONG), SEARCH)
+    plan = solve(Spec(free, pinned.model, LONG), replace(SEARCH, method="symmetric"))
     assert check_plan(plan) == ()
 
 
@@ -144,7 +145,7 @@ def test_every_objective_takes_stages_that_share_tokens(objective: Objective) ->
         request_rate_per_s=20.0,
         slo=Slo(ttft_s=Decimal(5), tpot_s=Decimal(1), attainment=Decimal("0.9")),
     )
-    plan = solve_for(Spec(cluster, spec.model, load, objective), SEARCH)
+    plan = solve(Spec(cluster, spec.model, load, objective), SEARCH)
     assert [str(violation) for violation in check_plan(plan)] == []
     assert {stage.parallel for stage in plan.stages} == {"shift"}
 

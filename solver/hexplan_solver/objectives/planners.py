@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from hexplan.errors import InputError
@@ -13,7 +12,6 @@ from hexplan_solver.objectives.cost.search import draft_cost
 from hexplan_solver.objectives.joined import Planner, best_joined
 from hexplan_solver.objectives.latency.search import draft_latency
 from hexplan_solver.objectives.slo import draft_slo
-from hexplan_solver.objectives.sustained.figures import with_sustained
 from hexplan_solver.objectives.sustained.objective import draft_sustained
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, SolveOptions
@@ -45,11 +43,7 @@ def draft_objective(spec: Spec, options: SolveOptions, report: Report) -> Draft:
     if spec.objective not in PLANNERS:
         message = f"the objective `{spec.objective}` is not supported yet"
         raise InputError(message, hint=f"these are: {', '.join(PLANNERS)}")
+    planner = PLANNERS[spec.objective]
     if spec.cluster.limits.join:
-        return best_joined(_with_figures, spec, options, report)
-    return _with_figures(spec, options, report)
-
-
-def _with_figures(spec: Spec, options: SolveOptions, report: Report) -> Draft:
-    draft = PLANNERS[spec.objective](spec, options, report)
-    return with_sustained(replace(draft, objective=spec.objective))
+        return best_joined(planner, spec, options, report)
+    return planner(spec, options, report)

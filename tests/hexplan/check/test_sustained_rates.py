@@ -16,7 +16,7 @@ from hexplan.check import check_plan
 from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Workload
-from hexplan_solver import SolveOptions, solve, solve_for
+from hexplan_solver import SolveOptions, solve
 from hexplan_solver.simulate import Closed, FixedLengths, Window, pipeline_of_plan, simulate
 
 ROOM = Fraction(4 * 2432 + 2 * 660 + 2 * 660, 6)
@@ -119,7 +119,7 @@ def three_hosts(lengths: tuple[int, int], memory_bytes: int) -> Spec:
 
 def test_a_plan_for_requests_of_one_length_passes_the_check() -> None:
     """Its run is short, so that it emits more than its finished requests could have got."""
-    plan = solve_for(three_hosts((64, 64), 10**9), SolveOptions(time_limit_s=60))
+    plan = solve(three_hosts((64, 64), 10**9), SolveOptions(time_limit_s=60))
     assert [str(violation) for violation in check_plan(plan)] == []
     assert plan.predicted.sustained is not None
     found = plan.predicted.sustained.simulated

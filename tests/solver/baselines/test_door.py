@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ from hexplan.errors import InputError, LimitReached
 from hexplan.plan import Plan
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
-from hexplan_solver import METHODS, SolveOptions, solve_by
-from hexplan_solver.baselines import BASELINES, solve_baseline
+from hexplan_solver import METHODS, SolveOptions, solve
+from hexplan_solver.baselines.draft import BASELINES
 
 SPECS = Path(__file__).parents[3] / "cluster_specs"
 HEURISTICS = [name for name in BASELINES if name != "helix-milp"]
@@ -30,11 +31,17 @@ def pair(**changes: object) -> Spec:
     return spec_of(tiny_model(4), hosts, profiles=[profile("d0", [90, 40, 30, 20])], **changes)
 
 
+def flow_of(spec: Spec, method: str) -> Decimal:
+    plan = solve(spec, SolveOptions(method=method))
+    assert check_plan(plan) == ()
+    return plan.certificate.flow_tokens_per_s
+
+
 @pytest.mark.parametrize("spec", ["helix-abl10-llama30b", "home-lab", "two-datacentres"])
 @pytest.mark.parametrize("method", HEURISTICS)
 def test_a_plan_holds_every_rule_and_comes_again(spec: str, method: str) -> None:
     cluster = read_spec(SPECS / f"{spec}.yaml")
-    plan, again = (solve_by(method, cluster, SolveOptions(seed=3)) for _ in range(2))
+    plan, again = (solve(cluster, SolveOptions(seed=3, method=method)) for _ in range(2))
     assert check_plan(plan) == ()
     assert plan.solve.method == method
     assert blank(plan) == blank(again)
@@ -43,10 +50,10 @@ def test_a_plan_holds_every_rule_and_comes_again(spec: str, method: str) -> None
 
 def test_hexplan_is_no_worse_than_any_method_it_is_compared_with() -> None:
     spec = read_spec(SPECS / "helix-abl10-llama30b.yaml")
-    ours = solve_by("hexplan", spec)
+    ours = solve(spec)
     assert ours.solve.method == "hexplan"
     assert check_plan(ours) == ()
-    flows = [solve_by(method, spec).certificate.flow_tokens_per_s for method in HEURISTICS]
+    flows = [flow_of(spec, method) for method in HEURISTICS]
     assert ours.certificate.flow_tokens_per_s >= max(flows)
 
 
@@ -56,7 +63,7 @@ def test_the_command_line_knows_every_method() -> None:
 
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(InputError, match="no method `magic`"):
-        solve_by("magic", pair())
+        solve(pair(), SolveOptions(method="magic"))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +77,7 @@ def test_a_pin_that_a_method_does_not_know_is_refused(
     method: str, changes: dict[str, object], what: str
 ) -> None:
     with pytest.raises(InputError, match=what):
-        solve_baseline(method, pair(**changes))
+        solve(pair(**changes), SolveOptions(method=method))
 
 
 def test_devices_pinned_to_one_stage_are_one_machine_to_petals() -> None:
@@ -79,7 +86,7 @@ def test_devices_pinned_to_one_stage_are_one_machine_to_petals() -> None:
     spec = spec_of(
         spec.model, spec.cluster.hosts, profiles=profiles, group_pins=spec.cluster.group_pins
     )
-    plan = solve_baseline("petals", spec)
+    plan = solve(spec, SolveOptions(method="petals"))
     assert check_plan(plan) == ()
     assert {stage.devices for stage in plan.stages if stage.host == "h0"} == {(0, 1)}
 
@@ -89,4 +96,4 @@ def test_a_method_whose_stages_no_link_joins_has_no_placement() -> None:
     profiles = [profile("d0", [90, 40])]
     spec = spec_of(tiny_model(4), hosts, profiles=profiles, links=[link("a", "a"), link("b", "b")])
     with pytest.raises(LimitReached, match="no link joins"):
-        solve_baseline("swarm", spec)
+        solve(spec, SolveOptions(method="swarm"))

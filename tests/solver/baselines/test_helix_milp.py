@@ -13,7 +13,7 @@ from support.clusters import host, link, profile, spec_of, tiny_model
 from hexplan.check import check_plan
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
-from hexplan_solver.baselines import solve_baseline
+from hexplan_solver import SolveOptions, solve
 from hexplan_solver.baselines.helix_links import KEPT_LINKS, helix_links
 from hexplan_solver.baselines.helix_model import helix_model
 from hexplan_solver.baselines.helix_rows import add_rows
@@ -43,7 +43,7 @@ def test_the_model_has_the_published_size() -> None:
 
 def assert_proved_optimum_is_the_best(spec: Spec) -> None:
     best = best_flow(spec)
-    plan = solve_baseline("helix-milp", spec)
+    plan = solve(spec, SolveOptions(method="helix-milp"))
     assert check_plan(plan) == ()
     assert plan.certificate.status.startswith(("MILP optimal", "optimal"))
     flow = int(plan.certificate.flow_tokens_per_s * 10**6)

@@ -17,8 +17,8 @@ from hexplan.errors import LimitReached
 from hexplan.plan import Plan
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
-from hexplan_solver import SolveOptions
-from hexplan_solver.baselines import BASELINES, solve_baseline
+from hexplan_solver import SolveOptions, solve
+from hexplan_solver.baselines.draft import BASELINES
 from hexplan_solver.options import be_silent
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
@@ -27,7 +27,7 @@ SPECS = Path(__file__).parents[3] / "cluster_specs"
 
 
 def planned(method: str, spec: Spec) -> Plan:
-    plan = solve_baseline(method, spec)
+    plan = solve(spec, SolveOptions(method=method))
     assert check_plan(plan) == ()
     return plan
 
@@ -57,7 +57,7 @@ def test_swarm_leaves_small_machines_out_where_all_cannot_serve() -> None:
 
 def test_swarm_has_no_placement_with_fewer_machines_than_stages() -> None:
     with pytest.raises(LimitReached, match="fewer machines than stages"):
-        solve_baseline("swarm", machines_with([8, 3, 1], 12))
+        solve(machines_with([8, 3, 1], 12), SolveOptions(method="swarm"))
 
 
 def test_ram_shares_layers_in_proportion_to_memory() -> None:
@@ -77,9 +77,9 @@ def test_tflops_builds_the_pipelines_that_parallax_scores_highest(
         return
     spec = machines_with(rooms, layers)
     planned("tflops", spec)
-    layout = BASELINES["tflops"](Run(spec, SolveOptions(), be_silent), build_problem(spec))
-    pipelines = sum(stage.layers[0] == 0 for stage in layout.stages)
-    assert Fraction(pipelines**2, len(layout.stages)) == best_score(rooms, layers)
+    result = BASELINES["tflops"](Run(spec, SolveOptions(), be_silent), build_problem(spec))
+    pipelines = sum(stage.layers[0] == 0 for stage in result.placement)
+    assert Fraction(pipelines**2, len(result.placement)) == best_score(rooms, layers)
 
 
 def best_score(rooms: list[int], layers: int) -> Fraction:

@@ -11,8 +11,8 @@ from support.published import FOLDER
 
 from hexplan.check import check_plan
 from hexplan.reading import read_spec
-from hexplan_solver import SolveOptions
-from hexplan_solver.baselines import BASELINES, solve_baseline
+from hexplan_solver import SolveOptions, solve
+from hexplan_solver.baselines.draft import BASELINES
 from hexplan_solver.options import be_silent
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
@@ -23,8 +23,8 @@ SPECS = Path(__file__).parents[3] / "cluster_specs"
 def layers_by_host(spec_name: str, method: str) -> dict[str, list[int]]:
     spec = read_spec(SPECS / f"{spec_name}.yaml")
     run = Run(spec, SolveOptions(seed=0), be_silent)
-    layout = BASELINES[method](run, build_problem(spec))
-    return {stage.host: list(stage.layers) for stage in layout.stages}
+    result = BASELINES[method](run, build_problem(spec))
+    return {stage.host: list(stage.layers) for stage in result.placement}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_published_layout_and_its_flow_are_found_again(
 ) -> None:
     layout = json.loads((FOLDER / f"{spec}__{published}.json").read_text())
     assert layers_by_host(spec, method) == layout
-    plan = solve_baseline(method, read_spec(SPECS / f"{spec}.yaml"), SolveOptions(seed=0))
+    plan = solve(read_spec(SPECS / f"{spec}.yaml"), SolveOptions(seed=0, method=method))
     assert check_plan(plan) == ()
     assert float(plan.certificate.flow_tokens_per_s) == pytest.approx(tokens_per_s, abs=6e-4)
 
@@ -61,6 +61,6 @@ def test_separate_pipelines_have_the_published_sizes() -> None:
 
 def test_another_seed_lets_machines_join_petals_in_another_order() -> None:
     spec = read_spec(SPECS / "helix-single24-llama70b.yaml")
-    one, other = (solve_baseline("petals", spec, SolveOptions(seed=seed)) for seed in (1, 2))
+    one, other = (solve(spec, SolveOptions(seed=seed, method="petals")) for seed in (1, 2))
     assert check_plan(one) == check_plan(other) == ()
     assert one.stages != other.stages

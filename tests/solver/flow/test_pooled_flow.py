@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hexplan_solver.plans.extract import Proof, extract_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clusters import FAST, host, link, profile, spec_of, tiny_model
@@ -16,11 +15,15 @@ from hexplan.cluster import Link
 from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
 from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.proof import Proof
+from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.flow.network import Network, build_network
 from hexplan_solver.flow.pooled_flow import MANY_STAGES, is_pooled, pooled_flow
 from hexplan_solver.flow.pools import Pools
 from hexplan_solver.flow.priced_flow import shared_flow_value
 from hexplan_solver.placement.placement import PlacedStage
+from hexplan_solver.plans.draft import Draft
+from hexplan_solver.plans.write import write_plan
 from hexplan_solver.problem.problem import build_problem
 
 MODEL = tiny_model(LAYERS)
@@ -92,7 +95,7 @@ def test_a_plan_of_a_pooled_flow_passes_the_check(network: Network) -> None:
         return  # a plan leaves out what nothing flows through
     proof = Proof(max(work_bound(problem), flow.value), "by hand", "feasible")
     info = SolveInfo(wall_s=0.0, seed=0, versions={})
-    plan = extract_plan(problem, network, flow, proof, info)
+    plan = write_plan(Draft(Evaluated(problem, network, flow), proof), info)
     assert [str(violation) for violation in check_plan(plan)] == []
 
 

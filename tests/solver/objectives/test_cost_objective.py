@@ -19,8 +19,7 @@ from hexplan.host import Host, Spot
 from hexplan.plan import Plan, SolveInfo
 from hexplan.plan_file import plan_json
 from hexplan.spec import Spec
-from hexplan_solver import SolveOptions
-from hexplan_solver.objectives import solve_for
+from hexplan_solver import SolveOptions, solve
 
 TOKENS = 128
 """Prompt and output of a request of `spec_of`."""
@@ -37,7 +36,7 @@ def asking(spec: Spec, tokens_per_s: float) -> Spec:
 
 
 def solved(spec: Spec, time_limit_s: float = 10) -> Plan:
-    plan = solve_for(spec, SolveOptions(time_limit_s=time_limit_s))
+    plan = solve(spec, SolveOptions(time_limit_s=time_limit_s))
     assert [str(violation) for violation in check_plan(plan)] == []
     assert plan.objective == "cost"
     return plan
@@ -102,7 +101,7 @@ def test_the_cost_is_the_least_of_all_subsets_and_is_proved(case: tuple[Spec, in
     best = cheapest(spec, tokens_per_s)
     if best is None:
         with pytest.raises(InfeasibleError):
-            solve_for(asking(spec, tokens_per_s))
+            solve(asking(spec, tokens_per_s))
         return
     plan = solved(asking(spec, tokens_per_s))
     assert plan.predicted.cost_usd_per_h == best
@@ -128,7 +127,7 @@ def test_hosts_that_the_rate_does_not_need_say_so() -> None:
 def test_a_rate_beyond_all_hosts_is_refused_with_the_proved_most() -> None:
     """Three hosts of 60 tokens/s: 180 tokens/s are 1.40625 requests/s."""
     with pytest.raises(InfeasibleError, match="at most 1.406 requests/s; asked 2") as caught:
-        solve_for(asking(FAST, 2 * TOKENS))
+        solve(asking(FAST, 2 * TOKENS))
     assert "the best plan found carries 1.406 requests/s" in str(caught.value.hint)
 
 
@@ -177,7 +176,7 @@ def test_links_that_bind_make_another_choice_of_hosts() -> None:
 
 
 def test_a_plan_for_throughput_states_what_its_hosts_cost() -> None:
-    plan = solve_for(FAST)
+    plan = solve(FAST)
     assert check_plan(plan) == ()
     assert plan.objective == "throughput"
     assert plan.predicted.cost_usd_per_h == 14
@@ -187,5 +186,5 @@ def test_a_plan_for_throughput_states_what_its_hosts_cost() -> None:
 def test_the_same_input_gives_the_same_bytes(objective: str) -> None:
     spec = replace(asking(FAST, 100), objective=objective)
     blank = SolveInfo(wall_s=0.0, seed=0, versions={})
-    texts = {plan_json(solve_for(spec).model_copy(update={"solve": blank})) for _ in range(3)}
+    texts = {plan_json(solve(spec).model_copy(update={"solve": blank})) for _ in range(3)}
     assert len(texts) == 1

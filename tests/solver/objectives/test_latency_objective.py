@@ -15,9 +15,8 @@ from hexplan.errors import InfeasibleError
 from hexplan.host import Host, Interconnect
 from hexplan.plan import Plan
 from hexplan.spec import Spec
-from hexplan_solver import SolveOptions
+from hexplan_solver import SolveOptions, solve
 from hexplan_solver.flow.network import build_network
-from hexplan_solver.objectives import solve_for
 from hexplan_solver.objectives.latency.split import split_rate, times_of
 from hexplan_solver.objectives.latency.stations import station_of
 from hexplan_solver.placement.placement import PlacedStage
@@ -33,7 +32,7 @@ def asking(spec: Spec, requests_per_s: float) -> Spec:
 
 
 def solved(spec: Spec, time_limit_s: float = 6) -> Plan:
-    plan = solve_for(spec, SolveOptions(time_limit_s=time_limit_s))
+    plan = solve(spec, SolveOptions(time_limit_s=time_limit_s))
     assert [str(violation) for violation in check_plan(plan)] == []
     assert plan.objective == "latency"
     assert plan.predicted.ttft_s is not None
@@ -114,7 +113,7 @@ def test_a_plan_for_latency_stays_on_one_site_where_a_plan_for_throughput_crosse
     spec = spec_of(tiny_model(3), hosts, profiles=MEASURED, links=links)
     near = spec.cluster.coordinator.model_copy(update={"site": "near"})
     spec = replace(spec, cluster=spec.cluster.model_copy(update={"coordinator": near}))
-    throughput = solve_for(spec, SolveOptions(time_limit_s=5))
+    throughput = solve(spec, SolveOptions(time_limit_s=5))
     assert "b" in {stage.host for stage in throughput.stages}
     plan = solved(asking(spec, 0.1))
     assert {stage.host for stage in plan.stages} == {"a", "c"}
@@ -131,4 +130,4 @@ def test_a_wide_stage_is_preferred_to_a_chain_of_narrow_ones() -> None:
 
 def test_a_rate_beyond_every_plan_is_refused_with_the_proved_most() -> None:
     with pytest.raises(InfeasibleError, match="at most 2.343 requests/s; asked 2.5"):
-        solve_for(asking(two_in_parallel(), 2.5))
+        solve(asking(two_in_parallel(), 2.5))

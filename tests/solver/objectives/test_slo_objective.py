@@ -13,8 +13,7 @@ from hexplan.errors import LimitReached
 from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan.workload import Slo
-from hexplan_solver import SolveOptions
-from hexplan_solver.objectives import solve_for
+from hexplan_solver import SolveOptions, solve
 from hexplan_solver.simulate import Poisson, SpreadLengths, Window, pipeline_of_plan, simulate
 from hexplan_solver.simulate import Slo as Promise
 
@@ -31,7 +30,7 @@ def promising(ttft: str, tpot: str) -> Spec:
 
 
 def solved(spec: Spec) -> Plan:
-    plan = solve_for(spec, SolveOptions(time_limit_s=20))
+    plan = solve(spec, SolveOptions(time_limit_s=20))
     assert [str(violation) for violation in check_plan(plan)] == []
     assert plan.objective == "slo"
     assert plan.cluster == spec.cluster
@@ -69,5 +68,5 @@ def test_a_looser_promise_is_kept_at_no_smaller_rate() -> None:
 
 def test_a_promise_that_no_plan_keeps_is_refused_with_what_is_possible() -> None:
     with pytest.raises(LimitReached, match="no plan was found that keeps 0.0001 s") as caught:
-        solve_for(promising("0.0001", "0.0001"), SolveOptions(time_limit_s=10))
+        solve(promising("0.0001", "0.0001"), SolveOptions(time_limit_s=10))
     assert "even at a low rate the means are" in str(caught.value.hint)

@@ -12,7 +12,7 @@ from hexplan.cluster import Limits
 from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Workload
-from hexplan_solver import ReplanOptions, SolveOptions, replan, solve_for
+from hexplan_solver import ReplanOptions, SolveOptions, replan, solve
 from hexplan_solver.replan import Replanned, Slot, changed, without
 
 SEARCH = SolveOptions(time_limit_s=4)
@@ -32,7 +32,7 @@ def lab(join: tuple[tuple[str, ...], ...] = JOIN) -> Spec:
 
 
 def joined_plan() -> Plan:
-    plan = solve_for(lab(), SEARCH)
+    plan = solve(lab(), SEARCH)
     assert plan.cluster.hosts[0].label == "h0 + h1"
     return plan
 
@@ -81,7 +81,7 @@ def test_a_spec_that_does_not_sets_them_apart() -> None:
 
 
 def test_hosts_that_were_apart_are_not_joined_by_a_replan() -> None:
-    plan = solve_for(replace(lab(()), objective="throughput"), SEARCH)
+    plan = solve(replace(lab(()), objective="throughput"), SEARCH)
     done = replan(plan, changed(lab()), ReplanOptions(search=SEARCH))
     assert check_plan(done.plan) == ()
     assert not any(host.parts for host in done.plan.cluster.hosts)

@@ -15,8 +15,7 @@ from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan.step_limits import StepLimits
 from hexplan.workload import Lengths, Workload
-from hexplan_solver import SolveOptions
-from hexplan_solver.objectives import solve_for
+from hexplan_solver import SolveOptions, solve
 from hexplan_solver.served.step_limits import widest, with_step_limits
 from hexplan_solver.simulate import (
     CHUNKED,
@@ -59,7 +58,7 @@ def chain_of(hosts: int, prompt: int = 60, output: int = 60) -> Spec:
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return solve_for(chain_of(6), SolveOptions(time_limit_s=20))
+    return solve(chain_of(6), SolveOptions(time_limit_s=20))
 
 
 def outcome(plan: Plan, policy: Policy) -> Outcome:

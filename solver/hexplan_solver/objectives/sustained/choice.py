@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from hexplan_solver.objectives.sustained.budget import Budget
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.trial import Trial, run
 from hexplan_solver.served.served import served_rate
@@ -22,45 +23,37 @@ NOISE = 0.01
 
 
 def choose(
-    candidates: tuple[Sequence[Candidate], Sequence[Candidate]],
-    window: Window,
-    may_go_on: Callable[[], bool],
-    may_tune: Callable[[], bool],
+    references: Sequence[Candidate], others: Sequence[Candidate], window: Window, budget: Budget
 ) -> Trial:
     """Return the candidate that serves most at no worse mean latencies than one of the references.
 
     All are run with one seed, the leading ones with other step limits too, and the best of all
-    with more seeds. Among equals the one of fewest hops is kept. Where time is up,
-    the runs so far decide.
+    with more seeds. Among equals the one of fewest hops is kept. Where the budget is spent, the
+    runs so far decide.
 
     Parameters
     ----------
-    candidates
-        The references, of which the first is run in any case, and the others.
+    references
+        What the others are compared with; the first is run in any case.
     window
         What of a run is measured, and the first seed.
-    may_go_on
-        Asked before each further run; False ends the trials.
-    may_tune
-        False ends the runs with other step limits.
     """
-    first, *others = [*candidates[0], *candidates[1]]
-    count = len(candidates[0])
+    first, *rest = [*references, *others]
+    count = len(references)
     trials = [run(first, window, [window.seed])]
-
-    for found in others:
-        if not may_go_on():
+    for found in rest:
+        if not budget.may_run(found):
             return best_of(trials, count)
         trials.append(run(found, window, [window.seed]))
     for _ in range(TUNINGS):
         for found in _tunings(_leading(trials, count), trials):
-            if not may_tune() or not may_go_on():
+            if not budget.may_tune() or not budget.may_run(found):
                 break
             trials.append(run(found, window, [window.seed]))
     seeds = range(window.seed + 1, window.seed + SEEDS)
     longer: list[Trial] = []
     for trial in [*trials[:count], *_fastest(trials, count)[:FINALISTS]]:
-        if not may_go_on():
+        if not budget.may_run(trial.found, len(seeds)):
             # References alone, with more seeds, are no choice.
             return best_of(longer if len(longer) > count else trials, count)
         more = run(trial.found, window, seeds)

@@ -22,7 +22,7 @@ BLOCKING = "requests in flight over the time for which whole prompts block other
 
 
 def draft_pipeline(draft: Draft) -> Pipeline:
-    """Return the pipeline of a draft, with flows and weights rounded as its plan will state them."""
+    """Return the pipeline of a draft, its figures rounded as the plan will state them."""
     found, paths = draft.evaluated, draft.evaluated.flow.paths
     flows = {ends: amount / MICRO for ends, amount in edge_flows(paths).items()}
     weights = split(10**WEIGHT_DIGITS, [path.amount for path in paths])

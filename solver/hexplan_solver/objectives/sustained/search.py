@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hexplan_solver.anneal import Walk
 from hexplan_solver.flow.evaluate import Evaluated
+from hexplan_solver.objectives.sustained.budget import EffortBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of, tuned, used_part
 from hexplan_solver.objectives.sustained.choice import choose
 from hexplan_solver.objectives.sustained.improve import improve
@@ -21,23 +22,21 @@ from hexplan_solver.run import Run
 from hexplan_solver.simulate import Policy, Window
 
 PACE, STEPS_PER_STAGE = 4_000, 1_000
-"""Steps times stages for each second of the time limit, as a step takes longer the more stages
-there are, and the most steps of one search for each stage. Both are counts, so that the same limit
-and seed give the same plan wherever the time is enough."""
+"""Steps times stages for each second of effort, as a step takes longer the more stages there are,
+and the most steps of one search for each stage. Both are counts, so that the same effort and seed
+give the same plan wherever the time is enough."""
 FRESH, AGAIN = 2, 1
 """Searches from the best starts, and then from the best found; each has a seed."""
 SIMULATED_TOKENS = 8_000_000
 """Tokens that all first runs of candidates may emit together."""
 TOKENS_PER_S = 10_000
-"""Tokens of one run for each second of the time limit, so that a run takes a small part of it."""
+"""Tokens of one run for each second of effort, so that a run takes a small part of it."""
 FEWEST, MOST = 4, 12
 """Candidates that are simulated, the references among them."""
 HOPELESS = 0.75
 """Candidates are not simulated whose rate by the formula is below this share of the best."""
 STARTS_SHARE, SEARCH_SHARE = 0.1, 0.65
 """Shares of the time left for the starts, and then for the searches."""
-FINAL_SHARE = 0.35
-"""Share of the time left for trials that is kept for the best of them."""
 
 
 def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
@@ -53,15 +52,11 @@ def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
     assert reference is not None, "the placement of largest flow has a flow"
     references = _distinct([tuned(reference), reference])
     distinct = _distinct([*references, *_candidates(run, static, policy)])
-    longest = HASTY_TOKENS
-    if run.left_s > 0:
-        longest = max(longest, min(LONGEST_TOKENS, int(run.effort_s * TOKENS_PER_S)))
+    longest = max(HASTY_TOKENS, min(LONGEST_TOKENS, int(run.effort_s * TOKENS_PER_S)))
     window = window_for(distinct, longest, run.options.seed)
     others = distinct[len(references) : _affordable(distinct, window)]
 
-    reserve_s = run.left_s * FINAL_SHARE
-    has_time = _RunClock(run).has_time
-    return choose((references, others), window, has_time, may_tune=lambda: run.left_s > reserve_s)
+    return choose(references, others, window, EffortBudget(run, window))
 
 
 def _candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
@@ -74,21 +69,6 @@ def _candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
     hopeful = [c for c in ranked if _rate(c) >= HOPELESS * _rate(ranked[0])]
     # Smaller steps make first tokens later; where time is short, one with the largest is tried.
     return [tuned(ranked[0], halvings=0), *hopeful]
-
-
-class _RunClock:
-    """Says whether there is time for a run as long as the longest so far; asked between runs."""
-
-    def __init__(self, run: Run) -> None:
-        self._run, self._longest_s, self._begun_s = run, 0.0, run.elapsed_s
-
-    def has_time(self) -> bool:
-        """Return whether the next run may begin."""
-        self._run.tell("trials", None)  # a rate that no bound belongs to
-        now_s = self._run.elapsed_s
-        self._longest_s = max(self._longest_s, now_s - self._begun_s)
-        self._begun_s = now_s
-        return self._run.left_s > self._longest_s
 
 
 def _searched(run: Run, found: Sequence[Candidate]) -> list[Candidate]:

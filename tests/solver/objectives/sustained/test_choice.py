@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
-from hexplan_solver.objectives.sustained.placed import Placed, placed
 from support.clusters import device_type, host, link, profile, spec_of, tiny_model
 
 from hexplan.noun import Range
+from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of
 from hexplan_solver.objectives.sustained.choice import choose
 from hexplan_solver.objectives.sustained.trial import LONGEST_TOKENS, window_for
 from hexplan_solver.placement.placement import PlacedStage
@@ -32,22 +33,30 @@ def problem() -> Problem:
     return build_problem(spec)
 
 
-def placement(problem: Problem, chains: Sequence[Sequence[Range]]) -> Placed:
+def placement(problem: Problem, chains: Sequence[Sequence[Range]]) -> Candidate:
     """Give each range of each chain a host."""
     ranges = [layers for chain in chains for layers in chain]
     stages = [
         PlacedStage(layers, f"h{i}", (0,), 0, problem.kinds[0].rates.of(*layers))
         for i, layers in enumerate(ranges)
     ]
-    found = placed(problem, sorted(stages), widest(problem.spec, CHUNKED))
+    found = candidate_of(problem, sorted(stages), widest(problem.spec, CHUNKED))
     assert found is not None
     return found
 
 
-def lasting(checks: int) -> Callable[[], bool]:
-    """Return a clock by which time is up after so many looks at it."""
-    left = iter([True] * checks)
-    return lambda: next(left, False)
+@dataclass(slots=True)
+class Runs:
+    """A budget of some runs, none of which go to other step limits."""
+
+    left: int
+
+    def may_run(self, candidate: Candidate, num_seeds: int = 1) -> bool:
+        self.left -= 1
+        return self.left >= 0
+
+    def may_tune(self) -> bool:
+        return False
 
 
 def test_a_better_candidate_that_was_tried_is_never_given_up_for_want_of_time(
@@ -56,11 +65,8 @@ def test_a_better_candidate_that_was_tried_is_never_given_up_for_want_of_time(
     deep = placement(problem, [[(i, i + 3) for i in range(0, 12, 3)]])
     shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]] * 2)
     window = window_for([deep, shallow], LONGEST_TOKENS, seed=0)
-    chosen = [
-        choose(problem, ([deep], [shallow]), window, lasting(checks), lambda: False).found
-        for checks in range(8)
-    ]
-    is_shallow = [found.network is shallow.network for found in chosen]
+    chosen = [choose([deep], [shallow], window, Runs(checks)).found for checks in range(8)]
+    is_shallow = [found.evaluated is shallow.evaluated for found in chosen]
     assert not is_shallow[0]
     assert is_shallow[-1]
     assert is_shallow == sorted(is_shallow)
