@@ -159,7 +159,15 @@ def over_all() -> Fit:
 
 def show_fits(fits: Sequence[Fit]) -> None:
     """Print the pairs and their errors on what was left out."""
-    heads = ["architecture", "measured", "eta_F", "eta_W", "prefill error", "decode error", "band"]
+    heads = [
+        "architecture",
+        "measured",
+        "eta_compute",
+        "eta_memory",
+        "prefill error",
+        "decode error",
+        "band",
+    ]
     print(row(heads), row(["---"] * len(heads)), sep="\n")
     for found in fits:
         told = [f"{part.mean():.0%}, {part.max():.0%}" for part in (found.prefill, found.decode)]
