@@ -16,16 +16,16 @@ from hexplan.plan_file import read_plan
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one solve came to."""
+    """The result of one solve."""
 
     spec: str
     method: str
     plan: Plan | None
     """The plan, where one was found."""
     why: str
-    """What was said where there is none."""
+    """The message, where there is none."""
     peak_bytes: int
-    """Peak memory of the process, Python and all imports among it."""
+    """Peak memory of the process, including Python and all imports."""
 
     @property
     def flow(self) -> float:
@@ -47,7 +47,7 @@ def run_cell(spec: Path, method: str, time_limit_s: float) -> Cell:
         command += ["--method", method, "--time-limit", f"{time_limit_s:g}s", "-o", str(output)]
         with said.open("w") as stderr:
             child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)  # noqa: S603
-            # Not `wait`: this one tells the memory of this child alone.
+            # Not `wait`: this call reports the memory of this child alone.
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
         plan = read_plan(output) if child.returncode == 0 else None

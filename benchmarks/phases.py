@@ -1,4 +1,4 @@
-"""Print what prefill and decode on different stages bring: the same stages and load, undivided too.
+"""Print what dividing stages by prefill and decode gains over the same stages undivided.
 
     python benchmarks/phases.py
 
@@ -99,7 +99,7 @@ def cells(outcome: Outcome) -> list[str]:
 
 
 def times(spread: Spread | None) -> list[str]:
-    """Return mean and 99th percentile."""
+    """Return the mean and the 99th percentile."""
     return [f"{s:.3g} s" for s in (spread.mean_s, spread.p99_s)] if spread else ["-", "-"]
 
 

@@ -1,4 +1,4 @@
-"""Print the planner's tables: every example spec by every method; draw them too.
+"""Print the planner's tables, every example spec by every method, and draw them.
 
     python benchmarks/planner.py [--specs FILE ...] [--methods NAME ...] [--plot FILE]
         [--time-limit SECONDS] [--milp-time-limit SECONDS]
@@ -34,11 +34,11 @@ PUBLISHED = {
     "helix-single24-llama70b": 1289.556,
     "helix-single24-t4-llama30b": 397.685,
 }
-"""Max flow in tokens/s of the placements that Helix's MILP came to (see published/)."""
+"""Max flow in tokens/s of the placements that Helix's MILP found (see published/)."""
 
 
 def sustained(plan: Plan) -> str:
-    """Write down what a plan sustains by the formula."""
+    """Format what a plan sustains by the formula."""
     rate = plan.predicted.sustained
     return f"{rate.decode_tokens_per_s:,.1f}" if rate else ""
 
@@ -50,7 +50,7 @@ COLUMNS: tuple[tuple[str, Callable[[Plan], str]], ...] = (
     ("TP", lambda plan: ", ".join(map(str, sorted({stage.tp for stage in plan.stages})))),
     ("time", lambda plan: f"{plan.solve.wall_s:.1f} s"),
 )
-"""What is told of a plan: a heading, and how to write it."""
+"""What the table says of a plan: a heading, and how to format it."""
 
 
 def main() -> None:
@@ -95,7 +95,7 @@ def row(cells: Sequence[str]) -> str:
 
 
 def bound_of(cells: Sequence[Cell]) -> float:
-    """Return the lowest bound proved of a spec: each holds for every method's plans."""
+    """Return the lowest bound proved for a spec: each holds for every method's plans."""
     bounds = [cell.plan.certificate.bound_tokens_per_s for cell in cells if cell.plan]
     return float(min(bounds, default=0))
 
@@ -125,7 +125,7 @@ def cell_row(cell: Cell, bound: float) -> str:
 
 
 def symmetric_table(tables: Sequence[Sequence[Cell]]) -> str:
-    """Return the table of symmetric against asymmetric parallelism, where both were run."""
+    """Return the table that compares symmetric and asymmetric parallelism, where both were run."""
     headings = ["spec", "symmetric", "TP", "asymmetric", "TP", "ratio"]
     lines = [row(headings), row(["---"] * len(headings))]
     for cells in tables:
@@ -139,7 +139,7 @@ def symmetric_table(tables: Sequence[Sequence[Cell]]) -> str:
 
 
 def degrees(plan: Plan) -> str:
-    """Return how many stages have which degree, such as `4 x 1, 2 x 8`."""
+    """Return how many stages have each degree, such as `4 x 1, 2 x 8`."""
     counts = {
         tp: sum(stage.tp == tp for stage in plan.stages) for tp in {s.tp for s in plan.stages}
     }

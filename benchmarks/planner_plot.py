@@ -27,7 +27,7 @@ OURS, PUBLISHED, OTHERS = COLOURS[0], COLOURS[1], "#9aa5b1"
 BOUND = "*proved bound*"
 PANELS_ACROSS = 3
 PANEL_INCHES, BAR_INCHES, TITLE_INCHES, HEAD_INCHES = 4.2, 0.19, 0.8, 0.4
-"""Width of a panel, and heights of a bar, of what stands around the bars, and of the headline."""
+"""Width of a panel, and heights of a bar, of the space around the bars, and of the headline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Panel:
     spec: str
     bound_tokens_per_s: float
     flows: tuple[tuple[str, float | None], ...]
-    """Who plans, and the plan's tokens/s, none where there is no plan."""
+    """Each method and its plan's tokens/s; none where there is no plan."""
 
 
 def planner_picture(table: str, kind: Kind) -> bytes:

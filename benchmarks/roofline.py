@@ -1,4 +1,4 @@
-"""Print how near the roofline comes to measured layers, and the efficiencies that bring it there.
+"""Print how close the roofline comes to measured layers, with the efficiencies that fit best.
 
     python benchmarks/roofline.py [--write]
 
@@ -38,8 +38,8 @@ DEVICES = {"A100": "A100-40GB-SXM", "V100": "V100-SXM2-16GB", "L4": "L4", "T4": 
 GROUPS = {"L4x2": ("L4", 2), "T4x2": ("T4", 2), "T4x4": ("T4", 4)}
 SLOTS = {"PCIe 3": ("T4x2", "T4x4"), "PCIe 4": ("L4x2",)}
 PROMPTS, BATCHES = (500, 4000), (1, 256)
-"""Tokens of the points that count: shorter prompts took a millisecond or two, to which the times
-are rounded, and larger batches hexplan does not form."""
+"""Tokens of the points that count: shorter prompts took a millisecond or two, close to the rounding
+of the times, and hexplan forms no larger batches."""
 CONTEXT = 870
 """Tokens of context of a decode: 750 + 240 / 2. The artifact does not state it; the slope of its
 times over the batch, on the model without grouped heads, fits 870 to 1000."""
@@ -54,7 +54,7 @@ FILE = ROOT / "hexplan/catalog/data/efficiency.json"
 
 @dataclass(frozen=True)
 class Fit:
-    """The pair of one architecture, and how it does on what it was not fitted to."""
+    """The pair of one architecture, and its errors on what it was not fitted to."""
 
     arch: str
     devices: tuple[str, ...]
@@ -82,7 +82,7 @@ def errors_of(
     group: tuple[str, int] | None = None,
     link: Interconnect | None = None,
 ) -> Errors:
-    """Hold the roofline against the measured times of one kind of machine."""
+    """Compare the roofline with the measured times of one kind of machine."""
     model = find_model(model_name)
     assert model is not None
     name, n = group or (kind, 1)
@@ -159,7 +159,15 @@ def over_all() -> Fit:
 
 def show_fits(fits: Sequence[Fit]) -> None:
     """Print the pairs and their errors on what was left out."""
-    heads = ["architecture", "measured", "eta_F", "eta_W", "prefill error", "decode error", "band"]
+    heads = [
+        "architecture",
+        "measured",
+        "eta_compute",
+        "eta_memory",
+        "prefill error",
+        "decode error",
+        "band",
+    ]
     print(row(heads), row(["---"] * len(heads)), sep="\n")
     for found in fits:
         told = [f"{part.mean():.0%}, {part.max():.0%}" for part in (found.prefill, found.decode)]
@@ -207,7 +215,7 @@ def interconnect(bandwidth: float, latency: float) -> Interconnect:
 
 
 def write(fits: Sequence[Fit]) -> None:
-    """Put the pairs where the catalog finds them."""
+    """Write the pairs where the catalog finds them."""
     rows = [
         {
             "arch": found.arch,

@@ -1,4 +1,4 @@
-"""Print the runtime's table: tokens/s of a launched plan beside transformers in one process.
+"""Print the runtime's table: tokens/s of a launched plan and of transformers in one process.
 
     python benchmarks/runtime.py [--tokens N] [--rounds N] [SPEC]
 
@@ -29,7 +29,7 @@ IN_FLIGHT = (1, 2, 8)
 
 
 def main() -> None:
-    """Measure every number of requests in flight in turn, several rounds, and print medians."""
+    """Measure each number of requests in flight in turn, for several rounds, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)

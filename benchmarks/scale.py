@@ -1,4 +1,4 @@
-"""Print how the planner grows with the cluster, and draw it.
+"""Print how the planner scales with the cluster, and draw it.
 
     python benchmarks/scale.py [--seed N] [--trunk 10Gbps] [--write FOLDER] [--plot FILE] [SIZE ...]
 
@@ -27,7 +27,7 @@ from hexplan.render import picture_kind
 from hexplan_solver import SolveOptions, solve
 
 LIMITS_S = {64: 9.5, 256: 28.5, 1024: 57.0, 4096: 285.0}
-"""Seconds of the search, a twentieth below those in which a plan is to be there."""
+"""Seconds of the search: a twentieth less than the time in which a plan should be ready."""
 HEAD = (
     "| devices | hosts | stages | routes | flow | bound | gap | solve | check | plan.json | peak |"
 )

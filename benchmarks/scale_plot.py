@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SIZE_INCHES = (6.5, 4.5)
 PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
-"""Behind a figure, so that no line crosses it."""
+"""Box behind a number, so that no line crosses it."""
 
 
 def scale_picture(table: str, kind: Kind) -> bytes:

@@ -21,9 +21,9 @@ HOST_SIZES = (1, 2, 4, 8)
 
 
 def cluster_text(num_devices: int, seed: int = 0, trunk: str | None = None) -> str:
-    """Return a cluster.yaml with so many devices, whose links do not bind without trunks.
+    """Return a cluster.yaml with this many devices, whose links bind only if there is a trunk.
 
-    Sites, kinds and sizes of hosts are drawn one host after the other, all alike.
+    Site, kind and size of each host are drawn at random, all with equal probability.
 
     Parameters
     ----------

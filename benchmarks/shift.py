@@ -1,4 +1,4 @@
-"""Print what sharing tokens brings on one machine: TP, SP and shift, by model and simulation.
+"""Print what sharing tokens gains on one machine: TP, SP and shift, by model and simulation.
 
     python benchmarks/shift.py
 
@@ -33,7 +33,7 @@ from hexplan_solver.simulate import (
 
 WAYS: tuple[Parallel, ...] = ("tp", "sp", "shift")
 CHUNK_TOKENS = 8192
-"""Tokens of a step: with small ones there is nothing to shift for."""
+"""Tokens of a step: with small steps, shifting gains nothing."""
 SPEC = f"""
 version: 1
 name: eight-h200
@@ -48,7 +48,7 @@ pin:
   - same_stage: [node/0, node/1, node/2, node/3, node/4, node/5, node/6, node/7]
 limits: {{chunk_tokens: {CHUNK_TOKENS}}}
 """
-"""As the authors' artifact: Llama-70B in fp8 on one node of 8 H200; their traces are longer."""
+"""As in the authors' artifact: Llama-70B in fp8 on one node of 8 H200; their traces are longer."""
 PROMPT, OUTPUT = (4000, 16000), (250, 1000)
 LENGTHS = SpreadLengths(PROMPT, OUTPUT)
 LOADS: dict[str, Traffic] = {
@@ -66,7 +66,7 @@ and 50 % more throughput than tensor parallelism alone; those are measured, on t
 
 
 def plan_of(spec: Spec, way: Parallel) -> Plan:
-    """Plan the machine as one stage of 8 devices that are parallel in one way."""
+    """Plan the machine as one stage of 8 devices in one parallel mode."""
     limits = spec.cluster.limits.model_copy(update={"parallel": (way,)})
     cluster = spec.cluster.model_copy(update={"limits": limits})
     return solve(Spec(cluster, spec.model, spec.workload))
@@ -111,7 +111,7 @@ def main() -> None:
 
 
 def ratios(found: dict[tuple[str, Parallel], Outcome]) -> str:
-    """Return how shift compares with tensor parallelism, a line a load."""
+    """Return how shift compares with tensor parallelism, one line for each load."""
     lines = []
     for load in LOADS:
         tensor, shift = found[load, "tp"], found[load, "shift"]

@@ -34,7 +34,7 @@ from hexplan_solver.simulate.traces import read_trace  # noqa: E402
 
 
 def show_published(only: str) -> None:
-    """Print the published figures beside ours."""
+    """Print the published figures next to ours."""
     print("| placement and traffic | published | simulated | difference | wall time |")
     print("|---|---|---|---|---|")
     for case in CASES:

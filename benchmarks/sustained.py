@@ -63,7 +63,7 @@ POLICIES = {policy.name: policy for policy in (WHOLE, CHUNKED)}
 SHORT, LONG = (660.0, 60.0), (1800.0, 600.0)
 """Simulated time and warm-up, in seconds: the published window, and one without the ramp."""
 SEEDS = (100, 101, 102)
-"""Other than those by which the plans were chosen."""
+"""Seeds other than those by which the plans were chosen."""
 
 STATIC_LIMIT_S = 20.0
 """Seconds of a solve for the largest flow."""
@@ -122,7 +122,7 @@ HEADER = (
 
 
 def print_formula() -> None:
-    """Print formula and simulator on the plan of largest flow of every spec."""
+    """Print the formula and the simulator on the plan of largest flow of every spec."""
     print("\n| spec | in flight | steps | formula | simulated | ratio |\n|---|---|---|---|---|---|")
     for path in sorted((ROOT / "cluster_specs").glob("*.yaml")):
         spec = read_spec(path)
@@ -169,7 +169,7 @@ def published(spec: Spec, file: Path, policy: Policy) -> Entry:
 
 
 def of_plan(name: str, plan: Plan, policy: Policy) -> Entry:
-    """Return a plan that the check finds nothing wrong with."""
+    """Return the entry of a plan, in which the check must find nothing wrong."""
     violations = check_plan(plan)
     if violations:
         message = f"{name}: {violations[0]}"
@@ -178,7 +178,7 @@ def of_plan(name: str, plan: Plan, policy: Policy) -> Entry:
 
 
 def steps(policy: Policy) -> str:
-    """Write the limits of a step down: its tokens, and its decodes among them."""
+    """Format the limits of a step: its tokens, and how many decodes among them."""
     if policy.chunk_tokens is None:
         return "whole"
     return f"{policy.chunk_tokens} / {policy.max_decode_tokens}"

@@ -16,9 +16,9 @@ class Efficiency(Noun):
     """Shares of a datasheet's peak figures that a device reaches; assumed until calibrated."""
 
     compute: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.5")
-    """Share of the peak matrix rate [eta_F]."""
+    """Share of the peak matrix rate [eta_compute]."""
     bandwidth: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.7")
-    """Share of the peak memory bandwidth [eta_W]."""
+    """Share of the peak memory bandwidth [eta_memory]."""
     error: Annotated[Exact, Field(lt=1)] = Decimal("0.5")
     """How far a time that rests on them may be off, as a share of it."""
     origin: str = "assumed"

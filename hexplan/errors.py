@@ -8,7 +8,7 @@
   x LimitReached               6  a limit was reached and there is no plan yet
   x LaunchError                7  a launch or health failure
 
-Exit code 5 (differences found) is for `diff --exit-code`, 130 for an interrupt; neither is an
+Exit code 5 (differences found) is for `probe --exit-code`, 130 for an interrupt; neither is an
 error.
 """
 

@@ -32,18 +32,18 @@ def corrected_seconds(
     request: Request,
     datasheet: tuple[Fraction, Fraction, Fraction],
 ) -> Fraction:
-    """Return `y (f_p k prefill + f_d (k D/beta decode + head_s)) + u k (m + D/beta)`.
+    """Return `scale (f_p k prefill + f_d (k D/beta decode + head_s)) + u k (m + D/beta)`.
 
     Parameters
     ----------
     stated
         Seconds of a mean request without the correction.
     datasheet
-        What the prompt and the decodes take of one layer, and the head, by the datasheet; y is the
-        stated seconds over theirs.
+        Seconds of the prompt and of the decodes in one layer, and of the head, by the datasheet;
+        `scale` is the stated seconds over these.
     """
     prefill, decode, head = datasheet
     k = request.num_layers
-    y = stated / (k * (prefill + decode) + head)
+    scale = stated / (k * (prefill + decode) + head)
     parts = exact(correction.prefill) * k * prefill + exact(correction.decode) * (k * decode + head)
-    return y * parts + exact(correction.layer_step_s) * k * request.num_steps
+    return scale * parts + exact(correction.layer_step_s) * k * request.num_steps

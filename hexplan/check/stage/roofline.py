@@ -163,7 +163,7 @@ def _position(model: Model, pair: Pair) -> Fraction:
 def _reduce(
     n: int, interconnect: Interconnect | None, message_bytes: int, messages: int
 ) -> Fraction:
-    """Return the seconds of ring all-reduces, `2 (n - 1) (y alpha + m / (n B))`."""
+    """Return the seconds of ring all-reduces, `2 (n - 1) (count alpha + bytes / (n B))`."""
     if n == 1 or interconnect is None:
         return Fraction(0)
     part = Fraction(message_bytes, n * interconnect.bandwidth_bytes_per_s)

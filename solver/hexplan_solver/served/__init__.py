@@ -1,1 +1,1 @@
-"""The served rate: a formula for what a placement sustains (docs/formulation.md, "Served rate")."""
+"""The served rate: a formula for what a placement sustains (docs/served_rate.md)."""

@@ -2,7 +2,7 @@
 
 Such prompts block what they meet: decodes catch up with a slow one, join its step and stay behind
 it. Requests in flight over that time put the placements of one cluster in the order in which the
-simulator does (docs/formulation.md 11).
+simulator does (docs/served_rate.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many requests the KV cache admits at a time (docs/formulation.md, "Served rate")."""
+"""How many requests the KV cache admits at a time (docs/served_rate.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The round trip of a decoded token, by a mean-field model (docs/formulation.md, "Served rate").
+"""The round trip of a decoded token, by a mean-field model (docs/served_rate.md).
 
 Decodes travel in clumps, as those that wait for the same step go on together; a clump that meets a
 prompt waits for it.

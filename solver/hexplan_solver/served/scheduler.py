@@ -1,4 +1,4 @@
-"""The scheduler, as a few calibrated constants (docs/formulation.md, "Served rate")."""
+"""The scheduler, as a few calibrated constants (docs/served_rate.md)."""
 
 from __future__ import annotations
 

@@ -38,11 +38,12 @@ class ServedRate:
 
 
 def served_rate(pipeline: Pipeline, workload: Workload, policy: Policy = CHUNKED) -> ServedRate:
-    """Solve `N = X (D R(X) + prompt time(X))` for the rate X of requests per second.
+    """Solve `N = X (D_dec round(X) + TTFT(X))` for the rate X of requests per second.
 
-    N is what the KV cache admits and R the round trip, which grows with X (Little's law on the
-    closed network). Where prompts run whole, R is the time for which they block others: that puts
-    the placements of one cluster in order, and is no estimate of the rate.
+    N is what the KV cache admits, and `round` the round trip, which grows with X (Little's law on
+    the closed network; docs/served_rate.md). Where prompts run whole, `round` is the time for which
+    they block others: that puts the placements of one cluster in order, but does not estimate the
+    rate.
     """
     served = served_above(0.0, pipeline, workload, policy)
     assert served is not None, "some rate is carried"

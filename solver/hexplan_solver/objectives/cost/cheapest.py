@@ -60,7 +60,7 @@ def cheapest_hosts(offers: Offers, flow: int, options: SolveOptions, time_limit_
 def work_cost_bound(offers: Offers, flow: int, options: SolveOptions, time_limit_s: float) -> float:
     """Return a cost in USD an hour below which no hosts can do the work of L layers.
 
-    Every layer passes `flow`, and a host adds at most w(flow) layers times tokens/s
+    Every layer passes `flow`, and a host adds at most W(flow) layers times tokens/s
     (docs/formulation.md 8): a knapsack cover over classes, whatever their number of hosts.
     """
     problem = offers.problem
