@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hexplan.measured.observation_file import ObservationFile
 from hexplan.plan import Plan
-from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.launch.startup import RankStats
 from hexplan_runtime.model.architecture import read_stop_ids
 from hexplan_runtime.model.model_files import find_model_folder

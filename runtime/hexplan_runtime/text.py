@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 from hexplan.errors import InputError
 from hexplan.plan import Plan
-from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.model.architecture import read_stop_ids
 from hexplan_runtime.model.model_files import find_model_folder
 from hexplan_runtime.request import SEED_LIMIT, FinishReason, Request, Sampling

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 
-DeviceKind: TypeAlias = Literal["cpu", "cuda"]
+from hexplan_runtime.measure.devices import DeviceKind
+
 Clock: TypeAlias = Callable[[Callable[[], object]], float]
 """Runs something, and returns its seconds."""
 

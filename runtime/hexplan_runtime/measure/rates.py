@@ -11,8 +11,8 @@ from hexplan.cost import ShardSizes
 from hexplan.cost.memory import Need
 from hexplan.cost.steps import Curve
 from hexplan.model import Model
+from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.grid import LARGEST_BATCH, Lengths
-from hexplan_runtime.measure.probe import equal_shard
 from hexplan_runtime.measure.sample import PHASES, Phase, Sample
 
 _ERROR_STEP = Decimal("0.001")

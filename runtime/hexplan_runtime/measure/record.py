@@ -12,7 +12,7 @@ from hexplan.files.bounded import read_bounded, write_atomically
 from hexplan.files.field_errors import explain
 from hexplan.model import Model
 from hexplan.noun import Noun, Range
-from hexplan_runtime.measure.clock import DeviceKind
+from hexplan_runtime.measure.devices import DeviceKind
 from hexplan_runtime.measure.sample import Count, Point, Sample
 
 _LIMIT_BYTES = 16 * 2**20

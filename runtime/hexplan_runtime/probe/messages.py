@@ -13,7 +13,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Task(Noun):
+class AgentTask(Noun):
     """What an agent gets on its stdin when it starts."""
 
     address: str
@@ -30,7 +30,7 @@ class Task(Noun):
     """How long reaching the store may take."""
 
 
-class Order(Noun):
+class PairOrder(Noun):
     """One pair that an agent is to measure with another one."""
 
     meeting: str
@@ -58,7 +58,7 @@ class Figures(Noun):
     """From rank 1 to rank 0."""
 
 
-class Answer(Noun):
+class AgentAnswer(Noun):
     """What an agent says: first about its machine, then after each order."""
 
     machine: Machine | None = None

@@ -34,7 +34,7 @@ class Assignment(Noun):
     """Port of the launcher's store on the loopback interface."""
     nonce: str
     """A secret of this launch, without which no rank is found in the store."""
-    is_watched: bool = False
+    is_observed: bool = False
     """Whether the leader reports what it sees."""
 
 

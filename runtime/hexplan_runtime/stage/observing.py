@@ -60,7 +60,7 @@ class _Passed:
         return cls(edge, is_sent, time.perf_counter(), batch.tokens, num_bytes(batch))
 
 
-class Watch:
+class Observer:
     """Gathers what one process sees, and hands it over now and then, and when it is flushed."""
 
     def __init__(self, hand_over: Callable[[Sequence[Seen]], None]) -> None:
@@ -70,25 +70,27 @@ class Watch:
         self._is_over = Event()
         Thread(target=self._run, daemon=True, name="watch").start()
 
-    def over(self, stage: Stage, name: str) -> WatchedStage:
+    def over(self, stage: Stage, name: str) -> ObservedStage:
         """Return the stage with a clock around its steps."""
-        return WatchedStage(stage, lambda ran: self._noted.put((stage, name, ran)))
+        return ObservedStage(stage, lambda ran: self._noted.put((stage, name, ran)))
 
-    def over_ends(self, ends: Ends, here: Edge) -> Ends:
-        """Return the edges with a clock at their ends.
+    def over_ends(self, ends: Ends, *, sends_from: str, receives_at: str) -> Ends:
+        """Return the edges with a clock at the ends that are in this process.
 
         Parameters
         ----------
-        here
-            Where the senders' edges begin, and where the receivers' edges end.
+        sends_from
+            Where the senders' edges begin: a stage id, or `entry`.
+        receives_at
+            Where the receivers' edges end: a stage id, or `exit`.
         """
         note: Callable[[_Passed], None] = self._noted.put
         senders: dict[str, Sends] = {
-            target: _WatchedSender(sender, (here[0], target), note)
+            target: _ObservedSender(sender, (sends_from, target), note)
             for target, sender in ends.senders.items()
         }
         receivers: dict[str, Receives] = {
-            source: _WatchedReceiver(receiver, (source, here[1]), note)
+            source: _ObservedReceiver(receiver, (source, receives_at), note)
             for source, receiver in ends.receivers.items()
         }
         return Ends(senders, receivers)
@@ -117,7 +119,7 @@ class Watch:
             yield _end_seen(noted) if isinstance(noted, _Passed) else _step_seen(*noted)
 
 
-class WatchedStage:
+class ObservedStage:
     """A stage whose steps are timed, where they have tokens."""
 
     def __init__(self, stage: Stage, note: Callable[[_Ran], None]) -> None:
@@ -139,7 +141,7 @@ class WatchedStage:
         return output
 
 
-class _WatchedSender:
+class _ObservedSender:
     def __init__(self, sender: Sends, edge: Edge, note: Callable[[_Passed], None]) -> None:
         self._sender, self._edge, self._note = sender, edge, note
 
@@ -149,7 +151,7 @@ class _WatchedSender:
         self._sender.send(batch)
 
 
-class _WatchedReceiver:
+class _ObservedReceiver:
     def __init__(self, receiver: Receives, edge: Edge, note: Callable[[_Passed], None]) -> None:
         self._receiver, self._edge, self._note = receiver, edge, note
 

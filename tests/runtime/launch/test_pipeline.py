@@ -21,7 +21,7 @@ from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan.reading.model_folder.folder import read_model_folder
 from hexplan.step_limits import StepLimits
-from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.request import Request, Sampling
 
 NUM_TOKENS = 12

@@ -25,7 +25,7 @@ from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.transport import Sends
 from hexplan_runtime.request import Request, TokenEvent
 from hexplan_runtime.stage.mailbox import drain
-from hexplan_runtime.stage.observing import Watch
+from hexplan_runtime.stage.observing import Observer
 
 _JOIN_S = 5.0
 
@@ -66,7 +66,7 @@ class Pipeline:
         self._engine = Engine(plan)
         self._collector = Collector(observe) if observe is not None else None
         self._fleet = Fleet(self._collector.take if self._collector else None)
-        self._watch: Watch | None = None
+        self._observer: Observer | None = None
         self._senders: Mapping[str, Sends] = {}
         self._drains: list[Thread] = []
         self._is_running = False
@@ -100,8 +100,8 @@ class Pipeline:
         self._fleet.stop()
         for thread in self._drains:
             thread.join(_JOIN_S)
-        if self._watch is not None:
-            self._watch.close()
+        if self._observer is not None:
+            self._observer.close()
         if self._collector is not None:
             self._collector.finish()
 
@@ -178,14 +178,14 @@ class Pipeline:
             self._fleet.tell(loss)
 
     def _start(self) -> None:
-        is_watched = self._collector is not None
+        is_observed = self._collector is not None
         timeout_s = self._start_timeout_s
-        started = start(self._fleet, self.plan, self._folder, timeout_s, is_watched=is_watched)
+        started = start(self._fleet, self.plan, self._folder, timeout_s, is_observed=is_observed)
         self.stats, ends = started.stats, started.ends
         if self._collector is not None:
             self._collector.begin()
-            self._watch = Watch(self._collector.take)
-            ends = self._watch.over_ends(ends, (ENTRY, EXIT))
+            self._observer = Observer(self._collector.take)
+            ends = self._observer.over_ends(ends, sends_from=ENTRY, receives_at=EXIT)
         self._senders = ends.senders
         for receiver in ends.receivers.values():
             self._drains.append(drain(receiver, self._fleet.tell))

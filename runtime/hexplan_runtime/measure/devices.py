@@ -1,12 +1,15 @@
-"""What this machine measures on."""
+"""The devices of this machine that can be measured."""
 
 from __future__ import annotations
+
+from typing import Literal, TypeAlias
 
 import torch
 
 from hexplan.errors import InputError
 from hexplan_runtime.hardware import processor_name
-from hexplan_runtime.measure.clock import DeviceKind
+
+DeviceKind: TypeAlias = Literal["cpu", "cuda"]
 
 
 def choose_kind(wanted: DeviceKind | None) -> DeviceKind:

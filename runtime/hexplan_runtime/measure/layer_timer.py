@@ -8,12 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hexplan.model import Model
 from hexplan.noun import Range
-from hexplan.plan import Shard
 from hexplan_runtime.batch import Row
 from hexplan_runtime.measure.clock import clock_of
-from hexplan_runtime.measure.messages import Order, Task
+from hexplan_runtime.measure.equal_shard import equal_shard
+from hexplan_runtime.measure.messages import RankOrder, RankTask
 from hexplan_runtime.measure.sample import Point
 from hexplan_runtime.model.attention import Span, Step
 from hexplan_runtime.model.kv_cache import KvCache
@@ -27,10 +26,10 @@ from hexplan_runtime.stage.stage import torch_dtype
 _SEED = 0
 
 
-class Probe:
-    """Layers whose steps are timed; their inputs are random, as no value changes the time."""
+class LayerTimer:
+    """Times steps of some layers; their inputs are random, as no value changes the time."""
 
-    def __init__(self, task: Task, team: Team) -> None:
+    def __init__(self, task: RankTask, team: Team) -> None:
         shard = equal_shard(task.model, task.rank, task.size)
         dtype = torch_dtype(task.model)
         with _DeviceWeights(Path(task.model_folder), dtype, task.kind) as weights:
@@ -43,7 +42,7 @@ class Probe:
         self._kv_heads = shard.kv_heads[1] - shard.kv_heads[0]
 
     @torch.inference_mode()
-    def times_s(self, order: Order) -> tuple[float, ...]:
+    def times_s(self, order: RankOrder) -> tuple[float, ...]:
         """Return the seconds of one layer in each timed run; the ranks begin each run together."""
         run = self._step(order.point)
         times = []
@@ -102,16 +101,3 @@ class _DeviceWeights(WeightsReader):
     def read(self, name: str, shape: tuple[int, ...], *cut: Range) -> Tensor:
         """Return a part of a weight, on the device."""
         return super().read(name, shape, *cut).to(self._kind)
-
-
-def equal_shard(model: Model, rank: int, size: int) -> Shard:
-    """Return one of `size` shards that differ by one KV head, FFN channel or row at most."""
-
-    def part(total: int) -> Range:
-        each, more = divmod(total, size)
-        first = rank * each + min(rank, more)
-        return first, first + each + (rank < more)
-
-    return Shard(
-        device=rank, kv_heads=part(model.kv_heads), ffn=part(model.ffn), vocab=part(model.vocab)
-    )
