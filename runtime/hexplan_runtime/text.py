@@ -15,13 +15,14 @@ from hexplan_runtime.model.model_files import find_model_folder
 from hexplan_runtime.request import SEED_LIMIT, FinishReason, Request, Sampling
 
 _CONTEXT_TOKENS = 6
-"""Tokens before a text that decide about its first space."""
+"""Prompt tokens that are decoded together with the first new ones, as a tokenizer may drop a space
+at the start of a text. Chosen by trial."""
 _UNFINISHED = "\ufffd"
-"""What a decoder gives for bytes that are not yet a whole character."""
+"""What a tokenizer decodes an incomplete character to."""
 
 
 class Tokenizer(Protocol):
-    """What is used of a transformers tokenizer."""
+    """The part of a transformers tokenizer that is used here."""
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text."""
@@ -59,7 +60,7 @@ class TextPiece:
 
 
 class Detokenizer:
-    """Turns ids into text as they come; a character whose bytes are not all here is held back."""
+    """Turns ids into text as they come, and holds back a character until all its bytes are here."""
 
     def __init__(self, tokenizer: Tokenizer, prompt_ids: Sequence[int]) -> None:
         self._tokenizer = tokenizer
@@ -77,7 +78,7 @@ class Detokenizer:
         return new
 
     def flush(self) -> str:
-        """Return what is held back, whole or not."""
+        """Return what is still held back, whole or not."""
         new = self._new_text()
         self._context = self._shown = len(self._ids)
         return new

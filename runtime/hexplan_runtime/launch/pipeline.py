@@ -1,4 +1,4 @@
-"""The launcher: it runs a plan on this machine, one process for each device of each stage."""
+"""A running plan on this machine: one process for each device of each stage."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from hexplan_runtime.stage.mailbox import drain
 from hexplan_runtime.stage.observing import Observer
 
 _JOIN_S = 5.0
+"""How long a receiving thread may take to notice that its rank is gone."""
 
 
 class Pipeline:
@@ -44,9 +45,9 @@ class Pipeline:
     model_folder
         Where the weights are; the folder that the plan names if None.
     start_timeout_s
-        How long ranks may take to read their weights and find each other.
+        How long ranks may take to read their weights and to connect.
     observe
-        Where to write what every stage and edge takes; nothing is timed if None.
+        Where to write how long each step and message takes; nothing is timed if None.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Pipeline:
         Raises
         ------
         InputError
-            What was observed could not be written.
+            The observations could not be written.
         """
         self._is_running = False
         self._fleet.stop()
@@ -106,10 +107,10 @@ class Pipeline:
             self._collector.finish()
 
     def generate(self, requests: Sequence[Request]) -> Iterator[TokenEvent]:
-        """Yield the tokens of all requests as they come, those of one request in order.
+        """Yield the tokens of all requests as they come; those of one request come in order.
 
-        Requests that find no room on any route wait. One call runs at a time; dropping the iterator
-        ends its requests.
+        Requests wait while no route has room for them. Only one call may run at a time. A caller
+        that drops the iterator ends its requests.
 
         Raises
         ------
@@ -125,7 +126,7 @@ class Pipeline:
         return self._generate(deque(enumerate(requests)))
 
     def edge_tokens(self) -> tuple[EdgeTokens, ...]:
-        """Return how many tokens were sent over each edge, to hold against the plan's shares."""
+        """Return how many tokens were sent over each edge, to compare with the plan's shares."""
         return self._engine.edge_tokens()
 
     @property
@@ -135,7 +136,7 @@ class Pipeline:
 
     def _generate(self, waiting: deque[tuple[int, Request]]) -> Iterator[TokenEvent]:
         if self._is_generating:
-            raise HexplanError("another `generate` of this pipeline is still under way")
+            raise HexplanError("another `generate` of this pipeline is still running")
         self._is_generating = True
         unfinished = len(waiting)
         try:

@@ -36,7 +36,7 @@ class RankStats:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A pipeline that is up."""
+    """What a pipeline that is up can say and be told."""
 
     ends: Ends
     stats: tuple[RankStats, ...]

@@ -14,12 +14,11 @@ from hexplan_runtime.measure.record import Record
 from hexplan_runtime.measure.sample import Point, Sample
 
 ENOUGH_SPREAD = 0.05
-"""A point whose times spread less than this is not run again. Chosen by trial on a quiet laptop,
-where most points get there within one round."""
+"""A point whose times spread less than this is not run again. Chosen by trial."""
 _WARMUPS = 2
-"""Untimed runs before a point: caches and allocators are warm after the first; one is to spare."""
+"""Untimed runs before a point, which fill caches and the allocator's pools. Chosen by trial."""
 _ROUND = 5
-"""Runs after which the spread is looked at: the fewest whose quartiles are not guesses."""
+"""Runs after which the spread is looked at. Chosen by trial."""
 
 
 class SampleListener(Protocol):

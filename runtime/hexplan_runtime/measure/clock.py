@@ -1,4 +1,4 @@
-"""Clocks: how long something takes on a kind of device."""
+"""Clocks: how long a function takes on a kind of device."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _cpu_s(run: Callable[[], object]) -> float:
 
 
 def _cuda_s(run: Callable[[], object]) -> float:
-    """Return the time between two events of the device's stream, which runs on its own."""
+    """Return the time between two events in the device's stream, as calls only queue work there."""
     begun = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     ended = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     torch.cuda.synchronize()

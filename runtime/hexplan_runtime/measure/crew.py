@@ -29,7 +29,7 @@ class Subject:
     folder: Path
     """Where the weights are."""
     layers: Range
-    """The layers that stand for all."""
+    """The layers that are measured in place of all."""
     kind: DeviceKind
 
 

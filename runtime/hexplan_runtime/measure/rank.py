@@ -11,7 +11,7 @@ from hexplan_runtime.measure.layer_timer import LayerTimer
 from hexplan_runtime.measure.messages import RankAnswer, RankOrder, RankTask
 from hexplan_runtime.net.gloo import Rendezvous, join_store
 from hexplan_runtime.net.team import Team
-from hexplan_runtime.net.wire import Dialect
+from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.processes.child import Parent, leave
 from hexplan_runtime.stage.messages import launch_mark
 from hexplan_runtime.stage.stage import torch_dtype
@@ -46,12 +46,12 @@ def serve(task: RankTask, parent: Parent) -> None:
 
 
 def _join(task: RankTask) -> Team:
-    dialect = Dialect(launch_mark(task.nonce), task.model.hidden, torch_dtype(task.model))
+    wire_format = WireFormat(launch_mark(task.nonce), task.model.hidden, torch_dtype(task.model))
     group = None
     if task.size > 1:
         rendezvous = Rendezvous(join_store(task.store_port), task.nonce, _MEET)
         group = rendezvous.meet("measure", task.rank, task.size)
-    return Team(dialect, task.rank, group)
+    return Team(wire_format, task.rank, group)
 
 
 if __name__ == "__main__":

@@ -46,21 +46,21 @@ class ProfileJob:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What has been measured."""
+    """The samples of a measurement, complete or not."""
 
     samples: tuple[Sample, ...]
-    """Those of the grid, in its order."""
+    """The samples, in the order of the grid."""
     num_points: int
-    """Points that the grid has."""
+    """Points of the grid."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is missing, so that the profile is written."""
+        """Whether every point is measured, so that the profile is written."""
         return len(self.samples) == self.num_points
 
 
 def measure(job: ProfileJob, files: ProfileFiles, hear: SampleListener, stop: Event) -> Outcome:
-    """Measure what the files lack, and write the profile if nothing stops it.
+    """Measure the points that the files lack, and write the profile unless `stop` comes first.
 
     Raises
     ------

@@ -36,10 +36,10 @@ class Signal(IntEnum):
 
 
 WARMUPS, MOST_TRIPS, FEWEST_TRIPS = 3, 50, 5
-"""Round trips of tiny messages: those not counted, and how many are counted at most and at least.
-Quartiles want five; more than fifty no longer change the median."""
+"""Round trips of tiny messages: those that are not counted, and how many are counted at most and at
+least. Chosen by trial."""
 TRIPS_S: Final = 1.0
-"""After this, the fewest round trips are enough: a link of 100 ms needs no more than ten."""
+"""After this time, the fewest round trips are enough."""
 FIRST_BYTES: Final = 2**16
 MOST_BYTES: Final = 2**27
 """Messages double from the first size, until they take long enough or reach this one."""

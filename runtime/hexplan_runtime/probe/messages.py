@@ -17,11 +17,11 @@ class AgentTask(Noun):
     """What an agent gets on its stdin when it starts."""
 
     address: str
-    """Where the other hosts reach this one: its only address that is listened at."""
+    """Where the other hosts reach this one, and the only address where it listens."""
     may_be_public: bool
     """Whether that may be a public address."""
     store_address: str
-    """Where the agents meet, in numbers."""
+    """The IP address where the agents meet."""
     store_port: int
     """Port of the store there."""
     nonce: str
@@ -31,7 +31,7 @@ class AgentTask(Noun):
 
 
 class PairOrder(Noun):
-    """One pair that an agent is to measure with another one."""
+    """Two agents, and what they measure together."""
 
     meeting: str
     """Name of the pair's group."""
@@ -44,14 +44,14 @@ class PairOrder(Noun):
     is_backward: bool
     """Whether to measure that from rank 1 to rank 0."""
     limit_s: Annotated[float, Field(gt=0)]
-    """How long all of it may take."""
+    """How long everything may take."""
 
 
 class Figures(Noun):
     """What the leader of a pair measured."""
 
     round_trips_s: Annotated[tuple[Seconds, ...], Field(min_length=2)]
-    """Of tiny messages."""
+    """Seconds of each round trip of a tiny message."""
     forward_bytes_per_s: Rate | None = None
     """From rank 0 to rank 1."""
     backward_bytes_per_s: Rate | None = None
@@ -59,11 +59,11 @@ class Figures(Noun):
 
 
 class AgentAnswer(Noun):
-    """What an agent says: first about its machine, then after each order."""
+    """What an agent says: first about its machine, then an answer to each order."""
 
     machine: Machine | None = None
     """What the machine is, in the first answer."""
     figures: Figures | None = None
     """What was measured, in the answer of a leader."""
     problem: str | None = None
-    """Why something could not be done, where it could not."""
+    """Why something could not be done, if so."""

@@ -19,7 +19,7 @@ from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.gloo import PeerLost, Rendezvous, join_store
 from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
-from hexplan_runtime.stage.edges import connect, dialect_of
+from hexplan_runtime.stage.edges import connect, wire_format_of
 from hexplan_runtime.stage.mailbox import Inbox, Outbox
 from hexplan_runtime.stage.messages import PEER_LOST, REFUSED, Assignment, Report
 from hexplan_runtime.stage.observing import ObservedStage, Observer
@@ -76,11 +76,11 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
 def _join_team(assignment: Assignment, rendezvous: Rendezvous) -> Team:
     """Meet the other ranks of the stage; one device alone needs no group."""
     stage = assignment.plan.stages[assignment.stage]
-    dialect = dialect_of(assignment.plan, assignment.nonce)
+    wire_format = wire_format_of(assignment.plan, assignment.nonce)
     group = None
     if stage.tp > 1:
         group = rendezvous.meet(f"stage/{stage.id}", assignment.rank, stage.tp)
-    return Team(dialect, assignment.rank, group)
+    return Team(wire_format, assignment.rank, group)
 
 
 def _load(assignment: Assignment, team: Team, launcher: Parent) -> Stage:
