@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from hexplan.errors import InputError
-from hexplan.plan import Plan
-from hexplan_runtime.launch.pipeline import Pipeline
-from hexplan_runtime.model.architecture import read_stop_ids
-from hexplan_runtime.model.model_files import find_model_folder
 from hexplan_runtime.request import SEED_LIMIT, FinishReason, Request, Sampling
+
+if TYPE_CHECKING:
+    from hexplan_runtime.launch.pipeline import Pipeline
 
 _CONTEXT_TOKENS = 6
 """Prompt tokens that are decoded together with the first new ones, as a tokenizer may drop a space
@@ -105,17 +104,6 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         message = f"{folder}: transformers cannot read its tokenizer: {error}"
         raise InputError(message) from error
     return cast("Tokenizer", tokenizer)
-
-
-def stream_prompts(
-    plan: Plan, prompts: Sequence[str], settings: GenerationSettings
-) -> Iterator[TextPiece]:
-    """Launch the plan, and yield the continuations of all prompts as they come."""
-    folder = find_model_folder(plan, settings.model_folder)
-    tokenizer = read_tokenizer(folder)
-    requests = make_requests(tokenizer, prompts, settings, read_stop_ids(folder))
-    with Pipeline(plan, folder) as pipeline:
-        yield from stream_requests(pipeline, tokenizer, requests)
 
 
 def make_requests(

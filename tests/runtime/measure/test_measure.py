@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from support.processes import processes_with
 from support.specs import spec_of, two_nodes
 
 from hexplan.catalog.shipped import find_device
@@ -20,7 +24,7 @@ from hexplan.cost import ShardSizes, kv_room_tokens
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.speed import stage_speed
 from hexplan.cost.steps import RooflineSteps
-from hexplan.errors import InputError
+from hexplan.errors import InputError, LaunchError
 from hexplan.model import Model
 from hexplan_runtime.measure import (
     Lengths,
@@ -214,6 +218,30 @@ def test_a_measurement_of_something_else_is_not_resumed(job: ProfileJob, tmp_pat
     files.unfinished.write_text("[]")
     with pytest.raises(InputError, match="not an unfinished measurement"):
         run(job, files, stop)
+
+
+@pytest.mark.parametrize("victim", [min, max])
+def test_a_rank_that_dies_ends_the_measurement_and_is_named(
+    job: ProfileJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    victim: Callable[[set[int]], int],
+) -> None:
+    """What was measured before is kept."""
+    mark = f"HEXPLAN_TEST_RUN={tmp_path}"
+    monkeypatch.setenv(*mark.split("="))
+
+    class Killer(Follower):
+        def __call__(self, sample: Sample, done: int, total: int) -> None:
+            super().__call__(sample, done, total)
+            os.kill(victim(processes_with(mark)), signal.SIGKILL)
+
+    files, killer = ProfileFiles(tmp_path / "profile.yaml"), Killer()
+    with pytest.raises(LaunchError, match=r"rank [01] of 2 that measures (was ended|ended with)"):
+        run(replace(job, degrees=(2,)), files, killer)
+    assert len(killer.samples) == 1
+    assert files.unfinished.exists()
+    assert not processes_with(mark)
 
 
 def test_weights_that_a_rank_cannot_read_are_refused_in_words(
