@@ -19,7 +19,7 @@ from planner import machine
 from transformers import AutoModelForCausalLM
 
 from hexplan.reading import read_spec
-from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.request import Request
 from hexplan_solver import solve
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hexplan.measured.observation_file import ObservationFile
 from hexplan.plan import Plan
-from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.launch.startup import RankStats
 from hexplan_runtime.model.architecture import read_stop_ids
 from hexplan_runtime.model.model_files import find_model_folder
@@ -22,8 +22,8 @@ from hexplan_runtime.text import (
 )
 
 
-class Listener(Protocol):
-    """Whoever is told how a launch goes."""
+class LaunchListener(Protocol):
+    """Whoever follows a launch."""
 
     def ready(self, stats: Sequence[RankStats], elapsed_s: float) -> None:
         """Hear that every stage is up."""
@@ -51,12 +51,12 @@ def continue_prompts(
     plan: Plan,
     prompts: Sequence[str],
     settings: GenerationSettings,
-    listener: Listener,
+    listener: LaunchListener,
     observe: ObservationFile | None = None,
 ) -> None:
     """Start every stage, continue all prompts, and end every process again.
 
-    What every stage and edge takes goes into `observe`, if it is given.
+    How long each step and message takes is written to `observe`, if it is given.
     """
     folder = find_model_folder(plan, settings.model_folder)
     tokenizer = read_tokenizer(folder)

@@ -1,4 +1,4 @@
-"""The `probe` command: what is on every host, and what the lines between them really carry."""
+"""The `probe` command: what each host has, and what the links between them really carry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hexplan.errors import InputError, LaunchError
 if TYPE_CHECKING:
     from hexplan.cluster import Cluster
     from hexplan.measured.comparison import Comparison
-    from hexplan_runtime.probe import Post, Reach, Wish
+    from hexplan_runtime.probe import HostAddress, ProbeJob, Reach
 
 LIMIT = "20s"
 MAX_LOCAL_HOSTS = 16
@@ -76,9 +76,9 @@ def probe(
     reach = Reach(_ssh(ssh) or SSH, python, allow_public)
     limit_s = seconds("--timeout", timeout)
     assert limit_s is not None
-    wish = _wish(cluster, spec_file, bind, reach, limit_s)
+    job = _job(cluster, spec_file, bind, reach, limit_s)
     with stop_on_interrupt() as stop, probe_progress(quiet=quiet) as hear:
-        comparison = compare(cluster, survey(wish, hear, stop))
+        comparison = compare(cluster, survey(job, hear, stop))
     is_written = output is not None and comparison.findings.num_measured > 0
     if output is not None and is_written:
         write_overlay(comparison, _origin(comparison, spec_file), output)
@@ -112,31 +112,31 @@ def _ssh(text: str | None) -> tuple[str, ...] | None:
     return words
 
 
-def _wish(
+def _job(
     cluster: Cluster, spec_file: Path, bind: str | None, reach: Reach, limit_s: float
-) -> Wish:
-    """Return what to look at: hosts that are not excluded, and what connects them."""
+) -> ProbeJob:
+    """Return what to probe: hosts that are not excluded, and the links between them."""
     from hexplan.cluster import COORDINATOR
-    from hexplan_runtime.probe import Wish
+    from hexplan_runtime.probe import ProbeJob
 
-    posts = _posts(cluster, spec_file)
-    ends = (COORDINATOR, *(post.host for post in posts))
+    hosts = _hosts(cluster, spec_file)
+    ends = (COORDINATOR, *(place.host for place in hosts))
     links = tuple((a, b) for a in ends for b in ends if a != b and cluster.link(a, b) is not None)
-    is_one_machine = all(post.address is None for post in posts)
-    return Wish(posts, links, _meeting_place(bind, reach, is_one_machine), reach, limit_s)
+    is_one_machine = all(place.address is None for place in hosts)
+    return ProbeJob(hosts, links, _meeting_place(bind, reach, is_one_machine), reach, limit_s)
 
 
-def _posts(cluster: Cluster, spec_file: Path) -> tuple[Post, ...]:
+def _hosts(cluster: Cluster, spec_file: Path) -> tuple[HostAddress, ...]:
     """Return where the hosts are: all on this machine, or each at its address."""
-    from hexplan_runtime.probe import Post
+    from hexplan_runtime.probe import HostAddress
 
-    posts = tuple(
-        Post(host.name, host.address)
+    hosts = tuple(
+        HostAddress(host.name, host.address)
         for host in cluster.hosts
         if not all(cluster.is_excluded(host.name, index) for index in range(len(host.devices)))
     )
-    here = [post.host for post in posts if post.address is None]
-    if 0 < len(here) < len(posts):
+    here = [place.host for place in hosts if place.address is None]
+    if 0 < len(here) < len(hosts):
         message = f"{spec_file}: found hosts with an `address`, and without one: {', '.join(here)}"
         hint = "give every host one, or none, if this machine is to play them all"
         raise InputError(message, hint=hint)
@@ -146,7 +146,7 @@ def _posts(cluster: Cluster, spec_file: Path) -> tuple[Post, ...]:
             f" {MAX_LOCAL_HOSTS}, as this machine would play them all"
         )
         raise InputError(message, hint="give each host its `address`")
-    return posts
+    return hosts
 
 
 def _meeting_place(bind: str | None, reach: Reach, is_one_machine: bool) -> str:

@@ -83,10 +83,10 @@ def profile(
     _require_runtime()
     from hexplan.reading.model_folder.folder import read_model_folder
     from hexplan.render import measure_progress, samples_text, say, warn_of_spread
-    from hexplan_runtime.measure import Lengths, ProfileFiles, Wish, choose_kind, measure
+    from hexplan_runtime.measure import Lengths, ProfileFiles, ProfileJob, choose_kind, measure
 
     model = read_model_folder(model_folder, dtype.value if dtype else None)
-    wish = Wish(
+    job = ProfileJob(
         model=model,
         folder=model_folder,
         device=_device_name(device),
@@ -99,7 +99,7 @@ def profile(
     )
     files = ProfileFiles(output, may_resume=resume, may_overwrite=force)
     with stop_on_interrupt() as stop, measure_progress(quiet=quiet) as hear:
-        outcome = measure(wish, files, hear, stop)
+        outcome = measure(job, files, hear, stop)
     if not outcome.is_complete:
         if outcome.samples:
             done = f"{len(outcome.samples)} of {outcome.num_points} points"
@@ -107,7 +107,7 @@ def profile(
         raise typer.Exit(INTERRUPTED)
     if not quiet:
         emit(samples_text(outcome.samples))
-        _warn_of_few_cores(wish.degrees, is_cpu=wish.kind == "cpu")
+        _warn_of_few_cores(job.degrees, is_cpu=job.kind == "cpu")
         warn_of_spread(outcome.samples)
         say(f"wrote {output}: name it with `profiles:` in a cluster.yaml")
 

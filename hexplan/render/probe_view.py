@@ -23,7 +23,7 @@ from hexplan.render.console import open_console, say
 from hexplan.render.sections import Part, Section, fits, sections_text, table
 
 if TYPE_CHECKING:
-    from hexplan_runtime.probe import Hear
+    from hexplan_runtime.probe import LinkListener
 
 MAX_LINKS = 40
 """Links that are listed one by one, if they are as the spec has them; worse ones all are."""
@@ -35,7 +35,7 @@ _HEADINGS = ("link", "latency", "spec", "ratio", "bandwidth", "spec", "ratio")
 
 
 @contextmanager
-def probe_progress(*, quiet: bool) -> Iterator[Hear]:
+def probe_progress(*, quiet: bool) -> Iterator[LinkListener]:
     """Give a function that shows where a probe stands: a bar on a terminal, else lines."""
     console = open_console(stderr=True)
     if quiet:

@@ -13,7 +13,7 @@ from hexplan.render.console import open_console, say
 from hexplan.render.sections import Part, sections_text, table
 
 if TYPE_CHECKING:
-    from hexplan_runtime.measure import Hear, Point, Sample
+    from hexplan_runtime.measure import Point, Sample, SampleListener
 
 WIDE_SPREAD = 0.2
 """Above this share of the median, the middle half of a point's times is warned of."""
@@ -21,7 +21,7 @@ _SHOWN_WIDE = 3
 
 
 @contextmanager
-def measure_progress(*, quiet: bool) -> Iterator[Hear]:
+def measure_progress(*, quiet: bool) -> Iterator[SampleListener]:
     """Give a function that shows where a measurement stands: a bar on a terminal, else lines."""
     console = open_console(stderr=True)
     if quiet:

@@ -1,4 +1,4 @@
-"""What a caller asks of a pipeline, and what it gets back."""
+"""What a caller asks of a pipeline, and what comes back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hexplan.errors import InputError
 FinishReason = Literal["stop", "length"]
 
 SEED_LIMIT = 2**63
+"""Seeds are below this, as they travel in a signed word of 64 bits."""
 
 
 def _need(holds: bool, field: str, found: object, needed: str) -> None:
@@ -73,7 +74,7 @@ class TokenEvent:
     """One new token of one request."""
 
     request_index: int
-    """Index into the sequence that was handed to `generate`."""
+    """Index into the requests that were passed to `generate`."""
     token_id: int
     is_last: bool
     finish_reason: FinishReason | None

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from hexplan.errors import InputError
-from hexplan.plan import Plan
-from hexplan_runtime.launch.launcher import Pipeline
-from hexplan_runtime.model.architecture import read_stop_ids
-from hexplan_runtime.model.model_files import find_model_folder
 from hexplan_runtime.request import SEED_LIMIT, FinishReason, Request, Sampling
 
+if TYPE_CHECKING:
+    from hexplan_runtime.launch.pipeline import Pipeline
+
 _CONTEXT_TOKENS = 6
-"""Tokens before a text that decide about its first space."""
+"""Prompt tokens that are decoded together with the first new ones, as a tokenizer may drop a space
+at the start of a text. Chosen by trial."""
 _UNFINISHED = "\ufffd"
-"""What a decoder gives for bytes that are not yet a whole character."""
+"""What a tokenizer decodes an incomplete character to."""
 
 
 class Tokenizer(Protocol):
-    """What is used of a transformers tokenizer."""
+    """The part of a transformers tokenizer that is used here."""
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text."""
@@ -59,7 +59,7 @@ class TextPiece:
 
 
 class Detokenizer:
-    """Turns ids into text as they come; a character whose bytes are not all here is held back."""
+    """Turns ids into text as they come, and holds back a character until all its bytes are here."""
 
     def __init__(self, tokenizer: Tokenizer, prompt_ids: Sequence[int]) -> None:
         self._tokenizer = tokenizer
@@ -77,7 +77,7 @@ class Detokenizer:
         return new
 
     def flush(self) -> str:
-        """Return what is held back, whole or not."""
+        """Return what is still held back, whole or not."""
         new = self._new_text()
         self._context = self._shown = len(self._ids)
         return new
@@ -104,17 +104,6 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         message = f"{folder}: transformers cannot read its tokenizer: {error}"
         raise InputError(message) from error
     return cast("Tokenizer", tokenizer)
-
-
-def stream_prompts(
-    plan: Plan, prompts: Sequence[str], settings: GenerationSettings
-) -> Iterator[TextPiece]:
-    """Launch the plan, and yield the continuations of all prompts as they come."""
-    folder = find_model_folder(plan, settings.model_folder)
-    tokenizer = read_tokenizer(folder)
-    requests = make_requests(tokenizer, prompts, settings, read_stop_ids(folder))
-    with Pipeline(plan, folder) as pipeline:
-        yield from stream_requests(pipeline, tokenizer, requests)
 
 
 def make_requests(

@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from support.runtime_plans import make_plan
 
 from hexplan.errors import InputError
+from hexplan.launching import continue_prompts
 from hexplan.model import Model
+from hexplan.plan import Plan
+from hexplan_runtime.launch.startup import RankStats
 from hexplan_runtime.text import (
     Detokenizer,
     GenerationSettings,
@@ -18,7 +21,6 @@ from hexplan_runtime.text import (
     Tokenizer,
     make_requests,
     read_tokenizer,
-    stream_prompts,
 )
 
 AUSTEN = Path(__file__).parents[2] / "models" / "austen-3m"
@@ -84,7 +86,7 @@ def test_prompts_are_continued_as_text(austen: Path, austen_model: Model) -> Non
     plan = make_plan(austen_model, [((0, 3), (1,)), ((3, 6), (1,))])
     settings = GenerationSettings(max_tokens=12, model_folder=austen)
     prompts = ["It was a very", "Emma could not"]
-    pieces = list(stream_prompts(plan, prompts, settings))
+    pieces = pieces_of_launch(plan, prompts, settings)
     assert {piece.prompt_index for piece in pieces if piece.is_last} == {0, 1}
     for index in range(2):
         mine = [piece for piece in pieces if piece.prompt_index == index]
@@ -92,8 +94,36 @@ def test_prompts_are_continued_as_text(austen: Path, austen_model: Model) -> Non
         assert mine[-1].finish_reason in ("length", "stop")
         assert not any(piece.is_last for piece in mine[:-1])
         assert len("".join(piece.text for piece in mine).split()) > 4
-    alone = list(stream_prompts(plan, prompts[:1], settings))
+    alone = pieces_of_launch(plan, prompts[:1], settings)
     assert text_of(alone, 0) == text_of(pieces, 0)
+
+
+class Kept:
+    """Keeps what a launch tells."""
+
+    def __init__(self) -> None:
+        self.ranks: list[str] = []
+        self.pieces: list[TextPiece] = []
+        self.num_tokens = 0
+
+    def ready(self, stats: Sequence[RankStats], elapsed_s: float) -> None:
+        self.ranks = [rank.stage for rank in stats]
+
+    def piece(self, piece: TextPiece) -> None:
+        self.pieces.append(piece)
+
+    def done(self, num_tokens: int, elapsed_s: float) -> None:
+        self.num_tokens = num_tokens
+
+
+def pieces_of_launch(
+    plan: Plan, prompts: list[str], settings: GenerationSettings
+) -> list[TextPiece]:
+    kept = Kept()
+    continue_prompts(plan, prompts, settings, kept)
+    assert kept.ranks == ["s0", "s1"]
+    assert len(prompts) <= kept.num_tokens <= len(prompts) * settings.max_tokens
+    return kept.pieces
 
 
 def text_of(pieces: list[TextPiece], index: int) -> str:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from hexplan.plan import Plan
-from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.request import Request
 
 

@@ -40,6 +40,12 @@ def command_line(pid: int) -> list[str]:
     return _read(pid, "cmdline")
 
 
+def is_stopped(pid: int) -> bool:
+    """Say whether a signal has stopped a process, which then waits for another one to go on."""
+    stat = (PROC / str(pid) / "stat").read_text()
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
 def listening_addresses(pid: int) -> set[str]:
     """Return the local addresses, in hexadecimal, on which a process listens."""
     inodes = set()

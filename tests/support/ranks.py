@@ -18,7 +18,7 @@ from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.gloo import Rendezvous, host_store, join_store
 from hexplan_runtime.net.team import Team
-from hexplan_runtime.net.wire import Dialect
+from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.request import Sampling
 from hexplan_runtime.stage.stage import Output, Stage, torch_dtype
 
@@ -29,7 +29,7 @@ Runner = Callable[[Batch], Output]
 def running_stages(plan: Plan, folder: Path) -> Iterator[list[Runner]]:
     """Give a function for each stage that runs a batch on its ranks; the leader's output counts."""
     architecture = read_architecture(folder, plan.model)
-    dialect = Dialect(1, plan.model.hidden, torch_dtype(plan.model))
+    wire_format = WireFormat(1, plan.model.hidden, torch_dtype(plan.model))
     store, port = host_store()
     nonce = secrets.token_hex(8)
     with ThreadPoolExecutor(max(stage.tp for stage in plan.stages)) as pool:
@@ -37,7 +37,7 @@ def running_stages(plan: Plan, folder: Path) -> Iterator[list[Runner]]:
         def build(planned: PlannedStage, rank: int) -> Stage:
             rendezvous = Rendezvous(join_store(port), nonce)
             group = rendezvous.meet(planned.id, rank, planned.tp) if planned.tp > 1 else None
-            team = Team(dialect, rank, group)
+            team = Team(wire_format, rank, group)
             return build_stage(plan, planned, architecture, (folder, team))
 
         def runner(planned: PlannedStage) -> Runner:

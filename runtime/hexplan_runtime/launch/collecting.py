@@ -1,4 +1,4 @@
-"""Collect what all processes of a launch saw, and write it down as it comes."""
+"""Collect the observations of all processes of a launch, and write them as they come."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hexplan_runtime.stage.observing import Edge, Seen
 
 
 class Collector:
-    """Takes what was seen from any thread, joins each send with its receipt, and writes lines.
+    """Takes observations from any thread, joins each send with its receipt, and writes lines.
 
     Messages of one edge arrive in the order in which they were sent, and each process reports its
     own in that order. So the first send that has no receipt yet belongs to the first such receipt.
@@ -33,7 +33,7 @@ class Collector:
         self._failure: InputError | None = None
 
     def begin(self) -> None:
-        """Write that a launch is ready, from which its times count."""
+        """Write that a launch is ready; its times count from now on."""
         self._begun_s = time.perf_counter()
         begun = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         hardware, cores = processor_name(), free_cores()
@@ -41,13 +41,13 @@ class Collector:
         self._write([seen])
 
     def take(self, seen: Sequence[Seen]) -> None:
-        """Write what was seen, as far as both ends of it are known."""
+        """Write the steps, and the messages of which both ends are known."""
         with self._lock:
             lines = [line for one in seen if (line := self._line(one)) is not None]
             self._write(lines)
 
     def finish(self) -> None:
-        """Raise what kept lines from being written, if anything did."""
+        """Raise the error that kept lines from being written, if there was one."""
         if self._failure is not None:
             raise self._failure
 

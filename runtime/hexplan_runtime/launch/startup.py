@@ -13,10 +13,10 @@ from threading import Thread
 
 from hexplan.errors import LaunchError
 from hexplan.plan import Plan
-from hexplan_runtime.launch.fleet import Fleet
-from hexplan_runtime.launch.rank_process import Spoke, WorkerProcess
+from hexplan_runtime.launch.fleet import Fleet, RankProcess
 from hexplan_runtime.model.architecture import read_architecture
 from hexplan_runtime.net.gloo import PeerLost, Rendezvous, host_store
+from hexplan_runtime.processes import Said
 from hexplan_runtime.stage.edges import LAUNCHER, Ends, connect
 from hexplan_runtime.stage.messages import Assignment, Report
 
@@ -36,57 +36,67 @@ class RankStats:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A pipeline that is up."""
+    """What a pipeline that is up can say and be told."""
 
     ends: Ends
     stats: tuple[RankStats, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a rank stands in the plan."""
+
+    stage: int
+    """Index of its stage."""
+    rank: int
+    """Rank in the stage; 0 leads."""
+
+
 @dataclass(slots=True)
-class _Roll:
-    """Who has come how far."""
+class _Progress:
+    """How far each rank has come."""
 
     fleet: Fleet
     timeout_s: float
     deadline: float
-    workers: list[WorkerProcess] = field(default_factory=list)
-    loaded: dict[WorkerProcess, Report] = field(default_factory=dict)
-    ready: set[WorkerProcess] = field(default_factory=set)
+    ranks: list[RankProcess] = field(default_factory=list)
+    loaded: dict[RankProcess, Report] = field(default_factory=dict)
+    ready: set[RankProcess] = field(default_factory=set)
     ends: Ends | None = None
 
     def wait(self, is_done: Callable[[], bool]) -> None:
-        """Take news until all is done; at the deadline say who is missing."""
+        """Take news until all is done; at the deadline, name the ranks that are missing."""
         while not is_done():
             news = self.fleet.next_news(self.deadline)
             if isinstance(news, Ends):
                 self.ends = news
-            elif isinstance(news, Spoke) and news.report.event == "loaded":
-                self.loaded[news.worker] = news.report
-            elif isinstance(news, Spoke):
-                self.ready.add(news.worker)
+            elif isinstance(news, Said) and news.message.event == "loaded":
+                self.loaded[news.child] = news.message
+            elif isinstance(news, Said):
+                self.ready.add(news.child)
             else:
                 raise self._late()
 
     def _late(self) -> LaunchError:
         missing = [
-            f"{worker.name} ({'no edges' if worker in self.loaded else 'no weights'} yet)"
-            for worker in self.workers
-            if worker not in self.ready
+            f"{rank.name} ({'no edges' if rank in self.loaded else 'no weights'} yet)"
+            for rank in self.ranks
+            if rank not in self.ready
         ]
         message = f"not ready after {self.timeout_s:g} s: {'; '.join(missing) or 'the entry edges'}"
         return LaunchError(message, hint="the machine may be busy, or the disk slow")
 
 
 def start(
-    fleet: Fleet, plan: Plan, folder: Path, timeout_s: float, *, is_watched: bool = False
+    fleet: Fleet, plan: Plan, folder: Path, timeout_s: float, *, is_observed: bool = False
 ) -> Started:
     """Start all ranks, wait for their weights, then for all edges."""
-    roll = _Roll(fleet, timeout_s, time.monotonic() + timeout_s)
+    progress = _Progress(fleet, timeout_s, time.monotonic() + timeout_s)
     architecture = read_architecture(folder, plan.model)
     store, port = host_store()
     timeout = datetime.timedelta(seconds=timeout_s)
     rendezvous = Rendezvous(store, secrets.token_hex(16), timeout)
-    draft = Assignment(
+    template = Assignment(
         plan=plan,
         architecture=architecture,
         model_folder=str(folder),
@@ -95,28 +105,28 @@ def start(
         launcher_pid=os.getpid(),
         store_port=port,
         nonce=rendezvous.nonce,
-        is_watched=is_watched,
+        is_observed=is_observed,
     )
-    places = [(s, r) for s, stage in enumerate(plan.stages) for r in range(stage.tp)]
+    places = [_Place(s, r) for s, stage in enumerate(plan.stages) for r in range(stage.tp)]
     for place in places:
-        roll.workers.append(_start_rank(fleet, draft, place))
-    roll.wait(lambda: len(roll.loaded) == len(places))
+        progress.ranks.append(_start_rank(fleet, template, place))
+    progress.wait(lambda: len(progress.loaded) == len(places))
     _connect(fleet, plan, rendezvous)
-    roll.wait(lambda: len(roll.ready) == len(places) and roll.ends is not None)
-    assert roll.ends is not None
+    progress.wait(lambda: len(progress.ready) == len(places) and progress.ends is not None)
+    assert progress.ends is not None
     stats = [
-        _stats(plan, place, roll.loaded[worker])
-        for place, worker in zip(places, roll.workers, strict=True)
+        _stats(plan, place, progress.loaded[rank])
+        for place, rank in zip(places, progress.ranks, strict=True)
     ]
-    return Started(roll.ends, tuple(stats))
+    return Started(progress.ends, tuple(stats))
 
 
-def _start_rank(fleet: Fleet, draft: Assignment, place: tuple[int, int]) -> WorkerProcess:
-    index, rank = place
-    stage = draft.plan.stages[index]
-    name = f"stage {stage.id} rank {rank} ({stage.host}, device {stage.devices[rank]})"
-    assignment = draft.model_copy(update={"stage": index, "rank": rank})
-    return fleet.start(name, assignment.model_dump_json(by_alias=True))
+def _start_rank(fleet: Fleet, template: Assignment, place: _Place) -> RankProcess:
+    stage = template.plan.stages[place.stage]
+    device = stage.devices[place.rank]
+    name = f"stage {stage.id} rank {place.rank} ({stage.host}, device {device})"
+    mine = {"stage": place.stage, "rank": place.rank}
+    return fleet.start(name, template.model_copy(update=mine))
 
 
 def _connect(fleet: Fleet, plan: Plan, rendezvous: Rendezvous) -> None:
@@ -131,7 +141,7 @@ def _connect(fleet: Fleet, plan: Plan, rendezvous: Rendezvous) -> None:
     Thread(target=run, daemon=True, name="connect").start()
 
 
-def _stats(plan: Plan, place: tuple[int, int], report: Report) -> RankStats:
-    stage = plan.stages[place[0]]
-    device = stage.devices[place[1]]
+def _stats(plan: Plan, place: _Place, report: Report) -> RankStats:
+    stage = plan.stages[place.stage]
+    device = stage.devices[place.rank]
     return RankStats(stage.id, stage.host, device, report.bytes_read, report.weights_bytes)

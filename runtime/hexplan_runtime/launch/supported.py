@@ -1,4 +1,4 @@
-"""What of a plan the runtime cannot run yet."""
+"""Plans that the runtime cannot run yet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hexplan.plan import Plan
 
 
 def require_tensor_parallel(plan: Plan) -> None:
-    """Refuse a plan with stages that share tokens; ranks would run them tensor parallel.
+    """Refuse a plan whose stages split a prompt's tokens: ranks would run them tensor parallel.
 
     Raises
     ------

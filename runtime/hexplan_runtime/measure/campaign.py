@@ -3,67 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from threading import Event
 from typing import Protocol
 
 from hexplan_runtime.measure.crew import Crew, Subject
-from hexplan_runtime.measure.messages import Order
+from hexplan_runtime.measure.messages import RankOrder
 from hexplan_runtime.measure.record import Record
 from hexplan_runtime.measure.sample import Point, Sample
 
 ENOUGH_SPREAD = 0.05
-"""A point whose times spread less than this is not run again."""
+"""A point whose times spread less than this is not run again. Chosen by trial."""
 _WARMUPS = 2
+"""Untimed runs before a point, which fill caches and the allocator's pools. Chosen by trial."""
 _ROUND = 5
-"""Runs after which the spread is looked at."""
+"""Runs after which the spread is looked at. Chosen by trial."""
 
 
-class Hear(Protocol):
+class SampleListener(Protocol):
     """Whoever follows a campaign."""
 
     def __call__(self, sample: Sample, done: int, total: int) -> None:
         """Hear of a new sample, and how many points are done."""
 
 
-def run_campaign(
-    subject: Subject,
-    points: Sequence[Point],
-    record: Record,
-    keep: Callable[[Record], None],
-    hear: Hear,
-    stop: Event,
-) -> Record:
-    """Measure the points that the record lacks, and return the record with them.
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """What to measure, and who follows it."""
 
-    Parameters
-    ----------
-    keep
-        Takes the record after each point, to survive whatever ends the process.
-    stop
-        Ends the campaign after the point under way.
+    subject: Subject
+    points: Sequence[Point]
+    keep: Callable[[Record], None]
+    """Takes the record after each point, to survive whatever ends the process."""
+    hear: SampleListener
+    stop: Event
+    """Ends the campaign after the point under way."""
 
-    Raises
-    ------
-    InputError
-        The layer cannot be measured.
-    LaunchError
-        A process that measures failed.
-    """
-    missing = [point for point in points if record.at(point) is None]
-    done = len(points) - len(missing)
-    for tp, group in groupby(missing, key=lambda point: point.tp):
-        if stop.is_set():
-            break
-        with Crew(subject, tp) as crew:
-            for point in group:
-                if stop.is_set():
-                    break
-                sample = _sample(crew, point, record.circumstances.repeats)
-                record, done = record.plus(sample), done + 1
-                keep(record)
-                hear(sample, done, len(points))
-    return record
+    def run(self, record: Record) -> Record:
+        """Measure the points that the record lacks, and return the record with them.
+
+        Raises
+        ------
+        InputError
+            The layer cannot be measured.
+        LaunchError
+            A process that measures failed.
+        """
+        missing = [point for point in self.points if record.at(point) is None]
+        done = len(self.points) - len(missing)
+        for tp, group in groupby(missing, key=lambda point: point.tp):
+            if self.stop.is_set():
+                break
+            with Crew(self.subject, tp) as crew:
+                for point in group:
+                    if self.stop.is_set():
+                        break
+                    sample = _sample(crew, point, record.circumstances.repeats)
+                    record, done = record.plus(sample), done + 1
+                    self.keep(record)
+                    self.hear(sample, done, len(self.points))
+        return record
 
 
 def _sample(crew: Crew, point: Point, repeats: int) -> Sample:
@@ -73,6 +73,6 @@ def _sample(crew: Crew, point: Point, repeats: int) -> Sample:
     while sample is None or (len(sample.times_s) < repeats and sample.spread > ENOUGH_SPREAD):
         before = sample.times_s if sample else ()
         size = min(_ROUND, repeats - len(before))
-        times_s = crew.run(Order(point=point, warmups=warmups, repeats=size))
+        times_s = crew.run(RankOrder(point=point, warmups=warmups, repeats=size))
         sample, warmups = Sample(point=point, times_s=before + times_s), 0
     return sample

@@ -1,14 +1,15 @@
-"""Clocks: how long something takes on a kind of device."""
+"""Clocks: how long a function takes on a kind of device."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 
-DeviceKind: TypeAlias = Literal["cpu", "cuda"]
+from hexplan_runtime.measure.devices import DeviceKind
+
 Clock: TypeAlias = Callable[[Callable[[], object]], float]
 """Runs something, and returns its seconds."""
 
@@ -25,7 +26,7 @@ def _cpu_s(run: Callable[[], object]) -> float:
 
 
 def _cuda_s(run: Callable[[], object]) -> float:
-    """Return the time between two events of the device's stream, which runs on its own."""
+    """Return the time between two events in the device's stream, as calls only queue work there."""
     begun = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     ended = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     torch.cuda.synchronize()

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import subprocess
-import sys
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
-
-from pydantic import ValidationError
+from typing import Final, Self
 
 from hexplan.errors import InputError, LaunchError
 from hexplan.model import Model
 from hexplan.noun import Range
-from hexplan_runtime.measure.clock import DeviceKind
-from hexplan_runtime.measure.messages import Answer, Order, Task
+from hexplan_runtime.measure.devices import DeviceKind
+from hexplan_runtime.measure.messages import RankAnswer, RankOrder, RankTask
 from hexplan_runtime.model.architecture import Architecture
 from hexplan_runtime.net.gloo import host_store
+from hexplan_runtime.processes import Ended, Here, Supervisor
 
-_ARGV: Final = (sys.executable, "-P", "-m", "hexplan_runtime.measure.rank")
-_QUIET: Final = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}  # as ranks of a launch have
-_LEAVE_S = 2.0
-_LAST_WORDS_BYTES = 4096
+_RANK: Final = "hexplan_runtime.measure.rank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +29,7 @@ class Subject:
     folder: Path
     """Where the weights are."""
     layers: Range
-    """The layers that stand for all."""
+    """The layers that are measured in place of all."""
     kind: DeviceKind
 
 
@@ -48,27 +39,25 @@ class Crew:
     def __init__(self, subject: Subject, size: int) -> None:
         self._store, port = host_store()
         nonce = secrets.token_hex(16)
-        tasks = [
-            Task(
-                model=subject.model,
-                architecture=subject.architecture,
-                model_folder=str(subject.folder),
-                layers=subject.layers,
-                kind=subject.kind,
-                rank=rank,
-                size=size,
-                store_port=port,
-                nonce=nonce,
-            )
-            for rank in range(size)
-        ]
-        self._ranks: list[_RankProcess] = []
+        self._supervisor = Supervisor(RankAnswer)
         try:
-            for task in tasks:
-                self._ranks.append(_RankProcess(task))
+            for rank in range(size):
+                task = RankTask(
+                    model=subject.model,
+                    architecture=subject.architecture,
+                    model_folder=str(subject.folder),
+                    layers=subject.layers,
+                    kind=subject.kind,
+                    rank=rank,
+                    size=size,
+                    store_port=port,
+                    nonce=nonce,
+                )
+                name = f"rank {rank} of {size} that measures"
+                self._supervisor.start(name, Here().command(_RANK), task)
             self._answer()
         except BaseException:
-            self._close()
+            self._supervisor.stop()
             raise
 
     def __enter__(self) -> Self:
@@ -80,9 +69,9 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._close()
+        self._supervisor.stop()
 
-    def run(self, order: Order) -> tuple[float, ...]:
+    def run(self, order: RankOrder) -> tuple[float, ...]:
         """Have every rank run a step, and return the leader's times in seconds.
 
         Raises
@@ -92,82 +81,25 @@ class Crew:
         LaunchError
             A rank failed.
         """
-        for rank in self._ranks:
-            rank.tell(order.model_dump_json())
+        self._supervisor.tell_all(order)
         return self._answer().times_s
 
-    def _answer(self) -> Answer:
-        answer = self._ranks[0].answer()
-        if answer is None:
-            for rank in self._ranks:
-                rank.leave()
-            words = "\n".join(filter(None, (rank.last_words() for rank in self._ranks)))
-            message = "a process that measures ended before it answered"
-            raise LaunchError(message, hint=f"its last lines were:\n{words}" if words else None)
-        if answer.refusal is not None:
-            raise InputError(answer.refusal, hint=answer.hint)
-        return answer
+    def _answer(self) -> RankAnswer:
+        """Wait for the leader's answer, or for what keeps it from answering.
 
-    def _close(self) -> None:
-        for rank in self._ranks:
-            rank.release()
-        for rank in self._ranks:
-            rank.leave()
-            rank.forget()
+        Only the leader answers orders, but any rank may refuse its task.
+        """
+        event = self._supervisor.next_event()
+        assert event is not None
+        if isinstance(event, Ended):
+            raise self._failure(event)
+        if event.message.refusal is not None:
+            raise InputError(event.message.refusal, hint=event.message.hint)
+        return event.message
 
-
-class _RankProcess:
-    """One rank's process; Ctrl-C in a terminal is not for it."""
-
-    def __init__(self, task: Task) -> None:
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self._child = subprocess.Popen(  # noqa: S603
-            _ARGV,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,
-            env=os.environ | _QUIET,
-        )
-        self.tell(task.model_dump_json())
-
-    def tell(self, line: str) -> None:
-        """Send a line; a process that has ended shows by its silence."""
-        assert self._child.stdin is not None
-        with suppress(BrokenPipeError):
-            self._child.stdin.write(line.encode() + b"\n")
-            self._child.stdin.flush()
-
-    def answer(self) -> Answer | None:
-        """Wait for an answer; nothing if the process has ended, or says something else."""
-        assert self._child.stdout is not None
-        try:
-            return Answer.model_validate_json(self._child.stdout.readline())
-        except ValidationError:
-            return None
-
-    def last_words(self) -> str:
-        """Return the end of what it wrote to stderr."""
-        self._errors.seek(0)
-        return self._errors.read()[-_LAST_WORDS_BYTES:].decode(errors="replace").strip()
-
-    def release(self) -> None:
-        """Close its stdin, on which it ends by itself."""
-        assert self._child.stdin is not None
-        with suppress(BrokenPipeError):
-            self._child.stdin.close()
-
-    def leave(self) -> None:
-        """Wait until it has ended, by force if it does not soon, and reap it."""
-        self.release()
-        try:
-            self._child.wait(_LEAVE_S)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
-
-    def forget(self) -> None:
-        """Close what its words came through."""
-        assert self._child.stdout is not None
-        self._child.stdout.close()
-        self._errors.close()
+    def _failure(self, ended: Ended[RankAnswer]) -> LaunchError:
+        """Quote all ranks: the first to end may only have lost the one that failed."""
+        self._supervisor.stop()
+        words = "\n".join(filter(None, (child.last_words for child in self._supervisor.children)))
+        hint = f"the last lines of all ranks were:\n{words}" if words else None
+        return LaunchError(ended.failure.message, hint=hint)

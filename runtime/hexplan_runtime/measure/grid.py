@@ -10,20 +10,21 @@ from hexplan.noun import Range
 from hexplan_runtime.measure.sample import Point
 
 LARGEST_BATCH: Final = 64
-"""Decodes of a measured step, at most; for more, the KV cache may not fit into memory."""
+"""The most decodes of a measured step; the KV cache of more may not fit into memory."""
 _SMALLEST_PROMPT = 16
+"""The shortest prompt that is measured. Chosen by trial."""
 _PAST_MEAN = 2
+"""Prompts are measured up to this many times the mean one: many are longer than the mean."""
 _FULL_STEP_TOKENS = 512
-"""Prompt tokens that a step may well have, as prompts of several requests come together."""
+"""Prompt tokens of a step that serves prompts of several requests together: the default chunk."""
 _FULL_STEP, _QUICK_STEP = 2, 8
-
-
+"""The ratio of neighbouring points, in a measurement and in a quick try."""
 _MEASURED_LAYERS = 4
-"""Layers in a row that are timed together: one alone would find its weights in a cache."""
+"""Layers that are timed together; one alone would find its weights in a cache. Chosen by trial."""
 
 
 def middle_layers(num_layers: int) -> Range:
-    """Return the layers that stand for all: a few in the middle."""
+    """Return the layers that are measured in place of all: a few in the middle."""
     count = min(num_layers, _MEASURED_LAYERS)
     first = (num_layers - count) // 2
     return first, first + count
@@ -47,16 +48,16 @@ def grid(
 ) -> tuple[Point, ...]:
     """Return the points to measure, in the order in which they are measured.
 
-    Prompts double from 16 tokens to twice the mean prompt and at least 512, and batches from 1 to
-    the largest that is measured. Contexts are the mean one, half and twice of it. The means are
-    points themselves, so that what is derived for them is not interpolated.
+    Prompts double from 16 tokens to twice the mean prompt, or 512 if that is more, and batches from
+    1 to the largest that is measured. Contexts are the mean one, half of it and twice. The means
+    are points themselves, so that what is derived for them is not interpolated.
 
     Parameters
     ----------
     longest
-        Positions that the model can see.
+        The longest context of the model, in tokens.
     is_quick
-        Only every third doubling, and the mean context alone: a try.
+        Whether to take every third doubling and the mean context only, for a try.
     """
     step = _QUICK_STEP if is_quick else _FULL_STEP
     most = min(longest, max(_PAST_MEAN * lengths.prompt, _FULL_STEP_TOKENS))
@@ -74,7 +75,7 @@ def grid(
 
 
 def _powers(first: int, last: int, step: int) -> list[int]:
-    """Return `first`, and each `step` times the one before, up to `last`."""
+    """Return `first` and its multiples by powers of `step`, up to `last`."""
     found = [first]
     while found[-1] * step <= last:
         found.append(found[-1] * step)

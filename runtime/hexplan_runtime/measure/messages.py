@@ -1,4 +1,4 @@
-"""What the command and its ranks say to each other: one line of JSON each."""
+"""What `hexplan profile` and its ranks say to each other: one line of JSON each."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pydantic import Field
 
 from hexplan.model import Model
 from hexplan.noun import Noun, Range
-from hexplan_runtime.measure.clock import DeviceKind
+from hexplan_runtime.measure.devices import DeviceKind
 from hexplan_runtime.measure.sample import Point
 from hexplan_runtime.model.architecture import Architecture
 
 
-class Task(Noun):
+class RankTask(Noun):
     """What a rank gets on its stdin when it starts."""
 
     model: Model
@@ -36,7 +36,7 @@ class Task(Noun):
     """A secret, without which no rank is found in the store."""
 
 
-class Order(Noun):
+class RankOrder(Noun):
     """What every rank of a group runs next."""
 
     point: Point
@@ -47,7 +47,7 @@ class Order(Noun):
     """Runs that are timed."""
 
 
-class Answer(Noun):
+class RankAnswer(Noun):
     """What the leader says: first that it is ready, then the times of each order."""
 
     times_s: tuple[float, ...] = ()

@@ -1,4 +1,4 @@
-"""The two files of a measurement: the profile, and until it is done what it has so far."""
+"""The two files of a measurement: the profile, and the record of an unfinished one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNFINISHED = ".unfinished.json"
 
 @dataclass(frozen=True, slots=True)
 class ProfileFiles:
-    """Where the profile goes, and what may happen to what is there."""
+    """Where the profile goes, and which existing files may be used or replaced."""
 
     profile: Path
     may_resume: bool = False
@@ -24,7 +24,7 @@ class ProfileFiles:
 
     @property
     def unfinished(self) -> Path:
-        """The file with what is measured so far."""
+        """The file with the samples so far."""
         return self.profile.with_name(self.profile.name + UNFINISHED)
 
     def begin(self, circumstances: Circumstances) -> Record:
@@ -49,15 +49,15 @@ class ProfileFiles:
             if not self.may_overwrite:
                 message = f"{self.unfinished}: there is an unfinished measurement"
                 raise InputError(message, hint="`--resume` goes on from it, `--force` starts anew")
-        self.keep(record)  # whether it can be written shows before anything is measured
+        self.keep(record)  # a folder that cannot be written to shows before anything is measured
         self.unfinished.unlink()
         return record
 
     def keep(self, record: Record) -> None:
-        """Write down what is measured so far."""
+        """Write the samples so far."""
         write_record(record, self.unfinished)
 
     def finish(self, text: str) -> None:
-        """Write the profile, and remove what it was made from."""
+        """Write the profile, and remove the record that it was made from."""
         write_atomically(self.profile, text)
         self.unfinished.unlink(missing_ok=True)

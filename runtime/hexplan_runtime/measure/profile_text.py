@@ -1,4 +1,4 @@
-"""The profile file: what was measured, as a cluster.yaml takes it, with what it rests on."""
+"""The text of a profile file: the measured times, in the form that a cluster.yaml reads."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hexplan_runtime.measure.record import Circumstances
 from hexplan_runtime.measure.sample import Phase, Sample
 
 _SIGNIFICANT = 6
+"""Digits of a figure: more than its error warrants, and still easy to read."""
 
 
 def profile_text(
@@ -19,7 +20,7 @@ def profile_text(
     memory_bytes: int | None,
     day: str,
 ) -> str:
-    """Return a profile file; how often and how steadily each figure was measured is in comments."""
+    """Return the text; its comments say how often and how steadily each figure was measured."""
     return "\n".join(_lines(circumstances, stages, memory_bytes, day)) + "\n"
 
 
@@ -51,11 +52,12 @@ def _lines(
 
 def _rows(stage: MeasuredStage, phase: Phase) -> Iterator[str]:
     for sample in stage.column(phase):
-        yield f"      - [{sample.point.tokens}, {_number(sample.median_s)}]  # {_sureness(sample)}"
+        figures = f"[{sample.point.tokens}, {_number(sample.median_s)}]"
+        yield f"      - {figures}  # {_steadiness(sample)}"
 
 
 def _other_contexts(stage: MeasuredStage) -> Iterator[str]:
-    """Keep what a profile has no field for: decodes at other contexts than the mean one."""
+    """Keep decodes at other contexts than the mean as comments: a profile has no field for them."""
     others = [
         sample
         for sample in stage.samples
@@ -66,13 +68,13 @@ def _other_contexts(stage: MeasuredStage) -> Iterator[str]:
     for sample in others:
         point = sample.point
         figures = f"[{point.context}, {point.tokens}, {_number(sample.median_s)}]"
-        yield f"    #   {figures}  {_sureness(sample)}"
+        yield f"    #   {figures}  {_steadiness(sample)}"
 
 
 def _source(
     circumstances: Circumstances, lengths: Lengths, memory_bytes: int | None, day: str
 ) -> str:
-    """Return who measured, what, how, and what is derived."""
+    """Return who measured what, how, and what is derived from it."""
     model, (first, end) = circumstances.model, circumstances.layers
     kind, hardware = circumstances.kind, circumstances.hardware
     threads = ", one thread a device" if kind == "cpu" else ""
@@ -90,7 +92,7 @@ def _source(
     )
 
 
-def _sureness(sample: Sample) -> str:
+def _steadiness(sample: Sample) -> str:
     return f"{len(sample.times_s)} runs, {100 * sample.spread:.1f} %"
 
 
@@ -99,5 +101,5 @@ def _number(value: float) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return the text in double quotes, which YAML reads as JSON does."""
+    """Return the text in double quotes; YAML reads a JSON string as JSON does."""
     return json.dumps(text, ensure_ascii=False)

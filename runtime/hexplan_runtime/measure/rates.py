@@ -1,4 +1,4 @@
-"""From the times of one layer to the rate of a stage that holds several."""
+"""From the times of one layer to the rates of stages that hold several."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hexplan.cost import ShardSizes
 from hexplan.cost.memory import Need
 from hexplan.cost.steps import Curve
 from hexplan.model import Model
+from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.grid import LARGEST_BATCH, Lengths
-from hexplan_runtime.measure.probe import equal_shard
 from hexplan_runtime.measure.sample import PHASES, Phase, Sample
 
 _ERROR_STEP = Decimal("0.001")
@@ -21,12 +21,12 @@ _LEAST_ERROR, _MOST_ERROR = Decimal("0.01"), Decimal("0.99")
 
 @dataclass(frozen=True, slots=True)
 class MeasuredStage:
-    """The samples of one degree, and what they say about stages."""
+    """The samples of one tensor-parallel degree, and the rates of stages that follow from them."""
 
     tp: int
     """Devices in the group."""
     samples: tuple[Sample, ...]
-    """All samples of the degree."""
+    """All its samples."""
     lengths: Lengths
     """Mean lengths of the requests that are planned for."""
 
@@ -45,10 +45,10 @@ class MeasuredStage:
 
     @property
     def error(self) -> Decimal:
-        """Return how far the times may be off: the widest spread of a point of its tables.
+        """Return the relative error of the times: the widest spread of any point in its tables.
 
-        It is rounded up to whole thousandths, and at least one in a hundred: repeats in one process
-        do not show what differs from day to day.
+        It is rounded up to whole thousandths, and at least 0.01, as repeats in one process do not
+        show what differs from day to day.
         """
         widest = max(s.spread for phase in PHASES for s in self.column(phase))
         rounded = Decimal(widest).quantize(_ERROR_STEP, ROUND_CEILING)
@@ -65,8 +65,7 @@ class MeasuredStage:
         Parameters
         ----------
         memory_bytes
-            Memory of one device, for the batch that its KV room takes; the largest batch that is
-            measured, if None.
+            Memory of one device, which limits the batch; the largest measured batch if None.
         """
         prompt, output = self.lengths.prompt, self.lengths.output
         prefill, decode = (_curve(self.column(phase)) for phase in PHASES)
@@ -78,7 +77,7 @@ class MeasuredStage:
         return tuple(rates)
 
     def _batch(self, model: Model, num_layers: int, memory_bytes: int | None) -> int:
-        """Return the requests that a stage decodes at once (docs/formulation.md 4)."""
+        """Return how many requests a stage decodes at once (docs/formulation.md 4)."""
         if memory_bytes is None:
             return LARGEST_BATCH
         prompt, output = self.lengths.prompt, self.lengths.output

@@ -1,4 +1,4 @@
-"""The record: what has been measured so far, and under which circumstances, in a file."""
+"""The record: the samples of an unfinished measurement, and its circumstances, in a file."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from hexplan.files.bounded import read_bounded, write_atomically
 from hexplan.files.field_errors import explain
 from hexplan.model import Model
 from hexplan.noun import Noun, Range
-from hexplan_runtime.measure.clock import DeviceKind
+from hexplan_runtime.measure.devices import DeviceKind
 from hexplan_runtime.measure.sample import Count, Point, Sample
 
 _LIMIT_BYTES = 16 * 2**20
 
 
 class Circumstances(Noun):
-    """What every sample of a record has in common."""
+    """What all samples of a record have in common."""
 
     model: Model
     """The model that is measured."""
     layers: Range
-    """The layers that stand for all of its layers, `[first, end)`."""
+    """The layers that are measured in place of all, `[first, end)`."""
     device: str
     """What the device type is called."""
     kind: DeviceKind
-    """What it is measured on."""
+    """The kind of device that it is measured on."""
     hardware: str
     """The processor's or the accelerator's own name."""
     torch: str
@@ -47,7 +47,7 @@ class Record(Noun):
     circumstances: Circumstances
     """What every sample was measured under."""
     samples: tuple[Sample, ...] = ()
-    """What is measured, in the order of measuring."""
+    """The samples, in the order in which they were measured."""
 
     def at(self, point: Point) -> Sample | None:
         """Return the sample of a point, if it has been measured."""

@@ -1,4 +1,4 @@
-"""A point of the grid, and the times that were measured there."""
+"""A point of the grid, and the times measured there."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Point(Noun):
     tp: Count
     """Devices in the group."""
     phase: Phase
-    """Whether prompts go through the layer, or single tokens of requests under way."""
+    """Whether the step runs a prompt, or the next token of running requests."""
     tokens: Count
     """Tokens of the prompt; or requests that decode, a token each."""
     context: Count
-    """Positions that the last token of each request sees, itself included."""
+    """Positions that the last token of each request sees, including itself."""
 
 
 class Sample(Noun):
@@ -35,7 +35,7 @@ class Sample(Noun):
     times_s: Annotated[
         tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], Field(min_length=1)
     ]
-    """Seconds of each run, in their order, without the warm-up."""
+    """Seconds of each run, in order, without the warm-up."""
 
     @property
     def median_s(self) -> float:

@@ -1,4 +1,4 @@
-"""One measurement from its wish to its profile file."""
+"""One measurement, from the job to its profile file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from threading import Event
 import torch
 
 from hexplan.model import Model
-from hexplan_runtime.measure.campaign import Hear, run_campaign
-from hexplan_runtime.measure.clock import DeviceKind
+from hexplan_runtime.measure.campaign import Campaign, SampleListener
 from hexplan_runtime.measure.crew import Subject
+from hexplan_runtime.measure.devices import DeviceKind, check_degrees, hardware_name
 from hexplan_runtime.measure.grid import Lengths, grid, middle_layers
-from hexplan_runtime.measure.machine import check_degrees, hardware_name
 from hexplan_runtime.measure.profile_files import ProfileFiles
 from hexplan_runtime.measure.profile_text import profile_text
 from hexplan_runtime.measure.rates import MeasuredStage
@@ -25,7 +24,7 @@ from hexplan_runtime.model.model_files import weight_files
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ProfileJob:
     """What to measure."""
 
     model: Model
@@ -42,57 +41,58 @@ class Wish:
     repeats: int
     """Timed runs of a point, at most."""
     is_quick: bool
-    """Whether few points will do."""
+    """Whether a few points are enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What has been measured."""
+    """The samples of a measurement, complete or not."""
 
     samples: tuple[Sample, ...]
-    """Those of the grid, in its order."""
+    """The samples, in the order of the grid."""
     num_points: int
-    """Points that the grid has."""
+    """Points of the grid."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is missing, so that the profile is written."""
+        """Whether every point is measured, so that the profile is written."""
         return len(self.samples) == self.num_points
 
 
-def measure(wish: Wish, files: ProfileFiles, hear: Hear, stop: Event) -> Outcome:
-    """Measure what the files lack, and write the profile if nothing stops it.
+def measure(job: ProfileJob, files: ProfileFiles, hear: SampleListener, stop: Event) -> Outcome:
+    """Measure the points that the files lack, and write the profile unless `stop` comes first.
 
     Raises
     ------
     InputError
-        The wish cannot be fulfilled, or the files are in the way.
+        The job cannot be done here, or the files are in the way.
     LaunchError
         A process that measures failed.
     """
-    check_degrees(wish.kind, wish.degrees, wish.model.kv_heads)
-    weight_files(wish.folder)
-    layers = middle_layers(wish.model.layers)
-    architecture = read_architecture(wish.folder, wish.model)
-    subject = Subject(wish.model, architecture, wish.folder, layers, wish.kind)
+    check_degrees(job.kind, job.degrees, job.model.kv_heads)
+    weight_files(job.folder)
+    layers = middle_layers(job.model.layers)
+    architecture = read_architecture(job.folder, job.model)
+    subject = Subject(job.model, architecture, job.folder, layers, job.kind)
     circumstances = Circumstances(
-        model=wish.model,
+        model=job.model,
         layers=layers,
-        device=wish.device,
-        kind=wish.kind,
-        hardware=hardware_name(wish.kind),
+        device=job.device,
+        kind=job.kind,
+        hardware=hardware_name(job.kind),
         torch=str(torch.__version__),
-        repeats=wish.repeats,
+        repeats=job.repeats,
     )
-    points = grid(wish.lengths, wish.model.max_context, wish.degrees, is_quick=wish.is_quick)
-    record = run_campaign(subject, points, files.begin(circumstances), files.keep, hear, stop)
+    points = grid(job.lengths, job.model.max_context, job.degrees, is_quick=job.is_quick)
+    campaign = Campaign(subject, points, files.keep, hear, stop)
+    record = campaign.run(files.begin(circumstances))
     found = tuple(sample for point in points if (sample := record.at(point)) is not None)
     outcome = Outcome(found, len(points))
     if outcome.is_complete:
         stages = [
-            MeasuredStage(tp, tuple(s for s in found if s.point.tp == tp), wish.lengths)
-            for tp in wish.degrees
+            MeasuredStage(tp, tuple(s for s in found if s.point.tp == tp), job.lengths)
+            for tp in job.degrees
         ]
         day = datetime.datetime.now(datetime.UTC).date().isoformat()
-        files.finish(profile_text(circumstances, stages, wish.memory_bytes, day))
+        files.finish(profile_text(circumstances, stages, job.memory_bytes, day))
     return outcome

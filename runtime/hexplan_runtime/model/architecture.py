@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 _CHANGING_ROPE = ("dynamic", "longrope")
+"""Frequencies that depend on the length so far; cached keys would have to be turned again."""
 _SIZES = {
     "layers": "num_hidden_layers",
     "hidden": "hidden_size",
@@ -35,7 +36,7 @@ class Architecture(Noun):
     norm_epsilon: float
     """Added to the mean square in every norm."""
     windows: tuple[int | None, ...]
-    """For each layer, how many positions a token sees, itself included; nothing means all."""
+    """For each layer, how many positions a token sees, itself included; None means all."""
     rotary_frequencies: tuple[float, ...]
     """Radians per position of each pair of a head's channels."""
     rotary_scale: float
@@ -43,12 +44,12 @@ class Architecture(Noun):
 
 
 def read_architecture(folder: Path, model: Model) -> Architecture:
-    """Read a model folder's config.json; refuse what the runtime would get wrong.
+    """Read a model folder's config.json, and refuse what the runtime would get wrong.
 
     Raises
     ------
     InputError
-        The config is not the plan's model, or asks for something that the runtime lacks.
+        The config is not that of the plan's model, or needs something that the runtime lacks.
     """
     config = _read_config(folder)
     path = folder / "config.json"
@@ -91,12 +92,14 @@ def _read_config(folder: Path) -> PreTrainedConfig:
 
 
 def _check_types(model: Model) -> None:
-    """Refuse a plan for a kind of model that can be planned but not run yet."""
+    """Refuse kinds of models that can be planned but not run yet."""
     if model.experts is not None:
         message = f"{model.name}: found experts, which the runtime does not run yet"
-        raise InputError(message, hint="the plan itself stands: serve it with another engine")
+        raise InputError(message, hint="the plan is still valid: serve it with another engine")
     if model.weights is not None:
-        message = f"{model.name}: found {model.weights.name} weights, which it does not run yet"
+        message = (
+            f"{model.name}: found {model.weights.name} weights, which the runtime does not run yet"
+        )
         raise InputError(message, hint="solve again without `weights`, or serve it elsewhere")
     if model.kv_dtype not in (None, model.dtype):
         message = f"{model.name}: found a {model.kv_dtype} KV cache, needed {model.dtype}"
@@ -141,7 +144,7 @@ def _windows(config: PreTrainedConfig) -> tuple[int | None, ...]:
 
 
 def _rotary(config: PreTrainedConfig) -> tuple[torch.Tensor, float]:
-    """Return rotary frequencies and scale, scaled ones by transformers' own functions."""
+    """Return rotary frequencies and scale; transformers computes the scaled ones."""
     import torch
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 

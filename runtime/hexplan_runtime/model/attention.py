@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hexplan_runtime.batch import Row
 from hexplan_runtime.model.kv_cache import KvCache
-from hexplan_runtime.model.linear import ColumnParallel, Rank, RmsNorm, RowParallel
+from hexplan_runtime.model.linear import ColumnParallel, Projection, Rank, RmsNorm, RowParallel
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,11 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What a layer needs to know about the tokens that it gets."""
+class StepContext:
+    """What every layer of a step needs to know about the tokens that it gets."""
 
     spans: tuple[Span, ...]
+    """The requests' tokens, one after another."""
     cos_T1E: Tensor
     sin_T1E: Tensor
     cache: KvCache
@@ -53,18 +54,17 @@ class Attention:
         kv_size = model.kv_heads * width
         self._qkv = ColumnParallel(
             rank,
-            {
-                f"{prefix}.q_proj": (model.heads * width, queries),
-                f"{prefix}.k_proj": (kv_size, keys),
-                f"{prefix}.v_proj": (kv_size, keys),
-            },
-            model.qkv_bias,
+            (
+                Projection(f"{prefix}.q_proj", model.heads * width, queries, model.qkv_bias),
+                Projection(f"{prefix}.k_proj", kv_size, keys, model.qkv_bias),
+                Projection(f"{prefix}.v_proj", kv_size, keys, model.qkv_bias),
+            ),
         )
         self._norm = self._read_norm(rank, prefix) if model.qk_norm else None
-        cut = queries, model.out_bias
-        self._output = RowParallel(rank, f"{prefix}.o_proj", model.heads * width, cut)
+        output = Projection(f"{prefix}.o_proj", model.heads * width, queries, model.out_bias)
+        self._output = RowParallel(rank, output)
 
-    def __call__(self, x_TH: Tensor, step: Step) -> Tensor:
+    def __call__(self, x_TH: Tensor, step: StepContext) -> Tensor:
         """Return the attention's output for all tokens, and store their keys and values."""
         heads = self._qkv(x_TH).view(len(x_TH), -1, self._width)
         qk = heads[:, : self._heads + self._kv_heads]
@@ -76,7 +76,7 @@ class Attention:
             mine = slice(span.first, span.end)
             position = span.row.position
             keys, values = step.cache.append(
-                span.row.request, self._layer, position, (k_TGE[mine], v_TGE[mine])
+                span.row.request, self._layer, position, k_TGE[mine], v_TGE[mine]
             )
             parts.append(attend(q_TQE[mine], keys, values, self._window))
         return self._output(torch.cat(parts).flatten(1))
@@ -90,7 +90,7 @@ class Attention:
 
 
 def attend(q_TQE: Tensor, keys_GSE: Tensor, values_GSE: Tensor, window: int | None) -> Tensor:
-    """Return what the last T of S positions see of themselves and of those before."""
+    """Return the attention of the last T of S positions to themselves and to those before."""
     tokens, positions = len(q_TQE), keys_GSE.shape[1]
     if tokens == 1:
         return _attend_one(q_TQE, keys_GSE, values_GSE, positions if window is None else window)
@@ -107,7 +107,10 @@ def attend(q_TQE: Tensor, keys_GSE: Tensor, values_GSE: Tensor, window: int | No
 
 
 def _attend_one(q_1QE: Tensor, keys_GSE: Tensor, values_GSE: Tensor, window: int) -> Tensor:
-    """Attend from one token: the query heads of one KV head stand where tokens would."""
+    """Attend from one token.
+
+    The query heads that share a KV head take the place of tokens, which needs no copies of keys.
+    """
     heads, width = q_1QE.shape[1:]
     q_GgE = q_1QE.view(len(keys_GSE), -1, width)
     seen_GSE = keys_GSE[None, :, -window:], values_GSE[None, :, -window:]
@@ -116,7 +119,7 @@ def _attend_one(q_1QE: Tensor, keys_GSE: Tensor, values_GSE: Tensor, window: int
 
 
 def _visible(tokens: int, positions: int, window: int | None) -> Tensor | None:
-    """Return which positions each token sees, or nothing where plain causality says it."""
+    """Return which positions each token sees, or None if a causal mask says it."""
     if tokens == positions and (window is None or window >= positions):
         return None
     query_T1 = torch.arange(positions - tokens, positions)[:, None]
@@ -125,7 +128,7 @@ def _visible(tokens: int, positions: int, window: int | None) -> Tensor | None:
     return sees_TS if window is None else sees_TS & (key_S > query_T1 - window)
 
 
-def _rotate(x: Tensor, step: Step) -> Tensor:
+def _rotate(x: Tensor, step: StepContext) -> Tensor:
     """Turn each head's pairs of channels by its token's position."""
     half = x.shape[-1] // 2
     turned = torch.cat((-x[..., half:], x[..., :half]), dim=-1)

@@ -1,4 +1,4 @@
-"""The layers of a decoder, each of which cuts its own part out of the model by the rank's shard.
+"""The layers of a decoder. Each reads only the part of the weights that the rank's shard names.
 
 Shapes: T tokens of a batch, H hidden width, C FFN channels of this rank, V vocabulary rows
 of this rank.
@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hexplan.noun import Range
-from hexplan_runtime.model.attention import Attention, Step
-from hexplan_runtime.model.linear import ColumnParallel, Rank, RowParallel, read_norm
+from hexplan_runtime.model.attention import Attention, StepContext
+from hexplan_runtime.model.linear import ColumnParallel, Projection, Rank, RowParallel, read_norm
 
 
 class FeedForward:
@@ -21,11 +21,12 @@ class FeedForward:
     def __init__(self, rank: Rank, layer: int) -> None:
         model, channels = rank.model, rank.shard.ffn
         prefix = f"model.layers.{layer}.mlp"
-        part = model.ffn, channels
-        names = {f"{prefix}.gate_proj": part, f"{prefix}.up_proj": part}
-        self._gate_up = ColumnParallel(rank, names, model.ffn_bias)
-        cut = channels, model.ffn_bias
-        self._down = RowParallel(rank, f"{prefix}.down_proj", model.ffn, cut)
+        gate, up, down = (
+            Projection(f"{prefix}.{name}_proj", model.ffn, channels, model.ffn_bias)
+            for name in ("gate", "up", "down")
+        )
+        self._gate_up = ColumnParallel(rank, (gate, up))
+        self._down = RowParallel(rank, down)
 
     def __call__(self, x_TH: Tensor) -> Tensor:
         """Return the network's output for all tokens."""
@@ -44,7 +45,7 @@ class DecoderLayer:
         self._ffn_norm = read_norm(rank, f"{prefix}.post_attention_layernorm.weight")
         self._ffn = FeedForward(rank, layer)
 
-    def __call__(self, x_TH: Tensor, step: Step) -> Tensor:
+    def __call__(self, x_TH: Tensor, step: StepContext) -> Tensor:
         """Return the residual stream after this layer."""
         x_TH = x_TH + self._attention(self._attention_norm(x_TH), step)
         return x_TH + self._ffn(self._ffn_norm(x_TH))
@@ -77,7 +78,7 @@ class Head:
         self._vocab = vocab
 
     def __call__(self, x_TH: Tensor) -> Tensor | None:
-        """Return all logits on the leader, and nothing elsewhere."""
+        """Return all logits on the leader, and None on other ranks."""
         logits = F.linear(self._norm(x_TH), self._weight)
         return self._team.gather_columns(logits, self._vocab)
 

@@ -1,10 +1,11 @@
-"""Projections and norms, of which each rank cuts its own part out of the model by its shard.
+"""Projections and norms. Each rank reads only the part of the weights that its shard names.
 
 Shapes: T tokens, H hidden width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,19 @@ class Rank:
     weights: WeightsReader
 
 
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """One matrix of the model, and the part of its split dimension that a rank holds."""
+
+    name: str
+    """Name of its weights, without `.weight` or `.bias`."""
+    size: int
+    """Length of the split dimension: outputs of a column-parallel one, inputs of a row-parallel."""
+    part: Range
+    """What this rank holds of it, `[first, end)`."""
+    has_bias: bool
+
+
 class RmsNorm:
     """Root-mean-square norm over the last dimension."""
 
@@ -43,17 +57,15 @@ class RmsNorm:
 
 
 class ColumnParallel:
-    """One or more projections of the same input, of which this rank holds some outputs."""
+    """Projections of the same input, all with a bias or none; this rank holds some outputs."""
 
-    def __init__(self, rank: Rank, names: dict[str, tuple[int, Range]], has_bias: bool) -> None:
+    def __init__(self, rank: Rank, projections: Sequence[Projection]) -> None:
         read, hidden = rank.weights.read, rank.model.hidden
-        parts = [
-            (f"{name}.weight", f"{name}.bias", size, rows) for name, (size, rows) in names.items()
-        ]
-        self._weight = torch.cat([read(w, (size, hidden), rows) for w, _, size, rows in parts])
-        self._bias = (
-            torch.cat([read(b, (size,), rows) for _, b, size, rows in parts]) if has_bias else None
+        self._weight = torch.cat(
+            [read(f"{p.name}.weight", (p.size, hidden), p.part) for p in projections]
         )
+        biases = [read(f"{p.name}.bias", (p.size,), p.part) for p in projections if p.has_bias]
+        self._bias = torch.cat(biases) if biases else None
 
     def __call__(self, x_TH: Tensor) -> Tensor:
         """Return this rank's outputs of all projections, side by side."""
@@ -61,16 +73,16 @@ class ColumnParallel:
 
 
 class RowParallel:
-    """A projection of which this rank holds some inputs; the team sums, the leader adds a bias."""
+    """A projection of which this rank holds some inputs; only the leader adds a bias."""
 
-    def __init__(self, rank: Rank, name: str, size: int, cut: tuple[Range, bool]) -> None:
-        columns, has_bias = cut
-        hidden = rank.model.hidden
+    def __init__(self, rank: Rank, projection: Projection) -> None:
+        read, hidden, name = rank.weights.read, rank.model.hidden, projection.name
+        shape = hidden, projection.size
         self._team = rank.team
-        self._weight = rank.weights.read(f"{name}.weight", (hidden, size), (0, hidden), columns)
+        self._weight = read(f"{name}.weight", shape, (0, hidden), projection.part)
         self._bias = None
-        if has_bias and rank.team.is_leader:
-            self._bias = rank.weights.read(f"{name}.bias", (hidden,))
+        if projection.has_bias and rank.team.is_leader:
+            self._bias = read(f"{name}.bias", (hidden,))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the whole output, the same on every rank of the team."""

@@ -1,4 +1,4 @@
-"""The model folder: which files hold which weights, and whether they are what was planned."""
+"""The model folder: which file holds which weight, and whether it is the model that was planned."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find_model_folder(plan: Plan, folder: Path | None) -> Path:
     """
     if folder is None and plan.model.path is None:
         message = f"the plan names no folder for {plan.model.name}"
-        raise InputError(message, hint="say where its weights are: `--model-folder FOLDER`")
+        raise InputError(message, hint="name the folder with its weights: `--model-folder FOLDER`")
     place = (folder or Path(plan.model.path or "")).absolute()
     config = place / "config.json"
     if not config.is_file():

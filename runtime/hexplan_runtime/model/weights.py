@@ -1,4 +1,4 @@
-"""Weights: each rank reads its slices from the model folder, and nothing else."""
+"""Weights: each rank reads its own slices from the model folder, and nothing else."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class WeightsReader:
         shape
             Shape that the whole weight must have.
         cut
-            The range of rows, and then of columns, where not all are wanted.
+            The range of rows, and then of columns; all of them if left out.
         """
         try:
             weight = self._open(name).get_slice(name)

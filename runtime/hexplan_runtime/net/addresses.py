@@ -1,6 +1,6 @@
-"""Addresses that this machine may listen at: one of its own, not all of them, not a public one.
+"""Addresses that this machine may listen at: one of its own, not all of them, and no public one.
 
-torch.distributed neither knows who connects nor encrypts what it sends.
+torch.distributed neither checks who connects nor encrypts what it sends.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ PUBLIC_HINT = (
 
 
 def local_address(name: str, *, may_be_public: bool) -> str:
-    """Return the address of this machine that a name or an address stands for, in numbers.
+    """Return, as an IP address, the address of this machine that a name stands for.
 
     Raises
     ------
     InputError
-        It is unknown, belongs to another machine, means every address, or is a public one.
+        The name is unknown, or its address belongs to another machine, is public, or means all.
     """
     own = [ip for ip in _resolved(name) if ip.is_unspecified or _can_listen(ip)]
     if not own:
         message = f"{name} is no address of this machine"
-        raise InputError(message, hint="`ip address` lists those that it has")
+        raise InputError(message, hint="`ip address` lists those it has")
     if any(ip.is_unspecified for ip in own):
         message = f"{name} means every address of this machine, needed one of them"
-        raise InputError(message, hint="`ip address` lists those that it has")
+        raise InputError(message, hint="`ip address` lists those it has")
     private = [ip for ip in own if may_be_public or not is_public(ip)]
     if not private:
         message = f"{name} is a public address, needed a private one"

@@ -1,8 +1,8 @@
 """Gloo groups, met through a store, on one address of each machine: never on all of them.
 
-No operation has a time-out unless its caller gives one: idle peers wait as long as they like, and a
-time-out closes every pair of its group. The launcher watches the processes instead, and a lost peer
-ends in `PeerLost`. Addresses are numbers that `addresses.local_address` has let pass.
+No operation has a timeout unless its caller gives one: an idle peer may wait for hours, and a
+timeout closes every connection of its group. The launcher watches the processes instead, and a lost
+peer raises `PeerLost`. Addresses are IP addresses that `addresses.local_address` has accepted.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ LOOPBACK: Final = "127.0.0.1"
 FOREVER: Final = datetime.timedelta(days=3650)
 _JOIN = datetime.timedelta(minutes=5)
 _THREADS = 2
+"""gloo's own default."""
 _TAG = 0
 _SMALL_BYTES = 65536
+"""Up to here, latency costs a sum more than bandwidth does: chosen by trial over loopback."""
 
 
 class PeerLost(Exception):
@@ -57,15 +59,15 @@ class Group:
         return x
 
     def start_receive(self, x: Tensor, source: int) -> Work:
-        """Start to receive; a peer's sending begins when its message is waited for."""
+        """Start to receive; gloo begins to send only once the other end waits for the message."""
         with peer_loss():
             return self._gloo.recv([x], source, _TAG)
 
     def sum(self, x: Tensor) -> Tensor:
         """Return the sum over all ranks, the same bits on every rank; x may be overwritten.
 
-        Small sums are latency: everyone sends to everyone at once. Large ones are bandwidth, which
-        gloo's all-reduce saves where there are more than two ranks.
+        For small sums latency counts: everyone sends to everyone at once. For large ones bandwidth
+        counts, and gloo's all-reduce needs less of it if there are more than two ranks.
         """
         if self.size == 2 or x.nbytes <= _SMALL_BYTES:
             return self._exchange(x.contiguous())
@@ -95,7 +97,7 @@ class _Gloo(Protocol):
 
 
 def host_store(address: str = LOOPBACK) -> tuple[Store, int]:
-    """Open the store that ranks meet at, on one address only, and return its port."""
+    """Open the store where ranks meet, on one address only, and return it with its port."""
     ip = _single(address)
     family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
     listener = socket.create_server((address, 0), family=family, backlog=1024)
@@ -118,12 +120,12 @@ def join_store(port: int, timeout: datetime.timedelta = _JOIN, address: str = LO
 
 @dataclass(frozen=True, slots=True)
 class Rendezvous:
-    """Where the ranks of one launch find each other: nobody without the nonce knows the keys."""
+    """Where the ranks of one launch find each other; only those with the nonce know the keys."""
 
     store: Store
     nonce: str
     timeout: datetime.timedelta = FOREVER
-    """How long to wait for the others of a group to come; gloo tries five times to reach them."""
+    """How long to wait for the rest of a group; gloo tries five times to reach them."""
     address: str = LOOPBACK
     """Address of this machine that the others reach it at."""
 
@@ -149,7 +151,7 @@ def peer_loss() -> Iterator[None]:
 
 
 def finish(work: Work, limit: datetime.timedelta = FOREVER) -> None:
-    """Wait for an operation, however long it takes; at a limit, the peer counts as lost."""
+    """Wait until an operation is over; if the limit passes first, the peer counts as lost."""
     with peer_loss():
         work.wait(limit)
 

@@ -8,21 +8,23 @@ from hexplan.noun import Range
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.gloo import Group
 from hexplan_runtime.net.transport import Receiver, Sender
-from hexplan_runtime.net.wire import Dialect
+from hexplan_runtime.net.wire import WireFormat
 
 LEADER = 0
 
 
 class Team:
-    """One rank's view of its stage's ranks; one that is alone has nobody to talk to."""
+    """One rank's view of its stage's ranks; a stage of one rank has no group."""
 
-    def __init__(self, dialect: Dialect, rank: int = LEADER, group: Group | None = None) -> None:
+    def __init__(
+        self, wire_format: WireFormat, rank: int = LEADER, group: Group | None = None
+    ) -> None:
         self.rank = rank
         self._group = group
         self._senders: tuple[Sender, ...] = ()
         if group is not None and rank == LEADER:
-            self._senders = tuple(Sender(group, dialect, peer) for peer in range(1, group.size))
-        self._receiver = Receiver(group, dialect, LEADER) if group is not None else None
+            self._senders = tuple(Sender(group, wire_format, peer) for peer in range(1, group.size))
+        self._receiver = Receiver(group, wire_format, LEADER) if group is not None else None
 
     @property
     def is_leader(self) -> bool:
@@ -30,7 +32,7 @@ class Team:
         return self.rank == LEADER
 
     def share(self, batch: Batch | None) -> Batch:
-        """Return the leader's batch on every rank; only the leader brings one."""
+        """Return the leader's batch on every rank; the other ranks pass None."""
         if batch is None:
             assert self._receiver is not None
             return self._receiver.receive()
@@ -43,7 +45,7 @@ class Team:
         return x if self._group is None else self._group.sum(x)
 
     def gather_columns(self, x: Tensor, intervals: tuple[Range, ...]) -> Tensor | None:
-        """Return the ranks' columns side by side on the leader, and nothing elsewhere."""
+        """Return the ranks' columns side by side on the leader, and None on other ranks."""
         if self._group is None:
             return x
         if not self.is_leader:
@@ -51,6 +53,6 @@ class Team:
             return None
         whole = x.new_empty(len(x), max(end for _, end in intervals))
         for rank, (first, end) in enumerate(intervals):
-            room = x.new_empty(len(x), end - first)
-            whole[:, first:end] = x if rank == LEADER else self._group.receive(room, rank)
+            columns = x.new_empty(len(x), end - first)
+            whole[:, first:end] = x if rank == LEADER else self._group.receive(columns, rank)
         return whole

@@ -1,7 +1,7 @@
 """How batches travel: a sender at one end, a receiver at the other.
 
-A gloo send is over when the peer has received it. Every receiver therefore takes what comes at
-once, and a sender keeps its last few messages until they are taken.
+A gloo send is over when the peer has received it. Every receiver therefore takes messages at once,
+and a sender keeps its last few messages until they are taken.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from torch._C._distributed_c10d import Work
 
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.gloo import Group, finish
-from hexplan_runtime.net.wire import Dialect, new_frame, pack, unpack
+from hexplan_runtime.net.wire import WireFormat, new_frame, pack, unpack
 
 SENDER, RECEIVER = 0, 1
 """Ranks in an edge's group."""
 _PATIENCE = 2
+"""One batch on its way and one behind it keep a link busy; more would only wait in memory."""
 
 
 class Sends(Protocol):
-    """Something that batches leave by."""
+    """Something that sends batches."""
 
     def send(self, batch: Batch) -> None:
         """Send a batch."""
 
 
 class Receives(Protocol):
-    """Something that batches arrive by."""
+    """Something that receives batches."""
 
     def receive(self) -> Batch:
         """Wait for the next batch."""
@@ -38,17 +39,17 @@ class Receives(Protocol):
 class Sender:
     """The end that batches leave from; `peer` is the rank of the other end in the group."""
 
-    def __init__(self, group: Group, dialect: Dialect, peer: int = RECEIVER) -> None:
+    def __init__(self, group: Group, wire_format: WireFormat, peer: int = RECEIVER) -> None:
         self.patience = _PATIENCE
-        """How many batches may be on their way before sending waits for the peer."""
+        """How many batches may be on their way before `send` waits for the peer."""
         self._group = group
-        self._dialect = dialect
+        self._wire_format = wire_format
         self._peer = peer
         self._under_way: deque[list[tuple[Work, Tensor]]] = deque()
 
     def send(self, batch: Batch) -> None:
-        """Send a batch; handles and tensors are kept, as they must outlive the sending."""
-        messages = pack(batch, self._dialect)
+        """Send a batch; handles and tensors are kept until the peer has it, as gloo needs them."""
+        messages = pack(batch, self._wire_format)
         sent = [(self._group.start_send(part, self._peer), part) for part in messages]
         self._under_way.append(sent)
         if len(self._under_way) > self.patience:
@@ -59,14 +60,14 @@ class Sender:
 class Receiver:
     """The end that batches arrive at; `peer` is the rank of the other end in the group."""
 
-    def __init__(self, group: Group, dialect: Dialect, peer: int = SENDER) -> None:
+    def __init__(self, group: Group, wire_format: WireFormat, peer: int = SENDER) -> None:
         self._group = group
-        self._dialect = dialect
+        self._wire_format = wire_format
         self._peer = peer
 
     def receive(self) -> Batch:
         """Wait for the next batch."""
-        envelope = unpack(self._group.receive(new_frame(), self._peer), self._dialect)
+        envelope = unpack(self._group.receive(new_frame(), self._peer), self._wire_format)
         if not envelope.is_complete:
             for part in (envelope.token_ids, envelope.hidden):
                 if part is not None:

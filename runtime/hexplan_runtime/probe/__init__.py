@@ -1,8 +1,18 @@
-"""Probing: what is on every host, and what the lines between them really carry."""
+"""Probing: what each host has, and what the links between them really carry."""
 
 from hexplan_runtime.net.addresses import local_address
 from hexplan_runtime.net.gloo import LOOPBACK
-from hexplan_runtime.probe.reach import SSH, Post, Reach
-from hexplan_runtime.probe.surveying import Hear, Wish, survey
+from hexplan_runtime.probe.reach import HostAddress, Reach
+from hexplan_runtime.probe.surveying import LinkListener, ProbeJob, survey
+from hexplan_runtime.processes.command import SSH
 
-__all__ = ["LOOPBACK", "SSH", "Hear", "Post", "Reach", "Wish", "local_address", "survey"]
+__all__ = [
+    "LOOPBACK",
+    "SSH",
+    "HostAddress",
+    "LinkListener",
+    "ProbeJob",
+    "Reach",
+    "local_address",
+    "survey",
+]

@@ -1,4 +1,4 @@
-"""What an agent's machine has: its devices, their memory, and the versions that run on it."""
+"""What an agent's machine has: its devices, their memory, and installed versions."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from importlib.metadata import version
 import torch
 
 from hexplan.measured.findings import Accelerator, Machine
-from hexplan_runtime.hardware import free_cores, main_memory_bytes, processor_name
+from hexplan_runtime.hardware import free_cores, main_memory, processor_name
 
 
 def machine() -> Machine:
     """Return what this machine is, with the memory that is free now."""
-    memory_bytes, free_bytes = main_memory_bytes()
+    memory = main_memory()
     return Machine(
         processor=processor_name(),
         cores=free_cores(),
-        memory_bytes=memory_bytes,
-        free_bytes=free_bytes,
+        memory_bytes=memory.total_bytes,
+        free_bytes=memory.free_bytes,
         accelerators=_accelerators() if torch.cuda.is_available() else (),
         python=platform.python_version(),
         torch=torch_version(),
@@ -27,12 +27,12 @@ def machine() -> Machine:
 
 
 def torch_version() -> str:
-    """Return the version of torch, without what it was built for."""
+    """Return the version of torch, without the suffix that names its build."""
     return str(torch.__version__).partition("+")[0]
 
 
 def _accelerators() -> tuple[Accelerator, ...]:
-    """Return the devices; the context that asking takes on each of them counts as in use."""
+    """Return the devices. Asking creates a context on each, whose memory counts as in use."""
     found = []
     for index in range(torch.cuda.device_count()):
         free_bytes, memory_bytes = torch.cuda.mem_get_info(index)

@@ -13,15 +13,15 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Task(Noun):
+class AgentTask(Noun):
     """What an agent gets on its stdin when it starts."""
 
     address: str
-    """Where the other hosts reach this one: its only address that is listened at."""
+    """Where the other hosts reach this one, and the only address where it listens."""
     may_be_public: bool
     """Whether that may be a public address."""
     store_address: str
-    """Where the agents meet, in numbers."""
+    """The IP address where the agents meet."""
     store_port: int
     """Port of the store there."""
     nonce: str
@@ -30,8 +30,8 @@ class Task(Noun):
     """How long reaching the store may take."""
 
 
-class Order(Noun):
-    """One pair that an agent is to measure with another one."""
+class PairOrder(Noun):
+    """Two agents, and what they measure together."""
 
     meeting: str
     """Name of the pair's group."""
@@ -44,26 +44,26 @@ class Order(Noun):
     is_backward: bool
     """Whether to measure that from rank 1 to rank 0."""
     limit_s: Annotated[float, Field(gt=0)]
-    """How long all of it may take."""
+    """How long everything may take."""
 
 
 class Figures(Noun):
     """What the leader of a pair measured."""
 
     round_trips_s: Annotated[tuple[Seconds, ...], Field(min_length=2)]
-    """Of tiny messages."""
+    """Seconds of each round trip of a tiny message."""
     forward_bytes_per_s: Rate | None = None
     """From rank 0 to rank 1."""
     backward_bytes_per_s: Rate | None = None
     """From rank 1 to rank 0."""
 
 
-class Answer(Noun):
-    """What an agent says: first about its machine, then after each order."""
+class AgentAnswer(Noun):
+    """What an agent says: first about its machine, then an answer to each order."""
 
     machine: Machine | None = None
     """What the machine is, in the first answer."""
     figures: Figures | None = None
     """What was measured, in the answer of a leader."""
     problem: str | None = None
-    """Why something could not be done, where it could not."""
+    """Why something could not be done, if so."""

@@ -15,20 +15,21 @@ from hexplan.measured.findings import Findings, HostFinding, LinkFinding, Machin
 from hexplan_runtime.net.gloo import LOOPBACK, host_store
 from hexplan_runtime.probe.agents import Agents
 from hexplan_runtime.probe.inventory import torch_version
-from hexplan_runtime.probe.messages import Answer, Figures, Order, Task
-from hexplan_runtime.probe.reach import Post, Reach
+from hexplan_runtime.probe.messages import AgentAnswer, AgentTask, Figures, PairOrder
+from hexplan_runtime.probe.reach import HostAddress, Reach
 
 START_S: Final = 120.0
 """How long agents may take to start: all of them at once may share few cores."""
 STORE_S: Final = 10.0
 """How long an agent may take to reach the store."""
 _GRACE_S = 5.0
+"""How long an agent may take to answer after the limit of its order."""
 
 Pair = tuple[str, str]
 """Source and target."""
 
 
-class Hear(Protocol):
+class LinkListener(Protocol):
     """Whoever follows a survey."""
 
     def __call__(self, link: LinkFinding, done: int, total: int) -> None:
@@ -36,13 +37,13 @@ class Hear(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What to look at."""
+class ProbeJob:
+    """What to probe."""
 
-    posts: tuple[Post, ...]
+    hosts: tuple[HostAddress, ...]
     """The hosts; the coordinator is this machine, if a link ends there."""
     links: tuple[Pair, ...]
-    """The ways between them."""
+    """The links to measure, each from its source to its target."""
     bind: str
     """Address of this machine, in numbers, where the hosts meet."""
     reach: Reach
@@ -50,61 +51,63 @@ class Wish:
     """How long one pair may take."""
 
 
-def survey(wish: Wish, hear: Hear, stop: Event) -> Findings:
-    """Look at all hosts and links; a wish to stop ends it with what is found so far.
+def survey(job: ProbeJob, hear: LinkListener, stop: Event) -> Findings:
+    """Probe all hosts and links; `stop` ends it early, with what has been measured so far.
 
     Raises
     ------
     InputError
-        A host's address must not be used.
+        A host's address or the program to run there must not be used.
     """
-    for post in wish.posts:
-        wish.reach.check(post)
+    for place in job.hosts:
+        job.reach.check(place)
     links: list[LinkFinding] = []
-    store, port = host_store(wish.bind)
+    store, port = host_store(job.bind)
     with Agents(stop) as agents:
-        machines = _start(agents, wish, port)
-        for meeting in _meetings(wish.links):
+        machines = _start(agents, job, port)
+        for meeting in _meetings(job.links):
             if stop.is_set():
                 break
-            for link in _measure(agents, meeting, wish.limit_s):
+            for link in _measure(agents, meeting, job.limit_s):
                 links.append(link)
-                hear(link, len(links), len(wish.links))
+                hear(link, len(links), len(job.links))
         hosts = [
             HostFinding(
-                host=post.host, machine=machines.get(post.host), problem=agents.lost(post.host)
+                host=place.host,
+                machine=machines.get(place.host),
+                problem=agents.lost(place.host),
             )
-            for post in wish.posts
+            for place in job.hosts
         ]
     del store
     return Findings(
-        is_one_machine=all(post.address is None for post in wish.posts),
+        is_one_machine=all(place.address is None for place in job.hosts),
         hosts=tuple(hosts),
         links=tuple(links),
-        num_links=len(wish.links),
+        num_links=len(job.links),
         torch=torch_version(),
         hexplan=version("hexplan"),
     )
 
 
-def _start(agents: Agents, wish: Wish, port: int) -> dict[str, Machine]:
+def _start(agents: Agents, job: ProbeJob, port: int) -> dict[str, Machine]:
     """Start all agents at once, and return the machines of those that came up."""
     nonce = secrets.token_hex(16)
-    posts = list(wish.posts)
-    if any(COORDINATOR in link for link in wish.links):
-        posts.append(Post(COORDINATOR))
-    for post in posts:
-        here = wish.bind if post.host == COORDINATOR else LOOPBACK
-        task = Task(
-            address=post.address or here,
-            may_be_public=wish.reach.may_be_public,
-            store_address=wish.bind,
+    places = list(job.hosts)
+    if any(COORDINATOR in link for link in job.links):
+        places.append(HostAddress(COORDINATOR))
+    for place in places:
+        here = job.bind if place.host == COORDINATOR else LOOPBACK
+        task = AgentTask(
+            address=place.address or here,
+            may_be_public=job.reach.may_be_public,
+            store_address=job.bind,
             store_port=port,
             nonce=nonce,
             limit_s=STORE_S,
         )
-        agents.start(post.host, wish.reach.argv(post), task)
-    answers = agents.answers([post.host for post in posts], START_S)
+        agents.start(place.host, job.reach.starter(place), task)
+    answers = agents.answers([place.host for place in places], START_S)
     for host, answer in answers.items():
         if answer.problem is not None:
             agents.lose(host, answer.problem)
@@ -113,7 +116,7 @@ def _start(agents: Agents, wish: Wish, port: int) -> dict[str, Machine]:
 
 @dataclass(frozen=True, slots=True)
 class _Meeting:
-    """Two hosts that are measured together, and which ways between them count."""
+    """Two hosts that are measured together, and which links between them are wanted."""
 
     ends: Pair
     is_forward: bool
@@ -121,9 +124,9 @@ class _Meeting:
 
     @property
     def links(self) -> tuple[Pair, ...]:
-        """The ways that count."""
-        ways = ((self.ends, self.is_forward), (self.ends[::-1], self.is_backward))
-        return tuple((source, target) for (source, target), counts in ways if counts)
+        """The links that are wanted."""
+        links = ((self.ends, self.is_forward), (self.ends[::-1], self.is_backward))
+        return tuple(link for link, is_wanted in links if is_wanted)
 
 
 def _meetings(links: Sequence[Pair]) -> Iterator[_Meeting]:
@@ -135,12 +138,12 @@ def _meetings(links: Sequence[Pair]) -> Iterator[_Meeting]:
 
 
 def _measure(agents: Agents, meeting: _Meeting, limit_s: float) -> list[LinkFinding]:
-    """Return what is found between two hosts; nothing where a wish to stop came in between."""
+    """Measure the links between two hosts; return nothing if a request to stop came meanwhile."""
     for host in meeting.ends:
         if agents.lost(host) is not None:
             return [_unreachable(link, f"there is no agent on {host}") for link in meeting.links]
     for rank, host in enumerate(meeting.ends):
-        order = Order(
+        order = PairOrder(
             meeting=">".join(meeting.ends),
             rank=1 if rank else 0,
             peer=meeting.ends[1 - rank],
@@ -158,8 +161,8 @@ def _measure(agents: Agents, meeting: _Meeting, limit_s: float) -> list[LinkFind
     return [_finding(link, figures, link == meeting.ends) for link in meeting.links]
 
 
-def _problem(agents: Agents, meeting: _Meeting, answers: dict[str, Answer]) -> str:
-    """Return why a pair was not measured: an agent that is gone says more than its peer."""
+def _problem(agents: Agents, meeting: _Meeting, answers: dict[str, AgentAnswer]) -> str:
+    """Return why a pair was not measured: the end of an agent explains more than its peer does."""
     gone = [f"{host}: {why}" for host in meeting.ends if (why := agents.lost(host)) is not None]
     said = [problem for host in meeting.ends if (problem := answers[host].problem) is not None]
     return [*gone, *said, "its figures are missing"][0]

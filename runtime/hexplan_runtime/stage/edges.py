@@ -1,4 +1,4 @@
-"""Which groups a plan needs, in one order for all processes, so that meeting never locks up."""
+"""The edges that a plan uses, met in one order by all processes so that none waits in a circle."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.net.gloo import Rendezvous
 from hexplan_runtime.net.transport import RECEIVER, SENDER, Receiver, Receives, Sender, Sends
-from hexplan_runtime.net.wire import Dialect
+from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.stage.messages import launch_mark
 from hexplan_runtime.stage.stage import torch_dtype
 
 _ENTRY_PATIENCE = 1024
-"""Batches under way on an entry edge before the launcher waits, which would hold up Ctrl-C."""
+"""Batches on their way over an entry edge before the launcher waits; a wait would delay Ctrl-C."""
 LAUNCHER = "launcher"
 """The process at the other end of entry and exit edges."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The edges that end at one leader, or at the launcher, by the stage at the other end."""
+    """A leader's or the launcher's ends of its edges, each by the name of the other end."""
 
     senders: Mapping[str, Sends]
     receivers: Mapping[str, Receives]
@@ -29,27 +29,27 @@ class Ends:
 def connect(plan: Plan, end: str, rendezvous: Rendezvous) -> Ends:
     """Meet the other end of each edge of a stage, or of the launcher, in the plan's order.
 
-    Every process goes through the edges in the same order. The first edge that is not yet up thus
-    has both its ends waiting for it, and no circle can arise.
+    Every process meets its edges in the same order. So both ends of the first edge that is not up
+    are waiting for it, and there is no deadlock.
     """
-    dialect = dialect_of(plan, rendezvous.nonce)
+    wire_format = wire_format_of(plan, rendezvous.nonce)
     senders: dict[str, Sender] = {}
     receivers: dict[str, Receiver] = {}
     for source, target in used_edges(plan):
         name = f"edge/{source}-{target}"
         if end == (LAUNCHER if source == ENTRY else source):
             group = rendezvous.meet(name, SENDER, 2)
-            senders[target] = Sender(group, dialect)
+            senders[target] = Sender(group, wire_format)
             if source == ENTRY:
                 senders[target].patience = _ENTRY_PATIENCE
         if end == (LAUNCHER if target == EXIT else target):
-            receivers[source] = Receiver(rendezvous.meet(name, RECEIVER, 2), dialect)
+            receivers[source] = Receiver(rendezvous.meet(name, RECEIVER, 2), wire_format)
     return Ends(senders, receivers)
 
 
-def dialect_of(plan: Plan, nonce: str) -> Dialect:
-    """Return what all ends of this launch agree on."""
-    return Dialect(launch_mark(nonce), plan.model.hidden, torch_dtype(plan.model))
+def wire_format_of(plan: Plan, nonce: str) -> WireFormat:
+    """Return what all ends of this launch must know of each other."""
+    return WireFormat(launch_mark(nonce), plan.model.hidden, torch_dtype(plan.model))
 
 
 def used_edges(plan: Plan) -> tuple[tuple[str, str], ...]:

@@ -1,4 +1,4 @@
-"""What launcher and ranks say to each other beside tensors: one line of JSON each."""
+"""What launcher and ranks say to each other, other than tensors: one line of JSON each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hexplan.plan import Plan
 from hexplan_runtime.model.architecture import Architecture
 
 PEER_LOST: Final = 75
-"""Exit code of a rank that did nothing wrong but lost a peer."""
+"""Exit code of a rank that lost a peer and is not to blame itself."""
 REFUSED: Final = 76
 """Exit code of a rank that has reported why it cannot run the plan."""
 
@@ -34,8 +34,8 @@ class Assignment(Noun):
     """Port of the launcher's store on the loopback interface."""
     nonce: str
     """A secret of this launch, without which no rank is found in the store."""
-    is_watched: bool = False
-    """Whether the leader reports what it sees."""
+    is_observed: bool = False
+    """Whether the leader reports its steps and messages."""
 
 
 class EndSeen(Noun):
@@ -59,7 +59,7 @@ class Report(Noun):
     """What a rank says on its stdout."""
 
     event: Literal["loaded", "ready", "refused", "seen"]
-    """Weights are read; edges are up; the rank cannot run the plan; or what a leader saw."""
+    """Weights are read; edges are up; the rank cannot run the plan; or a leader's observations."""
     bytes_read: int = 0
     """Bytes of weights taken from files, when loaded."""
     weights_bytes: int = 0
@@ -73,5 +73,5 @@ class Report(Noun):
 
 
 def launch_mark(nonce: str) -> int:
-    """Return the number that marks the tensors' headers of a launch."""
+    """Return the number that marks the messages of a launch."""
     return int(nonce[:15], 16)

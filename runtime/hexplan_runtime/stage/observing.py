@@ -1,11 +1,10 @@
-"""Watch what a process runs, sends and receives, for `launch --observe`.
+"""Observe what a process runs, sends and receives, for `launch --observe`.
 
-Where nobody asked, none of this is in the way: what is watched is put around the stage and the
-edges before the loop begins. The loop only notes times; a thread makes them into reports.
+An observed stage or edge wraps the real one, so that a launch which is not observed pays nothing.
+The loop only notes times; a thread turns them into reports.
 
-Times are those of `time.perf_counter`, which all processes of one machine share. A launch runs on
-one machine. Between machines a send and its receipt could not be compared without synchronised
-clocks, and the two must not be joined there.
+Times are those of `time.perf_counter`, which all processes of one machine share, and a launch runs
+on one machine. A send and its receipt on two machines must not be joined: their clocks differ.
 """
 
 from __future__ import annotations
@@ -28,8 +27,9 @@ from hexplan_runtime.stage.messages import EndSeen
 from hexplan_runtime.stage.stage import Output, Stage
 
 _INTERVAL_S: Final = 0.25
+"""How often to report: a reader of the file sees a launch as it runs, and no step is held up."""
 _MOST_AT_ONCE: Final = 32
-"""What goes into one report, which must stay far below the longest line that is read."""
+"""Steps and messages in one report, whose line must stay far below 1 MiB, the longest one read."""
 
 Edge: TypeAlias = tuple[str, str]
 Seen: TypeAlias = StepSeen | EndSeen
@@ -39,6 +39,9 @@ Seen: TypeAlias = StepSeen | EndSeen
 class _Ran:
     """A step, as the loop notes it."""
 
+    stage: Stage
+    name: str
+    """Id of the stage."""
     rows: tuple[Row, ...]
     begun_s: float
     ended_s: float
@@ -60,35 +63,37 @@ class _Passed:
         return cls(edge, is_sent, time.perf_counter(), batch.tokens, num_bytes(batch))
 
 
-class Watch:
-    """Gathers what one process sees, and hands it over now and then, and when it is flushed."""
+class Observer:
+    """Collects what one process does, and hands it over regularly, and when it is flushed."""
 
     def __init__(self, hand_over: Callable[[Sequence[Seen]], None]) -> None:
         self._hand_over = hand_over
-        self._noted: SimpleQueue[_Passed | tuple[Stage, str, _Ran]] = SimpleQueue()
+        self._noted: SimpleQueue[_Passed | _Ran] = SimpleQueue()
         self._lock = Lock()
         self._is_over = Event()
-        Thread(target=self._run, daemon=True, name="watch").start()
+        Thread(target=self._run, daemon=True, name="observer").start()
 
-    def over(self, stage: Stage, name: str) -> WatchedStage:
-        """Return the stage with a clock around its steps."""
-        return WatchedStage(stage, lambda ran: self._noted.put((stage, name, ran)))
+    def over(self, stage: Stage, name: str) -> ObservedStage:
+        """Return the stage, with its steps timed."""
+        return ObservedStage(stage, name, self._noted.put)
 
-    def over_ends(self, ends: Ends, here: Edge) -> Ends:
-        """Return the edges with a clock at their ends.
+    def over_ends(self, ends: Ends, *, sends_from: str, receives_at: str) -> Ends:
+        """Return the edges, with the messages timed at the ends that are in this process.
 
         Parameters
         ----------
-        here
-            Where the senders' edges begin, and where the receivers' edges end.
+        sends_from
+            Where the senders' edges begin: a stage id, or `entry`.
+        receives_at
+            Where the receivers' edges end: a stage id, or `exit`.
         """
         note: Callable[[_Passed], None] = self._noted.put
         senders: dict[str, Sends] = {
-            target: _WatchedSender(sender, (here[0], target), note)
+            target: _ObservedSender(sender, (sends_from, target), note)
             for target, sender in ends.senders.items()
         }
         receivers: dict[str, Receives] = {
-            source: _WatchedReceiver(receiver, (source, here[1]), note)
+            source: _ObservedReceiver(receiver, (source, receives_at), note)
             for source, receiver in ends.receivers.items()
         }
         return Ends(senders, receivers)
@@ -100,7 +105,7 @@ class Watch:
                 self._hand_over(seen)
 
     def close(self) -> None:
-        """Hand over the rest, and watch no more."""
+        """Hand over the rest, and observe no more."""
         self._is_over.set()
         self.flush()
 
@@ -114,14 +119,14 @@ class Watch:
                 noted = self._noted.get_nowait()
             except Empty:
                 return
-            yield _end_seen(noted) if isinstance(noted, _Passed) else _step_seen(*noted)
+            yield _end_seen(noted) if isinstance(noted, _Passed) else _step_seen(noted)
 
 
-class WatchedStage:
-    """A stage whose steps are timed, where they have tokens."""
+class ObservedStage:
+    """A stage whose steps are timed, if they have tokens."""
 
-    def __init__(self, stage: Stage, note: Callable[[_Ran], None]) -> None:
-        self._stage, self._note = stage, note
+    def __init__(self, stage: Stage, name: str, note: Callable[[_Ran], None]) -> None:
+        self._stage, self._name, self._note = stage, name, note
 
     def run(self, batch: Batch) -> Output:
         """Run a batch through the stage.
@@ -135,11 +140,11 @@ class WatchedStage:
             torch.cuda.synchronize(output.hidden.device)
         ended_s = time.perf_counter()
         if batch.tokens:
-            self._note(_Ran(batch.rows, begun_s, ended_s))
+            self._note(_Ran(self._stage, self._name, batch.rows, begun_s, ended_s))
         return output
 
 
-class _WatchedSender:
+class _ObservedSender:
     def __init__(self, sender: Sends, edge: Edge, note: Callable[[_Passed], None]) -> None:
         self._sender, self._edge, self._note = sender, edge, note
 
@@ -149,7 +154,7 @@ class _WatchedSender:
         self._sender.send(batch)
 
 
-class _WatchedReceiver:
+class _ObservedReceiver:
     def __init__(self, receiver: Receives, edge: Edge, note: Callable[[_Passed], None]) -> None:
         self._receiver, self._edge, self._note = receiver, edge, note
 
@@ -182,13 +187,13 @@ def _plus(load: Load, row: Row) -> Load:
     return load.model_copy(update=prompt)
 
 
-def _step_seen(stage: Stage, name: str, ran: _Ran) -> StepSeen:
+def _step_seen(ran: _Ran) -> StepSeen:
     return StepSeen(
-        stage=name,
+        stage=ran.name,
         at_s=ran.begun_s,
         seconds=round(ran.ended_s - ran.begun_s, 7),
-        loads=loads_of(ran.rows, stage.enter_layer),
-        sampled_rows=stage.has_head * sum(row.samples for row in ran.rows),
+        loads=loads_of(ran.rows, ran.stage.enter_layer),
+        sampled_rows=ran.stage.has_head * sum(row.samples for row in ran.rows),
     )
 
 

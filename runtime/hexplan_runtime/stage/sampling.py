@@ -1,4 +1,4 @@
-"""Sampling: from logits to the next token, in a way that a seed repeats.
+"""Sampling: from logits to the next token, the same token for the same seed.
 
 The random number of a token depends on the request's seed and the token's position alone, not on
 which other requests were in the batch or which route was taken.
@@ -13,6 +13,7 @@ from hexplan_runtime.batch import Row
 from hexplan_runtime.request import Sampling
 
 _POSITION_STEP = 0x9E3779B97F4A7C15
+"""2^64 over the golden ratio, as in splitmix64: it spreads neighbouring positions over all bits."""
 _SEED_MASK = 2**63 - 1
 
 

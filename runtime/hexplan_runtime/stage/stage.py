@@ -16,7 +16,7 @@ from hexplan.plan import Plan
 from hexplan.plan import Stage as PlannedStage
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.model.architecture import Architecture
-from hexplan_runtime.model.attention import Span, Step
+from hexplan_runtime.model.attention import Span, StepContext
 from hexplan_runtime.model.kv_cache import KvCache
 from hexplan_runtime.model.layers import DecoderLayer, Embedding, Head, read_head_weight
 from hexplan_runtime.model.linear import Rank
@@ -30,7 +30,7 @@ def torch_dtype(model: Model) -> torch.dtype:
 
 
 def enter_layers(plan: Plan, stage: str) -> tuple[int | None, ...]:
-    """Return, for each route, the layer where it enters the stage, or nothing if it passes by."""
+    """Return, for each route, the layer where it enters the stage; None if it does not use it."""
     return tuple(
         next((hop.enter_layer for hop in route.hops if hop.stage == stage), None)
         for route in plan.routes
@@ -39,7 +39,7 @@ def enter_layers(plan: Plan, stage: str) -> tuple[int | None, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What comes out of a stage: all activations, or in the last stage the logits."""
+    """What comes out of a stage: activations, and in the last stage logits."""
 
     hidden: Tensor
     logits: Tensor | None
@@ -85,7 +85,7 @@ class Stage:
         return Output(hidden, logits)
 
     def _open(self, batch: Batch) -> tuple[Span, ...]:
-        """Give each request room in the cache and each row its place along the batch."""
+        """Reserve cache for each request, and give each row its place along the batch."""
         spans, first = [], 0
         for row in batch.rows:
             if row.tokens:
@@ -113,10 +113,10 @@ class Stage:
         for layer in self._layers:
             active = sum(entry <= layer.index for entry in entries)
             if active == len(spans):
-                x_TH = layer(x_TH, Step(spans, cos, sin, self._cache))
+                x_TH = layer(x_TH, StepContext(spans, cos, sin, self._cache))
             elif active:
                 end = spans[active - 1].end
-                step = Step(spans[:active], cos[:end], sin[:end], self._cache)
+                step = StepContext(spans[:active], cos[:end], sin[:end], self._cache)
                 x_TH = torch.cat((layer(x_TH[:end], step), x_TH[end:]))
         return x_TH
 
@@ -130,7 +130,7 @@ class Stage:
 
 
 class _Rotary:
-    """The angles by which positions turn queries and keys."""
+    """The angles by which queries and keys are turned, for each position."""
 
     def __init__(self, architecture: Architecture, dtype: torch.dtype) -> None:
         self._frequencies = torch.tensor(architecture.rotary_frequencies, dtype=torch.float32)

@@ -19,7 +19,7 @@ from support.runtime_plans import StageSpec, make_plan
 from hexplan.errors import InputError, LaunchError
 from hexplan.model import Model
 from hexplan.plan import Plan
-from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.model.architecture import read_architecture
 from hexplan_runtime.request import Request
 from hexplan_runtime.stage.messages import Assignment

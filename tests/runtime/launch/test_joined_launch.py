@@ -13,7 +13,7 @@ from hexplan.cluster import Cluster
 from hexplan.joining import joined
 from hexplan.plan import Plan
 from hexplan.reading.model_folder.folder import read_model_folder
-from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.request import Request
 
 NUM_TOKENS = 8

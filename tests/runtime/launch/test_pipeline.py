@@ -21,7 +21,7 @@ from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan.reading.model_folder.folder import read_model_folder
 from hexplan.step_limits import StepLimits
-from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.request import Request, Sampling
 
 NUM_TOKENS = 12
@@ -281,7 +281,7 @@ def test_a_request_beyond_all_room_is_refused_before_any_is_sent(crossing: Pipel
 def test_two_calls_at_once_are_refused(crossing: Pipeline) -> None:
     first = crossing.generate([Request((1,), 2)])
     next(first)
-    with pytest.raises(HexplanError, match="still under way"):
+    with pytest.raises(HexplanError, match="still running"):
         next(crossing.generate([Request((1,), 2)]))
     assert len(list(first)) == 1
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from support.processes import processes_with
 from support.specs import spec_of, two_nodes
 
 from hexplan.catalog.shipped import find_device
@@ -20,11 +24,19 @@ from hexplan.cost import ShardSizes, kv_room_tokens
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.speed import stage_speed
 from hexplan.cost.steps import RooflineSteps
-from hexplan.errors import InputError
+from hexplan.errors import InputError, LaunchError
 from hexplan.model import Model
-from hexplan_runtime.measure import Lengths, Outcome, Point, ProfileFiles, Sample, Wish, measure
+from hexplan_runtime.measure import (
+    Lengths,
+    Outcome,
+    Point,
+    ProfileFiles,
+    ProfileJob,
+    Sample,
+    measure,
+)
+from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.grid import LARGEST_BATCH, grid
-from hexplan_runtime.measure.probe import equal_shard
 from hexplan_runtime.measure.rates import MeasuredStage
 
 
@@ -132,8 +144,8 @@ def test_equal_shards_tile_the_model_and_differ_by_one_at_most(
 
 
 @pytest.fixture
-def wish(llama: Path, llama_model: Model) -> Wish:
-    return Wish(
+def job(llama: Path, llama_model: Model) -> ProfileJob:
+    return ProfileJob(
         model=llama_model,
         folder=llama,
         device="core",
@@ -160,24 +172,24 @@ class Follower:
             self.stop.set()
 
 
-def run(wish: Wish, files: ProfileFiles, follower: Follower) -> Outcome:
-    return measure(wish, files, follower, follower.stop)
+def run(job: ProfileJob, files: ProfileFiles, follower: Follower) -> Outcome:
+    return measure(job, files, follower, follower.stop)
 
 
 def test_a_stopped_measurement_is_labelled_and_resuming_it_measures_only_the_rest(
-    wish: Wish, tmp_path: Path
+    job: ProfileJob, tmp_path: Path
 ) -> None:
     files = ProfileFiles(tmp_path / "profile.yaml")
     first, second = Follower(2), Follower()
-    stopped = run(wish, files, first)
+    stopped = run(job, files, first)
     assert (len(stopped.samples), stopped.is_complete) == (2, False)
     assert not files.profile.exists()
     assert '"status": "unfinished"' in files.unfinished.read_text()
     with pytest.raises(InputError, match="there is an unfinished measurement") as error:
-        run(wish, files, Follower())
+        run(job, files, Follower())
     assert "--resume" in (error.value.hint or "")
 
-    done = run(wish, replace(files, may_resume=True), second)
+    done = run(job, replace(files, may_resume=True), second)
     assert done.is_complete
     assert done.samples == (*first.samples, *second.samples)
     assert len({sample.point for sample in done.samples}) == done.num_points
@@ -192,34 +204,58 @@ def test_a_stopped_measurement_is_labelled_and_resuming_it_measures_only_the_res
             assert seconds == medians[point]
 
     with pytest.raises(InputError, match="there is a file already"):
-        run(wish, replace(files, may_resume=True), Follower())
+        run(job, replace(files, may_resume=True), Follower())
 
 
-def test_a_measurement_of_something_else_is_not_resumed(wish: Wish, tmp_path: Path) -> None:
+def test_a_measurement_of_something_else_is_not_resumed(job: ProfileJob, tmp_path: Path) -> None:
     files = ProfileFiles(tmp_path / "profile.yaml", may_resume=True)
     stop = Follower(1)
-    run(wish, files, stop)
+    run(job, files, stop)
     with pytest.raises(InputError, match="another device: found core, needed other"):
-        run(replace(wish, device="other"), files, stop)
+        run(replace(job, device="other"), files, stop)
     with pytest.raises(InputError, match="another repeats: found 2, needed 9"):
-        run(replace(wish, repeats=9), files, stop)
+        run(replace(job, repeats=9), files, stop)
     files.unfinished.write_text("[]")
     with pytest.raises(InputError, match="not an unfinished measurement"):
-        run(wish, files, stop)
+        run(job, files, stop)
+
+
+@pytest.mark.parametrize("victim", [min, max])
+def test_a_rank_that_dies_ends_the_measurement_and_is_named(
+    job: ProfileJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    victim: Callable[[set[int]], int],
+) -> None:
+    """What was measured before is kept."""
+    mark = f"HEXPLAN_TEST_RUN={tmp_path}"
+    monkeypatch.setenv(*mark.split("="))
+
+    class Killer(Follower):
+        def __call__(self, sample: Sample, done: int, total: int) -> None:
+            super().__call__(sample, done, total)
+            os.kill(victim(processes_with(mark)), signal.SIGKILL)
+
+    files, killer = ProfileFiles(tmp_path / "profile.yaml"), Killer()
+    with pytest.raises(LaunchError, match=r"rank [01] of 2 that measures (was ended|ended with)"):
+        run(replace(job, degrees=(2,)), files, killer)
+    assert len(killer.samples) == 1
+    assert files.unfinished.exists()
+    assert not processes_with(mark)
 
 
 def test_weights_that_a_rank_cannot_read_are_refused_in_words(
-    wish: Wish, llama: Path, tmp_path: Path
+    job: ProfileJob, llama: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "broken"
     shutil.copytree(llama, folder)
     (folder / "model.safetensors").write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match="broken: model.layers.0") as error:
-        run(replace(wish, folder=folder), ProfileFiles(tmp_path / "p.yaml"), Follower())
+        run(replace(job, folder=folder), ProfileFiles(tmp_path / "p.yaml"), Follower())
     assert list(tmp_path.iterdir()) == [folder]
     assert error.value.hint == "the download may be incomplete"
 
 
-def test_more_devices_than_kv_heads_are_refused(wish: Wish, tmp_path: Path) -> None:
+def test_more_devices_than_kv_heads_are_refused(job: ProfileJob, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--tp: found 4, needed at most 3"):
-        run(replace(wish, degrees=(1, 4)), ProfileFiles(tmp_path / "p.yaml"), Follower())
+        run(replace(job, degrees=(1, 4)), ProfileFiles(tmp_path / "p.yaml"), Follower())

@@ -15,8 +15,8 @@ def test_what_was_appended_comes_back_in_order() -> None:
     cache = new_cache()
     cache.open(7, (4, 6), tokens=10)
     k, v = torch.randn(2, 5, 2, 3)
-    cache.append(7, 5, 0, (k[:3], v[:3]))
-    keys, values = cache.append(7, 5, 3, (k[3:], v[3:]))
+    cache.append(7, 5, 0, k[:3], v[:3])
+    keys, values = cache.append(7, 5, 3, k[3:], v[3:])
     assert torch.equal(keys, k.transpose(0, 1))
     assert torch.equal(values, v.transpose(0, 1))
 
@@ -27,8 +27,8 @@ def test_layers_and_requests_do_not_mix() -> None:
         cache.open(request, (0, 2), tokens=4)
     for number, (request, layer) in enumerate([(1, 0), (1, 1), (2, 0), (2, 1)]):
         ones = torch.ones(1, 2, 3)
-        cache.append(request, layer, 0, (ones * number, ones * -number))
-    keys, _ = cache.append(1, 1, 1, (torch.zeros(1, 2, 3), torch.zeros(1, 2, 3)))
+        cache.append(request, layer, 0, ones * number, ones * -number)
+    keys, _ = cache.append(1, 1, 1, torch.zeros(1, 2, 3), torch.zeros(1, 2, 3))
     assert keys[:, 0].unique().tolist() == [1.0]
 
 

@@ -17,11 +17,11 @@ from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.net.gloo import Group, PeerLost, Rendezvous, host_store, join_store
 from hexplan_runtime.net.team import Team
 from hexplan_runtime.net.transport import Receiver, Sender
-from hexplan_runtime.net.wire import Dialect
+from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.request import Sampling
 from hexplan_runtime.stage.mailbox import Loss, drain
 
-DIALECT = Dialect(launch=5, hidden=64, dtype=torch.float32)
+WIRE_FORMAT = WireFormat(launch=5, hidden=64, dtype=torch.float32)
 WAIT_S = datetime.timedelta(seconds=30)
 
 
@@ -51,8 +51,8 @@ def activations(request: int, tokens: int) -> Batch:
 def test_batches_arrive_whole_and_in_order(pool: ThreadPoolExecutor) -> None:
     """Small ones and ones larger than a frame, sent faster than they are taken."""
     near, far = meet(pool, 2)
-    sender, arrived = Sender(near, DIALECT), SimpleQueue[Batch | Loss]()
-    drain(Receiver(far, DIALECT), arrived.put)
+    sender, arrived = Sender(near, WIRE_FORMAT), SimpleQueue[Batch | Loss]()
+    drain(Receiver(far, WIRE_FORMAT), arrived.put)
     sizes = [1, 3000, 2, 1, 500, 1, 1, 4000]
     for request, tokens in enumerate(sizes):
         sender.send(activations(request, tokens))
@@ -67,8 +67,8 @@ def test_batches_arrive_whole_and_in_order(pool: ThreadPoolExecutor) -> None:
 def test_a_message_of_another_launch_ends_the_edge(pool: ThreadPoolExecutor) -> None:
     near, far = meet(pool, 2)
     arrived = SimpleQueue[Batch | Loss]()
-    drain(Receiver(far, DIALECT), arrived.put)
-    stranger = Sender(near, Dialect(6, 64, torch.float32))
+    drain(Receiver(far, WIRE_FORMAT), arrived.put)
+    stranger = Sender(near, WireFormat(6, 64, torch.float32))
     stranger.send(activations(0, 1))
     assert isinstance(arrived.get(timeout=30), HexplanError)
 
@@ -124,7 +124,7 @@ def test_a_sum_is_the_same_bits_on_every_rank(
 
 
 def test_a_team_sees_the_batch_of_its_leader(pool: ThreadPoolExecutor) -> None:
-    teams = [Team(DIALECT, rank, group) for rank, group in enumerate(meet(pool, 3))]
+    teams = [Team(WIRE_FORMAT, rank, group) for rank, group in enumerate(meet(pool, 3))]
     for batch in (activations(1, 2), activations(2, 3000), Batch(())):
         seen = list(
             pool.map(lambda team: team.share(batch if team.is_leader else None), teams)  # noqa: B023
@@ -137,7 +137,7 @@ def test_a_team_sees_the_batch_of_its_leader(pool: ThreadPoolExecutor) -> None:
 def test_uneven_columns_come_together_on_the_leader(pool: ThreadPoolExecutor) -> None:
     whole = torch.randn(4, 10)
     intervals = ((0, 5), (5, 6), (6, 10))
-    teams = [Team(DIALECT, rank, group) for rank, group in enumerate(meet(pool, 3))]
+    teams = [Team(WIRE_FORMAT, rank, group) for rank, group in enumerate(meet(pool, 3))]
 
     def gather(rank: int) -> torch.Tensor | None:
         first, end = intervals[rank]

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from hexplan.errors import HexplanError
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row
-from hexplan_runtime.net.wire import FRAME_BYTES, Dialect, new_frame, pack, unpack
+from hexplan_runtime.net.wire import FRAME_BYTES, WireFormat, new_frame, pack, unpack
 from hexplan_runtime.request import SEED_LIMIT, Sampling
 
-DIALECT = Dialect(launch=2**59 + 1, hidden=5, dtype=torch.bfloat16)
+WIRE_FORMAT = WireFormat(launch=2**59 + 1, hidden=5, dtype=torch.bfloat16)
 COUNT = st.integers(0, 2**62)
 
 samplings = st.builds(
@@ -42,16 +42,16 @@ def as_batch(rows: list[Row], ids_rows: int) -> Batch:
     return Batch(
         tuple(rows),
         torch.arange(ids) if ids else None,
-        torch.randn(hidden, DIALECT.hidden).to(DIALECT.dtype) if hidden else None,
+        torch.randn(hidden, WIRE_FORMAT.hidden).to(WIRE_FORMAT.dtype) if hidden else None,
     )
 
 
 def carry(batch: Batch) -> Batch:
     """Carry a batch over as gloo would: into a frame that has room for more."""
-    first, *others = pack(batch, DIALECT)
+    first, *others = pack(batch, WIRE_FORMAT)
     frame = new_frame()
     frame[: len(first)] = first
-    envelope = unpack(frame, DIALECT)
+    envelope = unpack(frame, WIRE_FORMAT)
     assert envelope.is_complete == (not others)
     waiting = [part for part in (envelope.token_ids, envelope.hidden) if part is not None]
     for room, part in zip(waiting, others, strict=bool(others)):
@@ -87,16 +87,16 @@ ROW = Row(1, 0, 0, 1, 8, Sampling())
 )
 def test_a_payload_larger_than_a_frame_goes_after_it(tokens: int, num_messages: int) -> None:
     batch = as_batch([replace(ROW, tokens=tokens)], 0)
-    messages = pack(batch, DIALECT)
+    messages = pack(batch, WIRE_FORMAT)
     assert len(messages[0]) <= FRAME_BYTES
     assert len(messages) == num_messages
     assert same(carry(batch).hidden, batch.hidden)
 
 
 def test_a_message_of_another_launch_is_refused() -> None:
-    frame = pack(as_batch([ROW], 1), replace(DIALECT, launch=7))[0]
+    frame = pack(as_batch([ROW], 1), replace(WIRE_FORMAT, launch=7))[0]
     with pytest.raises(HexplanError, match="does not belong to this launch"):
-        unpack(frame, DIALECT)
+        unpack(frame, WIRE_FORMAT)
 
 
 @pytest.mark.parametrize(
@@ -111,18 +111,18 @@ def test_a_message_of_another_launch_is_refused() -> None:
 )
 def test_a_frame_that_contradicts_itself_is_refused(word: int, value: int) -> None:
     frame = new_frame()
-    sent = pack(as_batch([ROW], 1), DIALECT)[0]
+    sent = pack(as_batch([ROW], 1), WIRE_FORMAT)[0]
     frame[: len(sent)] = sent
     frame.view(torch.int64)[word] = value
     with pytest.raises(HexplanError, match="a message arrived"):
-        unpack(frame, DIALECT)
+        unpack(frame, WIRE_FORMAT)
 
 
 def test_a_frame_has_room_for_the_most_rows_and_their_token_ids() -> None:
-    (message,) = pack(as_batch([ROW] * MAX_ROWS, MAX_ROWS), DIALECT)
+    (message,) = pack(as_batch([ROW] * MAX_ROWS, MAX_ROWS), WIRE_FORMAT)
     assert len(message) <= FRAME_BYTES
 
 
 def test_more_rows_than_a_frame_has_room_for_are_refused() -> None:
     with pytest.raises(HexplanError, match="513 rows; at most 512"):
-        pack(as_batch([ROW] * (MAX_ROWS + 1), MAX_ROWS + 1), DIALECT)
+        pack(as_batch([ROW] * (MAX_ROWS + 1), MAX_ROWS + 1), WIRE_FORMAT)

@@ -14,18 +14,18 @@ from support.processes import listening_addresses, processes_with
 
 from hexplan.errors import InputError
 from hexplan.measured.findings import Findings, LinkFinding
-from hexplan_runtime.probe import LOOPBACK, Post, Reach, Wish, survey
+from hexplan_runtime.probe import LOOPBACK, HostAddress, ProbeJob, Reach, survey
 
 ADDRESSES = ("127.0.0.2", "127.0.0.3", CHATTY)
 HEXADECIMAL = {"0100007F", "0200007F", "0300007F", "0400007F"}
 
 
-def wish(folder: Path, *addresses: str, limit_s: float = 30.0) -> Wish:
-    """Return a wish for hosts `h0`, `h1`, ... and all links between them."""
-    posts = tuple(Post(f"h{i}", address) for i, address in enumerate(addresses))
-    links = tuple((a.host, b.host) for a in posts for b in posts if a != b)
+def job(folder: Path, *addresses: str, limit_s: float = 30.0) -> ProbeJob:
+    """Return a job for hosts `h0`, `h1`, ... and all links between them."""
+    hosts = tuple(HostAddress(f"h{i}", address) for i, address in enumerate(addresses))
+    links = tuple((a.host, b.host) for a in hosts for b in hosts if a != b)
     reach = Reach((str(fake_ssh(folder)),), sys.executable)
-    return Wish(posts, links, LOOPBACK, reach, limit_s)
+    return ProbeJob(hosts, links, LOOPBACK, reach, limit_s)
 
 
 class Follower:
@@ -55,7 +55,7 @@ def unreachable(findings: Findings) -> dict[str, str]:
 
 def test_links_are_measured_and_hosts_that_cannot_be_reached_are_named(tmp_path: Path) -> None:
     """Meanwhile nobody listens anywhere but at the addresses of the hosts and of this process."""
-    wanted = wish(tmp_path, *ADDRESSES, REFUSING, ELSEWHERE)
+    wanted = job(tmp_path, *ADDRESSES, REFUSING, ELSEWHERE)
     seen: set[str] = set()
     done = Event()
 
@@ -110,7 +110,7 @@ def test_an_agent_that_dies_takes_only_its_own_links_with_it(tmp_path: Path) -> 
             os.kill(pid, signal.SIGKILL)
 
     killer = Killer()
-    findings = survey(wish(tmp_path, *ADDRESSES), killer, killer.stop)
+    findings = survey(job(tmp_path, *ADDRESSES), killer, killer.stop)
     lost = {link for link in unreachable(findings) if "h1" in link}
     assert set(unreachable(findings)) == lost
     assert {"h1>h2", "h2>h1"} <= lost
@@ -132,7 +132,7 @@ def test_an_agent_that_hangs_is_given_up_and_ended(
 
     monkeypatch.setattr("hexplan_runtime.probe.surveying._GRACE_S", 1.0)
     stopper = Stopper()
-    findings = survey(wish(tmp_path, *ADDRESSES, limit_s=5.0), stopper, stopper.stop)
+    findings = survey(job(tmp_path, *ADDRESSES, limit_s=5.0), stopper, stopper.stop)
     problems = unreachable(findings)
     assert all("h1" in ends for ends in problems)
     assert "h1: its agent did not answer within" in problems["h1>h2"]
@@ -140,10 +140,10 @@ def test_an_agent_that_hangs_is_given_up_and_ended(
     assert not agents(*ADDRESSES)
 
 
-def test_a_wish_to_stop_before_the_agents_are_there_finds_nothing(tmp_path: Path) -> None:
+def test_a_request_to_stop_before_the_agents_are_there_finds_nothing(tmp_path: Path) -> None:
     stop = Event()
     stop.set()
-    findings = survey(wish(tmp_path, *ADDRESSES[:2]), Follower(), stop)
+    findings = survey(job(tmp_path, *ADDRESSES[:2]), Follower(), stop)
     assert findings.links == ()
     assert not findings.is_complete
     assert all(host.machine is None and host.problem is None for host in findings.hosts)
@@ -153,12 +153,12 @@ def test_an_address_that_must_not_be_used_is_refused_before_anything_starts(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(InputError, match="h1: found the public address"):
-        survey(wish(tmp_path, "127.0.0.2", "8.8.8.8"), Follower(), Event())
+        survey(job(tmp_path, "127.0.0.2", "8.8.8.8"), Follower(), Event())
     assert not agents("127.0.0.2")
 
 
 def test_a_program_that_is_not_there_is_told_for_each_host(tmp_path: Path) -> None:
-    wanted = wish(tmp_path, "127.0.0.2")
-    lost = Wish(wanted.posts, (), LOOPBACK, Reach(("/nowhere/ssh",)), 5.0)
+    wanted = job(tmp_path, "127.0.0.2")
+    lost = ProbeJob(wanted.hosts, (), LOOPBACK, Reach(("/nowhere/ssh",)), 5.0)
     findings = survey(lost, Follower(), Event())
     assert findings.hosts[0].problem == "cannot start /nowhere/ssh: No such file or directory"

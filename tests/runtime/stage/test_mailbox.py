@@ -15,7 +15,7 @@ from hexplan.measured.observations import StepSeen, read_observations
 from hexplan.model import Model
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import Batch, Row
-from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.request import GREEDY, Request
 from hexplan_runtime.stage.edges import Ends
 from hexplan_runtime.stage.mailbox import Outbox

@@ -15,11 +15,11 @@ from hexplan.measured.observations import Load, Observations, StepSeen, read_obs
 from hexplan.model import Model
 from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.launch.collecting import Collector
-from hexplan_runtime.launch.launcher import Pipeline
+from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.request import GREEDY, Request
 from hexplan_runtime.stage.edges import Ends
 from hexplan_runtime.stage.messages import EndSeen
-from hexplan_runtime.stage.observing import Watch, loads_of
+from hexplan_runtime.stage.observing import Observer, loads_of
 
 PROMPTS = [(1, 2, 3), (4, 5, 6, 7, 8), (9,)]
 NUM_TOKENS = 6
@@ -96,11 +96,13 @@ def test_a_disk_that_is_full_is_told_at_the_end_and_stops_no_thread(
 
 def test_a_watch_hands_over_all_of_it_in_small_parts() -> None:
     parts: list[int] = []
-    watch = Watch(lambda some: parts.append(len(some)))
-    sender = watch.over_ends(Ends({"s0": Nowhere()}, {}), ("entry", "exit")).senders["s0"]
+    observer = Observer(lambda some: parts.append(len(some)))
+    sender = observer.over_ends(
+        Ends({"s0": Nowhere()}, {}), sends_from="entry", receives_at="exit"
+    ).senders["s0"]
     for _ in range(100):
         sender.send(Batch((row(0, 1),)))
-    watch.close()
+    observer.close()
     assert sum(parts) == 100
     assert max(parts) <= 32
 

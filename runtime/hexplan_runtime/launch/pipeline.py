@@ -1,4 +1,4 @@
-"""The launcher: it runs a plan on this machine, one process for each device of each stage."""
+"""A running plan on this machine: one process for each device of each stage."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.transport import Sends
 from hexplan_runtime.request import Request, TokenEvent
 from hexplan_runtime.stage.mailbox import drain
-from hexplan_runtime.stage.observing import Watch
+from hexplan_runtime.stage.observing import Observer
 
 _JOIN_S = 5.0
+"""How long a receiving thread may take to notice that its rank is gone."""
 
 
 class Pipeline:
@@ -44,9 +45,9 @@ class Pipeline:
     model_folder
         Where the weights are; the folder that the plan names if None.
     start_timeout_s
-        How long ranks may take to read their weights and find each other.
+        How long ranks may take to read their weights and to connect.
     observe
-        Where to write what every stage and edge takes; nothing is timed if None.
+        Where to write how long each step and message takes; nothing is timed if None.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Pipeline:
         self._engine = Engine(plan)
         self._collector = Collector(observe) if observe is not None else None
         self._fleet = Fleet(self._collector.take if self._collector else None)
-        self._watch: Watch | None = None
+        self._observer: Observer | None = None
         self._senders: Mapping[str, Sends] = {}
         self._drains: list[Thread] = []
         self._is_running = False
@@ -94,22 +95,22 @@ class Pipeline:
         Raises
         ------
         InputError
-            What was observed could not be written.
+            The observations could not be written.
         """
         self._is_running = False
         self._fleet.stop()
         for thread in self._drains:
             thread.join(_JOIN_S)
-        if self._watch is not None:
-            self._watch.close()
+        if self._observer is not None:
+            self._observer.close()
         if self._collector is not None:
             self._collector.finish()
 
     def generate(self, requests: Sequence[Request]) -> Iterator[TokenEvent]:
-        """Yield the tokens of all requests as they come, those of one request in order.
+        """Yield the tokens of all requests as they come; those of one request come in order.
 
-        Requests that find no room on any route wait. One call runs at a time; dropping the iterator
-        ends its requests.
+        Requests wait while no route has room for them. Only one call may run at a time. A caller
+        that drops the iterator ends its requests.
 
         Raises
         ------
@@ -125,7 +126,7 @@ class Pipeline:
         return self._generate(deque(enumerate(requests)))
 
     def edge_tokens(self) -> tuple[EdgeTokens, ...]:
-        """Return how many tokens were sent over each edge, to hold against the plan's shares."""
+        """Return how many tokens were sent over each edge, to compare with the plan's shares."""
         return self._engine.edge_tokens()
 
     @property
@@ -135,7 +136,7 @@ class Pipeline:
 
     def _generate(self, waiting: deque[tuple[int, Request]]) -> Iterator[TokenEvent]:
         if self._is_generating:
-            raise HexplanError("another `generate` of this pipeline is still under way")
+            raise HexplanError("another `generate` of this pipeline is still running")
         self._is_generating = True
         unfinished = len(waiting)
         try:
@@ -178,14 +179,14 @@ class Pipeline:
             self._fleet.tell(loss)
 
     def _start(self) -> None:
-        is_watched = self._collector is not None
+        is_observed = self._collector is not None
         timeout_s = self._start_timeout_s
-        started = start(self._fleet, self.plan, self._folder, timeout_s, is_watched=is_watched)
+        started = start(self._fleet, self.plan, self._folder, timeout_s, is_observed=is_observed)
         self.stats, ends = started.stats, started.ends
         if self._collector is not None:
             self._collector.begin()
-            self._watch = Watch(self._collector.take)
-            ends = self._watch.over_ends(ends, (ENTRY, EXIT))
+            self._observer = Observer(self._collector.take)
+            ends = self._observer.over_ends(ends, sends_from=ENTRY, receives_at=EXIT)
         self._senders = ends.senders
         for receiver in ends.receivers.values():
             self._drains.append(drain(receiver, self._fleet.tell))

@@ -1,4 +1,4 @@
-"""A line that is measured between two ends in threads of one process, over a real group."""
+"""A connection that is measured between two ends in threads of one process, over a real group."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ import pytest
 import torch
 
 from hexplan_runtime.net.gloo import LOOPBACK, Group, PeerLost, Rendezvous, host_store, join_store
-from hexplan_runtime.probe.line import (
+from hexplan_runtime.probe.connection import (
     FIRST_BYTES,
-    GIVE,
     LONG_S,
     LONG_TRIPS,
     MOST_BYTES,
     REPEATS,
-    TAKE,
-    Line,
+    Connection,
+    Signal,
     bytes_per_s_of,
+    control,
     follow,
     lead,
-    word,
 )
 
 WAIT = datetime.timedelta(seconds=30)
@@ -48,17 +47,17 @@ def meet(pool: ThreadPoolExecutor, addresses: tuple[str, str]) -> list[Group]:
     return groups
 
 
-def lines(pool: ThreadPoolExecutor, limit_s: float, *addresses: str) -> list[Line]:
+def connections(pool: ThreadPoolExecutor, limit_s: float, *addresses: str) -> list[Connection]:
     groups = meet(pool, (addresses[0], addresses[-1]) if addresses else (LOOPBACK, LOOPBACK))
     deadline_s = time.monotonic() + limit_s
-    return [Line(group, 1 - rank, deadline_s) for rank, group in enumerate(groups)]
+    return [Connection(group, 1 - rank, deadline_s) for rank, group in enumerate(groups)]
 
 
 @pytest.mark.parametrize("addresses", [(), ("127.0.0.2", "127.0.0.3")])
 def test_both_ways_are_measured_and_the_follower_goes(
     pool: ThreadPoolExecutor, addresses: tuple[str, ...]
 ) -> None:
-    leader, follower = lines(pool, 60, *addresses)
+    leader, follower = connections(pool, 60, *addresses)
     following = pool.submit(follow, follower)
     figures = lead(leader, is_forward=True, is_backward=True)
     following.result(timeout=30)
@@ -83,7 +82,7 @@ def test_groups_meet_over_ipv6(pool: ThreadPoolExecutor) -> None:
 def test_one_way_alone_is_measured_alone(
     pool: ThreadPoolExecutor, is_forward: bool, is_backward: bool
 ) -> None:
-    leader, follower = lines(pool, 60)
+    leader, follower = connections(pool, 60)
     following = pool.submit(follow, follower)
     figures = lead(leader, is_forward=is_forward, is_backward=is_backward)
     following.result(timeout=30)
@@ -92,7 +91,7 @@ def test_one_way_alone_is_measured_alone(
 
 
 def test_a_silent_follower_is_lost_at_the_deadline(pool: ThreadPoolExecutor) -> None:
-    leader, _ = lines(pool, 0.5)
+    leader, _ = connections(pool, 0.5)
     begun_s = time.monotonic()
     with pytest.raises(PeerLost):
         lead(leader, is_forward=True, is_backward=True)
@@ -101,31 +100,35 @@ def test_a_silent_follower_is_lost_at_the_deadline(pool: ThreadPoolExecutor) -> 
 
 def test_a_silent_leader_is_lost_at_the_deadline(pool: ThreadPoolExecutor) -> None:
     with pytest.raises(PeerLost):
-        follow(lines(pool, 0.5)[1])
+        follow(connections(pool, 0.5)[1])
 
 
 @pytest.mark.parametrize(
     ("code", "num_bytes"),
-    [(TAKE, MOST_BYTES + 1), (GIVE, -1), (17, 0)],  # too much memory, less than none, unknown
+    [
+        (Signal.TAKE, MOST_BYTES + 1),  # too much memory
+        (Signal.GIVE, -1),  # less than none
+        (17, 0),  # unknown
+    ],
 )
 def test_what_no_leader_says_is_not_obeyed(
     pool: ThreadPoolExecutor, code: int, num_bytes: int
 ) -> None:
-    leader, follower = lines(pool, 30)
+    leader, follower = connections(pool, 30)
     following = pool.submit(follow, follower)
-    leader.send(word(code, num_bytes))
-    with pytest.raises(PeerLost, match="it sent what no probe sends"):
+    leader.send(control(code, num_bytes))
+    with pytest.raises(PeerLost, match="it sent something that no probe sends"):
         following.result(timeout=30)
 
 
 class Wire:
-    """A pretended line: what is moved takes a round trip and its time at a fixed rate."""
+    """A pretended connection: what is moved takes a round trip and its time at a fixed rate."""
 
     def __init__(self, bytes_per_s: float, trip_s: float) -> None:
         self.sizes: list[int] = []
         self._bytes_per_s, self._trip_s = bytes_per_s, trip_s
 
-    def __call__(self, line: Line, num_bytes: int) -> float:
+    def __call__(self, connection: Connection, num_bytes: int) -> float:
         self.sizes.append(num_bytes)
         return self._trip_s + num_bytes / self._bytes_per_s
 
@@ -142,23 +145,23 @@ class Wire:
 def test_messages_grow_until_they_tell_the_rate(
     pool: ThreadPoolExecutor, bytes_per_s: float, trip_s: float
 ) -> None:
-    line, wire = lines(pool, 10**6)[0], Wire(bytes_per_s, trip_s)
-    assert bytes_per_s_of(line, wire, trip_s) == pytest.approx(bytes_per_s, rel=1e-6)
+    connection, wire = connections(pool, 10**6)[0], Wire(bytes_per_s, trip_s)
+    assert bytes_per_s_of(connection, wire, trip_s) == pytest.approx(bytes_per_s, rel=1e-6)
     grown = wire.sizes[: -REPEATS + 1]
     assert grown == [FIRST_BYTES * 2**i for i in range(len(grown))]
     assert wire.sizes[-REPEATS:] == [grown[-1]] * REPEATS
     assert grown[-1] / bytes_per_s < 2 * max(LONG_S, LONG_TRIPS * trip_s) or len(grown) == 1
 
 
-def test_a_line_too_fast_for_the_largest_message_is_measured_with_that(
+def test_a_connection_too_fast_for_the_largest_message_is_measured_with_that(
     pool: ThreadPoolExecutor,
 ) -> None:
     wire = Wire(1e12, 1e-5)
-    assert bytes_per_s_of(lines(pool, 10**6)[0], wire, 1e-5) == pytest.approx(1e12, rel=1e-6)
+    assert bytes_per_s_of(connections(pool, 10**6)[0], wire, 1e-5) == pytest.approx(1e12, rel=1e-6)
     assert max(wire.sizes) == MOST_BYTES
 
 
 def test_what_would_not_be_done_by_the_deadline_is_not_begun(pool: ThreadPoolExecutor) -> None:
     wire = Wire(1e9, 1e-5)
-    assert bytes_per_s_of(lines(pool, 0)[0], wire, 1e-5) == pytest.approx(1e9, rel=1e-6)
+    assert bytes_per_s_of(connections(pool, 0)[0], wire, 1e-5) == pytest.approx(1e9, rel=1e-6)
     assert wire.sizes == [FIRST_BYTES]

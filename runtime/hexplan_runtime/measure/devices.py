@@ -1,21 +1,24 @@
-"""What this machine measures on."""
+"""The devices of this machine that can be measured."""
 
 from __future__ import annotations
+
+from typing import Literal, TypeAlias
 
 import torch
 
 from hexplan.errors import InputError
 from hexplan_runtime.hardware import processor_name
-from hexplan_runtime.measure.clock import DeviceKind
+
+DeviceKind: TypeAlias = Literal["cpu", "cuda"]
 
 
 def choose_kind(wanted: DeviceKind | None) -> DeviceKind:
-    """Return what to measure on: what is wanted, else an accelerator where there is one.
+    """Return what to measure on: what is wanted, else an accelerator if there is one.
 
     Raises
     ------
     InputError
-        There is no CUDA device, and one is wanted.
+        A CUDA device is wanted, and there is none.
     """
     if wanted is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -26,12 +29,12 @@ def choose_kind(wanted: DeviceKind | None) -> DeviceKind:
 
 
 def check_degrees(kind: DeviceKind, degrees: tuple[int, ...], kv_heads: int) -> None:
-    """Refuse groups that cannot be measured here.
+    """Refuse tensor-parallel groups that cannot be measured here.
 
     Raises
     ------
     InputError
-        A group has more devices than the model has KV heads, or is one of CUDA devices.
+        A group has more devices than the model has KV heads, or consists of CUDA devices.
     """
     largest = max(degrees)
     if largest > kv_heads:

@@ -8,14 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hexplan.model import Model
 from hexplan.noun import Range
-from hexplan.plan import Shard
 from hexplan_runtime.batch import Row
 from hexplan_runtime.measure.clock import clock_of
-from hexplan_runtime.measure.messages import Order, Task
+from hexplan_runtime.measure.equal_shard import equal_shard
+from hexplan_runtime.measure.messages import RankOrder, RankTask
 from hexplan_runtime.measure.sample import Point
-from hexplan_runtime.model.attention import Span, Step
+from hexplan_runtime.model.attention import Span, StepContext
 from hexplan_runtime.model.kv_cache import KvCache
 from hexplan_runtime.model.layers import DecoderLayer
 from hexplan_runtime.model.linear import Rank
@@ -25,12 +24,13 @@ from hexplan_runtime.request import GREEDY
 from hexplan_runtime.stage.stage import torch_dtype
 
 _SEED = 0
+"""Every run of a point gets the same numbers."""
 
 
-class Probe:
-    """Layers whose steps are timed; their inputs are random, as no value changes the time."""
+class LayerTimer:
+    """Times steps of some layers; their inputs are random, as no value changes the time."""
 
-    def __init__(self, task: Task, team: Team) -> None:
+    def __init__(self, task: RankTask, team: Team) -> None:
         shard = equal_shard(task.model, task.rank, task.size)
         dtype = torch_dtype(task.model)
         with _DeviceWeights(Path(task.model_folder), dtype, task.kind) as weights:
@@ -43,7 +43,7 @@ class Probe:
         self._kv_heads = shard.kv_heads[1] - shard.kv_heads[0]
 
     @torch.inference_mode()
-    def times_s(self, order: Order) -> tuple[float, ...]:
+    def times_s(self, order: RankOrder) -> tuple[float, ...]:
         """Return the seconds of one layer in each timed run; the ranks begin each run together."""
         run = self._step(order.point)
         times = []
@@ -72,28 +72,28 @@ class Probe:
         x_TH = torch.randn(point.tokens, self._model.hidden).to(self._dtype)
         angles_T1E = torch.randn(point.tokens, 1, self._model.head_dim)
         cos, sin = angles_T1E.cos().to(self._dtype), angles_T1E.sin().to(self._dtype)
-        step = Step(spans, cos, sin, cache)
+        step = StepContext(spans, cos, sin, cache)
         return lambda: self._run(x_TH, step)
 
-    def _run(self, x_TH: Tensor, step: Step) -> Tensor:
+    def _run(self, x_TH: Tensor, step: StepContext) -> Tensor:
         for layer in self._layers:
             x_TH = layer(x_TH, step)
         return x_TH
 
     def _filled_cache(self, requests: int, context: int) -> KvCache:
-        """Return a cache that is full of random values: what fresh memory holds may be slower."""
+        """Return a cache full of random values: pages that were never written would be slower."""
         heads, width = self._kv_heads, self._model.head_dim
         cache = KvCache(requests * context, heads, width, self._dtype)
         values_TGE = torch.randn(context, heads, width).to(self._dtype)
         for request in range(requests):
             cache.open(request, self._range, context)
             for layer in range(*self._range):
-                cache.append(request, layer, 0, (values_TGE, values_TGE))
+                cache.append(request, layer, 0, values_TGE, values_TGE)
         return cache
 
 
 class _DeviceWeights(WeightsReader):
-    """Weights that are moved to the device which they are measured on."""
+    """Reads weights onto the device that is measured."""
 
     def __init__(self, folder: Path, dtype: torch.dtype, kind: str) -> None:
         super().__init__(folder, dtype)
@@ -102,16 +102,3 @@ class _DeviceWeights(WeightsReader):
     def read(self, name: str, shape: tuple[int, ...], *cut: Range) -> Tensor:
         """Return a part of a weight, on the device."""
         return super().read(name, shape, *cut).to(self._kind)
-
-
-def equal_shard(model: Model, rank: int, size: int) -> Shard:
-    """Return one of `size` shards that differ by one KV head, FFN channel or row at most."""
-
-    def part(total: int) -> Range:
-        each, more = divmod(total, size)
-        first = rank * each + min(rank, more)
-        return first, first + each + (rank < more)
-
-    return Shard(
-        device=rank, kv_heads=part(model.kv_heads), ffn=part(model.ffn), vocab=part(model.vocab)
-    )

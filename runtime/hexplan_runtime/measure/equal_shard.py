@@ -1,0 +1,20 @@
+"""The shard of a rank in a group of equal devices."""
+
+from __future__ import annotations
+
+from hexplan.model import Model
+from hexplan.noun import Range
+from hexplan.plan import Shard
+
+
+def equal_shard(model: Model, rank: int, size: int) -> Shard:
+    """Return one of `size` shards that differ by one KV head, FFN channel or row at most."""
+
+    def part(total: int) -> Range:
+        each, more = divmod(total, size)
+        first = rank * each + min(rank, more)
+        return first, first + each + (rank < more)
+
+    return Shard(
+        device=rank, kv_heads=part(model.kv_heads), ffn=part(model.ffn), vocab=part(model.vocab)
+    )

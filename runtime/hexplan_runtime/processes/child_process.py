@@ -1,0 +1,209 @@
+"""One child process as its parent sees it: lines of JSON in both directions, and how it ended."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import IO, Final, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from hexplan.errors import LaunchError
+from hexplan.noun import Noun
+from hexplan_runtime.processes.command import Command
+
+Message = TypeVar("Message", bound=Noun)
+"""What a child says, a line each."""
+
+_STDERR_LINES: Final = 40
+_STDERR_LINE_BYTES: Final = 4096
+_MESSAGE_BYTES: Final = 2**20
+_DRAIN_S: Final = 2.0
+"""How long to wait for the rest of a dead child's output; what it started may hold its pipes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said(Generic[Message]):
+    """A child has said something."""
+
+    child: ChildProcess[Message]
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Generic[Message]):
+    """A child has ended, and is reaped."""
+
+    child: ChildProcess[Message]
+    exit_code: int
+    """Negative if a signal ended it."""
+
+    @property
+    def failure(self) -> LaunchError:
+        """The error that names the child, how it ended, and its last lines."""
+        words = self.child.last_words
+        hint = f"its last lines were:\n{words}" if words else None
+        return LaunchError(f"{self.child.name} {self._how}", hint=hint)
+
+    @property
+    def _how(self) -> str:
+        if self.exit_code >= 0:
+            return f"ended with exit code {self.exit_code}"
+        return f"was ended by {signal.Signals(-self.exit_code).name}"
+
+
+class ChildProcess(Generic[Message]):
+    """A process that one thread owns, from its start until it is reaped.
+
+    That thread lives as long as the process, because a child asks Linux to kill it when the thread
+    that started it ends. Ctrl-C in the terminal does not reach the child.
+
+    Parameters
+    ----------
+    name
+        What errors call it.
+    message_type
+        What it says on stdout. Other lines count among its last words.
+    hear
+        Takes its messages and its end, in threads of this object.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Command,
+        message_type: type[Message],
+        hear: Callable[[Said[Message] | Ended[Message]], None],
+    ) -> None:
+        self.name = name
+        self._command = command
+        self._message_type = message_type
+        self._hear = hear
+        self._child: subprocess.Popen[bytes] | None = None
+        self._start_error: OSError | None = None
+        self._is_spawned = Event()
+        self._to_write: SimpleQueue[bytes | None] = SimpleQueue()
+        self._last_lines: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._owner = Thread(target=self._own, daemon=True, name=name)
+
+    def start(self) -> None:
+        """Start the process.
+
+        Raises
+        ------
+        LaunchError
+            The program cannot be run.
+        """
+        self._owner.start()
+        self._is_spawned.wait()
+        if self._start_error is not None:
+            reason = self._start_error.strerror
+            message = f"cannot start {self._command.argv[0]}: {reason}"
+            raise LaunchError(message) from self._start_error
+
+    @property
+    def pid(self) -> int:
+        """Process id of a child that has been started."""
+        assert self._child is not None
+        return self._child.pid
+
+    @property
+    def last_words(self) -> str:
+        """The last lines that it wrote, other than messages."""
+        return "\n".join(self._last_lines)
+
+    def forget_words(self) -> None:
+        """Forget what it has written so far, such as warnings from before it did its work."""
+        self._last_lines.clear()
+
+    def tell(self, message: Noun) -> None:
+        """Send a message without waiting until it is read; an ended child never reads it."""
+        self._to_write.put(message.model_dump_json(by_alias=True).encode() + b"\n")
+
+    def release(self) -> None:
+        """Close its stdin after what it has been told; a child ends by itself on that."""
+        self._to_write.put(None)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to this process, and to no other."""
+        if self._is_alive():
+            assert self._child is not None
+            self._child.send_signal(number)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait until the process is reaped and all that it said is heard; say whether it is so."""
+        if self._is_alive():
+            self._owner.join(timeout_s)
+        return not self._is_alive()
+
+    def _is_alive(self) -> bool:
+        if self._owner.ident is None:  # an interrupt came before its start
+            return False
+        self._is_spawned.wait()
+        return self._child is not None and self._owner.is_alive()
+
+    def _own(self) -> None:
+        """Start the process, talk with it in threads, and reap it."""
+        try:
+            child = self._spawn()
+        except OSError as error:
+            self._start_error = error
+            self._is_spawned.set()
+            return
+        self._child = child
+        self._is_spawned.set()
+        assert child.stdin and child.stdout and child.stderr
+        talking = [
+            Thread(target=self._write, args=(child.stdin,), daemon=True),
+            Thread(target=self._listen, args=(child.stdout,), daemon=True),
+            Thread(target=self._keep_words, args=(child.stderr,), daemon=True),
+        ]
+        for thread in talking:
+            thread.start()
+        child.wait()
+        self.release()
+        deadline_s = time.monotonic() + _DRAIN_S
+        for thread in talking:
+            thread.join(max(0.0, deadline_s - time.monotonic()))
+        self._hear(Ended(self, child.returncode))
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603
+            self._command.argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env=self._command.environment,
+        )
+
+    def _write(self, stdin: IO[bytes]) -> None:
+        """Pass on what the child is told; if it has ended, its owner reports that."""
+        with suppress(BrokenPipeError), stdin:
+            for line in iter(self._to_write.get, None):
+                stdin.write(line)
+                stdin.flush()
+
+    def _listen(self, stdout: IO[bytes]) -> None:
+        """Pass on what the child says, until it says no more."""
+        with stdout:
+            while line := stdout.readline(_MESSAGE_BYTES):
+                try:
+                    message = self._message_type.model_validate_json(line)
+                except ValidationError:  # a shell's greeting, or what a library prints
+                    said = line[:_STDERR_LINE_BYTES]
+                    self._last_lines.append(f"unexpected on stdout: {said!r}")
+                else:
+                    self._hear(Said(self, message))
+
+    def _keep_words(self, stderr: IO[bytes]) -> None:
+        with stderr:
+            while line := stderr.readline(_STDERR_LINE_BYTES):
+                self._last_lines.append(line.decode(errors="replace").rstrip())
