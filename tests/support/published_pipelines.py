@@ -15,7 +15,7 @@ from hexplan.spec import Spec
 from hexplan_solver.flow.flow import max_flow
 from hexplan_solver.flow.network import OUTSIDE, Arc, Network, PlacedStage, build_network
 from hexplan_solver.problem.problem import Problem, build_problem
-from hexplan_solver.simulate import Pipeline, pipeline_of_flows, pipeline_of_placement
+from hexplan_solver.simulate import PipelineModel, pipeline_of_flows, pipeline_of_placement
 
 ROOT = Path(__file__).parents[2]
 MICRO = 10**6
@@ -50,7 +50,7 @@ def _read(spec: str) -> Spec:
     return read_spec(ROOT / "cluster_specs" / f"{spec}.yaml")
 
 
-def published_pipeline(what: Published) -> Pipeline:
+def published_pipeline(what: Published) -> PipelineModel:
     """Read a placement of benchmarks/published, and its flow where that was published too."""
     name = f"{what.spec}__{what.method}"
     placement: dict[str, list[int]] = json.loads((FOLDER / f"{name}.json").read_text())
@@ -79,7 +79,7 @@ def placed_pipeline(
     spec: str,
     placement: Mapping[str, tuple[int, int]],
     flow_on: Callable[[str], float] | None = None,
-) -> Pipeline:
+) -> PipelineModel:
     """Return the pipeline of a placement, with its largest flow or one given by `host>host`."""
     problem = published_problem(spec)
     network = build_network(

@@ -11,7 +11,7 @@ from hexplan_solver.flow.routes import Flow
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.served.served import ServedRate, served_above, served_rate
 from hexplan_solver.served.step_limits import HALVINGS, with_step_limits
-from hexplan_solver.simulate import Pipeline, Policy, pipeline_of_placement
+from hexplan_solver.simulate import PipelineModel, Policy, pipeline_of_placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Placed:
 
     network: Network
     flow: Flow
-    pipeline: Pipeline
+    pipeline: PipelineModel
     policy: Policy
     served: ServedRate
 
