@@ -23,8 +23,8 @@ class Waiting(Protocol):
         """Whether it is anything but decodes."""
 
     @property
-    def order_key(self) -> Hashable:
-        """What it shares with the work that it must not overtake, such as its request."""
+    def order_key(self) -> Hashable | None:
+        """The request that it must not overtake earlier work of; None if none can wait before."""
 
     def cut(self, tokens: int) -> tuple[Self, Self]:
         """Return its first tokens and the rest."""
@@ -35,7 +35,8 @@ W = TypeVar("W", bound=Waiting)
 
 def prompt_room(limits: StepLimits, decodes: int) -> int:
     """Return the prompt tokens that fit into a step beside some decodes."""
-    return max(limits.tokens - decodes, least_prompt_tokens(limits.tokens))
+    tokens = limits.tokens
+    return max(tokens - decodes, least_prompt_tokens(tokens))
 
 
 def next_step(
@@ -51,23 +52,25 @@ def next_step(
     max_items
         Items in the step, where each decode counts by itself.
     """
-    decodes = min(limits.decodes, _decodes(waiting))
+    decodes = min(limits.decodes, sum([item.tokens for item in waiting if not item.is_prompt]))
     room, others = prompt_room(limits, decodes), max_items - decodes
     taken: list[W] = []
     left: list[W] = []
     delayed: set[Hashable] = set()
     for item in waiting:
         tokens = item.tokens
-        space = room if item.is_prompt else decodes
-        has_space = (space or not tokens) and (others if item.is_prompt else True)
-        if not has_space or (delayed and item.order_key in delayed):
+        space = (room if others else 0) if item.is_prompt else decodes
+        is_full = not space and (tokens or not others)
+        if is_full or (delayed and item.order_key in delayed):
             left.append(item)
-            delayed.add(item.order_key)
+            if item.order_key is not None:
+                delayed.add(item.order_key)
             continue
         if tokens > space:
             item, rest = item.cut(space)
             left.append(rest)
-            delayed.add(rest.order_key)
+            if rest.order_key is not None:
+                delayed.add(rest.order_key)
             tokens = space
         if item.is_prompt:
             room -= tokens

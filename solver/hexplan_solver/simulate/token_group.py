@@ -10,6 +10,9 @@ from hexplan_solver.simulate.request_state import RequestState
 class TokenGroup:
     """A part of one prompt, or decodes of one or more requests."""
 
+    order_key = None
+    """Prompts wait in order, and a request has one decode at a time, so none can be overtaken."""
+
     __slots__ = ("context", "edge", "is_prompt", "requests", "sent_s", "start", "tokens")
 
     def __init__(self, requests: list[RequestState], tokens: int, start: int, *, is_prompt: bool):
@@ -34,11 +37,6 @@ class TokenGroup:
     def is_prompt_end(self) -> bool:
         """Whether it carries the last token of a prompt."""
         return self.is_prompt and self.start + self.tokens == self.requests[0].prompt_tokens
-
-    @property
-    def order_key(self) -> object:
-        """The request whose prompt this is part of; decodes of a request never wait twice."""
-        return self.requests[0] if self.is_prompt else self
 
     def cut(self, tokens: int) -> tuple[TokenGroup, TokenGroup]:
         """Return the first tokens as a group of their own, and the rest, which is this group."""
