@@ -22,7 +22,7 @@ from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.simulate import (
     CHUNKED,
-    Pipeline,
+    PipelineModel,
     Poisson,
     SpreadLengths,
     Window,
@@ -35,7 +35,7 @@ SPECS = Path(__file__).parents[1] / "cluster_specs"
 WINDOW = Window(360.0, 60.0)
 SHORT, LONG = SpreadLengths((75, 128), (75, 128)), SpreadLengths((512, 1024), (128, 256))
 """Lengths of prompts and outputs, mean and longest: those of the specs, and longer ones."""
-Variant = tuple[str, Pipeline]
+Variant = tuple[str, PipelineModel]
 HEAD = (
     "| load | stages that prefill | TTFT mean | p99 | TPOT mean | p99 | output tokens/s |\n"
     "|---|---|---|---|---|---|---|"

@@ -41,7 +41,7 @@ from hexplan_solver.simulate import (
     WHOLE,
     Offline,
     Outcome,
-    Pipeline,
+    PipelineModel,
     Policy,
     Window,
     pipeline_of_placement,
@@ -77,7 +77,7 @@ class Entry:
 
     name: str
     flow: float
-    pipeline: Pipeline
+    pipeline: PipelineModel
     policy: Policy
 
     def with_best_steps(self, spec: Spec) -> Entry:

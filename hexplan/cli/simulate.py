@@ -16,7 +16,7 @@ from hexplan.errors import InputError
 
 if TYPE_CHECKING:
     from hexplan.plan import Plan
-    from hexplan_solver.simulate import Outage, Pipeline, Policy, Slo, Traffic
+    from hexplan_solver.simulate import Outage, PipelineModel, Policy, Slo, Traffic
 
 DURATION_S = 600.0
 OUTAGE = re.compile(r"(?P<stage>[^@]+)@(?P<since>[^@-]+)(-(?P<until>[^@-]+))?")
@@ -185,7 +185,7 @@ def _policy(
     )
 
 
-def _pipeline(plan: Plan, prefill: str | None, decode: str | None) -> Pipeline:
+def _pipeline(plan: Plan, prefill: str | None, decode: str | None) -> PipelineModel:
     """Return the plan's pipeline, split where there are stages for prompts."""
     from hexplan_solver.simulate import pipeline_of_plan, pipeline_of_split_plan
 

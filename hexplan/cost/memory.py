@@ -11,40 +11,17 @@ from hexplan.cost.weights import ShardSizes, weights_bytes
 from hexplan.device import DeviceType
 from hexplan.model import Model
 from hexplan.noun import Range
-from hexplan.plan import DeviceMemory, Plan
-from hexplan.step_limits import StepLimits
+from hexplan.plan import DeviceMemory
+from hexplan.schedule.limits import largest_step_tokens
+from hexplan.step_limits import MAX_BATCH
 from hexplan.workload import Workload
 
-MAX_BATCH = 256
-"""Requests that a stage decodes at once, at most, and whose logits a last stage then holds."""
 LOGIT_BYTES = 4
 
 
 def step_tokens(cluster: Cluster, workload: Workload) -> int:
     """Return the tokens that a stage puts through its layers at once, at most."""
     return min(cluster.limits.chunk_tokens, workload.prompt_tokens.max)
-
-
-def room_tokens(cluster: Cluster, workload: Workload) -> int:
-    """Return the tokens of a step that workspace is kept for: the largest batch may be longer."""
-    return min(cluster.limits.chunk_tokens, max(workload.prompt_tokens.max, MAX_BATCH))
-
-
-def most_decodes(tokens: int) -> int:
-    """Return the decodes of a step that leave a fourth of its tokens to prompts, at most."""
-    return max(1, min(MAX_BATCH, tokens * 3 // 4))
-
-
-def step_limits_of(plan: Plan) -> StepLimits:
-    """Return what one step of the plan's stages may hold.
-
-    A plan that does not say gets the largest steps that workspace is kept for. No step decodes more
-    than `MAX_BATCH`, for whose logits there is room.
-    """
-    limits = plan.step_limits
-    tokens = limits.tokens if limits else room_tokens(plan.cluster, plan.workload)
-    decodes = limits.decodes if limits else most_decodes(tokens)
-    return StepLimits(tokens=tokens, decodes=min(decodes, MAX_BATCH))
 
 
 def workspace_bytes(model: Model, tokens: int, sizes: ShardSizes, layers: Range) -> int:
@@ -154,7 +131,7 @@ def need_of(
     """
     (model, workload), (device, sizes), (sharing, num_devices) = spec, part, way
     room = budget_bytes(cluster, device), device.overhead_bytes
-    tokens = room_tokens(cluster, workload)
+    tokens = largest_step_tokens(cluster, workload)
     need = Need.of(room, (model, tokens), layers, sizes)
     if sharing.is_tensor:
         return need

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from hexplan.cluster import Cluster, Correction, Profile
 from hexplan.cost.corrections import as_corrected, find_correction
-from hexplan.cost.memory import MAX_BATCH, step_tokens
+from hexplan.cost.memory import step_tokens
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import Basis, find_basis
 from hexplan.cost.sequence import shared_roofline
@@ -18,6 +18,7 @@ from hexplan.device import DeviceType
 from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.noun import RATE_DIGITS, Range
+from hexplan.step_limits import MAX_BATCH
 from hexplan.workload import Workload
 
 UNTRIED_ERROR = Decimal("0.5")

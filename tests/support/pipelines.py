@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hexplan_solver.flow.network import OUTSIDE
-from hexplan_solver.simulate import EdgeModel, Pipeline, Policy, RouteModel, StageModel
-from hexplan_solver.simulate.pipeline import kv_moves
+from hexplan_solver.simulate import EdgeModel, PipelineModel, Policy, RouteModel, StageModel
+from hexplan_solver.simulate.pipeline_model import kv_moves
 
 FREE = 1 << 50
 FAST = 1e15
@@ -49,7 +49,7 @@ class RandomSteps(SteadySteps):
         return self.rng.expovariate(1 / self.prompt_s)
 
 
-def chain(*steps: SteadySteps, kv_tokens: int = FREE, max_prompts: int = 1) -> Pipeline:
+def chain(*steps: SteadySteps, kv_tokens: int = FREE, max_prompts: int = 1) -> PipelineModel:
     """A chain of stages of one layer each, with links that take no time."""
     stages = tuple(
         StageModel(f"s{j}", (j, j + 1), step, kv_tokens, max_prompts=max_prompts)
@@ -59,7 +59,9 @@ def chain(*steps: SteadySteps, kv_tokens: int = FREE, max_prompts: int = 1) -> P
     edges = tuple(
         EdgeModel(a, b, FAST, 0.0, 1, 1.0) for a, b in zip(ends[:-1], ends[1:], strict=True)
     )
-    return Pipeline(len(steps), stages, edges, (RouteModel(tuple(range(len(steps))), 1),), (), 1)
+    return PipelineModel(
+        len(steps), stages, edges, (RouteModel(tuple(range(len(steps))), 1),), (), 1
+    )
 
 
 def joined(
@@ -68,7 +70,7 @@ def joined(
     edge: Callable[[int, int], EdgeModel],
     kv_edge: Callable[[int, int], EdgeModel],
     shared_bytes_per_s: tuple[float, ...] = (),
-) -> Pipeline:
+) -> PipelineModel:
     """Stages with the edges that routes use, and those over which their KV has to move."""
     chains = [route.stages for route in routes]
     chains += [route.decode_stages for route in routes if route.decode_stages]
@@ -82,7 +84,7 @@ def joined(
         if route.decode_stages
         for move in kv_moves(layers, route.stages, route.decode_stages)
     }
-    return Pipeline(
+    return PipelineModel(
         max(end for _, end in layers),
         tuple(stages),
         tuple(edge(*ends) for ends in sorted(ways)),

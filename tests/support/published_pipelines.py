@@ -16,7 +16,7 @@ from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import OUTSIDE, Arc, Network, build_network
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, build_problem
-from hexplan_solver.simulate import Pipeline, pipeline_of_flows, pipeline_of_placement
+from hexplan_solver.simulate import PipelineModel, pipeline_of_flows, pipeline_of_placement
 
 ROOT = Path(__file__).parents[2]
 MICRO = 10**6
@@ -51,7 +51,7 @@ def _read(spec: str) -> Spec:
     return read_spec(ROOT / "cluster_specs" / f"{spec}.yaml")
 
 
-def published_pipeline(what: Published) -> Pipeline:
+def published_pipeline(what: Published) -> PipelineModel:
     """Read a placement of benchmarks/published, and its flow where that was published too."""
     name = f"{what.spec}__{what.method}"
     placement: dict[str, list[int]] = json.loads((FOLDER / f"{name}.json").read_text())
@@ -80,7 +80,7 @@ def placed_pipeline(
     spec: str,
     placement: Mapping[str, tuple[int, int]],
     flow_on: Callable[[str], float] | None = None,
-) -> Pipeline:
+) -> PipelineModel:
     """Return the pipeline of a placement, with its largest flow or one given by `host>host`."""
     problem = published_problem(spec)
     network = build_network(

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from hexplan.cluster import Correction
-from hexplan.cost.memory import MAX_BATCH
 from hexplan.measured.calibration.fit import Array, fit_factors, mean_error
 from hexplan.measured.calibration.steps import Step
+from hexplan.step_limits import MAX_BATCH
 
 MIN_STEPS: Final = 8
 """With fewer steps of a phase its factor stays as it is."""

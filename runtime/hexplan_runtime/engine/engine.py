@@ -1,4 +1,4 @@
-"""The engine: which requests are under way, and what to send for each next.
+"""The engine: which requests are running, and what to send for each next.
 
 It moves no bytes: the launcher sends what the engine says, and tells it what came back.
 """
@@ -8,18 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from hexplan.cost.memory import step_limits_of
 from hexplan.errors import InputError
 from hexplan.plan import Plan
+from hexplan.schedule.limits import step_limits_of
+from hexplan.schedule.step import prompt_room
 from hexplan_runtime.batch import Batch, Limits, Row
 from hexplan_runtime.engine.router import Router
 from hexplan_runtime.request import FinishReason, Request, TokenEvent
 from hexplan_runtime.stage.edges import route_edges
-from hexplan_runtime.stage.gathering import prompt_room
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class EntryRow:
     """A row and its tokens, for the stage where its route begins."""
 
     stage: str
@@ -76,7 +76,7 @@ class Engine:
             raise InputError(message, hint="shorten the prompt, or ask for fewer tokens")
         self._router.check(what, prompt, new)
 
-    def admit(self, index: int, request: Request) -> list[Parcel] | None:
+    def admit(self, index: int, request: Request) -> list[EntryRow] | None:
         """Return the prompt in pieces, or nothing if the request must wait for room.
 
         A piece fits into a step beside all the decodes that the step may hold.
@@ -89,26 +89,26 @@ class Engine:
         prompt = request.prompt_ids
         size = prompt_room(self._step_limits, self._step_limits.decodes)
         return [
-            self._parcel(flight_id, first, prompt[first : first + size])
+            self._entry_row(flight_id, first, prompt[first : first + size])
             for first in range(0, len(prompt), size)
         ]
 
-    def receive(self, batch: Batch) -> tuple[list[TokenEvent], list[Parcel]]:
+    def receive(self, batch: Batch) -> tuple[list[TokenEvent], list[EntryRow]]:
         """Take what came out of the last stage; return new tokens, and what to send for them."""
         ids: list[int] = [] if batch.token_ids is None else batch.token_ids.tolist()
         sampled = [row for row in batch.rows if not row.closes]
-        events, parcels = [], []
+        events, next_rows = [], []
         for row, token in zip(sampled, ids, strict=True):
             if not self._flights[row.request].is_over:
-                event, parcel = self._advance(row.request, token)
+                event, next_row = self._advance(row.request, token)
                 events.append(event)
-                parcels.append(parcel)
+                next_rows.append(next_row)
         for row in batch.rows:
             if row.closes:
                 self._land(row.request)
-        return events, parcels
+        return events, next_rows
 
-    def abandon(self) -> list[Parcel]:
+    def abandon(self) -> list[EntryRow]:
         """End every request under way, and return what tells the stages so."""
         ongoing = [request for request, flight in self._flights.items() if not flight.is_over]
         return [self._close(request) for request in ongoing]
@@ -130,7 +130,7 @@ class Engine:
                 count[pair] = count.get(pair, 0) + tokens
         return tuple(EdgeTokens(*pair, tokens) for pair, tokens in count.items())
 
-    def _advance(self, flight_id: int, token: int) -> tuple[TokenEvent, Parcel]:
+    def _advance(self, flight_id: int, token: int) -> tuple[TokenEvent, EntryRow]:
         """Return a request's new token, and its next step: this token, or the end."""
         flight = self._flights[flight_id]
         flight.produced += 1
@@ -139,9 +139,9 @@ class Engine:
         if reason is not None:
             return event, self._close(flight_id)
         position = len(flight.request.prompt_ids) + flight.produced - 1
-        return event, self._parcel(flight_id, position, (token,))
+        return event, self._entry_row(flight_id, position, (token,))
 
-    def _parcel(self, flight_id: int, position: int, token_ids: tuple[int, ...]) -> Parcel:
+    def _entry_row(self, flight_id: int, position: int, token_ids: tuple[int, ...]) -> EntryRow:
         flight = self._flights[flight_id]
         request = flight.request
         self._tokens_by_route[flight.route] += len(token_ids)
@@ -155,9 +155,9 @@ class Engine:
             samples=position + len(token_ids) >= len(request.prompt_ids),
             decodes=position >= len(request.prompt_ids),
         )
-        return Parcel(self._first_stage(flight), row, token_ids)
+        return EntryRow(self._first_stage(flight), row, token_ids)
 
-    def _close(self, flight_id: int) -> Parcel:
+    def _close(self, flight_id: int) -> EntryRow:
         """End a request; its room is free once this has travelled the whole route."""
         flight = self._flights[flight_id]
         flight.is_over = True
@@ -170,7 +170,7 @@ class Engine:
             sampling=flight.request.sampling,
             closes=True,
         )
-        return Parcel(self._first_stage(flight), row, ())
+        return EntryRow(self._first_stage(flight), row, ())
 
     def _land(self, flight_id: int) -> None:
         flight = self._flights.pop(flight_id)

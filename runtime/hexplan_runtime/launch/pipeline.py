@@ -14,8 +14,9 @@ import torch
 from hexplan.errors import HexplanError
 from hexplan.measured.observation_file import ObservationFile
 from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan.schedule.routing import admit_in_order
 from hexplan_runtime.batch import Batch, regroup
-from hexplan_runtime.engine.engine import EdgeTokens, Engine, Parcel
+from hexplan_runtime.engine.engine import EdgeTokens, Engine, EntryRow
 from hexplan_runtime.launch.collecting import Collector
 from hexplan_runtime.launch.fleet import Fleet
 from hexplan_runtime.launch.startup import RankStats, start
@@ -152,13 +153,9 @@ class Pipeline:
 
     def _admit(self, waiting: deque[tuple[int, Request]]) -> None:
         """Send the prompts of waiting requests, in their order, as long as there is room."""
-        admitted: list[Parcel] = []
-        while waiting:
-            parcels = self._engine.admit(*waiting[0])
-            if parcels is None:
-                break
-            waiting.popleft()
-            admitted += parcels
+        admitted: list[EntryRow] = []
+        for rows in admit_in_order(waiting, lambda one: self._engine.admit(*one)):
+            admitted += rows
         self._send(admitted)
 
     def _receive(self) -> list[TokenEvent]:
@@ -169,7 +166,7 @@ class Pipeline:
         self._send(parcels)
         return events
 
-    def _send(self, parcels: Sequence[Parcel]) -> None:
+    def _send(self, parcels: Sequence[EntryRow]) -> None:
         try:
             for stage, sender in self._senders.items():
                 mine = [_as_batch(parcel) for parcel in parcels if parcel.stage == stage]
@@ -193,6 +190,6 @@ class Pipeline:
         self._is_running = True
 
 
-def _as_batch(parcel: Parcel) -> Batch:
+def _as_batch(parcel: EntryRow) -> Batch:
     ids = torch.tensor(parcel.token_ids, dtype=torch.int64) if parcel.token_ids else None
     return Batch((parcel.row,), ids)

@@ -1,25 +1,26 @@
-"""A leader's mailbox: what has arrived is the next batch, what was run goes to the next hop."""
+"""A leader's mailbox: what has arrived becomes a batch, and its output goes to the next hop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import itemgetter
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 
 import torch
 from torch import Tensor
 
-from hexplan.cost.memory import step_limits_of
 from hexplan.errors import HexplanError
 from hexplan.plan import ENTRY, EXIT, Plan
-from hexplan_runtime.batch import Batch, Row, merge, sampled, single_rows
+from hexplan.schedule.limits import step_limits_of
+from hexplan.schedule.step import next_step
+from hexplan_runtime.batch import MAX_ROWS, Batch, Row, merge, sampled, single_rows
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.transport import Receives
 from hexplan_runtime.stage.edges import Ends, route_edges
-from hexplan_runtime.stage.gathering import Arrival, gather
 from hexplan_runtime.stage.sampling import sample
 from hexplan_runtime.stage.stage import Output
+from hexplan_runtime.stage.waiting_row import WaitingRow
 
 Loss = PeerLost | HexplanError
 
@@ -45,29 +46,29 @@ class Inbox:
     def __init__(self, plan: Plan, ends: Ends) -> None:
         self._limits = step_limits_of(plan)
         self._queue: SimpleQueue[tuple[int, Batch | Loss]] = SimpleQueue()
-        self._waiting: list[Arrival] = []
+        self._waiting: list[WaitingRow] = []
         ends_of_stages = {stage.id: stage.layers[1] for stage in plan.stages} | {ENTRY: 0}
         for source, receiver in ends.receivers.items():
             drain(receiver, self._deliver_from(ends_of_stages[source]))
 
     def next_batch(self) -> Batch:
-        """Wait until something is here, and return of it what one step may hold.
+        """Wait until something is here, and return the part of it that one step may hold.
 
         The rows stand in the order of the layer where they enter; one request's rows keep their
         order.
         """
         while not (self._waiting and self._queue.empty()):
             self._take()
-        taken, self._waiting = gather(self._waiting, self._limits)
-        taken.sort(key=lambda arrival: arrival.enter_layer)
-        return merge([arrival.batch for arrival in taken])
+        taken, self._waiting = next_step(self._waiting, self._limits, MAX_ROWS)
+        taken.sort(key=lambda waiting: waiting.enter_layer)
+        return merge([waiting.batch for waiting in taken])
 
     def _take(self) -> None:
         """Wait for a batch, and take its rows in."""
         enter_layer, batch = self._queue.get()
         if isinstance(batch, Exception):
             raise batch
-        self._waiting += [Arrival(enter_layer, single) for single in single_rows(batch)]
+        self._waiting += [WaitingRow(enter_layer, single) for single in single_rows(batch)]
 
     def _deliver_from(self, enter_layer: int) -> Callable[[Batch | Loss], None]:
         return lambda batch: self._queue.put((enter_layer, batch))
@@ -99,23 +100,34 @@ class Outbox:
             self._senders[EXIT].send(Batch(rows + closing, ids))
 
     def _send_hidden(self, batch: Batch, hidden: Tensor) -> None:
-        """Send the activations on: decodes first, so that the next stage need not wait for more.
+        """Send the activations on, decodes first, so that the next stage can start on them.
 
-        What ends a request goes behind prompts, as it must not overtake its request's.
+        Rows that close requests go behind prompts, so as not to overtake their own request.
         """
         targets = [self._next_by_route[row.route] for row in batch.rows]
         pairs = list(zip(batch.rows, targets, strict=True))
         with_prompts = {target for row, target in pairs if row.tokens and not row.decodes}
-        ways = [(target in with_prompts and not row.decodes, target) for row, target in pairs]
-        for way in sorted(dict.fromkeys(ways), key=itemgetter(0)):
-            _, target = way
-            assert target is not None
-            goes = [found == way for found in ways]
-            self._senders[target].send(_part(batch.rows, hidden, goes))
+        messages = [
+            _Message(target, is_late=target in with_prompts and not row.decodes)
+            for row, target in pairs
+        ]
+        for message in sorted(dict.fromkeys(messages), key=lambda message: message.is_late):
+            assert message.target is not None
+            goes = [other == message for other in messages]
+            self._senders[message.target].send(_part(batch.rows, hidden, goes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """Rows that are sent together."""
+
+    target: str | None
+    is_late: bool
+    """Whether they are sent after all others."""
 
 
 def _part(rows: tuple[Row, ...], hidden: Tensor, goes: list[bool]) -> Batch:
-    """Return the rows that go one way, with their activations."""
+    """Return the rows that go, with their activations."""
     if not all(goes):
         token_goes = [go for row, go in zip(rows, goes, strict=True) for _ in range(row.tokens)]
         hidden = hidden[torch.tensor(token_goes, dtype=torch.bool)]

@@ -16,7 +16,7 @@ from hexplan_solver.plans.predicted import rate as exact_rate
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import (
     Outcome,
-    Pipeline,
+    PipelineModel,
     Poisson,
     Policy,
     Slo,
@@ -121,7 +121,7 @@ class _Trial:
             step = (low + high) // 2 if high - low > 1 else high
         return kept
 
-    def at(self, pipeline: Pipeline, policy: Policy, rate: float) -> Outcome:
+    def at(self, pipeline: PipelineModel, policy: Policy, rate: float) -> Outcome:
         """Simulate one rate."""
         window = Window((WARM_UP + MEASURED) / rate, WARM_UP / rate, self._seed)
         return simulate(pipeline, Poisson(rate, self._lengths), policy, window, slo=self._slo)

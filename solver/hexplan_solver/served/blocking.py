@@ -10,10 +10,10 @@ from __future__ import annotations
 from hexplan_solver.served.request import MeanRequest
 from hexplan_solver.served.shares import Shares
 from hexplan_solver.served.visits import way_of
-from hexplan_solver.simulate import Pipeline
+from hexplan_solver.simulate import PipelineModel
 
 
-def blocked_s(pipeline: Pipeline, shares: Shares, request: MeanRequest) -> float:
+def blocked_s(pipeline: PipelineModel, shares: Shares, request: MeanRequest) -> float:
     """Return `sum over stages of f^2 w + sum over edges of f^2 m`, in seconds.
 
     f is the share of requests that pass, w the time of a mean prompt in a stage's layers, and m

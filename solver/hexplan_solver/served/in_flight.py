@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from hexplan_solver.served.request import MeanRequest
 from hexplan_solver.served.shares import Shares
-from hexplan_solver.simulate import Pipeline, Policy
+from hexplan_solver.simulate import PipelineModel, Policy
 
 HIGH_WATER = 0.8
 """Share of the fullest layer's KV room up to which the simulator's feeder, `Offline`, admits."""
 
 
 def requests_in_flight(
-    pipeline: Pipeline, shares: Shares, request: MeanRequest, policy: Policy
+    pipeline: PipelineModel, shares: Shares, request: MeanRequest, policy: Policy
 ) -> float:
     """Return the mean requests in flight when as many come as the KV cache takes.
 

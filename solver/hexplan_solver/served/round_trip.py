@@ -14,7 +14,7 @@ from hexplan_solver.served.request import MeanRequest
 from hexplan_solver.served.scheduler import SCHEDULER, clump_tokens
 from hexplan_solver.served.shares import Shares
 from hexplan_solver.served.visits import crossings_of, stop_of, way_of
-from hexplan_solver.simulate import Pipeline, Policy
+from hexplan_solver.simulate import PipelineModel, Policy
 
 
 class RoundTrip:
@@ -22,7 +22,7 @@ class RoundTrip:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: PipelineModel,
         shares: Shares,
         request: MeanRequest,
         in_flight: float,

@@ -10,7 +10,7 @@ from hexplan_solver.served.in_flight import requests_in_flight
 from hexplan_solver.served.request import mean_request
 from hexplan_solver.served.round_trip import RoundTrip
 from hexplan_solver.served.shares import shares_of
-from hexplan_solver.simulate import CHUNKED, Pipeline, Policy
+from hexplan_solver.simulate import CHUNKED, PipelineModel, Policy
 
 HALVINGS = 12
 """Steps of the bisection, which leave an error of 1 in 4096."""
@@ -37,7 +37,9 @@ class ServedRate:
         return self.in_flight / self.requests_per_s
 
 
-def served_rate(pipeline: Pipeline, workload: Workload, policy: Policy = CHUNKED) -> ServedRate:
+def served_rate(
+    pipeline: PipelineModel, workload: Workload, policy: Policy = CHUNKED
+) -> ServedRate:
     """Solve `N = X (D_dec round(X) + TTFT(X))` for the rate X of requests per second.
 
     N is what the KV cache admits, and `round` the round trip, which grows with X (Little's law on
@@ -51,7 +53,7 @@ def served_rate(pipeline: Pipeline, workload: Workload, policy: Policy = CHUNKED
 
 
 def served_above(
-    decode_tokens_per_s: float, pipeline: Pipeline, workload: Workload, policy: Policy
+    decode_tokens_per_s: float, pipeline: PipelineModel, workload: Workload, policy: Policy
 ) -> ServedRate | None:
     """Return the served rate, or at once nothing where it is below a rate of decoded tokens."""
     shares = shares_of(pipeline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexplan_solver.flow.network import OUTSIDE
-from hexplan_solver.simulate import Pipeline
+from hexplan_solver.simulate import PipelineModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Shares:
         return sum(self.stages)
 
 
-def shares_of(pipeline: Pipeline) -> Shares:
+def shares_of(pipeline: PipelineModel) -> Shares:
     """Add up the routes of a pipeline, and scale its edges to all that enters."""
     whole = sum(route.weight for route in pipeline.routes)
     visits = [0] * len(pipeline.stages)

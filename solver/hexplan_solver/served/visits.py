@@ -6,14 +6,12 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 
+from hexplan.schedule.limits import least_prompt_tokens
 from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.served.request import MeanRequest
 from hexplan_solver.served.scheduler import clump_tokens
 from hexplan_solver.served.shares import Shares
-from hexplan_solver.simulate import EdgeModel, Pipeline, Policy, StageModel
-
-LEAST_SHARE = 4
-"""A step has room for the chunk's fourth of prompt tokens at least, as the simulator's has."""
+from hexplan_solver.simulate import EdgeModel, PipelineModel, Policy, StageModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +93,13 @@ def stop_of(
     layers = held / share
     decode_s = layers * stage.steps.layer_s(0, 0, batch, int(batch * context))
     chunk = policy.chunk_tokens
-    least_room = max(chunk // LEAST_SHARE, 1)
+    least_room = least_prompt_tokens(chunk)
     sizes = request.prompt_sizes
     least = sum(sizes) / sum(math.ceil(size / chunk) for size in sizes)
     return Stop(share, layers, batch, decode_s, chunk, least_room, least, context, stage)
 
 
-def way_of(pipeline: Pipeline, edge: EdgeModel, share: float, request: MeanRequest) -> Way:
+def way_of(pipeline: PipelineModel, edge: EdgeModel, share: float, request: MeanRequest) -> Way:
     """Return how a mean request meets an edge, at the speed of the narrowest part of the way."""
     shared = [pipeline.shared_bytes_per_s[i] for i in edge.shared]
     token_s = edge.token_bytes / min([edge.bytes_per_s, *shared])
@@ -113,7 +111,7 @@ def _prompt_tokens(edge: EdgeModel, request: MeanRequest) -> float:
     return 1.0 if edge.target == OUTSIDE else request.prompt_tokens
 
 
-def crossings_of(pipeline: Pipeline, shares: Shares, request: MeanRequest) -> list[Crossing]:
+def crossings_of(pipeline: PipelineModel, shares: Shares, request: MeanRequest) -> list[Crossing]:
     """Return every link that is used, and every NIC and trunk that several edges share."""
     found: list[Crossing] = []
     through: dict[int, list[Crossing]] = defaultdict(list)

@@ -28,8 +28,7 @@ from hexplan_solver.simulate.assembly import (
     pipeline_of_plan,
     spec_of,
 )
-from hexplan_solver.simulate.engine import Engine
-from hexplan_solver.simulate.pipeline import EdgeModel, Pipeline, RouteModel, StageModel
+from hexplan_solver.simulate.pipeline_model import EdgeModel, PipelineModel, RouteModel, StageModel
 from hexplan_solver.simulate.policy import (
     CHUNKED,
     WHOLE,
@@ -37,6 +36,7 @@ from hexplan_solver.simulate.policy import (
     Reservation,
     policy_of_plan,
 )
+from hexplan_solver.simulate.simulation import Simulation
 from hexplan_solver.simulate.split import pipeline_of_split_placement, pipeline_of_split_plan
 from hexplan_solver.simulate.summary import summarise
 from hexplan_solver.simulate.traffic import (
@@ -66,7 +66,7 @@ __all__ = [
     "Outage",
     "Outcome",
     "Phase",
-    "Pipeline",
+    "PipelineModel",
     "Poisson",
     "Policy",
     "Replay",
@@ -94,7 +94,7 @@ __all__ = [
 
 
 def simulate(
-    pipeline: Pipeline,
+    pipeline: PipelineModel,
     traffic: Traffic,
     policy: Policy = CHUNKED,
     window: Window | None = None,
@@ -110,6 +110,6 @@ def simulate(
         If neither the window nor the traffic ever ends, or there are no routes to route by.
     """
     window = window or Window()
-    engine = Engine(pipeline, traffic, policy, window)
-    engine.run(outages)
-    return summarise(engine, pipeline, policy, window, slo)
+    simulation = Simulation(pipeline, traffic, policy, window)
+    simulation.run(outages)
+    return summarise(simulation, pipeline, policy, window, slo)

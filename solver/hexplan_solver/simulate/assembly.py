@@ -19,10 +19,10 @@ from hexplan_solver.flow.network import OUTSIDE, Network, SharedCapacities
 from hexplan_solver.flow.routes import Flow, Path
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
-from hexplan_solver.simulate.pipeline import (
+from hexplan_solver.simulate.pipeline_model import (
     NO_LIMIT,
     EdgeModel,
-    Pipeline,
+    PipelineModel,
     RouteModel,
     StageModel,
     kv_moves,
@@ -34,7 +34,7 @@ EdgeFlows = dict[tuple[int, int], float]
 """Flow on edges, given by positions of stages, in any unit."""
 
 
-def pipeline_of_plan(plan: Plan) -> Pipeline:
+def pipeline_of_plan(plan: Plan) -> PipelineModel:
     """Return what a plan describes; its embedded cluster has all that is needed."""
     position = {stage.id: index for index, stage in enumerate(plan.stages)}
     position |= {ENTRY: OUTSIDE, EXIT: OUTSIDE}
@@ -46,7 +46,7 @@ def pipeline_of_plan(plan: Plan) -> Pipeline:
     return assemble(spec_of(plan), stages_of_plan(plan), flows, _routes(chains))
 
 
-def pipeline_of_placement(problem: Problem, network: Network, flow: Flow) -> Pipeline:
+def pipeline_of_placement(problem: Problem, network: Network, flow: Flow) -> PipelineModel:
     """Return what a placement and its flow describe, without making a plan of it first."""
     chains = {path.stages: path.amount for path in flow.paths}
     return pipeline_of_flows(problem, network, edge_flows(flow.paths), chains)
@@ -57,7 +57,7 @@ def pipeline_of_flows(
     network: Network,
     flows: EdgeFlows,
     chains: dict[tuple[int, ...], int] | None = None,
-) -> Pipeline:
+) -> PipelineModel:
     """Return what a placement and flows on its edges, in any unit, describe.
 
     Without chains (whole weights of routes) only routing by edges goes.
@@ -105,7 +105,7 @@ def stages_of_placement(problem: Problem, network: Network) -> list[Hosted]:
 
 def assemble(
     spec: Spec, hosted: Sequence[Hosted], flows: EdgeFlows, routes: Sequence[RouteModel]
-) -> Pipeline:
+) -> PipelineModel:
     """Join stages by edges where there is flow, and where KV has to move between routes."""
     connections = _Connections(spec, [host for host, _ in hosted])
     stages = tuple(stage for _, stage in hosted)
@@ -116,7 +116,7 @@ def assemble(
         if route.decode_stages is not None
         for move in kv_moves(layers, route.stages, route.decode_stages)
     }
-    return Pipeline(
+    return PipelineModel(
         spec.model.layers,
         stages,
         connections.edges(flows),

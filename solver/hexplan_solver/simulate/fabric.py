@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hexplan_solver.simulate.pipeline import Pipeline
+from hexplan_solver.simulate.pipeline_model import PipelineModel
 
 
 class Fabric:
@@ -16,7 +16,7 @@ class Fabric:
     messages in the time of one, and what waits for a slow link holds nobody else up at the NIC.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: PipelineModel) -> None:
         shared = pipeline.shared_bytes_per_s
         edges = (*pipeline.edges, *pipeline.kv_edges)
         links: dict[tuple[int, int], int] = {}

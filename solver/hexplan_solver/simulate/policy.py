@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from hexplan.cost.memory import MAX_BATCH, step_limits_of
 from hexplan.plan import Plan
-from hexplan_solver.simulate.pipeline import NO_LIMIT
+from hexplan.schedule.limits import step_limits_of
+from hexplan.step_limits import MAX_BATCH
+from hexplan_solver.simulate.pipeline_model import NO_LIMIT
 
 
 @dataclass(frozen=True, slots=True)

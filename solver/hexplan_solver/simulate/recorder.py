@@ -7,7 +7,8 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass
 
-from hexplan_solver.simulate.parcel import Parcel, Request
+from hexplan_solver.simulate.request_state import RequestState
+from hexplan_solver.simulate.token_group import TokenGroup
 
 GAP_STEPS = 100
 """Steps of the histogram of gaps per factor e: its values are exact to 1 %."""
@@ -50,7 +51,7 @@ class Recorder:
         self.gaps: list[Counter[int]] = [Counter()]
         """Histograms of the time between two tokens of a request, one up to each snapshot."""
 
-    def first_token(self, request: Request, now_s: float) -> None:
+    def first_token(self, request: RequestState, now_s: float) -> None:
         """Note a request's first token, unless it was put out since and had one before."""
         if request.first_s < 0:
             request.first_s = now_s
@@ -59,19 +60,19 @@ class Recorder:
         request.last_s = now_s
         self.tokens += 1
 
-    def tokens_of(self, parcel: Parcel, now_s: float) -> None:
+    def tokens_of(self, group: TokenGroup, now_s: float) -> None:
         """Note one decoded token of each request."""
         gaps = self.gaps[-1]
-        for request in parcel.requests:
+        for request in group.requests:
             if request.first_s < 0:
                 request.first_s = now_s
             else:
                 gaps[_gap_step(now_s - request.last_s)] += 1
             request.last_s = now_s
-        self.tokens += parcel.tokens
-        self.decoded += parcel.tokens
+        self.tokens += group.tokens
+        self.decoded += group.tokens
 
-    def done(self, request: Request) -> None:
+    def done(self, request: RequestState) -> None:
         """Note a finished request."""
         self.finished += 1
         self.arrival_s.append(request.arrival_s)

@@ -1,52 +1,49 @@
-"""The router: which course the next request takes."""
+"""The router: which route the next request takes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
 
+from hexplan.schedule.kv_space import KvHold
+from hexplan.schedule.routing import RouteChooser
 from hexplan_solver.flow.network import OUTSIDE
-from hexplan_solver.simulate.course import Course, Courses
-from hexplan_solver.simulate.kv_room import KvRoom
-from hexplan_solver.simulate.parcel import Request
-from hexplan_solver.simulate.pipeline import Pipeline
+from hexplan_solver.simulate.kv_reservations import KvReservations
+from hexplan_solver.simulate.pipeline_model import PipelineModel
 from hexplan_solver.simulate.policy import Policy
+from hexplan_solver.simulate.request_route import RequestRoute, RequestRoutes
+from hexplan_solver.simulate.request_state import RequestState
 
-Open = Callable[[int], bool]
+IsUp = Callable[[int], bool]
 """Says whether a stage is up."""
-FIRST_RESPONSE_S, RESPONSE_SHARE = 0.05, 0.8
-"""What SWARM takes for a response time before the first, and the share of each in the moving
-average: the parameters of Helix's artifact."""
+FIRST_RESPONSE_S = 0.05
+"""Response time of an edge that has not been used: a parameter of Helix's artifact for SWARM."""
+RESPONSE_SHARE = 0.8
+"""Share of the newest response in the moving average: from the same artifact."""
 
 
 class RouteRouter:
-    """Smooth weighted round robin over the routes with room, as hexplan's runtime does it."""
+    """Weighted round robin over the routes with room, by the runtime's own code."""
 
-    def __init__(self, pipeline: Pipeline, room: KvRoom, is_up: Open) -> None:
-        courses = Courses(pipeline)
-        self._courses = [courses.of(r.stages, r.decode_stages) for r in pipeline.routes]
-        self._weights = [route.weight for route in pipeline.routes]
-        self._credits = [0] * len(pipeline.routes)
-        self._room, self._is_up = room, is_up
+    def __init__(self, pipeline: PipelineModel, kv: KvReservations, is_up: IsUp) -> None:
+        routes = RequestRoutes(pipeline)
+        self._routes = [routes.of(r.stages, r.decode_stages) for r in pipeline.routes]
+        self._chooser = RouteChooser(
+            [route.weight for route in pipeline.routes],
+            [route.holds for route in self._routes],
+            kv.space,
+        )
+        self._kv, self._is_up = kv, is_up
 
-    def choose(self, request: Request) -> Course | None:
-        """Return a course with room for a request, or nothing."""
-        usable = [n for n, course in enumerate(self._courses) if self._is_open(course, request)]
-        if not usable:
-            return None
-        for number in usable:
-            self._credits[number] += self._weights[number]
-        chosen = max(usable, key=lambda number: self._credits[number])
-        self._credits[chosen] -= sum(self._weights[number] for number in usable)
-        return self._courses[chosen]
+    def choose(self, request: RequestState) -> RequestRoute | None:
+        """Return a route with room for a request, or None."""
+        tokens = self._kv.needed_tokens(request)
+        chosen = self._chooser.choose(tokens, request.prompt_tokens, self._is_up)
+        return None if chosen is None else self._routes[chosen]
 
-    def _is_open(self, course: Course, request: Request) -> bool:
-        is_up = all(self._is_up(held.stage) for held in course.held)
-        return is_up and self._room.admits(course, request)
-
-    def could_serve(self, request: Request) -> bool:
+    def could_serve(self, request: RequestState) -> bool:
         """Say whether an idle pipeline would have room for a request."""
-        return any(self._room.could_admit(course, request) for course in self._courses)
+        return self._chooser.could_serve(self._kv.needed_tokens(request), request.prompt_tokens)
 
 
 class EdgeRouter:
@@ -56,10 +53,12 @@ class EdgeRouter:
     tokens.
     """
 
-    def __init__(self, pipeline: Pipeline, room: KvRoom, is_up: Open, min_share: float) -> None:
-        self._courses = Courses(pipeline)
+    def __init__(
+        self, pipeline: PipelineModel, kv: KvReservations, is_up: IsUp, min_share: float
+    ) -> None:
+        self._routes = RequestRoutes(pipeline)
         self._stages = pipeline.stages
-        self._room, self._is_up = room, is_up
+        self._kv, self._is_up = kv, is_up
         self._weights = [edge.weight for edge in pipeline.edges]
         self._leaving: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for number, edge in enumerate(pipeline.edges):
@@ -70,9 +69,9 @@ class EdgeRouter:
         self._turns = [0.0] * len(pipeline.edges)
         """Per edge: the work that it has had, for its flow."""
 
-    def choose(self, request: Request) -> Course | None:
-        """Return a course with room for a request, or nothing."""
-        tokens = self._room.needed_tokens(request)
+    def choose(self, request: RequestState) -> RequestRoute | None:
+        """Return a route with room for a request, or None."""
+        tokens = self._kv.needed_tokens(request)
         work = request.prompt_tokens + request.output_tokens
         chain: list[int] = []
         taken: list[int] = []
@@ -86,7 +85,7 @@ class EdgeRouter:
             if target == OUTSIDE:
                 for edge in taken:
                     self._turns[edge] = self._next_turn(edge, work)
-                return self._courses.of(tuple(chain))
+                return self._routes.of(tuple(chain))
             chain.append(target)
             at, layer = target, self._stages[target].layers[1]
 
@@ -96,25 +95,29 @@ class EdgeRouter:
         least = 0.0
         for edge, target in self._leaving[at]:
             if target != OUTSIDE:
-                held = self._stages[target].layers[1] - layer
-                if not (self._is_up(target) and self._room.has_room(target, held, tokens)):
+                hold = self._hold(target, layer)
+                if not (self._is_up(target) and self._kv.space.has_room((hold,), tokens)):
                     continue
             rank = self._rank(edge, work)
             if best is None or rank < least:
                 best, least = (edge, target), rank
         return best
 
+    def _hold(self, stage: int, layer: int) -> KvHold:
+        """Return what a request keeps on a stage that it enters at a layer."""
+        return KvHold(stage, self._stages[stage].layers[1] - layer)
+
     def _rank(self, edge: int, work: int) -> float:
-        """Return what the edge taken has least of."""
+        """Return the figure of an edge; the edge with the least is taken."""
         return self._next_turn(edge, work)
 
     def _next_turn(self, edge: int, work: int) -> float:
         """Return the edge's turn after a request of so much work."""
         return self._turns[edge] + work / self._weights[edge]
 
-    def could_serve(self, request: Request) -> bool:
+    def could_serve(self, request: RequestState) -> bool:
         """Say whether an idle pipeline would have room for a request."""
-        tokens = self._room.needed_tokens(request)
+        tokens = self._kv.needed_tokens(request)
         layers = [OUTSIDE]
         seen: set[tuple[int, int]] = set()
         while layers:
@@ -123,9 +126,8 @@ class EdgeRouter:
             for _, target in self._leaving[at]:
                 if target == OUTSIDE:
                     return True
-                held = self._stages[target].layers[1] - layer
                 is_new = (at, target) not in seen
-                if is_new and held * tokens <= self._room.limit[target]:
+                if is_new and self._kv.space.fits_when_empty((self._hold(target, layer),), tokens):
                     seen.add((at, target))
                     layers.append(target)
         return False
@@ -138,25 +140,25 @@ class ResponseRouter(EdgeRouter):
     their step (Ryabinin et al., "SWARM Parallelism", ICML 2023, appendix C).
     """
 
-    def __init__(self, pipeline: Pipeline, room: KvRoom, is_up: Open) -> None:
-        super().__init__(pipeline, room, is_up, 0.0)
-        self._lately_s = [FIRST_RESPONSE_S] * len(pipeline.edges)
+    def __init__(self, pipeline: PipelineModel, kv: KvReservations, is_up: IsUp) -> None:
+        super().__init__(pipeline, kv, is_up, 0.0)
+        self._response_s = [FIRST_RESPONSE_S] * len(pipeline.edges)
 
-    def hear(self, edge: int, seconds: float) -> None:
+    def record_response(self, edge: int, seconds: float) -> None:
         """Take note of how long a message over an edge took."""
-        self._lately_s[edge] += RESPONSE_SHARE * (seconds - self._lately_s[edge])
+        self._response_s[edge] += RESPONSE_SHARE * (seconds - self._response_s[edge])
 
     def _rank(self, edge: int, work: int) -> float:
         return self._turns[edge]
 
     def _next_turn(self, edge: int, work: int) -> float:
-        return self._turns[edge] + self._lately_s[edge]
+        return self._turns[edge] + self._response_s[edge]
 
 
 Router = RouteRouter | EdgeRouter
 
 
-def make_router(pipeline: Pipeline, policy: Policy, room: KvRoom, is_up: Open) -> Router:
+def make_router(pipeline: PipelineModel, policy: Policy, kv: KvReservations, is_up: IsUp) -> Router:
     """Return the router of a policy.
 
     Raises
@@ -167,9 +169,9 @@ def make_router(pipeline: Pipeline, policy: Policy, room: KvRoom, is_up: Open) -
     if pipeline.is_split and policy.routing != "routes":
         raise ValueError("prefill and decode on different stages go by routes alone")
     if policy.routing == "edges":
-        return EdgeRouter(pipeline, room, is_up, policy.min_edge_share)
+        return EdgeRouter(pipeline, kv, is_up, policy.min_edge_share)
     if policy.routing == "responses":
-        return ResponseRouter(pipeline, room, is_up)
+        return ResponseRouter(pipeline, kv, is_up)
     if not pipeline.routes:
         raise ValueError("the pipeline has no routes, so the policy has to route by edges")
-    return RouteRouter(pipeline, room, is_up)
+    return RouteRouter(pipeline, kv, is_up)

@@ -23,14 +23,14 @@ from hexplan_solver.simulate.assembly import (
     stages_of_placement,
     stages_of_plan,
 )
-from hexplan_solver.simulate.pipeline import Pipeline, RouteModel, kv_moves
+from hexplan_solver.simulate.pipeline_model import PipelineModel, RouteModel, kv_moves
 
 HINT = "a stage may serve both: `--prefill-stages s0,s1 --decode-stages s1,s2`"
 NO_KIND = -1
 """The kind of a stage of which nothing but the flow is asked."""
 
 
-def pipeline_of_split_plan(plan: Plan, phases: Sequence[Phase]) -> Pipeline:
+def pipeline_of_split_plan(plan: Plan, phases: Sequence[Phase]) -> PipelineModel:
     """Return what a plan describes if each of its stages serves the phase that is given for it.
 
     The routes of each phase are a largest flow through its stages. They are paired so that the KV
@@ -56,12 +56,12 @@ def pipeline_of_split_plan(plan: Plan, phases: Sequence[Phase]) -> Pipeline:
 
 def pipeline_of_split_placement(
     problem: Problem, network: Network, phases: Sequence[Phase]
-) -> Pipeline:
+) -> PipelineModel:
     """Return the same for a placement, without making a plan of it first."""
     return _pipeline(network, stages_of_placement(problem, network), phases)
 
 
-def _pipeline(network: Network, hosted: Sequence[Hosted], phases: Sequence[Phase]) -> Pipeline:
+def _pipeline(network: Network, hosted: Sequence[Hosted], phases: Sequence[Phase]) -> PipelineModel:
     phased = [
         (host, replace(stage, phase=phase))
         for (host, stage), phase in zip(hosted, phases, strict=True)

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hexplan.results.outcome import Attainment, Outcome, Spread, StageUse, TimePoint
-from hexplan_solver.simulate.engine import Engine
-from hexplan_solver.simulate.pipeline import Pipeline
+from hexplan_solver.simulate.pipeline_model import PipelineModel
 from hexplan_solver.simulate.policy import Policy
 from hexplan_solver.simulate.recorder import GAP_STEPS, Recorder, Snapshot
+from hexplan_solver.simulate.simulation import Simulation
 from hexplan_solver.simulate.warmup import detect_warmup
 from hexplan_solver.simulate.window import Slo, Window
 
@@ -27,10 +27,10 @@ LONG_ENOUGH = 5.0
 
 
 def summarise(
-    engine: Engine, pipeline: Pipeline, policy: Policy, window: Window, slo: Slo | None
+    simulation: Simulation, pipeline: PipelineModel, policy: Policy, window: Window, slo: Slo | None
 ) -> Outcome:
     """Return the outcome of a run that has ended."""
-    recorder = engine.recorder
+    recorder = simulation.recorder
     snapshots = recorder.snapshots
     is_detected = window.warmup_s is None
     first = detect_warmup(snapshots) if is_detected else _index(snapshots, window.warmup_s or 0.0)
@@ -56,10 +56,10 @@ def summarise(
         tpot=_spread(stays.tpot),
         itl=_gap_spread(gaps),
         e2e=_spread(stays.e2e),
-        slo=_attainment(engine, slo, begin.at_s, span_s) if slo else None,
+        slo=_attainment(simulation, slo, begin.at_s, span_s) if slo else None,
         stages=_uses(pipeline, snapshots[first:]),
         timeline=_timeline(snapshots),
-        warnings=tuple(_warnings(engine, pipeline, stays, span_s)),
+        warnings=tuple(_warnings(simulation, pipeline, stays, span_s)),
     )
 
 
@@ -109,18 +109,18 @@ def _named(mean_s: float, percentiles: list[float]) -> Spread:
     )
 
 
-def _attainment(engine: Engine, slo: Slo, begin_s: float, span_s: float) -> Attainment:
-    recorder = engine.recorder
+def _attainment(simulation: Simulation, slo: Slo, begin_s: float, span_s: float) -> Attainment:
+    recorder = simulation.recorder
     arrival, first = np.array(recorder.arrival_s), np.array(recorder.first_s)
     last, output = np.array(recorder.last_s), np.array(recorder.output_tokens)
     tpot = (last - first) / np.maximum(output - 1, 1)
     kept = (first - arrival <= slo.ttft_s) & (tpot <= slo.tpot_s)
     counted = arrival >= begin_s
-    unfinished = [*engine.intake.waiting, *engine.intake.running.values()]
+    unfinished = [*simulation.admission.waiting, *simulation.admission.running.values()]
     # Whoever waits for longer than was promised has lost already, finished or not.
     late = sum(
         r.arrival_s >= begin_s
-        and (r.first_s if r.first_s >= 0 else engine.now_s) - r.arrival_s > slo.ttft_s
+        and (r.first_s if r.first_s >= 0 else simulation.now_s) - r.arrival_s > slo.ttft_s
         for r in unfinished
     )
     known = int(np.sum(counted)) + late
@@ -132,7 +132,7 @@ def _attainment(engine: Engine, slo: Slo, begin_s: float, span_s: float) -> Atta
     )
 
 
-def _uses(pipeline: Pipeline, snapshots: Sequence[Snapshot]) -> tuple[StageUse, ...]:
+def _uses(pipeline: PipelineModel, snapshots: Sequence[Snapshot]) -> tuple[StageUse, ...]:
     begin, end = snapshots[0], snapshots[-1]
     span_s = max(end.at_s - begin.at_s, 1e-12)
     return tuple(
@@ -169,7 +169,9 @@ def _timeline(snapshots: Sequence[Snapshot]) -> tuple[TimePoint, ...]:
     )
 
 
-def _warnings(engine: Engine, pipeline: Pipeline, stays: _Stays, span_s: float) -> list[str]:
+def _warnings(
+    simulation: Simulation, pipeline: PipelineModel, stays: _Stays, span_s: float
+) -> list[str]:
     warnings = []
     if not len(stays.e2e):
         warnings.append("no request was finished in the measured time")
@@ -179,10 +181,10 @@ def _warnings(engine: Engine, pipeline: Pipeline, stays: _Stays, span_s: float) 
             f"the run is short: it measures {span_s:.0f} s, and a request stays {stay_s:.0f} s; "
             f"{LONG_ENOUGH:.0f} times that is enough"
         )
-    for stage, station in zip(pipeline.stages, engine.stations, strict=True):
+    for stage, state in zip(pipeline.stages, simulation.stage_states, strict=True):
         measured = stage.steps.measured_tokens
         for phase, most, last in zip(
-            ("prompt", "decode"), station.largest_step, measured or (math.inf,) * 2, strict=True
+            ("prompt", "decode"), state.largest_step, measured or (math.inf,) * 2, strict=True
         ):
             if most > last:
                 warnings.append(

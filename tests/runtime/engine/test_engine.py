@@ -10,7 +10,7 @@ from hexplan.errors import InputError
 from hexplan.model import Model
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import Batch, sampled
-from hexplan_runtime.engine.engine import Engine, Parcel
+from hexplan_runtime.engine.engine import Engine, EntryRow
 from hexplan_runtime.request import Request, TokenEvent
 
 STOP = 3
@@ -29,7 +29,7 @@ def engine(llama_model: Model) -> Engine:
     )
 
 
-def echo(parcels: list[Parcel], token: int) -> Batch:
+def echo(parcels: list[EntryRow], token: int) -> Batch:
     """Return what the last stage says if each sampled token is this one."""
     rows = tuple(sampled(parcel.row) for parcel in parcels if parcel.row.samples)
     closing = tuple(parcel.row for parcel in parcels if parcel.row.closes)
@@ -37,13 +37,13 @@ def echo(parcels: list[Parcel], token: int) -> Batch:
     return Batch(rows + closing, ids)
 
 
-def admit(engine: Engine, index: int, request: Request) -> list[Parcel]:
+def admit(engine: Engine, index: int, request: Request) -> list[EntryRow]:
     parcels = engine.admit(index, request)
     assert parcels is not None
     return parcels
 
 
-def play(engine: Engine, parcels: list[Parcel], tokens: list[int]) -> list[TokenEvent]:
+def play(engine: Engine, parcels: list[EntryRow], tokens: list[int]) -> list[TokenEvent]:
     """Feed tokens back until none is left, and then what closes the requests."""
     events = []
     for token in tokens:

@@ -18,7 +18,7 @@ from hexplan_solver.simulate import (
     WHOLE,
     EdgeModel,
     Offline,
-    Pipeline,
+    PipelineModel,
     RouteModel,
     SpreadLengths,
     StageModel,
@@ -46,17 +46,17 @@ class Steady:
         return 0.0
 
 
-def chain(*stages: StageModel, latency_s: float = 0.0) -> Pipeline:
+def chain(*stages: StageModel, latency_s: float = 0.0) -> PipelineModel:
     ends = [OUTSIDE, *range(len(stages)), OUTSIDE]
     edges = tuple(
         EdgeModel(source, target, 1e15, latency_s, 4, 1.0)
         for source, target in zip(ends, ends[1:], strict=False)
     )
     route = RouteModel(tuple(range(len(stages))), 1)
-    return Pipeline(stages[-1].layers[1], stages, edges, (route,))
+    return PipelineModel(stages[-1].layers[1], stages, edges, (route,))
 
 
-def one_stage(kv_tokens: int, latency_s: float = 0.5) -> Pipeline:
+def one_stage(kv_tokens: int, latency_s: float = 0.5) -> PipelineModel:
     stage = StageModel("s0", (0, 4), Steady(0.001), kv_tokens)
     return chain(stage, latency_s=latency_s)
 

@@ -15,7 +15,7 @@ from hexplan_solver.simulate import (
     WHOLE,
     EdgeModel,
     Outage,
-    Pipeline,
+    PipelineModel,
     Policy,
     Replay,
     Reservation,
@@ -24,7 +24,7 @@ from hexplan_solver.simulate import (
     Window,
     simulate,
 )
-from hexplan_solver.simulate.engine import Engine
+from hexplan_solver.simulate.simulation import Simulation
 
 PAIRS = ((OUTSIDE, 0), (OUTSIDE, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, OUTSIDE), (3, OUTSIDE))
 
@@ -47,16 +47,16 @@ def edge_models(draw: st.DrawFn, source: int, target: int) -> EdgeModel:
 
 
 @st.composite
-def pipelines(draw: st.DrawFn) -> Pipeline:
+def pipelines(draw: st.DrawFn) -> PipelineModel:
     """Two stages, then two: layers [0, 3), [0, 2), [2, 5) and [1, 5) of 5, so some enter midway."""
     stages = tuple(draw(stage_models(j, layers)) for j, layers in enumerate(RANGES))
     edges = tuple(draw(edge_models(*ends)) for ends in PAIRS)
     routes = tuple(RouteModel((a, b), draw(st.integers(1, 9))) for a in (0, 1) for b in (2, 3))
-    return Pipeline(5, stages, edges, routes, (draw(RATES),), 10)
+    return PipelineModel(5, stages, edges, routes, (draw(RATES),), 10)
 
 
 @st.composite
-def split_pipelines(draw: st.DrawFn) -> Pipeline:
+def split_pipelines(draw: st.DrawFn) -> PipelineModel:
     """Prompts run on the same four, decodes on three more and on the first of the four."""
     ranges = (*RANGES, (0, 4), (3, 5), (0, 5))
     phases: list[Phase] = ["both", "prefill", "prefill", "prefill", "decode", "decode", "decode"]
@@ -96,8 +96,8 @@ def outages(num_stages: int) -> st.SearchStrategy[list[Outage]]:
     return st.lists(st.builds(Outage, stage, st.floats(0, 8), st.floats(8.5, 12)), max_size=2)
 
 
-class Watched(Engine):
-    """An engine that looks at the KV caches after every change, and counts what it emits."""
+class Watched(Simulation):
+    """An simulation that looks at the KV caches after every change, and counts what it emits."""
 
     def _end(self, request: object) -> None:
         self._look()
@@ -109,32 +109,33 @@ class Watched(Engine):
         self._look()
 
     def _look(self) -> None:
-        used = [0] * len(self.stations)
-        for request in self.intake.running.values():
-            assert request.course is not None
+        used = [0] * len(self.stage_states)
+        for request in self.admission.running.values():
+            assert request.route is not None
             assert request.context_tokens <= request.reserved_tokens + 1
-            for held in request.course.held:
-                used[held.stage] += held.layers * request.reserved_tokens
-                used[held.stage] += held.lent * request.prompt_tokens * (request.unmoved > 0)
-        assert used == self.intake.room.reserved
-        assert all(u <= c for u, c in zip(used, self.intake.room.capacity, strict=True))
+            for hold in request.route.holds:
+                used[hold.stage] += hold.layers * request.reserved_tokens
+                if request.unmoved:
+                    used[hold.stage] += hold.prompt_layers * request.prompt_tokens
+        assert used == self.admission.kv.space.reserved
+        assert all(u <= c for u, c in zip(used, self.admission.kv.space.capacity, strict=True))
 
 
 def check_a_whole_run(
-    pipeline: Pipeline,
+    pipeline: PipelineModel,
     requests: list[tuple[float, int, int]],
     policy: Policy,
     failing: list[Outage],
 ) -> None:
     """Run to the end, and see that every request is finished with all its tokens."""
     traffic = Replay(tuple(sorted(requests)))
-    engine = Watched(pipeline, traffic, policy, Window(None))
-    recorder = engine.run(failing)
+    simulation = Watched(pipeline, traffic, policy, Window(None))
+    recorder = simulation.run(failing)
     assert recorder.arrived == len(requests)
     assert recorder.finished + recorder.turned_away == len(requests)
-    assert not engine.intake.running and not engine.intake.waiting
-    assert engine.intake.room.reserved == [0] * len(pipeline.stages)
-    assert all(not queue for station in engine.stations for queue in station.queues)
+    assert not simulation.admission.running and not simulation.admission.waiting
+    assert simulation.admission.kv.space.reserved == [0] * len(pipeline.stages)
+    assert all(not queue for state in simulation.stage_states for queue in state.queues)
     finished = sorted(recorder.output_tokens)
     if not recorder.turned_away:
         assert finished == sorted(output for _, _, output in requests)
@@ -148,7 +149,7 @@ def check_a_whole_run(
 @settings(max_examples=60, deadline=None)
 @given(pipelines(), REQUESTS, POLICIES, outages(4))
 def test_every_request_is_finished_with_all_its_tokens(
-    pipeline: Pipeline,
+    pipeline: PipelineModel,
     requests: list[tuple[float, int, int]],
     policy: Policy,
     failing: list[Outage],
@@ -159,7 +160,7 @@ def test_every_request_is_finished_with_all_its_tokens(
 @settings(max_examples=40, deadline=None)
 @given(split_pipelines(), REQUESTS, POLICIES, outages(7))
 def test_and_so_where_prefill_and_decode_are_on_different_stages(
-    pipeline: Pipeline,
+    pipeline: PipelineModel,
     requests: list[tuple[float, int, int]],
     policy: Policy,
     failing: list[Outage],
@@ -170,14 +171,14 @@ def test_and_so_where_prefill_and_decode_are_on_different_stages(
 @settings(max_examples=40, deadline=None)
 @given(st.one_of(pipelines(), split_pipelines()), REQUESTS, POLICIES, st.integers(0, 3))
 def test_without_faults_a_cut_off_run_still_adds_up(
-    pipeline: Pipeline, requests: list[tuple[float, int, int]], policy: Policy, horizon: int
+    pipeline: PipelineModel, requests: list[tuple[float, int, int]], policy: Policy, horizon: int
 ) -> None:
     if pipeline.is_split:
         policy = replace(policy, routing="routes")
     traffic = Replay(tuple(sorted(requests)))
-    engine = Watched(pipeline, traffic, policy, Window(1.0 + horizon, snapshots=10))
-    recorder = engine.run()
-    there = len(engine.intake.running) + len(engine.intake.waiting)
+    simulation = Watched(pipeline, traffic, policy, Window(1.0 + horizon, snapshots=10))
+    recorder = simulation.run()
+    there = len(simulation.admission.running) + len(simulation.admission.waiting)
     assert recorder.arrived == recorder.finished + recorder.turned_away + there
     assert recorder.arrived == sum(at_s < 1.0 + horizon for at_s, _, _ in requests)
 
@@ -185,7 +186,7 @@ def test_without_faults_a_cut_off_run_still_adds_up(
 @settings(max_examples=20, deadline=None)
 @given(split_pipelines(), REQUESTS, st.integers(0, 6))
 def test_a_split_run_is_the_same_each_time(
-    pipeline: Pipeline, requests: list[tuple[float, int, int]], fails: int
+    pipeline: PipelineModel, requests: list[tuple[float, int, int]], fails: int
 ) -> None:
     traffic, failing = Replay(tuple(sorted(requests))), [Outage(fails, 2.0, 3.0)]
     first, second = (

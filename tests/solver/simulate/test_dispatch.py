@@ -14,7 +14,7 @@ from hexplan_solver.simulate import (
     EdgeModel,
     FixedLengths,
     Outage,
-    Pipeline,
+    PipelineModel,
     Policy,
     RouteModel,
     StageModel,
@@ -26,7 +26,7 @@ BY_FLOW = replace(CHUNKED, routing="edges")
 BY_RESPONSE = replace(CHUNKED, routing="responses")
 
 
-def twins(seconds: tuple[float, float], weights: tuple[int, int] = (1, 1)) -> Pipeline:
+def twins(seconds: tuple[float, float], weights: tuple[int, int] = (1, 1)) -> PipelineModel:
     """Two stages that both hold the whole model, of one layer, and run any batch in `seconds`."""
     stages = tuple(
         StageModel(f"s{j}", (0, 1), SteadySteps(s, s), FREE) for j, s in enumerate(seconds)
@@ -37,11 +37,11 @@ def twins(seconds: tuple[float, float], weights: tuple[int, int] = (1, 1)) -> Pi
         for ends in ((OUTSIDE, j), (j, OUTSIDE))
     )
     routes = tuple(RouteModel((j,), weight) for j, weight in enumerate(weights))
-    return Pipeline(1, stages, edges, routes, (), 1)
+    return PipelineModel(1, stages, edges, routes, (), 1)
 
 
 def counts(
-    pipeline: Pipeline, policy: Policy, outages: tuple[Outage, ...] = ()
+    pipeline: PipelineModel, policy: Policy, outages: tuple[Outage, ...] = ()
 ) -> tuple[float, float]:
     """How many of 1000 requests each stage ran, if it has one at a time."""
     traffic = Constant(0.1, FixedLengths(1, 1))

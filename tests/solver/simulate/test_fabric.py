@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hexplan_solver.simulate import EdgeModel, Pipeline
+from hexplan_solver.simulate import EdgeModel, PipelineModel
 from hexplan_solver.simulate.fabric import Fabric
 
 SLOW, WIDE = 10.0, 1_000.0
@@ -14,7 +14,7 @@ SLOW, WIDE = 10.0, 1_000.0
 def fabric(*bytes_per_s: float, nic_bytes_per_s: float = WIDE, latency_s: float = 0.0) -> Fabric:
     """Links side by side, with tokens of one byte, behind one NIC."""
     edges = tuple(EdgeModel(0, j, b, latency_s, 1, 1.0, (0,)) for j, b in enumerate(bytes_per_s, 1))
-    return Fabric(Pipeline(1, (), edges, (), (nic_bytes_per_s,)))
+    return Fabric(PipelineModel(1, (), edges, (), (nic_bytes_per_s,)))
 
 
 def test_a_message_takes_as_long_as_on_the_slowest_of_link_and_nic_and_then_the_latency() -> None:

@@ -11,28 +11,28 @@ from support.pipelines import TokenSteps, chain
 from support.published_pipelines import Published, published_pipeline
 
 from hexplan_solver.flow.network import OUTSIDE
-from hexplan_solver.simulate import CHUNKED, WHOLE, Pipeline, Policy, Replay, Window, simulate
-from hexplan_solver.simulate.engine import Engine
-from hexplan_solver.simulate.parcel import Parcel
+from hexplan_solver.simulate import CHUNKED, WHOLE, PipelineModel, Policy, Replay, Window, simulate
+from hexplan_solver.simulate.simulation import Simulation
+from hexplan_solver.simulate.token_group import TokenGroup
 
 Times = dict[int, list[float]]
 FOUR_A100 = Published("helix-single24-a100-llama30b", "helix")
 PUBLISHED = Path(__file__).parents[2] / "data" / "published_token_times.json"
 
 
-def token_times(pipeline: Pipeline, traffic: Replay, policy: Policy) -> Times:
+def token_times(pipeline: PipelineModel, traffic: Replay, policy: Policy) -> Times:
     """When each request's passes left the pipeline, its prompt's among them."""
     times: Times = {}
-    engine = Engine(pipeline, traffic, policy, Window(1e6, 0.0))
-    collect = engine._collect
+    simulation = Simulation(pipeline, traffic, policy, Window(1e6, 0.0))
+    collect = simulation._collect
 
-    def listen(parcel: Parcel) -> None:
-        for request in parcel.requests:
-            times.setdefault(request.number, []).append(engine.now_s)
-        collect(parcel)
+    def listen(group: TokenGroup) -> None:
+        for request in group.requests:
+            times.setdefault(request.number, []).append(simulation.now_s)
+        collect(group)
 
-    engine._collect = listen  # type: ignore[method-assign]
-    engine.run()
+    simulation._collect = listen  # type: ignore[method-assign]
+    simulation.run()
     return times
 
 

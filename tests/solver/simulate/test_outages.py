@@ -14,7 +14,7 @@ from hexplan_solver.simulate import (
     WHOLE,
     EdgeModel,
     Outage,
-    Pipeline,
+    PipelineModel,
     Replay,
     RouteModel,
     StageModel,
@@ -25,14 +25,14 @@ from hexplan_solver.simulate import (
 STEPS = TokenSteps(0.1, 0.1)
 
 
-def _twins() -> Pipeline:
+def _twins() -> PipelineModel:
     """Two stages that both hold the whole model, each a route of its own."""
     stages = tuple(StageModel(f"s{j}", (0, 1), STEPS, FREE) for j in range(2))
     edges = tuple(
         EdgeModel(a, b, FAST, 0.0, 1, 1.0)
         for a, b in ((OUTSIDE, 0), (OUTSIDE, 1), (0, OUTSIDE), (1, OUTSIDE))
     )
-    return Pipeline(1, stages, edges, (RouteModel((0,), 1), RouteModel((1,), 1)), (), 1)
+    return PipelineModel(1, stages, edges, (RouteModel((0,), 1), RouteModel((1,), 1)), (), 1)
 
 
 def test_a_request_starts_over_with_its_tokens_so_far_when_its_stage_is_back() -> None:

@@ -14,7 +14,7 @@ from hexplan_solver.simulate import (
     FixedLengths,
     Outage,
     Outcome,
-    Pipeline,
+    PipelineModel,
     Poisson,
     Policy,
     Replay,
@@ -34,7 +34,7 @@ def pair(
     latency_s: float = 0.0,
     steps: tuple[SteadySteps, SteadySteps] = (PREFILL, DECODE),
     kv_tokens: int = FREE,
-) -> Pipeline:
+) -> PipelineModel:
     """One stage that prefills and one that decodes, both of the whole model, of one layer.
 
     The KV of a token has one byte.
@@ -52,7 +52,7 @@ def pair(
 
 
 def run(
-    pipeline: Pipeline,
+    pipeline: PipelineModel,
     *requests: tuple[float, int, int],
     policy: Policy = WHOLE_PROMPTS,
     outages: tuple[Outage, ...] = (),

@@ -8,12 +8,12 @@ import random
 import pytest
 from support.pipelines import ONE_BY_ONE, RandomSteps, SteadySteps, chain
 
-from hexplan_solver.simulate import FixedLengths, Outcome, Pipeline, Poisson, Window, simulate
+from hexplan_solver.simulate import FixedLengths, Outcome, PipelineModel, Poisson, Window, simulate
 
 PROMPTS_ONLY = FixedLengths(1, 1)
 
 
-def _run(pipeline: Pipeline, rate: float, horizon_s: float) -> Outcome:
+def _run(pipeline: PipelineModel, rate: float, horizon_s: float) -> Outcome:
     window = Window(horizon_s, 2_000.0, snapshots=10_000)
     return simulate(pipeline, Poisson(rate, PROMPTS_ONLY), ONE_BY_ONE, window)
 

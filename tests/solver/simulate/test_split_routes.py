@@ -19,7 +19,7 @@ from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.simulate import (
     CHUNKED,
     FixedLengths,
-    Pipeline,
+    PipelineModel,
     Poisson,
     Window,
     pipeline_of_plan,
@@ -27,14 +27,14 @@ from hexplan_solver.simulate import (
     pipeline_of_split_plan,
     simulate,
 )
-from hexplan_solver.simulate.pipeline import KvMove, kv_moves
+from hexplan_solver.simulate.pipeline_model import KvMove, kv_moves
 
 BOTH: Phase = "both"
 PREFILL: Phase = "prefill"
 DECODE: Phase = "decode"
 
 
-def chains(pipeline: Pipeline) -> list[tuple[tuple[int, ...], tuple[int, ...] | None, int]]:
+def chains(pipeline: PipelineModel) -> list[tuple[tuple[int, ...], tuple[int, ...] | None, int]]:
     return [(route.stages, route.decode_stages, route.weight) for route in pipeline.routes]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexplan.cost import kv_room_tokens
-from hexplan.cost.memory import MAX_BATCH
 from hexplan.cost.shared_steps import shared_steps
 from hexplan.cost.speed import MICRO
 from hexplan.cost.steps import are_measured
+from hexplan.step_limits import MAX_BATCH
 from hexplan_solver.objectives.latency.queueing import Station
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem

@@ -10,7 +10,7 @@ from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.served.served import ServedRate, served_above, served_rate
 from hexplan_solver.served.step_limits import HALVINGS, with_step_limits
-from hexplan_solver.simulate import Pipeline, Policy, pipeline_of_placement
+from hexplan_solver.simulate import PipelineModel, Policy, pipeline_of_placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Candidate:
     """A placement with one of its largest flows, and what the formula says that it serves."""
 
     evaluated: Evaluated
-    pipeline: Pipeline
+    pipeline: PipelineModel
     policy: Policy
     served: ServedRate
 

@@ -14,14 +14,14 @@ from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.shards import split
 from hexplan_solver.served.served import ServedRate
 from hexplan_solver.served.step_limits import widest, with_step_limits
-from hexplan_solver.simulate import CHUNKED, Pipeline, Policy, edge_flows, pipeline_of_flows
+from hexplan_solver.simulate import CHUNKED, PipelineModel, Policy, edge_flows, pipeline_of_flows
 
 DIGITS = 6
 FORMULA = "mean-field formula, calibrated against the simulator"
 BLOCKING = "requests in flight over the time for which whole prompts block others, not calibrated"
 
 
-def draft_pipeline(draft: Draft) -> Pipeline:
+def draft_pipeline(draft: Draft) -> PipelineModel:
     """Return the pipeline of a draft, its figures rounded as the plan will state them."""
     found, paths = draft.evaluated, draft.evaluated.flow.paths
     flows = {ends: amount / MICRO for ends, amount in edge_flows(paths).items()}

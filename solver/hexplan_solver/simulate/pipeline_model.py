@@ -43,7 +43,7 @@ class EdgeModel:
     weight: float
     """Flow over it, in any unit; only the shares count."""
     shared: tuple[int, ...] = ()
-    """Positions in `Pipeline.shared_bytes_per_s` of the NICs and trunks on the way."""
+    """Positions in `PipelineModel.shared_bytes_per_s` of the NICs and trunks on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class RouteModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Pipeline:
+class PipelineModel:
     """Stages, the edges between them, and the routes that requests take."""
 
     num_layers: int

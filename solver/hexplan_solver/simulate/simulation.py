@@ -1,4 +1,4 @@
-"""The engine: events in the order of time.
+"""A simulation: events in the order of time.
 
 An event is a request's arrival, a message's arrival, or the end of a stage's step. Work is done
 per message and per step, not per token, save where a token leaves the pipeline.
@@ -12,37 +12,38 @@ from heapq import heappop, heappush
 from itertools import count
 
 from hexplan_solver.flow.network import OUTSIDE
+from hexplan_solver.simulate.admission import Admission
 from hexplan_solver.simulate.fabric import Fabric
-from hexplan_solver.simulate.intake import Intake
-from hexplan_solver.simulate.layout import Layout
-from hexplan_solver.simulate.parcel import Parcel, Request, by_edge
-from hexplan_solver.simulate.pipeline import Pipeline
+from hexplan_solver.simulate.pipeline_model import PipelineModel
 from hexplan_solver.simulate.policy import Policy
 from hexplan_solver.simulate.recorder import Recorder, Snapshot
-from hexplan_solver.simulate.station import Station, Step
+from hexplan_solver.simulate.request_state import RequestState
+from hexplan_solver.simulate.stage_state import RunningStep, StageState
+from hexplan_solver.simulate.token_group import TokenGroup, by_edge
+from hexplan_solver.simulate.topology import Topology
 from hexplan_solver.simulate.traffic import Arrival, Closed, Offline, Traffic
 from hexplan_solver.simulate.window import Outage, Window
 
 
-class Engine:
+class Simulation:
     """One simulation under way."""
 
     def __init__(
-        self, pipeline: Pipeline, traffic: Traffic, policy: Policy, window: Window
+        self, pipeline: PipelineModel, traffic: Traffic, policy: Policy, window: Window
     ) -> None:
         self.now_s = 0.0
         self.recorder = Recorder()
-        layout = Layout.of(pipeline)
-        self._targets, self._leaving = layout.targets, layout.leaving
+        topology = Topology.of(pipeline)
+        self._targets, self._leaving = topology.targets, topology.leaving
         self._is_split = pipeline.is_split
-        self.stations = [
-            Station(pipeline, stage, entries, policy)
-            for stage, entries in enumerate(layout.entries)
+        self.stage_states = [
+            StageState(pipeline, stage, entries, policy)
+            for stage, entries in enumerate(topology.entries)
         ]
         self._policy, self._window, self._traffic = policy, window, traffic
         self._fabric = Fabric(pipeline)
-        self.intake = Intake(
-            pipeline, policy, self.recorder, lambda stage: not self.stations[stage].is_down
+        self.admission = Admission(
+            pipeline, policy, self.recorder, lambda stage: not self.stage_states[stage].is_down
         )
         self._rng = random.Random(window.seed)  # noqa: S311
         self._arrivals = iter(traffic.arrivals(self._rng))
@@ -83,22 +84,22 @@ class Engine:
     def _arrive(self, arrival: Arrival, is_listed: bool) -> None:
         if is_listed:
             self._expect_arrival()
-        request = Request(next(self._numbers), *arrival)
-        if not self.intake.take(request):
+        request = RequestState(next(self._numbers), *arrival)
+        if not self.admission.enqueue(request):
             return
         self._admit()
-        waiting = self.intake.waiting
+        waiting = self.admission.waiting
         if isinstance(self._traffic, Offline) and waiting and waiting[-1] is request:
-            self.intake.turn_away_last()
+            self.admission.turn_away_last()
 
     def _admit(self) -> None:
-        for request in self.intake.admit(self.now_s):
-            assert request.course is not None
-            parcel = Parcel([request], request.prompt_tokens, 0, is_prompt=True)
-            self._send(request.course.prefill.entry, parcel)
+        for request in self.admission.admit(self.now_s):
+            assert request.route is not None
+            group = TokenGroup([request], request.prompt_tokens, 0, is_prompt=True)
+            self._send(request.route.prefill.entry, group)
 
     def _launch_another(self) -> None:
-        """Let one more request come where the traffic depends on what is done."""
+        """Let one more request come, for traffic that depends on what has been done."""
         traffic = self._traffic
         assert isinstance(traffic, Offline | Closed)
         lengths = traffic.lengths(self._rng)
@@ -107,101 +108,101 @@ class Engine:
 
     # messages
 
-    def _send(self, edge: int, parcel: Parcel) -> None:
-        if parcel.tokens > 1 and self._policy.sends_singly and not parcel.is_prompt:
-            for request in parcel.requests:
-                self._send(edge, Parcel.of_decodes([request]))
+    def _send(self, edge: int, group: TokenGroup) -> None:
+        if group.tokens > 1 and self._policy.sends_singly and not group.is_prompt:
+            for request in group.requests:
+                self._send(edge, TokenGroup.of_decodes([request]))
             return
-        parcel.edge, parcel.sent_s = edge, self.now_s
+        group.edge, group.sent_s = edge, self.now_s
         target = self._targets[edge][0]
         # From a prompt, only the token that follows it leaves the pipeline.
-        tokens = 1 if target == OUTSIDE and parcel.is_prompt else parcel.tokens
+        tokens = 1 if target == OUTSIDE and group.is_prompt else group.tokens
         arrival_s = self._fabric.send(edge, tokens, self.now_s)
-        heappush(self._events, (arrival_s, next(self._order), self._receive, (edge, parcel)))
+        heappush(self._events, (arrival_s, next(self._order), self._receive, (edge, group)))
 
-    def _receive(self, edge: int, parcel: Parcel) -> None:
+    def _receive(self, edge: int, group: TokenGroup) -> None:
         if self._has_lost:
-            kept = parcel.without_lost()
+            kept = group.without_lost()
             if kept is None:
                 return
-            parcel = kept
+            group = kept
         target, segment = self._targets[edge]
         if target == OUTSIDE:
-            self._collect(parcel)
+            self._collect(group)
             return
-        station = self.stations[target]
-        station.queues[segment].append(parcel)
-        if station.step is None and not station.is_waking:
+        state = self.stage_states[target]
+        state.queues[segment].append(group)
+        if state.step is None and not state.is_waking:
             self._wake(target, self.now_s + self._policy.delay_s)
 
     # steps
 
     def _wake(self, stage: int, time_s: float) -> None:
-        """Start a step then, after all else that happens at the same moment."""
-        self.stations[stage].is_waking = True
+        """Start a step at that time, after everything else that happens at the same moment."""
+        self.stage_states[stage].is_waking = True
         heappush(self._events, (time_s, next(self._order), self._start, (stage,)))
 
     def _start(self, stage: int) -> None:
-        station = self.stations[stage]
-        station.is_waking = False
-        step = None if station.is_down or station.step is not None else station.next_step()
+        state = self.stage_states[stage]
+        state.is_waking = False
+        step = None if state.is_down or state.step is not None else state.next_step()
         if step is not None:
-            station.step, station.begun_s = step, self.now_s
+            state.step, state.begun_s = step, self.now_s
             time_s = self.now_s + step.seconds
             heappush(self._events, (time_s, next(self._order), self._finish, (stage, step)))
 
-    def _finish(self, stage: int, step: Step) -> None:
-        station = self.stations[stage]
-        if station.step is not step:
+    def _finish(self, stage: int, step: RunningStep) -> None:
+        state = self.stage_states[stage]
+        if state.step is not step:
             return  # it failed meanwhile
-        station.end_step(self.now_s)
-        if step.segment < station.last_segment:
-            station.queues[step.segment + 1].extend(step.parcels)
+        state.end_step(self.now_s)
+        if step.segment < state.last_segment:
+            state.queues[step.segment + 1].extend(step.groups)
         else:
-            self.intake.hear(step.parcels, self.now_s)
-            self._send_on(stage, step.parcels)
-        if not station.is_waking:
+            self.admission.record_responses(step.groups, self.now_s)
+            self._send_on(stage, step.groups)
+        if not state.is_waking:
             self._wake(stage, self.now_s)
 
-    def _send_on(self, stage: int, parcels: list[Parcel]) -> None:
+    def _send_on(self, stage: int, groups: list[TokenGroup]) -> None:
         if self._is_split:
-            self._send_kv(stage, parcels)
-        for edge, merged in by_edge(parcels, stage, self._leaving[stage]).items():
+            self._send_kv(stage, groups)
+        for edge, merged in by_edge(groups, stage, self._leaving[stage]).items():
             self._send_all(edge, merged)
 
-    def _send_all(self, edge: int, parcels: list[Parcel]) -> None:
+    def _send_all(self, edge: int, groups: list[TokenGroup]) -> None:
         is_exit = self._targets[edge][0] == OUTSIDE
-        for parcel in parcels:
-            if not is_exit or not parcel.is_prompt or parcel.is_prompt_end:
-                self._send(edge, parcel)
+        for group in groups:
+            if not is_exit or not group.is_prompt or group.is_prompt_end:
+                self._send(edge, group)
 
-    def _send_kv(self, stage: int, parcels: list[Parcel]) -> None:
+    def _send_kv(self, stage: int, groups: list[TokenGroup]) -> None:
         """Send the KV of what was prefilled to the stages that decode those layers."""
-        for parcel in parcels:
-            request = parcel.requests[0]
-            assert request.course is not None
-            ways = request.course.moves.get(stage, ()) if parcel.is_prompt else ()
-            for edge, layers in ways:
-                amount = parcel.tokens * layers
-                arrival_s = self._fabric.send(edge, amount, self.now_s)
-                self._at(arrival_s, self._receive_kv, request, amount)
+        for group in groups:
+            request = group.requests[0]
+            assert request.route is not None
+            sends = request.route.kv_sends.get(stage, ()) if group.is_prompt else ()
+            for send in sends:
+                layer_tokens = group.tokens * send.layers
+                arrival_s = self._fabric.send(send.edge, layer_tokens, self.now_s)
+                self._at(arrival_s, self._receive_kv, request, layer_tokens)
 
-    def _receive_kv(self, request: Request, amount: int) -> None:
-        if self.intake.move_kv(request, amount):
+    def _receive_kv(self, request: RequestState, layer_tokens: int) -> None:
+        if self.admission.move_kv(request, layer_tokens):
             if request.is_due:
                 self._decode([request])
             self._admit()
 
     # tokens
 
-    def _collect(self, parcel: Parcel) -> None:
-        if parcel.is_prompt:
-            self._collect_prompt(parcel.requests[0])
+    def _collect(self, group: TokenGroup) -> None:
+        if group.is_prompt:
+            self._collect_prompt(group.requests[0])
             return
-        self.recorder.tokens_of(parcel, self.now_s)
-        self._decode(self._going(parcel.requests))
+        self.recorder.tokens_of(group, self.now_s)
+        self._decode(self._going(group.requests))
 
-    def _collect_prompt(self, request: Request) -> None:
+    def _collect_prompt(self, request: RequestState) -> None:
         going = [request]
         if self._policy.prompt_gives_token:
             self.recorder.first_token(request, self.now_s)
@@ -213,29 +214,29 @@ class Engine:
         if isinstance(self._traffic, Offline):
             self._feed()
 
-    def _going(self, requests: list[Request]) -> list[Request]:
+    def _going(self, requests: list[RequestState]) -> list[RequestState]:
         """Count a token of each request, and return those that have another one to decode."""
-        going: list[Request] = []
+        going: list[RequestState] = []
         for request in requests:
             request.emitted += 1
             if request.emitted >= request.output_tokens:
                 self._end(request)
-            elif self.intake.room.holds(request):
+            elif self.admission.kv.holds(request):
                 going.append(request)
             else:
-                self._put_out([request])
+                self._evict([request])
         return going
 
-    def _decode(self, requests: list[Request]) -> None:
-        entering: dict[int, list[Request]] = {}
+    def _decode(self, requests: list[RequestState]) -> None:
+        entering: dict[int, list[RequestState]] = {}
         for request in requests:
-            assert request.course is not None
-            entering.setdefault(request.course.decode.entry, []).append(request)
+            assert request.route is not None
+            entering.setdefault(request.route.decode.entry, []).append(request)
         for edge, group in entering.items():
-            self._send(edge, Parcel.of_decodes(group))
+            self._send(edge, TokenGroup.of_decodes(group))
 
-    def _end(self, request: Request) -> None:
-        self.intake.end(request)
+    def _end(self, request: RequestState) -> None:
+        self.admission.end(request)
         if isinstance(self._traffic, Offline):
             self._feed()
         elif isinstance(self._traffic, Closed):
@@ -244,28 +245,28 @@ class Engine:
 
     def _feed(self) -> None:
         assert isinstance(self._traffic, Offline)
-        if self.intake.room.fullest_layer() <= self._traffic.high_water:
+        if self.admission.kv.fullest_layer() <= self._traffic.high_water:
             self._launch_another()
 
     # failures
 
     def _fail(self, stage: int) -> None:
-        station = self.stations[stage]
-        station.is_down = True
-        station.end_step(self.now_s)
-        self._put_out([r for r in self.intake.running.values() if r.is_on(stage)])
+        state = self.stage_states[stage]
+        state.is_down = True
+        state.end_step(self.now_s)
+        self._evict([r for r in self.admission.running.values() if r.is_on(stage)])
 
     def _repair(self, stage: int) -> None:
-        self.stations[stage].is_down = False
+        self.stage_states[stage].is_down = False
         self._admit()
         self._wake(stage, self.now_s)
 
-    def _put_out(self, requests: list[Request]) -> None:
-        """Let requests start over; what of them waits at stages is thrown away."""
-        self.intake.put_out(requests)
+    def _evict(self, requests: list[RequestState]) -> None:
+        """Let requests start over, and drop what of them waits at stages."""
+        self.admission.evict(requests)
         self._has_lost = self._has_lost or bool(requests)
-        for station in self.stations if requests else ():
-            station.drop_lost()
+        for state in self.stage_states if requests else ():
+            state.drop_lost()
         self._admit()
 
     def _snapshot_again(self, every_s: float) -> None:
@@ -281,10 +282,10 @@ class Engine:
                 finished=self.recorder.finished,
                 tokens=self.recorder.tokens,
                 decoded=self.recorder.decoded,
-                waiting=len(self.intake.waiting),
-                running=len(self.intake.running),
-                busy_s=tuple(station.busy_s(self.now_s) for station in self.stations),
-                kv_share=self.intake.room.shares(),
-                queued_tokens=tuple(station.waiting_tokens for station in self.stations),
+                waiting=len(self.admission.waiting),
+                running=len(self.admission.running),
+                busy_s=tuple(state.busy_s(self.now_s) for state in self.stage_states),
+                kv_share=self.admission.kv.shares(),
+                queued_tokens=tuple(state.waiting_tokens for state in self.stage_states),
             )
         )

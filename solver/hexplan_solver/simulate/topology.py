@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexplan_solver.flow.network import OUTSIDE
-from hexplan_solver.simulate.pipeline import Pipeline
+from hexplan_solver.simulate.pipeline_model import PipelineModel
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Topology:
     """Where edges lead, and where requests enter stages."""
 
     entries: tuple[tuple[int, ...], ...]
@@ -20,8 +20,8 @@ class Layout:
     """Per stage: the edges that leave it."""
 
     @classmethod
-    def of(cls, pipeline: Pipeline) -> Layout:
-        """Work out the layout of a pipeline."""
+    def of(cls, pipeline: PipelineModel) -> Topology:
+        """Work out the topology of a pipeline."""
         stages = range(len(pipeline.stages))
         entries = tuple(_entries(pipeline, stage) for stage in stages)
         return cls(
@@ -34,17 +34,19 @@ class Layout:
         )
 
 
-def _entries(pipeline: Pipeline, stage: int) -> tuple[int, ...]:
+def _entries(pipeline: PipelineModel, stage: int) -> tuple[int, ...]:
     enters = {_enter_layer(pipeline, n) for n, e in enumerate(pipeline.edges) if e.target == stage}
     return tuple(sorted(enters | {pipeline.stages[stage].layers[0]}))
 
 
-def _enter_layer(pipeline: Pipeline, edge: int) -> int:
+def _enter_layer(pipeline: PipelineModel, edge: int) -> int:
     source = pipeline.edges[edge].source
     return 0 if source == OUTSIDE else pipeline.stages[source].layers[1]
 
 
-def _target(pipeline: Pipeline, entries: tuple[tuple[int, ...], ...], edge: int) -> tuple[int, int]:
+def _target(
+    pipeline: PipelineModel, entries: tuple[tuple[int, ...], ...], edge: int
+) -> tuple[int, int]:
     target = pipeline.edges[edge].target
     if target == OUTSIDE:
         return OUTSIDE, 0

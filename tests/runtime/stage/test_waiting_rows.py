@@ -1,4 +1,4 @@
-"""Gathering: steps within limits, out of all that may wait at a stage."""
+"""Waiting rows: steps within limits, out of all that may wait at a stage."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.runtime_plans import make_plan
 
-from hexplan.cost.memory import MAX_BATCH, step_limits_of
 from hexplan.model import Model
-from hexplan.step_limits import StepLimits
+from hexplan.schedule.limits import step_limits_of
+from hexplan.schedule.step import next_step, prompt_room
+from hexplan.step_limits import MAX_BATCH, StepLimits
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row
 from hexplan_runtime.request import GREEDY
-from hexplan_runtime.stage.gathering import Arrival, gather, prompt_room
+from hexplan_runtime.stage.waiting_row import WaitingRow
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Kind:
     tokens: int
     decodes: bool = False
 
-    def arrival(self, position: int) -> Arrival:
+    def waiting(self, position: int) -> WaitingRow:
         row = Row(
             self.request,
             0,
@@ -39,7 +40,7 @@ class Kind:
             decodes=self.decodes,
         )
         ids = torch.arange(position, position + self.tokens)
-        return Arrival(0, Batch((row,), ids if self.tokens else None))
+        return WaitingRow(0, Batch((row,), ids if self.tokens else None))
 
 
 prompts = st.builds(Kind, st.integers(0, 9), st.integers(1, 30))
@@ -52,36 +53,36 @@ limits = st.integers(2, 40).flatmap(
 )
 
 
-def arrivals_of(kinds: list[Kind]) -> list[Arrival]:
-    """Return arrivals whose positions go on within each request."""
+def waiting_of(kinds: list[Kind]) -> list[WaitingRow]:
+    """Return waiting rows whose positions go on within each request."""
     ends: dict[int, int] = {}
     made = []
     for kind in kinds:
         first = ends.get(kind.request, 0)
         ends[kind.request] = first + kind.tokens
-        made.append(kind.arrival(first))
+        made.append(kind.waiting(first))
     return made
 
 
-def steps_of(waiting: list[Arrival], limits: StepLimits) -> list[list[Row]]:
+def steps_of(waiting: list[WaitingRow], limits: StepLimits) -> list[list[Row]]:
     """Return the steps until nothing is left; each takes the oldest, so there are not many."""
     steps = []
     while waiting:
         oldest = waiting[0].row
-        taken, waiting = gather(waiting, limits)
+        taken, waiting = next_step(waiting, limits, MAX_ROWS)
         assert taken[0].row.request == oldest.request
         assert taken[0].row.position == oldest.position
-        for arrival in taken:
-            row, ids = arrival.row, arrival.batch.token_ids
+        for waiting_row in taken:
+            row, ids = waiting_row.row, waiting_row.batch.token_ids
             assert row.closes == (ids is None)
             assert ids is None or ids.tolist() == [*range(row.position, row.position + row.tokens)]
-        steps.append([arrival.row for arrival in taken])
+        steps.append([waiting_row.row for waiting_row in taken])
     return steps
 
 
 @given(st.lists(prompts | decodes | closings, max_size=40), limits)
 def test_no_step_holds_more_than_its_limits(kinds: list[Kind], limits: StepLimits) -> None:
-    for rows in steps_of(arrivals_of(kinds), limits):
+    for rows in steps_of(waiting_of(kinds), limits):
         assert sum(row.tokens for row in rows) <= limits.tokens
         assert sum(row.decodes for row in rows) <= limits.decodes
 
@@ -90,11 +91,11 @@ def test_no_step_holds_more_than_its_limits(kinds: list[Kind], limits: StepLimit
 def test_all_that_arrives_is_run_once_and_in_the_order_of_its_request(
     kinds: list[Kind], limits: StepLimits
 ) -> None:
-    waiting = arrivals_of(kinds)
+    waiting = waiting_of(kinds)
     rows = [row for step in steps_of(waiting, limits) for row in step]
     for request in range(10):
         mine = [row for row in rows if row.request == request]
-        sent = [arrival.row for arrival in waiting if arrival.row.request == request]
+        sent = [waiting_row.row for waiting_row in waiting if waiting_row.row.request == request]
         assert story(mine) == story(sent)
         assert sum(row.samples for row in mine) == sum(row.samples for row in sent)
 
@@ -116,26 +117,26 @@ def test_decodes_go_first_and_prompts_fill_the_step(
     """However the prompts were cut before, the room is full as long as some wait."""
     kinds = [Kind(request, size) for request, size in enumerate(sizes)]
     kinds += [Kind(100 + request, 1, decodes=True) for request in range(num_decodes)]
-    taken, left = gather(arrivals_of(kinds), limits)
-    decoded = sum(arrival.row.decodes for arrival in taken)
+    taken, left = next_step(waiting_of(kinds), limits, MAX_ROWS)
+    decoded = sum(waiting_row.row.decodes for waiting_row in taken)
     assert decoded == min(num_decodes, limits.decodes)
-    prompt_tokens = sum(arrival.row.tokens for arrival in taken) - decoded
+    prompt_tokens = sum(waiting_row.row.tokens for waiting_row in taken) - decoded
     assert prompt_tokens == min(sum(sizes), limits.tokens - decoded)
-    assert sum(arrival.row.tokens for arrival in left) == sum(sizes) + num_decodes - (
+    assert sum(waiting_row.row.tokens for waiting_row in left) == sum(sizes) + num_decodes - (
         prompt_tokens + decoded
     )
 
 
 @given(limits)
 def test_a_prompt_goes_on_however_many_decodes_come(limits: StepLimits) -> None:
-    waiting = arrivals_of([Kind(0, 99)])
+    waiting = waiting_of([Kind(0, 99)])
     for turn in range(99):
         new = [Kind(1 + turn * 99 + n, 1, decodes=True) for n in range(limits.decodes)]
-        taken, waiting = gather([*waiting, *arrivals_of(new)], limits)
+        taken, waiting = next_step([*waiting, *waiting_of(new)], limits, MAX_ROWS)
         assert sum(a.row.tokens for a in taken if not a.row.decodes) >= min(
             limits.tokens // 4, 1 + sum(a.row.tokens for a in waiting if not a.row.decodes)
         )
-        if all(arrival.row.decodes for arrival in waiting):
+        if all(waiting_row.row.decodes for waiting_row in waiting):
             return
     pytest.fail("the prompt was not run")
 
@@ -143,16 +144,16 @@ def test_a_prompt_goes_on_however_many_decodes_come(limits: StepLimits) -> None:
 def test_a_step_has_no_more_rows_than_a_frame() -> None:
     kinds = [Kind(request, 0) for request in range(MAX_ROWS)]
     kinds += [Kind(MAX_ROWS + request, 1, decodes=True) for request in range(MAX_BATCH)]
-    taken, left = gather(arrivals_of(kinds), StepLimits(tokens=4096, decodes=MAX_BATCH))
+    taken, left = next_step(waiting_of(kinds), StepLimits(tokens=4096, decodes=MAX_BATCH), MAX_ROWS)
     assert (len(taken), len(left)) == (MAX_ROWS, MAX_BATCH)
 
 
 def test_of_one_token_a_step_still_takes_a_prompts() -> None:
     """Else a single decode that always waits would hold every prompt up."""
-    taken, _ = gather(
-        arrivals_of([Kind(0, 5), Kind(1, 1, decodes=True)]), StepLimits(tokens=1, decodes=1)
+    taken, _ = next_step(
+        waiting_of([Kind(0, 5), Kind(1, 1, decodes=True)]), StepLimits(tokens=1, decodes=1)
     )
-    assert [arrival.row.tokens for arrival in taken] == [1, 1]
+    assert [waiting_row.row.tokens for waiting_row in taken] == [1, 1]
 
 
 @pytest.mark.parametrize(
