@@ -11,7 +11,7 @@ from hexplan.cost.speed import MICRO
 from hexplan.errors import HexplanError
 from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
-from hexplan_solver.milp import Watch
+from hexplan_solver.budget import Watch
 from hexplan_solver.options import Progress, Report, SolveOptions
 from hexplan_solver.plans.extract import Proof
 

@@ -17,7 +17,7 @@ from hexplan_solver.baselines.separate import place_separate
 from hexplan_solver.baselines.swarm import place_swarm
 from hexplan_solver.baselines.symmetric import place_symmetric
 from hexplan_solver.baselines.tflops import place_tflops
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.flow.carried import used_part
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.objectives.idle import cost_of

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hexplan.cost.speed import MICRO
 from hexplan.errors import LimitReached
 from hexplan_solver.bounds.zone_bound import zone_bound
+from hexplan_solver.budget import Budget
 from hexplan_solver.flow.carried import used_part
 from hexplan_solver.flow.network import Network, PlacedStage
 from hexplan_solver.flow.routes import Flow
@@ -45,7 +46,7 @@ def fit_links(
     LimitReached
         If no placement was found whose links carry anything.
     """
-    network, flow = used_part(problem, place(problem, incumbent.coverage))
+    network, flow = used_part(problem, place(problem, incumbent.counts))
     if flow.value < incumbent.value * (1 - MILP_TOLERANCE):
         judge = judge_for(problem, network.stages, flow)
         every = small_network(problem)
@@ -81,7 +82,7 @@ def _lower_bound(run: Run, problem: Problem, flow: Flow) -> None:
     zones = zones_of(problem, run.bound)
     if len(zones) > 1:
         limit_s = run.left_s * BOUND_SHARE
-        proved = zone_bound(problem, zones, flow.value, run.bound, limit_s)
+        proved = zone_bound(problem, zones, Budget(limit_s, run.bound, flow.value))
         run.lower(proved, "zone bound: LP duals, over every share that a site can have of the flow")
         run.tell("zones", flow.value / MICRO)
 
@@ -90,10 +91,8 @@ def _exact(
     run: Run, problem: Problem, every: Network, best: tuple[Network, Flow]
 ) -> tuple[Network, Flow]:
     """Solve placement and flow in one MILP, and return the better of that and the best so far."""
-    limits = (run.left_s * EXACT_SHARE, run.bound)
-    placed, bound = solve_links(
-        problem, every, best[0].stages, run.options, limits, run.watcher("links")
-    )
+    budget = Budget(run.left_s * EXACT_SHARE, run.bound, watch=run.watcher("links"))
+    placed, bound = solve_links(problem, every, best[0].stages, run.options, budget)
     found = _better_of(best, used_part(problem, placed))
     run.tighten(bound, found[1].value, "link bound: dual bound of the MILP over placement and flow")
     return found

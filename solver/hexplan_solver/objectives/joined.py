@@ -13,11 +13,11 @@ from hexplan.cost.speed import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.plan import Plan
 from hexplan.spec import Spec
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.objectives.restore import proved
 from hexplan_solver.options import Report, SolveOptions
 from hexplan_solver.plans.extract import Proof
-from hexplan_solver.problem.joins import Way, as_joined, ways_to_join
+from hexplan_solver.problem.joins import JoinChoice, as_joined, join_choices
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
@@ -47,7 +47,7 @@ def best_joined(recipe: Recipe, spec: Spec, options: SolveOptions, report: Repor
         If the time was up before one was found.
     """
     run = Run(spec, options, report)
-    ways: list[Way] = [(), *ways_to_join(spec.cluster)]
+    ways: list[JoinChoice] = [(), *join_choices(spec.cluster)]
     tried = [_start(spec, way) for way in ways]
     failures: list[InfeasibleError | LimitReached] = []
     for index, attempt in enumerate(tried):
@@ -71,7 +71,7 @@ def best_joined(recipe: Recipe, spec: Spec, options: SolveOptions, report: Repor
     return _with_bounds(best.model_copy(update={"solve": info}), tried)
 
 
-def _start(spec: Spec, way: Way) -> _Tried:
+def _start(spec: Spec, way: JoinChoice) -> _Tried:
     there = replace(spec, cluster=as_joined(spec.cluster, way))
     problem = build_problem(there)
     return _Tried(there, work_bound(problem) if problem.classes else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hexplan.cost.speed import MICRO
+from hexplan_solver.budget import Budget
 from hexplan_solver.flow.carried import used_part
 from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.links.judges import judge_for
@@ -28,8 +29,8 @@ def search_fewest(
     search, problem = run.options, movement.problem
     similar, kept = known
     columns = columns_of(movement, [c.stages for c in known])
-    limits = (run.left_s * RETAIN_SHARE, run.goes_on)
-    few = fewest_bytes(problem, columns, target, similar.stages, search, limits)
+    budget = Budget(run.left_s * RETAIN_SHARE, watch=run.goes_on)
+    few = fewest_bytes(problem, columns, target, similar.stages, search, budget)
     found = [similar, kept, candidate_of(movement, few.stages)]
     best = _best(found, target)
     if best.moved_bytes > PROVED * (few.fewest_bytes or 0):
@@ -38,8 +39,8 @@ def search_fewest(
         best = _best(found, target)
     if run.left_s == 0:
         return best, few.fewest_bytes
-    limits = (run.left_s * REFILL_SHARE, run.goes_on)
-    refilled = largest_flow(problem, columns, best.moved_bytes, best.stages, search, limits)
+    budget = Budget(run.left_s * REFILL_SHARE, watch=run.goes_on)
+    refilled = largest_flow(problem, columns, best.moved_bytes, best.stages, search, budget)
     best = _best([best, candidate_of(movement, refilled)], target)
     run.tell("replanned", best.flow.value / MICRO)
     return best, few.fewest_bytes

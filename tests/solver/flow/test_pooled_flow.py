@@ -14,7 +14,7 @@ from hexplan.check import check_plan
 from hexplan.cluster import Link
 from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.flow.network import Network, PlacedStage, build_network
 from hexplan_solver.flow.pooled_flow import MANY_STAGES, is_pooled, pooled_flow
 from hexplan_solver.flow.pools import Pools

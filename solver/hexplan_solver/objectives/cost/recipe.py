@@ -11,7 +11,7 @@ from hexplan.cost.speed import MICRO
 from hexplan.errors import HexplanError, InfeasibleError, LimitReached
 from hexplan.plan import Plan
 from hexplan.spec import Spec
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.objectives.cost.cheapest import cheapest_hosts, work_cost_bound
 from hexplan_solver.objectives.cost.offers import Offers, offers_of, rented, with_rents
