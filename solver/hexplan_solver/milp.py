@@ -1,72 +1,99 @@
-"""Run a PuLP model on HiGHS, or on another solver that PuLP finds, and read what it says."""
+"""Run a PuLP model on HiGHS, or on another solver that PuLP finds, and read its answer."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 import highspy
 import pulp
 
 from hexplan.errors import InputError
+from hexplan_solver.budget import Budget, Watch
 from hexplan_solver.options import SolveOptions
 
 POLL_S = 0.05
-
-Watch = Callable[[float | None, float | None], bool]
-"""Told the incumbent and the bound of the objective while the solver runs; False ends it."""
+"""Seconds between two looks at a running solver: short enough for Ctrl-C to feel immediate."""
+RELATIVE_GAP, ABSOLUTE_GAP = 1e-9, 1e-7
+"""HiGHS ends at these gaps; its own defaults would call a plan 0.01 % below the best optimal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """When to end a run by its own work: on every machine alike, as no clock is asked."""
+    """When to end a run after a fixed amount of work, so that every machine ends it alike."""
 
     max_steps: int
-    """Steps of the branch and bound after which it ends."""
+    """Steps of the branch and bound after which the run ends."""
     proof_steps: int
-    """Steps after which it ends if only `little` is left to gain or to prove."""
-    little: float
-    """A share of the objective."""
+    """Steps after which the run ends if the gap is at most `small_gap`."""
+    small_gap: float
+    """Share of the bound."""
 
-    def is_over(self, step: int, incumbent: float, bound: float) -> bool:
+    def is_over(self, step: int, best: float, bound: float) -> bool:
         """Say whether a maximisation should end."""
-        is_close = step >= self.proof_steps and incumbent >= (1 - self.little) * bound
+        is_close = step >= self.proof_steps and best >= (1 - self.small_gap) * bound
         return step >= self.max_steps or is_close
 
 
 PATIENT = Patience(2500, 500, 1e-6)
-"""Some seconds on two cores, once the root of the search tree is solved."""
+"""A few seconds on two cores once the root node is solved; chosen by trial on the example specs."""
 
 
-def watch_to_the_end(incumbent: float | None, bound: float | None) -> bool:
-    """Let the solver run."""
-    return True
+class MilpStatus(StrEnum):
+    """How a search for a placement ended."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    """A solution was found, and nothing is claimed about better ones."""
+    TIME_LIMIT = "time limit"
+    STEP_LIMIT = "step limit"
+    """The caller or `Patience` ended the run."""
+    INFEASIBLE = "infeasible"
+    UNKNOWN = "unknown"
+    """The solver gave no answer, or one that is not possible here, such as `unbounded`."""
+
+
+HIGHS_STATUSES = {
+    highspy.HighsModelStatus.kOptimal: MilpStatus.OPTIMAL,
+    highspy.HighsModelStatus.kTimeLimit: MilpStatus.TIME_LIMIT,
+    highspy.HighsModelStatus.kInterrupt: MilpStatus.STEP_LIMIT,
+    highspy.HighsModelStatus.kInfeasible: MilpStatus.INFEASIBLE,
+}
+PULP_STATUSES = {
+    pulp.LpSolutionOptimal: MilpStatus.OPTIMAL,
+    pulp.LpSolutionIntegerFeasible: MilpStatus.FEASIBLE,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class MilpResult:
-    """What a solver found."""
+    """A solver's answer."""
 
     values: dict[str, float] | None
-    """Value of each variable, or nothing where no solution was found."""
+    """Value of each variable; None if no solution was found."""
     bound: float | None
-    """Proved bound of the objective, where the solver tells one."""
-    status: str
-    """`optimal`, `limit`, `infeasible`, or what the solver says."""
+    """Proved bound of the objective; None if the solver reports none."""
+    status: MilpStatus
 
 
 def solve_milp(
     model: pulp.LpProblem,
     options: SolveOptions,
-    time_limit_s: float,
+    budget: Budget,
     start: dict[str, float] | None = None,
-    watch: Watch = watch_to_the_end,
     patience: Patience | None = None,
 ) -> MilpResult:
-    """Solve a maximisation, from a starting solution where one is given.
+    """Maximise a model, from a starting solution if there is one.
+
+    Parameters
+    ----------
+    budget
+        Of which only `seconds` and `watch` matter: the model carries its own bounds.
+    start
+        Values by variable name; HiGHS completes the rest.
 
     Raises
     ------
@@ -74,32 +101,35 @@ def solve_milp(
         If PuLP does not find the solver.
     """
     if options.solver.lower() == "highs":
-        return _solve_with_highs(model, options, time_limit_s, start, (watch, patience))
-    if options.solver not in pulp.listSolvers(onlyAvailable=True):
-        found = ", ".join(["HiGHS", *pulp.listSolvers(onlyAvailable=True)])
+        return _solve_with_highs(model, options, budget, start, patience)
+    installed = pulp.listSolvers(onlyAvailable=True)
+    if options.solver not in installed:
         message = f"solver `{options.solver}` was not found"
-        raise InputError(message, hint=f"PuLP finds these solvers here: {found}")
-    solver = pulp.getSolver(options.solver, msg=False, timeLimit=time_limit_s)
-    model.solve(solver)
-    if model.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
-        return MilpResult(None, None, pulp.LpStatus[model.status].lower())
+        names = ", ".join(["HiGHS", *installed])
+        raise InputError(message, hint=f"PuLP finds these solvers here: {names}")
+    model.solve(pulp.getSolver(options.solver, msg=False, timeLimit=budget.seconds))
+    status = PULP_STATUSES.get(model.sol_status, MilpStatus.UNKNOWN)
+    if model.status == pulp.LpStatusInfeasible:
+        status = MilpStatus.INFEASIBLE
+    if status not in (MilpStatus.OPTIMAL, MilpStatus.FEASIBLE):
+        return MilpResult(None, None, status)
     values = {variable.name: float(variable.varValue or 0) for variable in model.variables()}
-    return MilpResult(values, None, f"{options.solver}: {pulp.LpSolution[model.sol_status]}")
+    return MilpResult(values, None, status)
 
 
 def _solve_with_highs(
     model: pulp.LpProblem,
     options: SolveOptions,
-    time_limit_s: float,
+    budget: Budget,
     start: dict[str, float] | None,
-    ends: tuple[Watch, Patience | None],
+    patience: Patience | None,
 ) -> MilpResult:
     solver = pulp.HiGHS(
         msg=False,
         threads=options.threads,
-        timeLimit=time_limit_s,
-        gapRel=1e-9,
-        gapAbs=1e-7,
+        timeLimit=budget.seconds,
+        gapRel=RELATIVE_GAP,
+        gapAbs=ABSOLUTE_GAP,
         random_seed=options.seed,
         presolve="choose" if options.presolve else "off",
     )
@@ -109,20 +139,20 @@ def _solve_with_highs(
     if start is not None:
         chosen = [(v.index, start[v.name]) for v in model.variables() if v.name in start]
         highs.setSolution(len(chosen), *(list(column) for column in zip(*chosen, strict=True)))
-    _run(highs, *ends)
+    _run(highs, budget.watch, patience)
     return _read(model, highs)
 
 
 def _run(highs: highspy.Highs, watch: Watch, patience: Patience | None) -> None:
-    """Run HiGHS beside this thread, so that an interrupt stops it between two of its steps."""
+    """Run HiGHS on another thread, so that an interrupt ends it between two of its steps."""
     stop, done = threading.Event(), threading.Event()
-    seen: list[tuple[float, float]] = [(-math.inf, math.inf)]
+    latest: list[tuple[float, float]] = [(-math.inf, math.inf)]
     steps = itertools.count(1)
 
     def on_step(event: highspy.highs.HighsCallbackEvent) -> None:
         out = event.data_out
-        seen[0] = (-out.mip_primal_bound, -out.mip_dual_bound)
-        if stop.is_set() or (patience and patience.is_over(next(steps), *seen[0])):
+        latest[0] = (-out.mip_primal_bound, -out.mip_dual_bound)
+        if stop.is_set() or (patience and patience.is_over(next(steps), *latest[0])):
             event.interrupt()
 
     def run() -> None:
@@ -134,13 +164,13 @@ def _run(highs: highspy.Highs, watch: Watch, patience: Patience | None) -> None:
     highs.cbMipInterrupt += on_step
     threading.Thread(target=run, daemon=True).start()
     try:
-        # Not `Thread.join`: interrupted, that takes a running thread for a stopped one (CPython
+        # Not `Thread.join`: once interrupted, it takes a running thread for a stopped one (CPython
         # before 3.13), and HiGHS aborts the process if it still runs when the interpreter ends.
         is_done = False
         while not is_done:
             is_done = done.wait(POLL_S)
-            incumbent, bound = seen[0]
-            if not watch(_finite(incumbent), _finite(bound)):
+            best, bound = latest[0]
+            if not watch(_finite(best), _finite(bound)):
                 stop.set()
     finally:
         stop.set()
@@ -152,16 +182,9 @@ def _finite(value: float) -> float | None:
 
 
 def _read(model: pulp.LpProblem, highs: highspy.Highs) -> MilpResult:
-    """Read the outcome; values count only where HiGHS calls the primal solution feasible."""
+    """Read the outcome; values count only if HiGHS calls the primal solution feasible."""
     info = highs.getInfo()
-    model_status = highs.getModelStatus()
-    names = {
-        highspy.HighsModelStatus.kOptimal: "optimal",
-        highspy.HighsModelStatus.kTimeLimit: "time limit",
-        highspy.HighsModelStatus.kInterrupt: "step limit",
-        highspy.HighsModelStatus.kInfeasible: "infeasible",
-    }
-    status = names.get(model_status, highs.modelStatusToString(model_status).lower())
+    status = HIGHS_STATUSES.get(highs.getModelStatus(), MilpStatus.UNKNOWN)
     bound = _finite(-info.mip_dual_bound) if math.isfinite(info.mip_dual_bound) else None
     if info.primal_solution_status != int(highspy.SolutionStatus.kSolutionStatusFeasible):
         return MilpResult(None, bound, status)

@@ -13,7 +13,7 @@ from hexplan.errors import HexplanError
 from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
 from hexplan_solver.bounds.proof import Proof
-from hexplan_solver.milp import Watch
+from hexplan_solver.budget import Watch
 from hexplan_solver.options import Progress, Report, SolveOptions
 
 MILP_TOLERANCE = 1e-6

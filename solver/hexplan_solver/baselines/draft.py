@@ -16,7 +16,7 @@ from hexplan_solver.baselines.separate import place_separate
 from hexplan_solver.baselines.swarm import place_swarm
 from hexplan_solver.baselines.symmetric import place_symmetric
 from hexplan_solver.baselines.tflops import place_tflops
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.flow.evaluate import evaluate_used
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.options import Report, SolveOptions, be_silent

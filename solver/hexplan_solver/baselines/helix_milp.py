@@ -16,6 +16,7 @@ from hexplan_solver.baselines.helix_rows import add_rows
 from hexplan_solver.baselines.helix_start import helix_start
 from hexplan_solver.baselines.machines import machines_of
 from hexplan_solver.baselines.result import MethodResult, give_up
+from hexplan_solver.budget import Budget
 from hexplan_solver.milp import MilpResult, solve_milp
 from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
@@ -29,7 +30,8 @@ def place_helix(run: Run, problem: Problem) -> MethodResult:
     helix = helix_model(problem.num_layers, machines, links)
     add_rows(helix, problem.spec, machines)
     start = helix.values_of(helix_start(run, problem, machines, links))
-    result = solve_milp(helix.model, run.options, run.left_s, start, run.watcher("helix"))
+    budget = Budget(run.left_s, watch=run.watcher("helix"))
+    result = solve_milp(helix.model, run.options, budget, start)
     if result.values is None:
         why = f"its MILP found none in {run.elapsed_s:.0f} s ({result.status})"
         raise give_up(why)

@@ -23,7 +23,7 @@ def add_rows(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> None
     _place(helix, machines)
     _conserve(helix, spec, machines)
     for link, flow in helix.flow.items():
-        rows += flow <= link.tokens_per_s * helix.switch[link]
+        rows += flow <= link.tokens_per_s * helix.switch[link], f"link_{link.name}"
         _open_only_valid(helix, link)
 
 
@@ -31,8 +31,9 @@ def _place(helix: HelixModel, machines: Sequence[Machine]) -> None:
     """Give each machine one number of layers, which end with the model at the latest."""
     rows = helix.model
     for machine in machines:
-        rows += pulp.lpSum(helix.hold[machine.position]) == 1
-        rows += helix.end(machine.position) <= helix.num_layers
+        i = machine.position
+        rows += pulp.lpSum(helix.hold[i]) == 1, f"hold_{i}"
+        rows += helix.end(i) <= helix.num_layers, f"end_{i}"
 
 
 def _conserve(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> None:
@@ -44,27 +45,29 @@ def _conserve(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> Non
         outward[link.source].append(flow)
     for machine in machines:
         i, nic = machine.position, _nic(spec, machine)
-        rows += pulp.lpSum(inward[i]) == pulp.lpSum(outward[i])
-        rows += pulp.lpSum(inward[i]) <= pulp.lpSum(
+        rows += pulp.lpSum(inward[i]) == pulp.lpSum(outward[i]), f"conserve_{i}"
+        capacity = pulp.lpSum(
             min(speed / MICRO, nic) * hold
             for speed, hold in zip(machine.speeds[1:], helix.hold[i], strict=True)
         )
+        rows += pulp.lpSum(inward[i]) <= capacity, f"machine_{i}"
 
 
 def _open_only_valid(helix: HelixModel, link: HelixLink) -> None:
     """Keep a link's switch off unless its ends' layers meet (big M = L, or L + 1)."""
     rows, total, switch = helix.model, helix.num_layers, helix.switch[link]
+    name = link.name
     if link.source == OUTSIDE:
-        rows += helix.start[link.target] <= total * (1 - switch)
+        rows += helix.start[link.target] <= total * (1 - switch), f"starts_{name}"
         return
     end = helix.end(link.source)
     if link.target == OUTSIDE:
-        rows += total * switch <= end
+        rows += total * switch <= end, f"ends_{name}"
         return
     enters, fits = helix.enters[link], helix.fits[link]
-    rows += helix.start[link.target] - end <= (total + 1) * (1 - enters)
-    rows += helix.end(link.target) - end >= 1 - (total + 1) * (1 - fits)
-    rows += 2 * switch <= enters + fits
+    rows += helix.start[link.target] - end <= (total + 1) * (1 - enters), f"enters_{name}"
+    rows += helix.end(link.target) - end >= 1 - (total + 1) * (1 - fits), f"fits_{name}"
+    rows += 2 * switch <= enters + fits, f"meets_{name}"
 
 
 def _nic(spec: Spec, machine: Machine) -> float:

@@ -1,1 +1,1 @@
-"""What no placement exceeds (docs/formulation.md 8)."""
+"""Upper bounds: flows that no placement exceeds (docs/formulation.md 8)."""

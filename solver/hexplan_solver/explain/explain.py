@@ -11,7 +11,7 @@ from hexplan.cost.speed import MICRO
 from hexplan.plan import Plan
 from hexplan.results.explanation import Explanation, Gain, GapPart
 from hexplan.spec import Spec
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.explain.bottleneck import bottleneck_of
 from hexplan_solver.explain.changes import faster, more_of_each_kind
 from hexplan_solver.explain.degrees import degrees_of

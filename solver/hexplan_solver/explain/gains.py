@@ -9,7 +9,7 @@ from hexplan.cost.speed import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.plan import Plan
 from hexplan.results.explanation import Gain, How
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.explain.changes import Change
 from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network

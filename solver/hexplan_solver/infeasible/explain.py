@@ -1,4 +1,4 @@
-"""Which wishes together leave no plan, or what the machines lack."""
+"""Which requirements together leave no plan, or what the machines lack."""
 
 from __future__ import annotations
 
@@ -9,105 +9,115 @@ from decimal import Decimal
 from hexplan.cluster import COORDINATOR
 from hexplan.errors import InfeasibleError
 from hexplan.spec import Spec
-from hexplan_solver.infeasible.places import Way, hosts_at_the_ends, ways_of
+from hexplan_solver.infeasible.capacity import (
+    capacity_hint,
+    capacity_message,
+    missing_layers,
+    missing_words,
+)
+from hexplan_solver.infeasible.places import PlacePath, hosts_at_the_ends, place_paths
 from hexplan_solver.infeasible.possible import is_impossible, is_too_small
-from hexplan_solver.infeasible.room import room_hint, room_message, short_layers, short_words
-from hexplan_solver.infeasible.wishes import (
-    Wish,
-    drop_all,
+from hexplan_solver.infeasible.requirements import (
+    Requirement,
     memory_words,
     request_words,
-    wishes_of,
+    requirements_of,
     with_longest_request,
     with_memory_fraction,
+    without_all,
 )
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.problem.problem import Problem, build_problem
 
-PARTS = 100
-"""Limits are tried in so many steps, to say which value would do."""
-FEW = 4
-"""So many hosts are named."""
+LIMIT_STEPS = 100
+"""Limits are tried in this many steps, to say which value would do."""
+MAX_TOLD_PATHS = 100
+"""Paths through the links that a message lists."""
+MAX_NAMED_HOSTS = 4
+"""Hosts that a message names before it says how many more there are."""
 
 
 def explain_infeasible(spec: Spec, options: SolveOptions | None = None) -> InfeasibleError | None:
-    """Return why no plan exists, or None where that is not proved.
+    """Return why no plan exists, or None if that is not proved.
 
-    The wishes named (pins, exclusions, `allow`, limits, the longest request) leave no plan by
-    themselves, and no smaller part of them does: a deletion filter (Chinneck, Feasibility and
-    Infeasibility in Optimization, 2008, section 6.2). Where none is named, the machines and links
-    do not carry the model whatever the wishes.
+    The requirements that it names (pins, exclusions, `allow`, limits, the longest request) leave no
+    plan by themselves, and no smaller part of them does: a deletion filter (Chinneck, Feasibility
+    and Infeasibility in Optimization, 2008, section 6.2). If it names none, the machines and links
+    do not carry the model whatever is required.
     """
     options = replace(options or SolveOptions(), seed=0)
     if not is_impossible(spec, options):
         return None
-    wishes = wishes_of(spec)
-    if is_impossible(drop_all(spec, wishes), options):
-        return _hardware(drop_all(spec, wishes), spec, options)
-    needed = _needed(spec, wishes, options)
-    alone = drop_all(spec, [wish for wish in wishes if wish not in needed])
+    requirements = requirements_of(spec)
+    bare = without_all(spec, requirements)
+    if is_impossible(bare, options):
+        return _hardware(bare, spec, options)
+    needed = _needed(spec, requirements, options)
+    alone = without_all(spec, [r for r in requirements if r not in needed])
     return _conflict(spec, alone, needed, options)
 
 
-def _needed(spec: Spec, wishes: list[Wish], options: SolveOptions) -> list[Wish]:
-    """Drop wish after wish for good, as long as no plan exists; what is left is needed."""
-    dropped: list[Wish] = []
-    for wish in wishes:
-        if is_impossible(drop_all(spec, [*dropped, wish]), options):
-            dropped.append(wish)
-    return [wish for wish in wishes if wish not in dropped]
+def _needed(
+    spec: Spec, requirements: list[Requirement], options: SolveOptions
+) -> list[Requirement]:
+    """Drop each requirement without which no plan exists either; return those that are left."""
+    dropped: list[Requirement] = []
+    for requirement in requirements:
+        if is_impossible(without_all(spec, [*dropped, requirement]), options):
+            dropped.append(requirement)
+    return [requirement for requirement in requirements if requirement not in dropped]
 
 
 def _conflict(
-    spec: Spec, alone: Spec, needed: list[Wish], options: SolveOptions
+    spec: Spec, alone: Spec, needed: list[Requirement], options: SolveOptions
 ) -> InfeasibleError:
     values = _values(spec, needed, options)
     problem = build_problem(alone)
-    if short_layers(problem) > 0:
+    if missing_layers(problem) > 0:
         asked = build_problem(spec)
-        problem = asked if short_layers(asked) > 0 else problem
-        others = [wish.words for wish in needed if wish.words not in values]
-        message = "; under ".join([room_message(problem), *others])
+        problem = asked if missing_layers(asked) > 0 else problem
+        others = [r.words for r in needed if r.words not in values]
+        message = "; under ".join([capacity_message(problem), *others])
         fits = " or ".join(value for value in values.values())
-        return InfeasibleError(message, hint=f"fits {fits}" if fits else room_hint(problem))
+        return InfeasibleError(message, hint=f"fits {fits}" if fits else capacity_hint(problem))
     if len(needed) == 1:
         message = f"no plan exists under {needed[0].words}"
     else:
         message = "no plan keeps all of these:" + "".join(f"\n  {w.words}" for w in needed)
-    if any("`allow:" in wish.words for wish in needed):
+    if any("`allow:" in requirement.words for requirement in needed):
         before = "\nso" if len(needed) > 1 else ":"
-        message += before + _ways_words(spec, ways_of(problem))
+        message += before + _paths_words(spec, place_paths(problem))
     hint = "without any one of these, nothing rules a plan out" if len(needed) > 1 else "drop it"
     if values:
         hint += f"; it fits {' or '.join(values.values())}"
     return InfeasibleError(message, hint=hint)
 
 
-def _values(spec: Spec, needed: list[Wish], options: SolveOptions) -> dict[str, str]:
-    """Say for each limit that is needed which value would do, all else being as it is."""
-    words = {wish.words for wish in needed}
-    found: dict[str, str] = {}
+def _values(spec: Spec, needed: list[Requirement], options: SolveOptions) -> dict[str, str]:
+    """Say for each limit that is needed which value would do if all else stays."""
+    words = {requirement.words for requirement in needed}
+    values: dict[str, str] = {}
     if memory_words(spec) in words:
         low = spec.cluster.limits.memory_fraction
         fraction = _first(
-            [low + (1 - low) * i / PARTS for i in range(1, PARTS + 1)],
+            [low + (1 - low) * i / LIMIT_STEPS for i in range(1, LIMIT_STEPS + 1)],
             lambda f: not is_impossible(with_memory_fraction(spec, f), options),
         )
         if fraction is not None:
-            found[memory_words(spec)] = f"with `limits.memory_fraction: {float(fraction):.3g}`"
+            values[memory_words(spec)] = f"with `limits.memory_fraction: {float(fraction):.3g}`"
     if request_words(spec) in words:
         share = _first(
-            [1 - Decimal(i) / PARTS for i in range(1, PARTS + 1)],
+            [1 - Decimal(i) / LIMIT_STEPS for i in range(1, LIMIT_STEPS + 1)],
             lambda s: not is_impossible(with_longest_request(spec, s), options),
         )
         if share is not None:
             tokens = with_longest_request(spec, share).workload.max_tokens
-            found[request_words(spec)] = f"with requests of at most {tokens} tokens"
-    return found
+            values[request_words(spec)] = f"with requests of at most {tokens} tokens"
+    return values
 
 
 def _first(values: list[Decimal], does: Callable[[Decimal], bool]) -> Decimal | None:
-    """Return the first value that does, where the last one does; all after it do as well."""
+    """Return the first value that does, if the last one does; all after it do as well."""
     low, high = 0, len(values) - 1
     if not does(values[high]):
         return None
@@ -118,30 +128,30 @@ def _first(values: list[Decimal], does: Callable[[Decimal], bool]) -> Decimal | 
 
 
 def _hardware(bare: Spec, spec: Spec, options: SolveOptions) -> InfeasibleError:
-    """Say what the machines lack, whatever the wishes: room, or links."""
+    """Say what the machines lack, whatever is required: room, or links."""
     problem = build_problem(bare)
     asked = build_problem(spec)
-    if short_layers(problem) > 0:
-        shown = asked if short_layers(asked) > 0 else problem
-        return InfeasibleError(room_message(shown), hint=room_hint(shown))
+    if missing_layers(problem) > 0:
+        shown = asked if missing_layers(asked) > 0 else problem
+        return InfeasibleError(capacity_message(shown), hint=capacity_hint(shown))
     if is_too_small(problem, options):
         message = f"the hosts cannot share the {problem.num_layers} layers of {spec.model.name}"
         return InfeasibleError(
             f"{message}: the first or the last layer brings more than they have left",
-            hint=room_hint(problem),
+            hint=capacity_hint(problem),
         )
     message = f"the links do not join hosts that hold all {problem.num_layers} layers together"
     return InfeasibleError(
-        message + ":" + _ways_words(bare, ways_of(problem)),
+        message + ":" + _paths_words(bare, place_paths(problem)),
         hint="add rules under `links`: pairs that no rule names are unconnected",
     )
 
 
-def _ways_words(spec: Spec, ways: list[Way]) -> str:
-    """Say what the links leave to a request: which hosts together, and what those hold."""
+def _paths_words(spec: Spec, paths: list[PlacePath]) -> str:
+    """Say which hosts the links let one request pass, and how many layers those hold."""
     problem = build_problem(spec)
-    if ways:
-        told = "".join(f"\n  {_way_words(problem, way)}" for way in ways[:PARTS])
+    if paths:
+        told = "".join(f"\n  {_path_words(problem, path)}" for path in paths[:MAX_TOLD_PATHS])
         return " a request can pass only" + told
     cluster = spec.cluster
     first, last = hosts_at_the_ends(problem)
@@ -163,16 +173,16 @@ def _ways_words(spec: Spec, ways: list[Way]) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    more = len(names) - FEW
-    return ", ".join(names[:FEW]) + (f" and {more} more hosts" if more > 0 else "")
+    more = len(names) - MAX_NAMED_HOSTS
+    return ", ".join(names[:MAX_NAMED_HOSTS]) + (f" and {more} more hosts" if more > 0 else "")
 
 
-def _way_words(whole: Problem, way: Way) -> str:
-    problem = whole.only(way.hosts)
-    cluster, short = whole.spec.cluster, short_layers(problem)
-    sites = dict.fromkeys(cluster.site_of(host) for host in way.hosts)
-    rest = short_words(problem, short) if short > 0 else "though not one after the other"
+def _path_words(whole: Problem, path: PlacePath) -> str:
+    problem = whole.only(path.hosts)
+    cluster, short = whole.spec.cluster, missing_layers(problem)
+    sites = dict.fromkeys(cluster.site_of(host) for host in path.hosts)
+    rest = missing_words(problem, short) if short > 0 else "though not one after the other"
     return (
-        f"{len(way.hosts)} of {len(cluster.hosts)} hosts, in {', '.join(sites)},"
+        f"{len(path.hosts)} of {len(cluster.hosts)} hosts, in {', '.join(sites)},"
         f" which hold {problem.num_layers - short} layers, {rest}"
     )

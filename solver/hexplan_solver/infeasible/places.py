@@ -1,4 +1,4 @@
-"""Places: hosts that links treat alike, and the ways that requests can take through them."""
+"""Places: hosts that links treat alike, and the paths that requests can take through them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from dataclasses import dataclass
 import networkx as nx
 
 from hexplan.cluster import COORDINATOR, Cluster
+from hexplan_solver.infeasible.params import INFEASIBLE_PARAMS, InfeasibleParams
 from hexplan_solver.problem.problem import Problem
-
-MAX_WAYS = 200
-"""With more ways than this, all places that lie on any of them are taken together."""
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """Places that one request can pass; each is left out of no longer way."""
+class PlacePath:
+    """Places that one request can pass; no longer path has all of them."""
 
     hosts: tuple[str, ...]
     """All hosts, in the spec's order."""
     places: tuple[tuple[str, ...], ...]
     """Hosts that links treat alike and that reach each other."""
     is_complete: bool
-    """Whether tokens enter and leave everywhere, and every two places reach each other."""
+    """Whether tokens enter and leave at every place, and any two places reach each other."""
 
 
-def ways_of(problem: Problem) -> list[Way]:
-    """List the ways of activations from hosts where tokens enter to hosts where they leave.
+def place_paths(problem: Problem, params: InfeasibleParams = INFEASIBLE_PARAMS) -> list[PlacePath]:
+    """List the paths of activations from places where tokens enter to places where they leave.
 
-    Every route lies within one of them. Where a way is complete, every chain of its hosts is one.
+    Every route lies within one of them. If a path is complete, every chain of its hosts is a route.
     A route enters where a host can hold the first layer, and leaves where one can hold the last.
+    If there are too many paths, all places that lie on any of them are returned as one.
     """
     cluster = problem.spec.cluster
     graph = _graph(cluster)
@@ -45,15 +44,15 @@ def ways_of(problem: Problem) -> list[Way]:
         for end, able in zip(("is_entry", "is_exit"), hosts_at_the_ends(problem), strict=True)
     )
     between = _between(dag, entries, exits)
-    found: dict[tuple[int, ...], None] = {}
+    chains: dict[tuple[int, ...], None] = {}
     for chain in _chains(dag.subgraph(between), entries, exits):
-        found[tuple(chain)] = None
-        if len(found) > MAX_WAYS:
-            found = {tuple(between): None}
+        chains[tuple(chain)] = None
+        if len(chains) > params.max_paths:
+            chains = {tuple(between): None}
             break
-    longest = [c for c in found if not any(set(c) < set(other) for other in found)]
+    longest = [c for c in chains if not any(set(c) < set(other) for other in chains)]
     order = {host.name: i for i, host in enumerate(cluster.hosts)}
-    return [_way(graph, [n for node in c for n in members[node]], order) for c in longest]
+    return [_path(graph, [n for node in c for n in members[node]], order) for c in longest]
 
 
 def hosts_at_the_ends(problem: Problem) -> tuple[set[str], set[str]]:
@@ -68,13 +67,13 @@ def hosts_at_the_ends(problem: Problem) -> tuple[set[str], set[str]]:
     return first, last
 
 
-def _way(graph: nx.DiGraph[str], names: list[str], order: dict[str, int]) -> Way:
+def _path(graph: nx.DiGraph[str], names: list[str], order: dict[str, int]) -> PlacePath:
     places = tuple(tuple(graph.nodes[name]["hosts"]) for name in names)
     hosts = sorted((host for place in places for host in place), key=order.__getitem__)
     inner = graph.subgraph(names)
     are_ends = all(data["is_entry"] and data["is_exit"] for _, data in inner.nodes(data=True))
     are_joined = inner.number_of_edges() == len(names) * (len(names) - 1)
-    return Way(tuple(hosts), places, are_ends and are_joined)
+    return PlacePath(tuple(hosts), places, are_ends and are_joined)
 
 
 def _chains(dag: nx.DiGraph[int], entries: list[int], exits: list[int]) -> Iterator[list[int]]:
@@ -93,7 +92,7 @@ def _between(dag: nx.DiGraph[int], entries: list[int], exits: list[int]) -> list
 
 
 def _graph(cluster: Cluster) -> nx.DiGraph[str]:
-    """Join the places between whose hosts activations may pass."""
+    """Return a node for each place, and an edge where activations may pass from one to another."""
     named = {end for link in cluster.links for end in (link.source, link.target)}
     lonely = {
         host.site
@@ -103,7 +102,7 @@ def _graph(cluster: Cluster) -> nx.DiGraph[str]:
     graph: nx.DiGraph[str] = nx.DiGraph()
     for host in cluster.hosts:
         is_own = host.name in named or host.site in lonely or _is_cut_off(cluster, host.site)
-        # A site's name is no host's name, so neither can hide the other.
+        # No site has the name of a host, so the two cannot be confused.
         place = host.name if is_own else host.site
         if place not in graph:
             ends = {"is_entry": (COORDINATOR, host.name), "is_exit": (host.name, COORDINATOR)}
@@ -119,6 +118,6 @@ def _graph(cluster: Cluster) -> nx.DiGraph[str]:
 
 
 def _is_cut_off(cluster: Cluster, site: str) -> bool:
-    """Say whether the hosts of a site may not send each other activations."""
+    """Say whether a rule forbids activations between the hosts of a site."""
     rules = [link for link in cluster.links if (link.source, link.target) == (site, site)]
     return any(link.allow != "all" for link in rules)

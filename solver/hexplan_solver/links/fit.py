@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hexplan.cost.speed import MICRO
 from hexplan.errors import LimitReached
 from hexplan_solver.bounds.zone_bound import zone_bound
+from hexplan_solver.budget import Budget
 from hexplan_solver.flow.evaluate import Evaluated, better_of, evaluate_used
 from hexplan_solver.flow.network import Network
 from hexplan_solver.flow.valuers import Valuer, valuer_for
@@ -43,7 +44,7 @@ def fit_links(
     LimitReached
         If no placement was found whose links carry anything.
     """
-    best = evaluate_used(problem, place(problem, incumbent.coverage))
+    best = evaluate_used(problem, place(problem, incumbent.counts))
     if best.value < incumbent.value * (1 - MILP_TOLERANCE):
         valuer = valuer_for(best)
         every = small_network(problem)
@@ -75,17 +76,16 @@ def _lower_bound(run: Run, best: Evaluated) -> None:
     zones = zones_of(best.problem, run.bound)
     if len(zones) > 1:
         limit_s = run.left_s * BOUND_SHARE
-        proved = zone_bound(best.problem, zones, best.value, run.bound, limit_s)
+        budget = Budget(limit_s, run.bound, best.value)
+        proved = zone_bound(best.problem, zones, budget)
         run.lower(proved, "zone bound: LP duals, over every share that a site can have of the flow")
         run.tell("zones", best.value / MICRO)
 
 
 def _exact(run: Run, every: Network, best: Evaluated) -> Evaluated:
     """Solve placement and flow in one MILP, and return the better of that and the best so far."""
-    limits = (run.left_s * EXACT_SHARE, run.bound)
-    placed, bound = solve_links(
-        best.problem, every, best.placement, run.options, limits, run.watcher("links")
-    )
+    budget = Budget(run.left_s * EXACT_SHARE, run.bound, watch=run.watcher("links"))
+    placed, bound = solve_links(best.problem, every, best.placement, run.options, budget)
     found = better_of(best, evaluate_used(best.problem, placed))
     run.tighten(bound, found.value, "link bound: dual bound of the MILP over placement and flow")
     return found

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import pulp
 
 from hexplan.cost.speed import MICRO
+from hexplan_solver.budget import Budget
 from hexplan_solver.flow.network import OUTSIDE, Arc, Network, build_network
-from hexplan_solver.milp import Watch, solve_milp
+from hexplan_solver.milp import solve_milp
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.naming import group_devices
 from hexplan_solver.placement.placement import PlacedStage, Placement
@@ -22,6 +24,17 @@ from hexplan_solver.problem.problem import Problem
 
 MAX_CANDIDATES, MAX_ARCS = 220, 6_000
 """Above either, the MILP is not tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkModel:
+    """The MILP and its variables."""
+
+    model: pulp.LpProblem
+    held: Sequence[pulp.LpVariable]
+    """y: whether each stage of the network is formed."""
+    flows: Sequence[tuple[Arc, pulp.LpVariable]]
+    """x: the flow of each arc, in tokens/s."""
 
 
 def small_network(problem: Problem) -> Network | None:
@@ -40,8 +53,7 @@ def solve_links(
     network: Network,
     start: Placement,
     options: SolveOptions,
-    limits: tuple[float, int],
-    watch: Watch,
+    budget: Budget,
 ) -> tuple[Placement, float | None]:
     """Return the best placement found, and the proved bound in tokens/s.
 
@@ -51,29 +63,36 @@ def solve_links(
         Of every possible stage.
     start
         A placement to start from.
-    limits
-        Wall-clock limit in seconds, and a proved bound in 1e-6 tokens/s.
     """
-    model = pulp.LpProblem("links", pulp.LpMaximize)
-    flow = model.add_variable("F", 0, limits[1] / MICRO)
-    held = [model.add_variable(f"y_{i}", 0, 1, pulp.LpInteger) for i in range(len(network.stages))]
-    arcs = [arc for arc in network.arcs if not _clash(network, arc)]
-    flows = [model.add_variable(f"x_{i}", 0, arc.capacity / MICRO) for i, arc in enumerate(arcs)]
-    model += flow
-    _share_devices(model, problem, network, held)
-    _conserve(model, network, (arcs, flows), held)
-    _respect_capacities(model, network, (arcs, flows))
-    model += (
-        pulp.lpSum(x for arc, x in zip(arcs, flows, strict=True) if arc.source == OUTSIDE) == flow
-    )
+    link = link_model(problem, network, budget.bound)
     known = set(start)
-    warm = {y.name: float(s in known) for s, y in zip(network.stages, held, strict=True)}
-    result = solve_milp(model, options, limits[0], warm, watch)
+    warm = {y.name: float(s in known) for s, y in zip(network.stages, link.held, strict=True)}
+    result = solve_milp(link.model, options, budget, warm)
     if result.values is None:
         return start, result.bound
     values = result.values
-    chosen = (s for s, y in zip(network.stages, held, strict=True) if values[y.name] > 0.5)
+    chosen = (s for s, y in zip(network.stages, link.held, strict=True) if values[y.name] > 0.5)
     return Placement.of(chosen), result.bound
+
+
+def link_model(problem: Problem, network: Network, bound: int) -> LinkModel:
+    """Return the MILP: maximise F, at most `bound` (1e-6 tokens/s), over placement and flow."""
+    model = pulp.LpProblem("links", pulp.LpMaximize)
+    flow = model.add_variable("F", 0, bound / MICRO)
+    held = [model.add_variable(f"y_{i}", 0, 1, pulp.LpInteger) for i in range(len(network.stages))]
+    arcs = [arc for arc in network.arcs if not _clash(network, arc)]
+    flows = [
+        (arc, model.add_variable(f"x_{i}", 0, arc.capacity / MICRO)) for i, arc in enumerate(arcs)
+    ]
+    link = LinkModel(model, held, flows)
+    model += flow
+    _use_devices_once(link, network)
+    _use_pinned_hosts(link, problem, network)
+    _conserve(link, network)
+    _limit_links(link, network)
+    _limit_shared(link, network)
+    model += pulp.lpSum(x for arc, x in flows if arc.source == OUTSIDE) == flow, "entry"
+    return link
 
 
 def _candidates(problem: Problem) -> Iterator[PlacedStage]:
@@ -82,8 +101,8 @@ def _candidates(problem: Problem) -> Iterator[PlacedStage]:
         for host in host_class.hosts:
             groups = dict.fromkeys(
                 group
-                for way in host_class.partitions
-                for group in group_devices(problem, host, way)
+                for partition in host_class.partitions
+                for group in group_devices(problem, host, partition)
             )
             for kind, devices in groups:
                 rates = problem.kinds[kind].rates
@@ -99,54 +118,60 @@ def _clash(network: Network, arc: Arc) -> bool:
     return one.host == other.host and not set(one.devices).isdisjoint(other.devices)
 
 
-def _share_devices(
-    model: pulp.LpProblem, problem: Problem, network: Network, held: Sequence[pulp.LpVariable]
-) -> None:
-    """Let each device be in one stage at most, and every pinned host in one at least."""
+def _use_devices_once(link: LinkModel, network: Network) -> None:
+    """Let each device be in at most one stage: sum of y <= 1."""
     by_device = defaultdict(list)
-    by_host = defaultdict(list)
-    for stage, variable in zip(network.stages, held, strict=True):
-        by_host[stage.host].append(variable)
+    for stage, variable in zip(network.stages, link.held, strict=True):
         for device in stage.devices:
             by_device[stage.host, device].append(variable)
-    for variables in by_device.values():
-        model += pulp.lpSum(variables) <= 1
-    for host_class in problem.classes:
-        if host_class.must_serve:
-            for host in host_class.hosts:
-                model += pulp.lpSum(by_host[host]) >= 1
+    model = link.model
+    for i, variables in enumerate(by_device.values()):
+        model += pulp.lpSum(variables) <= 1, f"device_{i}"
 
 
-def _conserve(
-    model: pulp.LpProblem,
-    network: Network,
-    flow: tuple[Sequence[Arc], Sequence[pulp.LpVariable]],
-    held: Sequence[pulp.LpVariable],
-) -> None:
+def _use_pinned_hosts(link: LinkModel, problem: Problem, network: Network) -> None:
+    """Form a stage on every host that is pinned: sum of y >= 1."""
+    by_host = defaultdict(list)
+    for stage, variable in zip(network.stages, link.held, strict=True):
+        by_host[stage.host].append(variable)
+    model = link.model
+    pinned = [h for c in problem.classes if c.must_serve for h in c.hosts]
+    for i, host in enumerate(pinned):
+        model += pulp.lpSum(by_host[host]) >= 1, f"pinned_{i}"
+
+
+def _conserve(link: LinkModel, network: Network) -> None:
+    """Let out of each stage what comes in, at most its rate: sum of x <= T y."""
     inward, outward = defaultdict(list), defaultdict(list)
-    for arc, x in zip(*flow, strict=True):
+    for arc, x in link.flows:
         inward[arc.target].append(x)
         outward[arc.source].append(x)
-    for i, (stage, y) in enumerate(zip(network.stages, held, strict=True)):
-        model += pulp.lpSum(inward[i]) == pulp.lpSum(outward[i])
-        model += pulp.lpSum(inward[i]) <= stage.rate / MICRO * y
+    model = link.model
+    for i, (stage, y) in enumerate(zip(network.stages, link.held, strict=True)):
+        model += pulp.lpSum(inward[i]) == pulp.lpSum(outward[i]), f"conserve_{i}"
+        model += pulp.lpSum(inward[i]) <= stage.rate / MICRO * y, f"stage_{i}"
 
 
-def _respect_capacities(
-    model: pulp.LpProblem, network: Network, flow: tuple[Sequence[Arc], Sequence[pulp.LpVariable]]
-) -> None:
-    """Hold every link between two groups of devices, and every NIC and trunk, to its capacity."""
+def _limit_links(link: LinkModel, network: Network) -> None:
+    """Hold every link between two groups of devices to its capacity, whatever their layers."""
     between = defaultdict(list)
-    shared = defaultdict(list)
-    for arc, x in zip(*flow, strict=True):
+    for arc, x in link.flows:
         if OUTSIDE not in (arc.source, arc.target):
             one, other = network.stages[arc.source], network.stages[arc.target]
             pair = one.host, one.devices, other.host, other.devices
             between[pair].append((arc, x))
+    model = link.model
+    for i, arcs in enumerate(between.values()):
+        model += pulp.lpSum(x for _, x in arcs) <= arcs[0][0].capacity / MICRO, f"link_{i}"
+
+
+def _limit_shared(link: LinkModel, network: Network) -> None:
+    """Hold every pair, NIC and trunk to its capacity, in millionths of it."""
+    shared = defaultdict(list)
+    for arc, x in link.flows:
         for index in arc.shared:
             per_token = arc.token_bytes * MICRO / network.shared[index].bytes_per_s
             shared[index].append((x, per_token))
-    for pairs in between.values():
-        model += pulp.lpSum(x for _, x in pairs) <= pairs[0][0].capacity / MICRO
-    for terms in shared.values():
-        model += pulp.LpAffineExpression(terms) <= MICRO
+    model = link.model
+    for index, terms in shared.items():
+        model += pulp.LpAffineExpression(terms) <= MICRO, f"shared_{index}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.budget import Budget
 from hexplan_solver.flow.valuers import Valuer
 from hexplan_solver.links.arrange import arrange
 from hexplan_solver.links.zone_pipelines import help_each_other
@@ -101,11 +102,11 @@ class _Blocks:
         if not work_bound(own):
             return Placement()
         start = first_placement(own, run.options, limit_s * FIRST_SHARE)
-        limits = (limit_s * (1 - FIRST_SHARE), run.bound)
-        found = better_placement(own, start, run.options, limits, run.watcher("sites"))
+        budget = Budget(limit_s * (1 - FIRST_SHARE), run.bound, watch=run.watcher("sites"))
+        found = better_placement(own, start, run.options, budget)
         if not found.value:
             return Placement()
-        placed, seed = place(own, found.coverage), run.options.seed
+        placed, seed = place(own, found.counts), run.options.seed
         return arrange(own, placed, found.value, seed, lambda: run.left_s > 0)
 
     def _place_pair(self, block: Block, limit_s: float) -> Placement:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from hexplan_solver.budget import Budget
 from hexplan_solver.flow.valuers import Valuer
 from hexplan_solver.infeasible.one_route import find_route
-from hexplan_solver.infeasible.places import ways_of
+from hexplan_solver.infeasible.places import place_paths
 from hexplan_solver.links.arrange import arrange
 from hexplan_solver.links.splits import best_split
 from hexplan_solver.links.zoned_starts import balanced_starts, bordered_starts
-from hexplan_solver.placement.coverage import Coverage, covered
 from hexplan_solver.placement.naming import place
 from hexplan_solver.placement.placement import Placement
+from hexplan_solver.placement.stage_counts import StageCounts, least_coverage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.zones import zones_of
 from hexplan_solver.run import Run
+from hexplan_solver.segments.params import SegmentParams
 from hexplan_solver.segments.segments import solve_segments
-from hexplan_solver.start.incumbent import MILP_DEVICES, Incumbent
-from hexplan_solver.start.parts import num_devices
+from hexplan_solver.start.incumbent import Incumbent
+from hexplan_solver.start.params import START_PARAMS
+from hexplan_solver.start.slices import num_devices
 
 ARRANGE_SHARE, SEGMENTS_SHARE, BORDERED_SHARE, SPLIT_SHARE = 0.3, 0.15, 0.8, 0.4
 """Shares of the time left: for arranging, for more segments to arrange, for segments by zones, and
@@ -30,10 +33,13 @@ FAR = 0.9
 better."""
 GOOD = 0.97
 """Share of the bound at which no other starts are looked for."""
-FEW_WAYS = 20
-"""Ways through the links of which one route is looked for, at most."""
+FEW_PATHS = 20
+"""Paths through the links within which one route is looked for, at most."""
 HOPEFUL = 0.7
 """Placements with less than this share of the best flow are not searched from."""
+
+WHOLE_SEGMENTS = SegmentParams(longest_lane=1)
+"""Every stage of a segment holds all of its layers."""
 
 
 def starts_for(
@@ -55,11 +61,12 @@ def starts_for(
         starts.add(balanced_starts(run, problem, zones))
     starts.add_arranged([i for i in incumbents if i.value])
     if is_zoned and not is_small:
-        limits = starts.best, run.left_s * BORDERED_SHARE
-        starts.add(bordered_starts(run, problem, zones, valuer, limits))
+        budget = Budget(run.left_s * BORDERED_SHARE, run.bound, starts.best)
+        starts.add(bordered_starts(run, problem, zones, valuer, budget))
     if not starts.best and not problem.is_pinned:
         # Where links are few, one route may be all that any search finds.
-        routes = (find_route(problem, way, run.options) for way in ways_of(problem)[:FEW_WAYS])
+        paths = place_paths(problem)[:FEW_PATHS]
+        routes = (find_route(problem, path, run.options) for path in paths)
         starts.add_first([Placement.of(route) for route in routes if route][:1])
     if starts.best < GOOD * run.bound:
         starts.add([best_split(run, problem, valuer, run.left_s * SPLIT_SHARE, starts.best)])
@@ -90,17 +97,17 @@ class _Starts:
         until = run.elapsed_s + run.left_s * ARRANGE_SHARE
         may_be_far, is_far = self._is_zoned and not problem.is_pinned, False
         for incumbent in incumbents:
-            self._found.append(self._arranged(incumbent.coverage, until))
+            self._found.append(self._arranged(incumbent.counts, until))
             is_far = may_be_far and self.best < FAR * incumbent.value
             if is_far:
                 break
-        is_open = num_devices(problem) <= MILP_DEVICES and not problem.is_pinned
+        is_open = num_devices(problem) <= START_PARAMS.milp_devices and not problem.is_pinned
         if is_open and not is_far and self.best < GOOD * run.bound:
-            # Placement that hold whole segments are easier to join than lanes of several.
-            limits, limit_s = (0, run.bound), run.left_s * SEGMENTS_SHARE
-            coverage = solve_segments(problem, run.options, limits, limit_s, longest=1)
-            if coverage.columns:
-                self._found.append(self._arranged(coverage, until))
+            # Stages that hold whole segments are easier to join than lanes of several.
+            budget = Budget(run.left_s * SEGMENTS_SHARE, run.bound)
+            counts = solve_segments(problem, run.options, budget, params=WHOLE_SEGMENTS)
+            if counts.stages:
+                self._found.append(self._arranged(counts, until))
 
     @property
     def best(self) -> int:
@@ -112,7 +119,7 @@ class _Starts:
         ranked = sorted(self._found, key=lambda pair: pair[0], reverse=True)
         return [stages for flow, stages in ranked if flow >= HOPEFUL * ranked[0][0]]
 
-    def _arranged(self, coverage: Coverage, until: float) -> tuple[int, Placement]:
+    def _arranged(self, counts: StageCounts, until: float) -> tuple[int, Placement]:
         """Arrange a placement from several seeds, until it passes what it would without links."""
         run, problem, valuer = self._run, self._problem, self._valuer
 
@@ -120,8 +127,8 @@ class _Starts:
             return run.elapsed_s < until and run.left_s > 0
 
         seeds = ZONED if self._is_zoned else ARRANGEMENTS
-        wanted = covered(problem, coverage.columns)
-        best = placed = place(problem, coverage)
+        wanted = least_coverage(problem, counts.stages)
+        best = placed = place(problem, counts)
         value = valuer.flow(best)
         for seed in range(run.options.seed, run.options.seed + seeds):
             if value >= wanted // valuer.unit - len(best) or not may_go_on():

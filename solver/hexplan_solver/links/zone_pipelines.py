@@ -12,17 +12,21 @@ from dataclasses import dataclass
 
 import pulp
 
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.budget import Budget
 from hexplan_solver.milp import Patience, solve_milp
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.placement.coverage import Column, Coverage, add_ways
-from hexplan_solver.placement.covers import Segment, Speeds
 from hexplan_solver.placement.naming import place
 from hexplan_solver.placement.placement import Placement
+from hexplan_solver.placement.rate_classes import RateClasses
+from hexplan_solver.placement.stage_counts import StageCount, StageCounts
+from hexplan_solver.placement.supply_rows import add_partitions
 from hexplan_solver.problem.problem import Problem
-from hexplan_solver.segments.choice import formed_groups, lay_out, respect_hosts
+from hexplan_solver.segments.choice import formed_groups, lay_out, limit_to_hosts
+from hexplan_solver.segments.params import SEGMENT_PARAMS
 from hexplan_solver.segments.pool import SegmentPool
-from hexplan_solver.segments.pricing import GRIDS
+from hexplan_solver.segments.pricing import LaneTable
+from hexplan_solver.segments.segment import Segment
 
 BASES = (0.0, 0.3, 0.6, 0.8)
 """Shares of its work bound that the second zone may pass at all layers."""
@@ -103,7 +107,7 @@ class _Side:
         """No flow of the zone alone is larger, in 1e-6 tokens/s."""
         self._problem, self._options = problem, options
         self._is_first, self._until = is_first, until
-        self._speeds = Speeds.of(problem)
+        self._table = LaneTable.of(problem, RateClasses.of(problem), 1)
         self._pools: dict[int, list[Segment]] = {}
 
     def best_base(self, raised: int, floor: int, crossing: int) -> _Raised | None:
@@ -129,26 +133,28 @@ class _Side:
         below = [s for s in self._pool(base) if not s.ends[near]] if base else []
         model = pulp.LpProblem("zone", pulp.LpMaximize)
         pool = [*above, *below]
-        uses = [model.add_variable(f"x_{i}", 0, None, pulp.LpInteger) for i in range(len(pool))]
-        ways = add_ways(model, self._problem)
-        layers = [s.num_layers * use for s, use in zip(pool, uses, strict=True)]
+        uses = [
+            (s, model.add_variable(f"x_{i}", 0, None, pulp.LpInteger)) for i, s in enumerate(pool)
+        ]
+        partitions = add_partitions(model, self._problem)
+        layers = [s.num_layers * use for s, use in uses]
         raised = pulp.lpSum(layers[: len(above)])
         model += raised
         total = self._problem.num_layers
         # Without a base flow, the layers that are not raised need no stages.
-        model += pulp.lpSum(layers) == total if base else raised <= total
+        model += (pulp.lpSum(layers) == total if base else raised <= total), "layers"
         for end in (near, far) if base else (near,):
-            model += pulp.lpSum(x for s, x in zip(pool, uses, strict=True) if s.ends[end]) == 1
-        respect_hosts(model, self._problem, self._speeds, (pool, uses), ways)
-        result = solve_milp(model, self._options, TIME_LIMIT_S, patience=QUICK)
+            model += pulp.lpSum(x for s, x in uses if s.ends[end]) == 1, f"end_{end}"
+        limit_to_hosts(model, self._problem, self._table.classes, uses, partitions)
+        result = solve_milp(model, self._options, Budget(TIME_LIMIT_S), patience=QUICK)
         if result.values is None:
             return None
-        counts = [round(result.values[use.name]) for use in uses]
+        counts = [round(result.values[use.name]) for _, use in uses]
         chosen = [
             tuple(s for s, n in zip(pool[part], counts[part], strict=True) for _ in range(n))
             for part in (slice(None, len(above)), slice(len(above), None))
         ]
-        formed = tuple(tuple(round(result.values[z.name]) for z in row) for row in ways)
+        formed = tuple(tuple(round(result.values[z.name]) for z in row) for row in partitions)
         num_raised = sum(segment.num_layers for segment in chosen[0])
         return _Raised(base, crossing, num_raised, chosen[0], chosen[1], formed)
 
@@ -158,15 +164,15 @@ class _Side:
         others = self._problem.num_layers - found.raised
         starts = (0, found.raised) if self._is_first else (others, 0)
         columns = [
-            Column(c.kind, (c.layers[0] + start, c.layers[1] + start), c.count)
+            StageCount(c.kind, (c.layers[0] + start, c.layers[1] + start), c.count)
             for start, segments in zip(starts, (found.above, found.below), strict=True)
-            for c in lay_out(self._speeds, segments, groups)
+            for c in lay_out(self._table.classes, segments, groups)
         ]
-        return place(self._problem, Coverage(tuple(columns), found.formed, None, "feasible"))
+        return place(self._problem, StageCounts(tuple(columns), found.formed))
 
     def _pool(self, target: int) -> list[Segment]:
         if target not in self._pools:
-            pool = SegmentPool(self._problem, self._speeds, target)
-            pool.generate(GRIDS, self._until)
+            pool = SegmentPool(self._problem, self._table, target)
+            pool.generate(SEGMENT_PARAMS.step_grids, self._until)
             self._pools[target] = pool.segments
         return self._pools[target]

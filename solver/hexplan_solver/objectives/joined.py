@@ -11,12 +11,12 @@ from decimal import Decimal
 
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
-from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.bounds.proof import Proof
+from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.options import Report, SolveOptions
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.plans.predicted import rate
-from hexplan_solver.problem.joins import Way, as_joined, ways_to_join
+from hexplan_solver.problem.joins import JoinChoice, as_joined, join_choices
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
@@ -47,7 +47,7 @@ def best_joined(plan: Planner, spec: Spec, options: SolveOptions, report: Report
         If the time was up before one was found.
     """
     run = Run(spec, options, report)
-    ways: list[Way] = [(), *ways_to_join(spec.cluster)]
+    ways: list[JoinChoice] = [(), *join_choices(spec.cluster)]
     attempts = [_attempt(spec, way) for way in ways]
     failures: list[InfeasibleError | LimitReached] = []
     for index, attempt in enumerate(attempts):
@@ -70,7 +70,7 @@ def best_joined(plan: Planner, spec: Spec, options: SolveOptions, report: Report
     return best.with_proof(_proof(best, attempts))
 
 
-def _attempt(spec: Spec, way: Way) -> _Attempt:
+def _attempt(spec: Spec, way: JoinChoice) -> _Attempt:
     joined = replace(spec, cluster=as_joined(spec.cluster, way))
     problem = build_problem(joined)
     return _Attempt(joined, work_bound(problem) if problem.classes else 0)

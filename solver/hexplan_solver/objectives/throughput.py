@@ -8,11 +8,13 @@ from typing import NoReturn
 from hexplan.cost.speed import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
-from hexplan_solver.bounds.bounds import door_bound, work_bound
-from hexplan_solver.bounds.patterns import pattern_bound
+from hexplan_solver.bounds.pattern_bound import pattern_bound
+from hexplan_solver.bounds.work_bound import coordinator_bound, work_bound
+from hexplan_solver.budget import Budget
 from hexplan_solver.flow.evaluate import better_of
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.links.fit import fit_links
+from hexplan_solver.milp import MilpStatus
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.problem import Problem, build_problem
@@ -43,7 +45,7 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
     run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
-    run.lower(door_bound(problem), "door bound: what the coordinator's network card passes")
+    run.lower(coordinator_bound(problem), "door bound: what the coordinator's network card passes")
     has_trunk = any(link.trunk_bytes_per_s for link in spec.cluster.links)
     is_zoned = has_trunk and len(zones_of(problem, run.bound)) > 1
     part = ZONED if is_zoned else TRUNKED if has_trunk else 1.0
@@ -68,12 +70,13 @@ def _best_by_kind(run: Run, problem: Problem, part: float) -> tuple[Incumbent, I
     options = run.options
     start = first_placement(problem, options, run.left_s * START_SHARE * part)
     run.tell("start", start.value / MICRO)
-    proved = pattern_bound(problem, start.value, run.bound, run.left_s * BOUND_SHARE * part)
+    budget = Budget(run.left_s * BOUND_SHARE * part, run.bound, start.value)
+    proved = pattern_bound(problem, budget)
     run.lower(proved, "pattern bound: LP duals, each priced against every pattern of a layer")
-    limits = (run.left_s * MILP_SHARE * part, run.bound)
-    incumbent = better_placement(problem, start, options, limits, run.watcher("layers"))
+    budget = Budget(run.left_s * MILP_SHARE * part, run.bound, watch=run.watcher("layers"))
+    incumbent = better_placement(problem, start, options, budget)
     run.tighten(incumbent.bound, incumbent.value)
-    run.status = incumbent.coverage.status
+    run.status = incumbent.status
     if incumbent.value == 0:
         _refuse(run, problem, start)
     run.tell("placed", incumbent.value / MICRO)
@@ -82,11 +85,11 @@ def _best_by_kind(run: Run, problem: Problem, part: float) -> tuple[Incumbent, I
 
 def _refuse(run: Run, problem: Problem, start: Incumbent) -> NoReturn:
     """Raise for want of a placement; call it infeasible only on a second opinion."""
-    if run.status == "infeasible":
+    if run.status == MilpStatus.INFEASIBLE:
         options = replace(run.options, presolve=False)
-        limits = (run.limit_s, run.bound)
-        second = better_placement(problem, start, options, limits, run.watcher("layers"))
-        if second.coverage.status == "infeasible":
+        budget = Budget(run.limit_s, run.bound, watch=run.watcher("layers"))
+        second = better_placement(problem, start, options, budget)
+        if second.status is MilpStatus.INFEASIBLE:
             message = "no placement holds every layer under the pins, though the memory would do"
             raise InfeasibleError(
                 message, hint="loosen `pin`: a pinned host serves only its layers"

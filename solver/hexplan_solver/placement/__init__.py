@@ -1,1 +1,1 @@
-"""Which stages hold which layers: counts of kinds, the coverage MILP, and named devices."""
+"""How many stages of each kind hold which layers, and which devices form them (formulation 7)."""

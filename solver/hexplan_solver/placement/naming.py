@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from hexplan_solver.placement.coverage import Coverage
 from hexplan_solver.placement.placement import PlacedStage, Placement
+from hexplan_solver.placement.stage_counts import StageCounts
 from hexplan_solver.problem.partitions import Group
 from hexplan_solver.problem.problem import Problem
 
 
-def place(problem: Problem, coverage: Coverage) -> Placement:
+def place(problem: Problem, counts: StageCounts) -> Placement:
     """Give every stage its devices; stages on neighbouring layers come to lie on one host.
 
     Hosts of a class are interchangeable, so they are taken in the spec's order.
     """
     slots: dict[int, list[tuple[str, tuple[int, ...]]]] = defaultdict(list)
-    for host_class, counts in zip(problem.classes, coverage.ways, strict=True):
+    for host_class, num_hosts in zip(problem.classes, counts.partitioned, strict=True):
         hosts = iter(host_class.hosts)
-        for way, count in zip(host_class.partitions, counts, strict=True):
+        for way, count in zip(host_class.partitions, num_hosts, strict=True):
             for _ in range(count):
                 host = next(hosts)
                 for kind, devices in group_devices(problem, host, way):
                     slots[kind].append((host, devices))
     stages = []
-    for column in sorted(coverage.columns, key=lambda c: (c.layers, c.kind)):
+    for column in sorted(counts.stages, key=lambda c: (c.layers, c.kind)):
         rate = problem.kinds[column.kind].rates.of(*column.layers)
         for _ in range(column.count):
             host, devices = slots[column.kind].pop(0)

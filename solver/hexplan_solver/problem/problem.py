@@ -1,4 +1,4 @@
-"""The problem: kinds of stages with their speeds, and how many of each the hosts can form."""
+"""The problem: kinds of stages with their rates, and how many of each the hosts can form."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from hexplan.errors import InputError
 from hexplan.host import Host, Interconnect
 from hexplan.noun import Range
 from hexplan.spec import Spec
+from hexplan_solver.budget import NO_BOUND
+from hexplan_solver.problem.params import PROBLEM_PARAMS, ProblemParams
 from hexplan_solver.problem.partitions import Group, partitions
 from hexplan_solver.problem.rates import Rates, rates_of
 from hexplan_solver.problem.shards import shard_sizes
 
-TOO_FAST = 2**62
-"""Sums of speeds are below this, in 1e-6 tokens/s."""
+Partition = tuple[tuple[int, int], ...]
+"""How the devices of one host are grouped: (kind index, number of groups) pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,9 @@ class StageKind:
     sizes: tuple[ShardSizes, ...]
     """Shard of each device."""
     rates: Rates
-    """Speed by layers."""
+    """Rate by layers."""
     pin: Range | None
-    """The only layers allowed, where the user tied them."""
+    """The only layers allowed, if the user pinned the host."""
 
     def ranges(self) -> list[Range]:
         """List every range of layers that such a stage can hold."""
@@ -55,14 +57,14 @@ class StageKind:
 
 @dataclass(frozen=True, slots=True)
 class HostClass:
-    """Hosts that cannot be told apart, links aside."""
+    """Hosts that cannot be told apart, apart from their links."""
 
     hosts: tuple[str, ...]
     """Names, in the spec's order."""
-    partitions: tuple[tuple[tuple[int, int], ...], ...]
-    """Ways to group one host's devices: (kind index, count) pairs."""
+    partitions: tuple[Partition, ...]
+    """Every partition of one host's devices that the search may use."""
     must_serve: bool
-    """Whether every host of the class has to hold layers."""
+    """Whether every host of the class has to hold layers, because the user pinned it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +82,16 @@ class Problem:
 
     def group_of(self, kind: int) -> list[tuple[DeviceType, ShardSizes]]:
         """Return each device of a kind of stage, with its shard."""
-        found = self.kinds[kind]
+        stage = self.kinds[kind]
         types = self.spec.cluster.device_type_by_name
-        return [(types[name], sizes) for name, sizes in zip(found.group, found.sizes, strict=True)]
+        return [(types[name], sizes) for name, sizes in zip(stage.group, stage.sizes, strict=True)]
 
     def sharing_of(self, kind: int, layers: Range) -> Sharing:
         """Return how the devices of a kind of stage share the work on these layers."""
         return self.kinds[kind].rates.sharing_of(*layers)
 
     def zone_of(self, kind: int, zones: Mapping[str, int]) -> int:
-        """Return the zone of a kind's hosts, by the zone of each host; 0 where it has none."""
+        """Return the zone of a kind's hosts, from the zone of each host; 0 if they have none."""
         hosts = self.classes[self.kinds[kind].host_class].hosts
         return zones.get(hosts[0], 0) if hosts else 0
 
@@ -98,12 +100,12 @@ class Problem:
         """Whether some host must serve."""
         return any(host_class.must_serve for host_class in self.classes)
 
-    def room(self, way: tuple[tuple[int, int], ...]) -> int:
-        """Return the most layers that a host partitioned in this way can hold."""
-        return sum(count * self.kinds[kind].rates.max_layers for kind, count in way)
+    def max_layers(self, partition: Partition) -> int:
+        """Return the most layers that a host with this partition can hold."""
+        return sum(count * self.kinds[kind].rates.max_layers for kind, count in partition)
 
     def only(self, hosts: Sequence[str]) -> Problem:
-        """Return the problem on some of the hosts alone."""
+        """Return the problem restricted to some of the hosts."""
         kept = set(hosts)
         classes = tuple(
             HostClass(tuple(h for h in c.hosts if h in kept), c.partitions, c.must_serve)
@@ -121,14 +123,14 @@ class _Signature:
     fixed: tuple[Group, ...]
     pin: Range | None
     host: Host
-    """A host of the class, what may differ blanked."""
+    """A host of the class; fields that may differ within the class are blank."""
 
 
 _KnownRates = dict[tuple[Group, Interconnect | None, Decimal], Rates]
 
 
-def build_problem(spec: Spec) -> Problem:
-    """Group the hosts into classes and tabulate the speed of every kind of stage."""
+def build_problem(spec: Spec, params: ProblemParams = PROBLEM_PARAMS) -> Problem:
+    """Group the hosts into classes and tabulate the rate of every kind of stage."""
     members: dict[_Signature, list[str]] = {}
     known: _KnownRates = {}
     for host in spec.cluster.hosts:
@@ -137,16 +139,17 @@ def build_problem(spec: Spec) -> Problem:
     kinds: list[StageKind] = []
     for signature, hosts in members.items():
         by_group: dict[Group, int] = {}
-        ways = partitions(signature.free, signature.fixed)
-        for group in dict.fromkeys(group for way in ways for group in way):
-            kind = _kind(spec, signature, group, (len(kinds), len(classes)), known)
-            if kind is not None:
-                by_group[group] = kind.index
-                kinds.append(kind)
-        counted = (Counter(by_group[g] for g in way if g in by_group) for way in ways)
+        groupings = partitions(signature.free, signature.fixed, params.max_partitions)
+        for group in dict.fromkeys(group for groups in groupings for group in groups):
+            sized = _sized_group(spec, signature, group, known)
+            if sized is not None:
+                by_group[group] = len(kinds)
+                kinds.append(StageKind(len(kinds), len(classes), group, *sized, pin=signature.pin))
+        counted = (Counter(by_group[g] for g in groups if g in by_group) for groups in groupings)
         distinct = dict.fromkeys(tuple(sorted(count.items())) for count in counted if count)
         if not distinct and signature.pin is not None:
-            distinct = {(): None}  # it must serve and cannot: it stays, to be refused
+            # It must serve and cannot: it stays, so that the refusal names it.
+            distinct = {(): None}
         if distinct:
             classes.append(HostClass(tuple(hosts), tuple(distinct), signature.pin is not None))
     problem = Problem(spec, tuple(classes), tuple(kinds))
@@ -155,19 +158,19 @@ def build_problem(spec: Spec) -> Problem:
 
 
 def _require_sane(problem: Problem) -> None:
-    """Refuse speeds whose sums would not be exact.
+    """Refuse rates whose sums do not fit into 64 bits.
 
     Raises
     ------
     InputError
-        If devices and the coordinator's card are faster than any there are.
+        If devices and the coordinator's network card are faster than any that exist.
     """
     fastest = max((kind.rates.fastest for kind in problem.kinds), default=0)
     num_devices = sum(len(host.devices) for host in problem.spec.cluster.hosts)
-    if fastest * num_devices >= TOO_FAST:
+    if fastest * num_devices >= NO_BOUND:
         message = (
             f"{num_devices} devices and stages of {fastest / MICRO:.1e} tokens/s,"
-            f" needed a sum below {TOO_FAST / MICRO:.1e}"
+            f" needed a sum below {NO_BOUND / MICRO:.1e}"
         )
         hint = "are the coordinator's `nic` and the devices' `memory_bandwidth` what you mean?"
         raise InputError(message, hint=hint)
@@ -182,30 +185,25 @@ def _signature(cluster: Cluster, host: Host) -> _Signature:
         if index not in tied and not cluster.is_excluded(host.name, index)
     ]
     pin = next((p.layers for p in cluster.layer_pins if p.host == host.name), None)
-    # A pinned host must serve by itself, so it is interchangeable with none.
+    # A pinned host must itself serve, so no other can take its place.
     name = host.name if pin else ""
     blank = host.model_copy(update={"name": name, "address": None, "devices": ()})
     groups = sorted(tuple(sorted(host.devices[d] for d in devices)) for devices in fixed)
     return _Signature(host.site, tuple(sorted(free)), tuple(groups), pin, blank)
 
 
-def _kind(
-    spec: Spec,
-    signature: _Signature,
-    group: Group,
-    place: tuple[int, int],
-    known: _KnownRates,
-) -> StageKind | None:
+def _sized_group(
+    spec: Spec, signature: _Signature, group: Group, known: _KnownRates
+) -> tuple[tuple[ShardSizes, ...], Rates] | None:
+    """Return a group's shards and rates; None if it can hold no layer."""
     devices = [spec.cluster.device_type_by_name[name] for name in group]
     sizes = shard_sizes(spec.model, devices)
     if sizes is None:
         return None
-    # Hosts of many sites have the same devices: what decides a speed is looked up once.
+    # Hosts of many sites have the same devices, so equal groups share one table of rates.
     host = signature.host
     key = (group, host.interconnect, host.presence)
     if key not in known:
         known[key] = rates_of(spec, host, list(zip(devices, sizes, strict=True)))
     rates = known[key]
-    if rates.max_layers == 0:
-        return None
-    return StageKind(*place, group, sizes, rates, signature.pin)
+    return (sizes, rates) if rates.max_layers else None

@@ -1,4 +1,4 @@
-"""How fast a group of devices is as a stage, by the layers that it holds."""
+"""The rate of a group of devices as a stage, by the layers that it holds."""
 
 from __future__ import annotations
 
@@ -26,20 +26,19 @@ from hexplan.workload import Workload
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Speed of one kind of stage by the layers that it holds, in 1e-6 tokens/s; 0 where it can't.
+    """Rate of one kind of stage by the layers that it holds, in 1e-6 tokens/s; 0 if it cannot.
 
-    Only the ends of the model matter beside the number of layers, as they bring the embedding and
-    the output head: `by_layers[is_first, is_last][k]` is the speed with k layers.
+    Apart from the number of layers only the ends of the model matter, as they bring the embedding
+    and the output head: `by_layers[is_first][is_last][k]` is the rate with k layers.
     """
 
     num_layers: int
     by_layers: tuple[tuple[tuple[int, ...], ...], ...]
     sharings: tuple[tuple[tuple[Sharing, ...], ...], ...] = ()
-    """How its devices share the work to be so fast, likewise; empty where they are tensor parallel
-    throughout."""
+    """How its devices share the work at that rate; empty if always tensor parallel."""
 
     def of(self, first: int, end: int) -> int:
-        """Return the speed of a stage that holds `[first, end)`."""
+        """Return the rate of a stage that holds `[first, end)`."""
         return self.by_layers[first == 0][end == self.num_layers][end - first]
 
     def sharing_of(self, first: int, end: int) -> Sharing:
@@ -50,7 +49,7 @@ class Rates:
 
     @property
     def fastest(self) -> int:
-        """The highest speed of all."""
+        """The highest rate of all."""
         return max(rate for row in self.by_layers for ends in row for rate in ends)
 
     @property
@@ -62,7 +61,7 @@ class Rates:
 
 
 def rates_of(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]]) -> Rates:
-    """Tabulate the speed of a group of devices of a host, shared in the fastest way allowed."""
+    """Tabulate the rate of a group of a host's devices, with the fastest sharing allowed."""
     total = spec.model.layers
 
     def row(is_first: bool, is_last: bool) -> list[tuple[int, Sharing]]:
@@ -75,17 +74,17 @@ def rates_of(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]])
         return best
 
     table = [[row(a, b) for b in (False, True)] for a in (False, True)]
-    speeds = tuple(tuple(tuple(rate for rate, _ in row) for row in rows) for rows in table)
+    rates = tuple(tuple(tuple(rate for rate, _ in row) for row in rows) for rows in table)
     if all(sharing.is_tensor for rows in table for row in rows for _, sharing in row):
-        return Rates(total, speeds)
-    ways = tuple(tuple(tuple(way for _, way in row) for row in rows) for rows in table)
-    return Rates(total, speeds, ways)
+        return Rates(total, rates)
+    sharings = tuple(tuple(tuple(sharing for _, sharing in row) for row in rows) for rows in table)
+    return Rates(total, rates, sharings)
 
 
 def _best(
     spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]], layers: Range
 ) -> tuple[int, Sharing]:
-    """Return the largest rate over the ways that the spec allows; ties go to the first."""
+    """Return the largest rate over the sharings that the spec allows; ties go to the first."""
     allowed = allowed_sharings(spec.cluster, spec.model, layers, group, host.interconnect)
     rated = [
         (as_counted(spec.cluster, capacity_of(spec, host, group, layers, sharing)), sharing)
@@ -101,26 +100,26 @@ def capacity_of(
     layers: Range,
     sharing: Sharing,
 ) -> int:
-    """Return the speed of a stage, or 0 where it has no room for the longest request."""
+    """Return the rate of a stage, or 0 if its KV cache is too small for the longest request."""
     sizes: tuple[Model, Workload] = (spec.model, spec.workload)
-    room = kv_room_tokens(spec.cluster, sizes, layers, group, sharing)
-    if room < spec.workload.max_tokens:
+    kv_tokens = kv_room_tokens(spec.cluster, sizes, layers, group, sharing)
+    if kv_tokens < spec.workload.max_tokens:
         return 0
-    speed = stage_speed(spec.cluster, sizes, layers, group, (host.interconnect, room), sharing)
-    return int(speed.micro_tokens_per_s * host.presence)
+    cost = stage_speed(spec.cluster, sizes, layers, group, (host.interconnect, kv_tokens), sharing)
+    return int(cost.micro_tokens_per_s * host.presence)
 
 
 def as_counted(cluster: Cluster, micro_tokens_per_s: int) -> int:
-    """Return a stage's speed as the search counts it.
+    """Return a stage's rate as the search counts it.
 
-    A speed above what the coordinator's card passes counts as just above it: no flow makes use of
-    more, and sums over all stages stay within 64 bits.
+    A rate above what the coordinator's card passes counts as just above it: no flow can use more,
+    and sums over all stages stay within 64 bits.
     """
-    return min(micro_tokens_per_s, door_rate(cluster) + 1)
+    return min(micro_tokens_per_s, coordinator_rate(cluster) + 1)
 
 
-def door_rate(cluster: Cluster) -> int:
-    """Return what the coordinator's network card passes, in 1e-6 tokens/s, each way a token id."""
+def coordinator_rate(cluster: Cluster) -> int:
+    """Return what the coordinator's network card passes, in 1e-6 tokens/s: a token id each way."""
     coordinator = cluster.coordinator
     card = min(coordinator.nic_in_bytes_per_s, coordinator.nic_out_bytes_per_s)
     return card * MICRO // TOKEN_ID_BYTES

@@ -15,8 +15,8 @@ from hexplan.noun import Range
 def split(total: int, shares: Sequence[int], unit: int = 1) -> tuple[int, ...]:
     """Split a total into whole parts in proportion to shares, by largest remainder.
 
-    Ties go to the earlier part, so equal shares give parts that differ by one at most, or by one
-    unit where parts are multiples of it; the last part then takes what is not.
+    Ties go to the earlier part, so equal shares give parts that differ by at most one. With a
+    unit, all parts are multiples of it but the last, which takes what is left.
     """
     if unit > 1:
         *parts, last = split(total // unit, shares)
@@ -37,9 +37,10 @@ def intervals(parts: Sequence[int]) -> tuple[Range, ...]:
 def shard_sizes(model: Model, devices: Sequence[DeviceType]) -> tuple[ShardSizes, ...] | None:
     """Size each device's shard in proportion to its memory bandwidth.
 
-    Decoding is bound by memory bandwidth, so that all shards take about the same time. Returns None
-    where a device does not compute in the model's type, or would get no KV head: more devices than
-    heads, or a device too slow for one. Quantised channels are split at their blocks' borders.
+    Decoding is bound by memory bandwidth, so all shards then take about the same time. Returns None
+    if a device does not compute in the model's type, or would get no KV head because there are more
+    devices than heads or because it is too slow for one. Quantised channels are split between their
+    blocks.
     """
     if len(devices) > min(model.kv_heads, model.ffn):
         return None
@@ -61,6 +62,6 @@ def shard_sizes(model: Model, devices: Sequence[DeviceType]) -> tuple[ShardSizes
 
 
 def _block(model: Model) -> int:
-    """Return the channels that a cut through quantised weights must not part."""
+    """Return the number of channels that quantised weights keep together."""
     form = model.weights
     return math.lcm(form.block_rows or 1, form.block_columns or 1) if form else 1

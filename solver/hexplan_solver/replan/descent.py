@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexplan.cost.speed import MICRO
+from hexplan_solver.budget import Budget
 from hexplan_solver.flow.valuers import valuer_for
 from hexplan_solver.placement.placement import Placement
 from hexplan_solver.replan.anneal import Goal, fewest_moved
@@ -38,8 +39,8 @@ def search_fewest(
     search, problem = run.options, movement.problem
     similar, kept = known.similar, known.kept
     columns = columns_of(movement, [similar.placement, kept.placement])
-    limits = (run.left_s * RETAIN_SHARE, run.goes_on)
-    few = fewest_bytes(problem, columns, target, similar.placement, search, limits)
+    budget = Budget(run.left_s * RETAIN_SHARE, watch=run.goes_on)
+    few = fewest_bytes(problem, columns, target, similar.placement, search, budget)
     found = [similar, kept, candidate_of(movement, few.stages)]
     best = _best(found, target)
     if best.moved_bytes > PROVED * (few.fewest_bytes or 0):
@@ -48,8 +49,8 @@ def search_fewest(
         best = _best(found, target)
     if run.left_s == 0:
         return best, few.fewest_bytes
-    limits = (run.left_s * REFILL_SHARE, run.goes_on)
-    refilled = largest_flow(problem, columns, best.moved_bytes, best.placement, search, limits)
+    budget = Budget(run.left_s * REFILL_SHARE, watch=run.goes_on)
+    refilled = largest_flow(problem, columns, best.moved_bytes, best.placement, search, budget)
     best = _best([best, candidate_of(movement, refilled)], target)
     run.tell("replanned", best.value / MICRO)
     return best, few.fewest_bytes

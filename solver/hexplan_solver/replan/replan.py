@@ -10,7 +10,7 @@ from hexplan.errors import InputError
 from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan.results.replanning import Replanning
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.objectives.sustained.figures import with_sustained
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, be_silent

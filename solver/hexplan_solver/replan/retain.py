@@ -23,7 +23,8 @@ import pulp
 from hexplan.cost import ShardSizes
 from hexplan.cost.speed import MICRO
 from hexplan.cost.weights import weights_bytes
-from hexplan_solver.milp import PATIENT, Patience, Watch, solve_milp
+from hexplan_solver.budget import Budget
+from hexplan_solver.milp import PATIENT, Patience, solve_milp
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
@@ -35,8 +36,6 @@ TOLERANCE = 1e-6
 """A MILP's bound is lowered by this share, more than the solver's tolerances."""
 
 Row = list[tuple[pulp.LpVariable, float]]
-Limits = tuple[float, Watch]
-"""Seconds, and what watches the MILP and may end it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def fewest_bytes(
     flow: int,
     start: Sequence[PlacedStage],
     options: SolveOptions,
-    limits: Limits,
+    budget: Budget,
 ) -> Retained:
     """Choose the stages that pass `flow` (1e-6 tokens/s, links ignored) and move fewest bytes."""
     model = pulp.LpProblem("retain", pulp.LpMaximize)
@@ -66,7 +65,7 @@ def fewest_bytes(
         model += pulp.LpAffineExpression(row) >= flow / MICRO, f"cover_{layer}"
     _limit(model, problem, chosen)
     warm = _start(chosen, start)
-    result = solve_milp(model, options, limits[0], warm, limits[1], STUBBORN)
+    result = solve_milp(model, options, budget, warm, STUBBORN)
     bound = None
     if columns.is_complete and result.bound is not None:
         bound = max(0, int((-result.bound * (1 - TOLERANCE) - TOLERANCE) * unit))
@@ -79,7 +78,7 @@ def largest_flow(
     most_bytes: int,
     start: Sequence[PlacedStage],
     options: SolveOptions,
-    limits: Limits,
+    budget: Budget,
 ) -> tuple[PlacedStage, ...]:
     """Choose the stages of the largest flow, links ignored, that move at most `most_bytes`."""
     model = pulp.LpProblem("refill", pulp.LpMaximize)
@@ -93,7 +92,7 @@ def largest_flow(
     if moved:
         model += pulp.LpAffineExpression(moved) <= most_bytes / unit * (1 + 1e-9), "bytes"
     _limit(model, problem, chosen)
-    result = solve_milp(model, options, limits[0], _start(chosen, start), limits[1], PATIENT)
+    result = solve_milp(model, options, budget, _start(chosen, start), PATIENT)
     return _taken(chosen, result.values)
 
 

@@ -4,156 +4,154 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pulp
 
 from hexplan.noun import Range
-from hexplan_solver.milp import Patience, solve_milp
+from hexplan_solver.budget import Budget
+from hexplan_solver.milp import solve_milp
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.placement.coverage import Column, Coverage, add_ways
-from hexplan_solver.placement.covers import Segment, Speeds
+from hexplan_solver.placement.rate_classes import RateClasses
+from hexplan_solver.placement.stage_counts import StageCount, StageCounts
+from hexplan_solver.placement.supply_rows import PartitionVariables, Terms, add_partitions
 from hexplan_solver.problem.problem import Problem
+from hexplan_solver.segments.params import SEGMENT_PARAMS, SegmentParams
+from hexplan_solver.segments.segment import Segment
 
-ALL_LAYERS = Patience(3000, 3000, 0.0)
-FEW_STAGES = Patience(100, 5, 0.02)
-"""Patience for holding all layers, and then for doing so with fewer stages."""
+SegmentVariables = Sequence[tuple[Segment, pulp.LpVariable]]
+"""x: how often each segment is used."""
 
 
-def choose_segments(
-    problem: Problem,
-    speeds: Speeds,
-    pool: Sequence[Segment],
-    options: SolveOptions,
-    time_limit_s: float,
-    outside: tuple[Sequence[float], float] = ((), 0.0),
-) -> SegmentChoice | None:
-    """Choose whole segments that hold all layers; nothing where none were found.
+@dataclass(frozen=True, slots=True)
+class ImbalanceLimit:
+    """How much the zones may differ from segment to segment, in targets."""
 
-    Parameters
-    ----------
-    outside
-        What of each segment lies outside a border, and how much may in all.
-    """
-    choice = SegmentChoice(problem, speeds, pool)
-    if outside[0]:
-        choice.respect_border(*outside)
-    return choice if choice.holds_all_layers(options, time_limit_s) else None
+    of_segment: Sequence[float]
+    """The imbalance of each segment of a pool."""
+    allowed: float
+    """Largest sum over the chosen segments."""
 
 
 class SegmentChoice:
-    """How often each segment is used, under the supply of the hosts."""
+    """How often each segment is used, given what the hosts can form."""
 
-    def __init__(self, problem: Problem, speeds: Speeds, pool: Sequence[Segment]) -> None:
-        self._problem, self._speeds, self._pool = problem, speeds, pool
+    def __init__(
+        self,
+        problem: Problem,
+        classes: RateClasses,
+        pool: Sequence[Segment],
+        limit: ImbalanceLimit | None = None,
+        params: SegmentParams = SEGMENT_PARAMS,
+    ) -> None:
+        self._problem, self._classes, self._params = problem, classes, params
         self._values: dict[str, float] = {}
-        self._model = pulp.LpProblem("segments", pulp.LpMaximize)
+        self.model = pulp.LpProblem("segments", pulp.LpMaximize)
         self._uses = [
-            self._model.add_variable(f"x_{i}", 0, None, pulp.LpInteger) for i in range(len(pool))
+            (segment, self.model.add_variable(f"x_{i}", 0, None, pulp.LpInteger))
+            for i, segment in enumerate(pool)
         ]
-        self._ways = add_ways(self._model, problem)
+        self._partitions = add_partitions(self.model, problem)
         self._layers = self._sum([float(s.num_layers) for s in pool])
-        self._model += self._layers <= problem.num_layers, "layers"
+        self.model += self._layers <= problem.num_layers, "layers"
         for end in (0, 1):
-            self._model += self._sum([float(s.ends[end]) for s in pool]) == 1, f"end_{end}"
-        respect_hosts(self._model, problem, speeds, (pool, self._uses), self._ways)
-
-    def respect_border(self, outside: Sequence[float], budget: float) -> None:
-        """Let no more lie outside a border than a budget."""
-        self._model += self._sum(outside) <= budget, "border"
+            self.model += self._sum([float(s.ends[end]) for s in pool]) == 1, f"end_{end}"
+        limit_to_hosts(self.model, problem, classes, self._uses, self._partitions)
+        if limit is not None and limit.of_segment:
+            self.model += self._sum(limit.of_segment) <= limit.allowed, "imbalance"
 
     def _sum(self, factors: Sequence[float]) -> pulp.LpAffineExpression:
         pairs = zip(self._uses, factors, strict=True)
-        return pulp.LpAffineExpression([(use, factor) for use, factor in pairs if factor])
+        return pulp.LpAffineExpression([(use, factor) for (_, use), factor in pairs if factor])
 
     def holds_all_layers(self, options: SolveOptions, time_limit_s: float) -> bool:
         """Say whether a choice was found that holds every layer, and keep it."""
-        self._model.setObjective(self._layers)
-        result = solve_milp(self._model, options, time_limit_s, patience=ALL_LAYERS)
+        self.model.setObjective(self._layers)
+        patience = self._params.all_layers
+        result = solve_milp(self.model, options, Budget(time_limit_s), patience=patience)
         self._values = result.values or {}
         held = sum(segment.num_layers for segment in self._chosen()) if self._values else 0
         return held == self._problem.num_layers
 
-    def with_fewest_stages(self, options: SolveOptions, time_limit_s: float) -> Coverage:
-        """Hold every layer with as few stages as that takes: fewer hops, and devices left."""
-        self._model += self._layers >= self._problem.num_layers, "all"
-        self._model.setObjective(
-            self._sum([-float(sum(n for _, n in s.counts)) for s in self._pool])
-        )
-        start, patience = self._values, FEW_STAGES
-        result = solve_milp(self._model, options, time_limit_s, start, patience=patience)
+    def with_fewest_stages(self, options: SolveOptions, time_limit_s: float) -> StageCounts:
+        """Hold every layer with as few stages as that takes: fewer hops, and spare devices."""
+        self.model += self._layers >= self._problem.num_layers, "all_layers"
+        self.model.setObjective(self._sum([-float(s.num_stages) for s, _ in self._uses]))
+        start, patience = self._values, self._params.few_stages
+        result = solve_milp(self.model, options, Budget(time_limit_s), start, patience)
         self._values = result.values or start
-        return self.coverage()
+        return self.counts()
 
-    def coverage(self) -> Coverage:
+    def counts(self) -> StageCounts:
         """Lay the chosen segments end to end."""
-        formed = tuple(tuple(round(self._values[z.name]) for z in row) for row in self._ways)
-        groups = formed_groups(self._problem, formed)
-        columns = lay_out(self._speeds, self._chosen(), groups)
-        return Coverage(tuple(columns), formed, None, "feasible")
+        partitioned = tuple(
+            tuple(round(self._values[z.name]) for z in row) for row in self._partitions
+        )
+        groups = formed_groups(self._problem, partitioned)
+        stages = lay_out(self._classes, self._chosen(), groups)
+        return StageCounts(tuple(stages), partitioned)
 
     def _chosen(self) -> list[Segment]:
         return [
-            segment
-            for segment, use in zip(self._pool, self._uses, strict=True)
-            for _ in range(round(self._values[use.name]))
+            segment for segment, use in self._uses for _ in range(round(self._values[use.name]))
         ]
 
 
-def respect_hosts(
+def limit_to_hosts(
     model: pulp.LpProblem,
     problem: Problem,
-    speeds: Speeds,
-    segments: tuple[Sequence[Segment], Sequence[pulp.LpVariable]],
-    ways: Sequence[Sequence[pulp.LpVariable]],
+    classes: RateClasses,
+    uses: SegmentVariables,
+    partitions: PartitionVariables,
 ) -> None:
     """Use no more groups than the hosts form, and no more hosts than there are."""
-    rows: list[list[tuple[pulp.LpVariable, float]]] = [[] for _ in speeds.kinds]
-    for segment, use in zip(*segments, strict=True):
-        for speed, count in segment.counts:
-            rows[speed].append((use, float(count)))
-    for c, host_class in enumerate(problem.classes):
-        for way, z in zip(host_class.partitions, ways[c], strict=True):
-            for kind, count in way:
-                rows[speeds.of_kind[kind]].append((z, -float(count)))
-        model += pulp.lpSum(ways[c]) <= len(host_class.hosts), f"hosts_{c}"
-    for speed, row in enumerate(rows):
-        model += pulp.LpAffineExpression(row) <= 0, f"groups_{speed}"
+    rows: list[Terms] = [[] for _ in classes.kinds]
+    for segment, use in uses:
+        for rate_class, count in segment.stage_counts:
+            rows[rate_class].append((use, float(count)))
+    for index, host_class in enumerate(problem.classes):
+        for partition, z in zip(host_class.partitions, partitions[index], strict=True):
+            for kind, count in partition:
+                rows[classes.of_kind[kind]].append((z, -float(count)))
+        model += pulp.lpSum(partitions[index]) <= len(host_class.hosts), f"hosts_{index}"
+    for rate_class, row in enumerate(rows):
+        model += pulp.LpAffineExpression(row) <= 0, f"groups_{rate_class}"
 
 
-def formed_groups(problem: Problem, formed: tuple[tuple[int, ...], ...]) -> dict[int, int]:
+def formed_groups(problem: Problem, partitioned: tuple[tuple[int, ...], ...]) -> dict[int, int]:
     """Return how many groups of each kind the partitions of all hosts form."""
     groups: dict[int, int] = defaultdict(int)
-    for host_class, hosts in zip(problem.classes, formed, strict=True):
-        for way, num_hosts in zip(host_class.partitions, hosts, strict=True):
-            for kind, count in way:
+    for host_class, hosts in zip(problem.classes, partitioned, strict=True):
+        for partition, num_hosts in zip(host_class.partitions, hosts, strict=True):
+            for kind, count in partition:
                 groups[kind] += count * num_hosts
     return groups
 
 
 def lay_out(
-    speeds: Speeds, segments: Sequence[Segment], groups: dict[int, int]
-) -> Iterator[Column]:
-    """Lay segments end to end; those on the same machines come to lie side by side."""
+    classes: RateClasses, segments: Sequence[Segment], groups: dict[int, int]
+) -> Iterator[StageCount]:
+    """Lay segments end to end, those on the same machines side by side."""
     first = 0
     for segment in sorted(
-        segments, key=lambda s: (not s.ends[0], s.ends[1], s.counts, s.num_layers)
+        segments, key=lambda s: (not s.ends[0], s.ends[1], s.stage_counts, s.num_layers)
     ):
         for lane in segment.lanes:
             num_layers, m = segment.num_layers, lane.num_stages
             cuts = [first + num_layers * i // m for i in range(m + 1)]
             for layers in pairwise(cuts):
-                yield from _form(speeds.kinds[lane.speed], layers, lane.count, groups)
+                yield from _form(classes.kinds[lane.rate_class], layers, lane.count, groups)
         first += segment.num_layers
 
 
 def _form(
     kinds: Sequence[int], layers: Range, missing: int, groups: dict[int, int]
-) -> Iterator[Column]:
-    """Take groups of kinds that are equally fast, as far as there are any."""
+) -> Iterator[StageCount]:
+    """Take groups of kinds with equal rates, as long as there are any."""
     for kind in kinds:
         taken = min(missing, groups[kind])
         if taken:
-            yield Column(kind, layers, taken)
+            yield StageCount(kind, layers, taken)
         groups[kind] -= taken
         missing -= taken

@@ -8,78 +8,86 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hexplan_solver.placement.covers import Lane, Segment, Speeds
+from hexplan_solver.placement.rate_classes import RateClasses
 from hexplan_solver.problem.problem import Problem
-from hexplan_solver.segments.borders import Border
-from hexplan_solver.segments.knapsack import Knapsack, ZonedKnapsack
-
-GRIDS = (150, 600)
-"""Speeds are rounded to this many parts of the target: first roughly, then finely."""
-SHORT = 0.002
-"""Share of the target by which a cover may miss it, for want of a finer grid."""
+from hexplan_solver.segments.knapsack import Knapsack, LaneZones, ZonedKnapsack
+from hexplan_solver.segments.params import SEGMENT_PARAMS, SegmentParams
+from hexplan_solver.segments.segment import Lane, Segment
+from hexplan_solver.segments.zone_bands import ZoneBand
 
 
 @dataclass(frozen=True, slots=True)
-class CoverTable:
-    """What lanes pass: one row for each number of layers and ends of the model.
+class Prices:
+    """What a segment pays for what it takes, in layers."""
 
-    A lane is so many stages of one speed, one after the other, over all layers of a segment.
-    """
+    stages: NDArray[np.float64]
+    """For one stage of each rate class."""
+    ends: tuple[float, float] = (0.0, 0.0)
+    """For holding the first and the last layer."""
+    imbalance: float = 0.0
+    """For an imbalance of one target."""
 
+
+@dataclass(frozen=True, slots=True)
+class LaneTable:
+    """The rates of lanes: one row for each number of layers and ends of the model."""
+
+    classes: RateClasses
     ends: NDArray[np.int64]
-    """1 where the first layer is held, 2 where the last is, 3 where both are."""
+    """Of each row: 1 if the first layer is held, 2 if the last is, 3 if both are."""
     num_layers: NDArray[np.int64]
+    """Of each row."""
     rates: NDArray[np.int64]
     """Shape (rows, lanes), in 1e-6 tokens/s."""
-    speed: NDArray[np.int64]
+    rate_class: NDArray[np.int64]
     """Of each sort of lane."""
     num_stages: NDArray[np.int64]
     """Of each sort of lane."""
     row_of: dict[tuple[int, int], int]
     """By ends and number of layers."""
     lane_of: dict[tuple[int, int], int]
-    """By speed and number of stages."""
+    """By rate class and number of stages."""
 
     @classmethod
-    def of(cls, problem: Problem, speeds: Speeds, longest: int) -> CoverTable:
+    def of(cls, problem: Problem, classes: RateClasses, longest: int) -> LaneTable:
         """List lanes of up to `longest` stages, over every number of layers that they can hold."""
         tables = np.array(
-            [problem.kinds[kinds[0]].rates.by_layers for kinds in speeds.kinds], dtype=np.int64
+            [problem.kinds[kinds[0]].rates.by_layers for kinds in classes.kinds], dtype=np.int64
         )
         by_stages = [_lane_rates(tables, m) for m in range(1, longest + 1)]
         rates = np.concatenate(by_stages, axis=2)
         ends, num_layers = np.nonzero(rates.any(axis=2))
-        num_speeds = len(speeds.kinds)
-        speed = np.tile(np.arange(num_speeds), longest)
-        num_stages = np.repeat(np.arange(1, longest + 1), num_speeds)
+        rate_class = np.tile(np.arange(len(classes)), longest)
+        num_stages = np.repeat(np.arange(1, longest + 1), len(classes))
         rows = zip(ends.tolist(), num_layers.tolist(), strict=True)
-        lanes = zip(speed.tolist(), num_stages.tolist(), strict=True)
+        lanes = zip(rate_class.tolist(), num_stages.tolist(), strict=True)
         return cls(
+            classes,
             ends,
             num_layers,
             rates[ends, num_layers],
-            speed,
+            rate_class,
             num_stages,
             {row: i for i, row in enumerate(rows)},
             {lane: i for i, lane in enumerate(lanes)},
         )
 
     def rate(self, segment: Segment, lane: Lane) -> int:
-        """Return the speed of a lane over a segment."""
+        """Return the rate of a lane over a segment."""
         row = self.row_of[segment.ends[0] + 2 * segment.ends[1], segment.num_layers]
-        return int(self.rates[row, self.lane_of[lane.speed, lane.num_stages]])
+        return int(self.rates[row, self.lane_of[lane.rate_class, lane.num_stages]])
 
     def work(self, target: int) -> NDArray[np.float64]:
-        """Return how many layers one stage of each speed is worth at most, at a target."""
+        """Return the most layers that one stage of each rate class is worth, at a target."""
         useful = np.minimum(self.rates, target) / target * self.num_layers[:, None]
         by_lane = useful.max(axis=0) / self.num_stages
-        best = np.zeros(int(self.speed.max()) + 1)
-        np.maximum.at(best, self.speed, by_lane)
+        best = np.zeros(len(self.classes))
+        np.maximum.at(best, self.rate_class, by_lane)
         return best
 
 
 def _lane_rates(tables: NDArray[np.int64], num_stages: int) -> NDArray[np.int64]:
-    """Return the speed of lanes of so many stages, as an array [ends, layers, speed].
+    """Return the rate of lanes of so many stages, as an array [ends, layers, rate class].
 
     The stage with most layers sets the pace, and the ends of the model slow theirs down.
     """
@@ -97,7 +105,7 @@ def _lane_rates(tables: NDArray[np.int64], num_stages: int) -> NDArray[np.int64]
             pace = np.minimum(pace, tables[:, 1, 0, longest])
         if last:
             pace = np.minimum(pace, tables[:, 0, 1, longest])
-        # A lane of fewer stages does as much where the longest of them is no longer.
+        # A lane of fewer stages does as much if the longest of them is no longer.
         is_useful = longest < -(-layers // (num_stages - 1))
         is_useful &= (layers == total) if ends == 3 else (layers < total)
         rates[ends] = np.where(is_useful, pace, 0).T
@@ -105,69 +113,57 @@ def _lane_rates(tables: NDArray[np.int64], num_stages: int) -> NDArray[np.int64]
 
 
 class CoverPricer:
-    """Finds cheapest covers: a knapsack for every row at once."""
+    """Finds cheapest covers at one target: a knapsack for every row of the table at once."""
 
     def __init__(
-        self, table: CoverTable, target: int, grid: int, border: Border | None = None
-    ) -> None:
-        self._border = border
-        self._table = table
-        self._target = target
-        self._grid = grid
-        # Rounded to the nearest: errors of several stages even out.
-        steps = np.rint(table.rates * (grid / target)).astype(np.int64)
-        self._steps = np.minimum(steps, grid)
-
-    def cheapest(
         self,
-        prices: NDArray[np.float64],
-        ends: tuple[float, float],
-        least_gain: float,
-        toll: float = 0.0,
-    ) -> list[Segment]:
-        """Return the cheapest cover of each row whose layers exceed its price by enough.
+        table: LaneTable,
+        target: int,
+        num_steps: int,
+        band: ZoneBand | None = None,
+        params: SegmentParams = SEGMENT_PARAMS,
+    ) -> None:
+        self._table, self._target, self._band = table, target, band
+        self._num_steps, self._shortfall = num_steps, params.shortfall
+        # Rounded to the nearest, as the errors of several stages even out.
+        steps = np.rint(table.rates * (num_steps / target)).astype(np.int64)
+        self._steps = np.minimum(steps, num_steps)
 
-        Parameters
-        ----------
-        prices
-            Of a stage of each speed, in layers.
-        ends
-            Of holding the first and the last layer.
-        toll
-            Of what lies outside the border, for a share of the target.
-        """
+    def cheapest(self, prices: Prices, least_gain: float) -> list[Segment]:
+        """Return the cheapest cover of each row whose layers exceed its price by `least_gain`."""
         table = self._table
-        fares = prices[table.speed] * table.num_stages
-        knapsack = self._knapsack(fares, toll)
-        tolls = (table.ends & 1) * ends[0] + (table.ends >> 1) * ends[1]
-        gains = table.num_layers - tolls - knapsack.cost
+        lane_prices = prices.stages[table.rate_class] * table.num_stages
+        knapsack = self._knapsack(lane_prices, prices.imbalance)
+        end_prices = (table.ends & 1) * prices.ends[0] + (table.ends >> 1) * prices.ends[1]
+        gains = table.num_layers - end_prices - knapsack.cost
         rows = np.flatnonzero(np.isfinite(knapsack.cost) & (gains > least_gain)).tolist()
-        return [self._segment(row, knapsack.counts(row), fares) for row in rows]
+        return [self._segment(row, knapsack.counts(row), lane_prices) for row in rows]
 
-    def _knapsack(self, fares: NDArray[np.float64], toll: float) -> Knapsack | ZonedKnapsack:
-        if self._border is None:
-            return Knapsack.solve(self._steps, fares, self._grid)
-        zones = np.array(self._border.zone_of_speed)[self._table.speed]
-        return ZonedKnapsack.solve(
-            self._steps, fares, (zones, toll * self._border.outside(self._grid))
-        )
+    def _knapsack(
+        self, lane_prices: NDArray[np.float64], imbalance_price: float
+    ) -> Knapsack | ZonedKnapsack:
+        if self._band is None:
+            return Knapsack.solve(self._steps, lane_prices, self._num_steps)
+        zone_of = np.array(self._band.zone_of_class)[self._table.rate_class]
+        zone_prices = imbalance_price * self._band.imbalance_by_steps(self._num_steps)
+        return ZonedKnapsack.solve(self._steps, lane_prices, LaneZones(zone_of, zone_prices))
 
-    def _segment(self, row: int, counts: Counter[int], fares: NDArray[np.float64]) -> Segment:
-        """Complete what rounding left short, and drop what the cover does not need."""
+    def _segment(self, row: int, counts: Counter[int], lane_prices: NDArray[np.float64]) -> Segment:
+        """Add what rounding left short, and drop what the cover does not need."""
         table, rates = self._table, self._table.rates[row]
-        needed = self._target - int(self._target * SHORT)
+        needed = self._target - int(self._target * self._shortfall)
         total = sum(int(rates[lane]) * n for lane, n in counts.items())
-        by_fare = sorted(counts, key=lambda lane: (-fares[lane], lane))
+        dearest_first = sorted(counts, key=lambda lane: (-lane_prices[lane], lane))
         while total < needed:
-            counts[by_fare[-1]] += 1
-            total += int(rates[by_fare[-1]])
-        for lane in by_fare:
+            counts[dearest_first[-1]] += 1
+            total += int(rates[dearest_first[-1]])
+        for lane in dearest_first:
             while counts[lane] and total - int(rates[lane]) >= needed:
                 counts[lane] -= 1
                 total -= int(rates[lane])
         ends = int(table.ends[row])
         lanes = (
-            Lane(int(table.speed[lane]), int(table.num_stages[lane]), n)
+            Lane(int(table.rate_class[lane]), int(table.num_stages[lane]), n)
             for lane, n in sorted(counts.items())
             if n
         )

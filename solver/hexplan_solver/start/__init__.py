@@ -1,1 +1,1 @@
-"""The best placement where links are ignored."""
+"""First placements, links ignored: balanced, by segments, and by the coverage MILP."""

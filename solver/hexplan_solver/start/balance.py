@@ -1,9 +1,10 @@
-"""Balancing: one group after another goes where the layers lack most.
+"""Balancing: one stage after another goes where the layers need it most.
 
-Every layer l has a need `exp(-c_l / tau)` that falls with its coverage c. A stage of speed T over a
-window takes away the share `1 - exp(-T / tau)` of the needs in it, so its best window follows from
-prefix sums, exactly. Taking stages out and putting them back while tau shrinks ends in placements
-whose least covered layer lacks little: thousands of stages in seconds, overlapping ranges included.
+Every layer l has a need `exp(-c_l / tau)` that falls with its coverage c_l, the summed rates of
+its holders. A stage of rate T over a range relieves the share `1 - exp(-T / tau)` of the needs in
+it, so its best range follows exactly from prefix sums. Taking stages out and putting them back
+while tau shrinks leads to placements whose least covered layer lacks little: thousands of stages in
+seconds, overlapping ranges included.
 """
 
 from __future__ import annotations
@@ -17,22 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexplan.noun import Range
-from hexplan_solver.placement.coverage import Column, Coverage
+from hexplan_solver.placement.stage_counts import StageCount, StageCounts
 from hexplan_solver.problem.problem import Problem
-from hexplan_solver.start.windows import Windows
-
-PASSES = 12
-"""How often every stage is moved."""
-WIDEST, NARROWEST = 1.0, 0.002
-"""The first and the last tau, as shares of the target."""
-REGROUP_EVERY = 4
-"""Every so many passes, hosts may also be partitioned in another way."""
-SEED = 0
+from hexplan_solver.start.params import START_PARAMS, StartParams
+from hexplan_solver.start.range_table import RangeTable
 
 
 @dataclass(frozen=True, slots=True)
 class Floors:
-    """What each zone should pass at every layer, so that little has to cross between them."""
+    """What each zone should pass at every layer, so that zones need to exchange little."""
 
     zone_of: Mapping[str, int]
     """By host."""
@@ -40,7 +34,13 @@ class Floors:
     """By zone, in 1e-6 tokens/s."""
 
 
-def balance(problem: Problem, target: int, loss: float, floors: Floors | None = None) -> Coverage:
+def balance(
+    problem: Problem,
+    target: int,
+    loss: float,
+    floors: Floors | None = None,
+    params: StartParams = START_PARAMS,
+) -> StageCounts:
     """Return a placement on all hosts whose least covered layer comes near a target flow.
 
     Parameters
@@ -48,24 +48,27 @@ def balance(problem: Problem, target: int, loss: float, floors: Floors | None = 
     target
         In 1e-6 tokens/s; more than this in one layer is of no use.
     loss
-        Share of its most work that a stage may lose by the window that it takes.
+        Share of its largest work that a stage may lose by its choice of range.
     floors
-        Needs of zones, beside those of all together.
+        Needs of single zones, besides those of all together.
     """
-    rng = random.Random(SEED)  # noqa: S311 - a search, not a secret
+    rng = random.Random(params.seed)  # noqa: S311 - a search, not a secret
     layout = _Layout(problem, target, loss, floors or Floors({}, ()))
-    best, best_value = layout.coverage(), layout.value
-    for step in range(PASSES):
-        layout.soften(target * WIDEST * (NARROWEST / WIDEST) ** (step / (PASSES - 1)))
-        layout.move_all(rng, may_regroup=step % REGROUP_EVERY == 0)
+    layout.set_scale(target * params.widest)
+    layout.place_all()
+    best, best_value = layout.counts(), layout.value
+    narrowing = params.narrowest / params.widest
+    for step in range(params.passes):
+        layout.set_scale(target * params.widest * narrowing ** (step / (params.passes - 1)))
+        layout.move_all(rng, may_regroup=step % params.regroup_every == 0)
         if layout.value > best_value:
-            best, best_value = layout.coverage(), layout.value
+            best, best_value = layout.counts(), layout.value
     return best
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a stage of some kind lies, and its speed there."""
+class _RangedStage:
+    """A stage of some kind, its layers and its rate there."""
 
     kind: int
     layers: Range
@@ -74,11 +77,11 @@ class _Place:
 
 @dataclass(slots=True)
 class _HostLayout:
-    """One host: its class, its partition, and where its groups lie."""
+    """One host: its class, its partition, and the stages of its groups."""
 
     host_class: int
-    way: int
-    places: list[_Place]
+    partition: int
+    stages: list[_RangedStage]
 
 
 class _Layout:
@@ -89,90 +92,93 @@ class _Layout:
         self._target, self._floors = target, np.array(floors.least, dtype=np.int64)
         self._zone = [problem.zone_of(kind.index, floors.zone_of) for kind in problem.kinds]
         self._by_zone = np.zeros((len(floors.least), problem.num_layers), dtype=np.int64)
-        self._windows = Windows(problem, target, loss)
+        self._ranges = RangeTable(problem, target, loss)
         self._coverage = np.zeros(problem.num_layers, dtype=np.int64)
         self._tau = 0.0
-        self.soften(WIDEST * target)
-        work = [self._windows.work[speed] for speed in self._windows.speed_of_kind]
+        work = [self._ranges.work[rate_class] for rate_class in self._ranges.class_of_kind]
         self._hosts: list[_HostLayout] = []
         for index, host_class in enumerate(problem.classes):
-            totals = [sum(n * work[kind] for kind, n in way) for way in host_class.partitions]
-            way = totals.index(max(totals))
-            self._hosts += [_HostLayout(index, way, []) for _ in host_class.hosts]
-        # The large first, as in the longest-processing-time rule.
+            totals = [sum(n * work[kind] for kind, n in p) for p in host_class.partitions]
+            most = totals.index(max(totals))
+            self._hosts += [_HostLayout(index, most, []) for _ in host_class.hosts]
+        # The largest first, as in the longest-processing-time rule of scheduling.
         self._hosts.sort(key=lambda host: -max(work[kind] for kind in self._kinds(host)))
-        for host in self._hosts:
-            host.places = [self._put(kind) for kind in self._kinds(host)]
 
     @property
     def value(self) -> int:
-        """The coverage of the least covered layer, or less where a zone lacks more of its floor."""
+        """The least coverage of a layer, or less if a zone falls further below its floor."""
         return self._target - int(self._lacks().max())
 
-    def soften(self, tau: float) -> None:
+    def set_scale(self, tau: float) -> None:
         """Set the scale on which needs fall, in 1e-6 tokens/s."""
         self._tau = tau
-        self._windows.soften(tau)
+        self._ranges.set_scale(tau)
+
+    def place_all(self) -> None:
+        """Put every group of every host where it relieves most need."""
+        for host in self._hosts:
+            host.stages = [self._put(kind) for kind in self._kinds(host)]
 
     def move_all(self, rng: random.Random, *, may_regroup: bool) -> None:
-        """Take out every stage once and put it back where it relieves most."""
+        """Take out every stage once and put it back where it relieves most need."""
         rng.shuffle(self._hosts)
         for host in self._hosts:
             if may_regroup and len(self._classes[host.host_class].partitions) > 1:
                 self._regroup(host)
                 continue
-            for position, place in enumerate(host.places):
-                self._change(place, -1)
-                host.places[position] = self._put(place.kind)
+            for position, stage in enumerate(host.stages):
+                self._change(stage, -1)
+                host.stages[position] = self._put(stage.kind)
 
-    def coverage(self) -> Coverage:
+    def counts(self) -> StageCounts:
         """Return the placement by kinds."""
-        counts = Counter((p.kind, p.layers) for host in self._hosts for p in host.places)
-        ways = [[0] * len(host_class.partitions) for host_class in self._classes]
+        counts = Counter((s.kind, s.layers) for host in self._hosts for s in host.stages)
+        partitioned = [[0] * len(host_class.partitions) for host_class in self._classes]
         for host in self._hosts:
-            ways[host.host_class][host.way] += 1
-        columns = tuple(Column(kind, layers, n) for (kind, layers), n in sorted(counts.items()))
-        return Coverage(columns, tuple(tuple(row) for row in ways), None, "feasible")
+            partitioned[host.host_class][host.partition] += 1
+        stages = tuple(StageCount(kind, layers, n) for (kind, layers), n in sorted(counts.items()))
+        return StageCounts(stages, tuple(tuple(row) for row in partitioned))
 
     def _kinds(self, host: _HostLayout) -> list[int]:
-        way = self._classes[host.host_class].partitions[host.way]
-        return [kind for kind, n in way for _ in range(n)]
+        partition = self._classes[host.host_class].partitions[host.partition]
+        return [kind for kind, n in partition for _ in range(n)]
 
-    def _put(self, kind: int) -> _Place:
+    def _put(self, kind: int) -> _RangedStage:
         lacks = self._lacks()
         if self._floors.size:
             lacks = lacks[[0, 1 + self._zone[kind]]]
         sums = np.zeros(self._coverage.size + 1)
         # Counted from the layer that lacks most, so that the largest need is 1.
         np.cumsum(np.exp((lacks - lacks.max()) / self._tau).sum(axis=0), out=sums[1:])
-        place = _Place(kind, *self._windows.best(kind, sums))
-        self._change(place, 1)
-        return place
+        stage = _RangedStage(kind, *self._ranges.best(kind, sums))
+        self._change(stage, 1)
+        return stage
 
-    def _change(self, place: _Place, sign: int) -> None:
-        layers = slice(*place.layers)
-        self._coverage[layers] += sign * place.rate
+    def _change(self, stage: _RangedStage, sign: int) -> None:
+        """Add a stage's rate to the coverage of its layers, or subtract it."""
+        layers = slice(*stage.layers)
+        self._coverage[layers] += sign * stage.rate
         if self._floors.size:
-            self._by_zone[self._zone[place.kind], layers] += sign * place.rate
+            self._by_zone[self._zone[stage.kind], layers] += sign * stage.rate
 
     def _lacks(self) -> NDArray[np.int64]:
-        """Return what all zones together lack at every layer, then what each zone does."""
+        """Return what all zones together lack at every layer, then what each zone lacks."""
         own = self._floors[:, None] - self._by_zone
         return np.vstack([self._target - self._coverage, own])
 
     def _regroup(self, host: _HostLayout) -> None:
         """Try every partition of a host, and keep the one that leaves least need."""
-        for place in host.places:
-            self._change(place, -1)
+        for stage in host.stages:
+            self._change(stage, -1)
         before = self._coverage.copy(), self._by_zone.copy()
         top = self._lacks().max()
-        found: list[tuple[float, int, list[_Place]]] = []
-        for way in range(len(self._classes[host.host_class].partitions)):
-            host.way = way
-            places = [self._put(kind) for kind in self._kinds(host)]
+        tried: list[tuple[float, int, list[_RangedStage]]] = []
+        for partition in range(len(self._classes[host.host_class].partitions)):
+            host.partition = partition
+            stages = [self._put(kind) for kind in self._kinds(host)]
             needs = float(np.exp((self._lacks() - top) / self._tau).sum())
-            found.append((needs, way, places))
+            tried.append((needs, partition, stages))
             self._coverage[:], self._by_zone[:] = before
-        _, host.way, host.places = min(found, key=lambda item: item[:2])
-        for place in host.places:
-            self._change(place, 1)
+        _, host.partition, host.stages = min(tried, key=lambda item: item[:2])
+        for stage in host.stages:
+            self._change(stage, 1)

@@ -1,122 +1,131 @@
-"""The best placement where links are ignored: segments first, then the coverage MILP."""
+"""The best placement with links ignored: balanced and by segments, then by the coverage MILP."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from hexplan.cost.speed import MICRO
-from hexplan_solver.bounds.bounds import work_bound
-from hexplan_solver.infeasible.held import hold_most
-from hexplan_solver.milp import Watch
+from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.budget import Budget
+from hexplan_solver.infeasible.most_layers import hold_most_layers
+from hexplan_solver.milp import MilpStatus
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.chain import fill_chain
-from hexplan_solver.placement.coverage import Column, Coverage, all_columns, covered, solve_coverage
+from hexplan_solver.placement.coverage_milp import solve_coverage
+from hexplan_solver.placement.stage_counts import (
+    NO_STAGES,
+    StageCount,
+    StageCounts,
+    least_coverage,
+    possible_stages,
+)
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.segments.segments import solve_segments
 from hexplan_solver.start.balance import balance
-from hexplan_solver.start.parts import num_devices, num_parts, solve_in_parts
-
-MAX_ENTRIES = 60_000
-"""Matrix entries above which the coverage MILP sees only columns near the segments'."""
-
-LOSSES = (0.01, 0.04, 1.0)
-"""Shares of its work that a stage may lose by lying where it is needed most: each is tried."""
-LARGE, BALANCED_ENOUGH = 512, 0.985
-"""With more devices, no segments are tried beside a placement that reaches this share."""
-MILP_DEVICES = 200
-"""With more devices, no MILP over the columns near a placement is tried."""
-SEGMENTS_ENOUGH, GOOD_ENOUGH = 0.995, 0.98
-"""Shares of the proved bound at which segments are not searched on, or improved by the MILP."""
+from hexplan_solver.start.params import START_PARAMS, StartParams
+from hexplan_solver.start.slices import num_devices, num_slices, solve_in_slices
 
 
 @dataclass(frozen=True, slots=True)
 class Incumbent:
-    """A placement by kinds and what is proved about all others."""
+    """A placement by kinds, and what is proved about all others."""
 
-    coverage: Coverage
+    counts: StageCounts
     value: int
     """Its flow where links do not bind, in 1e-6 tokens/s."""
-    bound: float | None
-    """The MILP's proved bound in tokens/s, where it saw every column."""
+    bound: float | None = None
+    """The MILP's proved bound in tokens/s, if it saw every possible stage."""
+    status: MilpStatus = MilpStatus.FEASIBLE
+    """How the search for it ended."""
 
 
-def first_placement(problem: Problem, options: SolveOptions, time_limit_s: float) -> Incumbent:
+def first_placement(
+    problem: Problem,
+    options: SolveOptions,
+    time_limit_s: float,
+    params: StartParams = START_PARAMS,
+) -> Incumbent:
     """Find a placement by segments, or at least a chain; under pins, one that holds the layers."""
-    best = Coverage((), (), None, "")
     until = time.monotonic() + time_limit_s
     bound = work_bound(problem)
-    if bound and not problem.is_pinned:
-        for candidate in (fill_chain(problem) or best, *_balanced(problem, bound)):
-            best = _better(problem, best, candidate)
-        is_large = num_devices(problem) > LARGE
-        if not is_large or covered(problem, best.columns) < BALANCED_ENOUGH * bound:
-            best = _better(problem, _by_segments(problem, options, until), best)
-    else:
-        best = hold_most(problem, options)
-    return Incumbent(best, covered(problem, best.columns), None)
+    if not bound or problem.is_pinned:
+        held = hold_most_layers(problem, options)
+        value = least_coverage(problem, held.counts.stages)
+        return Incumbent(held.counts, value, status=held.status)
+    best = fill_chain(problem) or NO_STAGES
+    for candidate in _balanced(problem, bound, params):
+        best = _better(problem, best, candidate)
+    is_large = num_devices(problem) > params.large
+    if not is_large or least_coverage(problem, best.stages) < params.balanced_enough * bound:
+        best = _better(problem, _by_segments(problem, options, until, params), best)
+    return Incumbent(best, least_coverage(problem, best.stages))
 
 
 def _by_segments(
-    problem: Problem, options: SolveOptions, until: float, reached: int = 0
-) -> Coverage:
-    """Solve by segments, large clusters in parts; only what exceeds a reached value is wanted."""
-    share = reached // num_parts(problem)
+    problem: Problem, options: SolveOptions, until: float, params: StartParams, reached: int = 0
+) -> StageCounts:
+    """Solve by segments, large clusters in slices; only what exceeds a reached flow is wanted."""
+    share = reached // num_slices(problem, params)
 
-    def solve(part: Problem, num_left: int) -> Coverage:
-        limits = (share, work_bound(part))
-        return solve_segments(part, options, limits, (until - time.monotonic()) / num_left)
+    def solve(part: Problem, num_left: int) -> StageCounts:
+        seconds = (until - time.monotonic()) / num_left
+        return solve_segments(part, options, Budget(seconds, work_bound(part), share))
 
-    return solve_in_parts(problem, solve)
+    return solve_in_slices(problem, solve, params)
 
 
-def _balanced(problem: Problem, bound: int) -> Iterator[Coverage]:
-    for loss in LOSSES:
-        yield balance(problem, bound, loss)
+def _balanced(problem: Problem, bound: int, params: StartParams) -> Iterator[StageCounts]:
+    for loss in params.losses:
+        yield balance(problem, bound, loss, params=params)
 
 
 def better_placement(
     problem: Problem,
     start: Incumbent,
     options: SolveOptions,
-    limits: tuple[float, int],
-    watch: Watch,
+    budget: Budget,
+    params: StartParams = START_PARAMS,
 ) -> Incumbent:
-    """Improve a placement within (seconds, proved bound in 1e-6 tokens/s).
+    """Improve a placement within a budget.
 
-    By the coverage MILP where it is small enough to see every column; else by more segments, and
-    by the columns near the best placement.
+    By the coverage MILP if it is small enough to see every possible stage; else by more segments,
+    and by a MILP over the stages near the best placement.
     """
-    time_limit_s, bound = limits
-    until = time.monotonic() + time_limit_s
-    best = start.coverage
+    bound, until = budget.bound, time.monotonic() + budget.seconds
+    best = start.counts
     if start.value == bound:
         return start
-    is_complete = _num_entries(problem) <= MAX_ENTRIES or start.value == 0
-    enough = BALANCED_ENOUGH if num_devices(problem) > LARGE else SEGMENTS_ENOUGH
+    is_complete = _num_entries(problem, params) <= params.max_entries or start.value == 0
+    is_large = num_devices(problem) > params.large
+    enough = params.balanced_enough if is_large else params.segments_enough
     if not is_complete and start.value < enough * bound and not problem.is_pinned:
-        best = _better(problem, best, _by_segments(problem, options, until, start.value))
-    value = covered(problem, best.columns)
-    is_large = num_devices(problem) > MILP_DEVICES
-    if not is_complete and (is_large or value >= GOOD_ENOUGH * bound):
-        return Incumbent(best, value, None)
-    candidates = all_columns(problem) if is_complete else _near(problem, best)
-    left = (max(0.1, until - time.monotonic()), bound / MICRO)
-    milp = solve_coverage(problem, candidates, options, left, best.columns, watch)
-    best = _better(problem, milp, best)
-    return Incumbent(best, covered(problem, best.columns), milp.bound if is_complete else None)
+        found = _by_segments(problem, options, until, params, start.value)
+        best = _better(problem, best, found)
+    value = least_coverage(problem, best.stages)
+    is_too_large = num_devices(problem) > params.milp_devices
+    if not is_complete and (is_too_large or value >= params.good_enough * bound):
+        return Incumbent(best, value, status=start.status)
+    candidates = possible_stages(problem) if is_complete else _near(problem, best, params)
+    left_s = max(params.least_milp_s, until - time.monotonic())
+    left = replace(budget, seconds=left_s)
+    milp = solve_coverage(problem, candidates, options, left, best.stages)
+    milp_value = least_coverage(problem, milp.counts.stages)
+    milp_bound = milp.bound if is_complete else None
+    if milp_value >= value:
+        return Incumbent(milp.counts, milp_value, milp_bound, milp.status)
+    return Incumbent(best, value, milp_bound, start.status)
 
 
-def _better(problem: Problem, first: Coverage, second: Coverage) -> Coverage:
-    return max((first, second), key=lambda coverage: covered(problem, coverage.columns))
+def _better(problem: Problem, first: StageCounts, second: StageCounts) -> StageCounts:
+    return max((first, second), key=lambda counts: least_coverage(problem, counts.stages))
 
 
-def _num_entries(problem: Problem) -> int:
-    """Count the matrix entries that all columns have in the coverage rows, or too many of them."""
+def _num_entries(problem: Problem, params: StartParams) -> int:
+    """Count the entries that all possible stages have in the cover rows; stop at too many."""
     total, entries = problem.num_layers, 0
     for kind in problem.kinds:
-        if entries > MAX_ENTRIES:
+        if entries > params.max_entries:
             break
         pinned = kind.ranges() if kind.pin is not None else None
         widest = kind.rates.max_layers
@@ -125,10 +134,10 @@ def _num_entries(problem: Problem) -> int:
     return entries
 
 
-def _near(problem: Problem, start: Coverage) -> list[Column]:
-    """List the columns whose kind and size a placement uses, or nearly so."""
-    sizes = sorted({(c.kind, c.layers[1] - c.layers[0]) for c in start.columns})
-    kept = {Column(c.kind, c.layers): None for c in start.columns}
+def _near(problem: Problem, start: StageCounts, params: StartParams) -> list[StageCount]:
+    """List the stages whose kind and number of layers a placement uses, or nearly so."""
+    sizes = sorted({(s.kind, s.layers[1] - s.layers[0]) for s in start.stages})
+    kept = {StageCount(s.kind, s.layers): None for s in start.stages}
     entries, total = 0, problem.num_layers
     for reach in (0, 1, 2):
         for kind, k in sorted({(kind, k + d) for kind, k in sizes for d in (-reach, reach)}):
@@ -137,7 +146,7 @@ def _near(problem: Problem, start: Coverage) -> list[Column]:
                 continue
             for first in range(total - k + 1):
                 layers = (first, first + k)
-                if rates.of(*layers) and entries + k <= MAX_ENTRIES:
-                    kept[Column(kind, layers)] = None
+                if rates.of(*layers) and entries + k <= params.max_entries:
+                    kept[StageCount(kind, layers)] = None
                     entries += k
     return list(kept)

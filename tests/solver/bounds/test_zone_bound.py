@@ -12,9 +12,10 @@ from support.clusters import host, link, profile, spec_of, tiny_model
 from hexplan.check import check_plan
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.bounds.zone_bound import zone_bound
-from hexplan_solver.bounds.zone_patterns import ZonePart, ZonePatterns
+from hexplan_solver.bounds.zone_patterns import ZonePatterns, ZoneSupply
+from hexplan_solver.budget import Budget
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.flow.priced_flow import shared_flow_value
 from hexplan_solver.placement.placement import PlacedStage
@@ -78,7 +79,7 @@ def test_no_placement_exceeds_the_zone_bound(spec: Spec) -> None:
     bound = work_bound(problem)
     zones = zones_of(problem, bound)
     if best and len(zones) > 1:
-        proved = zone_bound(problem, zones, 1, bound, 20)
+        proved = zone_bound(problem, zones, Budget(20, bound, 1))
         assert best * MICRO * (1 - 1e-6) <= proved <= bound
 
 
@@ -104,7 +105,8 @@ def test_two_sites_that_can_hold_the_model_alone_are_bounded_by_their_sum_and_th
     problem = build_problem(spec)
     zones = zones_of(problem, work_bound(problem))
     assert work_bound(problem) > 280 * MICRO
-    assert 200 * MICRO <= zone_bound(problem, zones, MICRO, work_bound(problem), 20) <= 212 * MICRO
+    budget = Budget(20, work_bound(problem), MICRO)
+    assert 200 * MICRO <= zone_bound(problem, zones, budget) <= 212 * MICRO
 
 
 def test_a_wish_to_stop_ends_the_search_with_the_best_plan_so_far() -> None:
@@ -125,7 +127,7 @@ def test_three_zones_that_share_a_layer_evenly_are_not_ruled_out() -> None:
     links = [link(a, b, trunk, trunk) if a != b else link(a, a) for a in "abc" for b in "abc"]
     hosts = [host(f"h{site}", ["d0"], site=site) for site in "abc"]
     problem = build_problem(spec_of(model, hosts, profiles=[profile("d0", [100])], links=links))
-    parts = [ZonePart.of(problem, zone) for zone in zones_of(problem, work_bound(problem))]
+    parts = [ZoneSupply.of(problem, zone) for zone in zones_of(problem, work_bound(problem))]
     box = ((0, 100 * MICRO),) * 3
-    assert not ZonePatterns(parts, box, 300 * MICRO).too_few(1, [])
-    assert ZonePatterns(parts, box, 303 * MICRO).too_few(1, [])
+    assert not ZonePatterns(parts, box, 300 * MICRO).are_too_few(1, [])
+    assert ZonePatterns(parts, box, 303 * MICRO).are_too_few(1, [])

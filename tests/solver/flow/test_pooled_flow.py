@@ -14,8 +14,8 @@ from hexplan.check import check_plan
 from hexplan.cluster import Link
 from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
-from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.bounds.proof import Proof
+from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.flow.network import Network, build_network
 from hexplan_solver.flow.pooled_flow import MANY_STAGES, is_pooled, pooled_flow

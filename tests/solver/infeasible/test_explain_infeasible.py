@@ -17,10 +17,10 @@ from hexplan.spec import Spec
 from hexplan.workload import Lengths, Workload
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.infeasible import explain_infeasible
-from hexplan_solver.infeasible.held import hold_most
-from hexplan_solver.infeasible.wishes import drop_all, wishes_of
-from hexplan_solver.placement.coverage import covered
+from hexplan_solver.infeasible.most_layers import hold_most_layers
+from hexplan_solver.infeasible.requirements import requirements_of, without_all
 from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.stage_counts import least_coverage
 from hexplan_solver.problem.problem import build_problem
 
 ONE = profile("d0", [90, 40])
@@ -185,7 +185,7 @@ SITES = ("x", "y")
 
 
 @st.composite
-def wishful_specs(draw: st.DrawFn) -> Spec:
+def demanding_specs(draw: st.DrawFn) -> Spec:
     """Three hosts of four devices at most on two sites, with pins, exclusions and policies."""
     layers = draw(st.integers(3, 4))
     wide = draw(st.sampled_from([None, 0, 1, 2]))
@@ -231,20 +231,20 @@ def wishful_specs(draw: st.DrawFn) -> Spec:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(spec=wishful_specs())
-def test_a_reason_is_given_just_where_no_placement_exists_and_nothing_in_it_is_idle(
+@given(spec=demanding_specs())
+def test_a_reason_is_given_exactly_if_no_placement_exists_and_it_is_minimal(
     spec: Spec,
 ) -> None:
     reason = explain_infeasible(spec)
     assert (reason is None) == has_plan(spec)
     if reason is None:
         return
-    wishes = wishes_of(spec)
-    named = [wish for wish in wishes if wish.words in reason.message]
-    alone = drop_all(spec, [wish for wish in wishes if wish not in named])
+    requirements = requirements_of(spec)
+    named = [r for r in requirements if r.words in reason.message]
+    alone = without_all(spec, [r for r in requirements if r not in named])
     assert not has_plan(alone)
-    for wish in named:
-        assert has_plan(wish.drop(alone)), wish.words
+    for requirement in named:
+        assert has_plan(requirement.drop(alone)), requirement.words
 
 
 def test_the_most_layers_under_pins_make_a_placement_of_every_layer() -> None:
@@ -255,8 +255,8 @@ def test_the_most_layers_under_pins_make_a_placement_of_every_layer() -> None:
         layer_pins=(LayerPin(host="h1", layers=(2, 4)),),
     )
     problem = build_problem(spec)
-    found = hold_most(problem, SolveOptions())
+    found = hold_most_layers(problem, SolveOptions())
     assert found.bound == pytest.approx(6)
-    assert covered(problem, found.columns) > 0
-    placed = place(problem, found)
+    assert least_coverage(problem, found.counts.stages) > 0
+    placed = place(problem, found.counts)
     assert {stage.layers for stage in placed if stage.host == "h1"} == {(2, 4)}

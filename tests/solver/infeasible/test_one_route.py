@@ -8,7 +8,7 @@ from support.random_clusters import WILD, random_spec
 from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.infeasible.one_route import find_route
-from hexplan_solver.infeasible.places import ways_of
+from hexplan_solver.infeasible.places import place_paths
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.problem.problem import Problem, build_problem
 
@@ -17,8 +17,8 @@ MAX_STEPS = 20_000
 
 
 def flows_of_routes(problem: Problem) -> list[int]:
-    """Return what the route found within each way passes, in 1e-6 tokens/s."""
-    routes = [find_route(problem, way, SolveOptions()) for way in ways_of(problem)]
+    """Return what the route found within each path passes, in 1e-6 tokens/s."""
+    routes = [find_route(problem, path, SolveOptions()) for path in place_paths(problem)]
     return [max_flow(build_network(problem.spec, sorted(r))).value for r in routes if r]
 
 

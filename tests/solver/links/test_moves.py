@@ -29,7 +29,7 @@ SPEC = spec_of(
     ],
 )
 PROBLEM = build_problem(SPEC)
-START = place(PROBLEM, first_placement(PROBLEM, SolveOptions(), 5).coverage)
+START = place(PROBLEM, first_placement(PROBLEM, SolveOptions(), 5).counts)
 
 
 @settings(deadline=None)

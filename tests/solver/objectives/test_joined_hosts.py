@@ -21,7 +21,8 @@ from hexplan.plan_file import plan_json
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Slo, Workload
 from hexplan_solver import SolveOptions, explain, solve
-from hexplan_solver.problem.joins import MAX_WAYS, ways_to_join
+from hexplan_solver.problem.joins import join_choices
+from hexplan_solver.problem.params import PROBLEM_PARAMS
 
 SEARCH = SolveOptions(time_limit_s=60, effort_s=6)
 """Far more time than the effort takes, so that the clock decides nothing."""
@@ -102,14 +103,14 @@ def test_few_ways_to_join_are_all_tried(count: int) -> None:
     names = [f"h{index}" for index in range(count)]
     sets = [list(s) for n in range(2, count + 1) for s in combinations(names, n)]
     cluster = lab(count, sets).cluster
-    assert sorted(ways_to_join(cluster)) == sorted(every_way(cluster))
+    assert sorted(join_choices(cluster)) == sorted(every_way(cluster))
 
 
 def test_of_many_ways_to_join_some_of_each_kind_are_tried() -> None:
     names = [f"h{index}" for index in range(16)]
     sets = [names[i : i + n] for n in (2, 4, 8) for i in range(0, 16, n)]
-    ways = ways_to_join(lab(16, sets).cluster)
-    assert len(ways) <= MAX_WAYS
+    ways = join_choices(lab(16, sets).cluster)
+    assert len(ways) <= PROBLEM_PARAMS.max_join_choices
     found = {tuple(sorted(map(len, way))) for way in ways}
     assert found >= {(2,) * n for n in (1, 4, 8)} | {(4,) * n for n in (1, 2, 4)} | {(8,), (8, 8)}
     assert all(sum(map(len, way)) == len(set(chain.from_iterable(way))) for way in ways)

@@ -7,7 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexplan_solver.problem.partitions import MAX_PARTITIONS, partitions
+from hexplan_solver.problem.params import PROBLEM_PARAMS
+from hexplan_solver.problem.partitions import partitions
 
 
 def test_like_devices_are_split_once_for_each_sum() -> None:
@@ -36,6 +37,6 @@ def test_every_partition_uses_every_device_once(devices: list[str]) -> None:
 def test_many_mixed_devices_are_grouped_by_type_alone() -> None:
     devices = ["a"] * 5 + ["b"] * 5 + ["c"] * 5
     ways = partitions(devices)
-    assert 0 < len(ways) <= MAX_PARTITIONS
+    assert 0 < len(ways) <= PROBLEM_PARAMS.max_partitions
     assert all(len(set(group)) == 1 for way in ways for group in way)
     assert all(sum(len(group) for group in way) == 15 for way in ways)

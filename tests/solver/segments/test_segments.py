@@ -14,16 +14,19 @@ from support.clusters import host, profile, spec_of, tiny_model
 from hexplan.check import check_plan
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
-from hexplan_solver.bounds.bounds import work_bound
-from hexplan_solver.placement.coverage import Coverage, covered
-from hexplan_solver.placement.covers import Segment, Speeds
+from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.budget import Budget
 from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.rate_classes import RateClasses
+from hexplan_solver.placement.stage_counts import StageCounts, least_coverage
 from hexplan_solver.problem.problem import Problem, build_problem
+from hexplan_solver.segments.params import SEGMENT_PARAMS
 from hexplan_solver.segments.pool import SegmentPool
-from hexplan_solver.segments.pricing import GRIDS, SHORT, CoverPricer, CoverTable
+from hexplan_solver.segments.pricing import CoverPricer, LaneTable, Prices
+from hexplan_solver.segments.segment import Segment
 from hexplan_solver.segments.segments import solve_segments
 from hexplan_solver.start.balance import balance
-from hexplan_solver.start.parts import solve_in_parts
+from hexplan_solver.start.slices import solve_in_slices
 
 MICRO = 10**6
 
@@ -36,7 +39,7 @@ def mix(layers: int, kinds: dict[str, tuple[int, list[float]]]) -> Spec:
 
 
 def price_of(segment: Segment, prices: list[float]) -> float:
-    return sum(n * prices[speed] for speed, n in segment.counts)
+    return sum(n * prices[rate_class] for rate_class, n in segment.stage_counts)
 
 
 @settings(max_examples=30, deadline=None)
@@ -50,13 +53,16 @@ def test_no_enumerated_cover_is_much_cheaper_than_the_priced_one(
 ) -> None:
     spec = mix(4, {f"d{i}": (1, [rate / k for k in range(1, 5)]) for i, rate in enumerate(rates)})
     problem = build_problem(spec)
-    speeds = Speeds.of(problem)
-    table = CoverTable.of(problem, speeds, 1)
+    classes = RateClasses.of(problem)
+    table = LaneTable.of(problem, classes, 1)
     pricer = CoverPricer(table, target * MICRO, 600)
-    for segment in pricer.cheapest(np.array(prices), (0.0, 0.0), -np.inf):
+    for segment in pricer.cheapest(Prices(np.array(prices)), -np.inf):
         k, (first, last) = segment.num_layers, segment.ends
-        pace = [problem.kinds[kinds[0]].rates.by_layers[first][last][k] for kinds in speeds.kinds]
-        assert sum(n * pace[s] for s, n in segment.counts) >= target * MICRO * (1 - SHORT) - 1
+        pace = [problem.kinds[kinds[0]].rates.by_layers[first][last][k] for kinds in classes.kinds]
+        assert (
+            sum(n * pace[s] for s, n in segment.stage_counts)
+            >= target * MICRO * (1 - SEGMENT_PARAMS.shortfall) - 1
+        )
         most = [-(-target * MICRO * 11 // 10 // rate) for rate in pace]
         if np.prod([m + 1 for m in most]) > 20_000:
             continue
@@ -70,21 +76,21 @@ def test_no_enumerated_cover_is_much_cheaper_than_the_priced_one(
         assert price_of(segment, prices) <= cheapest + min(prices)
 
 
-def test_a_cover_may_have_any_number_of_speeds() -> None:
+def test_a_cover_may_have_any_number_of_rate_classes() -> None:
     tables = {f"d{i}": (1, [rate, rate]) for i, rate in enumerate((520.0, 290.0, 190.0))}
     problem = build_problem(mix(2, tables))
-    found = solve_segments(problem, SolveOptions(), (0, work_bound(problem)), 5.0)
-    assert covered(problem, found.columns) == 1000 * MICRO
-    assert {column.layers for column in found.columns} == {(0, 2)}
+    found = solve_segments(problem, SolveOptions(), Budget(5.0, work_bound(problem)))
+    assert least_coverage(problem, found.stages) == 1000 * MICRO
+    assert {stage.layers for stage in found.stages} == {(0, 2)}
 
 
 def test_lanes_reach_what_stages_of_one_length_cannot() -> None:
     # Only three of one beside two of the other hold 6 layers at 100.
     kinds = {"short": (3, [45.0, 45.0]), "long": (2, [55.0, 55.0, 55.0])}
     problem = build_problem(mix(6, kinds))
-    found = solve_segments(problem, SolveOptions(), (0, work_bound(problem)), 5.0)
-    assert covered(problem, found.columns) == 100 * MICRO
-    assert {c.layers[1] - c.layers[0] for c in found.columns} == {2, 3}
+    found = solve_segments(problem, SolveOptions(), Budget(5.0, work_bound(problem)))
+    assert least_coverage(problem, found.stages) == 100 * MICRO
+    assert {c.layers[1] - c.layers[0] for c in found.stages} == {2, 3}
 
 
 @settings(max_examples=15, deadline=None)
@@ -99,7 +105,7 @@ def test_balanced_placements_use_hosts_that_exist_and_stay_below_the_bound(
     problem = build_problem(mix(8, kinds))
     bound = work_bound(problem)
     found = balance(problem, bound, loss)
-    assert 0 <= covered(problem, found.columns) <= bound
+    assert 0 <= least_coverage(problem, found.stages) <= bound
     stages = place(problem, found)
     assert len({(s.host, d) for s in stages for d in s.devices}) == sum(n for n, _ in counts)
 
@@ -114,34 +120,34 @@ def test_a_generated_cluster_is_planned_alike_twice_and_passes_the_check() -> No
     assert plans[0].model_copy(update={"solve": plans[1].solve}) == plans[1]
 
 
-def test_every_part_of_a_large_cluster_has_its_share_of_the_time() -> None:
+def test_every_slice_of_a_large_cluster_has_its_share_of_the_time() -> None:
     kinds = {f"d{i}": (257 + i, [900.0 + i, 450.0]) for i in range(3)}
     problem = build_problem(mix(2, kinds))
     told: list[int] = []
 
-    def solve_part(part: Problem, num_left: int) -> Coverage:
+    def solve_slice(part: Problem, num_left: int) -> StageCounts:
         told.append(num_left)
         return balance(part, work_bound(part), 1.0)
 
-    coverage = solve_in_parts(problem, solve_part)
+    counts = solve_in_slices(problem, solve_slice)
     assert told == list(range(len(told), 0, -1))
     assert len(told) > 1
-    assert covered(problem, coverage.columns) > 0.9 * work_bound(problem)
+    assert least_coverage(problem, counts.stages) > 0.9 * work_bound(problem)
 
 
 def test_segments_found_at_other_prices_are_covers_too() -> None:
     spec = mix(12, {"a": (5, [900, 430, 280, 190]), "b": (7, [610, 300, 210, 140])})
     problem = build_problem(spec)
-    speeds = Speeds.of(problem)
+    classes = RateClasses.of(problem)
     target = work_bound(problem) * 9 // 10
-    pool = SegmentPool(problem, speeds, target, 2)
-    pool.generate(GRIDS, math.inf)
+    table = LaneTable.of(problem, classes, 2)
+    pool = SegmentPool(problem, table, target)
+    pool.generate(SEGMENT_PARAMS.step_grids, math.inf)
     before, layers = list(pool.segments), pool.layers
     pool.vary(0, math.inf)
     assert pool.segments[: len(before)] == before
     assert len(set(pool.segments)) == len(pool.segments) > len(before)
     assert pool.layers == layers
-    table = CoverTable.of(problem, speeds, 2)
     for segment in pool.segments:
         passed = sum(table.rate(segment, lane) * lane.count for lane in segment.lanes)
-        assert passed >= target * (1 - SHORT) - 1
+        assert passed >= target * (1 - SEGMENT_PARAMS.shortfall) - 1

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pulp
 
-from hexplan_solver.milp import PATIENT, solve_milp
+from hexplan_solver.budget import Budget
+from hexplan_solver.milp import PATIENT, MilpStatus, solve_milp
 from hexplan_solver.objectives.cost.offers import Offers
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.placement.coverage import Column, add_ways, all_columns
+from hexplan_solver.placement.stage_counts import StageCount, possible_stages
+from hexplan_solver.placement.supply_rows import (
+    PartitionVariables,
+    StageVariables,
+    Terms,
+    add_partitions,
+    add_stages,
+    limit_groups,
+    use_pinned_hosts,
+)
 from hexplan_solver.problem.problem import HostClass, Problem
 from hexplan_solver.run import MILP_TOLERANCE
 
 MAX_ENTRIES = 60_000
-"""Matrix entries above which ranges start and end on a grid of layers only."""
+"""Matrix entries above which ranges start and end only at multiples of some number of layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +33,7 @@ class Choice:
     """Hosts that cover every layer, links ignored, and what is proved about cheaper ones."""
 
     counts: tuple[int, ...] | None
-    """Hosts of each class of the offers; nothing where none were found."""
+    """Hosts of each class of the offers; None if none were found."""
     bound_usd_per_h: float
     """No hosts that carry the flow cost less, on any network."""
     is_infeasible: bool
@@ -36,25 +45,49 @@ def cheapest_hosts(offers: Offers, flow: int, options: SolveOptions, time_limit_
 
     The MILP has the form of the coverage MILP with the flow fixed and prices to minimise.
     """
-    problem = offers.problem
-    grid = _grid(problem)
-    columns = [c for c in all_columns(problem) if _is_on(c, grid, problem.num_layers)]
-    model = pulp.LpProblem("cheapest", pulp.LpMaximize)
-    stages = [
-        (c, model.add_variable(f"y_{c.kind}_{c.layers[0]}_{c.layers[1]}", 0, None, pulp.LpInteger))
-        for c in columns
-    ]
-    ways = add_ways(model, problem)
-    model += _rent(offers, ways)
-    _cover(model, problem, stages, flow)
-    _supply(model, offers, stages, ways)
-    result = solve_milp(model, options, time_limit_s, patience=PATIENT)
-    bound = -result.bound * (1 - MILP_TOLERANCE) if result.bound is not None and grid == 1 else 0.0
-    is_infeasible = result.status == "infeasible" and grid == 1
+    spacing = _spacing(offers.problem)
+    cheapest = cheapest_model(offers, flow, spacing)
+    result = solve_milp(cheapest.model, options, Budget(time_limit_s), patience=PATIENT)
+    # With few ranges, the MILP says nothing about those that were left out.
+    is_whole = spacing == 1
+    bound = -result.bound * (1 - MILP_TOLERANCE) if result.bound is not None and is_whole else 0.0
+    is_infeasible = result.status is MilpStatus.INFEASIBLE and is_whole
     if result.values is None:
         return Choice(None, max(0.0, bound), is_infeasible)
-    counts = tuple(sum(round(result.values[v.name]) for v in row) for row in ways)
+    counts = tuple(sum(round(result.values[v.name]) for v in row) for row in cheapest.partitions)
     return Choice(counts, max(0.0, bound), is_infeasible)
+
+
+@dataclass(frozen=True, slots=True)
+class CheapestModel:
+    """The MILP and its variables."""
+
+    model: pulp.LpProblem
+    stages: StageVariables
+    partitions: PartitionVariables
+
+
+def cheapest_model(offers: Offers, flow: int, spacing: int = 1) -> CheapestModel:
+    """Return the MILP: minimise the rent under `cover`, `groups`, `pinned` and `rivals`.
+
+    Parameters
+    ----------
+    flow
+        In 1e-6 tokens/s.
+    spacing
+        Ranges start and end at multiples of this many layers.
+    """
+    problem = offers.problem
+    candidates = [c for c in possible_stages(problem) if _is_on(c, spacing, problem.num_layers)]
+    model = pulp.LpProblem("cheapest", pulp.LpMaximize)
+    stages = add_stages(model, candidates)
+    partitions = add_partitions(model, problem)
+    model += _rent(offers, partitions)
+    _cover_layers(model, problem, stages, flow)
+    use_pinned_hosts(model, problem, stages)
+    limit_groups(model, problem, stages, partitions)
+    _rent_once(model, offers, partitions)
+    return CheapestModel(model, stages, partitions)
 
 
 def work_cost_bound(offers: Offers, flow: int, options: SolveOptions, time_limit_s: float) -> float:
@@ -63,6 +96,12 @@ def work_cost_bound(offers: Offers, flow: int, options: SolveOptions, time_limit
     Every layer passes `flow`, and a host adds at most W(flow) layers times tokens/s
     (docs/formulation.md 8): a knapsack cover over classes, whatever their number of hosts.
     """
+    result = solve_milp(work_model(offers, flow), options, Budget(time_limit_s), patience=PATIENT)
+    return max(0.0, -result.bound * (1 - MILP_TOLERANCE)) if result.bound is not None else 0.0
+
+
+def work_model(offers: Offers, flow: int) -> pulp.LpProblem:
+    """Return the knapsack cover: minimise the rent of hosts that do the work of L layers."""
     problem = offers.problem
     model = pulp.LpProblem("work", pulp.LpMaximize)
     counts = [
@@ -73,26 +112,20 @@ def work_cost_bound(offers: Offers, flow: int, options: SolveOptions, time_limit
         -float(price) * variable for price, variable in zip(offers.prices, counts, strict=True)
     )
     whole = problem.num_layers * flow
-    model += (
-        pulp.lpSum(
-            _work(problem, host_class, flow) / whole * variable
-            for host_class, variable in zip(problem.classes, counts, strict=True)
-        )
-        >= 1 - MILP_TOLERANCE
+    work = pulp.lpSum(
+        _work(problem, host_class, flow) / whole * variable
+        for host_class, variable in zip(problem.classes, counts, strict=True)
     )
-    for group in offers.rivals:
-        model += pulp.lpSum(counts[i] for i in group) <= len(problem.classes[group[0]].hosts)
-    result = solve_milp(model, options, time_limit_s, patience=PATIENT)
-    return max(0.0, -result.bound * (1 - MILP_TOLERANCE)) if result.bound is not None else 0.0
+    model += work >= 1 - MILP_TOLERANCE, "work"
+    for index, group in enumerate(offers.rivals):
+        most = len(problem.classes[group[0]].hosts)
+        model += pulp.lpSum(counts[i] for i in group) <= most, f"rivals_{index}"
+    return model
 
 
-Stages = list[tuple[Column, pulp.LpVariable]]
-Ways = list[list[pulp.LpVariable]]
-
-
-def _grid(problem: Problem) -> int:
-    """Return the step on which ranges may start and end: 1, where all of them are few enough."""
-    columns = all_columns(problem)
+def _spacing(problem: Problem) -> int:
+    """Return the spacing of layers at which ranges may start and end: 1 if all are few enough."""
+    columns = possible_stages(problem)
     for step in range(1, problem.num_layers + 1):
         kept = (c.layers for c in columns if _is_on(c, step, problem.num_layers))
         if sum(end - first for first, end in kept) <= MAX_ENTRIES:
@@ -100,52 +133,42 @@ def _grid(problem: Problem) -> int:
     return problem.num_layers
 
 
-def _is_on(column: Column, step: int, num_layers: int) -> bool:
+def _is_on(column: StageCount, step: int, num_layers: int) -> bool:
     first, end = column.layers
     return first % step == 0 and (end % step == 0 or end == num_layers)
 
 
-def _rent(offers: Offers, ways: Ways) -> pulp.LpAffineExpression:
+def _rent(offers: Offers, partitions: PartitionVariables) -> pulp.LpAffineExpression:
     return pulp.lpSum(
         -float(price) * variable
-        for price, row in zip(offers.prices, ways, strict=True)
+        for price, row in zip(offers.prices, partitions, strict=True)
         for variable in row
     )
 
 
-def _cover(model: pulp.LpProblem, problem: Problem, stages: Stages, flow: int) -> None:
-    """Require of each layer that its stages pass the flow, none counting for more than all of it.
+def _cover_layers(
+    model: pulp.LpProblem, problem: Problem, stages: StageVariables, flow: int
+) -> None:
+    """Require that the stages of each layer pass the flow: sum of min(1, T / R) y >= 1.
 
-    Counted in shares of the flow.
+    Counted in shares of the flow; no stage counts for more than all of it.
     """
-    rows: list[list[tuple[pulp.LpVariable, float]]] = [[] for _ in range(problem.num_layers)]
-    for column, variable in stages:
-        share = min(1.0, problem.kinds[column.kind].rates.of(*column.layers) / flow)
-        for layer in range(*column.layers):
+    rows: list[Terms] = [[] for _ in range(problem.num_layers)]
+    for stage, variable in stages:
+        share = min(1.0, problem.kinds[stage.kind].rates.of(*stage.layers) / flow)
+        for layer in range(*stage.layers):
             rows[layer].append((variable, share))
-    for row in rows:
-        model += pulp.LpAffineExpression(row) >= 1
+    for layer, row in enumerate(rows):
+        model += pulp.LpAffineExpression(row) >= 1, f"cover_{layer}"
 
 
-def _supply(model: pulp.LpProblem, offers: Offers, stages: Stages, ways: Ways) -> None:
-    """Form no more groups than the rented hosts have, and rent no machine twice."""
+def _rent_once(model: pulp.LpProblem, offers: Offers, partitions: PartitionVariables) -> None:
+    """Rent no machine twice: offers for the same machines are rivals."""
     problem = offers.problem
-    formed, serving = defaultdict(list), defaultdict(list)
-    for column, variable in stages:
-        formed[column.kind].append((variable, 1.0))
-        serving[problem.kinds[column.kind].host_class].append((variable, 1.0))
-    for index, host_class in enumerate(problem.classes):
-        for way, variable in zip(host_class.partitions, ways[index], strict=True):
-            for kind, count in way:
-                formed[kind].append((variable, -float(count)))
-        if host_class.must_serve:
-            row = pulp.LpAffineExpression(serving[index])
-            model += row >= len(host_class.hosts)
-    for _, row in sorted(formed.items()):
-        model += pulp.LpAffineExpression(row) <= 0
-    for group in offers.rivals:
-        row = [(variable, 1.0) for i in group for variable in ways[i]]
-        model += pulp.LpAffineExpression(row) <= len(problem.classes[group[0]].hosts)
+    for index, group in enumerate(offers.rivals):
+        row = [(variable, 1.0) for i in group for variable in partitions[i]]
+        most = len(problem.classes[group[0]].hosts)
+        model += pulp.LpAffineExpression(row) <= most, f"rivals_{index}"
 
 
 def _work(problem: Problem, host_class: HostClass, flow: int) -> int:
@@ -156,4 +179,4 @@ def _work(problem: Problem, host_class: HostClass, flow: int) -> int:
         ranges: Iterable[tuple[int, int]] = problem.kinds[kind].ranges()
         return max(((e - f) * min(rates.of(f, e), flow) for f, e in ranges), default=0)
 
-    return max(sum(n * most(kind) for kind, n in way) for way in host_class.partitions)
+    return max(sum(n * most(kind) for kind, n in p) for p in host_class.partitions)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from hexplan.cost.speed import MICRO
 from hexplan.errors import HexplanError, InfeasibleError, LimitReached
 from hexplan.spec import Spec
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.objectives.cost.cheapest import cheapest_hosts, work_cost_bound
 from hexplan_solver.objectives.cost.idle import without_idle

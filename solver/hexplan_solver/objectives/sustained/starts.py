@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.budget import Budget
 from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.links.arrange import arrange
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.placement.coverage import covered
 from hexplan_solver.placement.naming import place
 from hexplan_solver.placement.placement import Placement
+from hexplan_solver.placement.stage_counts import least_coverage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.segments.segments import solve_segments
 from hexplan_solver.simulate import Policy
@@ -49,9 +50,9 @@ def _segments(
     problem: Problem, options: SolveOptions, target: float, time_limit_s: float
 ) -> Placement:
     """Place segments of about a share of the bound, arranged for the links; none if none fit."""
-    limits = (0, int(work_bound(problem) * target))
-    coverage = solve_segments(problem, options, limits, time_limit_s)
-    value = covered(problem, coverage.columns)
+    budget = Budget(time_limit_s, int(work_bound(problem) * target))
+    coverage = solve_segments(problem, options, budget)
+    value = least_coverage(problem, coverage.stages)
     if not value:
         return Placement()
     return arrange(problem, place(problem, coverage), value, options.seed)

@@ -12,41 +12,42 @@ from support.clusters import host, link, profile, spec_of, tiny_model
 from hexplan.check import check_plan
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
-from hexplan_solver.bounds.bounds import work_bound
+from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.budget import Budget
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.flow.priced_flow import shared_flow_value
-from hexplan_solver.placement.coverage import Coverage, covered
 from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.stage_counts import StageCounts, least_coverage
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.problem.zones import zones_of
-from hexplan_solver.segments.borders import Border, Borders
-from hexplan_solver.segments.knapsack import ZonedKnapsack
+from hexplan_solver.segments.knapsack import LaneZones, ZonedKnapsack
 from hexplan_solver.segments.segments import solve_segments
+from hexplan_solver.segments.zone_bands import ZoneBand, ZoneBands
 from hexplan_solver.start.balance import Floors, balance
 
 MICRO = 10**6
-GRID = 12
+STEPS = 12
 
 
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(2, 12), st.integers(1, 9)), min_size=2, max_size=2),
     st.lists(st.tuples(st.integers(2, 12), st.integers(1, 9)), min_size=1, max_size=2),
-    st.lists(st.integers(0, 5), min_size=GRID + 1, max_size=GRID + 1),
-    st.lists(st.integers(0, 5), min_size=GRID + 1, max_size=GRID + 1),
+    st.lists(st.integers(0, 5), min_size=STEPS + 1, max_size=STEPS + 1),
+    st.lists(st.integers(0, 5), min_size=STEPS + 1, max_size=STEPS + 1),
 )
 def test_the_cheapest_cover_by_zones_is_that_of_trying_all(
-    one: list[tuple[int, int]], other: list[tuple[int, int]], toll_1: list[int], toll_2: list[int]
+    one: list[tuple[int, int]], other: list[tuple[int, int]], extra_1: list[int], extra_2: list[int]
 ) -> None:
-    """Zones pay for the lanes that supply so many steps, and a toll for how many these are."""
+    """Zones pay for the lanes that supply so many steps, and extra for how many these are."""
     lanes = [*one, *other]
-    steps, fares = np.array([[s for s, _ in lanes]]), np.array([float(f) for _, f in lanes])
+    steps, prices = np.array([[s for s, _ in lanes]]), np.array([float(f) for _, f in lanes])
     zones = np.array([0] * len(one) + [1] * len(other))
-    tolls = np.array([toll_1, toll_2], dtype=float)
-    found = ZonedKnapsack.solve(steps, fares, (zones, tolls))
+    extras = np.array([extra_1, extra_2], dtype=float)
+    found = ZonedKnapsack.solve(steps, prices, LaneZones(zones, extras))
 
     def cheapest(own: list[tuple[int, int]], amount: int) -> int:
-        counts = product(range(GRID // 2 + 1), repeat=len(own))
+        counts = product(range(STEPS // 2 + 1), repeat=len(own))
         return min(
             sum(n * fare for n, (_, fare) in zip(count, own, strict=True))
             for count in counts
@@ -55,30 +56,30 @@ def test_the_cheapest_cover_by_zones_is_that_of_trying_all(
 
     best = min(
         cheapest(one, amount)
-        + toll_1[amount]
-        + cheapest(other, GRID - amount)
-        + toll_2[GRID - amount]
-        for amount in range(GRID + 1)
+        + extra_1[amount]
+        + cheapest(other, STEPS - amount)
+        + extra_2[STEPS - amount]
+        for amount in range(STEPS + 1)
     )
     assert found.cost[0] == best
     counts = found.counts(0)
-    assert sum(n * lanes[lane][0] for lane, n in counts.items()) >= GRID
+    assert sum(n * lanes[lane][0] for lane, n in counts.items()) >= STEPS
     assert sum(n * lanes[lane][1] for lane, n in counts.items()) <= best
 
 
 @given(st.lists(st.integers(0, 12), min_size=3, max_size=3), st.integers(0, 4), st.integers(0, 4))
-def test_what_lies_outside_a_border_is_the_least_over_all_that_may_be_left_out(
+def test_the_imbalance_is_the_least_over_all_choices_of_what_to_leave_out(
     supplied: list[int], low: int, width: int
 ) -> None:
-    if sum(supplied) < GRID:
+    if sum(supplied) < STEPS:
         return
-    border = Border((), np.full(3, low / GRID), np.full(3, (low + width) / GRID), 1.0)
+    band = ZoneBand((), np.full(3, low / STEPS), np.full(3, (low + width) / STEPS), 1.0)
     least = min(
         sum(max(low - share, share - low - width, 0) for share in shares)
         for shares in product(*(range(most + 1) for most in supplied))
-        if sum(shares) == GRID
+        if sum(shares) == STEPS
     )
-    assert abs(border.outside_of([s / GRID for s in supplied]) - least / GRID) < 1e-9
+    assert abs(band.imbalance([s / STEPS for s in supplied]) - least / STEPS) < 1e-9
 
 
 def two_sites(num_hosts: int = 10, trunk: int = 40) -> Spec:
@@ -98,27 +99,27 @@ def two_sites(num_hosts: int = 10, trunk: int = 40) -> Spec:
     return spec_of(model, hosts, profiles=profiles, links=links)
 
 
-def flow_of(problem: Problem, coverage: Coverage) -> float:
-    return shared_flow_value(build_network(problem.spec, place(problem, coverage)))
+def flow_of(problem: Problem, counts: StageCounts) -> float:
+    return shared_flow_value(build_network(problem.spec, place(problem, counts)))
 
 
 def test_zones_that_are_balanced_need_little_to_cross() -> None:
     problem = build_problem(two_sites())
     bound = work_bound(problem)
-    borders = Borders.of(problem, zones_of(problem, bound), bound, 1.0)
-    floors = Floors(borders.zone_of, tuple(int(share * bound) for share in borders.shares))
+    bands = ZoneBands.of(problem, zones_of(problem, bound), bound, 1.0)
+    floors = Floors(bands.zone_of, tuple(int(share * bound) for share in bands.shares))
     zoned, plain = (balance(problem, bound, 1.0, f) for f in (floors, None))
-    assert flow_of(problem, zoned) * MICRO >= covered(problem, zoned.columns) * 0.97
+    assert flow_of(problem, zoned) * MICRO >= least_coverage(problem, zoned.stages) * 0.97
     assert flow_of(problem, zoned) > flow_of(problem, plain)
 
 
-def test_segments_within_a_border_are_carried_as_they_are() -> None:
+def test_segments_within_a_band_are_carried_as_they_are() -> None:
     problem = build_problem(two_sites())
     bound = work_bound(problem)
-    borders = Borders.of(problem, zones_of(problem, bound), bound, 0.4)
-    zoned = solve_segments(problem, SolveOptions(), (0, bound), 20, borders)
-    plain = solve_segments(problem, SolveOptions(), (0, bound), 20)
-    assert covered(problem, zoned.columns) > 0
+    bands = ZoneBands.of(problem, zones_of(problem, bound), bound, 0.4)
+    zoned = solve_segments(problem, SolveOptions(), Budget(20, bound), bands)
+    plain = solve_segments(problem, SolveOptions(), Budget(20, bound))
+    assert least_coverage(problem, zoned.stages) > 0
     assert flow_of(problem, zoned) > flow_of(problem, plain)
 
 

@@ -1,4 +1,4 @@
-"""Speeds of stages over windows of layers, and the window in which a stage relieves most."""
+"""Rates of stages over ranges of layers, and the range in which a stage relieves most need."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexplan.noun import Range
-from hexplan_solver.placement.covers import Speeds
+from hexplan_solver.placement.rate_classes import RateClasses
 from hexplan_solver.problem.problem import Problem
 
 
-class Windows:
-    """Speeds of every kind over the windows of layers in which it loses little work.
+class RangeTable:
+    """Rates of every kind over the ranges of layers in which it loses little work.
 
     Parameters
     ----------
     target
-        What more than this adds to a layer is no work, in 1e-6 tokens/s.
+        In 1e-6 tokens/s; a rate above it does no more work.
     loss
-        Share of its most work that a stage may lose by the window that it has.
+        Share of its largest work that a stage may lose by its choice of range.
     """
 
     def __init__(self, problem: Problem, target: int, loss: float) -> None:
         total = problem.num_layers
-        self.speed_of_kind = Speeds.of(problem).of_kind
+        classes = RateClasses.of(problem)
+        self.class_of_kind = classes.of_kind
         self.work: list[float] = []
-        """The most layers times flow that a stage of each speed adds."""
+        """The most layers times flow that a stage of each rate class adds."""
         self._rates: list[NDArray[np.int64]] = []
-        for kinds in Speeds.of(problem).kinds:
-            rates = _by_window(problem, kinds[0])
+        for kinds in classes.kinds:
+            rates = _rates_by_range(problem, kinds[0])
             work = np.minimum(rates, target) * np.arange(1.0, len(rates) + 1)[:, None]
             self.work.append(float(work.max()))
             self._rates.append(np.where(work >= (1 - loss) * work.max(), rates, 0))
@@ -36,29 +37,29 @@ class Windows:
         self._firsts, self._ends = firsts, np.minimum(firsts + sizes, total)
         self._relief: list[NDArray[np.float64]] = []
 
-    def soften(self, tau: float) -> None:
+    def set_scale(self, tau: float) -> None:
         """Set the scale on which needs fall, in 1e-6 tokens/s."""
         self._relief = [-np.expm1(-rates / tau) for rates in self._rates]
 
     def best(self, kind: int, sums: NDArray[np.float64]) -> tuple[Range, int]:
-        """Return the window in which a stage takes away most needs, and its speed there.
+        """Return the range in which a stage relieves most need, and its rate there.
 
         Parameters
         ----------
         sums
             Needs of the layers before each layer, and of all: L + 1 prefix sums.
         """
-        speed = self.speed_of_kind[kind]
-        relief = self._relief[speed]
+        rate_class = self.class_of_kind[kind]
+        relief = self._relief[rate_class]
         depth = len(relief)
         gains = sums[self._ends[:depth]] - sums[self._firsts[:depth]]
         gains *= relief
         row, first = divmod(int(gains.argmax()), gains.shape[1])
-        return (first, first + row + 1), int(self._rates[speed][row, first])
+        return (first, first + row + 1), int(self._rates[rate_class][row, first])
 
 
-def _by_window(problem: Problem, kind: int) -> NDArray[np.int64]:
-    """Return a matrix [number of layers - 1, first layer]; 0 where a stage cannot be."""
+def _rates_by_range(problem: Problem, kind: int) -> NDArray[np.int64]:
+    """Return the rates as a matrix [layers - 1, first layer]; 0 if no stage can be there."""
     rates, total = problem.kinds[kind].rates, problem.num_layers
     table = np.zeros((rates.max_layers, total), dtype=np.int64)
     for k in range(1, rates.max_layers + 1):

@@ -1,4 +1,4 @@
-"""Wishes: what the user asked for beyond the machines and the model, and can take back."""
+"""Requirements: what the user asked for beyond the machines and the model, and can take back."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ Drop = Callable[[Spec], Spec]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """One thing that could be taken back."""
+class Requirement:
+    """One thing that the user could drop."""
 
     words: str
-    """As the user knows it."""
+    """As the user wrote it."""
     drop: Drop
-    """Return a spec without it; the other wishes stand."""
+    """Returns a spec without it; the other requirements stay."""
 
 
-def wishes_of(spec: Spec) -> list[Wish]:
-    """List all wishes, those first that should be named last."""
+def requirements_of(spec: Spec) -> list[Requirement]:
+    """List all requirements, those first that should be named last."""
     cluster = spec.cluster
-    found = [*_limits(spec)]
-    found += [Wish(_exclusion(e), _without("exclusions", e)) for e in cluster.exclusions]
-    found += [Wish(_group(p), _without("group_pins", p)) for p in cluster.group_pins]
-    found += _policies(cluster)
-    found += [Wish(_layers(p), _without("layer_pins", p)) for p in cluster.layer_pins]
-    return found
+    return [
+        *_limits(spec),
+        *(Requirement(_exclusion(e), _without("exclusions", e)) for e in cluster.exclusions),
+        *(Requirement(_group(p), _without("group_pins", p)) for p in cluster.group_pins),
+        *_policies(cluster),
+        *(Requirement(_layers(p), _without("layer_pins", p)) for p in cluster.layer_pins),
+    ]
 
 
-def drop_all(spec: Spec, wishes: Iterable[Wish]) -> Spec:
-    """Return the spec without some of its wishes."""
-    for wish in wishes:
-        spec = wish.drop(spec)
+def without_all(spec: Spec, requirements: Iterable[Requirement]) -> Spec:
+    """Return the spec without some of its requirements."""
+    for requirement in requirements:
+        spec = requirement.drop(spec)
     return spec
 
 
@@ -56,10 +57,10 @@ def with_memory_fraction(spec: Spec, fraction: Decimal) -> Spec:
     return _with(spec, limits=limits)
 
 
-def _limits(spec: Spec) -> Iterable[Wish]:
+def _limits(spec: Spec) -> Iterable[Requirement]:
     if spec.cluster.limits.memory_fraction < 1:
-        yield Wish(memory_words(spec), lambda spec: with_memory_fraction(spec, Decimal(1)))
-    yield Wish(request_words(spec), lambda spec: with_longest_request(spec, Decimal(0)))
+        yield Requirement(memory_words(spec), lambda spec: with_memory_fraction(spec, Decimal(1)))
+    yield Requirement(request_words(spec), lambda spec: with_longest_request(spec, Decimal(0)))
 
 
 def memory_words(spec: Spec) -> str:
@@ -68,7 +69,7 @@ def memory_words(spec: Spec) -> str:
 
 
 def request_words(spec: Spec) -> str:
-    """Name the room that each stage keeps for one request."""
+    """Name the longest request, for which each stage keeps KV cache."""
     return f"the longest request, {spec.workload.max_tokens} tokens"
 
 
@@ -77,14 +78,14 @@ def _cut(lengths: Lengths, share: Decimal) -> Lengths:
     return Lengths(mean=min(lengths.mean, longest), max=longest)
 
 
-def _policies(cluster: Cluster) -> list[Wish]:
-    """List the link rules that allow less than all, those of both directions as one."""
+def _policies(cluster: Cluster) -> list[Requirement]:
+    """List the link rules that allow less than all; both directions of a pair are one."""
     by_ends: dict[tuple[frozenset[str], str], list[Link]] = {}
     for link in cluster.links:
         if link.allow != "all":
             ends = frozenset((link.source, link.target))
             by_ends.setdefault((ends, link.allow), []).append(link)
-    return [Wish(_policy(links), _allowing(links)) for links in by_ends.values()]
+    return [Requirement(_policy(links), _allowing(links)) for links in by_ends.values()]
 
 
 def _allowing(links: list[Link]) -> Drop:
@@ -132,9 +133,9 @@ def _policy(links: list[Link]) -> str:
     first = links[0]
     if first.source == first.target:
         return f"`allow: {first.allow}` within {first.source}"
-    way = (
+    ends = (
         f"between {first.source} and {first.target}"
         if len(links) > 1
         else (f"from {first.source} to {first.target}")
     )
-    return f"`allow: {first.allow}` {way}"
+    return f"`allow: {first.allow}` {ends}"

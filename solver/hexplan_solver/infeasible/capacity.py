@@ -1,4 +1,4 @@
-"""Whether the hosts can hold all layers at all: sums that need no solver."""
+"""Whether the hosts have room for all layers at all: sums that need no solver."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ GIB = 2**30
 
 
 def refuse_if_infeasible(problem: Problem) -> None:
-    """Raise where the hosts cannot hold all layers once, whatever goes where.
+    """Raise if the hosts cannot hold all layers, whatever the placement.
 
     Raises
     ------
     InfeasibleError
-        With the room of each class of hosts and what is missing, or with a layer that the pins
-        leave to no host.
+        With the layers that each class of hosts can hold and what is missing, or with a layer that
+        no host may hold under the pins.
     """
-    if short_layers(problem) > 0:
-        raise InfeasibleError(room_message(problem), hint=room_hint(problem))
-    missing = unheld_layers(problem)
-    if missing:
-        message = f"no host may hold layer {missing[0]} of {problem.num_layers} under the pins"
+    if missing_layers(problem) > 0:
+        raise InfeasibleError(capacity_message(problem), hint=capacity_hint(problem))
+    unheld = unheld_layers(problem)
+    if unheld:
+        message = f"no host may hold layer {unheld[0]} of {problem.num_layers} under the pins"
         raise InfeasibleError(message, hint="loosen `pin`: a pinned host serves only its layers")
 
 
-def short_layers(problem: Problem) -> int:
-    """Return by how many layers all hosts together are too small; negative where there is room."""
-    return problem.num_layers - sum(len(c.hosts) * _room(problem, c) for c in problem.classes)
+def missing_layers(problem: Problem) -> int:
+    """Return by how many layers all hosts together are too small; negative if they have room."""
+    return problem.num_layers - sum(len(c.hosts) * _max_layers(problem, c) for c in problem.classes)
 
 
 def unheld_layers(problem: Problem) -> list[int]:
@@ -40,23 +40,24 @@ def unheld_layers(problem: Problem) -> list[int]:
     return sorted(set(range(problem.num_layers)) - held)
 
 
-def room_message(problem: Problem) -> str:
+def capacity_message(problem: Problem) -> str:
     """Say how many layers each class of hosts holds, and what is missing, in layers and GiB."""
-    rooms = [(c, _room(problem, c)) for c in problem.classes if c.hosts and _room(problem, c)]
-    total = sum(len(host_class.hosts) * room for host_class, room in rooms)
+    layers_of = [(c, _max_layers(problem, c)) for c in problem.classes if c.hosts]
+    able = [(host_class, layers) for host_class, layers in layers_of if layers]
+    total = sum(len(host_class.hosts) * layers for host_class, layers in able)
     model, needed = problem.spec.model, problem.num_layers
-    parts = [f"{len(c.hosts)} x {room} layers ({_name(c)})" for c, room in rooms]
-    parts = parts or ["no host holds even one layer"]
+    terms = [f"{len(c.hosts)} x {layers} layers ({_name(c)})" for c, layers in able]
+    terms = terms or ["no host holds even one layer"]
     unable = _unable(problem)
     left_out = f"; {', '.join(unable)} left out: no {model.dtype}" if unable else ""
     return (
         f"{model.name} does not fit: it has {needed} layers, and all hosts together hold "
-        f"{total} = {' + '.join(parts)}; {short_words(problem, needed - total)}{left_out}"
+        f"{total} = {' + '.join(terms)}; {missing_words(problem, needed - total)}{left_out}"
     )
 
 
-def short_words(problem: Problem, num_layers: int) -> str:
-    """Say what so many missing layers are in weights."""
+def missing_words(problem: Problem, num_layers: int) -> str:
+    """Say how many layers are missing, and how large their weights are."""
     model = problem.spec.model
     whole = ShardSizes(model.kv_heads, model.ffn, model.vocab)
     gib = num_layers * weights_bytes(model, whole, (1, 2)) / GIB
@@ -64,8 +65,8 @@ def short_words(problem: Problem, num_layers: int) -> str:
     return f"short by {num_layers} layers, {gib:.1f} GiB of {kind} weights"
 
 
-def room_hint(problem: Problem) -> str:
-    """Say what would make room, and how many more hosts of the roomiest class that takes."""
+def capacity_hint(problem: Problem) -> str:
+    """Say what would make room, and how many more hosts of the largest class that takes."""
     hint = (
         "choose a smaller model or type, shorten `workload` "
         f"(each stage keeps room for one request of {problem.spec.workload.max_tokens} tokens), "
@@ -73,16 +74,16 @@ def room_hint(problem: Problem) -> str:
     )
     if _unable(problem):
         hint = f"state `dtype: float16` beside the model, {hint}"
-    roomiest = max(problem.classes, key=lambda c: _room(problem, c), default=None)
-    if roomiest is None or not _room(problem, roomiest):
+    largest = max(problem.classes, key=lambda c: _max_layers(problem, c), default=None)
+    if largest is None or not _max_layers(problem, largest):
         return f"add larger devices, {hint}"
-    more = -(-short_layers(problem) // _room(problem, roomiest))
-    return f"add {more} more like {roomiest.hosts[0]}, {hint}" if more > 0 else hint
+    more = -(-missing_layers(problem) // _max_layers(problem, largest))
+    return f"add {more} more like {largest.hosts[0]}, {hint}" if more > 0 else hint
 
 
-def _room(problem: Problem, host_class: HostClass) -> int:
-    """Return the most layers that one host of a class can hold, in whatever groups."""
-    return max(problem.room(way) for way in host_class.partitions)
+def _max_layers(problem: Problem, host_class: HostClass) -> int:
+    """Return the most layers that one host of a class can hold, whatever its partition."""
+    return max(problem.max_layers(partition) for partition in host_class.partitions)
 
 
 def _unable(problem: Problem) -> list[str]:

@@ -7,14 +7,17 @@ from hypothesis import strategies as st
 from support.clusters import host, profile, spec_of, tiny_model
 
 from hexplan.spec import Spec
-from hexplan_solver.bounds.bounds import work_bound
-from hexplan_solver.bounds.patterns import pattern_bound
+from hexplan_solver.bounds.pattern_bound import pattern_bound
+from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.budget import Budget
 from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
+from hexplan_solver.milp import MilpStatus
 from hexplan_solver.options import SolveOptions
-from hexplan_solver.placement.coverage import Column, all_columns, covered, solve_coverage
+from hexplan_solver.placement.coverage_milp import solve_coverage
 from hexplan_solver.placement.naming import place
 from hexplan_solver.placement.placement import PlacedStage
+from hexplan_solver.placement.stage_counts import StageCount, least_coverage, possible_stages
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.segments.segments import solve_segments
 
@@ -69,20 +72,21 @@ def test_segments_and_milp_stay_below_the_work_bound_and_can_be_formed(spec: Spe
     problem = build_problem(spec)
     bound = work_bound(problem)
     options = SolveOptions()
-    milp = solve_coverage(problem, all_columns(problem), options, (20.0, bound / MICRO))
-    segments = solve_segments(problem, options, (0, bound), 5.0)
-    best = covered(problem, milp.columns)
-    proved = pattern_bound(problem, covered(problem, segments.columns), bound, 5.0)
+    milp = solve_coverage(problem, possible_stages(problem), options, Budget(20.0, bound))
+    segments = solve_segments(problem, options, Budget(5.0, bound))
+    best = least_coverage(problem, milp.counts.stages)
+    value = least_coverage(problem, segments.stages)
+    proved = pattern_bound(problem, Budget(5.0, bound, value))
     assert best * (1 - 1e-6) <= proved <= bound
-    assert covered(problem, segments.columns) <= best * (1 + 1e-6)
+    assert value <= best * (1 + 1e-6)
     assert best <= bound
-    for coverage in (milp, segments):
-        if coverage.columns:
-            stages = place(problem, coverage)
+    for counts in (milp.counts, segments):
+        if counts.stages:
+            stages = place(problem, counts)
             used = [(stage.host, device) for stage in stages for device in stage.devices]
             assert len(used) == len(set(used))
             network = build_network(spec, stages)
-            assert max_flow(network).value == covered(problem, coverage.columns)
+            assert max_flow(network).value == least_coverage(problem, counts.stages)
 
 
 def test_a_start_is_taken_over_by_the_milp() -> None:
@@ -90,7 +94,7 @@ def test_a_start_is_taken_over_by_the_milp() -> None:
         tiny_model(4), [host(f"h{i}", ["d0"]) for i in range(4)], profiles=[profile("d0", [9, 5])]
     )
     problem = build_problem(spec)
-    start = [Column(0, (i, i + 1)) for i in range(4)]
-    found = solve_coverage(problem, start, SolveOptions(), (5.0, 100.0), start)
-    assert covered(problem, found.columns) == 9 * MICRO
-    assert found.status == "optimal"
+    start = [StageCount(0, (i, i + 1)) for i in range(4)]
+    found = solve_coverage(problem, start, SolveOptions(), Budget(5.0, 100 * MICRO), start)
+    assert least_coverage(problem, found.counts.stages) == 9 * MICRO
+    assert found.status is MilpStatus.OPTIMAL
