@@ -113,7 +113,8 @@ def _first_fault(text: str) -> _Fault | None:
         if token["open"]:
             names.append(set())
             if len(names) > MAX_DEPTH:
-                return _Fault(index, f"nested more than {MAX_DEPTH} deep", f"at most {MAX_DEPTH} levels")
+                problem = f"nested more than {MAX_DEPTH} deep"
+                return _Fault(index, problem, f"at most {MAX_DEPTH} levels")
         elif token["close"]:
             names.pop()
         elif token["name"]:

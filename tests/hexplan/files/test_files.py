@@ -33,9 +33,9 @@ def test_the_limit_is_the_largest_size_allowed(tmp_path: Path) -> None:
 
 
 def test_an_endless_stream_of_the_caller_is_refused() -> None:
-    with Path("/dev/zero").open("rb") as zero:
-        with pytest.raises(InputError, match="larger than 1000 bytes"):
-            read_bounded(Path(f"/dev/fd/{zero.fileno()}"), 1000)
+    refused = pytest.raises(InputError, match="larger than 1000 bytes")
+    with Path("/dev/zero").open("rb") as zero, refused:
+        read_bounded(Path(f"/dev/fd/{zero.fileno()}"), 1000)
 
 
 def test_a_pipe_of_the_caller_is_read_to_its_end() -> None:
