@@ -43,12 +43,17 @@ class SpecError(InputError):
         `file:line: field`, as far as it is known.
     problem
         What was found, and what is needed.
+    needed
+        What is needed, without quoting the file: for a file that the user did not choose.
     """
 
-    def __init__(self, where: str, problem: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self, where: str, problem: str, *, hint: str | None = None, needed: str | None = None
+    ) -> None:
         super().__init__(f"{where}: {problem}", hint=hint)
         self.where = where
         self.problem = problem
+        self.needed = needed or "needed another kind of file"
 
 
 class InfeasibleError(HexplanError):

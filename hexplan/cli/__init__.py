@@ -1,8 +1,7 @@
-"""The command line: where commands start, and where every error becomes words and an exit code."""
+"""The command line: commands start here, and errors become messages and exit codes here."""
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ import typer
 
 from hexplan.cli.app import app
 from hexplan.cli.output import REPORT_HINT
+from hexplan.cli.streams import open_streams
 from hexplan.errors import HexplanError
 
 USAGE_HINT = "`hexplan --help` lists the commands, and `hexplan COMMAND --help` what one takes"
@@ -28,21 +28,20 @@ def main() -> NoReturn:
     """Run the command line as a program."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    open_streams()
     code = run()
     sys.exit(128 + _signals[0] if _signals else code)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """Unwind, so that children are reaped; a second signal of the kind ends at once."""
+    """Unwind, so that children are reaped; a second signal of this kind ends the process at once."""
     signal.signal(number, signal.SIG_DFL)
     _signals.append(number)
     raise KeyboardInterrupt
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; here, and only here, errors become words."""
+    """Run one command and return its exit code; only this function turns errors into messages."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         return app(words, prog_name="hexplan", standalone_mode=False) or 0
@@ -60,7 +59,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(exit_code: int, message: str, hint: str | None) -> int:
-    """Say what went wrong, unless a signal is what went wrong: it can break anything."""
+    """Print the error, unless a signal asked us to end: that can make any call fail."""
     from hexplan.render import say_error
 
     if not _signals:

@@ -1,14 +1,10 @@
-"""What commands give: data on stdout, plans in files, and nothing that breaks a rule."""
+"""The output of commands: data on stdout, plans in files, and no plan that breaks a rule."""
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import typer
 
 from hexplan.errors import CheckFailed, HexplanError
 
@@ -16,11 +12,10 @@ if TYPE_CHECKING:
     from hexplan.plan import Plan
 
 REPORT_HINT = "please report it with the command and its input; `HEXPLAN_DEBUG=1` shows more"
-PIPE_CLOSED = 128 + signal.SIGPIPE
 
 
 def require_own_plan_sound(plan: Plan) -> None:
-    """Refuse a plan of ours that breaks a rule, which is a bug, before anyone can use it."""
+    """Refuse a plan that hexplan itself made and that breaks a rule, which is a bug."""
     from hexplan.check import check_plan
 
     if violations := check_plan(plan):
@@ -38,7 +33,7 @@ def require_sound(path: Path, plan: Plan) -> None:
 
 
 def write(plan: Plan, output: Path | None, *, as_json: bool) -> None:
-    """Write a plan to a file, and to stdout as JSON or as a table where that is asked for."""
+    """Write a plan to a file, and to stdout as JSON or as a table if that is asked for."""
     from hexplan.plan_file import plan_json, write_plan
     from hexplan.render import plan_text
 
@@ -52,17 +47,13 @@ def write(plan: Plan, output: Path | None, *, as_json: bool) -> None:
 
 
 def emit(text: str) -> None:
-    """Write data to stdout; a reader that left ends the command without a word."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(PIPE_CLOSED) from None
+    """Write data to stdout."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def emit_generated(text: str) -> None:
-    """Write text that a model made, which must not drive the terminal that shows it."""
+    """Write text that a model generated; on a terminal, its control characters are spelled out."""
     from hexplan.render import words
 
     emit(words.printable(text) if sys.stdout.isatty() else text)

@@ -2,39 +2,86 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import secrets
 import signal
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from hexplan.errors import InputError, SpecError
 
 _Handler: TypeAlias = Callable[[int, FrameType | None], object] | int
 _NEWLINE = b"\n"
 _HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_OWN_STREAM = re.compile(r"/dev/stdin|/dev/fd/[0-9]+|/proc/self/fd/[0-9]+")
+_KINDS = ((stat.S_ISFIFO, "a FIFO"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"))
+
+
+def is_own_stream(path: Path) -> bool:
+    """Say whether a path names a stream that the caller opened for this process."""
+    return _OWN_STREAM.fullmatch(str(path)) is not None
+
+
+def open_to_read(path: Path) -> BinaryIO:
+    """Open a regular file, or a stream such as /dev/stdin that the caller opened for us.
+
+    Raises
+    ------
+    OSError
+        If the path names anything else, because reading from a FIFO or a device may never end, or
+        if the file cannot be opened.
+    """
+    if is_own_stream(path):
+        return path.open("rb")
+    # O_NONBLOCK: without it, opening a FIFO waits until somebody writes to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _require_regular(os.fstat(descriptor).st_mode)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _require_regular(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "a special file")
+        raise OSError(errno.EINVAL, f"found {kind}, needed a regular file")
 
 
 def read_bounded(path: Path, limit_bytes: int) -> str:
-    """Return the UTF-8 text of a file of at most `limit_bytes`."""
+    """Return the UTF-8 text of a file of at most `limit_bytes`.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is not a regular file or a stream of this process, is larger
+        than the limit, or is not UTF-8.
+    """
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             content = file.read(limit_bytes + 1)
     except (OSError, ValueError) as error:
         raise _failure(path, "read", error) from error
     if len(content) > limit_bytes:
-        problem = f"{path}: larger than {limit_bytes} bytes, needed at most that"
-        raise InputError(problem, hint="is this the right file?")
+        message = f"{path}: larger than {limit_bytes} bytes, the limit"
+        raise InputError(message, hint="is this the right file?")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         where = f"{path}:{content.count(_NEWLINE, 0, error.start) + 1}"
         problem = f"found the byte 0x{content[error.start]:02x}, needed UTF-8 text"
-        raise SpecError(where, problem, hint="save the file as UTF-8") from error
+        hint = "save the file as UTF-8"
+        raise SpecError(where, problem, hint=hint, needed="needed UTF-8 text") from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -79,10 +126,10 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Let the signals that end a process wait, so that they leave no temporary file.
+    """Delay the signals that end a process, so that none of them leaves a temporary file behind.
 
-    Masking them would not do: another thread of the process would take them. Off the main thread,
-    where Python sets no handlers, they do not wait.
+    Masking them is not enough, because the kernel would deliver them to another thread. Outside
+    the main thread, where Python cannot set handlers, they are not delayed.
     """
     arrived: list[int] = []
     before: dict[signal.Signals, _Handler] = {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from hexplan.errors import InputError
+from hexplan.errors import SpecError
 from hexplan.files.bounded import read_bounded
 from hexplan.wording import found
 
@@ -24,13 +25,25 @@ _LONGEST_NUMBER = 400
 _TOKEN = re.compile(
     r'(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")(?P<name>\s*:)?'
     r"|(?P<open>[\[{])|(?P<close>[\]}])"
-    r"|(?P<word>-?(?:Infinity|NaN|[0-9][0-9.eE+-]*))",
+    r"|(?P<word>-?(?:Infinity|NaN|[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?))",
     re.DOTALL,
 )
 
 
-class _Fault(ValueError):
-    """JSON that Python reads, but that is not accepted; `_first_fault` finds the words."""
+class _Refusal(ValueError):
+    """Raised for JSON that Python accepts and this reader does not; `_first_fault` describes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """The first place where a text breaks the rules of this reader."""
+
+    index: int
+    """Where, in characters from the start."""
+    problem: str
+    """What was found there."""
+    needed: str
+    """What is needed instead."""
 
 
 def read_json(path: Path, limit_bytes: int = MAX_BYTES) -> JsonValue:
@@ -39,32 +52,40 @@ def read_json(path: Path, limit_bytes: int = MAX_BYTES) -> JsonValue:
 
 
 def parse_json(text: str, file: str) -> JsonValue:
-    """Return the value that a JSON text holds; `file` names it in errors."""
+    """Return the value that a JSON text holds; `file` names it in errors.
+
+    Raises
+    ------
+    SpecError
+        If the text is not JSON, repeats a name within an object, holds a number that is not
+        finite, or is nested too deeply.
+    """
     try:
         value: JsonValue = json.loads(
             text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
         )
         _check_depth(value, 1)
     except json.JSONDecodeError as error:
-        message = f"{file}:{error.lineno}:{error.colno}: not JSON: {error.msg}"
-        raise InputError(message) from error
+        where = f"{file}:{error.lineno}:{error.colno}"
+        raise SpecError(where, f"not JSON: {error.msg}", needed="needed JSON") from error
     except (ValueError, RecursionError) as error:
-        index, problem = _first_fault(text) or (0, str(error))
-        line, column = text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
-        message = f"{file}:{line}:{column}: {problem}"
-        raise InputError(message) from error
+        fault = _first_fault(text) or _Fault(0, "found unreadable JSON", "plain JSON")
+        line = text.count("\n", 0, fault.index) + 1
+        where = f"{file}:{line}:{fault.index - text.rfind(chr(10), 0, fault.index)}"
+        needed = f"needed {fault.needed}"
+        raise SpecError(where, f"{fault.problem}, {needed}", needed=needed) from error
     return value
 
 
 def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
-        raise _Fault(pairs)
+        raise _Refusal(pairs)
     return mapping
 
 
 def _no_constant(word: str) -> float:
-    raise _Fault(word)
+    raise _Refusal(word)
 
 
 def _finite(word: str) -> float:
@@ -76,36 +97,34 @@ def _check_depth(value: JsonValue, depth: int) -> None:
     if not isinstance(value, dict | list):
         return
     if depth > MAX_DEPTH:
-        raise _Fault(depth)
+        raise _Refusal(depth)
     for child in value.values() if isinstance(value, dict) else value:
         _check_depth(child, depth + 1)
 
 
-def _first_fault(text: str) -> tuple[int, str] | None:
-    """Return where well-formed JSON first breaks these rules, and which; the slow way."""
+def _first_fault(text: str) -> _Fault | None:
+    """Return the first fault of a text that is valid JSON up to there.
+
+    This scans the text token by token, which is slow, and so it runs only after a refusal.
+    """
     names: list[set[str]] = []
     for token in _TOKEN.finditer(text):
-        problem = None
+        index = token.start()
         if token["open"]:
             names.append(set())
             if len(names) > MAX_DEPTH:
-                problem = f"nested more than {MAX_DEPTH} deep, needed at most that"
+                problem = f"nested more than {MAX_DEPTH} deep"
+                return _Fault(index, problem, f"at most {MAX_DEPTH} levels")
         elif token["close"]:
             names.pop()
         elif token["name"]:
-            problem = _repeated(token["text"], names[-1])
+            name = json.loads(token["text"])
+            if name in names[-1]:
+                problem = f"found the name {found(name)} twice in one object"
+                return _Fault(index, problem, "each name once in an object")
+            names[-1].add(name)
         elif token["word"] and not _is_sound(token["word"]):
-            problem = f"found {found(token['word'])}, needed a finite number"
-        if problem:
-            return token.start(), problem
-    return None
-
-
-def _repeated(quoted: str, names: set[str]) -> str | None:
-    name = json.loads(quoted)
-    if name in names:
-        return f"found the name {found(name)} twice in one object, needed it once"
-    names.add(name)
+            return _Fault(index, f"found {found(token['word'])}", "a finite number")
     return None
 
 

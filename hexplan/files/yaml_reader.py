@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import yaml
 
-from hexplan.errors import InputError, SpecError
+from hexplan.errors import SpecError
 from hexplan.files.bounded import read_bounded
 from hexplan.wording import KeyPath, found
 
@@ -25,6 +25,7 @@ MAX_VALUES = 50_000
 MAX_ALIASES = 100
 MAX_DIGITS = 18
 
+_NEWLINE = "\n"
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?[0-9]+")
@@ -59,43 +60,60 @@ def read_yaml(path: Path) -> YamlDocument:
 
 
 def parse_yaml(text: str, file: str) -> YamlDocument:
-    """Return the one mapping that a YAML text holds; `file` names it in errors."""
+    """Return the one mapping that a YAML text holds; `file` names it in errors.
+
+    Raises
+    ------
+    SpecError
+        If the text is not YAML, or breaks one of the bounds above.
+    """
+    first_line = f"{file}:1"
     if text.startswith("\N{BYTE ORDER MARK}"):
-        problem, hint = "found a byte order mark, needed plain UTF-8", "save it without BOM"
-        raise _at_line(file, 1, problem, hint)
+        needed, hint = "needed plain UTF-8", "save it without BOM"
+        problem = f"found a byte order mark, {needed}"
+        raise SpecError(first_line, problem, hint=hint, needed=needed)
     tree = _Tree()
     try:
         root = _compose(text)
         data = None if root is None else tree.build(root, ())
     except _Refusal as error:
-        raise _at_line(file, error.line, error.problem, error.hint) from error
+        raise error.at(file) from error
     except yaml.MarkedYAMLError as error:
         raise _at_mark(error, file) from error
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        problem = f"found the character {chr(error.character)!r}, needed printable text"
-        raise _at_line(file, line, problem) from error
-    except (ValueError, OverflowError) as error:  # PyYAML lets bad escapes and directives through
-        problem = f"{file}: not YAML: {error}"
-        raise InputError(problem) from error
+        where = f"{file}:{text.count(_NEWLINE, 0, error.position) + 1}"
+        needed = "needed printable text"
+        problem = f"found the character {chr(error.character)!r}, {needed}"
+        raise SpecError(where, problem, needed=needed) from error
+    except (ValueError, OverflowError) as error:  # PyYAML does not catch these itself
+        raise SpecError(file, f"not YAML: {error}", needed="needed YAML") from error
     if not isinstance(data, dict):
+        needed = "needed a mapping of `name: value` lines"
         problem = "the file is empty" if data is None else f"found {found(data)}"
-        raise _at_line(file, 1, f"{problem}, needed a mapping of `name: value` lines")
+        raise SpecError(first_line, f"{problem}, {needed}", needed=needed)
     return YamlDocument(data, tree.lines)
 
 
 class _Refusal(Exception):
-    """YAML that is well formed, but not accepted."""
+    """Raised for YAML that is well formed, but not accepted."""
 
-    def __init__(self, node: yaml.Node | yaml.Event, problem: str, hint: str | None = None) -> None:
+    def __init__(
+        self, node: yaml.Node | yaml.Event, problem: str, needed: str, hint: str | None = None
+    ) -> None:
         super().__init__(problem)
-        self.line = node.start_mark.line + 1 if node.start_mark else 1
-        self.problem = problem
-        self.hint = hint
+        self._line = node.start_mark.line + 1 if node.start_mark else 1
+        self._problem = problem
+        self._needed = f"needed {needed}"
+        self._hint = hint
+
+    def at(self, file: str) -> SpecError:
+        """Return the error that names the place in a file."""
+        problem = f"{self._problem}, {self._needed}"
+        return SpecError(f"{file}:{self._line}", problem, hint=self._hint, needed=self._needed)
 
 
 class _BoundedLoader(yaml.SafeLoader):
-    """A composer without tags, with few aliases and little depth; it constructs nothing."""
+    """Composes nodes without tags, with few aliases and little depth, and constructs nothing."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -108,14 +126,14 @@ class _BoundedLoader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         self._values += 1
         if self._values > 2 * MAX_VALUES:  # names count here, too
-            raise _Refusal(event, f"found more than {MAX_VALUES} values, needed at most that")
+            raise _Refusal(event, f"found more than {MAX_VALUES} values", "at most that")
         self._aliases += isinstance(event, yaml.AliasEvent)
         if self._aliases > MAX_ALIASES:
-            raise _Refusal(event, f"found more than {MAX_ALIASES} aliases, needed at most that")
+            raise _Refusal(event, f"found more than {MAX_ALIASES} aliases", "at most that")
         if getattr(event, "tag", None) is not None:
-            raise _Refusal(event, f"found the tag {found(event.tag)}, needed plain values")
+            raise _Refusal(event, f"found the tag {found(event.tag)}", "plain values")
         if self._depth == MAX_DEPTH:
-            raise _Refusal(event, f"nested more than {MAX_DEPTH} deep, needed at most that")
+            raise _Refusal(event, f"nested more than {MAX_DEPTH} deep", "at most that")
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -132,7 +150,7 @@ def _compose(text: str) -> yaml.Node | None:
 
 @dataclass(slots=True)
 class _Tree:
-    """Turns nodes into values, and notes their lines."""
+    """Turns nodes into values, and records their lines."""
 
     lines: dict[KeyPath, int] = field(default_factory=dict)
 
@@ -140,9 +158,9 @@ class _Tree:
         """Return the value of a node at a path."""
         self.lines.setdefault(path, node.start_mark.line + 1)
         if len(self.lines) > MAX_VALUES:
-            raise _Refusal(node, f"found more than {MAX_VALUES} values, needed at most that")
+            raise _Refusal(node, f"found more than {MAX_VALUES} values", "at most that")
         if len(path) > MAX_DEPTH:
-            raise _Refusal(node, "found an alias to itself or one nested too deep")
+            raise _Refusal(node, "found an alias to itself or a deep one", "plain values")
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
         if isinstance(node, yaml.SequenceNode):
@@ -155,8 +173,8 @@ class _Tree:
             key = _key(key_node)
             if key in mapping:
                 line = self.lines[*path, key]
-                problem = f"the field {found(key)} stands here and at line {line}"
-                raise _Refusal(key_node, problem, "keep one of them")
+                problem = f"found the field {found(key)} again, first at line {line}"
+                raise _Refusal(key_node, problem, "each field once", "keep one of them")
             self.lines[*path, key] = key_node.start_mark.line + 1
             mapping[key] = self.build(value_node, (*path, key))
         return mapping
@@ -164,7 +182,7 @@ class _Tree:
 
 def _key(node: yaml.Node) -> str:
     if not isinstance(node, yaml.ScalarNode) or not node.value:
-        raise _Refusal(node, "needed a name before the colon")
+        raise _Refusal(node, "found no name", "a name before the colon")
     return _text(node)
 
 
@@ -178,29 +196,26 @@ def _scalar(node: yaml.ScalarNode) -> YamlValue:
         return _BOOLS[text]
     if _INT.fullmatch(text):
         if len(text) > MAX_DIGITS:
-            raise _Refusal(node, f"found {found(text)}, needed at most {MAX_DIGITS} digits")
+            raise _Refusal(node, f"found {found(text)}", f"at most {MAX_DIGITS} digits")
         return int(text)
     number = float(text) if _FLOAT.fullmatch(text) else 0.0
     if _NOT_FINITE.fullmatch(text) or math.isinf(number):
-        raise _Refusal(node, f"found {found(text)}, needed a finite number")
+        raise _Refusal(node, f"found {found(text)}", "a finite number")
     return number if _FLOAT.fullmatch(text) else text
 
 
 def _text(node: yaml.ScalarNode) -> str:
-    """Return the text of a scalar, which an escape can make unfit for any file."""
+    """Return the text of a scalar; an escape can make one that UTF-8 cannot write."""
     text: str = node.value
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise _Refusal(node, f"found {found(text)}, needed Unicode text") from error
+        raise _Refusal(node, f"found {found(text)}", "Unicode text") from error
     return text
 
 
 def _at_mark(error: yaml.MarkedYAMLError, file: str) -> SpecError:
     mark = error.problem_mark or error.context_mark
     problem = str(error.problem or error.context)
-    return _at_line(file, mark.line + 1 if mark else 1, problem, _HINTS.get(problem))
-
-
-def _at_line(file: str, line: int, problem: str, hint: str | None = None) -> SpecError:
-    return SpecError(f"{file}:{line}", problem, hint=hint)
+    where = f"{file}:{mark.line + 1 if mark else 1}"
+    return SpecError(where, problem, hint=_HINTS.get(problem), needed="needed YAML")

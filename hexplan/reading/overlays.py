@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from hexplan.cluster import COORDINATOR, Cluster, Link
 from hexplan.device import DeviceType
-from hexplan.errors import InputError, SpecError
 from hexplan.files.field_errors import explain, version_problem
-from hexplan.files.yaml_reader import read_yaml
+from hexplan.files.yaml_reader import YamlDocument, read_yaml
 from hexplan.reading.corrections import with_corrections
 from hexplan.reading.links import MAX_LINKS
 from hexplan.reading.locate import Locator
+from hexplan.reading.named_files import NamedFile
 from hexplan.reading.text.overlay_text import OverlayText
 from hexplan.wording import did_you_mean
 
@@ -41,17 +41,16 @@ class Overlay:
 def read_overlays(names: Sequence[str], folder: Path, at: Locator) -> Iterator[Overlay]:
     """Yield the overlays that a cluster.yaml names, seen from its folder."""
     for index, name in enumerate(names):
-        try:
-            yield read_overlay(folder / name)
-        except SpecError:
-            raise
-        except InputError as error:
-            raise at.error(("overlays", index), error.message, hint=error.hint) from error
+        named = NamedFile(folder / name, "an overlay", ("overlays", index), at)
+        yield _overlay(named.path, named.read_yaml(("version", "overlay")))
 
 
 def read_overlay(file: Path) -> Overlay:
     """Read an overlay file, whatever cluster it is for."""
-    document = read_yaml(file)
+    return _overlay(file, read_yaml(file))
+
+
+def _overlay(file: Path, document: YamlDocument) -> Overlay:
     at = Locator(str(file), document.lines)
     problem = version_problem(document.data.get("version"), OVERLAY_VERSION)
     if problem:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from hexplan.cluster import Profile
-from hexplan.errors import InputError, SpecError
 from hexplan.files.field_errors import explain, version_problem
-from hexplan.files.yaml_reader import YamlDocument, read_yaml
 from hexplan.noun import RATE_DIGITS
 from hexplan.reading.devices import DeviceTable
 from hexplan.reading.locate import Locator
+from hexplan.reading.named_files import NamedFile
 from hexplan.reading.text.profile_text import ProfileText
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hexplan.files.yaml_reader import YamlDocument
     from hexplan.model import Model
     from hexplan.reading.text.profile_text import MeasuredStageText
     from hexplan.wording import KeyPath
@@ -30,7 +30,8 @@ _RATE_UNIT = Decimal(1).scaleb(-RATE_DIGITS)
 
 def read_profiles(file: Path, model: Model, table: DeviceTable) -> tuple[Profile, ...]:
     """Return what a profile file states, with devices by their names in `table`."""
-    document = _read(file, table.at)
+    named = NamedFile(file, "a profile", ("profiles",), table.at)
+    document = named.read_yaml(("version", "model", "stages"))
     at = Locator(str(file), document.lines)
     text = _validated(document, at)
     if text.model != model.name:
@@ -50,15 +51,6 @@ def read_profiles(file: Path, model: Model, table: DeviceTable) -> tuple[Profile
         _check_steps(stage, path, at)
         profiles[device, stage.tp] = _profile(device, stage, text.source)
     return tuple(profiles.values())
-
-
-def _read(file: Path, at: Locator) -> YamlDocument:
-    try:
-        return read_yaml(file)
-    except SpecError:
-        raise
-    except InputError as error:
-        raise at.error(("profiles",), error.message, hint=error.hint) from error
 
 
 def _validated(document: YamlDocument, at: Locator) -> ProfileText:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hexplan.reading.named_files import NamedFile
 from hexplan.reading.traces import read_trace
 from hexplan.workload import Lengths, Slo, Workload
 
@@ -19,7 +20,9 @@ NEEDS_RATE = ("latency", "cost")
 def read_workload(text: WorkloadText, folder: Path, at: Locator) -> Workload:
     """Return the workload, its lengths read from a trace where the file names one."""
     if text.trace is not None:
-        lengths = read_trace(folder / text.trace)
+        file = folder / text.trace
+        NamedFile(file, "a trace", ("workload", "trace"), at).require_file()
+        lengths = read_trace(file)
         prompt, output = lengths.prompt, lengths.output
     else:
         prompt = _lengths(text.prompt_tokens, "prompt_tokens", at)

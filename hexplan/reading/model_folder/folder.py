@@ -80,9 +80,13 @@ def read_model_folder(folder: Path, dtype: Dtype | None = None) -> Model:
     """
     file = _config_file(folder.resolve())
     text = read_bounded(file, MAX_CONFIG_BYTES)
-    values = parse_json(text, str(file))
+    try:
+        values = parse_json(text, str(file))
+    except SpecError as error:  # not quoted: a cluster.yaml can name any folder
+        problem = f"this is not a model's config.json: {error.needed}"
+        raise SpecError(error.where, problem) from error
     if not isinstance(values, dict):
-        raise SpecError(str(file), f"found {found(values)}, needed an object with a model's sizes")
+        raise SpecError(str(file), "needed an object with a model's sizes")
     config = ModelConfig(file, values, hashlib.sha256(text.encode()).hexdigest())
     return _model(config, dtype or _dtype(config))
 

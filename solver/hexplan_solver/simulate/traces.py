@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 from hexplan.errors import InputError, SpecError
+from hexplan.files.bounded import open_to_read
 from hexplan_solver.simulate.traffic import Arrival
 
 MAX_REQUESTS = 5_000_000
@@ -60,15 +63,21 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    opened = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened(path, "rt", encoding="utf-8", newline="") as file:
+        with open_to_read(path) as content:
+            file = _text(content, is_zipped=path.suffix == ".gz")
             while line := file.readline(LONGEST_LINE):
                 yield line.rstrip("\r\n")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         message = f"cannot read {path}: {reason}"
         raise InputError(message) from error
+
+
+def _text(content: BinaryIO, *, is_zipped: bool) -> TextIO:
+    if is_zipped:
+        return gzip.open(content, "rt", encoding="utf-8", newline="")
+    return io.TextIOWrapper(content, encoding="utf-8", newline="")
 
 
 def _each(

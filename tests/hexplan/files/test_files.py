@@ -32,8 +32,36 @@ def test_the_limit_is_the_largest_size_allowed(tmp_path: Path) -> None:
         read_bounded(path, 4)
 
 
-def test_an_endless_file_is_refused() -> None:
-    with pytest.raises(InputError, match="larger than 1000 bytes"):
+def test_an_endless_stream_of_the_caller_is_refused() -> None:
+    refused = pytest.raises(InputError, match="larger than 1000 bytes")
+    with Path("/dev/zero").open("rb") as zero, refused:
+        read_bounded(Path(f"/dev/fd/{zero.fileno()}"), 1000)
+
+
+def test_a_pipe_of_the_caller_is_read_to_its_end() -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"piped")
+    os.close(write_end)
+    assert read_bounded(Path(f"/dev/fd/{read_end}"), 1000) == "piped"
+    os.close(read_end)
+
+
+@pytest.mark.timeout(10)
+def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(InputError, match="found a FIFO, needed a regular file"):
+        read_bounded(tmp_path / "fifo", 1000)
+
+
+def test_a_link_to_a_fifo_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "plan.json").symlink_to("fifo")
+    with pytest.raises(InputError, match="found a FIFO"):
+        read_bounded(tmp_path / "plan.json", 1000)
+
+
+def test_a_device_is_refused() -> None:
+    with pytest.raises(InputError, match="found a device, needed a regular file"):
         read_bounded(Path("/dev/zero"), 1000)
 
 

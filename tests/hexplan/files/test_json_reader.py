@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexplan.errors import InputError
+from hexplan.errors import InputError, SpecError
 from hexplan.files.json_reader import MAX_DEPTH, parse_json, read_json
 
 BAD = [
@@ -23,6 +23,9 @@ BAD = [
     ("[Infinity]", "1:2", "found 'Infinity'"),
     ("[-Infinity]", "1:2", "found '-Infinity'"),
     ("[1, 1e400]", "1:5", "found '1e400'"),
+    ('{"version": 1e999.5}', "1:13", "found '1e999'"),  # Python stops at the first dot
+    ("[1e999e9]", "1:2", "found '1e999'"),
+    ("[1e999-]", "1:2", "found '1e999'"),
     ("[1,\n " + "9" * 5000 + "]", "2:2", "needed a finite number"),
     ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), f"1:{MAX_DEPTH + 1}", "nested more than"),
     ("[" * 100_000 + "]" * 100_000, f"1:{MAX_DEPTH + 1}", "nested more than"),
@@ -78,3 +81,9 @@ def test_no_text_raises_anything_but_our_errors(text: str) -> None:
         assert error.message.startswith("f:")
     else:
         assert json.loads(text) == value
+
+
+@given(st.text(st.sampled_from('[]{,:"a1e9.+-'), max_size=12))
+def test_a_huge_number_before_any_text_is_refused_in_words(rest: str) -> None:
+    with pytest.raises(SpecError, match="^f:1:"):
+        parse_json(f'{{"version": 1e999{rest}}}', "f")

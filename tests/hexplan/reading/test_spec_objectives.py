@@ -63,8 +63,8 @@ def test_lengths_are_read_from_a_trace(
 @pytest.mark.parametrize(
     ("content", "phrase"),
     [
-        ("", "t:1: found the columns 'nothing', needed a CSV with the columns `ContextTokens`"),
-        ("a,b\n1,2\n", "t:1: found the columns 'a, b'"),
+        ("", "t:1: found no columns, needed a CSV with the columns `ContextTokens`"),
+        ("a,b\n1,2\n", "t:1: found other columns, needed a CSV with the columns `ContextTokens`"),
         ("ContextTokens,GeneratedTokens\n", "t: found no request"),
         ("ContextTokens,GeneratedTokens\n5,x\n", "t:2: GeneratedTokens: found 'x', needed a count"),
         ("ContextTokens,GeneratedTokens\n5\n", "t:2: GeneratedTokens: found nothing"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,10 @@ def test_a_file_that_is_not_zipped_is_refused(tmp_path: Path) -> None:
         read_trace(_file(tmp_path, HEAD, "trace.csv.gz"))
     with pytest.raises(InputError, match="cannot read"):
         read_trace(tmp_path / "none.csv")
+
+
+@pytest.mark.timeout(10)
+def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "trace.csv")
+    with pytest.raises(InputError, match="found a FIFO, needed a regular file"):
+        read_trace(tmp_path / "trace.csv")
