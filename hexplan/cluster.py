@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hexplan.device import DeviceType
+from hexplan.field_types import Exact, Positive, Range
+from hexplan.frozen_model import FrozenModel
 from hexplan.host import Host, Interconnect
-from hexplan.noun import Exact, Noun, Positive, Range
 
 COORDINATOR = "coordinator"
 """Where requests enter and tokens leave: an end of links beside the hosts."""
@@ -20,7 +21,7 @@ Allowed = Literal["all", "tokens", "none"]
 """`all`, only `tokens` to and from the coordinator (no activations), or `none`."""
 
 
-class Coordinator(Noun):
+class Coordinator(FrozenModel):
     """Where requests enter and tokens leave."""
 
     site: str
@@ -31,7 +32,7 @@ class Coordinator(Noun):
     """What leaves it for all stages together."""
 
 
-class Link(Noun):
+class Link(FrozenModel):
     """A one-way link rule between two ends, each a host, a site or the coordinator.
 
     It holds for every pair of hosts that its ends name. The most specific rule wins:
@@ -70,7 +71,7 @@ StepPoint = tuple[Annotated[int, Field(ge=0)], Exact]
 """Tokens in a step, and the seconds that one layer takes for them."""
 
 
-class Profile(Noun):
+class Profile(FrozenModel):
     """Measured speed of one kind of stage: devices that work as one tensor-parallel group."""
 
     device: str
@@ -95,7 +96,7 @@ class Profile(Noun):
     """Who measured it, and how."""
 
 
-class Correction(Noun):
+class Correction(FrozenModel):
     """What a kind of stage was seen to take when it ran, over what is predicted without this.
 
     It was observed of tensor-parallel stages, and holds for them alone: those that share tokens
@@ -118,7 +119,7 @@ class Correction(Noun):
     """What was observed."""
 
 
-class LayerPin(Noun):
+class LayerPin(FrozenModel):
     """A host that must serve, and hold exactly these layers in each of its stages."""
 
     host: str
@@ -127,7 +128,7 @@ class LayerPin(Noun):
     """`[first, end)`."""
 
 
-class GroupPin(Noun):
+class GroupPin(FrozenModel):
     """Devices of one host that form one stage, if they serve at all."""
 
     host: str
@@ -136,7 +137,7 @@ class GroupPin(Noun):
     """Device indices on that host."""
 
 
-class Exclusion(Noun):
+class Exclusion(FrozenModel):
     """A host or a device that must stay unused."""
 
     host: str
@@ -145,7 +146,7 @@ class Exclusion(Noun):
     """Device index on that host; nothing means all of them."""
 
 
-class Limits(Noun):
+class Limits(FrozenModel):
     """What a plan may use."""
 
     memory_fraction: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.9")
@@ -160,7 +161,7 @@ class Limits(Noun):
     """Wall-clock limit of the search."""
 
 
-class Cluster(Noun):
+class Cluster(FrozenModel):
     """A described cluster: data only, every quantity in SI units."""
 
     name: str

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hexplan.noun import Exact, Noun
+from hexplan.field_types import Exact
+from hexplan.frozen_model import FrozenModel
 
 Positive = Annotated[int, Field(gt=0)]
 
 
-class Efficiency(Noun):
+class Efficiency(FrozenModel):
     """Shares of a datasheet's peak figures that a device reaches; assumed until calibrated."""
 
     compute: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.5")
@@ -25,7 +26,7 @@ class Efficiency(Noun):
     """What they rest on."""
 
 
-class DeviceType(Noun):
+class DeviceType(FrozenModel):
     """One kind of accelerator, or a CPU slot."""
 
     name: str

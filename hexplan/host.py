@@ -8,10 +8,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hexplan.noun import Exact, Noun, Positive
+from hexplan.field_types import Exact, Positive
+from hexplan.frozen_model import FrozenModel
 
 
-class Interconnect(Noun):
+class Interconnect(FrozenModel):
     """How the devices of one host reach each other, per device and direction."""
 
     bandwidth_bytes_per_s: Positive
@@ -23,7 +24,7 @@ class Interconnect(Noun):
     speak for groups over it."""
 
 
-class Spot(Noun):
+class Spot(FrozenModel):
     """An offer to rent a host for less, which may be taken away."""
 
     price_usd_per_h: Exact
@@ -34,7 +35,7 @@ class Spot(Noun):
     """Whether the plan rents the host by this offer."""
 
 
-class Machine(Noun):
+class Machine(FrozenModel):
     """A machine with devices."""
 
     name: str

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 KvDtype = Literal["float32", "float16", "bfloat16", "fp8", "int8"]
@@ -23,7 +23,7 @@ _KV_BYTES: dict[KvDtype, int] = {
 }
 
 
-class Experts(Noun):
+class Experts(FrozenModel):
     """Feed-forward networks that stand side by side in every layer; a token runs through some."""
 
     total: Count
@@ -39,7 +39,7 @@ class Experts(Noun):
         return self
 
 
-class WeightFormat(Noun):
+class WeightFormat(FrozenModel):
     """How the matrices of the layers are stored where they are quantised.
 
     Embedding, output head, router, norms and biases keep the model's dtype.
@@ -62,7 +62,7 @@ class WeightFormat(Noun):
         return 4 if self.name == "int4" else 8
 
 
-class Model(Noun):
+class Model(FrozenModel):
     """The sizes of a model; symbols in brackets are those of docs/formulation.md."""
 
     name: str

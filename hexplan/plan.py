@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hexplan.cluster import Cluster, Parallel
+from hexplan.field_types import Exact, Range
+from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
-from hexplan.noun import Exact, Noun, Range
 from hexplan.step_limits import StepLimits
 from hexplan.workload import Workload
 
@@ -20,7 +21,7 @@ EXIT = "exit"
 """The two ends of every route, which are no stages."""
 
 
-class Shard(Noun):
+class Shard(FrozenModel):
     """What one device of a stage holds of each layer, as half-open intervals.
 
     A device of a stage that is `sp` or `shift` holds the weights of whole layers. Its KV cache, its
@@ -37,7 +38,7 @@ class Shard(Noun):
     """Rows of the embedding and of the output head, where the stage has them."""
 
 
-class DeviceMemory(Noun):
+class DeviceMemory(FrozenModel):
     """How one device's memory is spent; the parts and `free_bytes` sum to the budget."""
 
     device: int
@@ -56,7 +57,7 @@ class DeviceMemory(Noun):
     """What is left of the budget."""
 
 
-class Stage(Noun):
+class Stage(FrozenModel):
     """One group of devices of one host that holds a range of layers."""
 
     id: str
@@ -95,7 +96,7 @@ class Stage(Noun):
         return len(self.shards)
 
 
-class Edge(Noun):
+class Edge(FrozenModel):
     """A used connection from a stage (or `entry`) to a stage (or `exit`)."""
 
     source: Annotated[str, Field(alias="from")]
@@ -112,7 +113,7 @@ class Edge(Noun):
     """Share of what leaves `from`; the shares of one stage sum to 1."""
 
 
-class Hop(Noun):
+class Hop(FrozenModel):
     """A request's use of a stage, from the layer where it enters to the stage's end."""
 
     stage: str
@@ -121,7 +122,7 @@ class Hop(Noun):
     """The first layer that the request runs there."""
 
 
-class Route(Noun):
+class Route(FrozenModel):
     """A chain of hops that runs every layer once."""
 
     hops: tuple[Hop, ...]
@@ -132,7 +133,7 @@ class Route(Noun):
     """Share of all requests; the shares sum to 1."""
 
 
-class Unused(Noun):
+class Unused(FrozenModel):
     """A device that the plan leaves out."""
 
     host: str
@@ -143,7 +144,7 @@ class Unused(Noun):
     """Why, in a sentence."""
 
 
-class SimulatedRate(Noun):
+class SimulatedRate(FrozenModel):
     """What the simulator served: means over its runs."""
 
     decode_tokens_per_s: Exact
@@ -162,7 +163,7 @@ class SimulatedRate(Noun):
     """What of it was left out at the start."""
 
 
-class SustainedRate(Noun):
+class SustainedRate(FrozenModel):
     """What the plan serves for long: KV room, round trips and the scheduler counted."""
 
     decode_tokens_per_s: Exact
@@ -177,7 +178,7 @@ class SustainedRate(Noun):
     """The same as simulated, where the objective is sustained."""
 
 
-class Basis(Noun):
+class Basis(FrozenModel):
     """What a part of the prediction rests on."""
 
     origin: str
@@ -186,7 +187,7 @@ class Basis(Noun):
     """Share of the cut's value that rests on it."""
 
 
-class Predicted(Noun):
+class Predicted(FrozenModel):
     """What the plan should deliver, by the figures that each stage's `speed_origin` names."""
 
     tokens_per_s: Exact
@@ -213,7 +214,7 @@ class Predicted(Noun):
     """What it serves for long; the rates above are those of the static flow."""
 
 
-class CutTerm(Noun):
+class CutTerm(FrozenModel):
     """A capacity that takes part in the cut."""
 
     constraint: str
@@ -225,7 +226,7 @@ class CutTerm(Noun):
     """The capacity, in tokens/s for a stage or link, in bytes/s for a NIC or trunk."""
 
 
-class Certificate(Noun):
+class Certificate(FrozenModel):
     """Why the flow cannot be larger on this placement, and how much larger on any other."""
 
     flow_tokens_per_s: Exact
@@ -250,7 +251,7 @@ class Certificate(Noun):
     """How the bound on the cost was proved."""
 
 
-class SolveInfo(Noun):
+class SolveInfo(FrozenModel):
     """How the plan was made: the only part that may differ between two runs of one input."""
 
     wall_s: float
@@ -263,7 +264,7 @@ class SolveInfo(Noun):
     """What placed the layers: hexplan's own search, or a published method (docs/baselines.md)."""
 
 
-class Plan(Noun):
+class Plan(FrozenModel):
     """Everything that the check and the launcher need, but the weights."""
 
     version: Literal[1] = 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from types import MappingProxyType
 
+from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
-from hexplan.noun import Noun
 from hexplan.plan import Plan
 from hexplan.reading.text.cluster_text import ClusterText
 from hexplan.reading.text.overlay_text import OverlayText
@@ -14,7 +14,7 @@ from hexplan.reading.text.profile_text import ProfileText
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-DESCRIBED: MappingProxyType[str, type[Noun]] = MappingProxyType(
+DESCRIBED: MappingProxyType[str, type[FrozenModel]] = MappingProxyType(
     {
         "cluster": ClusterText,
         "plan": Plan,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hexplan.noun import Noun, Positive
+from hexplan.field_types import Positive
+from hexplan.frozen_model import FrozenModel
 
 
-class StepLimits(Noun):
+class StepLimits(FrozenModel):
     """What one step of a stage may hold, of the requests that wait there."""
 
     tokens: Positive

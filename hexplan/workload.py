@@ -7,10 +7,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hexplan.noun import Exact, Noun
+from hexplan.field_types import Exact
+from hexplan.frozen_model import FrozenModel
 
 
-class Lengths(Noun):
+class Lengths(FrozenModel):
     """Token counts of one side of a request."""
 
     mean: Annotated[int, Field(gt=0)]
@@ -19,7 +20,7 @@ class Lengths(Noun):
     """The longest that a stage must have room for, in tokens."""
 
 
-class Slo(Noun):
+class Slo(FrozenModel):
     """What users are promised."""
 
     ttft_s: Annotated[Exact, Field(gt=0)]
@@ -30,7 +31,7 @@ class Slo(Noun):
     """Share of requests that must meet both."""
 
 
-class Workload(Noun):
+class Workload(FrozenModel):
     """What the cluster is planned for."""
 
     prompt_tokens: Lengths

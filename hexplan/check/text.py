@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
-from hexplan.noun import RATE_DIGITS
+from hexplan.constants import RATE_DIGITS
 
 RATE_STEP = Fraction(1, 10**RATE_DIGITS)
 """The smallest step of a rate."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from hexplan.cluster import Profile
+from hexplan.constants import RATE_DIGITS
 from hexplan.errors import InputError, SpecError
 from hexplan.files.field_errors import explain, version_problem
 from hexplan.files.yaml_reader import YamlDocument, read_yaml
-from hexplan.noun import RATE_DIGITS
 from hexplan.reading.devices import DeviceTable
 from hexplan.reading.locate import Locator
 from hexplan.reading.text.profile_text import ProfileText

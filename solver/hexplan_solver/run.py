@@ -7,7 +7,7 @@ import platform
 import time
 from importlib.metadata import version
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import HexplanError
 from hexplan.plan import SolveInfo
 from hexplan.spec import Spec

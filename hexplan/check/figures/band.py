@@ -9,7 +9,7 @@ from fractions import Fraction
 from hexplan.check.lookup import Lookup
 from hexplan.check.rules import BAND_WRONG, BASIS_WRONG, Violation
 from hexplan.check.text import RATE_STEP, exact, number, rate
-from hexplan.noun import WEIGHT_DIGITS
+from hexplan.constants import WEIGHT_DIGITS
 from hexplan.plan import CutTerm, Stage
 
 LINKS = "links"

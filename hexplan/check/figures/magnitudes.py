@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from hexplan.check.lookup import Lookup
 from hexplan.check.rules import NUMBER_BEYOND_REASON, OFF_GRID, Violation
 from hexplan.check.text import exact
-from hexplan.noun import RATE_DIGITS, WEIGHT_DIGITS
+from hexplan.constants import RATE_DIGITS, WEIGHT_DIGITS
 from hexplan.plan import Plan
 
 MAX_DIGITS = 24

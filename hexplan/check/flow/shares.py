@@ -15,7 +15,7 @@ from hexplan.check.rules import (
     Violation,
 )
 from hexplan.check.text import exact, number
-from hexplan.noun import WEIGHT_DIGITS
+from hexplan.constants import WEIGHT_DIGITS
 from hexplan.plan import Edge, Route
 
 WEIGHT_STEP = Fraction(1, 10**WEIGHT_DIGITS)

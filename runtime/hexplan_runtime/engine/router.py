@@ -6,8 +6,8 @@ the request's whole context.
 
 from __future__ import annotations
 
+from hexplan.constants import WEIGHT_DIGITS
 from hexplan.errors import InputError
-from hexplan.noun import WEIGHT_DIGITS
 from hexplan.plan import Plan, Route
 
 

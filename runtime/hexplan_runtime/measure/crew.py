@@ -16,8 +16,8 @@ from typing import IO, Final, Self
 from pydantic import ValidationError
 
 from hexplan.errors import InputError, LaunchError
+from hexplan.field_types import Range
 from hexplan.model import Model
-from hexplan.noun import Range
 from hexplan_runtime.measure.clock import DeviceKind
 from hexplan_runtime.measure.messages import Answer, Order, Task
 from hexplan_runtime.model.architecture import Architecture

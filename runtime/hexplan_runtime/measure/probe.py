@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hexplan.field_types import Range
 from hexplan.model import Model
-from hexplan.noun import Range
 from hexplan.plan import Shard
 from hexplan_runtime.batch import Row
 from hexplan_runtime.measure.clock import clock_of

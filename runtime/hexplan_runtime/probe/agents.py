@@ -16,7 +16,7 @@ from typing import IO, Final, Self
 
 from pydantic import ValidationError
 
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 from hexplan_runtime.probe.messages import Answer, Task
 
 _QUIET: Final = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}  # as ranks of a launch have
@@ -66,7 +66,7 @@ class Agents:
         else:
             self.tell(host, task)
 
-    def tell(self, host: str, noun: Noun) -> None:
+    def tell(self, host: str, noun: FrozenModel) -> None:
         """Send an agent something."""
         if host not in self._lost:
             self._agents[host].tell(noun.model_dump_json())

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TextIO
 
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 
 _PR_SET_PDEATHSIG = 1
 
@@ -20,7 +20,7 @@ def claim_stdout() -> TextIO:
     return reports
 
 
-def say(reports: TextIO, noun: Noun) -> None:
+def say(reports: TextIO, noun: FrozenModel) -> None:
     """Write a noun as one line of JSON."""
     print(noun.model_dump_json(), file=reports, flush=True)
 

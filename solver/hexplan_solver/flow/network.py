@@ -8,7 +8,7 @@ from functools import cached_property
 
 from hexplan.cluster import COORDINATOR
 from hexplan.cost import link_rate, token_bytes
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan.plan import ENTRY, EXIT
 from hexplan.spec import Spec
 

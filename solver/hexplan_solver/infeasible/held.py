@@ -10,7 +10,7 @@ from collections import defaultdict
 
 import pulp
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.milp import solve_milp
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.coverage import Column, Coverage, add_ways

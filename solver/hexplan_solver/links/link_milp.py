@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import pulp
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan_solver.flow.network import OUTSIDE, Arc, Network, PlacedStage, build_network
 from hexplan_solver.milp import Watch, solve_milp
 from hexplan_solver.options import SolveOptions

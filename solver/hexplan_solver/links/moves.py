@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.placement.placement import group_devices
 from hexplan_solver.problem.problem import Problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from hexplan.cluster import Cluster
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.plan import Certificate, Plan, Unused
 from hexplan_solver.plans.extract import Proof
 from hexplan_solver.plans.predicted import rate

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pulp
 
-from hexplan.cost.speed import MICRO
-from hexplan.noun import Range
+from hexplan.constants import MICRO
+from hexplan.field_types import Range
 from hexplan_solver.milp import PATIENT, Watch, solve_milp, watch_to_the_end
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.problem.problem import Problem

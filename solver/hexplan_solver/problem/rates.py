@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexplan.cluster import Cluster
+from hexplan.constants import MICRO, TOKEN_ID_BYTES
 from hexplan.cost import (
     TENSOR,
-    TOKEN_ID_BYTES,
-    ShardSizes,
+    DeviceShard,
     Sharing,
+    StageShape,
     allowed_sharings,
     kv_room_tokens,
     stage_speed,
 )
-from hexplan.cost.speed import MICRO
-from hexplan.device import DeviceType
+from hexplan.field_types import Range
 from hexplan.host import Host
-from hexplan.model import Model
-from hexplan.noun import Range
 from hexplan.spec import Spec
-from hexplan.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,7 @@ class Rates:
         )
 
 
-def rates_of(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]]) -> Rates:
+def rates_of(spec: Spec, host: Host, group: tuple[DeviceShard, ...]) -> Rates:
     """Tabulate the speed of a group of devices of a host, shared in the fastest way allowed."""
     total = spec.model.layers
 
@@ -83,10 +79,10 @@ def rates_of(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]])
 
 
 def _best(
-    spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]], layers: Range
+    spec: Spec, host: Host, group: tuple[DeviceShard, ...], layers: Range
 ) -> tuple[int, Sharing]:
     """Return the largest rate over the ways that the spec allows; ties go to the first."""
-    allowed = allowed_sharings(spec.cluster, spec.model, layers, group, host.interconnect)
+    allowed = allowed_sharings(spec, StageShape(layers, group, host.interconnect))
     rated = [
         (as_counted(spec.cluster, capacity_of(spec, host, group, layers, sharing)), sharing)
         for sharing in allowed
@@ -97,16 +93,16 @@ def _best(
 def capacity_of(
     spec: Spec,
     host: Host,
-    group: Sequence[tuple[DeviceType, ShardSizes]],
+    group: tuple[DeviceShard, ...],
     layers: Range,
     sharing: Sharing,
 ) -> int:
     """Return the speed of a stage, or 0 where it has no room for the longest request."""
-    sizes: tuple[Model, Workload] = (spec.model, spec.workload)
-    room = kv_room_tokens(spec.cluster, sizes, layers, group, sharing)
+    shape = StageShape(layers, group, host.interconnect, sharing)
+    room = kv_room_tokens(spec, shape)
     if room < spec.workload.max_tokens:
         return 0
-    speed = stage_speed(spec.cluster, sizes, layers, group, (host.interconnect, room), sharing)
+    speed = stage_speed(spec, shape, room)
     return int(speed.micro_tokens_per_s * host.presence)
 
 

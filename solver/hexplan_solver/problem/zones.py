@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import permutations
 
 from hexplan.cluster import COORDINATOR, Cluster
+from hexplan.constants import MICRO
 from hexplan.cost import token_bytes
-from hexplan.cost.speed import MICRO
 from hexplan_solver.problem.problem import Problem
 
 AMPLE = 2

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.links.judges import Judge
 from hexplan_solver.replan.movement import Movement

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan_solver.flow.carried import used_part
 from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.links.judges import judge_for

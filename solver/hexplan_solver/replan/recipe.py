@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import InputError
 from hexplan.model import Model
 from hexplan.plan import Plan

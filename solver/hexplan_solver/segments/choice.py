@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pulp
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.milp import Patience, solve_milp
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.coverage import Column, Coverage, add_ways

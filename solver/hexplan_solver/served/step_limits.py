@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from hexplan.cost.memory import most_decodes, room_tokens
+from hexplan.cost.memory import most_decodes, workspace_tokens
 from hexplan.spec import Spec
 from hexplan_solver.served.request import MeanRequest, mean_request
 from hexplan_solver.served.served import ServedRate, served_rate
@@ -64,7 +64,7 @@ def widest(spec: Spec, policy: Policy) -> Policy:
     """Return the policy with the largest steps that there is workspace for."""
     if policy.chunk_tokens is None:
         return policy
-    tokens = room_tokens(spec.cluster, spec.workload)
+    tokens = workspace_tokens(spec.cluster, spec.workload)
     return replace(policy, chunk_tokens=tokens, max_decode_tokens=most_decodes(tokens))
 
 
@@ -73,7 +73,7 @@ def neighbours(spec: Spec, policy: Policy) -> Iterator[Policy]:
     tokens, decodes = policy.chunk_tokens, policy.max_decode_tokens
     if tokens is None:
         return
-    most = room_tokens(spec.cluster, spec.workload)
+    most = workspace_tokens(spec.cluster, spec.workload)
     for changed in (tokens * 2, tokens // 2):
         if min(most, LEAST_TOKENS) <= changed <= most and decodes <= most_decodes(changed):
             yield replace(policy, chunk_tokens=changed)
@@ -91,7 +91,7 @@ def _starves(policy: Policy, served: ServedRate, request: MeanRequest) -> bool:
 
 
 def _policies(spec: Spec, policy: Policy, decodes_a_hop: float, halvings: int) -> Iterator[Policy]:
-    tokens = room_tokens(spec.cluster, spec.workload)
+    tokens = workspace_tokens(spec.cluster, spec.workload)
     for halving in range(halvings + 1):
         if halving and tokens < LEAST_TOKENS:
             return

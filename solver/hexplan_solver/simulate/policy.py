@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from hexplan.cost.memory import MAX_BATCH, step_limits_of
+from hexplan.constants import MAX_BATCH
+from hexplan.cost.memory import step_limits_of
 from hexplan.plan import Plan
 from hexplan_solver.simulate.pipeline import NO_LIMIT
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.placement.coverage import Column, Coverage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.start.windows import Windows

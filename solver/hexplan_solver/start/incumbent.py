@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.infeasible.held import hold_most
 from hexplan_solver.milp import Watch

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.runtime_plans import make_plan
 
-from hexplan.cost.memory import MAX_BATCH, step_limits_of
+from hexplan.constants import MAX_BATCH
+from hexplan.cost.memory import step_limits_of
 from hexplan.model import Model
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import HexplanError, InfeasibleError, LimitReached
 from hexplan.plan import Plan
 from hexplan.spec import Spec

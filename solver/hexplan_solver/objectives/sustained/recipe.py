@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan_solver.objectives.sustained.figures import with_trial

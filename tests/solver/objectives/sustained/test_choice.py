@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from support.clusters import device_type, host, link, profile, spec_of, tiny_model
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.flow.network import PlacedStage
 from hexplan_solver.objectives.sustained.choice import choose
 from hexplan_solver.objectives.sustained.placed import Placed, placed
