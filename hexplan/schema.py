@@ -1,4 +1,4 @@
-"""The JSON Schemas of the files, for editors and CI."""
+"""JSON Schemas of the files, for editors and CI."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ DESCRIBED: MappingProxyType[str, type[FrozenModel]] = MappingProxyType(
         "overlay": OverlayText,
     }
 )
-"""What each name of `hexplan schema` stands for; a model's numbers stand in a cluster.yaml."""
+"""The model behind each name of `hexplan schema`; a cluster.yaml may contain a `model`."""
 
 
 def schema_json(name: str) -> str:
-    """Return the JSON Schema of what `name` stands for: files as people or `solve` write them."""
-    noun = DESCRIBED[name]
-    schema = noun.model_json_schema(mode="serialization" if noun is Plan else "validation")
+    """Return the JSON Schema of a kind of file, as people write it; for plans, as `solve` does."""
+    model = DESCRIBED[name]
+    schema = model.model_json_schema(mode="serialization" if model is Plan else "validation")
     return json.dumps({"$schema": DIALECT, **schema}, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""Step limits: how much each stage of a plan puts through its layers at once."""
+"""Step limits: the most that each stage of a plan puts through its layers at once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from hexplan.frozen_model import FrozenModel
 
 
 class StepLimits(FrozenModel):
-    """What one step of a stage may hold, of the requests that wait there."""
+    """The most that one step of a stage may hold of the requests that wait there."""
 
     tokens: Positive
-    """Tokens: decodes first, then parts of prompts, to which a fourth belongs at least."""
+    """Tokens: decodes first, then chunks of prompts, which get a quarter at least."""
     decodes: Positive
     """Requests that are decoded, one token each; smaller steps keep more stages busy at once."""

@@ -17,11 +17,11 @@ class Lengths(FrozenModel):
     mean: Annotated[int, Field(gt=0)]
     """Mean number of tokens."""
     max: Annotated[int, Field(gt=0)]
-    """The longest that a stage must have room for, in tokens."""
+    """The largest number of tokens, for which every stage must have room."""
 
 
 class Slo(FrozenModel):
-    """What users are promised."""
+    """The latencies that users are promised."""
 
     ttft_s: Annotated[Exact, Field(gt=0)]
     """Time to the first token."""
@@ -35,15 +35,15 @@ class Workload(FrozenModel):
     """What the cluster is planned for."""
 
     prompt_tokens: Lengths
-    """Tokens that a request brings."""
+    """Tokens of a request's prompt."""
     output_tokens: Lengths
-    """Tokens that a request asks for."""
+    """Tokens of a request's output."""
     request_rate_per_s: Annotated[float, Field(gt=0)] | None = None
-    """Requests per second, where known."""
+    """Requests per second, if known."""
     slo: Slo | None = None
-    """What users are promised, where the spec says."""
+    """The promised latencies, if the spec states any."""
     trace: str | None = None
-    """The file that the lengths were read from, as the spec names it."""
+    """The file from which the lengths were read, as the spec names it."""
 
     @property
     def mean_tokens(self) -> int:

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
-from hexplan.plan import Plan
+from hexplan.plan import CertificateStatus, Plan
 from hexplan.spec import Spec
 from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.objectives.restore import proved
@@ -114,7 +114,8 @@ def _with_bounds(best: Plan, tried: list[_Tried]) -> Plan:
         how = "work bound: exact arithmetic over all layer counts"
         if largest.plan is not None:
             how = largest.plan.certificate.bound_proof
-        status = "feasible" if certificate.status == "optimal" else certificate.status
+        is_optimal = certificate.status == CertificateStatus.OPTIMAL
+        status = CertificateStatus.FEASIBLE if is_optimal else certificate.status
         certificate = proved(certificate, Proof(largest.bound, f"{how}; {told}", status))
     else:
         how = f"{certificate.bound_proof}; {told}"

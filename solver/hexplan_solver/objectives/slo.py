@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, InputError, LimitReached
-from hexplan.plan import Plan
+from hexplan.plan import CertificateStatus, Plan
 from hexplan.spec import Spec
 from hexplan_solver.objectives.restore import restored
 from hexplan_solver.objectives.sustained.figures import with_sustained
@@ -165,5 +165,6 @@ def _written(run: Run, spec: Spec, best: _Kept) -> Plan:
         }
     )
     proof = run.proof(int(best.plan.certificate.flow_tokens_per_s * MICRO))
-    plan = restored(best.plan, spec.cluster, replace(proof, status="feasible"), NOT_FASTER)
+    proof = replace(proof, status=CertificateStatus.FEASIBLE)
+    plan = restored(best.plan, spec.cluster, proof, NOT_FASTER)
     return plan.model_copy(update={"predicted": predicted, "solve": run.info()})

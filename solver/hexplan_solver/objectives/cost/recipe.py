@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from hexplan.constants import MICRO
 from hexplan.errors import HexplanError, InfeasibleError, LimitReached
-from hexplan.plan import Plan
+from hexplan.plan import CertificateStatus, Plan
 from hexplan.spec import Spec
 from hexplan_solver.bounds.bounds import work_bound
 from hexplan_solver.infeasible import refuse_if_infeasible
@@ -166,7 +166,8 @@ def _finished(search: _Search, plan: Plan) -> Plan:
         message = f"a cost of {cost} USD/h is below the bound {bound} that was proved"
         raise HexplanError(message, hint="this is a bug of hexplan or of the MILP solver")
     proof = search.run.proof(int(plan.certificate.flow_tokens_per_s * MICRO))
-    status = "optimal in cost" if bound == cost else "feasible"
+    is_optimal = bound == cost
+    status = CertificateStatus.OPTIMAL_IN_COST if is_optimal else CertificateStatus.FEASIBLE
     cluster = with_rents(search.spec.cluster, taken)
     plan = restored(plan, cluster, replace(proof, status=status), NOT_NEEDED)
     update = {

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
-from hexplan.plan import Plan
+from hexplan.plan import CertificateStatus, Plan
 from hexplan.spec import Spec
 from hexplan_solver.flow.flow import max_flow
 from hexplan_solver.flow.network import Network, build_network
@@ -124,7 +124,7 @@ def _written(run: Run, best: _Routed) -> Plan:
         else u
         for u in plan.unused
     )
-    certificate = plan.certificate.model_copy(update={"status": "feasible"})
+    certificate = plan.certificate.model_copy(update={"status": CertificateStatus.FEASIBLE})
     return plan.model_copy(
         update={
             "predicted": predicted,
