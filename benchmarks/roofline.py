@@ -26,6 +26,7 @@ from scipy.optimize import minimize
 
 from hexplan.catalog.shipped import find_device, find_model
 from hexplan.cost.roofline import Roofline
+from hexplan.cost.stage_shape import DeviceShard
 from hexplan.cost.weights import ShardSizes
 from hexplan.device import DeviceType, Efficiency
 from hexplan.host import Interconnect
@@ -90,7 +91,7 @@ def errors_of(
     efficiency = Efficiency(compute=compute, bandwidth=bandwidth)
     kinds = device(name).model_copy(update={"efficiency": efficiency})
     sizes = ShardSizes(-(-model.kv_heads // n), model.ffn // n, model.vocab // n)
-    roofline = Roofline(model, [(kinds, sizes)] * n, link)
+    roofline = Roofline(model, [DeviceShard(kinds, sizes)] * n, link)
     tables = LAYERS[model_name][kind]
     prefill = [
         np.log(roofline.layer_s(tokens, tokens * tokens / 2, 0, 0.0) / seconds)

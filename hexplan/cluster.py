@@ -10,33 +10,34 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hexplan.device import DeviceType
+from hexplan.field_types import Exact, Positive, Range
+from hexplan.frozen_model import FrozenModel
 from hexplan.host import Host, Interconnect
-from hexplan.noun import Exact, Noun, Positive, Range
 
 COORDINATOR = "coordinator"
 """Where requests enter and tokens leave: an end of links beside the hosts."""
 
 Allowed = Literal["all", "tokens", "none"]
-"""`all`, only `tokens` to and from the coordinator (no activations), or `none`."""
+"""What may pass: `all`, only `tokens` to and from the coordinator (no activations), or `none`."""
 
 
-class Coordinator(Noun):
+class Coordinator(FrozenModel):
     """Where requests enter and tokens leave."""
 
     site: str
-    """The site where it stands."""
+    """The site that it is in."""
     nic_in_bytes_per_s: Positive
-    """What arrives there from all stages together."""
+    """What all stages together can send to it."""
     nic_out_bytes_per_s: Positive
-    """What leaves it for all stages together."""
+    """What it can send to all stages together."""
 
 
-class Link(Noun):
+class Link(FrozenModel):
     """A one-way link rule between two ends, each a host, a site or the coordinator.
 
-    It holds for every pair of hosts that its ends name. The most specific rule wins:
-    host to host, then host to site or site to host, then site to site. A rule `under` another one
-    has a bandwidth and a latency of its own; the trunk and the policy are those of the other.
+    It applies to every pair of hosts that its ends name. The most specific rule wins: host to host,
+    then host to site or site to host, then site to site. A rule `under` another one has its own
+    bandwidth and latency, and the other's trunk and policy.
     """
 
     source: str
@@ -44,33 +45,36 @@ class Link(Noun):
     target: str
     """A host, a site, or `coordinator`."""
     bandwidth_bytes_per_s: Positive
-    """What each pair may carry."""
+    """What each pair of hosts can carry."""
     latency_s: Exact
     """One-way latency."""
     trunk_bytes_per_s: Positive | None = None
-    """What all pairs under this rule may carry together, where they share a line."""
+    """What all pairs under this rule can carry together, if they share a line."""
     allow: Allowed = "all"
     """What may pass: activations and tokens, tokens alone, or nothing."""
     under: tuple[str, str] | None = None
-    """Source and target of the rule whose trunk and policy hold, where they are not its own."""
+    """Source and target of the rule whose trunk and policy apply, if they are not its own."""
 
     def permits(self, source: str, target: str) -> bool:
-        """Say whether what passes between two hosts, or a host and the coordinator, may pass."""
+        """Say whether the policy lets traffic between two hosts (or the coordinator) pass."""
         if self.allow == "tokens":
             return COORDINATOR in (source, target)
         return self.allow == "all"
 
 
 Parallel = Literal["tp", "sp", "shift"]
-"""How the devices of a stage share its work: by `tp`, tensor parallelism, each has a part of every
-layer; by `sp`, sequence parallelism, a part of the tokens; by `shift`, small steps are tensor
-parallel and large ones sequence parallel."""
+"""How the devices of a stage share its work.
+
+With `tp` (tensor parallelism) each device has a part of every layer, with `sp` (sequence
+parallelism) a part of the tokens; with `shift`, small steps are tensor parallel and large ones
+sequence parallel.
+"""
 
 StepPoint = tuple[Annotated[int, Field(ge=0)], Exact]
-"""Tokens in a step, and the seconds that one layer takes for them."""
+"""Tokens in a step, and the seconds of one layer for them."""
 
 
-class Profile(Noun):
+class Profile(FrozenModel):
     """Measured speed of one kind of stage: devices that work as one tensor-parallel group."""
 
     device: str
@@ -78,28 +82,28 @@ class Profile(Noun):
     tp: Annotated[int, Field(gt=0, le=1024)]
     """Devices in the group, at most as many as a host may have."""
     tokens_per_s: tuple[Exact, ...]
-    """Tokens/s that the group passes when it holds 1, 2, ... layers, at most as many as given."""
+    """Tokens/s that the group passes when it holds 1, 2, ... layers; it can hold no more."""
     prefill_layer_s: tuple[StepPoint, ...] = ()
-    """Seconds that one layer takes for so many prompt tokens, ascending; empty if not measured."""
+    """Seconds of one layer by prompt tokens in a step, ascending; empty if not measured."""
     decode_layer_s: tuple[StepPoint, ...] = ()
-    """Seconds that one layer takes to decode so many tokens, one a request; likewise."""
+    """Seconds of one layer by tokens decoded in a step, one per request; empty if not measured."""
     kv_tokens: tuple[Positive, ...] = ()
-    """Tokens of context that it had room for with 1, 2, ... layers; only simulations use it."""
+    """Tokens of context that fit with 1, 2, ... layers; only simulations use it."""
     max_prompts: tuple[Positive, ...] = ()
-    """Prompts that it put into one step with 1, 2, ... layers; only simulations use it."""
+    """The most prompts in one step with 1, 2, ... layers; only simulations use it."""
     max_decode_tokens: tuple[Positive, ...] = ()
-    """Tokens that it decoded in one step with 1, 2, ... layers; only simulations use it."""
+    """The most tokens decoded in one step with 1, 2, ... layers; only simulations use it."""
     error: Annotated[Exact, Field(lt=1)] = Decimal("0.1")
-    """How far its times may be off, as a share of them; assumed unless the file says it."""
+    """How far its times may be off, as a share of them; assumed unless the file states it."""
     source: str
     """Who measured it, and how."""
 
 
-class Correction(Noun):
-    """What a kind of stage was seen to take when it ran, over what is predicted without this.
+class Correction(FrozenModel):
+    """How the observed times of a kind of stage differ from those predicted without it.
 
-    It was observed of tensor-parallel stages, and holds for them alone: those that share tokens
-    (sp, shift) keep their predicted times.
+    It applies only to tensor-parallel stages, as only these were observed; stages that share out
+    tokens (sp, shift) keep their predicted times.
     """
 
     device: str
@@ -107,18 +111,18 @@ class Correction(Noun):
     tp: Annotated[int, Field(gt=0, le=1024)]
     """Devices in the group."""
     prefill: Annotated[Exact, Field(gt=0, le=1_000_000)] = Decimal(1)
-    """Factor of the seconds that prompts take [f_p]."""
+    """Factor on the seconds of prompts [f_p]."""
     decode: Annotated[Exact, Field(gt=0, le=1_000_000)] = Decimal(1)
-    """Factor of the seconds that decodes and the output head take [f_d]."""
+    """Factor on the seconds of decodes and the output head [f_d]."""
     layer_step_s: Annotated[Exact, Field(le=1_000_000)] = Decimal(0)
-    """Seconds that each step adds in each layer, whatever it holds [u]."""
+    """Seconds that every step adds in every layer, whatever it holds [u]."""
     error: Annotated[Exact, Field(lt=1)]
     """How far the corrected times may be off, as a share of them."""
     source: str
     """What was observed."""
 
 
-class LayerPin(Noun):
+class LayerPin(FrozenModel):
     """A host that must serve, and hold exactly these layers in each of its stages."""
 
     host: str
@@ -127,7 +131,7 @@ class LayerPin(Noun):
     """`[first, end)`."""
 
 
-class GroupPin(Noun):
+class GroupPin(FrozenModel):
     """Devices of one host that form one stage, if they serve at all."""
 
     host: str
@@ -136,53 +140,53 @@ class GroupPin(Noun):
     """Device indices on that host."""
 
 
-class Exclusion(Noun):
+class Exclusion(FrozenModel):
     """A host or a device that must stay unused."""
 
     host: str
     """Host name."""
     device: int | None = None
-    """Device index on that host; nothing means all of them."""
+    """Device index on that host; null means all of them."""
 
 
-class Limits(Noun):
+class Limits(FrozenModel):
     """What a plan may use."""
 
     memory_fraction: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.9")
     """Share of each device's memory that the plan may fill."""
     chunk_tokens: Positive = 512
-    """Tokens that a stage puts through its layers at once, at most: longer prompts go in pieces."""
+    """The most tokens that a stage puts through its layers at once; longer prompts are split."""
     parallel: Annotated[tuple[Parallel, ...], Field(min_length=1)] = ("tp",)
-    """How the devices of a stage may share its work; of several ways, a stage takes the fastest."""
+    """How the devices of a stage may share its work; a stage uses the fastest of these."""
     join: Annotated[tuple[tuple[str, ...], ...], Field(exclude_if=lambda sets: not sets)] = ()
-    """Sets of hosts, each of which may be joined so that its devices form one stage."""
+    """Sets of hosts; the hosts of a set may be joined, so that their devices form one stage."""
     solve_time_s: Annotated[float, Field(gt=0)] = 30.0
     """Wall-clock limit of the search."""
 
 
-class Cluster(Noun):
-    """A described cluster: data only, every quantity in SI units."""
+class Cluster(FrozenModel):
+    """The description of a cluster, with every quantity in SI units."""
 
     name: str
-    """What the user calls it."""
+    """The user's name for it."""
     hosts: tuple[Host, ...]
     """All hosts, ranges expanded."""
     coordinator: Coordinator
     """Where requests enter and tokens leave."""
     links: tuple[Link, ...]
-    """Link rules; pairs that no rule names are not connected."""
+    """Link rules; a pair of hosts that no rule names is not connected."""
     device_types: tuple[DeviceType, ...]
     """Every device type that a host uses."""
     profiles: tuple[Profile, ...] = ()
-    """Measured speeds, which beat the datasheet."""
-    corrections: Annotated[tuple[Correction, ...], Field(exclude_if=lambda found: not found)] = ()
-    """What launched plans showed; a cluster without any keeps the hash that it always had."""
+    """Measured speeds, which take precedence over the datasheet."""
+    corrections: Annotated[tuple[Correction, ...], Field(exclude_if=lambda rows: not rows)] = ()
+    """Corrections from launched plans; without any, the cluster's JSON and hash do not change."""
     layer_pins: tuple[LayerPin, ...] = ()
     """Hosts that the user tied to layers."""
     group_pins: tuple[GroupPin, ...] = ()
     """Devices that the user tied together."""
     exclusions: tuple[Exclusion, ...] = ()
-    """What the user keeps out."""
+    """Hosts and devices that the user excluded."""
     limits: Limits = Limits()
     """What a plan may use."""
 
@@ -197,15 +201,15 @@ class Cluster(Noun):
         return {device.name: device for device in self.device_types}
 
     def measured_over(self, interconnect: Interconnect | None) -> Cluster:
-        """Return the cluster with what was measured of groups like those over an interconnect.
+        """Return the cluster with those measurements only that apply to groups on an interconnect.
 
-        Groups of several devices were measured in one host, and say nothing of joined hosts.
+        Groups of several devices were measured in one host, so joined hosts use none of them.
         """
         is_within = interconnect is None or not interconnect.crosses_hosts
-        return self if is_within else self._measured_singly
+        return self if is_within else self._with_single_device_profiles
 
     @cached_property
-    def _measured_singly(self) -> Cluster:
+    def _with_single_device_profiles(self) -> Cluster:
         profiles = tuple(profile for profile in self.profiles if profile.tp == 1)
         return self.model_copy(update={"profiles": profiles, "corrections": ()})
 
@@ -215,7 +219,7 @@ class Cluster(Noun):
 
     @cached_property
     def place_of(self) -> dict[tuple[str, int], tuple[str, int]]:
-        """The host and device index of each device, by its machine and its index there."""
+        """The host and index of each device, by its machine and its index there."""
         return {
             slot: (host.name, index) for host in self.hosts for index, slot in enumerate(host.slots)
         }
@@ -227,23 +231,23 @@ class Cluster(Noun):
     def link(self, source: str, target: str) -> Link | None:
         """Return the rule for a pair of hosts (or the coordinator), or None if unconnected.
 
-        A pair whose rule allows nothing of what would pass there is unconnected.
+        A pair is also unconnected if the policy of its rule lets nothing pass that it exchanges.
         """
         rule = self.rule(source, target)
         return rule if rule is not None and self.over(rule).permits(source, target) else None
 
     def rule(self, source: str, target: str) -> Link | None:
-        """Return the most specific rule that names a pair, whatever it allows."""
+        """Return the most specific rule that names a pair, whatever the rule allows."""
         sites = self.site_of(source), self.site_of(target)
         ends = ((source, target), (source, sites[1]), (sites[0], target), sites)
         return next((self._link_by_ends[pair] for pair in ends if pair in self._link_by_ends), None)
 
     def over(self, link: Link) -> Link:
-        """Return the rule whose trunk and policy hold for what a rule governs, mostly itself."""
+        """Return the rule whose trunk and policy apply: the one that a rule is under, or itself."""
         return self._link_by_ends.get(link.under, link) if link.under else link
 
     def is_excluded(self, host: str, device: int) -> bool:
-        """Say whether the user keeps this device out."""
+        """Say whether the user excluded this device."""
         return any(e.host == host and e.device in (None, device) for e in self.exclusions)
 
     @property

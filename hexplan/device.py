@@ -1,4 +1,4 @@
-"""Device types: what an accelerator, or a CPU slot, can hold and how fast it is."""
+"""Device types: what an accelerator or a CPU slot can hold, and how fast it is."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hexplan.noun import Exact, Noun
+from hexplan.field_types import Exact, Positive
+from hexplan.frozen_model import FrozenModel
 
-Positive = Annotated[int, Field(gt=0)]
 
+class Efficiency(FrozenModel):
+    """Shares of a datasheet's peak figures that a device reaches.
 
-class Efficiency(Noun):
-    """Shares of a datasheet's peak figures that a device reaches; assumed until calibrated."""
+    The defaults are assumed, for devices that nobody calibrated; the error says how unsure.
+    """
 
     compute: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.5")
     """Share of the peak matrix rate [eta_compute]."""
     bandwidth: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.7")
     """Share of the peak memory bandwidth [eta_memory]."""
     error: Annotated[Exact, Field(lt=1)] = Decimal("0.5")
-    """How far a time that rests on them may be off, as a share of it."""
+    """How far times that rest on them may be off, as a share of them."""
     origin: str = "assumed"
     """What they rest on."""
 
 
-class DeviceType(Noun):
+class DeviceType(FrozenModel):
     """One kind of accelerator, or a CPU slot."""
 
     name: str
@@ -39,28 +41,28 @@ class DeviceType(Noun):
     compute_flops_per_s: Positive
     """Peak dense matrix rate in 16 bits with 32-bit sums (32 bits on a CPU)."""
     fp8_flops_per_s: Positive | None = None
-    """Peak dense matrix rate in 8-bit floats, where it has one."""
+    """Peak dense matrix rate in 8-bit floats, if it has one."""
     bfloat16: bool = True
     """Whether it computes in bfloat16."""
     arch: str | None = None
     """Its generation, such as `ampere`; measured speeds are scaled only within one."""
     overhead_bytes: Annotated[int, Field(ge=0)] = 0
-    """What driver and framework take of the memory, beside all that a plan counts."""
+    """What driver and framework take of the memory, besides everything that a plan counts."""
     in_use_bytes: Annotated[int, Field(ge=0)] = 0
-    """What others take of the memory."""
+    """What other processes take of the memory."""
     profiled_as: str | None = None
-    """The device type whose profiles speak for it, if not itself."""
+    """The device type whose profiles apply to it, if not its own."""
     efficiency: Efficiency = Efficiency()
-    """How much of the peak figures it reaches."""
+    """Which shares of the peak figures it reaches."""
     origin: str
     """Where the figures come from."""
 
     def runs(self, dtype: str) -> bool:
-        """Say whether it computes in a type such as `bfloat16`."""
+        """Say whether it computes in a dtype such as `bfloat16`."""
         return self.bfloat16 or dtype != "bfloat16"
 
     def used_in_part(self, in_use_bytes: int) -> DeviceType:
-        """Return the type as it is where others take so much of its memory, with its own name."""
+        """Return the type with so much of its memory in use by others, and a name that says so."""
         own = self.profile_name
         whole = {"name": own, "in_use_bytes": 0, "profiled_as": None}
         if not in_use_bytes:
@@ -72,5 +74,5 @@ class DeviceType(Noun):
 
     @property
     def profile_name(self) -> str:
-        """The device type whose profiles speak for it."""
+        """The device type whose profiles apply to it."""
         return self.profiled_as or self.name

@@ -1,4 +1,4 @@
-"""Hosts: machines with devices, each by itself or several joined."""
+"""Hosts: machines with devices, single or joined."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hexplan.noun import Exact, Noun, Positive
+from hexplan.field_types import Exact, Positive
+from hexplan.frozen_model import FrozenModel
 
 
-class Interconnect(Noun):
+class Interconnect(FrozenModel):
     """How the devices of one host reach each other, per device and direction."""
 
     bandwidth_bytes_per_s: Positive
@@ -19,76 +20,76 @@ class Interconnect(Noun):
     latency_s: Exact
     """Start-up time of one message."""
     crosses_hosts: Annotated[bool, Field(exclude_if=lambda crosses: not crosses)] = False
-    """Whether it is the links between hosts that work as one; groups measured in one host do not
-    speak for groups over it."""
+    """Whether it consists of the links between joined hosts; profiles of groups in one host do not
+    apply to groups over it."""
 
 
-class Spot(Noun):
-    """An offer to rent a host for less, which may be taken away."""
+class Spot(FrozenModel):
+    """An offer to rent a host at a lower price, which may be withdrawn."""
 
     price_usd_per_h: Exact
-    """What the host costs for an hour, in US dollars."""
+    """What the host costs per hour, in US dollars."""
     availability: Annotated[Exact, Field(gt=0, le=1)]
-    """Share of the time for which the host is there; its speed counts by this share."""
+    """Share of the time in which the host is available; its speed is multiplied by it."""
     is_taken: bool = False
-    """Whether the plan rents the host by this offer."""
+    """Whether the plan takes this offer."""
 
 
-class Machine(Noun):
+class Machine(FrozenModel):
     """A machine with devices."""
 
     name: str
     """Unique name."""
     site: str
-    """The datacentre or region where it stands."""
+    """The datacentre or region that it is in."""
     devices: tuple[str, ...]
     """The device type of each device, in index order."""
     interconnect: Interconnect | None = None
-    """Between its devices; nothing where there is one device."""
+    """What joins its devices; null if there is only one."""
     nic_in_bytes_per_s: Positive
-    """What all links into the host carry together."""
+    """What all links into the host can carry together."""
     nic_out_bytes_per_s: Positive
-    """What all links out of the host carry together."""
+    """What all links out of the host can carry together."""
     address: str | None = None
-    """Where `launch` reaches it."""
+    """The address at which `launch` reaches it."""
     price_usd_per_h: Exact | None = None
-    """What it costs for an hour, in US dollars, where known."""
+    """What it costs per hour, in US dollars, if known."""
     spot: Spot | None = None
     """A cheaper offer, if there is one."""
 
     @property
     def rent_usd_per_h(self) -> Decimal | None:
-        """What the plan pays for an hour of it, where known."""
+        """What the plan pays for it per hour, if known."""
         if self.spot is not None and self.spot.is_taken:
             return self.spot.price_usd_per_h
         return self.price_usd_per_h
 
     @property
     def presence(self) -> Decimal:
-        """Share of the time for which the plan counts on it."""
+        """Share of the time in which the plan counts on it."""
         is_spot = self.spot is not None and self.spot.is_taken
         return self.spot.availability if self.spot is not None and is_spot else Decimal(1)
 
 
 class Host(Machine):
-    """A machine with devices, or several joined ones, all of whose devices form one stage.
+    """A machine with devices, or several joined machines whose devices all form one stage.
 
     A joined host has the name and the links of its first machine, which talks to other hosts.
     """
 
     parts: Annotated[tuple[Machine, ...], Field(exclude_if=lambda parts: not parts)] = ()
-    """The machines that are joined, whose devices it has in this order; empty for one machine."""
+    """The machines that are joined, in the order of their devices; empty for a single machine."""
 
     @property
     def label(self) -> str:
-        """Its name, or those of the machines that are joined."""
+        """Its name, or the names of its joined machines."""
         return " + ".join(part.name for part in self.parts) or self.name
 
     @property
     def machines(self) -> tuple[Host, ...]:
-        """The machines that are joined, each as a host of its own, or the one that it is."""
-        apart = tuple(Host(**part.model_dump(exclude_none=True)) for part in self.parts)
-        return apart or (self,)
+        """Its joined machines, each as a host of its own, or the host itself."""
+        separate = tuple(Host(**part.model_dump(exclude_none=True)) for part in self.parts)
+        return separate or (self,)
 
     @cached_property
     def slots(self) -> tuple[tuple[str, int], ...]:

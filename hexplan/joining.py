@@ -1,7 +1,7 @@
 """Joined hosts: machines whose devices form one stage over the links between them.
 
 Their collectives run in a ring through all devices, machine by machine, and share the machines'
-network cards with what other stages send (docs/formulation.md 12).
+network cards with the traffic of other stages (docs/formulation.md 12).
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ from decimal import Decimal
 from itertools import chain
 
 from hexplan.cluster import Cluster, Exclusion, GroupPin, Link
+from hexplan.constants import RING_SHARE
 from hexplan.host import Host, Interconnect, Machine
-
-RING_TENTHS = 9
-"""Tenths of each network card that collectives of joined hosts may use; hops get the rest."""
 
 
 def joined(cluster: Cluster, names: Sequence[str]) -> Cluster:
-    """Return the cluster with some hosts, which `why_not_joined` allows, joined to one.
+    """Return the cluster with some hosts joined, if `why_not_joined` has no objection to them.
 
-    It stands in the place of the first one and has its name.
+    The joined host takes the place and the name of the first of them.
     """
     parts = [cluster.host_by_name[name] for name in names]
     first, offsets = parts[0], _offsets(parts)
@@ -53,36 +51,34 @@ def joined(cluster: Cluster, names: Sequence[str]) -> Cluster:
 
 
 def split(cluster: Cluster, names: Iterable[str]) -> Cluster:
-    """Return the cluster with some joined hosts taken apart again."""
-    apart = {name: cluster.host_by_name[name] for name in names}
-    hosts = (h.machines if h.name in apart else (h,) for h in cluster.hosts)
+    """Return the cluster with some joined hosts split into their machines."""
+    joined_hosts = {name: cluster.host_by_name[name] for name in names}
+    hosts = (h.machines if h.name in joined_hosts else (h,) for h in cluster.hosts)
     exclusions = [
         e
-        if e.host not in apart or e.device is None
-        else Exclusion(
-            host=apart[e.host].slots[e.device][0], device=apart[e.host].slots[e.device][1]
-        )
+        if e.host not in joined_hosts or e.device is None
+        else _exclusion_of(joined_hosts[e.host], e.device)
         for e in cluster.exclusions
     ]
     update = {
         "hosts": tuple(chain.from_iterable(hosts)),
         "exclusions": tuple(exclusions),
-        "group_pins": tuple(pin for pin in cluster.group_pins if pin.host not in apart),
+        "group_pins": tuple(pin for pin in cluster.group_pins if pin.host not in joined_hosts),
     }
     return cluster.model_copy(update=update)
 
 
 def why_not_joined(cluster: Cluster, names: Sequence[str]) -> str:
-    """Say why some hosts cannot be joined; nothing where they can."""
+    """Say why some hosts cannot be joined; an empty text if they can."""
     parts = [cluster.host_by_name[name] for name in names]
     if len({part.site for part in parts}) > 1:
-        return f"they stand in {' and '.join(sorted({part.site for part in parts}))}, not one site"
+        return f"they are in {' and '.join(sorted({part.site for part in parts}))}, not one site"
     pinned = {p.host for p in cluster.layer_pins} | {p.host for p in cluster.group_pins}
     for part in parts:
         if part.parts:
-            return f"{part.name} is joined already"
+            return f"{part.name} is already joined"
         if part.name in pinned:
-            return f"a pin ties {part.name}"
+            return f"{part.name} is pinned"
         if all(cluster.is_excluded(part.name, device) for device in range(len(part.devices))):
             return f"{part.name} is excluded"
         if len(part.devices) > 1 and part.interconnect is None:
@@ -96,7 +92,7 @@ def why_not_joined(cluster: Cluster, names: Sequence[str]) -> str:
 
 
 def _ring(cluster: Cluster, parts: Sequence[Host]) -> Interconnect:
-    """Return what the slowest step of a ring through all devices gets."""
+    """Return the figures of the slowest step of a ring through all devices."""
     links = [link for _, _, link in _ring_links(cluster, parts) if link is not None]
     inner = [part.interconnect for part in parts if part.interconnect and len(part.devices) > 1]
     nics = [nic for p in parts for nic in (p.nic_in_bytes_per_s, p.nic_out_bytes_per_s)]
@@ -115,22 +111,28 @@ def _ring_links(cluster: Cluster, parts: Sequence[Host]) -> Iterator[tuple[str, 
 
 
 def _ring_share(nic_bytes_per_s: int) -> int:
-    return max(1, nic_bytes_per_s * RING_TENTHS // 10)
+    return max(1, int(nic_bytes_per_s * RING_SHARE))
 
 
 def _sum(prices: Sequence[Decimal | None]) -> Decimal | None:
-    """Return what the machines cost together, where all have a price."""
+    """Return what the machines cost together, if all have a price."""
     known = [price for price in prices if price is not None]
     return sum(known, Decimal(0)) if len(known) == len(prices) else None
 
 
+def _exclusion_of(host: Host, device: int) -> Exclusion:
+    """Exclude a device of a joined host on its own machine."""
+    machine, index = host.slots[device]
+    return Exclusion(host=machine, device=index)
+
+
 def _offsets(parts: Sequence[Machine]) -> dict[str, int]:
     """Return the index of each machine's first device on the joined host."""
-    found, position = {}, 0
+    offsets, position = {}, 0
     for part in parts:
-        found[part.name] = position
+        offsets[part.name] = position
         position += len(part.devices)
-    return found
+    return offsets
 
 
 def _machine(host: Host) -> Machine:

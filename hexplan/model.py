@@ -1,4 +1,4 @@
-"""The model: the sizes of a decoder-only transformer, as far as planning needs them."""
+"""The model: the sizes of a decoder-only transformer that planning needs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hexplan.noun import Noun
+from hexplan.field_types import Positive
+from hexplan.frozen_model import FrozenModel
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 KvDtype = Literal["float32", "float16", "bfloat16", "fp8", "int8"]
 Family = Literal["llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen3_moe"]
-Count = Annotated[int, Field(gt=0)]
 
 DTYPE_BYTES: dict[Dtype, int] = {"float32": 4, "float16": 2, "bfloat16": 2}
 _KV_BYTES: dict[KvDtype, int] = {
@@ -23,13 +23,13 @@ _KV_BYTES: dict[KvDtype, int] = {
 }
 
 
-class Experts(Noun):
-    """Feed-forward networks that stand side by side in every layer; a token runs through some."""
+class Experts(FrozenModel):
+    """Parallel feed-forward networks of every layer, of which each token uses some."""
 
-    total: Count
+    total: Positive
     """Networks in a layer [E]."""
-    active: Count
-    """Networks that a token runs through [r]."""
+    active: Positive
+    """Networks that each token uses [r]."""
 
     @model_validator(mode="after")
     def _some_are_active(self) -> Experts:
@@ -39,22 +39,22 @@ class Experts(Noun):
         return self
 
 
-class WeightFormat(Noun):
-    """How the matrices of the layers are stored where they are quantised.
+class WeightFormat(FrozenModel):
+    """How the quantised matrices of the layers are stored.
 
     Embedding, output head, router, norms and biases keep the model's dtype.
     """
 
     name: Literal["fp8", "int8", "int4"]
     """Type of a stored number."""
-    block_rows: Count | None = 1
-    """Output channels that share a scale; nothing means all of them."""
-    block_columns: Count | None = None
-    """Input channels that share a scale; nothing means all of them."""
-    scale_bits: Count = 16
+    block_rows: Positive | None = 1
+    """Output channels that share a scale; null means all of them."""
+    block_columns: Positive | None = None
+    """Input channels that share a scale; null means all of them."""
+    scale_bits: Positive = 16
     """Bits of a scale."""
     zero_bits: Annotated[int, Field(ge=0)] = 0
-    """Bits of a zero point, which goes with each scale; 0 where there is none."""
+    """Bits of the zero point beside each scale; 0 if there is none."""
 
     @property
     def bits(self) -> int:
@@ -62,26 +62,26 @@ class WeightFormat(Noun):
         return 4 if self.name == "int4" else 8
 
 
-class Model(Noun):
+class Model(FrozenModel):
     """The sizes of a model; symbols in brackets are those of docs/formulation.md."""
 
     name: str
     """A name from the catalog, or the folder's name."""
     family: Family
     """Which architecture; it decides biases, norms and the names of weights."""
-    layers: Count
+    layers: Positive
     """Decoder layers [L]."""
-    hidden: Count
+    hidden: Positive
     """Width of the residual stream [h]."""
-    heads: Count
+    heads: Positive
     """Query heads of a layer [H]."""
-    kv_heads: Count
+    kv_heads: Positive
     """Key/value heads of a layer [G]; each serves `heads / kv_heads` query heads."""
-    head_dim: Count
+    head_dim: Positive
     """Width of one head [e]."""
-    ffn: Count
+    ffn: Positive
     """Channels of the gated feed-forward network, or of each expert [f]."""
-    vocab: Count
+    vocab: Positive
     """Rows of the embedding table [V]."""
     tied_embeddings: bool = False
     """Whether the output head is the embedding table."""
@@ -94,20 +94,19 @@ class Model(Noun):
     qk_norm: bool = False
     """Whether each head's queries and keys are normalised."""
     experts: Experts | None = None
-    """The experts of every layer; nothing where there is one feed-forward network."""
+    """The experts of every layer; null for one feed-forward network."""
     dtype: Dtype
-    """Type of activations when the plan runs, and of weights and KV cache unless those below say
-    otherwise."""
+    """Type of activations, and of weights and KV cache unless the fields below say otherwise."""
     weights: WeightFormat | None = None
-    """How quantised weights are stored; nothing where they have the type `dtype`."""
+    """How quantised weights are stored; null if weights have the type `dtype`."""
     kv_dtype: KvDtype | None = None
-    """Type of the KV cache; nothing means that of `dtype`."""
-    max_context: Count
-    """Positions that the model was made for, in tokens."""
+    """Type of the KV cache; null means that of `dtype`."""
+    max_context: Positive
+    """The longest context that the model supports, in tokens."""
     path: str | None = None
-    """The folder with the weights, or nothing for a model known by its sizes only."""
+    """The folder with the weights; null for a model known only by its sizes."""
     config_sha256: str | None = None
-    """Hash of the folder's config.json, so that a launch sees a change."""
+    """Hash of the folder's config.json, so that a launch notices a change."""
 
     @model_validator(mode="after")
     def _heads_form_groups(self) -> Model:
@@ -133,5 +132,5 @@ class Model(Noun):
 
     @property
     def active_experts(self) -> int:
-        """Feed-forward networks that a token runs through; 1 without experts [r]."""
+        """Feed-forward networks that each token uses; 1 without experts [r]."""
         return self.experts.active if self.experts else 1

@@ -1,14 +1,16 @@
-"""The plan: which layers sit where, how requests are routed, and how good that is at worst."""
+"""The plan: which layers are where, how requests are routed, and how good that is at least."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from hexplan.cluster import Cluster, Parallel
+from hexplan.field_types import Exact, Range
+from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
-from hexplan.noun import Exact, Noun, Range
 from hexplan.step_limits import StepLimits
 from hexplan.workload import Workload
 
@@ -17,28 +19,42 @@ Objective = Literal["throughput", "sustained", "latency", "slo", "cost"]
 
 ENTRY = "entry"
 EXIT = "exit"
-"""The two ends of every route, which are no stages."""
+"""The two ends of every route, which are not stages."""
 
 
-class Shard(Noun):
+class CertificateStatus(StrEnum):
+    """How far the search got; baselines state words of their own instead."""
+
+    OPTIMAL = "optimal"
+    """The flow reaches the bound."""
+    OPTIMAL_IN_COST = "optimal in cost"
+    """The cost reaches the bound on the cost."""
+    FEASIBLE = "feasible"
+    """The bound leaves a gap."""
+    INTERRUPTED = "interrupted"
+    """The user stopped the search."""
+
+
+class Shard(FrozenModel):
     """What one device of a stage holds of each layer, as half-open intervals.
 
-    A device of a stage that is `sp` or `shift` holds the weights of whole layers. Its KV cache, its
-    attention, its part of the vocabulary and of a tensor-parallel step are those of its shard.
+    In a stage that is `sp` or `shift`, each device holds the weights of whole layers. Its
+    shard then says which KV heads and vocabulary rows are its own, and what it computes in a
+    tensor-parallel step.
     """
 
     device: int
     """Device index on the stage's host."""
     kv_heads: Range
-    """KV heads, each with the query heads that it serves."""
+    """KV heads, each with its query heads."""
     ffn: Range
     """Channels of the feed-forward network."""
     vocab: Range
-    """Rows of the embedding and of the output head, where the stage has them."""
+    """Rows of the embedding and of the output head, if the stage has them."""
 
 
-class DeviceMemory(Noun):
-    """How one device's memory is spent; the parts and `free_bytes` sum to the budget."""
+class DeviceMemory(FrozenModel):
+    """How one device's memory is used; the parts and `free_bytes` sum to the budget."""
 
     device: int
     """Device index on the stage's host."""
@@ -56,8 +72,8 @@ class DeviceMemory(Noun):
     """What is left of the budget."""
 
 
-class Stage(Noun):
-    """One group of devices of one host that holds a range of layers."""
+class Stage(FrozenModel):
+    """A group of devices of one host that holds a range of layers."""
 
     id: str
     """`s0`, `s1`, ... in the order of layers."""
@@ -68,17 +84,17 @@ class Stage(Noun):
     parallel: Parallel = "tp"
     """How its devices share the work."""
     shift_tokens: Annotated[int, Field(ge=0)] | None = None
-    """Where it is `shift`: the tokens of the largest step that is run tensor parallel."""
+    """Only for `shift`: tokens of the largest step that runs tensor parallel."""
     shards: tuple[Shard, ...]
-    """One a device; the first is the leader, which talks to other stages."""
+    """One per device; the first device is the leader, which talks to other stages."""
     memory: tuple[DeviceMemory, ...]
-    """One a device, in the order of `shards`."""
+    """One per device, in the order of `shards`."""
     kv_tokens: int
-    """Tokens of context that the stage's KV cache has room for."""
+    """Tokens of context for which the stage's KV cache has room."""
     capacity_tokens_per_s: Exact
-    """What the stage can pass."""
+    """The most tokens/s that the stage passes."""
     load_tokens_per_s: Exact
-    """What the plan sends through it."""
+    """The flow that the plan sends through it."""
     speed_origin: str
     """What the capacity rests on."""
     speed_error: Exact
@@ -95,8 +111,8 @@ class Stage(Noun):
         return len(self.shards)
 
 
-class Edge(Noun):
-    """A used connection from a stage (or `entry`) to a stage (or `exit`)."""
+class Edge(FrozenModel):
+    """A connection in use, from a stage (or `entry`) to a stage (or `exit`)."""
 
     source: Annotated[str, Field(alias="from")]
     """A stage id, or `entry`."""
@@ -105,15 +121,15 @@ class Edge(Noun):
     enter_layer: int
     """The layer that a request needs next: the end of `from` (0 at entry, L at exit)."""
     capacity_tokens_per_s: Exact
-    """What the link between the two ends carries (the interconnect within one host)."""
+    """The most tokens/s that the link carries, or the interconnect within one host."""
     tokens_per_s: Exact
-    """What the plan sends over it."""
+    """The flow that the plan sends over it."""
     weight: Exact
-    """Share of what leaves `from`; the shares of one stage sum to 1."""
+    """Share of the flow that leaves `from`; the shares of one stage sum to 1."""
 
 
-class Hop(Noun):
-    """A request's use of a stage, from the layer where it enters to the stage's end."""
+class Hop(FrozenModel):
+    """A request's use of a stage, from the layer at which it enters to the stage's end."""
 
     stage: str
     """Stage id."""
@@ -121,18 +137,18 @@ class Hop(Noun):
     """The first layer that the request runs there."""
 
 
-class Route(Noun):
+class Route(FrozenModel):
     """A chain of hops that runs every layer once."""
 
     hops: tuple[Hop, ...]
     """From layer 0 to L."""
     tokens_per_s: Exact
-    """What the plan sends this way."""
+    """The flow that the plan sends along it."""
     weight: Exact
-    """Share of all requests; the shares sum to 1."""
+    """Share of all requests; the shares of all routes sum to 1."""
 
 
-class Unused(Noun):
+class Unused(FrozenModel):
     """A device that the plan leaves out."""
 
     host: str
@@ -143,11 +159,11 @@ class Unused(Noun):
     """Why, in a sentence."""
 
 
-class SimulatedRate(Noun):
-    """What the simulator served: means over its runs."""
+class SimulatedRate(FrozenModel):
+    """What the simulator served, in the mean over its runs."""
 
     decode_tokens_per_s: Exact
-    """Tokens that decodes gave, per second."""
+    """Tokens decoded per second."""
     requests_per_s: Exact
     """Requests finished per second."""
     ttft_s: Exact
@@ -159,99 +175,99 @@ class SimulatedRate(Noun):
     duration_s: Exact
     """Simulated time of each run, warm-up included."""
     warmup_s: Exact
-    """What of it was left out at the start."""
+    """How much of it was left out at the start."""
 
 
-class SustainedRate(Noun):
-    """What the plan serves for long: KV room, round trips and the scheduler counted."""
+class SustainedRate(FrozenModel):
+    """The rate that the plan can sustain, given KV room, round trips and the scheduler."""
 
     decode_tokens_per_s: Exact
-    """Tokens that decodes give, per second."""
+    """Tokens decoded per second."""
     requests_per_s: Exact
     """Requests per second."""
     policy: str
-    """The scheduler that it holds for: `chunked` or `whole`."""
+    """The scheduler that it assumes: `chunked` or `whole`."""
     basis: str
     """What both rates rest on."""
     simulated: SimulatedRate | None = None
-    """The same as simulated, where the objective is sustained."""
+    """The simulated rate, if the objective is sustained."""
 
 
-class Basis(Noun):
+class Basis(FrozenModel):
     """What a part of the prediction rests on."""
 
     origin: str
     """A stage's `speed_origin`, or `links`."""
     share: Exact
-    """Share of the cut's value that rests on it."""
+    """Share of the cut's value that rests on this origin."""
 
 
-class Predicted(Noun):
-    """What the plan should deliver, by the figures that each stage's `speed_origin` names."""
+class Predicted(FrozenModel):
+    """What the plan should deliver, given the speeds of its stages."""
 
     tokens_per_s: Exact
     """Prompt and output tokens per second."""
     requests_per_s: Exact
     """Mean requests per second."""
     least_tokens_per_s: Exact
-    """The flow if every stage in use were slower by as much as the least certain of them may be."""
+    """The flow if every stage in use is slower by the largest error among them."""
     most_tokens_per_s: Exact
-    """No flow is larger if every stage of the cut were faster by as much as it may be."""
+    """An upper bound on the flow if every stage of the cut is faster by its error."""
     rests_on: tuple[Basis, ...]
     """What the flow rests on, largest share first; the shares sum to 1."""
     cost_usd_per_h: Exact | None = None
-    """What the hosts in use cost for an hour, where all of them have a price."""
+    """What the hosts in use cost per hour, if all of them have a price."""
     slo_requests_per_s: Exact | None = None
-    """The largest simulated rate that keeps the workload's SLO, where that is the objective."""
+    """The largest simulated rate that meets the workload's SLO, if that is the objective."""
     ttft_s: Exact | None = None
     """Mean time to the first token, at the workload's rate (objective latency) or the SLO's."""
     tpot_s: Exact | None = None
-    """Mean time from one output token to the next, likewise."""
+    """Mean time from one output token to the next, at the same rate."""
     latency_basis: str | None = None
     """What both times rest on."""
     sustained: SustainedRate | None = None
-    """What it serves for long; the rates above are those of the static flow."""
+    """The rate that it can sustain; the rates above are those of the static flow."""
 
 
-class CutTerm(Noun):
-    """A capacity that takes part in the cut."""
+class CutTerm(FrozenModel):
+    """A capacity in the cut."""
 
     constraint: str
     """`stage:s1`, `link:s1>s2`, `pair:HOST>HOST`, `nic-out:HOST`, `nic-in:HOST` or
     `trunk:SOURCE>TARGET`."""
     price: Exact
-    """How much flow one more unit of this capacity would bring; 1 in a plain cut."""
+    """How much flow one more unit of this capacity would add; 1 in a plain cut."""
     capacity: Exact
     """The capacity, in tokens/s for a stage or link, in bytes/s for a NIC or trunk."""
 
 
-class Certificate(Noun):
-    """Why the flow cannot be larger on this placement, and how much larger on any other."""
+class Certificate(FrozenModel):
+    """Proof that no flow on this placement is larger, and by how much one on another could be."""
 
     flow_tokens_per_s: Exact
     """The value of the flow."""
     cut: tuple[CutTerm, ...]
     """Priced capacities that every route must cross, paying at least 1 per token."""
     cut_tokens_per_s: Exact
-    """Sum of price times capacity: no flow on this placement is larger."""
+    """Sum of price times capacity: an upper bound on the flow of this placement."""
     bound_tokens_per_s: Exact
-    """No placement on this cluster has a larger flow."""
+    """An upper bound on the flow of every placement on this cluster."""
     bound_proof: str
     """How the bound was proved."""
     gap: Exact
     """`(bound - flow) / flow`, rounded up."""
     status: str
-    """What the solver said, in a word or two."""
+    """How far the search got, such as `optimal` or `feasible`."""
     cost_bound_usd_per_h: Exact | None = None
-    """No hosts that carry the workload's rate cost less, where the objective is cost."""
+    """A lower bound on the cost of carrying the workload's rate, if the objective is cost."""
     cost_gap: Exact | None = None
-    """`(cost - bound) / bound`, rounded up; nothing where the bound is 0."""
+    """`(cost - bound) / bound`, rounded up; null if the bound is 0."""
     cost_proof: str | None = None
     """How the bound on the cost was proved."""
 
 
-class SolveInfo(Noun):
-    """How the plan was made: the only part that may differ between two runs of one input."""
+class SolveInfo(FrozenModel):
+    """How the plan was made: the only part that may differ between two runs of the same input."""
 
     wall_s: float
     """Wall time."""
@@ -263,8 +279,8 @@ class SolveInfo(Noun):
     """What placed the layers: hexplan's own search, or a published method (docs/baselines.md)."""
 
 
-class Plan(Noun):
-    """Everything that the check and the launcher need, but the weights."""
+class Plan(FrozenModel):
+    """Everything that the check and the launcher need, except the weights."""
 
     version: Literal[1] = 1
     """Version of this format."""
@@ -287,7 +303,7 @@ class Plan(Noun):
     unused: tuple[Unused, ...]
     """Devices left out."""
     step_limits: StepLimits | None = None
-    """What each stage puts into a step; nothing means as much as the cluster's limits allow."""
+    """What each stage puts into a step; null means as much as the cluster's limits allow."""
     predicted: Predicted
     """What it should deliver."""
     certificate: Certificate

@@ -17,8 +17,8 @@ class Spec:
     cluster: Cluster
     """The hosts, their devices and links."""
     model: Model
-    """What is to run there."""
+    """The model to serve."""
     workload: Workload
-    """What it is to be planned for."""
+    """The requests to plan for."""
     objective: Objective = "throughput"
     """What the plan is made for."""

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LARGEST = Decimal("1e21")
-"""Nothing that a cluster has is larger, in bytes, bytes/s, FLOP/s or seconds."""
+"""The largest quantity accepted, in bytes, bytes/s, FLOP/s or seconds; no cluster has more."""
 
 DIGITS = 15
-"""Significant digits of a quantity, so that a JSON number carries it unchanged."""
+"""The most significant digits of a quantity: a JSON number carries 15 unchanged."""
 
 _EXACT = Context(prec=60)
 _ROUNDED = Context(prec=DIGITS)
@@ -33,25 +33,25 @@ _BITS = re.compile(r"([kMGTg]i?)?(b|bits?)")
 
 
 class QuantityError(InputError, ValueError):
-    """A text is not the quantity that is needed."""
+    """A text is not the kind of quantity that is needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """One kind of quantity: its name in messages, its units in SI, and how to write it."""
+    """A kind of quantity: its name in messages, its units, and how to write it."""
 
     noun: str
     """With its article, as in `found 25, needed a bandwidth`."""
     scales: Mapping[str, Decimal]
-    """What one of each unit is in SI units."""
+    """The value of each unit in SI units."""
     hint: str
-    """Which spellings there are."""
+    """How to write it, as a hint."""
     may_be_zero: bool = False
-    """Whether zero makes sense."""
+    """Whether zero is valid."""
 
     @property
     def pattern(self) -> str:
-        """Regular expression of the texts that are accepted, for JSON Schema."""
+        """A regular expression for accepted texts, for JSON Schema."""
         units = "|".join(re.escape(unit) for unit in self.scales)
         return rf"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{{1,2}})? *({units})$"
 
@@ -193,7 +193,7 @@ def _parse(quantity: Quantity, value: object) -> Decimal:
 
 
 def _needed_unit(quantity: Quantity, unit: str) -> str:
-    """Say what is needed instead of a unit that this quantity does not have."""
+    """Say what is needed instead of an unknown unit."""
     if not unit:
         return f"{quantity.noun} with its unit"
     if quantity.scales is BYTES.scales and _BITS.fullmatch(unit):

@@ -1,4 +1,4 @@
-"""Words that messages share: what was found, where, and which name was meant."""
+"""Wording that messages share: what was found, where, and which name was probably meant."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def close_names(name: str, known: Iterable[str], most: int = 3) -> tuple[str, ..
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Return a hint that names the known names close to `name`, else all of a few, else None."""
+    """Return a hint with known names close to `name`, else with all names if few, else None."""
     known = tuple(known)
     close = close_names(name, known)
     if close:

@@ -7,20 +7,21 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hexplan.noun import Exact, Noun
+from hexplan.field_types import Exact
+from hexplan.frozen_model import FrozenModel
 
 
-class Lengths(Noun):
+class Lengths(FrozenModel):
     """Token counts of one side of a request."""
 
     mean: Annotated[int, Field(gt=0)]
     """Mean number of tokens."""
     max: Annotated[int, Field(gt=0)]
-    """The longest that a stage must have room for, in tokens."""
+    """The largest number of tokens, for which every stage must have room."""
 
 
-class Slo(Noun):
-    """What users are promised."""
+class Slo(FrozenModel):
+    """The latencies that users are promised."""
 
     ttft_s: Annotated[Exact, Field(gt=0)]
     """Time to the first token."""
@@ -30,19 +31,19 @@ class Slo(Noun):
     """Share of requests that must meet both."""
 
 
-class Workload(Noun):
+class Workload(FrozenModel):
     """What the cluster is planned for."""
 
     prompt_tokens: Lengths
-    """Tokens that a request brings."""
+    """Tokens of a request's prompt."""
     output_tokens: Lengths
-    """Tokens that a request asks for."""
+    """Tokens of a request's output."""
     request_rate_per_s: Annotated[float, Field(gt=0)] | None = None
-    """Requests per second, where known."""
+    """Requests per second, if known."""
     slo: Slo | None = None
-    """What users are promised, where the spec says."""
+    """The promised latencies, if the spec states any."""
     trace: str | None = None
-    """The file that the lengths were read from, as the spec names it."""
+    """The file from which the lengths were read, as the spec names it."""
 
     @property
     def mean_tokens(self) -> int:

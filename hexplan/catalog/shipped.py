@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from hexplan.device import DeviceType, Efficiency
+from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
-from hexplan.noun import Noun
 from hexplan.wording import close_names
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class LinkInfo:
     """Per device, in one direction."""
 
 
-class _Datasheet(Noun):
+class _Datasheet(FrozenModel):
     """One device in data/devices.json."""
 
     name: str
@@ -92,14 +92,14 @@ class _Datasheet(Noun):
         return LinkInfo(f"pcie{self.pcie_gen}", int(self.pcie_gb_per_s * _GIGA))
 
 
-class _DeviceFile(Noun):
+class _DeviceFile(FrozenModel):
     """All of data/devices.json."""
 
     comment: str
     devices: tuple[_Datasheet, ...]
 
 
-class _Calibrated(Noun):
+class _Calibrated(FrozenModel):
     """One architecture in data/efficiency.json."""
 
     arch: str
@@ -109,14 +109,14 @@ class _Calibrated(Noun):
     measured: tuple[str, ...]
 
 
-class _EfficiencyFile(Noun):
+class _EfficiencyFile(FrozenModel):
     """All of data/efficiency.json."""
 
     comment: str
     architectures: tuple[_Calibrated, ...]
 
 
-class _Listing(Noun):
+class _Listing(FrozenModel):
     """One model in data/models.json."""
 
     aliases: tuple[str, ...]
@@ -124,7 +124,7 @@ class _Listing(Noun):
     model: Model
 
 
-class _ModelFile(Noun):
+class _ModelFile(FrozenModel):
     """All of data/models.json."""
 
     comment: str

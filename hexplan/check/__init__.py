@@ -1,12 +1,12 @@
 """The check: an independent judge of any plan, by docs/formulation.md and in exact arithmetic.
 
-It imports the nouns and nothing else: no solver, no cost model, no graph library. Whatever
+It imports the nouns and nothing else: no solver, no cost model, no graph library. Everything that
 parses as a plan gets a verdict; no plan makes the check itself fail.
 """
 
-from hexplan.check.all_rules import RULES
 from hexplan.check.judge import check_plan
-from hexplan.check.rules import Rule, Violation
+from hexplan.check.rule import Rule, Violation
+from hexplan.check.rules import RULES
 from hexplan.check.rules_page import rules_markdown
 
 __all__ = ["RULES", "Rule", "Violation", "check_plan", "rules_markdown"]

@@ -22,16 +22,16 @@ from hexplan.check.placement.references import (
     is_flow_known,
     reference_violations,
 )
-from hexplan.check.rules import Violation
+from hexplan.check.rule import Violation
 from hexplan.check.stage.memory import memory_violations, step_violations
 from hexplan.check.stage.shards import shard_violations
 from hexplan.check.stage.sharing import sharing_violations
 from hexplan.check.stage.speed import speed_violations
 from hexplan.plan import Plan
 
-Family = Callable[[Lookup], Iterator[Violation]]
+RuleFamily = Callable[[Lookup], Iterator[Violation]]
 
-STAGE_FAMILIES: tuple[Family, ...] = (
+STAGE_FAMILIES: tuple[RuleFamily, ...] = (
     reference_violations,
     joining_violations,
     placement_violations,
@@ -46,26 +46,26 @@ STAGE_FAMILIES: tuple[Family, ...] = (
     cost_violations,
     sustained_violations,
 )
-"""These judge each part by itself, and pass over parts whose names mean nothing."""
+"""These judge each part by itself, and skip parts that refer to unknown names."""
 
 
 def proof_violations(lookup: Lookup) -> Iterator[Violation]:
-    """Yield what is wrong with the certificate, or else with what is read off it."""
-    found = list(certificate_violations(lookup))
-    yield from found or band_violations(lookup)
+    """Yield what is wrong with the certificate, or else with the figures derived from it."""
+    violations = list(certificate_violations(lookup))
+    yield from violations or band_violations(lookup)
 
 
-FLOW_FAMILIES: tuple[Family, ...] = (
+FLOW_FAMILIES: tuple[RuleFamily, ...] = (
     flow_violations,
     share_violations,
     route_flow_violations,
     proof_violations,
 )
-"""These add up over the whole plan, so they need every name of the flow to mean something."""
+"""These sum over the whole plan, so every name in the flow must be known."""
 
 
 def check_plan(plan: Plan) -> tuple[Violation, ...]:
-    """Return every violation of the rules, by rule and then in the order of the plan."""
+    """Return every violation, by rule and then in the order of the plan."""
     beyond_reason = tuple(magnitude_violations(plan))
     if beyond_reason:
         return beyond_reason
@@ -75,5 +75,5 @@ def check_plan(plan: Plan) -> tuple[Violation, ...]:
         families += FLOW_FAMILIES
         if are_hops_known(lookup):
             families.append(route_violations)
-    found = [violation for family in families for violation in family(lookup)]
-    return tuple(sorted(found, key=lambda violation: violation.rule))
+    violations = [violation for family in families for violation in family(lookup)]
+    return tuple(sorted(violations, key=lambda violation: violation.rule))

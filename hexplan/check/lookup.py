@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
 
-from hexplan.check.text import round_down
+from hexplan.check.exact import round_down
 from hexplan.cluster import COORDINATOR, Link, Profile
+from hexplan.constants import TOKEN_ID_BYTES
 from hexplan.device import DeviceType
 from hexplan.host import Host
 from hexplan.plan import ENTRY, EXIT, Plan, Stage
-
-TOKEN_ID_BYTES = 4
-"""What one token costs between the coordinator and a stage."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -22,27 +20,27 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A directed way from one host (or the coordinator) to another, or within one host."""
+    """What carries tokens from one host (or the coordinator) to another, or within one host."""
 
     source: str
     """Host, or `coordinator`."""
     target: str
     """Host, or `coordinator`."""
     bandwidth_bytes_per_s: int
-    """Of the link, or of the interconnect."""
+    """Bandwidth of the link, or of the interconnect."""
     bytes_per_token: int
-    """Of a token id to or from the coordinator, else of an activation."""
+    """Bytes of a token id to or from the coordinator, else of an activation."""
     trunk: Link | None
-    """The rule whose trunk a token takes, if it takes one."""
+    """The link rule whose trunk a token passes, if any."""
 
     @property
     def capacity_tokens_per_s(self) -> Fraction:
-        """Tokens per second, rounded down to whole 1e-6."""
+        """Tokens per second, rounded down to a multiple of 1e-6."""
         return round_down(Fraction(self.bandwidth_bytes_per_s, self.bytes_per_token))
 
     @property
     def shared(self) -> tuple[str, ...]:
-        """Names of the link, the NICs and the trunk that a token passes here."""
+        """Names of the link, NICs and trunk that a token passes on this connection."""
         if self.source == self.target:
             return ()
         names = (self.pair, f"nic-out:{self.source}", f"nic-in:{self.target}")
@@ -56,7 +54,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A plan with its names resolved; of two things with one name, the first counts."""
+    """A plan with its names resolved; of two things with the same name, the first counts."""
 
     plan: Plan
     hosts: Mapping[str, Host]
@@ -81,27 +79,30 @@ class Lookup:
         return host in self.hosts and 0 <= device < len(self.hosts[host].devices)
 
     def device_type(self, host: str, device: int) -> DeviceType | None:
-        """Return the type of a device, or nothing where either is unknown."""
+        """Return the type of a device, or None if the device or its type is unknown."""
         if not self.has_device(host, device):
             return None
         return self.device_types.get(self.hosts[host].devices[device])
 
     def is_joined(self, stage: Stage) -> bool:
-        """Say whether a stage is on a host whose devices are in several machines."""
+        """Say whether a stage is on a joined host."""
         return stage.host in self.hosts and bool(self.hosts[stage.host].parts)
 
     def profiles_for(self, stage: Stage) -> tuple[Profile, ...]:
-        """Return what was measured of groups like a stage: of groups in one host, as all were."""
+        """Return the profiles that apply to a stage.
+
+        Groups of several devices were measured in one host, and tell nothing about joined hosts.
+        """
         profiles = self.plan.cluster.profiles
         return tuple(p for p in profiles if p.tp == 1) if self.is_joined(stage) else profiles
 
     def is_placed(self, stage: Stage) -> bool:
-        """Say whether a stage has a known host and a sensible range of layers."""
+        """Say whether a stage has a known host and a valid range of layers."""
         first, end = stage.layers
         return stage.host in self.hosts and 0 <= first < end <= self.plan.model.layers
 
     def is_measurable(self, stage: Stage) -> bool:
-        """Say whether a stage says enough to recompute its memory and speed."""
+        """Say whether a stage is complete enough to recompute its memory and speed."""
         return (
             self.is_placed(stage)
             and bool(stage.shards)
@@ -125,31 +126,32 @@ class Lookup:
         return first <= leave < end
 
     def connection(self, source: str, target: str) -> Connection | None:
-        """Return what connects two known ends of an edge, or nothing."""
-        return self.way(self.host_of(source), self.host_of(target))
+        """Return what connects two known ends of an edge, or None."""
+        return self.connection_of_hosts(self.host_of(source), self.host_of(target))
 
-    def way(self, source: str, target: str) -> Connection | None:
-        """Return what connects two known hosts, or a host and the coordinator, or nothing."""
-        hosts = source, target
-        is_end = COORDINATOR in hosts
+    def connection_of_hosts(self, source: str, target: str) -> Connection | None:
+        """Return what connects two known hosts, or a host and the coordinator, or None."""
+        is_end = COORDINATOR in (source, target)
         token = TOKEN_ID_BYTES if is_end else self.plan.model.hidden * self.plan.model.dtype_bytes
-        if hosts[0] == hosts[1]:
-            inner = None if is_end else self.hosts[hosts[0]].interconnect
-            return Connection(*hosts, inner.bandwidth_bytes_per_s, token, None) if inner else None
-        link = self.link(*hosts)
+        if source == target:
+            inner = None if is_end else self.hosts[source].interconnect
+            if inner is None:
+                return None
+            return Connection(source, target, inner.bandwidth_bytes_per_s, token, None)
+        link = self.link(source, target)
         if link is None or self.forbids(link, is_end=is_end):
             return None
         over = self.over(link)
         trunk = None if over.trunk_bytes_per_s is None else over
-        return Connection(*hosts, link.bandwidth_bytes_per_s, token, trunk)
+        return Connection(source, target, link.bandwidth_bytes_per_s, token, trunk)
 
     def forbids(self, link: Link, *, is_end: bool) -> bool:
-        """Say whether a rule keeps out token ids (to or from the coordinator) or activations."""
+        """Say whether a rule keeps out what would pass: token ids at the ends, else activations."""
         allow = self.over(link).allow
         return allow == "none" or (allow == "tokens" and not is_end)
 
     def over(self, link: Link) -> Link:
-        """Return the rule whose trunk and policy hold for a rule: itself unless it is under one."""
+        """Return the rule whose trunk and policy apply: the one that a rule is under, or itself."""
         return link if link.under is None else self.links.get(link.under, link)
 
     def host_of(self, end: str) -> str:
@@ -157,7 +159,7 @@ class Lookup:
         return COORDINATOR if end in (ENTRY, EXIT) else self.stages[end].host
 
     def link(self, source: str, target: str) -> Link | None:
-        """Return the most specific rule for a pair of hosts, or nothing where there is none."""
+        """Return the most specific rule for a pair of hosts, or None if there is none."""
         sites = self._site(source), self._site(target)
         for ends in ((source, target), (source, sites[1]), (sites[0], target), sites):
             if ends in self.links:
@@ -175,7 +177,7 @@ def trunk_name(link: Link) -> str:
 
 
 def _first(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, Value]:
-    found: dict[Key, Value] = {}
+    first: dict[Key, Value] = {}
     for key, value in pairs:
-        found.setdefault(key, value)
-    return found
+        first.setdefault(key, value)
+    return first

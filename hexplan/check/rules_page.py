@@ -1,8 +1,8 @@
-"""The page of all rules, docs/reference/rules.md."""
+"""Write docs/reference/rules.md, the table of all rules."""
 
 from __future__ import annotations
 
-from hexplan.check.all_rules import RULES
+from hexplan.check.rules import RULES
 
 FAMILIES = {
     "1": "What the plan refers to",
@@ -16,11 +16,11 @@ FAMILIES = {
 
 
 def rules_markdown() -> str:
-    """Return docs/reference/rules.md: the table of all rules."""
+    """Return the page that lists all rules by family."""
     lines = [
         "# Rules of a plan",
         "",
-        "`hexplan check` holds a plan against these rules. It recomputes every number from the plan"
+        "`hexplan check` tests a plan against these rules. It recomputes every number from the plan"
         " alone,",
         "in exact arithmetic, and lists all violations. The formulas are in"
         " [formulation.md](../formulation.md).",

@@ -34,7 +34,7 @@ def main() -> NoReturn:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """Unwind, so that children are reaped; a second signal of this kind ends the process at once."""
+    """Unwind, so that children are reaped; a second such signal ends the process at once."""
     signal.signal(number, signal.SIG_DFL)
     _signals.append(number)
     raise KeyboardInterrupt

@@ -1,19 +1,21 @@
 """The cost model: what a stage weighs, and how fast it is (docs/formulation.md 3 to 5)."""
 
-from hexplan.cost.links import TOKEN_ID_BYTES, link_rate, token_bytes
+from hexplan.cost.links import link_rate, token_bytes
 from hexplan.cost.memory import kv_room_tokens, memory_of
 from hexplan.cost.movement import HeldWeights, fetched_layers, moved_bytes
 from hexplan.cost.sequence import allowed_sharings, find_sharing
 from hexplan.cost.sharing import TENSOR, Sharing
 from hexplan.cost.speed import StageSpeed, stage_speed
+from hexplan.cost.stage_shape import DeviceShard, StageShape
 from hexplan.cost.weights import ShardSizes
 
 __all__ = [
     "TENSOR",
-    "TOKEN_ID_BYTES",
+    "DeviceShard",
     "HeldWeights",
     "ShardSizes",
     "Sharing",
+    "StageShape",
     "StageSpeed",
     "allowed_sharings",
     "fetched_layers",

@@ -1,6 +1,6 @@
-"""What launched plans showed: factors that bring the times of a kind of stage to what it took.
+"""Corrections from launched plans: factors that bring predicted times to observed ones.
 
-They hold for whatever the times rest on: a profile, scaled times or the datasheet
+They apply to every source of times: a profile, scaled times or the datasheet
 (docs/formulation.md 4, "Corrected").
 """
 
@@ -17,9 +17,9 @@ from hexplan.device import DeviceType
 def find_correction(
     cluster: Cluster, devices: Sequence[DeviceType], sharing: Sharing = TENSOR
 ) -> Correction | None:
-    """Return what was observed of such a group of devices, if it was.
+    """Return the correction for such a group of devices, if there is one.
 
-    Only tensor-parallel stages were.
+    Only tensor-parallel stages are corrected, as no others were observed.
     """
     if not cluster.corrections or not sharing.is_tensor:
         return None
@@ -29,17 +29,17 @@ def find_correction(
 
 
 def as_corrected(origin: str) -> str:
-    """Return what a corrected figure says that it rests on."""
+    """Return the origin that a corrected figure states."""
     return f"{origin}, corrected"
 
 
 def phase_seconds(
     steps: StepTimes, prompt: int, reach: float, decode: int, context: float
 ) -> tuple[float, float]:
-    """Return what prompts and what decodes take of one layer's seconds in a step.
+    """Return the seconds of one layer in a step, split into those of prompts and of decodes.
 
-    What they share in a mixed step, such as reading the weights, is split in proportion to what
-    each would take alone.
+    Work that both share in a mixed step, such as reading the weights, is split in proportion to
+    what each would take alone.
     """
     whole_s = steps.layer_s(prompt, reach, decode, context)
     if not decode:
@@ -53,18 +53,18 @@ def phase_seconds(
 
 
 class CorrectedSteps:
-    """Step times, times what was observed over them."""
+    """Predicted step times, corrected by what was observed."""
 
     def __init__(self, stated: StepTimes, correction: Correction) -> None:
         self.stated = stated
-        """The times without the correction."""
+        """The times before the correction."""
         self.origin = as_corrected(stated.origin)
         self._prefill, self._decode = float(correction.prefill), float(correction.decode)
         self._step_s = float(correction.layer_step_s)
 
     @property
     def measured_tokens(self) -> tuple[int, int] | None:
-        """The most prompt and decode tokens in a step that the stated times were measured for."""
+        """The most prompt and decode tokens of a measured step, if any was measured."""
         return self.stated.measured_tokens
 
     def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:

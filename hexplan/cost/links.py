@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from hexplan.cluster import COORDINATOR, Cluster
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO, TOKEN_ID_BYTES
 from hexplan.model import Model
-
-TOKEN_ID_BYTES = 4
-"""Bytes of one token between the coordinator and a stage."""
 
 
 def token_bytes(model: Model, source: str, target: str) -> int:

@@ -1,18 +1,18 @@
-"""What a device must fetch to hold a new shard, given what it held before (formulation 3)."""
+"""What a device must fetch to hold a new shard, given the one it held before (formulation 3)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from hexplan.cost.weights import ShardSizes, end_bytes, layer_bytes
+from hexplan.field_types import Range
 from hexplan.model import Model
-from hexplan.noun import Range
 from hexplan.plan import Shard
 
 
 @dataclass(frozen=True, slots=True)
 class HeldWeights:
-    """The weights that one device holds: some layers, and its intervals within each."""
+    """The weights that one device holds: some layers, and its interval of each dimension."""
 
     layers: Range
     kv_heads: Range
@@ -21,12 +21,12 @@ class HeldWeights:
 
     @classmethod
     def of(cls, shard: Shard, layers: Range) -> HeldWeights:
-        """Take a shard of a stage that holds `layers`."""
+        """Return the weights of a shard, in a stage that holds `layers`."""
         return cls(layers, shard.kv_heads, shard.ffn, shard.vocab)
 
     @classmethod
     def whole(cls, model: Model, layers: Range, vocab: Range) -> HeldWeights:
-        """Take a device that holds whole layers, and a part of the vocabulary."""
+        """Return the weights of a device that holds whole layers and a part of the vocabulary."""
         return cls(layers, (0, model.kv_heads), (0, model.ffn), vocab)
 
     @property
@@ -36,11 +36,11 @@ class HeldWeights:
 
 
 def moved_bytes(model: Model, before: HeldWeights | None, after: HeldWeights) -> int:
-    """Return the bytes of `after` that are not among those of `before`.
+    """Return the bytes of `after` that are not in `before`.
 
-    Weights are told apart one by one: by layer, KV head (with its query heads), FFN channel and
-    vocabulary row; norms and the biases after a sum stand whole on every device. With tied
-    embeddings, the table of the first stage and that of the last are one.
+    Weights are identified by layer, KV head (with its query heads), FFN channel and vocabulary row.
+    Norms and the biases added after a reduction are whole on every device. With tied embeddings,
+    the embedding of the first stage and the head of the last are the same table.
     """
     total = _len(after.layers) * layer_bytes(model, after.sizes)
     total += end_bytes(model, after.sizes, after.layers)
@@ -48,7 +48,7 @@ def moved_bytes(model: Model, before: HeldWeights | None, after: HeldWeights) ->
 
 
 def fetched_layers(before: HeldWeights | None, after: HeldWeights) -> frozenset[int]:
-    """Return the layers of `after` of which the device lacks a part."""
+    """Return the layers of `after` that the device does not hold in full."""
     layers = frozenset(range(*after.layers))
     if before is None or not _contains(before, after):
         return layers

@@ -1,6 +1,6 @@
-"""What a layer takes by the datasheet: work and bytes over what a device reaches of its peak.
+"""Datasheet times of a layer: work and bytes, each over the share of its peak that is reached.
 
-Work and reading the weights add up, as measured layers show that they hardly overlap
+The times of work and of reading weights are added, because measured layers hardly overlap them
 (docs/formulation.md 4, docs/decisions/0006).
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexplan.cost.memory import kv_bytes_per_token
+from hexplan.cost.stage_shape import DeviceShard
 from hexplan.cost.weights import (
     ShardSizes,
     dense_bytes,
@@ -29,11 +30,11 @@ class Roofline:
     def __init__(
         self,
         model: Model,
-        group: Sequence[tuple[DeviceType, ShardSizes]],
+        group: Sequence[DeviceShard],
         interconnect: Interconnect | None,
     ) -> None:
         self._model = model
-        self._shards = tuple(shard_times(model, device, sizes) for device, sizes in group)
+        self._shards = tuple(shard_times(model, shard.device, shard.sizes) for shard in group)
         num_devices = len(group)
         self._reduce_s, self._reduce_token_s = 0.0, 0.0
         if num_devices > 1 and interconnect is not None:
@@ -46,20 +47,20 @@ class Roofline:
     def layer_s(
         self, prompt: int, reach: float, decode: int, context: float, passes: int = 1
     ) -> float:
-        """Return the seconds of one layer for a step, or for equal steps one after the other.
+        """Return the seconds of one layer for a step, or for several equal steps in a row.
 
         Parameters
         ----------
         prompt
             Prompt tokens.
         reach
-            Sum of the positions that those tokens attend to.
+            Sum of the numbers of positions that those tokens attend to.
         decode
-            Tokens that are decoded, one a request.
+            Decoded tokens, one per request.
         context
             Sum of the contexts of those requests, in tokens.
         passes
-            Steps that do so much together; each reads the weights.
+            Number of steps that share this work; each of them reads the weights.
         """
         tokens = prompt + decode
         if not tokens:
@@ -83,24 +84,26 @@ class Roofline:
 
 @dataclass(frozen=True, slots=True)
 class ShardTimes:
-    """One device's part of a layer, as seconds per unit of work."""
+    """Seconds per unit of work of one device's part of a layer."""
 
     dense_s: float
-    """Reading once what every token runs through."""
+    """Reading the weights that every token uses, once."""
     experts_s: float
     """Reading all experts once."""
     token_s: float
     """Matrix work of one token."""
     reach_s: float
-    """Attention work of one token with one position."""
+    """Attention of one token to one position."""
     kv_s: float
     """Reading the keys and values of one position."""
     head_weights_s: float
+    """Reading the output head once."""
     head_token_s: float
+    """Matrix work of one token in the output head."""
 
 
 def shard_times(model: Model, device: DeviceType, sizes: ShardSizes) -> ShardTimes:
-    """Return what a device takes for its part of a layer and of the output head."""
+    """Return the times of a device for its shard of a layer and of the output head."""
     efficiency = device.efficiency
     flops_per_s = float(efficiency.compute) * device.compute_flops_per_s
     matrix_flops_per_s = flops_per_s

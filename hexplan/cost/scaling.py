@@ -1,7 +1,7 @@
-"""Measured devices that stand for others: of the same type in other groups, or of one generation.
+"""Scaled times: a measured group stands in for one of the same device type or generation.
 
-A group without a profile takes its times from the datasheet, times what the measured group took
-over its own datasheet times (docs/formulation.md 4, "Scaled").
+A group without a profile takes its datasheet times, multiplied by the ratio of measured to
+datasheet times of the measured group (docs/formulation.md 4, "Scaled").
 """
 
 from __future__ import annotations
@@ -11,45 +11,44 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hexplan.cluster import Cluster, Profile
+from hexplan.constants import SCALED_ERROR
 from hexplan.cost.roofline import Roofline
+from hexplan.cost.stage_shape import DeviceShard
 from hexplan.cost.weights import ShardSizes
 from hexplan.device import DeviceType
 from hexplan.host import Interconnect
 from hexplan.model import Model
 
-SCALED_ERROR = Decimal("0.25")
-"""Least error of scaled times; assumed."""
-
 
 @dataclass(frozen=True, slots=True)
-class Basis:
-    """A measured group whose times are scaled for another one."""
+class MeasuredGroup:
+    """A measured group of devices whose times are scaled for another group."""
 
     device: DeviceType
     profile: Profile
 
     @property
     def origin(self) -> str:
-        """What a speed says that it rests on."""
+        """The origin that a scaled speed states."""
         return f"measured {self.profile.tp} x {self.profile.device}, scaled"
 
     @property
     def error(self) -> Decimal:
-        """How far the scaled times may be off."""
+        """How far the scaled times may be off, as a share of them."""
         return max(self.profile.error, SCALED_ERROR)
 
     def roofline(self, model: Model, interconnect: Interconnect | None) -> Roofline:
-        """Return the measured group's own datasheet times: those of the fullest of equal shards."""
+        """Return the measured group's own datasheet times: those of its largest shard."""
         n = self.profile.tp
         sizes = ShardSizes(-(-model.kv_heads // n), -(-model.ffn // n), -(-model.vocab // n))
-        return Roofline(model, [(self.device, sizes)] * n, interconnect)
+        return Roofline(model, [DeviceShard(self.device, sizes)] * n, interconnect)
 
 
-def find_basis(cluster: Cluster, devices: Sequence[DeviceType]) -> Basis | None:
-    """Return the nearest measured group: of the same type first, then of the same generation.
+def nearest_measured_group(cluster: Cluster, devices: Sequence[DeviceType]) -> MeasuredGroup | None:
+    """Return the nearest measured group: of the same type if possible, else of the generation.
 
-    Of several, the one of the nearest size is taken, then the first in the file. Groups of unlike
-    devices have none.
+    Of several, return that of the nearest size, then the first in the file. Groups of mixed devices
+    have none.
     """
     if len({device.profile_name for device in devices}) > 1:
         return None
@@ -64,4 +63,4 @@ def find_basis(cluster: Cluster, devices: Sequence[DeviceType]) -> Basis | None:
     if not near:
         return None
     profile, device = known[min(near)[2]]
-    return Basis(device, profile)
+    return MeasuredGroup(device, profile)

@@ -1,8 +1,8 @@
-"""Sequence parallelism: the tokens of a step are shared out, and each device holds whole layers.
+"""Sequence parallelism: devices share out the tokens of a step, and each holds whole layers.
 
-Around attention, devices exchange tokens for heads (all-to-all), so that the KV cache lies as with
-tensor parallelism and a stage may shift between the two from step to step (docs/formulation.md 4;
-Shift Parallelism, arXiv 2509.16495).
+Around attention, devices exchange tokens for heads (all-to-all). The KV cache is then sharded as
+under tensor parallelism, so a stage may shift between the two from step to step
+(docs/formulation.md 4; Shift Parallelism, arXiv 2509.16495).
 """
 
 from __future__ import annotations
@@ -10,37 +10,36 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hexplan.cluster import Cluster, Parallel
+from hexplan.cluster import Parallel
+from hexplan.constants import LARGEST_STEP_TOKENS
 from hexplan.cost.roofline import Roofline, shard_times
 from hexplan.cost.sharing import TENSOR, Sharing
+from hexplan.cost.stage_shape import DeviceShard, StageShape
 from hexplan.cost.weights import ShardSizes, read_share
-from hexplan.device import DeviceType
 from hexplan.host import Interconnect
 from hexplan.model import Model
-from hexplan.noun import Range
-
-LARGEST_STEP = 1 << 20
-"""Tokens of the largest step for which a crossing is sought; `limits.chunk_tokens` is smaller."""
-
-Group = Sequence[tuple[DeviceType, ShardSizes]]
-"""Each device of a stage with its shard's sizes."""
+from hexplan.spec import Spec
 
 
 class SequenceRoofline(Roofline):
     """The seconds of one layer of a sequence-parallel stage, and of the output head."""
 
     def __init__(
-        self, model: Model, group: Group, interconnect: Interconnect, num_layers: int
+        self,
+        model: Model,
+        group: Sequence[DeviceShard],
+        interconnect: Interconnect,
+        num_layers: int,
     ) -> None:
         super().__init__(model, group, interconnect)
         whole = ShardSizes(model.kv_heads, model.ffn, model.vocab)
         self._num_devices = n = len(group)
-        self._whole = tuple(shard_times(model, device, whole) for device, _ in group)
-        # Two all-to-alls a layer: queries, keys and values of own tokens against those of own
-        # heads, then what attention gives back.
+        self._whole = tuple(shard_times(model, shard.device, whole) for shard in group)
+        # Two all-to-alls per layer: queries, keys and values go from own tokens to own heads, and
+        # the results of attention go back.
         row_bytes = 2 * (model.group + 1) * model.kv_heads * model.head_dim * model.dtype_bytes
         alpha_s, rate = float(interconnect.latency_s), interconnect.bandwidth_bytes_per_s
-        # Where the stage ends, all rows are gathered, once for all its layers.
+        # At the end of the stage all rows are gathered, once for all its layers.
         gathered_bytes = model.hidden * model.dtype_bytes / num_layers
         self._exchange_s = (n - 1) * (2 + 1 / num_layers) * alpha_s
         self._exchange_row_s = (n - 1) * (row_bytes / n + gathered_bytes) / rate
@@ -48,9 +47,9 @@ class SequenceRoofline(Roofline):
     def layer_s(
         self, prompt: int, reach: float, decode: int, context: float, passes: int = 1
     ) -> float:
-        """Return the seconds of one layer, the tokens of each step padded to a row for each device.
+        """Return the seconds of one layer, with a share of the gather at the stage's end.
 
-        The gather at the stage's end is spread over its layers.
+        The tokens of each step are padded to the same number on every device.
         """
         tokens = prompt + decode
         if not tokens:
@@ -72,7 +71,7 @@ class ShiftRoofline(SequenceRoofline):
     def __init__(
         self,
         model: Model,
-        group: Group,
+        group: Sequence[DeviceShard],
         interconnect: Interconnect,
         num_layers: int,
         shift_tokens: int,
@@ -83,54 +82,46 @@ class ShiftRoofline(SequenceRoofline):
     def layer_s(
         self, prompt: int, reach: float, decode: int, context: float, passes: int = 1
     ) -> float:
-        """Return the seconds of one layer in the mode that the size of a step asks for."""
+        """Return the seconds of one layer, in the mode of a step of this size."""
         is_small = math.ceil((prompt + decode) / passes) <= self._shift_tokens
         mode = Roofline if is_small else SequenceRoofline
         return mode.layer_s(self, prompt, reach, decode, context, passes)
 
 
-def shared_roofline(
-    model: Model,
-    layers: Range,
-    group: Group,
-    interconnect: Interconnect | None,
-    sharing: Sharing = TENSOR,
-) -> Roofline:
+def stage_roofline(model: Model, shape: StageShape) -> Roofline:
     """Return the datasheet times of a stage, however its devices share the work."""
+    sharing, interconnect = shape.sharing, shape.interconnect
     if sharing.is_tensor or interconnect is None:
-        return Roofline(model, group, interconnect)
-    num_layers = layers[1] - layers[0]
+        return Roofline(model, shape.group, interconnect)
     if sharing.shift_tokens is None:
-        return SequenceRoofline(model, group, interconnect, num_layers)
-    return ShiftRoofline(model, group, interconnect, num_layers, sharing.shift_tokens)
+        return SequenceRoofline(model, shape.group, interconnect, shape.num_layers)
+    shift_tokens = sharing.shift_tokens
+    return ShiftRoofline(model, shape.group, interconnect, shape.num_layers, shift_tokens)
 
 
-def find_sharing(
-    parallel: Parallel, model: Model, layers: Range, group: Group, interconnect: Interconnect | None
-) -> Sharing | None:
-    """Return how a stage would be parallel in this way, or None where it cannot be.
+def find_sharing(parallel: Parallel, model: Model, shape: StageShape) -> Sharing | None:
+    """Return how a stage would share its work if it were `parallel`, or None if it cannot be.
 
     Sequence parallelism needs several devices of one type, in one host, that share the KV heads
-    evenly. To
-    shift, shards are views into whole weights, so no block of quantised weights may be cut, and
-    there has to be a size of step from which sequence parallelism is no slower.
+    evenly. To shift, no block of quantised weights may be cut, because shards are views into whole
+    weights, and there must be a step size from which sequence parallelism is no slower.
     """
     if parallel == "tp":
         return TENSOR
-    n = len(group)
-    is_even = n > 1 and len({device.name for device, _ in group}) == 1 and model.kv_heads % n == 0
+    n, interconnect = len(shape.group), shape.interconnect
+    is_even = n > 1 and len({d.name for d in shape.devices}) == 1 and model.kv_heads % n == 0
     if not is_even or interconnect is None or interconnect.crosses_hosts:
         return None
     if parallel == "sp":
         return Sharing("sp")
     if cuts_blocks(model, model.kv_heads // n):
         return None
-    shift_tokens = crossing_tokens(model, layers, group, interconnect)
+    shift_tokens = crossing_tokens(model, shape, interconnect)
     return None if shift_tokens is None else Sharing("shift", shift_tokens)
 
 
 def cuts_blocks(model: Model, kv_heads: int) -> bool:
-    """Say whether shards of so many KV heads part blocks of quantised weights."""
+    """Say whether shards of so many KV heads would cut blocks of quantised weights."""
     form = model.weights
     width = kv_heads * model.head_dim
     return form is not None and any(
@@ -138,45 +129,34 @@ def cuts_blocks(model: Model, kv_heads: int) -> bool:
     )
 
 
-def crossing_tokens(
-    model: Model, layers: Range, group: Group, interconnect: Interconnect
-) -> int | None:
-    """Return the tokens of the largest step that is faster tensor parallel; None without an end.
+def crossing_tokens(model: Model, shape: StageShape, interconnect: Interconnect) -> int | None:
+    """Return the tokens of the largest step that is faster tensor parallel; None if all are.
 
-    Compared are steps of a whole number of tokens for each device, as others are padded. Attention
-    takes the same in both modes, and is left out.
+    Compares steps with the same number of tokens on every device, as others are padded. Attention
+    takes the same time in both modes, and is left out.
     """
-    n = len(group)
-    tensor = Roofline(model, group, interconnect)
-    sequence = SequenceRoofline(model, group, interconnect, layers[1] - layers[0])
+    n = len(shape.group)
+    tensor = Roofline(model, shape.group, interconnect)
+    sequence = SequenceRoofline(model, shape.group, interconnect, shape.num_layers)
 
-    def is_faster_whole(rows: int) -> bool:
+    def is_tensor_faster(rows: int) -> bool:
         tokens = rows * n
         return tensor.layer_s(tokens, 0.0, 0, 0.0) < sequence.layer_s(tokens, 0.0, 0, 0.0)
 
     low, high = 0, 1
-    while is_faster_whole(high):
+    while is_tensor_faster(high):
         low, high = high, 2 * high
-        if high * n > LARGEST_STEP:
+        if high * n > LARGEST_STEP_TOKENS:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if is_faster_whole(middle) else (low, middle)
+        low, high = (middle, high) if is_tensor_faster(middle) else (low, middle)
     return low * n
 
 
-def allowed_sharings(
-    cluster: Cluster,
-    model: Model,
-    layers: Range,
-    group: Group,
-    interconnect: Interconnect | None,
-) -> list[Sharing]:
-    """Return the ways in which the spec lets a stage be parallel; one device is always `tp`."""
-    if len(group) == 1:
+def allowed_sharings(spec: Spec, shape: StageShape) -> list[Sharing]:
+    """Return every way in which the spec lets a stage share its work; one device is always `tp`."""
+    if len(shape.group) == 1:
         return [TENSOR]
-    found = (
-        find_sharing(parallel, model, layers, group, interconnect)
-        for parallel in cluster.limits.parallel
-    )
+    found = (find_sharing(kind, spec.model, shape) for kind in spec.cluster.limits.parallel)
     return [sharing for sharing in found if sharing is not None]

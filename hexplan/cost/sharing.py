@@ -9,16 +9,18 @@ from hexplan.cluster import Parallel
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """How a stage is parallel, and the largest step that a shift stage runs tensor parallel."""
+    """How the devices of a stage share its work."""
 
     parallel: Parallel = "tp"
+    """`tp`, `sp` or `shift`."""
     shift_tokens: int | None = None
+    """Only for `shift`: tokens of the largest step that runs tensor parallel."""
 
     @property
     def is_tensor(self) -> bool:
-        """Whether every step is tensor parallel, so that a device holds its shard and no more."""
+        """Whether every step is tensor parallel, so that each device holds only its shard."""
         return self.parallel == "tp"
 
 
 TENSOR = Sharing()
-"""What a stage is where nothing else is said."""
+"""The default: plain tensor parallelism."""

@@ -1,4 +1,4 @@
-"""What every source of step times has in common."""
+"""The interface of every source of step times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class StepTimes(Protocol):
 
     @property
     def measured_tokens(self) -> tuple[int, int] | None:
-        """The most prompt and decode tokens in a step that were measured, if any were."""
+        """The most prompt and decode tokens of a measured step, if any was measured."""
 
     def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
         """Return the seconds of one layer.
@@ -24,13 +24,13 @@ class StepTimes(Protocol):
         prompt
             Prompt tokens in the step.
         reach
-            Sum of the positions that those tokens attend to: `n (o + n / 2)` for n tokens from
-            position o on.
+            Sum of the numbers of positions that those tokens attend to: `n (o + n / 2)` for n
+            tokens from position o on.
         decode
-            Tokens in the step that are decoded, one a request.
+            Decoded tokens in the step, one per request.
         context
             Sum of the contexts of those requests, in tokens.
         """
 
     def head_s(self, rows: int) -> float:
-        """Return the seconds of the output head for `rows` tokens, where it is not in a layer."""
+        """Return the seconds of the output head for `rows` tokens; 0 if the layers include it."""

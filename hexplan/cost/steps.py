@@ -1,43 +1,30 @@
-"""How long a stage takes for one step: the tokens that it puts through its layers at once.
+"""How long a stage takes for one step, the tokens that it puts through its layers at once.
 
-`T(k)` of hexplan.cost.speed is a mean over a workload; a step time is what a simulator needs. It
-comes from the profile's table of one layer where there is one, else from the same roofline, scaled
-where a like group of devices was measured.
+`T(k)` of hexplan.cost.speed is a mean over a workload, while a simulator needs the time of each
+step. It comes from the profile's table of one layer if there is one, else from the same roofline,
+scaled if a similar group of devices was measured.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hexplan.cluster import Cluster, Profile, StepPoint
+from hexplan.cluster import Profile, StepPoint
 from hexplan.cost.corrections import CorrectedSteps, find_correction
 from hexplan.cost.roofline import Roofline
-from hexplan.cost.scaling import find_basis
+from hexplan.cost.scaling import nearest_measured_group
 from hexplan.cost.speed import find_profile
+from hexplan.cost.stage_shape import StageShape
 from hexplan.cost.step_times import StepTimes
-from hexplan.cost.weights import ShardSizes
-from hexplan.device import DeviceType
-from hexplan.host import Interconnect
-from hexplan.model import Model
-from hexplan.workload import Workload
+from hexplan.spec import Spec
 
 
-def stage_steps(
-    cluster: Cluster,
-    spec: tuple[Model, Workload],
-    group: Sequence[tuple[DeviceType, ShardSizes]],
-    interconnect: Interconnect | None,
-) -> StepTimes:
-    """Return the step times of a tensor-parallel stage, corrected where such a one was observed.
-
-    They are measured where a profile has them, else by the datasheet, scaled where a like group was
-    measured.
-    """
-    steps = stated_steps(cluster, spec, group, interconnect)
-    correction = find_correction(cluster, [device for device, _ in group])
+def tensor_step_times(spec: Spec, shape: StageShape) -> StepTimes:
+    """Return the step times of a tensor-parallel stage, corrected if such a stage was observed."""
+    steps = uncorrected_step_times(spec, shape)
+    correction = find_correction(spec.cluster, shape.devices)
     return steps if correction is None else CorrectedSteps(steps, correction)
 
 
@@ -47,38 +34,37 @@ def are_measured(steps: StepTimes) -> bool:
     return isinstance(stated, MeasuredSteps)
 
 
-def stated_steps(
-    cluster: Cluster,
-    spec: tuple[Model, Workload],
-    group: Sequence[tuple[DeviceType, ShardSizes]],
-    interconnect: Interconnect | None,
-    roofline: Roofline | None = None,
+def uncorrected_step_times(
+    spec: Spec, shape: StageShape, roofline: Roofline | None = None
 ) -> StepTimes:
     """Return the step times of a stage without any correction.
 
-    A `roofline` that is given takes the place of the tensor-parallel one; profiles are of
-    tensor-parallel groups, so scaled then.
+    Parameters
+    ----------
+    roofline
+        Datasheet times to use instead of the tensor-parallel ones. Profiles are then scaled, as
+        they are of tensor-parallel groups.
     """
-    model, workload = spec
-    devices = [device for device, _ in group]
-    profile = find_profile(cluster, devices) if roofline is None else None
+    model, workload = spec.model, spec.workload
+    profile = find_profile(spec.cluster, shape.devices) if roofline is None else None
     if profile is not None and profile.prefill_layer_s:
         return measured_steps(profile)
-    steps = RooflineSteps(roofline or Roofline(model, group, interconnect))
-    basis = find_basis(cluster, devices) if profile is None else None
-    if basis is None or not basis.profile.prefill_layer_s:
+    steps = RooflineSteps(roofline or Roofline(model, shape.group, shape.interconnect))
+    group = nearest_measured_group(spec.cluster, shape.devices) if profile is None else None
+    if group is None or not group.profile.prefill_layer_s:
         return steps
-    known = RooflineSteps(basis.roofline(model, interconnect))
+    measured = measured_steps(group.profile)
+    known = RooflineSteps(group.roofline(model, shape.interconnect))
     context = workload.prompt_tokens.mean + workload.output_tokens.mean // 2
-    return ScaledSteps(steps, (measured_steps(basis.profile), known), context, basis.origin)
+    return ScaledSteps(steps, measured, known, context, group.origin)
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Seconds by tokens: linear between the points and from the origin to the first.
+    """Seconds by tokens: linear between the points, and from the origin to the first point.
 
-    Beyond the last point it goes on at the last point's seconds per token; whoever uses it says
-    so, by `last`.
+    Beyond the last point, the seconds per token stay those of the last point. Callers that state
+    such times say so; `last` tells them where they begin.
     """
 
     tokens: tuple[int, ...]
@@ -111,20 +97,20 @@ def _curve(points: tuple[StepPoint, ...]) -> Curve:
 def _tabulated(curve: Curve, is_flat_at_first: bool) -> tuple[float, ...]:
     """Return the seconds for 0, 1, ... tokens up to the last point, for fast look-up.
 
-    Decoding a token or two takes what the smallest measured batch takes, as reading the weights
-    sets the time (`is_flat_at_first`).
+    With `is_flat_at_first`, batches below the smallest measured one take as long as that one:
+    reading the weights sets the time of such decodes.
     """
     flat = curve.tokens[0] if is_flat_at_first else 0
     return (0.0, *(curve.at(max(flat, tokens)) for tokens in range(1, curve.last + 1)))
 
 
 def measured_steps(profile: Profile) -> MeasuredSteps:
-    """Return the times that a profile has; it must have some."""
+    """Return the step times of a profile, which must have some."""
     return MeasuredSteps(_curve(profile.prefill_layer_s), _curve(profile.decode_layer_s))
 
 
 class MeasuredSteps:
-    """Times measured for one layer; context and output head are in them as they were measured."""
+    """Times measured for one layer, at the measured context and with the output head included."""
 
     origin = "measured profile"
 
@@ -135,13 +121,14 @@ class MeasuredSteps:
 
     @property
     def measured_tokens(self) -> tuple[int, int] | None:
-        """The most prompt and decode tokens in a step that were measured."""
+        """The most prompt and decode tokens of a measured step."""
         return self._prefill.last, self._decode.last
 
     def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
         """Return the seconds of one layer: those of the prompts plus those of the decodes.
 
-        Prompts alone take no less than the smallest batch of decodes: they read the same weights.
+        Prompts alone take at least as long as the smallest batch of decodes, because they read the
+        same weights.
         """
         if prompt < len(self._prefill_s) and decode < len(self._decode_s):
             if prompt and not decode:
@@ -153,12 +140,12 @@ class MeasuredSteps:
         )
 
     def head_s(self, rows: int) -> float:
-        """Return nothing: the head was not measured apart."""
+        """Return 0, because the head was not measured separately."""
         return 0.0
 
 
 class RooflineSteps:
-    """Datasheet times; prompts and decodes of one step read the weights together."""
+    """Datasheet times; prompts and decodes of one step share the reading of weights."""
 
     origin = "datasheet"
     measured_tokens: tuple[int, int] | None = None
@@ -176,21 +163,23 @@ class RooflineSteps:
 
 
 class ScaledSteps:
-    """Datasheet times, times what a like group took over its own datasheet times."""
+    """Datasheet times, multiplied by measured over datasheet times of a similar group."""
 
     def __init__(
         self,
         steps: RooflineSteps,
-        like: tuple[MeasuredSteps, RooflineSteps],
+        measured: MeasuredSteps,
+        known: RooflineSteps,
         context: int,
         origin: str,
     ) -> None:
         self.origin = origin
-        self._steps, (self._measured, self._known), self._context = steps, like, context
+        self._steps, self._measured, self._known = steps, measured, known
+        self._context = context
 
     @property
     def measured_tokens(self) -> tuple[int, int] | None:
-        """The most prompt and decode tokens in a step that were measured of the like group."""
+        """The most prompt and decode tokens of a measured step of the similar group."""
         return self._measured.measured_tokens
 
     def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
@@ -205,10 +194,10 @@ class ScaledSteps:
         return total
 
     def _factor(self, prompt: int, reach: float, decode: int, context: float) -> float:
-        """Return measured over datasheet seconds of the like group, for whole prompts."""
+        """Return measured over datasheet seconds of the similar group, for whole prompts."""
         measured_s = self._measured.layer_s(prompt, reach, decode, context)
         return measured_s / self._known.layer_s(prompt, reach, decode, context)
 
     def head_s(self, rows: int) -> float:
-        """Return the seconds of the output head, which was not measured, by the datasheet."""
+        """Return the seconds of the output head by the datasheet, as it was not measured."""
         return self._steps.head_s(rows)

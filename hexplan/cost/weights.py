@@ -1,15 +1,14 @@
-"""What the weights of a shard are: bytes that it stores, and bytes that a step reads."""
+"""The weights of a shard: the bytes that it stores, and the bytes that a step reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hexplan.field_types import Range
 from hexplan.model import Model, WeightFormat
-from hexplan.noun import Range
 from hexplan.plan import Shard
 
-BITS = 8
-"""Bits of a byte."""
+BITS_PER_BYTE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ def layer_bytes(model: Model, sizes: ShardSizes) -> int:
 
 
 def dense_bytes(model: Model, sizes: ShardSizes) -> int:
-    """Return the bytes of what every token runs through, whatever its experts."""
+    """Return the bytes of a layer that every token uses, whichever experts it picks."""
     width = sizes.kv_heads * model.head_dim
     queries = width * model.group
     total = 2 * _matrix_bytes(model, width, model.hidden)
@@ -47,19 +46,19 @@ def dense_bytes(model: Model, sizes: ShardSizes) -> int:
 
 
 def experts_bytes(model: Model, sizes: ShardSizes) -> int:
-    """Return the bytes of all experts of a layer; none where a layer has one network."""
+    """Return the bytes of all experts of a layer; 0 for a dense layer."""
     return model.experts.total * _network_bytes(model, sizes) if model.experts else 0
 
 
 def read_share(model: Model, tokens: int) -> float:
-    """Return the share of the experts that so many tokens touch, if each picks at random."""
+    """Return the expected share of experts that so many tokens use, if each picks at random."""
     if model.experts is None:
         return 0.0
     return 1.0 - (1.0 - model.experts.active / model.experts.total) ** tokens
 
 
 def token_parameters(model: Model, sizes: ShardSizes) -> int:
-    """Count the parameters of one layer's shard that a token meets."""
+    """Count the parameters of one layer's shard that a token uses."""
     width = sizes.kv_heads * model.head_dim
     matrices = width * model.hidden * (2 * model.group + 2)
     networks = model.active_experts * 3 * model.hidden * sizes.ffn
@@ -67,7 +66,7 @@ def token_parameters(model: Model, sizes: ShardSizes) -> int:
 
 
 def end_bytes(model: Model, sizes: ShardSizes, layers: Range) -> int:
-    """Return the bytes that only the first and the last layers bring."""
+    """Return the bytes of embedding, output head and last norm, if the stage has them."""
     is_first, is_last = layers[0] == 0, layers[1] == model.layers
     tables = int(is_first) + int(is_last and not (model.tied_embeddings and is_first))
     parameters = tables * sizes.vocab * model.hidden + (model.hidden if is_last else 0)
@@ -109,9 +108,9 @@ def _matrix_bytes(model: Model, rows: int, columns: int) -> int:
 
 
 def _quantised_bytes(form: WeightFormat, rows: int, columns: int) -> int:
-    """Return the bytes of a matrix with a scale, and maybe a zero point, for each block."""
+    """Return the bytes of a matrix with a scale, and perhaps a zero point, per block."""
     if not rows or not columns:
         return 0
     blocks = -(-rows // (form.block_rows or rows)) * -(-columns // (form.block_columns or columns))
-    stored = -(-rows * columns * form.bits // BITS)
-    return stored + -(-blocks * (form.scale_bits + form.zero_bits) // BITS)
+    stored = -(-rows * columns * form.bits // BITS_PER_BYTE)
+    return stored + -(-blocks * (form.scale_bits + form.zero_bits) // BITS_PER_BYTE)

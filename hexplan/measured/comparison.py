@@ -10,9 +10,9 @@ from hexplan.catalog.driver_names import catalog_name
 from hexplan.catalog.shipped import find_device
 from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.device import DeviceType
+from hexplan.frozen_model import FrozenModel
 from hexplan.host import Host
 from hexplan.measured.findings import Accelerator, Findings, HostFinding, LinkFinding, Machine
-from hexplan.noun import Noun
 
 SLOW_SHARE: Final = 0.8
 """Less than this share of the spec's bandwidth is worse."""
@@ -28,7 +28,7 @@ _STEP = 2**26
 """Memory in use is rounded up to this."""
 
 
-class LinkComparison(Noun):
+class LinkComparison(FrozenModel):
     """One way between two hosts, as found and as the spec has it."""
 
     found: LinkFinding
@@ -52,7 +52,7 @@ class LinkComparison(Noun):
         return self.is_slow or self.is_late
 
 
-class HostComparison(Noun):
+class HostComparison(FrozenModel):
     """One host, as found and as the spec has it."""
 
     found: HostFinding
@@ -65,7 +65,7 @@ class HostComparison(Noun):
     """What a plan would stumble over."""
 
 
-class Comparison(Noun):
+class Comparison(FrozenModel):
     """All that a probe found, held against the spec."""
 
     cluster: str

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 
 Bytes = Annotated[int, Field(ge=0)]
 Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class Accelerator(Noun):
+class Accelerator(FrozenModel):
     """One device that torch drives."""
 
     name: str
@@ -25,7 +25,7 @@ class Accelerator(Noun):
     """What is free of it."""
 
 
-class Machine(Noun):
+class Machine(FrozenModel):
     """What one host is, as its agent sees it."""
 
     processor: str
@@ -46,7 +46,7 @@ class Machine(Noun):
     """Version of hexplan."""
 
 
-class HostFinding(Noun):
+class HostFinding(FrozenModel):
     """One host."""
 
     host: str
@@ -57,7 +57,7 @@ class HostFinding(Noun):
     """Why it was not, or what went wrong later."""
 
 
-class LinkFinding(Noun):
+class LinkFinding(FrozenModel):
     """One way between two hosts."""
 
     source: str
@@ -74,7 +74,7 @@ class LinkFinding(Noun):
     """Why it was not measured, if it was not."""
 
 
-class Findings(Noun):
+class Findings(FrozenModel):
     """All that a probe found."""
 
     is_one_machine: bool

@@ -17,7 +17,7 @@ from hexplan.errors import InputError, SpecError
 from hexplan.files.bounded import read_bounded
 from hexplan.files.field_errors import explain, version_problem
 from hexplan.files.json_reader import MAX_BYTES, parse_json
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 from hexplan.plan import Plan
 from hexplan.wording import found, path_text
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 OBSERVATIONS_VERSION: Final = 1
 _ONE_PLAN = "observations hold for one plan: launch this one with `--observe`"
 
-T = TypeVar("T", bound=Noun)
+T = TypeVar("T", bound=FrozenModel)
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Seconds = Annotated[float, Field(ge=0, le=1e6)]
 Moment = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
-class Header(Noun):
+class Header(FrozenModel):
     """The first line of a file."""
 
     kind: Literal["observations"] = "observations"
@@ -51,7 +51,7 @@ class Header(Noun):
         return cls(plan=plan.cluster.name, plan_sha256=plan_sha256(plan))
 
 
-class LaunchSeen(Noun):
+class LaunchSeen(FrozenModel):
     """The start of a launch; what follows belongs to it."""
 
     kind: Literal["launch"] = "launch"
@@ -66,7 +66,7 @@ class LaunchSeen(Noun):
     """Version of torch."""
 
 
-class Load(Noun):
+class Load(FrozenModel):
     """What of a step enters the stage at one layer."""
 
     enter_layer: Count
@@ -81,7 +81,7 @@ class Load(Noun):
     """Sum of the positions that they attend to."""
 
 
-class StepSeen(Noun):
+class StepSeen(FrozenModel):
     """One step of a stage, by its leader's clock."""
 
     kind: Literal["step"] = "step"
@@ -98,7 +98,7 @@ class StepSeen(Noun):
     """Rows that went through the output head, in a last stage."""
 
 
-class TransferSeen(Noun):
+class TransferSeen(FrozenModel):
     """One message over an edge, by the one clock that sender and receiver share."""
 
     kind: Literal["transfer"] = "transfer"

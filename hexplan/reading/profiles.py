@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from hexplan.cluster import Profile
+from hexplan.constants import RATE_DIGITS
 from hexplan.files.field_errors import explain, version_problem
-from hexplan.noun import RATE_DIGITS
+from hexplan.files.yaml_reader import YamlDocument
 from hexplan.reading.devices import DeviceTable
 from hexplan.reading.locate import Locator
 from hexplan.reading.named_files import NamedFile

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan.render import words
 from hexplan.render.sections import Part, Section, sections_text, table
 from hexplan.results.replanning import Replanning

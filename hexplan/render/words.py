@@ -7,9 +7,9 @@ from decimal import ROUND_CEILING, Decimal
 from itertools import groupby
 
 from hexplan.cluster import Cluster
+from hexplan.field_types import Range
 from hexplan.host import Host
 from hexplan.model import Model
-from hexplan.noun import Range
 from hexplan.plan import CutTerm, Stage
 from hexplan.results.capacity import in_words
 

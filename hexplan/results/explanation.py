@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from hexplan.cluster import Parallel
-from hexplan.noun import Exact, Noun, Range
+from hexplan.field_types import Exact, Range
+from hexplan.frozen_model import FrozenModel
 
 Group = tuple[str, ...]
 """Device types of one stage."""
 
 
-class Binding(Noun):
+class Binding(FrozenModel):
     """A capacity of the cut: it is used up, and every request needs a part of it."""
 
     constraint: str
@@ -36,7 +37,7 @@ How = Literal["re-solve", "new routes", "bound alone"]
 """Where a gain comes from: a new search, new routes over the same stages, or no plan at all."""
 
 
-class Gain(Noun):
+class Gain(FrozenModel):
     """What one change of the cluster would bring."""
 
     kind: Literal["host", "device", "link", "nic", "trunk"]
@@ -51,7 +52,7 @@ class Gain(Noun):
     """More flow, at most, whatever the placement: proved."""
 
 
-class IdleDevices(Noun):
+class IdleDevices(FrozenModel):
     """Devices of one type that the plan leaves out for one reason."""
 
     device: str
@@ -70,7 +71,7 @@ class IdleDevices(Noun):
     """How much that brings; 0 where none does."""
 
 
-class DegreeOption(Noun):
+class DegreeOption(FrozenModel):
     """Another way to use the devices of one stage."""
 
     groups: tuple[Group, ...]
@@ -87,7 +88,7 @@ class DegreeOption(Noun):
     """How each group would share its work; nothing where it cannot be."""
 
 
-class Degree(Noun):
+class Degree(FrozenModel):
     """The tensor-parallel degree of one kind of stage, and its alternatives."""
 
     stages: tuple[str, ...]
@@ -104,7 +105,7 @@ class Degree(Noun):
     """How the devices of each share its work."""
 
 
-class GapPart(Noun):
+class GapPart(FrozenModel):
     """A step between the flow and the bound."""
 
     what: str
@@ -113,7 +114,7 @@ class GapPart(Noun):
     """How much of the gap it is."""
 
 
-class Explanation(Noun):
+class Explanation(FrozenModel):
     """Why a plan is as it is."""
 
     version: Literal[1] = 1

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 
 Phase = Literal["both", "prefill", "decode"]
 """What of a request a stage serves."""
 
 
-class Spread(Noun):
+class Spread(FrozenModel):
     """Mean and percentiles, in seconds."""
 
     mean_s: float
@@ -25,7 +25,7 @@ class Spread(Noun):
     """The 1st to the 99th percentile."""
 
 
-class StageUse(Noun):
+class StageUse(FrozenModel):
     """How one stage fared in the measured time."""
 
     stage: str
@@ -42,7 +42,7 @@ class StageUse(Noun):
     """Mean number of tokens that waited at it."""
 
 
-class Attainment(Noun):
+class Attainment(FrozenModel):
     """How well a promise was kept."""
 
     ttft_s: float | None
@@ -56,7 +56,7 @@ class Attainment(Noun):
     """Finished requests per second that kept both."""
 
 
-class TimePoint(Noun):
+class TimePoint(FrozenModel):
     """A moment of the run."""
 
     at_s: float
@@ -75,7 +75,7 @@ class TimePoint(Noun):
     """Per stage: tokens that wait at it."""
 
 
-class Outcome(Noun):
+class Outcome(FrozenModel):
     """What a simulation measured, between the end of the warm-up and the end of the run."""
 
     policy: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hexplan.noun import Exact, Noun, Range
+from hexplan.field_types import Exact, Range
+from hexplan.frozen_model import FrozenModel
 
 
-class GoneStage(Noun):
+class GoneStage(FrozenModel):
     """A stage of the plan before that cannot go on."""
 
     id: str
@@ -20,7 +21,7 @@ class GoneStage(Noun):
     """Why it is gone."""
 
 
-class HostMove(Noun):
+class HostMove(FrozenModel):
     """What one host has to fetch."""
 
     host: str
@@ -33,7 +34,7 @@ class HostMove(Noun):
     """Time to receive them over the host's fastest link, at most at its NIC's speed."""
 
 
-class Replanning(Noun):
+class Replanning(FrozenModel):
     """How one plan became another."""
 
     version: Literal[1] = 1

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from hexplan.cluster import Cluster
+from hexplan.constants import MAX_BATCH, PROMPT_SHARE
 from hexplan.plan import Plan
-from hexplan.step_limits import MAX_BATCH, PROMPT_DIVISOR, StepLimits
+from hexplan.step_limits import StepLimits
 from hexplan.workload import Workload
+
+_KEPT, _OF = PROMPT_SHARE.as_integer_ratio()
+"""Whole numbers, as every step of the simulator and the runtime uses them."""
 
 
 def largest_step_tokens(cluster: Cluster, workload: Workload) -> int:
@@ -18,12 +22,12 @@ def largest_step_tokens(cluster: Cluster, workload: Workload) -> int:
 
 def least_prompt_tokens(tokens: int) -> int:
     """Return the tokens that a step of this size keeps for prompts, however many decodes wait."""
-    return max(1, tokens // PROMPT_DIVISOR)
+    return max(1, tokens * _KEPT // _OF)
 
 
 def most_decodes(tokens: int) -> int:
     """Return the most decodes of a step of this size that leave prompts their part."""
-    return max(1, min(MAX_BATCH, tokens * (PROMPT_DIVISOR - 1) // PROMPT_DIVISOR))
+    return max(1, min(MAX_BATCH, tokens * (_OF - _KEPT) // _OF))
 
 
 def step_limits_of(plan: Plan) -> StepLimits:

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hexplan.step_limits import MAX_BATCH
+from hexplan.constants import MAX_BATCH
 from hexplan_runtime.request import Sampling
 
 MAX_ROWS: Final = 2 * MAX_BATCH

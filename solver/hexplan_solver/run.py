@@ -8,9 +8,9 @@ import time
 from dataclasses import replace
 from importlib.metadata import version
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import HexplanError
-from hexplan.plan import SolveInfo
+from hexplan.plan import CertificateStatus, SolveInfo
 from hexplan.spec import Spec
 from hexplan_solver.bounds.proof import Proof
 from hexplan_solver.budget import Watch
@@ -37,7 +37,7 @@ class Run:
         self.bound = 0
         """No placement has a larger flow, in 1e-6 tokens/s."""
         self.how = ""
-        self.status = "feasible"
+        self.status: str = CertificateStatus.FEASIBLE
         self._report = report
         self._start = time.monotonic()
         self._incumbent: float | None = None
@@ -130,11 +130,12 @@ class Run:
 
     def _status(self, flow: int) -> str:
         if self.is_proved(flow):
-            return "optimal"
+            return CertificateStatus.OPTIMAL
         if self.options.stop.is_set():
-            return "interrupted"
+            return CertificateStatus.INTERRUPTED
         # The MILP's optimum is that of a placement whose links carry everything.
-        return "feasible" if self.status == "optimal" else self.status
+        is_optimal = self.status == CertificateStatus.OPTIMAL
+        return CertificateStatus.FEASIBLE if is_optimal else self.status
 
     def is_proved(self, flow: int) -> bool:
         """Say whether the bound leaves nothing to gain but the MILP's tolerances."""

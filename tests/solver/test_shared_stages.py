@@ -12,11 +12,18 @@ from support.weights import Piece, missing_bytes, pieces
 
 from hexplan.check import check_plan
 from hexplan.cluster import GroupPin, Limits, Parallel
-from hexplan.cost import ShardSizes, find_sharing, kv_room_tokens, stage_speed
+from hexplan.cost import (
+    DeviceShard,
+    ShardSizes,
+    StageShape,
+    find_sharing,
+    kv_room_tokens,
+    stage_speed,
+)
 from hexplan.errors import SpecError
+from hexplan.field_types import Range
 from hexplan.host import Interconnect
 from hexplan.model import Experts, WeightFormat
-from hexplan.noun import Range
 from hexplan.plan import Objective, Plan, Stage
 from hexplan.reading import parse_spec
 from hexplan.spec import Spec
@@ -54,12 +61,12 @@ def solved(spec: Spec) -> Plan:
 
 def speed_of(spec: Spec, parallel: Parallel, layers: Range) -> int:
     """Return what such a stage of the first host passes, straight from the cost model."""
-    sizes, link = (spec.model, spec.workload), spec.cluster.hosts[0].interconnect
-    group = [(KIND, ShardSizes(1, 32, 64))] * 4
-    sharing = find_sharing(parallel, spec.model, layers, group, link)
+    group = (DeviceShard(KIND, ShardSizes(1, 32, 64)),) * 4
+    shape = StageShape(layers, group, spec.cluster.hosts[0].interconnect)
+    sharing = find_sharing(parallel, spec.model, shape)
     assert sharing is not None
-    room = kv_room_tokens(spec.cluster, sizes, layers, group, sharing)
-    return stage_speed(spec.cluster, sizes, layers, group, (link, room), sharing).micro_tokens_per_s
+    shape = replace(shape, sharing=sharing)
+    return stage_speed(spec, shape, kv_room_tokens(spec, shape)).micro_tokens_per_s
 
 
 def test_nothing_but_tensor_parallelism_is_planned_unless_the_spec_asks() -> None:

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.optimize import linprog
 
 from hexplan.cluster import COORDINATOR, Cluster, Coordinator
-from hexplan.cost import ShardSizes, kv_room_tokens, stage_speed
+from hexplan.cost import DeviceShard, ShardSizes, StageShape, kv_room_tokens, stage_speed
+from hexplan.field_types import Range
 from hexplan.host import Host
-from hexplan.noun import Range
 from hexplan.spec import Spec
 
 MICRO = 10**6
@@ -102,12 +102,12 @@ class Speeds:
         sizes = [ShardSizes(*size) for size in zip(*parts, strict=True)]
         if any(size.kv_heads == 0 or size.ffn == 0 for size in sizes):
             return 0.0
-        group = list(zip(devices, sizes, strict=True))
-        room = kv_room_tokens(cluster, (spec.model, spec.workload), layers, group)
+        group = tuple(map(DeviceShard, devices, sizes))
+        shape = StageShape(layers, group, host.interconnect)
+        room = kv_room_tokens(spec, shape)
         if room < spec.workload.max_tokens:
             return 0.0
-        link = (host.interconnect, room)
-        speed = stage_speed(cluster, (spec.model, spec.workload), layers, group, link)
+        speed = stage_speed(spec, shape, room)
         return speed.micro_tokens_per_s / MICRO
 
 

@@ -8,20 +8,20 @@ import sys
 import time
 from typing import Literal
 
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 from hexplan_runtime.processes.child import Parent, leave
 
 Act = Literal["echo", "print", "complain", "fail", "die", "sleep", "ignore", "stop", "leave"]
 
 
-class Task(Noun):
+class Task(FrozenModel):
     """What the child does next."""
 
     act: Act
     text: str = ""
 
 
-class Reply(Noun):
+class Reply(FrozenModel):
     """What it says."""
 
     text: str

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hexplan.cluster import Correction
-from hexplan.cost import ShardSizes
-from hexplan.cost.shared_steps import shared_steps
+from hexplan.cost import DeviceShard, ShardSizes, StageShape
 from hexplan.cost.sharing import Sharing
+from hexplan.cost.stage_step_times import stage_step_times
 from hexplan.cost.step_times import StepTimes
 from hexplan.measured.observations import LaunchSeen, Load, Observations, StepSeen, TransferSeen
 from hexplan.plan import Plan, Stage
+from hexplan.spec import Spec
 
 LAUNCH = LaunchSeen(begun="2026-11-25T12:00:00+00:00", hardware="a CPU", cores=4, torch="2")
 WARMUP = 2
@@ -79,9 +80,11 @@ def _work(rng: random.Random, kind: str) -> tuple[int, float, int, float]:
 def _times(plan: Plan, stage: Stage, truth: tuple[Correction, ...]) -> StepTimes:
     cluster = plan.cluster.model_copy(update={"corrections": truth})
     host = cluster.host_by_name[stage.host]
-    group = [
-        (cluster.device_type_by_name[host.devices[shard.device]], ShardSizes.of(shard))
+    types = cluster.device_type_by_name
+    group = tuple(
+        DeviceShard(types[host.devices[shard.device]], ShardSizes.of(shard))
         for shard in stage.shards
-    ]
-    link = host.interconnect, Sharing(stage.parallel, stage.shift_tokens)
-    return shared_steps(cluster, (plan.model, plan.workload), stage.layers, group, link)
+    )
+    sharing = Sharing(stage.parallel, stage.shift_tokens)
+    shape = StageShape(stage.layers, group, host.interconnect, sharing)
+    return stage_step_times(Spec(cluster, plan.model, plan.workload), shape)

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from hexplan.cluster import Cluster, Coordinator, Link
 from hexplan.device import DeviceType
+from hexplan.field_types import Range
 from hexplan.host import Host, Interconnect
 from hexplan.model import Model
-from hexplan.noun import Range
 from hexplan.plan import (
     ENTRY,
     EXIT,

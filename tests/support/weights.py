@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hexplan.field_types import Range
 from hexplan.model import Model
-from hexplan.noun import Range
 
 Piece = tuple[str, int, int]
 """What it is, its layer, and its index there."""

@@ -1,1 +1,1 @@
-"""Rules on the figures that a plan states about itself."""
+"""Rules about the figures that a plan states about itself."""

@@ -1,14 +1,22 @@
-"""Cost: what the hosts in use are rented for, and what is proved about it."""
+"""Cost: the rent of the hosts in use, and what is proved about it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
 
+from hexplan.check.exact import RATE_STEP, exact
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import COST_BOUND_WRONG, COST_WRONG, Violation
-from hexplan.check.text import RATE_STEP, exact, number
+from hexplan.check.rule import Rule, Violation
+from hexplan.check.text import number
 from hexplan.host import Host
+
+COST_BOUND_WRONG = Rule(
+    "HEX713",
+    "cost-bound-wrong",
+    "The bound on the cost is at most the cost, and the gap is (cost - bound) / bound, rounded up"
+    " by at most 1e-6.",
+)
 
 
 def cost_violations(lookup: Lookup) -> Iterator[Violation]:
@@ -29,13 +37,21 @@ def cost_violations(lookup: Lookup) -> Iterator[Violation]:
             yield COST_BOUND_WRONG.at("certificate, cost gap", message)
 
 
+COST_WRONG = Rule(
+    "HEX712",
+    "cost-wrong",
+    "The cost is the sum of the rents of the hosts in use, each at the price by which the plan"
+    " takes it; under the objective cost it is stated.",
+)
+
+
 def _cost(lookup: Lookup) -> Iterator[Violation]:
     used = dict.fromkeys(stage.host for stage in lookup.plan.stages if stage.host in lookup.hosts)
     rents = {name: _rent(lookup.hosts[name]) for name in used}
     stated = lookup.plan.predicted.cost_usd_per_h
     if stated is None:
         if lookup.plan.objective == "cost":
-            yield COST_WRONG.at("prediction, cost", "the objective cost needs it")
+            yield COST_WRONG.at("prediction, cost", "the objective cost needs one")
         return
     unknown = [name for name, rent in rents.items() if rent is None]
     if unknown:

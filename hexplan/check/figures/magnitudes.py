@@ -1,4 +1,4 @@
-"""Numbers that are too large to reason about, and numbers off the grid."""
+"""Numbers that are too large or too long, and rates and weights off the grid."""
 
 from __future__ import annotations
 
@@ -7,20 +7,29 @@ from decimal import Decimal
 
 from pydantic import BaseModel
 
+from hexplan.check.exact import exact
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import NUMBER_BEYOND_REASON, OFF_GRID, Violation
-from hexplan.check.text import exact
-from hexplan.noun import RATE_DIGITS, WEIGHT_DIGITS
+from hexplan.check.rule import Rule, Violation
+from hexplan.constants import RATE_DIGITS, WEIGHT_DIGITS
 from hexplan.plan import Plan
 
 MAX_DIGITS = 24
+"""Digits before the decimal point: units allow at most 1e21, and sums over a plan add a few."""
 LIMIT: int = 10**MAX_DIGITS
 MAX_DECIMALS = 40
+"""Decimals: far more than any file of hexplan has, few enough for quick exact arithmetic."""
 
 
 def magnitude_violations(plan: Plan) -> Iterator[Violation]:
-    """Yield the numbers that would make exact arithmetic endless, such as 1E+999999999."""
+    """Yield numbers that would make exact arithmetic take for ever, such as 1E+999999999."""
     yield from _walk(plan, "plan")
+
+
+NUMBER_BEYOND_REASON = Rule(
+    "HEX101",
+    "number-beyond-reason",
+    "Every number is below 1e24 and has at most 40 decimals; otherwise nothing else is judged.",
+)
 
 
 def _walk(value: object, where: str) -> Iterator[Violation]:
@@ -44,11 +53,16 @@ def _is_reasonable(value: int | Decimal) -> bool:
     return exponent >= -MAX_DECIMALS and value.adjusted() < MAX_DIGITS
 
 
+OFF_GRID = Rule(
+    "HEX404", "off-grid", "Rates are whole numbers of 1e-6 tokens/s, and weights of 1e-9."
+)
+
+
 def grid_violations(lookup: Lookup) -> Iterator[Violation]:
-    """Yield rates and weights between whole steps, whose sums could not be exact."""
+    """Yield rates and weights that are no multiple of their step, so that sums are not exact."""
     for where, value, digits in _gridded(lookup.plan):
         if (exact(value) * 10**digits).denominator != 1:
-            yield OFF_GRID.at(where, f"{value} must be a whole number of 1e-{digits}")
+            yield OFF_GRID.at(where, f"{value} must be a multiple of 1e-{digits}")
 
 
 def _gridded(plan: Plan) -> Iterator[tuple[str, Decimal, int]]:

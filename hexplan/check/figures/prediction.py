@@ -1,4 +1,4 @@
-"""Prediction and bound: figures that follow from the certificate's flow."""
+"""Prediction and bound: the figures that follow from the certificate's flow."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 
+from hexplan.check.exact import RATE_STEP, exact, round_down
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import (
-    BOUND_BELOW_FLOW,
-    GAP_WRONG,
-    PREDICTION_WRONG,
-    RATE_NOT_CARRIED,
-    Violation,
-)
-from hexplan.check.text import RATE_STEP, exact, number, rate, round_down
+from hexplan.check.rule import Rule, Violation
+from hexplan.check.text import number, rate
 
 NEED_RATE = ("latency", "cost")
-"""Objectives for which the flow has to carry the workload's rate."""
+"""Objectives whose flow must carry the workload's request rate."""
 GAP_STEP = RATE_STEP
 """How far the gap may be rounded up."""
+
+
+PREDICTION_WRONG = Rule(
+    "HEX710",
+    "prediction-wrong",
+    "The prediction is the certificate's flow, and that flow over P + D in requests per second.",
+)
 
 
 def prediction_violations(lookup: Lookup) -> Iterator[Violation]:
@@ -29,7 +31,7 @@ def prediction_violations(lookup: Lookup) -> Iterator[Violation]:
     predicted = lookup.plan.predicted
     flow = exact(lookup.plan.certificate.flow_tokens_per_s)
     if exact(predicted.tokens_per_s) != flow:
-        message = f"states {rate(predicted.tokens_per_s)}, the flow is {rate(flow)}"
+        message = f"states {rate(predicted.tokens_per_s)}, but the flow is {rate(flow)}"
         yield PREDICTION_WRONG.at("prediction, tokens_per_s", message)
     tokens = lookup.plan.workload.mean_tokens
     requests = round_down(flow / tokens)
@@ -39,6 +41,13 @@ def prediction_violations(lookup: Lookup) -> Iterator[Violation]:
             f" but {number(flow)} / {tokens} = {number(requests)}"
         )
         yield PREDICTION_WRONG.at("prediction, requests_per_s", message)
+
+
+RATE_NOT_CARRIED = Rule(
+    "HEX711",
+    "rate-not-carried",
+    "Under the objectives latency and cost, the flow carries the workload's request rate.",
+)
 
 
 def _rate(lookup: Lookup) -> Iterator[Violation]:
@@ -53,8 +62,14 @@ def _rate(lookup: Lookup) -> Iterator[Violation]:
     needed = Fraction(Decimal(repr(asked))) * plan.workload.mean_tokens
     flow = exact(plan.certificate.flow_tokens_per_s)
     if flow + RATE_STEP < needed:
-        message = f"{asked} requests/s need {rate(needed)}, the flow is {rate(flow)}"
+        message = f"{asked} requests/s need {rate(needed)}, but the flow is {rate(flow)}"
         yield RATE_NOT_CARRIED.at("certificate, flow", message)
+
+
+BOUND_BELOW_FLOW = Rule("HEX708", "bound-below-flow", "The bound is at least the flow.")
+GAP_WRONG = Rule(
+    "HEX709", "gap-wrong", "The gap is (bound - flow) / flow, rounded up by at most 1e-6."
+)
 
 
 def _gap(lookup: Lookup) -> Iterator[Violation]:

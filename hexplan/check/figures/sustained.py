@@ -1,20 +1,30 @@
-"""Sustained rate: figures that no proof covers, but that can be impossible."""
+"""Sustained rate: figures without a proof, which can still be impossible."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
 
+from hexplan.check.exact import RATE_STEP, exact, round_down
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import SUSTAINED_WRONG, Violation
+from hexplan.check.rule import Rule, Violation
 from hexplan.check.stage.sizes import length
 from hexplan.check.stage.speed import profile_of
-from hexplan.check.text import RATE_STEP, exact, number, round_down
+from hexplan.check.text import number
 from hexplan.plan import SimulatedRate, Stage, SustainedRate
+
+SUSTAINED_WRONG = Rule(
+    "HEX714",
+    "sustained-wrong",
+    "A sustained rate is above 0, unless outputs have one token, and emits at most the longest"
+    " output for each request. A simulated one may add what requests got that are in flight at the"
+    " end, as far as the KV room keeps it (formulation 11); it names each seed once and measures"
+    " some time; under the objective sustained there is one.",
+)
 
 
 def sustained_violations(lookup: Lookup) -> Iterator[Violation]:
-    """Yield a sustained rate that no run can have given."""
+    """Yield sustained rates that no run can have had."""
     rate = lookup.plan.predicted.sustained
     if (rate is None or rate.simulated is None) and lookup.plan.objective == "sustained":
         message = "the objective sustained needs a simulated rate"
@@ -23,37 +33,45 @@ def sustained_violations(lookup: Lookup) -> Iterator[Violation]:
         return
     yield from _rates(lookup, rate, Fraction(0), "sustained")
     if rate.simulated is not None:
-        found = rate.simulated
-        yield from _rates(lookup, found, _open_requests_per_s(lookup, rate, found), "simulated")
-        yield from _runs(found)
+        unfinished = _unfinished_requests_per_s(lookup, rate, rate.simulated)
+        yield from _rates(lookup, rate.simulated, unfinished, "simulated")
+        yield from _runs(rate.simulated)
 
 
 def _rates(
-    lookup: Lookup, rate: SustainedRate | SimulatedRate, open_per_s: Fraction, name: str
+    lookup: Lookup,
+    rate: SustainedRate | SimulatedRate,
+    unfinished_per_s: Fraction,
+    name: str,
 ) -> Iterator[Violation]:
     output = lookup.plan.workload.output_tokens
     decoded, finished = exact(rate.decode_tokens_per_s), exact(rate.requests_per_s)
-    # An output of one token comes with the prompt, and nothing is decoded.
+    # An output of one token comes from the prompt step, so nothing is decoded.
     is_none = decoded == 0 < finished and output.mean > 1
-    # Both are rounded, so up to one step more of requests may be behind the tokens.
-    if is_none or decoded > (finished + RATE_STEP + open_per_s) * output.max:
-        unfinished = f" and {number(round_down(open_per_s))}/s unfinished" if open_per_s else ""
+    # Both rates are rounded, so up to one step more of requests may have made these tokens.
+    if is_none or decoded > (finished + RATE_STEP + unfinished_per_s) * output.max:
+        rest = (
+            f" and {number(round_down(unfinished_per_s))}/s unfinished" if unfinished_per_s else ""
+        )
         message = (
-            f"states {number(decoded)} tokens/s for {number(finished)} requests/s{unfinished};"
-            f" needed more than 0, and at most {output.max} a request"
+            f"states {number(decoded)} tokens/s for {number(finished)} requests/s{rest};"
+            f" needed more than 0, and at most {output.max} per request"
         )
         yield SUSTAINED_WRONG.at(f"prediction, {name}", message)
 
 
-def _open_requests_per_s(lookup: Lookup, rate: SustainedRate, simulated: SimulatedRate) -> Fraction:
-    """Return how many longest outputs requests in flight at the end may have got, per second.
+def _unfinished_requests_per_s(
+    lookup: Lookup, rate: SustainedRate, simulated: SimulatedRate
+) -> Fraction:
+    """Return an upper bound on the outputs of unfinished requests, in longest outputs per second.
 
-    What was decoded for them was measured, but they did not finish. All of it is in the KV cache.
-    A request of p prompt tokens that keeps room for all of its output, as `chunked` reserves it,
-    holds at least p + d of the room for d tokens decoded. So all such d sum to at most the room
-    times `longest / (shortest prompt + longest)`. Other schedulers may reserve less and put
-    requests out, which wait with what they have got; but all of them were in flight at once, each
-    with a prompt and a token at least, before the first was put out.
+    The tokens of requests in flight at the end were counted, though these did not finish. All of
+    them are in the KV cache. The scheduler `chunked` reserves room for a request's whole output, so
+    a request of p prompt tokens with d decoded tokens holds at least p + d tokens of room, and all
+    such d sum to at most the room times `longest / (shortest prompt + longest)`. Other schedulers
+    may reserve less and preempt requests, which then wait with the tokens they have. But all of
+    these were in flight at once, each with at least its prompt and one token, before the first was
+    preempted.
     """
     plan = lookup.plan
     measured_s = exact(simulated.duration_s) - exact(simulated.warmup_s)
@@ -61,21 +79,21 @@ def _open_requests_per_s(lookup: Lookup, rate: SustainedRate, simulated: Simulat
         return Fraction(0)
     is_reserved = rate.policy == "chunked"
     placed = [stage for stage in plan.stages if lookup.is_placed(stage)]
-    room = sum(_room(lookup, stage, is_reserved=is_reserved) for stage in placed)
+    kv_room = sum(_kv_room(lookup, stage, is_reserved=is_reserved) for stage in placed)
     prompt = plan.workload.prompt_tokens
-    # If none is longer than the mean, none is shorter.
+    # If no prompt is longer than the mean, none is shorter.
     shortest = prompt.max if prompt.mean == prompt.max else 1
     kept = shortest + (plan.workload.output_tokens.max if is_reserved else 1)
-    return Fraction(room, plan.model.layers * kept) / measured_s
+    return Fraction(kv_room, plan.model.layers * kept) / measured_s
 
 
-def _room(lookup: Lookup, stage: Stage, *, is_reserved: bool) -> int:
+def _kv_room(lookup: Lookup, stage: Stage, *, is_reserved: bool) -> int:
     """Return the KV room of a stage, in tokens times layers."""
     held = length(stage.layers)
     tokens = stage.kv_tokens
     profile = profile_of(lookup, stage)
     if not is_reserved and profile is not None and held <= len(profile.kv_tokens):
-        # Published schedulers go by what was measured.
+        # Published schedulers use the measured room.
         tokens = max(tokens, profile.kv_tokens[held - 1])
     return held * tokens
 
@@ -83,7 +101,9 @@ def _room(lookup: Lookup, stage: Stage, *, is_reserved: bool) -> int:
 def _runs(simulated: SimulatedRate) -> Iterator[Violation]:
     where = "prediction, simulated"
     if not simulated.seeds or len(set(simulated.seeds)) < len(simulated.seeds):
-        message = f"the seeds of its runs are {list(simulated.seeds)}, needed each once"
+        message = (
+            f"the seeds of its runs are {list(simulated.seeds)}, needed at least one and each once"
+        )
         yield SUSTAINED_WRONG.at(where, message)
     if simulated.warmup_s >= simulated.duration_s:
         message = (

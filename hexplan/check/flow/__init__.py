@@ -1,1 +1,1 @@
-"""Rules on what flows between stages: edges, routes, and the certificate."""
+"""Rules about what flows between stages: edges, routes, and the certificate."""

@@ -6,41 +6,40 @@ from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 
+from hexplan.check.exact import RATE_STEP, exact
 from hexplan.check.flow.cheapest import cheapest_route
 from hexplan.check.flow.edges import flow_into, shared_capacities
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import (
-    CUT_CAPACITY_WRONG,
-    CUT_LEAKS,
-    CUT_SUM_WRONG,
-    FLOW_ABOVE_CUT,
-    FLOW_BELOW_CUT,
-    FLOW_MISSTATED,
-    UNKNOWN_CONSTRAINT,
-    Violation,
-)
-from hexplan.check.text import RATE_STEP, exact, number, rate
+from hexplan.check.rule import Rule, Violation
+from hexplan.check.text import number, rate
 from hexplan.cluster import COORDINATOR
 from hexplan.plan import ENTRY, EXIT
 
 PRICE_TOLERANCE = Fraction(1, 10**9)
-"""What a route may pay less than 1.
+"""By how much less than 1 a route may pay.
 
-Prices are decimals, and 1 / 192 is none: a price on a NIC or trunk is rounded. Prices of a plain
-cut are 0 or 1 and sum to whole numbers, so for them this is no tolerance. A route that pays
-`1 - d` makes the proved bound `cut / (1 - d)`, which the comparison with the flow allows for.
+Prices are decimals, and a fraction such as 1/192 has no exact decimal, so prices of NICs and trunks
+are rounded. In a plain cut all prices are 0 or 1, so this tolerates nothing there. If a route pays
+`1 - d`, the proved bound is `cut / (1 - d)`, which the comparison with the flow allows for.
 """
 
-
 RELATIVE_TOLERANCE = Fraction(1, 10**6)
-"""How far a flow may stay below the cut, as its routes are rounded down to whole 1e-6."""
+"""How far a flow may stay below the cut, as a share of it.
+
+Where NICs or trunks bind, the flow comes from a linear program, and its routes are rounded down.
+"""
 
 Capacities = dict[str, Fraction | None]
-"""The capacity that each term of the cut names; nothing where the placement has none."""
+"""The capacity that each term of the cut names; None if the placement has no such capacity."""
+
+
+FLOW_MISSTATED = Rule(
+    "HEX701", "flow-misstated", "The certificate's flow is the flow that reaches the exit."
+)
 
 
 def certificate_violations(lookup: Lookup) -> Iterator[Violation]:
-    """Yield whatever keeps the cut from proving that the flow is the largest."""
+    """Yield everything that keeps the cut from proving that the flow is the largest."""
     certificate = lookup.plan.certificate
     arrives, stated = flow_into(lookup, EXIT), exact(certificate.flow_tokens_per_s)
     if arrives != stated:
@@ -58,6 +57,15 @@ def certificate_violations(lookup: Lookup) -> Iterator[Violation]:
         yield from _leaks(lookup)
 
 
+FLOW_ABOVE_CUT = Rule("HEX706", "flow-above-cut", "The flow is at most the cut.")
+FLOW_BELOW_CUT = Rule(
+    "HEX707",
+    "flow-below-cut",
+    "The flow reaches the cut, up to 1e-6 a route and edge or one part in a million; under the"
+    " objective latency it is the workload's rate instead.",
+)
+
+
 def _against_flow(lookup: Lookup) -> Iterator[Violation]:
     plan, certificate = lookup.plan, lookup.plan.certificate
     flow, cut = exact(certificate.flow_tokens_per_s), exact(certificate.cut_tokens_per_s)
@@ -65,7 +73,7 @@ def _against_flow(lookup: Lookup) -> Iterator[Violation]:
         message = f"flow {rate(flow)} is above the cut {rate(cut)}"
         yield FLOW_ABOVE_CUT.at("certificate, cut", message)
     if plan.objective == "latency":
-        return  # its flow is the workload's rate, and need not be the largest
+        return  # its flow carries the workload's rate, and need not be the largest
     rounding = (len(plan.routes) + len(plan.edges) + 1) * RATE_STEP
     if cut - flow > max(rounding, RELATIVE_TOLERANCE * cut):
         message = f"flow {rate(flow)} is {rate(cut - flow)} below the cut: it is not the largest"
@@ -96,8 +104,18 @@ def _link_capacity(lookup: Lookup, ends: str) -> Fraction | None:
 def _pair_capacity(lookup: Lookup, hosts: str) -> Fraction | None:
     source, _, target = hosts.partition(">")
     ends = {*lookup.hosts, COORDINATOR}
-    way = lookup.way(source, target) if {source, target} <= ends and source != target else None
-    return Fraction(way.bandwidth_bytes_per_s) if way else None
+    if source == target or not {source, target} <= ends:
+        return None
+    connection = lookup.connection_of_hosts(source, target)
+    return Fraction(connection.bandwidth_bytes_per_s) if connection else None
+
+
+UNKNOWN_CONSTRAINT = Rule(
+    "HEX702",
+    "unknown-constraint",
+    "A term of the cut names a stage, NIC, trunk, pair of linked hosts, or edge that the placement"
+    " allows, once.",
+)
 
 
 def _unknown(lookup: Lookup, capacities: Capacities) -> Iterator[Violation]:
@@ -110,18 +128,33 @@ def _unknown(lookup: Lookup, capacities: Capacities) -> Iterator[Violation]:
             yield UNKNOWN_CONSTRAINT.at(f"certificate, {name}", message)
 
 
+CUT_CAPACITY_WRONG = Rule(
+    "HEX703", "cut-capacity-wrong", "A term of the cut states the capacity that it names."
+)
+CUT_SUM_WRONG = Rule(
+    "HEX705", "cut-sum-wrong", "`cut_tokens_per_s` is the sum of price times capacity."
+)
+
+
 def _capacities(lookup: Lookup, capacities: Capacities) -> Iterator[Violation]:
     certificate, total = lookup.plan.certificate, Fraction(0)
     for term in certificate.cut:
         capacity = capacities[term.constraint] or Fraction(0)
         total += exact(term.price) * capacity
         if exact(term.capacity) != capacity:
-            message = f"states {number(term.capacity)}, its capacity is {number(capacity)}"
+            message = f"states {number(term.capacity)}, but the capacity is {number(capacity)}"
             yield CUT_CAPACITY_WRONG.at(f"certificate, {term.constraint}", message)
     if abs(total - exact(certificate.cut_tokens_per_s)) > RATE_STEP:
         stated = rate(certificate.cut_tokens_per_s)
         message = f"states {stated}, but price times capacity sums to {rate(total)}"
         yield CUT_SUM_WRONG.at("certificate, cut", message)
+
+
+CUT_LEAKS = Rule(
+    "HEX704",
+    "cut-leaks",
+    "Every route that the placement allows, used or not, pays at least 1 per token (less 1e-9).",
+)
 
 
 def _leaks(lookup: Lookup) -> Iterator[Violation]:

@@ -1,4 +1,4 @@
-"""Flow: which edges may be, what they carry, and what they share."""
+"""Edges: which are allowed, what they carry, and what they share."""
 
 from __future__ import annotations
 
@@ -6,31 +6,18 @@ from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 
-from hexplan.check.host_rules import PAIR_OVERLOADED
+from hexplan.check.exact import exact
 from hexplan.check.lookup import Lookup, trunk_name
-from hexplan.check.rules import (
-    DUPLICATE_EDGE,
-    EDGE_CAPACITY_WRONG,
-    EDGE_FORBIDDEN,
-    EDGE_IDLE,
-    EDGE_NOT_ALLOWED,
-    EDGE_NOT_CONNECTED,
-    EDGE_OVERLOADED,
-    ENTER_LAYER_WRONG,
-    FLOW_NOT_CONSERVED,
-    LOAD_WRONG,
-    NIC_OVERLOADED,
-    NO_FLOW,
-    TRUNK_OVERLOADED,
-    Violation,
-)
-from hexplan.check.text import exact, number, rate, span
+from hexplan.check.rule import Rule, Violation
+from hexplan.check.text import number, rate, span
 from hexplan.cluster import COORDINATOR
 from hexplan.plan import ENTRY, EXIT, Edge
 
+DUPLICATE_EDGE = Rule("HEX503", "duplicate-edge", "Two ends have at most one edge.")
+
 
 def flow_violations(lookup: Lookup) -> Iterator[Violation]:
-    """Yield edges that may not be, flows that do not add up, and shared lines that overflow."""
+    """Yield forbidden edges, flows that do not add up, and overloaded NICs, trunks and links."""
     ends = Counter((edge.source, edge.target) for edge in lookup.plan.edges)
     for (source, target), count in ends.items():
         if count > 1:
@@ -65,6 +52,18 @@ def flow_into(lookup: Lookup, end: str) -> Fraction:
     return sum((exact(edge.tokens_per_s) for edge in edges if edge.target == end), Fraction(0))
 
 
+EDGE_NOT_ALLOWED = Rule(
+    "HEX501",
+    "edge-not-allowed",
+    "An edge enters a stage inside its range (s_j <= t_i < t_j), at 0 from entry, and exits at L.",
+)
+ENTER_LAYER_WRONG = Rule(
+    "HEX502",
+    "enter-layer-wrong",
+    "An edge's `enter_layer` is the end of the stage that it leaves (0 at entry, L at exit).",
+)
+
+
 def _ranges(lookup: Lookup, edge: Edge) -> Iterator[Violation]:
     where = f"edge {edge.source}>{edge.target}"
     leave = 0 if edge.source == ENTRY else lookup.stages[edge.source].layers[1]
@@ -81,13 +80,22 @@ def _ranges(lookup: Lookup, edge: Edge) -> Iterator[Violation]:
         yield ENTER_LAYER_WRONG.at(where, f"states {edge.enter_layer}, must be {leave}")
 
 
+EDGE_CAPACITY_WRONG = Rule(
+    "HEX505",
+    "edge-capacity-wrong",
+    "An edge's capacity is its bandwidth over the bytes of a token, rounded down to 1e-6.",
+)
+EDGE_OVERLOADED = Rule("HEX506", "edge-overloaded", "An edge's flow is at most its capacity.")
+EDGE_IDLE = Rule("HEX507", "edge-idle", "Every listed edge carries flow.")
+
+
 def _capacity(lookup: Lookup, edge: Edge) -> Iterator[Violation]:
     where = f"edge {edge.source}>{edge.target}"
     flow, capacity = exact(edge.tokens_per_s), exact(edge.capacity_tokens_per_s)
     if flow == 0:
-        yield EDGE_IDLE.at(where, "carries nothing, and should not be listed")
+        yield EDGE_IDLE.at(where, "carries nothing, and must not be listed")
     if flow > capacity:
-        message = f"carries {rate(flow)}, its capacity is {rate(capacity)}"
+        message = f"carries {rate(flow)}, but its capacity is {rate(capacity)}"
         yield EDGE_OVERLOADED.at(where, message)
     connection = lookup.connection(edge.source, edge.target)
     if connection is None:
@@ -100,6 +108,17 @@ def _capacity(lookup: Lookup, edge: Edge) -> Iterator[Violation]:
         yield EDGE_CAPACITY_WRONG.at(where, message)
 
 
+EDGE_NOT_CONNECTED = Rule(
+    "HEX504", "edge-not-connected", "A link rule or an interconnect connects the ends of an edge."
+)
+EDGE_FORBIDDEN = Rule(
+    "HEX515",
+    "edge-forbidden",
+    "No activations pass under a link rule that allows `tokens`, and nothing passes under one that"
+    " allows `none`.",
+)
+
+
 def _unconnected(lookup: Lookup, edge: Edge, where: str) -> Violation:
     source, target = lookup.host_of(edge.source), lookup.host_of(edge.target)
     link = lookup.link(source, target) if source != target else None
@@ -108,6 +127,13 @@ def _unconnected(lookup: Lookup, edge: Edge, where: str) -> Violation:
     rule = lookup.over(link)
     message = f"the rule from {rule.source} to {rule.target} allows `{rule.allow}`"
     return EDGE_FORBIDDEN.at(where, message)
+
+
+FLOW_NOT_CONSERVED = Rule(
+    "HEX508", "flow-not-conserved", "Exactly the flow that enters a stage leaves it."
+)
+LOAD_WRONG = Rule("HEX509", "load-wrong", "A stage's load is the flow that enters it.")
+NO_FLOW = Rule("HEX514", "no-flow", "Some flow reaches the exit.")
 
 
 def _conservation(lookup: Lookup) -> Iterator[Violation]:
@@ -130,6 +156,21 @@ def _conservation(lookup: Lookup) -> Iterator[Violation]:
         yield NO_FLOW.at("plan", "nothing reaches the exit")
 
 
+NIC_OVERLOADED = Rule(
+    "HEX510",
+    "nic-overloaded",
+    "The edges out of a host, and those into it, carry no more than its NIC.",
+)
+TRUNK_OVERLOADED = Rule(
+    "HEX511", "trunk-overloaded", "The edges under one link rule carry no more than its trunk."
+)
+PAIR_OVERLOADED = Rule(
+    "HEX516",
+    "pair-overloaded",
+    "The edges from one host to another together carry no more than the link between them.",
+)
+
+
 def _shared(lookup: Lookup) -> Iterator[Violation]:
     used: dict[str, Fraction] = {}
     capacities, pairs = shared_capacities(lookup), Counter[str]()
@@ -137,7 +178,7 @@ def _shared(lookup: Lookup) -> Iterator[Violation]:
         connection = lookup.connection(edge.source, edge.target)
         if connection is not None:
             pairs[connection.pair] += 1
-            if pairs[connection.pair] > 1:  # of one edge, its own capacity tells
+            if pairs[connection.pair] > 1:  # for a single edge, its own capacity is enough
                 capacities[connection.pair] = connection.bandwidth_bytes_per_s
             for name in connection.shared:
                 bytes_per_s = exact(edge.tokens_per_s) * connection.bytes_per_token

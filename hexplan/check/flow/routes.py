@@ -1,4 +1,4 @@
-"""Routes: chains of hops that together are the flow."""
+"""Routes: chains of hops that together make up the flow."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 
+from hexplan.check.exact import exact
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import (
-    DUPLICATE_ROUTE,
-    ROUTE_BROKEN,
-    ROUTE_FLOWS_WRONG,
-    ROUTE_IDLE,
-    ROUTE_OFF_EDGES,
-    Violation,
-)
-from hexplan.check.text import exact, rate, span
+from hexplan.check.rule import Rule, Violation
+from hexplan.check.text import rate, span
 from hexplan.plan import ENTRY, EXIT, Route
+
+ROUTE_OFF_EDGES = Rule("HEX602", "route-off-edges", "Each step of a route is an edge of the plan.")
+DUPLICATE_ROUTE = Rule("HEX603", "duplicate-route", "Each chain of stages is listed once.")
+ROUTE_IDLE = Rule("HEX607", "route-idle", "Every listed route carries flow.")
 
 
 def route_violations(lookup: Lookup) -> Iterator[Violation]:
-    """Yield routes that do not run every layer once, or use edges that the plan lacks."""
+    """Yield routes that do not run every layer once, or that use edges the plan lacks."""
     edges = {(edge.source, edge.target) for edge in lookup.plan.edges}
     for index, route in enumerate(lookup.plan.routes):
         yield from _chain(lookup, index, route)
         if not route.tokens_per_s:
-            yield ROUTE_IDLE.at(f"route {index}", "carries nothing, and should not be listed")
+            yield ROUTE_IDLE.at(f"route {index}", "carries nothing, and must not be listed")
         for source, target in _steps(route):
             if (source, target) not in edges:
                 message = f"the plan has no edge {source}>{target}"
@@ -35,6 +33,11 @@ def route_violations(lookup: Lookup) -> Iterator[Violation]:
     for chain, count in chains.items():
         if count > 1:
             yield DUPLICATE_ROUTE.at("routes", f"{' > '.join(chain)} is listed {count} times")
+
+
+ROUTE_FLOWS_WRONG = Rule(
+    "HEX604", "route-flows-wrong", "The routes over an edge sum to exactly the edge's flow."
+)
 
 
 def route_flow_violations(lookup: Lookup) -> Iterator[Violation]:
@@ -55,9 +58,17 @@ def _steps(route: Route) -> list[tuple[str, str]]:
     return list(pairwise((ENTRY, *(hop.stage for hop in route.hops), EXIT)))
 
 
+ROUTE_BROKEN = Rule(
+    "HEX601",
+    "route-broken",
+    "A route starts at layer 0, enters each stage inside its range where the last one ended, and"
+    " ends at L.",
+)
+
+
 def _chain(lookup: Lookup, index: int, route: Route) -> Iterator[Violation]:
     where, reached = f"route {index}", 0
-    # Ends rise from hop to hop where every hop is inside its stage, so no stage comes twice.
+    # If every hop is inside its stage, ends rise from hop to hop, so no stage comes twice.
     for hop in route.hops:
         first, end = lookup.stages[hop.stage].layers
         if hop.enter_layer != reached:

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
+from hexplan.check.exact import WEIGHT_STEP, exact
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import (
-    EDGE_WEIGHT_WRONG,
-    EDGE_WEIGHTS_SUM,
-    ROUTE_WEIGHT_WRONG,
-    ROUTE_WEIGHTS_SUM,
-    Rule,
-    Violation,
-)
-from hexplan.check.text import exact, number
-from hexplan.noun import WEIGHT_DIGITS
+from hexplan.check.rule import Rule, Violation
+from hexplan.check.text import number
 from hexplan.plan import Edge, Route
 
-WEIGHT_STEP = Fraction(1, 10**WEIGHT_DIGITS)
+EDGE_WEIGHT_WRONG = Rule(
+    "HEX512", "edge-weight-wrong", "An edge's weight is its share of what leaves its source."
+)
+EDGE_WEIGHTS_SUM = Rule(
+    "HEX513", "edge-weights-sum", "The weights of the edges that leave one source sum to exactly 1."
+)
+ROUTE_WEIGHT_WRONG = Rule(
+    "HEX605", "route-weight-wrong", "A route's weight is its share of the whole flow."
+)
+ROUTE_WEIGHTS_SUM = Rule(
+    "HEX606", "route-weights-sum", "The weights of the routes sum to exactly 1."
+)
 
 
 def share_violations(lookup: Lookup) -> Iterator[Violation]:
@@ -40,7 +44,7 @@ def _shares(
     total = sum((exact(part.tokens_per_s) for _, part in parts), Fraction(0))
     weights = sum((exact(part.weight) for _, part in parts), Fraction(0))
     if not total:
-        # Without flow there are no shares; that nothing flows is reported elsewhere.
+        # Without flow there are no shares, and HEX514 reports it.
         return
     if weights != 1:
         message = f"weights sum to {number(weights)}, must sum to exactly 1"

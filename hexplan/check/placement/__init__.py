@@ -1,1 +1,1 @@
-"""Rules on names and places: what the plan refers to, and which device holds what."""
+"""Rules about names and places: what the plan refers to, and which device holds what."""

@@ -1,4 +1,4 @@
-"""Devices and layers: each device has one place, and each layer has a holder."""
+"""Devices and layers: every device has one place, and every layer has a holder."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import (
-    DEVICE_SHARED,
-    DEVICE_UNACCOUNTED,
-    DEVICE_USED_AND_UNUSED,
-    LAYER_UNCOVERED,
-    Violation,
-)
+from hexplan.check.rule import Rule, Violation
 from hexplan.check.text import span
 
 Slot = tuple[str, int]
 """A device: host name and index."""
+
+
+DEVICE_SHARED = Rule("HEX201", "device-shared", "A device is in at most one stage, once.")
 
 
 def placement_violations(lookup: Lookup) -> Iterator[Violation]:
@@ -33,6 +30,16 @@ def placement_violations(lookup: Lookup) -> Iterator[Violation]:
     yield from _uncovered(lookup)
 
 
+DEVICE_UNACCOUNTED = Rule(
+    "HEX202", "device-unaccounted", "Every device is in a stage or listed under `unused`."
+)
+DEVICE_USED_AND_UNUSED = Rule(
+    "HEX203",
+    "device-used-and-unused",
+    "A device under `unused` is in no stage, and is listed once.",
+)
+
+
 def _unused(lookup: Lookup, holders: dict[Slot, list[str]]) -> Iterator[Violation]:
     listed = Counter((unused.host, unused.device) for unused in lookup.plan.unused)
     for slot, count in listed.items():
@@ -45,11 +52,13 @@ def _unused(lookup: Lookup, holders: dict[Slot, list[str]]) -> Iterator[Violatio
         for index in range(len(host.devices)):
             slot = host.name, index
             if slot not in holders and slot not in listed:
-                yield DEVICE_UNACCOUNTED.at(_device(slot), "in no stage, and not under unused")
+                yield DEVICE_UNACCOUNTED.at(
+                    _device(slot), "in no stage, and not listed under unused"
+                )
 
 
 def _uncovered(lookup: Lookup) -> Iterator[Violation]:
-    # A sweep over the ranges, as a plan may state any number of layers.
+    # A sweep over ranges, not over layers: a plan may state any number of layers.
     covered, last = 0, lookup.plan.model.layers
     ranges = [stage.layers for stage in lookup.plan.stages if stage.layers[0] < stage.layers[1]]
     for first, end in sorted(ranges):
@@ -58,6 +67,9 @@ def _uncovered(lookup: Lookup) -> Iterator[Violation]:
         covered = max(covered, end)
     if covered < last:
         yield _gap(covered, last)
+
+
+LAYER_UNCOVERED = Rule("HEX208", "layer-uncovered", "Every layer is held by some stage.")
 
 
 def _gap(first: int, end: int) -> Violation:

@@ -1,22 +1,21 @@
-"""What the user fixed: exclusions, layers of a host, devices that belong together."""
+"""Pins: exclusions, fixed layers of a host, and devices that belong together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import (
-    EXCLUDED_DEVICE_USED,
-    GROUP_PIN_BROKEN,
-    LAYER_PIN_BROKEN,
-    Violation,
-)
+from hexplan.check.rule import Rule, Violation
 from hexplan.check.text import span
 from hexplan.cluster import GroupPin, LayerPin
 
+EXCLUDED_DEVICE_USED = Rule(
+    "HEX204", "excluded-device-used", "No stage uses a device that the user excluded."
+)
+
 
 def pin_violations(lookup: Lookup) -> Iterator[Violation]:
-    """Yield what the user asked for and the plan does not do."""
+    """Yield pins and exclusions that the plan does not obey."""
     cluster = lookup.plan.cluster
     for pin in cluster.layer_pins:
         if pin.host in lookup.hosts:
@@ -29,7 +28,14 @@ def pin_violations(lookup: Lookup) -> Iterator[Violation]:
         for device in stage.devices:
             if excluded & {(stage.host, device), (stage.host, None)}:
                 where = f"stage {stage.id}, device {device}"
-                yield EXCLUDED_DEVICE_USED.at(where, f"the user keeps it out on {stage.host}")
+                yield EXCLUDED_DEVICE_USED.at(where, f"the user excluded it on {stage.host}")
+
+
+LAYER_PIN_BROKEN = Rule(
+    "HEX205",
+    "layer-pin-broken",
+    "A host pinned to layers has a stage, and each of its stages holds exactly those layers.",
+)
 
 
 def _layer_pin(lookup: Lookup, pin: LayerPin) -> Iterator[Violation]:
@@ -42,6 +48,11 @@ def _layer_pin(lookup: Lookup, pin: LayerPin) -> Iterator[Violation]:
             held, pinned = span(stage.layers), span(pin.layers)
             message = f"holds layers {held}, but {pin.host} is pinned to {pinned}"
             yield LAYER_PIN_BROKEN.at(f"stage {stage.id}", message)
+
+
+GROUP_PIN_BROKEN = Rule(
+    "HEX206", "group-pin-broken", "Devices pinned together are exactly the devices of one stage."
+)
 
 
 def _group_pin(lookup: Lookup, pin: GroupPin) -> Iterator[Violation]:

@@ -1,4 +1,4 @@
-"""Names and indices: whatever the plan refers to must exist, once."""
+"""Names and indices: everything that the plan refers to must exist, once."""
 
 from __future__ import annotations
 
@@ -6,27 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 
 from hexplan.check.lookup import Lookup, trunk_name
-from hexplan.check.rules import (
-    BAD_LAYER_RANGE,
-    CLUSTER_HASH,
-    EMPTY_STAGE,
-    LENGTHS_REVERSED,
-    NAME_CLASH,
-    NO_INTERCONNECT,
-    UNKNOWN_DEVICE,
-    UNKNOWN_DEVICE_TYPE,
-    UNKNOWN_HOST,
-    UNKNOWN_RULE,
-    UNKNOWN_STAGE,
-    Violation,
-)
+from hexplan.check.rule import Rule, Violation
 from hexplan.check.text import span
 from hexplan.cluster import COORDINATOR
 from hexplan.plan import ENTRY, EXIT, Stage
 
 
 def is_flow_known(lookup: Lookup) -> bool:
-    """Say whether flows can be added up: names are clear and stages and edges mean something."""
+    """Say whether flows can be added up: names are unique, and stages and edges are valid."""
     return (
         next(_name_clashes(lookup), None) is None
         and all(lookup.is_placed(stage) for stage in lookup.plan.stages)
@@ -40,7 +27,7 @@ def are_hops_known(lookup: Lookup) -> bool:
 
 
 def reference_violations(lookup: Lookup) -> Iterator[Violation]:
-    """Yield whatever the plan names that does not exist, or exists twice."""
+    """Yield everything that the plan names that does not exist, or exists twice."""
     yield from _cluster_hash(lookup)
     yield from _name_clashes(lookup)
     for stage in lookup.plan.stages:
@@ -52,6 +39,11 @@ def reference_violations(lookup: Lookup) -> Iterator[Violation]:
     yield from _lengths(lookup)
 
 
+CLUSTER_HASH = Rule(
+    "HEX102", "cluster-hash", "`cluster_sha256` is the hash of the cluster that the plan carries."
+)
+
+
 def _cluster_hash(lookup: Lookup) -> Iterator[Violation]:
     stated, found = lookup.plan.cluster_sha256, lookup.plan.cluster.sha256
     if stated != found:
@@ -59,14 +51,22 @@ def _cluster_hash(lookup: Lookup) -> Iterator[Violation]:
         yield CLUSTER_HASH.at("cluster", message)
 
 
+NAME_CLASH = Rule(
+    "HEX103",
+    "name-clash",
+    "Names of stages, hosts, device types, link rules and profiles are unique; no stage is called"
+    " `entry` or `exit`, no host `coordinator`, and neither name contains `>`.",
+)
+
+
 def _name_clashes(lookup: Lookup) -> Iterator[Violation]:
     for what, names, reserved in _names(lookup):
         for name, count in Counter(names).items():
             if count > 1:
-                yield NAME_CLASH.at(f"{what} {name}", f"{count} have this name, one may")
+                yield NAME_CLASH.at(f"{what} {name}", f"{count} have this name, only one may")
             if name in reserved:
                 yield NAME_CLASH.at(f"{what} {name}", "this name is reserved")
-    # A constraint is `link:FROM>TO` or `pair:FROM>TO`, which such a name would blur.
+    # Constraints are named `link:FROM>TO` and `pair:FROM>TO`, which `>` in a name would confuse.
     for stage in lookup.plan.stages:
         if ">" in stage.id:
             yield NAME_CLASH.at(f"stage {stage.id}", "a stage's name must not contain `>`")
@@ -85,6 +85,20 @@ def _names(lookup: Lookup) -> Iterator[tuple[str, list[str], tuple[str, ...]]]:
     yield "profile", profiles, ()
 
 
+UNKNOWN_HOST = Rule("HEX104", "unknown-host", "Every host that is named is in the plan's cluster.")
+UNKNOWN_DEVICE = Rule("HEX105", "unknown-device", "Every device index exists on its host.")
+UNKNOWN_DEVICE_TYPE = Rule(
+    "HEX106", "unknown-device-type", "The type of every device in a stage is in the cluster."
+)
+NO_INTERCONNECT = Rule(
+    "HEX108", "no-interconnect", "A stage of several devices is on a host with an interconnect."
+)
+BAD_LAYER_RANGE = Rule(
+    "HEX207", "bad-layer-range", "A stage holds `[first, end)` with 0 <= first < end <= L."
+)
+EMPTY_STAGE = Rule("HEX211", "empty-stage", "Every stage has at least one device.")
+
+
 def _stage_references(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
     where, layers = f"stage {stage.id}", lookup.plan.model.layers
     first, end = stage.layers
@@ -94,9 +108,9 @@ def _stage_references(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
         )
         yield BAD_LAYER_RANGE.at(where, message)
     if not stage.shards:
-        yield EMPTY_STAGE.at(where, "it has no device, and needs at least one")
+        yield EMPTY_STAGE.at(where, "it has no device, needed at least one")
     if stage.host not in lookup.hosts:
-        yield UNKNOWN_HOST.at(where, f"{stage.host} is no host of the cluster")
+        yield UNKNOWN_HOST.at(where, f"the cluster has no host {stage.host}")
         return
     host = lookup.hosts[stage.host]
     if stage.tp > 1 and host.interconnect is None:
@@ -107,14 +121,14 @@ def _stage_references(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
         if not lookup.has_device(stage.host, device):
             yield UNKNOWN_DEVICE.at(place, _device_range(lookup, stage.host))
         elif lookup.device_type(stage.host, device) is None:
-            message = f"{host.devices[device]} is no device type of the cluster"
+            message = f"the cluster has no device type {host.devices[device]}"
             yield UNKNOWN_DEVICE_TYPE.at(place, message)
 
 
 def _other_references(lookup: Lookup) -> Iterator[Violation]:
     for where, host, devices in _named_devices(lookup):
         if host not in lookup.hosts:
-            yield UNKNOWN_HOST.at(where, f"{host} is no host of the cluster")
+            yield UNKNOWN_HOST.at(where, f"the cluster has no host {host}")
             continue
         for device in devices:
             if not lookup.has_device(host, device):
@@ -135,6 +149,14 @@ def _named_devices(lookup: Lookup) -> Iterator[tuple[str, str, tuple[int, ...]]]
         yield f"exclusion, host {exclusion.host}", exclusion.host, devices
 
 
+UNKNOWN_RULE = Rule(
+    "HEX110",
+    "unknown-rule",
+    "A link rule under another one has no trunk and no policy of its own; the other one exists, and"
+    " is under none.",
+)
+
+
 def _rules_under_rules(lookup: Lookup) -> Iterator[Violation]:
     for link in lookup.plan.cluster.links:
         if link.under is None:
@@ -142,16 +164,23 @@ def _rules_under_rules(lookup: Lookup) -> Iterator[Violation]:
         where, name = f"link rule {link.source}>{link.target}", ">".join(link.under)
         over = lookup.links.get(link.under)
         if over is None:
-            yield UNKNOWN_RULE.at(where, f"it is under {name}, which is no link rule")
+            yield UNKNOWN_RULE.at(where, f"it is under {name}, but there is no such link rule")
         elif over.under is not None:
-            yield UNKNOWN_RULE.at(where, f"it is under {name}, which is under another one itself")
+            yield UNKNOWN_RULE.at(where, f"it is under {name}, which is itself under another rule")
         if link.trunk_bytes_per_s is not None or link.allow != "all":
-            message = f"it has a trunk or a policy, but those of {name} hold"
+            message = f"it has a trunk or a policy of its own, but those of {name} apply"
             yield UNKNOWN_RULE.at(where, message)
 
 
 def _device_range(lookup: Lookup, host: str) -> str:
     return f"{host} has devices {span((0, len(lookup.hosts[host].devices)))}"
+
+
+UNKNOWN_STAGE = Rule(
+    "HEX107",
+    "unknown-stage",
+    "Every edge runs from a stage or `entry` to a stage or `exit`, and every hop names a stage.",
+)
 
 
 def _unknown_ends(lookup: Lookup) -> Iterator[Violation]:
@@ -166,7 +195,12 @@ def _unknown_hops(lookup: Lookup) -> Iterator[Violation]:
     for index, route in enumerate(lookup.plan.routes):
         for hop in route.hops:
             if hop.stage not in lookup.stages:
-                yield UNKNOWN_STAGE.at(f"route {index}", f"{hop.stage} is no stage")
+                yield UNKNOWN_STAGE.at(f"route {index}", f"the plan has no stage {hop.stage}")
+
+
+LENGTHS_REVERSED = Rule(
+    "HEX109", "lengths-reversed", "The longest prompt and output are at least as long as the mean."
+)
 
 
 def _lengths(lookup: Lookup) -> Iterator[Violation]:

@@ -1,1 +1,1 @@
-"""Rules on one stage: shards, memory, and how fast it is."""
+"""Rules about single stages: their shards, memory and speed."""

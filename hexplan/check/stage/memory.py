@@ -1,33 +1,24 @@
-"""Memory: what each device of a stage holds, against its budget."""
+"""Memory: what each device of a stage holds, compared with its budget."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from math import ceil, floor
 
+from hexplan.check.exact import exact
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import (
-    KV_ROOM_NOT_LARGEST,
-    KV_ROOM_TOO_SMALL,
-    MEMORY_DEVICES_WRONG,
-    MEMORY_OVERFLOW,
-    MEMORY_PART_WRONG,
-    MEMORY_SUM_WRONG,
-    Violation,
-)
-from hexplan.check.stage.roofline import MAX_BATCH
+from hexplan.check.rule import Rule, Violation
 from hexplan.check.stage.sequence import held_weights_bytes, held_workspace_bytes
 from hexplan.check.stage.sizes import kv_token_bytes
-from hexplan.check.stage_rules import STEP_TOO_LARGE
-from hexplan.check.text import exact, sizes
+from hexplan.check.text import sizes
+from hexplan.constants import MAX_BATCH, PROMPT_SHARE
 from hexplan.plan import DeviceMemory, Plan, Shard, Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """What one device has, and what its shard needs."""
+class DeviceNeed:
+    """The budget of one device, and what its shard needs of it."""
 
     budget_bytes: int
     weights_bytes: int
@@ -37,23 +28,33 @@ class Need:
 
     @property
     def kv_tokens(self) -> int:
-        """The most tokens of context that fit; negative where the rest alone does not."""
+        """The most tokens of context that fit; negative if the rest alone does not fit."""
         fixed = self.weights_bytes + self.workspace_bytes + self.overhead_bytes
         return (self.budget_bytes - fixed) // self.kv_token_bytes
 
 
+MEMORY_DEVICES_WRONG = Rule(
+    "HEX304", "memory-devices-wrong", "A stage's memory has one entry per shard, in their order."
+)
+
+
 def memory_violations(lookup: Lookup) -> Iterator[Violation]:
-    """Yield wrong sums, overflows and KV rooms that are not what fits."""
+    """Yield wrong sums, overflows, and KV rooms that are too small or not the largest."""
     for stage in lookup.plan.stages:
         for memory in stage.memory:
             yield from _sum(stage, memory)
         if stage.devices != tuple(memory.device for memory in stage.memory):
             listed = [memory.device for memory in stage.memory]
-            message = f"memory lists devices {listed}, the shards {list(stage.devices)}"
+            message = f"memory lists devices {listed}, but the shards list {list(stage.devices)}"
             yield MEMORY_DEVICES_WRONG.at(f"stage {stage.id}", message)
-        yield from _room(lookup, stage)
+        yield from _kv_room(lookup, stage)
         if lookup.is_measurable(stage):
             yield from _measured(lookup, stage)
+
+
+MEMORY_SUM_WRONG = Rule(
+    "HEX303", "memory-sum-wrong", "The parts and the free memory sum to the budget."
+)
 
 
 def _sum(stage: Stage, memory: DeviceMemory) -> Iterator[Violation]:
@@ -67,12 +68,19 @@ def _sum(stage: Stage, memory: DeviceMemory) -> Iterator[Violation]:
     if sum(parts) != memory.budget_bytes:
         message = (
             f"weights, workspace, overhead, KV and free sum to {' + '.join(map(str, parts))}"
-            f" = {sum(parts)} bytes, the stated budget is {memory.budget_bytes}"
+            f" = {sum(parts)} bytes, but the stated budget is {memory.budget_bytes}"
         )
         yield MEMORY_SUM_WRONG.at(f"stage {stage.id}, device {memory.device}", message)
 
 
-def _room(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
+KV_ROOM_TOO_SMALL = Rule(
+    "HEX305",
+    "kv-room-too-small",
+    "A stage has KV room for at least one request of maximum length.",
+)
+
+
+def _kv_room(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
     workload = lookup.plan.workload
     if stage.kv_tokens < workload.max_tokens:
         message = (
@@ -81,6 +89,11 @@ def _room(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
             f" = {workload.max_tokens}"
         )
         yield KV_ROOM_TOO_SMALL.at(f"stage {stage.id}", message)
+
+
+KV_ROOM_NOT_LARGEST = Rule(
+    "HEX306", "kv-room-not-largest", "`kv_tokens` is the largest number that fits on every device."
+)
 
 
 def _measured(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
@@ -93,19 +106,19 @@ def _measured(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
                 yield from _parts(stage, memory, need)
                 break
     largest = min(need.kv_tokens for need in needs)
-    # More than the largest is an overflow, and reported as one.
+    # More than the largest is an overflow, and is reported as one.
     if stage.kv_tokens < largest:
         message = f"states {stage.kv_tokens} tokens, but {largest} fit"
         yield KV_ROOM_NOT_LARGEST.at(f"stage {stage.id}", message)
 
 
-def _need(lookup: Lookup, stage: Stage, shard: Shard) -> Need:
+def _need(lookup: Lookup, stage: Stage, shard: Shard) -> DeviceNeed:
     model = lookup.plan.model
     kind = lookup.device_type(stage.host, shard.device)
     left_bytes = max(0, kind.memory_bytes - kind.in_use_bytes) if kind else 0
     limits = lookup.plan.cluster.limits
-    step_tokens = room_tokens(lookup.plan)
-    return Need(
+    step_tokens = workspace_tokens(lookup.plan)
+    return DeviceNeed(
         budget_bytes=floor(left_bytes * exact(limits.memory_fraction)),
         weights_bytes=held_weights_bytes(model, stage, shard),
         workspace_bytes=held_workspace_bytes(model, stage, shard, step_tokens),
@@ -114,25 +127,43 @@ def _need(lookup: Lookup, stage: Stage, shard: Shard) -> Need:
     )
 
 
+STEP_TOO_LARGE = Rule(
+    "HEX307",
+    "step-too-large",
+    "A step holds no more tokens than there is workspace for, and its decodes leave a quarter of"
+    " them to prompts.",
+)
+
+
 def step_violations(lookup: Lookup) -> Iterator[Violation]:
-    """Yield step limits for which there is no room."""
-    limits, most = lookup.plan.step_limits, room_tokens(lookup.plan)
+    """Yield step limits that exceed the workspace, or leave too little to prompts."""
+    limits, most = lookup.plan.step_limits, workspace_tokens(lookup.plan)
     if limits is None:
         return
     if limits.tokens > most:
-        message = f"states steps of {limits.tokens} tokens; workspace is kept for {most}"
+        message = f"states steps of {limits.tokens} tokens, but there is workspace for {most}"
         yield STEP_TOO_LARGE.at("step limits", message)
-    elif limits.decodes > max(1, limits.tokens - ceil(Fraction(limits.tokens, 4))):
-        message = f"states {limits.decodes} decodes in a step of {limits.tokens} tokens"
+    elif limits.decodes > max(1, limits.tokens - ceil(limits.tokens * PROMPT_SHARE)):
+        message = (
+            f"states {limits.decodes} decodes in a step of {limits.tokens} tokens,"
+            " which leaves prompts too few"
+        )
         yield STEP_TOO_LARGE.at("step limits", message)
 
 
-def room_tokens(plan: Plan) -> int:
-    """Return the most tokens of a step: a chunk of the longest prompt, or a batch if it is more."""
+def workspace_tokens(plan: Plan) -> int:
+    """Return the most tokens of a step: of a chunk of the longest prompt or of a full batch."""
     return min(plan.cluster.limits.chunk_tokens, max(plan.workload.prompt_tokens.max, MAX_BATCH))
 
 
-def _overflow(stage: Stage, shard: Shard, need: Need) -> Iterator[Violation]:
+MEMORY_OVERFLOW = Rule(
+    "HEX301",
+    "memory-overflow",
+    "Weights, workspace, overhead and KV cache of a device fit its budget.",
+)
+
+
+def _overflow(stage: Stage, shard: Shard, need: DeviceNeed) -> Iterator[Violation]:
     kv_bytes = stage.kv_tokens * need.kv_token_bytes
     parts = {"weights": need.weights_bytes, "workspace": need.workspace_bytes}
     if need.overhead_bytes:
@@ -148,7 +179,14 @@ def _overflow(stage: Stage, shard: Shard, need: Need) -> Iterator[Violation]:
         yield MEMORY_OVERFLOW.at(f"stage {stage.id}, device {shard.device}", message)
 
 
-def _parts(stage: Stage, memory: DeviceMemory, need: Need) -> Iterator[Violation]:
+MEMORY_PART_WRONG = Rule(
+    "HEX302",
+    "memory-part-wrong",
+    "Each stated part of a device's memory equals the recomputed one.",
+)
+
+
+def _parts(stage: Stage, memory: DeviceMemory, need: DeviceNeed) -> Iterator[Violation]:
     parts = (
         ("budget", memory.budget_bytes, need.budget_bytes),
         ("weights", memory.weights_bytes, need.weights_bytes),

@@ -7,145 +7,155 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
+from hexplan.check.exact import exact
 from hexplan.check.stage.sizes import kv_token_bytes, layer_of, length, token_numbers
-from hexplan.check.text import exact
+from hexplan.constants import MAX_BATCH
 from hexplan.device import DeviceType
 from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.plan import Shard
 from hexplan.workload import Workload
 
-MAX_BATCH = 256
 
-Pair = tuple[Shard, DeviceType]
+@dataclass(frozen=True, slots=True)
+class ShardOnDevice:
+    """A shard, and the type of the device that holds it."""
+
+    shard: Shard
+    device_type: DeviceType
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A mean request, and how a stage meets it."""
+class StageRequest:
+    """A mean request as a stage meets it."""
 
     model: Model
     workload: Workload
     step_tokens: int
+    """The most prompt tokens in a step."""
     kv_tokens: int
+    """Tokens of context for which the stage has room."""
     num_layers: int
+    """Layers of the stage."""
 
     @property
     def batch(self) -> int:
-        """Return `beta`: the requests that the KV room admits, times the share of layers held."""
-        held = self.kv_tokens * self.num_layers
-        return min(MAX_BATCH, max(1, held // (self.workload.mean_tokens * self.model.layers)))
+        """Return `beta`: the requests that fit the KV cache, times the share of layers held."""
+        token_layers = self.kv_tokens * self.num_layers
+        return min(
+            MAX_BATCH, max(1, token_layers // (self.workload.mean_tokens * self.model.layers))
+        )
 
     @property
     def num_steps(self) -> Fraction:
-        """Return `m + D / beta`: the steps of its prompt, and its share of decode steps."""
+        """Return `m + D / beta`: the steps of its prompt, plus its share of decode steps."""
         return self.chunks + self.decode_steps
 
     @property
     def decode_steps(self) -> Fraction:
-        """Return `D / beta`, a request's share of the steps of decodes."""
+        """Return `D / beta`: its share of decode steps."""
         return Fraction(self.workload.output_tokens.mean, self.batch)
 
     @property
     def row_bytes(self) -> int:
-        """Return the bytes of one token's activation."""
+        """Return the bytes of one activation."""
         return self.model.hidden * self.model.dtype_bytes
 
     @property
     def chunks(self) -> int:
-        """Return `m`, the pieces of the prompt."""
+        """Return `m`: the chunks of its prompt."""
         return ceil(Fraction(self.workload.prompt_tokens.mean, self.step_tokens))
 
 
 def layer_seconds(
-    request: Request, pairs: Sequence[Pair], interconnect: Interconnect | None
+    request: StageRequest, shards: Sequence[ShardOnDevice], interconnect: Interconnect | None
 ) -> Fraction:
     """Return `layer_s`."""
-    return sum(phase_seconds(request, pairs, interconnect), Fraction())
+    return sum(phase_seconds(request, shards, interconnect), Fraction())
 
 
 def phase_seconds(
-    request: Request, pairs: Sequence[Pair], interconnect: Interconnect | None
+    request: StageRequest, shards: Sequence[ShardOnDevice], interconnect: Interconnect | None
 ) -> tuple[Fraction, Fraction]:
-    """Return the two parts of `layer_s`: that of the prompt, and that of the decodes."""
-    prefill = prefill_seconds(request, pairs, interconnect)
-    return prefill, request.decode_steps * decode_seconds(request, pairs, interconnect)
+    """Return the two parts of `layer_s`: the prompt's and the decodes'."""
+    prefill = prefill_seconds(request, shards, interconnect)
+    return prefill, request.decode_steps * decode_seconds(request, shards, interconnect)
 
 
 def prefill_seconds(
-    request: Request, pairs: Sequence[Pair], interconnect: Interconnect | None
+    request: StageRequest, shards: Sequence[ShardOnDevice], interconnect: Interconnect | None
 ) -> Fraction:
-    """Return what one layer takes for the prompt."""
+    """Return the seconds of one layer for the prompt."""
     message = request.workload.prompt_tokens.mean * request.row_bytes
-    reduce = _reduce(len(pairs), interconnect, message, request.chunks)
-    return max(_prefill(request, pair) for pair in pairs) + 2 * reduce
+    reduce = _reduce(len(shards), interconnect, message, request.chunks)
+    return max(_prefill(request, held) for held in shards) + 2 * reduce
 
 
 def decode_seconds(
-    request: Request, pairs: Sequence[Pair], interconnect: Interconnect | None
+    request: StageRequest, shards: Sequence[ShardOnDevice], interconnect: Interconnect | None
 ) -> Fraction:
-    """Return what one layer takes for a step of decodes."""
-    reduce = _reduce(len(pairs), interconnect, request.batch * request.row_bytes, 1)
-    return max(_decode(request, pair) for pair in pairs) + 2 * reduce
+    """Return the seconds of one layer for a step of decodes."""
+    reduce = _reduce(len(shards), interconnect, request.batch * request.row_bytes, 1)
+    return max(_decode(request, held) for held in shards) + 2 * reduce
 
 
-def mode_seconds(
-    model: Model, pairs: Sequence[Pair], interconnect: Interconnect | None, tokens: int
+def tensor_seconds(
+    model: Model, shards: Sequence[ShardOnDevice], interconnect: Interconnect | None, tokens: int
 ) -> Fraction:
-    """Return what one layer takes for a step of so many tokens, without attention."""
+    """Return the seconds of one layer for a tensor-parallel step, without attention."""
     message = tokens * model.hidden * model.dtype_bytes
-    slowest = max(work(model, pair, tokens) + weights(model, pair, tokens) for pair in pairs)
-    return slowest + 2 * _reduce(len(pairs), interconnect, message, 1)
+    slowest = max(work(model, held, tokens) + weights(model, held, tokens) for held in shards)
+    return slowest + 2 * _reduce(len(shards), interconnect, message, 1)
 
 
-def head_seconds(request: Request, pairs: Sequence[Pair]) -> Fraction:
+def head_seconds(request: StageRequest, shards: Sequence[ShardOnDevice]) -> Fraction:
     """Return `head_s` of a last stage."""
     beta, model = request.batch, request.model
 
-    def step(pair: Pair) -> Fraction:
-        table = length(pair[0].vocab) * model.hidden
-        work = 2 * beta * table / _flops(pair[1], pair[1].compute_flops_per_s)
-        return work + table * model.dtype_bytes / _bandwidth(pair[1])
+    def step(held: ShardOnDevice) -> Fraction:
+        table, device = length(held.shard.vocab) * model.hidden, held.device_type
+        work = 2 * beta * table / _flops(device, device.compute_flops_per_s)
+        return work + table * model.dtype_bytes / _bandwidth(device)
 
-    return Fraction(request.workload.output_tokens.mean, beta) * max(map(step, pairs))
+    return Fraction(request.workload.output_tokens.mean, beta) * max(map(step, shards))
 
 
-def _prefill(request: Request, pair: Pair) -> Fraction:
+def _prefill(request: StageRequest, held: ShardOnDevice) -> Fraction:
     prompt, chunks = request.workload.prompt_tokens.mean, request.chunks
-    reading = chunks * weights(request.model, pair, ceil(Fraction(prompt, chunks)))
-    return work(request.model, pair, prompt) + prompt_attention(request, pair) + reading
+    reading = chunks * weights(request.model, held, ceil(Fraction(prompt, chunks)))
+    return work(request.model, held, prompt) + prompt_attention(request, held) + reading
 
 
-def _decode(request: Request, pair: Pair) -> Fraction:
+def _decode(request: StageRequest, held: ShardOnDevice) -> Fraction:
     model, beta = request.model, request.batch
-    return work(model, pair, beta) + decode_attention(request, pair) + weights(model, pair, beta)
+    return work(model, held, beta) + decode_attention(request, held) + weights(model, held, beta)
 
 
-def prompt_attention(request: Request, pair: Pair) -> Fraction:
+def prompt_attention(request: StageRequest, held: ShardOnDevice) -> Fraction:
     """Return `P^2 / 2 position`."""
-    return Fraction(request.workload.prompt_tokens.mean**2, 2) * _position(request.model, pair)
+    return Fraction(request.workload.prompt_tokens.mean**2, 2) * _position(request.model, held)
 
 
-def decode_attention(request: Request, pair: Pair) -> Fraction:
+def decode_attention(request: StageRequest, held: ShardOnDevice) -> Fraction:
     """Return `beta (P + D/2) max(position, read)`."""
-    model, (shard, kind) = request.model, pair
+    model = request.model
     context = request.workload.prompt_tokens.mean + Fraction(request.workload.output_tokens.mean, 2)
-    read = kv_token_bytes(model, (0, 1), shard) / _bandwidth(kind)
-    return request.batch * context * max(_position(model, pair), read)
+    read = kv_token_bytes(model, (0, 1), held.shard) / _bandwidth(held.device_type)
+    return request.batch * context * max(_position(model, held), read)
 
 
-def work(model: Model, pair: Pair, tokens: int) -> Fraction:
-    """Return the seconds of the matrix work of so many tokens."""
-    shard, kind = pair
+def work(model: Model, held: ShardOnDevice, tokens: int) -> Fraction:
+    """Return the seconds of matrix work for so many tokens."""
+    shard, kind = held.shard, held.device_type
     peak = kind.compute_flops_per_s
     if model.weights is not None and model.weights.name == "fp8" and kind.fp8_flops_per_s:
         peak = kind.fp8_flops_per_s
     return 2 * token_numbers(model, shard) * tokens / _flops(kind, peak)
 
 
-def weights(model: Model, pair: Pair, tokens: int) -> Fraction:
-    """Return the seconds of reading what so many tokens touch of a layer."""
-    shard, kind = pair
+def weights(model: Model, held: ShardOnDevice, tokens: int) -> Fraction:
+    """Return the seconds of reading the weights of a layer that so many tokens use."""
+    shard, kind = held.shard, held.device_type
     layer = layer_of(model, shard)
     touched = Fraction(1)
     if model.experts is not None:
@@ -154,8 +164,8 @@ def weights(model: Model, pair: Pair, tokens: int) -> Fraction:
     return (layer.attention + layer.rest + networks) / _bandwidth(kind)
 
 
-def _position(model: Model, pair: Pair) -> Fraction:
-    shard, kind = pair
+def _position(model: Model, held: ShardOnDevice) -> Fraction:
+    shard, kind = held.shard, held.device_type
     queries = length(shard.kv_heads) * model.group * model.head_dim
     return 4 * queries / _flops(kind, kind.compute_flops_per_s)
 

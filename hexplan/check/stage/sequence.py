@@ -1,4 +1,4 @@
-"""Stages whose devices share the tokens of a step: what they hold, and how long they take."""
+"""Stages whose devices share out the tokens of a step: what they hold, and how long they take."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
 
+from hexplan.check.exact import exact
 from hexplan.check.stage.roofline import (
-    Pair,
-    Request,
+    ShardOnDevice,
+    StageRequest,
     decode_attention,
     decode_seconds,
     prefill_seconds,
@@ -16,8 +17,8 @@ from hexplan.check.stage.roofline import (
     weights,
     work,
 )
-from hexplan.check.stage.sizes import LOGITS_ROWS, length, weights_bytes, workspace_bytes
-from hexplan.check.text import exact
+from hexplan.check.stage.sizes import length, weights_bytes, workspace_bytes
+from hexplan.constants import LOGIT_BYTES, MAX_BATCH
 from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.plan import Shard, Stage
@@ -30,58 +31,68 @@ def held_weights_bytes(model: Model, stage: Stage, shard: Shard) -> int:
 
 
 def held_workspace_bytes(model: Model, stage: Stage, shard: Shard, step_tokens: int) -> int:
-    """Return the bytes of activations of the largest step in each mode, and of logits."""
+    """Return the bytes of workspace for the largest step in either mode."""
     if stage.parallel == "tp":
         return workspace_bytes(model, stage.layers, shard, step_tokens)
     small = min(step_tokens, stage.shift_tokens or 0)
-    split = _split_workspace(model, stage, shard, step_tokens)
-    return max(split, workspace_bytes(model, stage.layers, shard, small))
+    sequence = _sequence_workspace(model, stage, shard, step_tokens)
+    return max(sequence, workspace_bytes(model, stage.layers, shard, small))
 
 
-def _split_workspace(model: Model, stage: Stage, shard: Shard, step_tokens: int) -> int:
+def _sequence_workspace(model: Model, stage: Stage, shard: Shard, step_tokens: int) -> int:
     rows = ceil(Fraction(step_tokens, stage.tp))
     head = (model.group + 2) * model.head_dim
     channels = model.ffn * (model.experts.active if model.experts else 1)
     numbers = rows * (4 * model.hidden + head * model.kv_heads + 2 * channels)
-    # After the exchange: all tokens, of own heads; at the stage's end: all rows.
+    # After the exchange: own heads of all tokens. At the end of the stage: all rows.
     numbers += rows * stage.tp * (head * length(shard.kv_heads) + model.hidden)
     is_last = stage.layers[1] == model.layers
-    return model.dtype_bytes * numbers + is_last * 4 * length(shard.vocab) * LOGITS_ROWS
+    return model.dtype_bytes * numbers + is_last * LOGIT_BYTES * length(shard.vocab) * MAX_BATCH
 
 
 def shared_phase_seconds(
-    request: Request, pairs: Sequence[Pair], interconnect: Interconnect | None, stage: Stage
+    request: StageRequest,
+    shards: Sequence[ShardOnDevice],
+    interconnect: Interconnect | None,
+    stage: Stage,
 ) -> tuple[Fraction, Fraction]:
-    """Return the two parts of `layer_s`, of the prompt and of the decodes, whatever their modes."""
+    """Return the two parts of `layer_s`, the prompt's and the decodes', each in its mode."""
     prompt_step = ceil(Fraction(request.workload.prompt_tokens.mean, request.chunks))
     prefill = (
-        prefill_seconds(request, pairs, interconnect)
+        prefill_seconds(request, shards, interconnect)
         if _is_tensor(stage, prompt_step)
-        else _prefill(request, pairs, interconnect, prompt_step)
+        else _prefill(request, shards, interconnect, prompt_step)
     )
     decode = (
-        decode_seconds(request, pairs, interconnect)
+        decode_seconds(request, shards, interconnect)
         if _is_tensor(stage, request.batch)
-        else _decode(request, pairs, interconnect)
+        else _decode(request, shards, interconnect)
     )
     return prefill, request.decode_steps * decode
 
 
-def split_seconds(
+def sequence_seconds(
     model: Model,
-    pairs: Sequence[Pair],
+    shards: Sequence[ShardOnDevice],
     interconnect: Interconnect | None,
-    step: tuple[int, int],
+    tokens: int,
+    num_layers: int,
 ) -> Fraction:
-    """Return what one layer takes for a step, without attention, given its tokens and all layers.
+    """Return the seconds of one layer for a sequence-parallel step, without attention.
 
-    Tokens are padded to equally many on each device, which has the weights of the whole layer.
+    Tokens are padded to the same number on every device, and each device holds whole layers.
+
+    Parameters
+    ----------
+    tokens
+        Tokens of the step.
+    num_layers
+        Layers of the stage, over which the gather at its end is spread.
     """
-    tokens, num_layers = step
-    rows = ceil(Fraction(tokens, len(pairs)))
-    whole = [(_whole(model, shard), kind) for shard, kind in pairs]
-    slowest = max(work(model, pair, rows) + weights(model, pair, rows) for pair in whole)
-    return slowest + _exchange(model, len(pairs), interconnect, rows, num_layers)
+    rows = ceil(Fraction(tokens, len(shards)))
+    whole = [ShardOnDevice(_whole(model, held.shard), held.device_type) for held in shards]
+    slowest = max(work(model, held, rows) + weights(model, held, rows) for held in whole)
+    return slowest + _exchange(model, len(shards), interconnect, rows, num_layers)
 
 
 def _is_tensor(stage: Stage, tokens: int) -> bool:
@@ -91,21 +102,28 @@ def _is_tensor(stage: Stage, tokens: int) -> bool:
 
 
 def _prefill(
-    request: Request, pairs: Sequence[Pair], interconnect: Interconnect | None, step: int
+    request: StageRequest,
+    shards: Sequence[ShardOnDevice],
+    interconnect: Interconnect | None,
+    step: int,
 ) -> Fraction:
-    split = split_seconds(request.model, pairs, interconnect, (step, request.num_layers))
-    return request.chunks * split + max(prompt_attention(request, pair) for pair in pairs)
+    sequence = sequence_seconds(request.model, shards, interconnect, step, request.num_layers)
+    return request.chunks * sequence + max(prompt_attention(request, held) for held in shards)
 
 
-def _decode(request: Request, pairs: Sequence[Pair], interconnect: Interconnect | None) -> Fraction:
-    split = split_seconds(request.model, pairs, interconnect, (request.batch, request.num_layers))
-    return split + max(decode_attention(request, pair) for pair in pairs)
+def _decode(
+    request: StageRequest, shards: Sequence[ShardOnDevice], interconnect: Interconnect | None
+) -> Fraction:
+    sequence = sequence_seconds(
+        request.model, shards, interconnect, request.batch, request.num_layers
+    )
+    return sequence + max(decode_attention(request, held) for held in shards)
 
 
 def _exchange(
     model: Model, n: int, interconnect: Interconnect | None, rows: int, num_layers: int
 ) -> Fraction:
-    """Return the seconds of both all-to-alls of a layer, and its part of the gather at the end."""
+    """Return the seconds of a layer's two all-to-alls, and its share of the gather at the end."""
     if interconnect is None:
         return Fraction(0)
     bandwidth, alpha = interconnect.bandwidth_bytes_per_s, exact(interconnect.latency_s)

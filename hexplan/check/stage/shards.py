@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import EMPTY_SHARD, SHARDS_DO_NOT_TILE, Violation
+from hexplan.check.rule import Rule, Violation
 from hexplan.check.text import span
 from hexplan.plan import Shard, Stage
 
@@ -25,12 +25,27 @@ def _intervals(shard: Shard) -> tuple[tuple[str, tuple[int, int]], ...]:
     return ("kv_heads", shard.kv_heads), ("ffn", shard.ffn), ("vocab", shard.vocab)
 
 
+EMPTY_SHARD = Rule(
+    "HEX210",
+    "empty-shard",
+    "Every shard has at least one KV head and one FFN channel, and no interval is reversed.",
+)
+
+
 def _lengths(stage: Stage, shard: Shard) -> Iterator[Violation]:
     for name, (first, end) in _intervals(shard):
         if first > end or (first == end and name != "vocab"):
             where = f"stage {stage.id}, device {shard.device}"
             problem = "is reversed" if first > end else "is empty"
             yield EMPTY_SHARD.at(where, f"{name} {span((first, end))} {problem}")
+
+
+SHARDS_DO_NOT_TILE = Rule(
+    "HEX209",
+    "shards-do-not-tile",
+    "The shards' intervals follow one another and cover all KV heads, FFN channels and"
+    " vocabulary rows exactly once.",
+)
 
 
 def _tiling(stage: Stage, axis: int, total: int) -> Iterator[Violation]:

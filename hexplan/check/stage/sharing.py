@@ -1,43 +1,51 @@
-"""Sharing: whether a stage can be parallel as it says, and from which step on it shifts."""
+"""Sharing: whether a stage can share its work as it says, and at which step size it shifts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
 
+from hexplan.check.exact import FLOAT_TOLERANCE
 from hexplan.check.lookup import Lookup
-from hexplan.check.rules import Violation
-from hexplan.check.stage.roofline import Pair, mode_seconds
-from hexplan.check.stage.sequence import split_seconds
+from hexplan.check.rule import Rule, Violation
+from hexplan.check.stage.roofline import ShardOnDevice, tensor_seconds
+from hexplan.check.stage.sequence import sequence_seconds
 from hexplan.check.stage.sizes import length
-from hexplan.check.stage_rules import (
-    SHARING_IMPOSSIBLE,
-    SHARING_NOT_ALLOWED,
-    SHIFT_TOKENS_MISPLACED,
-    SHIFT_TOKENS_WRONG,
-)
 from hexplan.check.text import number
+from hexplan.constants import LARGEST_STEP_TOKENS
 from hexplan.model import Model
 from hexplan.plan import Stage
 
-LARGEST_STEP = 2**20
-"""Tokens of the largest step that is judged: no stage runs one as large."""
-FLOAT_TOLERANCE = Fraction(1, 10**9)
-"""The planner compares the modes in floats, which may take a tie for either."""
+SHARING_IMPOSSIBLE = Rule(
+    "HEX212",
+    "sharing-impossible",
+    "A stage is `sp` or `shift` only with several devices of one type that have equally many KV"
+    " heads; `shift` cuts no block of quantised weights.",
+)
+SHARING_NOT_ALLOWED = Rule(
+    "HEX213",
+    "sharing-not-allowed",
+    "A stage of several devices shares its work in a way that `limits.parallel` lists.",
+)
+SHIFT_TOKENS_MISPLACED = Rule(
+    "HEX214",
+    "shift-tokens-misplaced",
+    "A stage has `shift_tokens` if and only if it is `shift`.",
+)
 
 
 def sharing_violations(lookup: Lookup) -> Iterator[Violation]:
-    """Yield stages that cannot or may not be parallel as they say, and wrong thresholds."""
+    """Yield stages that cannot or may not share their work as they say, and wrong thresholds."""
     allowed = lookup.plan.cluster.limits.parallel
     for stage in lookup.plan.stages:
         where = f"stage {stage.id}"
         if stage.tp > 1 and stage.parallel not in allowed:
-            message = f"it is {stage.parallel}, the limits allow {', '.join(allowed)}"
+            message = f"it is {stage.parallel}, but the limits allow {', '.join(allowed)}"
             yield SHARING_NOT_ALLOWED.at(where, message)
         is_shift = stage.parallel == "shift"
         if is_shift != (stage.shift_tokens is not None):
-            found = "has none" if is_shift else f"has {stage.shift_tokens}"
-            message = f"it is {stage.parallel} and {found}"
+            stated = "has none" if is_shift else f"has {stage.shift_tokens}"
+            message = f"it is {stage.parallel} and {stated}"
             yield SHIFT_TOKENS_MISPLACED.at(where, message)
         obstacle = _obstacle(lookup, stage) if stage.parallel != "tp" else ""
         if obstacle:
@@ -47,27 +55,35 @@ def sharing_violations(lookup: Lookup) -> Iterator[Violation]:
 
 
 def _obstacle(lookup: Lookup, stage: Stage) -> str:
-    """Say what stands against sharing tokens; nothing where nothing does."""
+    """Say why a stage cannot share out tokens; an empty text if it can."""
     if stage.tp < 2:
-        return f"has {stage.tp} device, and needs several"
+        return f"has {stage.tp} device, needed several"
     if lookup.is_joined(stage):
-        return "its host is joined, whose stages are tp"
+        return "its host is joined, and stages of joined hosts are tp"
     kinds = {lookup.device_type(stage.host, device) for device in stage.devices}
     if len(kinds) > 1:
         return "its devices are of several types"
     heads = {length(shard.kv_heads) for shard in stage.shards}
     if len(heads) > 1:
         return f"its devices have {' and '.join(map(str, sorted(heads)))} KV heads"
-    if stage.parallel == "shift" and any(_parts_block(lookup.plan.model, held) for held in heads):
-        return "its shards part blocks of quantised weights"
+    if stage.parallel == "shift" and any(_cuts_block(lookup.plan.model, held) for held in heads):
+        return "its shards cut blocks of quantised weights"
     return ""
 
 
-def _parts_block(model: Model, heads: int) -> bool:
+def _cuts_block(model: Model, heads: int) -> bool:
     if model.weights is None:
         return False
     sides = (model.weights.block_rows, model.weights.block_columns)
     return any(side is not None and heads * model.head_dim % side for side in sides)
+
+
+SHIFT_TOKENS_WRONG = Rule(
+    "HEX407",
+    "shift-tokens-wrong",
+    "`shift_tokens` is a multiple of the number of the stage's devices; a step of so many tokens is"
+    " faster tensor parallel, a step with one more token per device is not.",
+)
 
 
 def _threshold(lookup: Lookup, stage: Stage, stated: int) -> Iterator[Violation]:
@@ -75,29 +91,34 @@ def _threshold(lookup: Lookup, stage: Stage, stated: int) -> Iterator[Violation]
     if host.interconnect is None:
         return
     where, n = f"stage {stage.id}", stage.tp
-    if stated % n or stated > LARGEST_STEP:
-        message = f"states {stated}, needed a multiple of its {n} devices up to {LARGEST_STEP}"
+    if stated % n or stated > LARGEST_STEP_TOKENS:
+        message = (
+            f"states {stated}, needed a multiple of its {n} devices up to {LARGEST_STEP_TOKENS}"
+        )
         yield SHIFT_TOKENS_WRONG.at(where, message)
         return
     for tokens, is_small in ((stated, True), (stated + n, False)):
         if not tokens:
             continue
-        tensor, split = _both_modes(lookup, stage, tokens)
-        if (tensor - split) * (1 if is_small else -1) > FLOAT_TOLERANCE * split:
+        tensor, sequence = _both_modes(lookup, stage, tokens)
+        # The planner compares in floats, which may decide a tie either way.
+        if (tensor - sequence) * (1 if is_small else -1) > FLOAT_TOLERANCE * sequence:
             message = (
                 f"states {stated}, but a layer takes {tokens} tokens in {_micro(tensor)} us tensor"
-                f" parallel and in {_micro(split)} us sequence parallel"
+                f" parallel and in {_micro(sequence)} us sequence parallel"
             )
             yield SHIFT_TOKENS_WRONG.at(where, message)
 
 
 def _both_modes(lookup: Lookup, stage: Stage, tokens: int) -> tuple[Fraction, Fraction]:
-    """Return the seconds of one layer for a step in either mode, attention apart."""
+    """Return the seconds of one layer for a step in either mode, without attention."""
     model, interconnect = lookup.plan.model, lookup.hosts[stage.host].interconnect
     kinds = [lookup.device_type(stage.host, device) for device in stage.devices]
-    pairs: list[Pair] = [(s, k) for s, k in zip(stage.shards, kinds, strict=True) if k]
-    tensor = mode_seconds(model, pairs, interconnect, tokens)
-    return tensor, split_seconds(model, pairs, interconnect, (tokens, length(stage.layers)))
+    pairs = zip(stage.shards, kinds, strict=True)
+    shards = [ShardOnDevice(shard, kind) for shard, kind in pairs if kind]
+    tensor = tensor_seconds(model, shards, interconnect, tokens)
+    num_layers = length(stage.layers)
+    return tensor, sequence_seconds(model, shards, interconnect, tokens, num_layers)
 
 
 def _micro(seconds: Fraction) -> str:

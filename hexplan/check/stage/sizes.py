@@ -6,22 +6,23 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
+from hexplan.constants import LOGIT_BYTES, MAX_BATCH
 from hexplan.model import Model
 from hexplan.plan import Shard
 
-LOGITS_ROWS = 256
-"""Rows of 32-bit logits that the last stage has room for."""
-
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """Bytes of one layer's shard, by what a step reads of it."""
+class LayerBytes:
+    """Bytes of one layer's shard, by the parts that a step reads."""
 
     attention: int
+    """The projections of attention."""
     network: int
     """One feed-forward network, of which there are E."""
     rest: int
+    """Norms, biases and router."""
     num_networks: int
+    """Feed-forward networks: E, or 1 without experts."""
 
     @property
     def total(self) -> int:
@@ -29,7 +30,7 @@ class Layer:
         return self.attention + self.num_networks * self.network + self.rest
 
 
-def layer_of(model: Model, shard: Shard) -> Layer:
+def layer_of(model: Model, shard: Shard) -> LayerBytes:
     """Return the bytes of one layer's shard."""
     h, keys, c = model.hidden, length(shard.kv_heads) * model.head_dim, length(shard.ffn)
     queries = keys * model.group
@@ -40,11 +41,11 @@ def layer_of(model: Model, shard: Shard) -> Layer:
     )
     network = 2 * matrix_bytes(model, c, h) + matrix_bytes(model, h, c)
     total = model.experts.total if model.experts else 1
-    return Layer(attention, network, model.dtype_bytes * _rest(model, shard), total)
+    return LayerBytes(attention, network, model.dtype_bytes * _rest(model, shard), total)
 
 
 def token_numbers(model: Model, shard: Shard) -> int:
-    """Return the weights that one token meets in a layer, `p`."""
+    """Return `p`: the number of a layer's weights that one token uses."""
     keys = length(shard.kv_heads) * model.head_dim
     attention = 2 * keys * model.hidden + 2 * keys * model.group * model.hidden
     active = model.experts.active if model.experts else 1
@@ -52,7 +53,7 @@ def token_numbers(model: Model, shard: Shard) -> int:
 
 
 def matrix_bytes(model: Model, rows: int, columns: int) -> int:
-    """Return the bytes of a matrix, with the scales of its blocks where it is quantised."""
+    """Return the bytes of a matrix, with the scales of its blocks if it is quantised."""
     form = model.weights
     if form is None:
         return model.dtype_bytes * rows * columns
@@ -64,7 +65,7 @@ def matrix_bytes(model: Model, rows: int, columns: int) -> int:
 
 
 def weights_bytes(model: Model, layers: tuple[int, int], shard: Shard) -> int:
-    """Return the bytes of a shard's weights: its layers, and its part of the model's ends."""
+    """Return the bytes of a shard's weights: its layers, and its part of embedding and head."""
     is_first, is_last = layers[0] == 0, layers[1] == model.layers
     table = length(shard.vocab) * model.hidden * model.dtype_bytes
     total = length(layers) * layer_of(model, shard).total
@@ -78,11 +79,11 @@ def weights_bytes(model: Model, layers: tuple[int, int], shard: Shard) -> int:
 
 
 def workspace_bytes(model: Model, layers: tuple[int, int], shard: Shard, step_tokens: int) -> int:
-    """Return the bytes of activations of the largest step, and of logits on a last stage."""
+    """Return the bytes of the activations of the largest step, and of logits on a last stage."""
     a, c = length(shard.kv_heads), length(shard.ffn)
     active = model.experts.active if model.experts else 1
     widths = 4 * model.hidden + (model.group + 2) * a * model.head_dim + 2 * c * active
-    logits = 4 * length(shard.vocab) * LOGITS_ROWS if layers[1] == model.layers else 0
+    logits = LOGIT_BYTES * length(shard.vocab) * MAX_BATCH if layers[1] == model.layers else 0
     return model.dtype_bytes * step_tokens * widths + logits
 
 
@@ -98,7 +99,7 @@ def length(interval: tuple[int, int]) -> int:
 
 
 def _rest(model: Model, shard: Shard) -> int:
-    """Return the numbers of a layer that are in no large matrix."""
+    """Return the number of a layer's weights outside its large matrices."""
     h, e = model.hidden, model.head_dim
     a, c = length(shard.kv_heads), length(shard.ffn)
     biases = (

@@ -17,7 +17,7 @@ from hexplan.measured.calibration.nouns import (
     StageComparison,
 )
 from hexplan.measured.calibration.spread import middle
-from hexplan.measured.calibration.steps import Step, StepReader
+from hexplan.measured.calibration.steps import StepReader, TimedStep
 from hexplan.measured.observations import Observations
 from hexplan.plan import Plan, Stage
 
@@ -37,7 +37,7 @@ WARMUP_STEPS = 2
 _MOST_TOLD = 300
 Kind = tuple[str, int]
 """Device type and degree."""
-Runs = tuple[tuple[Step, ...], ...]
+Runs = tuple[tuple[TimedStep, ...], ...]
 """The steps of a stage, launch by launch."""
 
 
@@ -135,7 +135,7 @@ def _planned_batch(plan: Plan, stage: Stage) -> int:
     return held // (plan.workload.mean_tokens * plan.model.layers)
 
 
-def _phases(steps: Sequence[Step], correction: Correction | None) -> Iterator[PhaseComparison]:
+def _phases(steps: Sequence[TimedStep], correction: Correction | None) -> Iterator[PhaseComparison]:
     for is_prefill in (True, False):
         mine = [step for step in steps if step.is_prefill == is_prefill]
         if not mine:
@@ -167,7 +167,7 @@ def _hardware(observations: Observations) -> str:
 def _remarks(
     plan: Plan,
     observations: Observations,
-    steps: Mapping[str, Sequence[Step]],
+    steps: Mapping[str, Sequence[TimedStep]],
     kind_of: dict[str, Kind | None],
     is_here: bool,
 ) -> Iterator[str]:

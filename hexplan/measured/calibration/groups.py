@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from hexplan.cluster import Correction
+from hexplan.constants import MAX_BATCH
 from hexplan.measured.calibration.fit import Array, fit_factors, mean_error
-from hexplan.measured.calibration.steps import Step
-from hexplan.step_limits import MAX_BATCH
+from hexplan.measured.calibration.steps import TimedStep
 
 MIN_STEPS: Final = 8
 """With fewer steps of a phase its factor stays as it is."""
@@ -34,7 +34,7 @@ Factors = tuple[float, float, float]
 
 
 def fit_group(
-    runs: Sequence[Sequence[Step]],
+    runs: Sequence[Sequence[TimedStep]],
     kind: tuple[str, int],
     known: Correction | None,
     told: tuple[str, bool],
@@ -69,7 +69,7 @@ def fit_group(
     )
 
 
-def _largest_error(runs: Sequence[Sequence[Step]], factors: Factors) -> float:
+def _largest_error(runs: Sequence[Sequence[TimedStep]], factors: Factors) -> float:
     """Return how far the corrected seconds of a phase of a run are off, at most.
 
     A plan's speeds are means over many steps, so it is their sums that count, not the single step.
@@ -84,7 +84,7 @@ def _largest_error(runs: Sequence[Sequence[Step]], factors: Factors) -> float:
     return max(off)
 
 
-def _number(steps: Sequence[Step], *, is_prefill: bool) -> int:
+def _number(steps: Sequence[TimedStep], *, is_prefill: bool) -> int:
     return sum(step.is_prefill == is_prefill for step in steps)
 
 
@@ -95,12 +95,12 @@ def factors_of(known: Correction | None) -> Factors:
     return float(known.prefill), float(known.decode), float(known.layer_step_s)
 
 
-def corrected_s(step: Step, factors: Factors) -> float:
+def corrected_s(step: TimedStep, factors: Factors) -> float:
     """Return what a correction makes of a step."""
     return sum(f * part for f, part in zip(factors, step.parts, strict=True))
 
 
-def doubts(steps: Sequence[Step], planned_batch: int) -> Iterator[str]:
+def doubts(steps: Sequence[TimedStep], planned_batch: int) -> Iterator[str]:
     """Yield why the correction of these steps is not sure.
 
     Parameters
@@ -121,7 +121,7 @@ def doubts(steps: Sequence[Step], planned_batch: int) -> Iterator[str]:
         yield f"at most {most} decoded at once, where the plan's speed is for {batch}"
 
 
-def _fit(steps: Sequence[Step], start: Factors, seen: Sequence[bool]) -> Factors:
+def _fit(steps: Sequence[TimedStep], start: Factors, seen: Sequence[bool]) -> Factors:
     """Return factors of the phases that were seen, with a time for each step if that fits better.
 
     What prompts take of the few mixed steps, where prompts were hardly seen, is taken as known.
@@ -148,7 +148,7 @@ def _fit(steps: Sequence[Step], start: Factors, seen: Sequence[bool]) -> Factors
     return factors[0], factors[1], factors[2]
 
 
-def _apart(steps: Sequence[Step], start: Factors, columns: Sequence[int]) -> Factors:
+def _apart(steps: Sequence[TimedStep], start: Factors, columns: Sequence[int]) -> Factors:
     """Return the median ratio of each phase's own steps, where both together make no sense.
 
     So it is where the head, which goes with the decodes, takes more of a prompt's step than the

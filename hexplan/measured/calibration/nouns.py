@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from hexplan.cluster import Correction, Link
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 
 Phase = Literal["prefill", "decode"]
 
 
-class PhaseComparison(Noun):
+class PhaseComparison(FrozenModel):
     """The steps of one stage that mostly run prompts, or mostly decode."""
 
     phase: Phase
@@ -25,7 +25,7 @@ class PhaseComparison(Noun):
     """The same median with the correction that was found, if one was."""
 
 
-class StageComparison(Noun):
+class StageComparison(FrozenModel):
     """One stage."""
 
     stage: str
@@ -38,7 +38,7 @@ class StageComparison(Noun):
     """Prefill and decode, as far as they were seen."""
 
 
-class GroupFit(Noun):
+class GroupFit(FrozenModel):
     """Stages of one device type and degree."""
 
     stages: tuple[str, ...]
@@ -49,7 +49,7 @@ class GroupFit(Noun):
     """Why it is not sure, if it is not."""
 
 
-class EdgeComparison(Noun):
+class EdgeComparison(FrozenModel):
     """One edge."""
 
     source: str
@@ -68,7 +68,7 @@ class EdgeComparison(Noun):
     """The range of the middle half of these ratios, as a share of their median."""
 
 
-class LinkFit(Noun):
+class LinkFit(FrozenModel):
     """A link between two hosts that carried otherwise than the plan says."""
 
     link: Link
@@ -77,7 +77,7 @@ class LinkFit(Noun):
     """Messages that were seen."""
 
 
-class Calibration(Noun):
+class Calibration(FrozenModel):
     """A plan's times held against what was observed."""
 
     plan: str

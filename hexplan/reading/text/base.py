@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import ConfigDict
 
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 
 
-class Text(Noun):
+class Text(FrozenModel):
     """A part of the file; fields have one spelling each."""
 
     model_config = ConfigDict(populate_by_name=False)

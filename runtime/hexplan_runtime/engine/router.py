@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from hexplan.constants import WEIGHT_DIGITS
 from hexplan.errors import InputError
-from hexplan.noun import WEIGHT_DIGITS
 from hexplan.plan import Plan
 from hexplan.schedule.kv_space import KvHold, KvSpace
 from hexplan.schedule.routing import RouteChooser

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from hexplan.errors import InputError, LaunchError
+from hexplan.field_types import Range
 from hexplan.model import Model
-from hexplan.noun import Range
 from hexplan_runtime.measure.devices import DeviceKind
 from hexplan_runtime.measure.messages import RankAnswer, RankOrder, RankTask
 from hexplan_runtime.model.architecture import Architecture

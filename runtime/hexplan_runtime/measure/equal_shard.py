@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from hexplan.field_types import Range
 from hexplan.model import Model
-from hexplan.noun import Range
 from hexplan.plan import Shard
 
 

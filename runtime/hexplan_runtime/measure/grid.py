@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_runtime.measure.sample import Point
 
 LARGEST_BATCH: Final = 64

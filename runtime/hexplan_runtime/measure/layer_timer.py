@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_runtime.batch import Row
 from hexplan_runtime.measure.clock import clock_of
 from hexplan_runtime.measure.equal_shard import equal_shard

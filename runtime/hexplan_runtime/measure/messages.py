@@ -6,14 +6,15 @@ from typing import Annotated
 
 from pydantic import Field
 
+from hexplan.field_types import Range
+from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
-from hexplan.noun import Noun, Range
 from hexplan_runtime.measure.devices import DeviceKind
 from hexplan_runtime.measure.sample import Point
 from hexplan_runtime.model.architecture import Architecture
 
 
-class RankTask(Noun):
+class RankTask(FrozenModel):
     """What a rank gets on its stdin when it starts."""
 
     model: Model
@@ -36,7 +37,7 @@ class RankTask(Noun):
     """A secret, without which no rank is found in the store."""
 
 
-class RankOrder(Noun):
+class RankOrder(FrozenModel):
     """What every rank of a group runs next."""
 
     point: Point
@@ -47,7 +48,7 @@ class RankOrder(Noun):
     """Runs that are timed."""
 
 
-class RankAnswer(Noun):
+class RankAnswer(FrozenModel):
     """What the leader says: first that it is ready, then the times of each order."""
 
     times_s: tuple[float, ...] = ()

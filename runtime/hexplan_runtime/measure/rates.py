@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, Decimal
 
 from hexplan.cluster import Limits
 from hexplan.cost import ShardSizes
-from hexplan.cost.memory import Need
+from hexplan.cost.memory import MemoryBudget, MemoryNeed
 from hexplan.cost.steps import Curve
 from hexplan.model import Model
 from hexplan_runtime.measure.equal_shard import equal_shard
@@ -83,10 +83,13 @@ class MeasuredStage:
         prompt, output = self.lengths.prompt, self.lengths.output
         limits = Limits()
         budget = int(memory_bytes * limits.memory_fraction)
-        step = (model, min(limits.chunk_tokens, prompt))
+        tokens = min(limits.chunk_tokens, prompt)
         shards = [equal_shard(model, rank, self.tp) for rank in range(self.tp)]
         needs = [
-            Need.of((budget, 0), step, (0, num_layers), ShardSizes.of(shard)) for shard in shards
+            MemoryNeed.of(
+                MemoryBudget(budget), model, tokens, ShardSizes.of(shard), (0, num_layers)
+            )
+            for shard in shards
         ]
         room = min(need.kv_tokens for need in needs)
         share = room * num_layers // ((prompt + output) * model.layers)

@@ -8,17 +8,18 @@ from typing import Literal
 from pydantic import ValidationError
 
 from hexplan.errors import InputError
+from hexplan.field_types import Range
 from hexplan.files.bounded import read_bounded, write_atomically
 from hexplan.files.field_errors import explain
+from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
-from hexplan.noun import Noun, Range
 from hexplan_runtime.measure.devices import DeviceKind
 from hexplan_runtime.measure.sample import Count, Point, Sample
 
 _LIMIT_BYTES = 16 * 2**20
 
 
-class Circumstances(Noun):
+class Circumstances(FrozenModel):
     """What all samples of a record have in common."""
 
     model: Model
@@ -37,7 +38,7 @@ class Circumstances(Noun):
     """Timed runs of a point, at most."""
 
 
-class Record(Noun):
+class Record(FrozenModel):
     """An unfinished measurement."""
 
     version: Literal[1] = 1

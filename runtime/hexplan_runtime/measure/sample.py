@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 
 Phase = Literal["prefill", "decode"]
 PHASES: tuple[Phase, ...] = ("prefill", "decode")
 Count = Annotated[int, Field(gt=0)]
 
 
-class Point(Noun):
+class Point(FrozenModel):
     """One kind of step of one layer."""
 
     tp: Count
@@ -27,7 +27,7 @@ class Point(Noun):
     """Positions that the last token of each request sees, including itself."""
 
 
-class Sample(Noun):
+class Sample(FrozenModel):
     """The times that a point took."""
 
     point: Point

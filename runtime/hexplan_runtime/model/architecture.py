@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexplan.errors import InputError
+from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
-from hexplan.noun import Noun
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ _SIZES = {
 }
 
 
-class Architecture(Noun):
+class Architecture(FrozenModel):
     """What ranks need to run layers, beside the plan."""
 
     norm_epsilon: float

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hexplan.errors import HexplanError
-from hexplan.noun import Range
+from hexplan.field_types import Range
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_runtime.model.attention import Attention, StepContext
 from hexplan_runtime.model.linear import ColumnParallel, Projection, Rank, RowParallel, read_norm
 

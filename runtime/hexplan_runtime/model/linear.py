@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hexplan.field_types import Range
 from hexplan.model import Model
-from hexplan.noun import Range
 from hexplan.plan import Shard
 from hexplan_runtime.model.architecture import Architecture
 from hexplan_runtime.model.weights import WeightsReader

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from hexplan.errors import InputError
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_runtime.model.model_files import weight_files
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.gloo import Group
 from hexplan_runtime.net.transport import Receiver, Sender

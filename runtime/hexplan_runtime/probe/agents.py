@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from hexplan.errors import LaunchError
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 from hexplan_runtime.probe.messages import AgentAnswer, AgentTask
 from hexplan_runtime.processes import ChildProcess, Ended, Starter, Supervisor
 
@@ -48,7 +48,7 @@ class Agents:
         except LaunchError as error:
             self._lost[host] = error.message
 
-    def tell(self, host: str, message: Noun) -> None:
+    def tell(self, host: str, message: FrozenModel) -> None:
         """Send an agent something."""
         if host not in self._lost:
             self._agents[host].tell(message)

@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from hexplan.frozen_model import FrozenModel
 from hexplan.measured.findings import Machine
-from hexplan.noun import Noun
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class AgentTask(Noun):
+class AgentTask(FrozenModel):
     """What an agent gets on its stdin when it starts."""
 
     address: str
@@ -30,7 +30,7 @@ class AgentTask(Noun):
     """How long reaching the store may take."""
 
 
-class PairOrder(Noun):
+class PairOrder(FrozenModel):
     """Two agents, and what they measure together."""
 
     meeting: str
@@ -47,7 +47,7 @@ class PairOrder(Noun):
     """How long everything may take."""
 
 
-class Figures(Noun):
+class Figures(FrozenModel):
     """What the leader of a pair measured."""
 
     round_trips_s: Annotated[tuple[Seconds, ...], Field(min_length=2)]
@@ -58,7 +58,7 @@ class Figures(Noun):
     """From rank 1 to rank 0."""
 
 
-class AgentAnswer(Noun):
+class AgentAnswer(FrozenModel):
     """What an agent says: first about its machine, then an answer to each order."""
 
     machine: Machine | None = None

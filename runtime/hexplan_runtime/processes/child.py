@@ -13,9 +13,9 @@ from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import NoReturn, TextIO, TypeVar
 
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 
-Message = TypeVar("Message", bound=Noun)
+Message = TypeVar("Message", bound=FrozenModel)
 
 _PR_SET_PDEATHSIG = 1
 """From <linux/prctl.h>."""
@@ -42,7 +42,7 @@ class Parent:
         """Wait for the parent's next message, which must be of this type."""
         return message_type.model_validate_json(self._lines.get())
 
-    def tell(self, message: Noun) -> None:
+    def tell(self, message: FrozenModel) -> None:
         """Write a message as one line of JSON; any thread may."""
         with self._lock:
             print(message.model_dump_json(by_alias=True), file=self._reports, flush=True)

@@ -16,10 +16,10 @@ from typing import IO, Final, Generic, TypeVar
 from pydantic import ValidationError
 
 from hexplan.errors import LaunchError
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 from hexplan_runtime.processes.command import Command
 
-Message = TypeVar("Message", bound=Noun)
+Message = TypeVar("Message", bound=FrozenModel)
 """What a child says, a line each."""
 
 _STDERR_LINES: Final = 40
@@ -123,7 +123,7 @@ class ChildProcess(Generic[Message]):
         """Forget what it has written so far, such as warnings from before it did its work."""
         self._last_lines.clear()
 
-    def tell(self, message: Noun) -> None:
+    def tell(self, message: FrozenModel) -> None:
         """Send a message without waiting until it is read; an ended child never reads it."""
         self._to_write.put(message.model_dump_json(by_alias=True).encode() + b"\n")
 

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Final, Generic, Self
 
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 from hexplan_runtime.processes.child_process import ChildProcess, Ended, Message, Said
 from hexplan_runtime.processes.command import Command
 
@@ -60,7 +60,7 @@ class Supervisor(Generic[Message]):
         """All children, in the order in which they were started, whether they still run or not."""
         return tuple(self._children)
 
-    def start(self, name: str, command: Command, task: Noun) -> ChildProcess[Message]:
+    def start(self, name: str, command: Command, task: FrozenModel) -> ChildProcess[Message]:
         """Start a child, and tell it its task.
 
         Raises
@@ -74,7 +74,7 @@ class Supervisor(Generic[Message]):
         child.tell(task)
         return child
 
-    def tell_all(self, message: Noun) -> None:
+    def tell_all(self, message: FrozenModel) -> None:
         """Tell every child the same."""
         for child in self._children:
             child.tell(message)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from hexplan.frozen_model import FrozenModel
 from hexplan.measured.observations import StepSeen
-from hexplan.noun import Noun
 from hexplan.plan import Plan
 from hexplan_runtime.model.architecture import Architecture
 
@@ -15,7 +15,7 @@ REFUSED: Final = 76
 """Exit code of a rank that has reported why it cannot run the plan."""
 
 
-class Assignment(Noun):
+class Assignment(FrozenModel):
     """What a rank gets on its stdin when it starts."""
 
     plan: Plan
@@ -38,7 +38,7 @@ class Assignment(Noun):
     """Whether the leader reports its steps and messages."""
 
 
-class EndSeen(Noun):
+class EndSeen(FrozenModel):
     """One end of a message over an edge."""
 
     source: str
@@ -55,7 +55,7 @@ class EndSeen(Noun):
     """Bytes that it carried, with its header."""
 
 
-class Report(Noun):
+class Report(FrozenModel):
     """What a rank says on its stdout."""
 
     event: Literal["loaded", "ready", "refused", "seen"]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexplan.cluster import COORDINATOR
+from hexplan.constants import MICRO
 from hexplan.cost import link_rate
-from hexplan.cost.speed import MICRO
 from hexplan.spec import Spec
 from hexplan_solver.baselines.machines import Machine
 from hexplan_solver.flow.network import OUTSIDE

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pulp
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.baselines.helix_links import HelixLink
 from hexplan_solver.baselines.helix_start import HelixStart
 from hexplan_solver.baselines.machines import Machine

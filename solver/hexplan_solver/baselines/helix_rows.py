@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pulp
 
+from hexplan.constants import MICRO
 from hexplan.cost import token_bytes
-from hexplan.cost.speed import MICRO
 from hexplan.spec import Spec
 from hexplan_solver.baselines.helix_links import HelixLink
 from hexplan_solver.baselines.helix_model import HelixModel

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import LimitReached
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.baselines.helix_links import HelixLink
 from hexplan_solver.baselines.machines import Machine
 from hexplan_solver.baselines.petals import place_petals

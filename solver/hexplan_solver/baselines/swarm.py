@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.baselines.machines import Machine, machines_of
 from hexplan_solver.baselines.result import MethodResult, give_up, result_of
 from hexplan_solver.problem.problem import Problem

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.problem.problem import HostClass, Problem, StageKind
 from hexplan_solver.problem.rates import Rates, coordinator_rate
 

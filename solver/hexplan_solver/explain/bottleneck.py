@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.plan import Plan
 from hexplan.results.capacity import in_words
 from hexplan.results.explanation import Binding

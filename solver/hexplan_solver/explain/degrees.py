@@ -7,11 +7,12 @@ from decimal import Decimal
 from itertools import accumulate, pairwise
 
 from hexplan.cluster import Parallel
+from hexplan.constants import MICRO
 from hexplan.cost import ShardSizes
 from hexplan.cost.memory import budget_bytes
-from hexplan.cost.speed import MICRO, find_profile
+from hexplan.cost.speed import find_profile
 from hexplan.cost.weights import weights_bytes
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan.plan import Plan
 from hexplan.results.explanation import Degree, DegreeOption
 from hexplan_solver.placement.placement import PlacedStage

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.plan import Plan
 from hexplan.results.explanation import Explanation, Gain, GapPart
 from hexplan.spec import Spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.plan import Plan
 from hexplan.results.explanation import Gain, How

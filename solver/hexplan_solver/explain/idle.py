@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.cost.memory import need_of
-from hexplan.cost.speed import MICRO
-from hexplan.noun import Range
+from hexplan.constants import MICRO
+from hexplan.cost import DeviceShard, StageShape
+from hexplan.cost.memory import memory_needs
+from hexplan.field_types import Range
 from hexplan.plan import Plan
 from hexplan.results.explanation import IdleDevices
 from hexplan_solver.flow.max_flow import max_flow
@@ -127,7 +128,8 @@ def _too_small(problem: Problem, name: str) -> str:
     if not device.runs(spec.model.dtype):
         return f"it does not compute in {spec.model.dtype}"
     if sizes is not None:
-        need = need_of(spec.cluster, (spec.model, spec.workload), layers, (device, sizes[0]))
+        shape = StageShape(layers, (DeviceShard(device, sizes[0]),))
+        (need,) = memory_needs(spec, shape)
         needed = need.fixed_bytes + spec.workload.max_tokens * need.kv_token_bytes
         if needed > need.budget_bytes:
             return (

@@ -9,7 +9,7 @@ from decimal import Decimal
 import networkx as nx
 from networkx.algorithms.flow import dinitz
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.plan import CutTerm
 from hexplan_solver.flow.network import OUTSIDE, Network, arc_name, stage_name
 from hexplan_solver.flow.pooled_flow import pooled_flow

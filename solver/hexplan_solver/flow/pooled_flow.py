@@ -6,7 +6,7 @@ from collections import defaultdict
 from decimal import Decimal
 from math import ceil
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.plan import CutTerm
 from hexplan_solver.flow.network import OUTSIDE, Network
 from hexplan_solver.flow.pools import Crossing, Draw, PooledFlow, Pools, has_site_links

@@ -21,8 +21,8 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_array
 
 from hexplan.cluster import COORDINATOR, Cluster
+from hexplan.constants import MICRO
 from hexplan.cost import token_bytes
-from hexplan.cost.speed import MICRO
 from hexplan_solver.flow.network import Network, stage_name
 
 Entries = tuple[list[float], tuple[list[int], list[int]]]

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import coo_array
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan_solver.flow.network import OUTSIDE, Network, arc_name, stage_name
 from hexplan_solver.flow.prices import Priced, price_terms, priced_stages
 from hexplan_solver.flow.routes import Flow, paths_of

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.plan import CutTerm
 from hexplan_solver.flow.network import Network, stage_name
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.plan import CutTerm
 from hexplan_solver.flow.network import OUTSIDE, Network, stage_name
 

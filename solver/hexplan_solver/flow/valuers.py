@@ -11,8 +11,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
 from hexplan.cluster import COORDINATOR
+from hexplan.constants import MICRO
 from hexplan.cost import link_rate, token_bytes
-from hexplan.cost.speed import MICRO
 from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.flow.pooled_flow import is_pooled

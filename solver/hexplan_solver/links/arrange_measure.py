@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexplan.cluster import COORDINATOR
+from hexplan.constants import MICRO
 from hexplan.cost import link_rate, token_bytes
-from hexplan.cost.speed import MICRO
 from hexplan_solver.links.blocks import Block, moved
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import LimitReached
 from hexplan_solver.bounds.zone_bound import zone_bound
 from hexplan_solver.budget import Budget

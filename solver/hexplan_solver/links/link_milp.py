@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pulp
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan_solver.budget import Budget
 from hexplan_solver.flow.network import OUTSIDE, Arc, Network, build_network
 from hexplan_solver.milp import solve_milp

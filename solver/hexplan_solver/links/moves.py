@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.placement.naming import group_devices
 from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem

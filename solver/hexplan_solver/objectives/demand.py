@@ -6,7 +6,7 @@ import math
 from decimal import Decimal
 from fractions import Fraction
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import HexplanError, InfeasibleError, InputError, LimitReached
 from hexplan.spec import Spec
 from hexplan_solver.plans.draft import Draft

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NoReturn
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
 from hexplan_solver.bounds.pattern_bound import pattern_bound

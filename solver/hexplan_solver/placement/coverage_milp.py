@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pulp
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan_solver.budget import Budget
 from hexplan_solver.milp import PATIENT, MilpStatus, solve_milp
 from hexplan_solver.options import SolveOptions

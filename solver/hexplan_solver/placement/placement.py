@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 
 
 @dataclass(frozen=True, slots=True, order=True)

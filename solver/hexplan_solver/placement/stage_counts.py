@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.problem.problem import Problem
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from hexplan.noun import RATE_DIGITS, WEIGHT_DIGITS
+from hexplan.constants import RATE_DIGITS, WEIGHT_DIGITS
 from hexplan.plan import Basis, CutTerm, Predicted, Stage
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.shards import split

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from hexplan.cost import TENSOR, ShardSizes, Sharing, find_sharing
-from hexplan.noun import Range
+from hexplan.cost import TENSOR, DeviceShard, ShardSizes, Sharing, StageShape, find_sharing
+from hexplan.field_types import Range
 from hexplan.plan import Stage
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.partitions import Group
@@ -80,13 +80,15 @@ def _rate(
 ) -> tuple[int, Sharing]:
     """Return the speed of a stage as it is parallel, 0 where it may not be, and how it is that."""
     spec = problem.spec
-    devices = [(spec.cluster.device_type_by_name[name], sizes) for name, sizes in parts]
+    types = spec.cluster.device_type_by_name
+    group = tuple(DeviceShard(types[name], sizes) for name, sizes in parts)
     host = spec.cluster.host_by_name[stage.host]
-    sharing = find_sharing(stage.parallel, spec.model, stage.layers, devices, host.interconnect)
+    shape = StageShape(stage.layers, group, host.interconnect)
+    sharing = find_sharing(stage.parallel, spec.model, shape)
     is_allowed = len(parts) == 1 or stage.parallel in spec.cluster.limits.parallel
     if sharing is None or not is_allowed:
         return 0, TENSOR
-    capacity = capacity_of(spec, host, devices, stage.layers, sharing)
+    capacity = capacity_of(spec, host, group, stage.layers, sharing)
     return as_counted(spec.cluster, capacity), sharing
 
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
 
-from hexplan.cost import ShardSizes, memory_of, stage_speed
-from hexplan.cost.speed import MICRO
-from hexplan.noun import RATE_DIGITS, WEIGHT_DIGITS
+from hexplan.constants import MICRO, RATE_DIGITS, WEIGHT_DIGITS
+from hexplan.cost import ShardSizes, StageShape, kv_room_tokens, memory_of, stage_speed
 from hexplan.plan import (
     EXIT,
     Certificate,
@@ -75,13 +74,11 @@ def _loads(flow: Flow) -> dict[tuple[int, int], int]:
 
 def _stage(problem: Problem, name: str, placed: PlacedStage, load: int) -> Stage:
     spec, group = problem.spec, problem.group_of(placed.kind)
-    sizes = (spec.model, spec.workload)
-    parts = [(d, *part) for d, part in zip(placed.devices, group, strict=True)]
     sharing = problem.sharing_of(placed.kind, placed.layers)
-    kv_tokens, memory = memory_of(spec.cluster, sizes, placed.layers, parts, sharing)
     host = spec.cluster.host_by_name[placed.host]
-    link = host.interconnect, kv_tokens
-    speed = stage_speed(spec.cluster, sizes, placed.layers, group, link, sharing)
+    shape = StageShape(placed.layers, group, host.interconnect, sharing)
+    kv_tokens = kv_room_tokens(spec, shape)
+    speed = stage_speed(spec, shape, kv_tokens)
     return Stage(
         id=name,
         host=placed.host,
@@ -89,7 +86,7 @@ def _stage(problem: Problem, name: str, placed: PlacedStage, load: int) -> Stage
         parallel=sharing.parallel,
         shift_tokens=sharing.shift_tokens,
         shards=_shards(placed.devices, problem.kinds[placed.kind].sizes),
-        memory=memory,
+        memory=memory_of(spec, shape, placed.devices, kv_tokens),
         kv_tokens=kv_tokens,
         capacity_tokens_per_s=rate(int(speed.micro_tokens_per_s * host.presence)),
         load_tokens_per_s=rate(load),

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hexplan.cluster import Cluster
-from hexplan.cost import ShardSizes, Sharing
-from hexplan.cost.speed import MICRO
-from hexplan.device import DeviceType
+from hexplan.constants import MICRO
+from hexplan.cost import DeviceShard, ShardSizes, Sharing
 from hexplan.errors import InputError
+from hexplan.field_types import Range
 from hexplan.host import Host, Interconnect
-from hexplan.noun import Range
 from hexplan.spec import Spec
 from hexplan_solver.budget import NO_BOUND
 from hexplan_solver.problem.params import PROBLEM_PARAMS, ProblemParams
@@ -80,11 +79,14 @@ class Problem:
         """Layers of the model."""
         return self.spec.model.layers
 
-    def group_of(self, kind: int) -> list[tuple[DeviceType, ShardSizes]]:
+    def group_of(self, kind: int) -> tuple[DeviceShard, ...]:
         """Return each device of a kind of stage, with its shard."""
         stage = self.kinds[kind]
         types = self.spec.cluster.device_type_by_name
-        return [(types[name], sizes) for name, sizes in zip(stage.group, stage.sizes, strict=True)]
+        return tuple(
+            DeviceShard(types[name], sizes)
+            for name, sizes in zip(stage.group, stage.sizes, strict=True)
+        )
 
     def sharing_of(self, kind: int, layers: Range) -> Sharing:
         """Return how the devices of a kind of stage share the work on these layers."""
@@ -204,6 +206,6 @@ def _sized_group(
     host = signature.host
     key = (group, host.interconnect, host.presence)
     if key not in known:
-        known[key] = rates_of(spec, host, list(zip(devices, sizes, strict=True)))
+        known[key] = rates_of(spec, host, tuple(map(DeviceShard, devices, sizes)))
     rates = known[key]
     return (sizes, rates) if rates.max_layers else None

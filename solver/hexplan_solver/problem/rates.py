@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexplan.cluster import Cluster
+from hexplan.constants import MICRO, TOKEN_ID_BYTES
 from hexplan.cost import (
     TENSOR,
-    TOKEN_ID_BYTES,
-    ShardSizes,
+    DeviceShard,
     Sharing,
+    StageShape,
     allowed_sharings,
     kv_room_tokens,
     stage_speed,
 )
-from hexplan.cost.speed import MICRO
-from hexplan.device import DeviceType
+from hexplan.field_types import Range
 from hexplan.host import Host
-from hexplan.model import Model
-from hexplan.noun import Range
 from hexplan.spec import Spec
-from hexplan.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ class Rates:
         )
 
 
-def rates_of(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]]) -> Rates:
+def rates_of(spec: Spec, host: Host, group: tuple[DeviceShard, ...]) -> Rates:
     """Tabulate the rate of a group of a host's devices, with the fastest sharing allowed."""
     total = spec.model.layers
 
@@ -82,10 +78,10 @@ def rates_of(spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]])
 
 
 def _best(
-    spec: Spec, host: Host, group: list[tuple[DeviceType, ShardSizes]], layers: Range
+    spec: Spec, host: Host, group: tuple[DeviceShard, ...], layers: Range
 ) -> tuple[int, Sharing]:
     """Return the largest rate over the sharings that the spec allows; ties go to the first."""
-    allowed = allowed_sharings(spec.cluster, spec.model, layers, group, host.interconnect)
+    allowed = allowed_sharings(spec, StageShape(layers, group, host.interconnect))
     rated = [
         (as_counted(spec.cluster, capacity_of(spec, host, group, layers, sharing)), sharing)
         for sharing in allowed
@@ -96,16 +92,16 @@ def _best(
 def capacity_of(
     spec: Spec,
     host: Host,
-    group: Sequence[tuple[DeviceType, ShardSizes]],
+    group: tuple[DeviceShard, ...],
     layers: Range,
     sharing: Sharing,
 ) -> int:
     """Return the rate of a stage, or 0 if its KV cache is too small for the longest request."""
-    sizes: tuple[Model, Workload] = (spec.model, spec.workload)
-    kv_tokens = kv_room_tokens(spec.cluster, sizes, layers, group, sharing)
+    shape = StageShape(layers, group, host.interconnect, sharing)
+    kv_tokens = kv_room_tokens(spec, shape)
     if kv_tokens < spec.workload.max_tokens:
         return 0
-    cost = stage_speed(spec.cluster, sizes, layers, group, (host.interconnect, kv_tokens), sharing)
+    cost = stage_speed(spec, shape, kv_tokens)
     return int(cost.micro_tokens_per_s * host.presence)
 
 

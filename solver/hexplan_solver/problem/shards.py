@@ -8,8 +8,8 @@ from itertools import accumulate, pairwise
 
 from hexplan.cost import ShardSizes
 from hexplan.device import DeviceType
+from hexplan.field_types import Range
 from hexplan.model import Model
-from hexplan.noun import Range
 
 
 def split(total: int, shares: Sequence[int], unit: int = 1) -> tuple[int, ...]:

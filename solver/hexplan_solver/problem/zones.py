@@ -10,8 +10,8 @@ from itertools import permutations
 import networkx as nx
 
 from hexplan.cluster import COORDINATOR, Cluster
+from hexplan.constants import MICRO
 from hexplan.cost import token_bytes
-from hexplan.cost.speed import MICRO
 from hexplan_solver.problem.params import PROBLEM_PARAMS, ProblemParams
 from hexplan_solver.problem.problem import Problem
 

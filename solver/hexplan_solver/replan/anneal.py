@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.anneal import Metropolis, Scored, Walk, anneal
 from hexplan_solver.flow.valuers import Valuer
 from hexplan_solver.placement.placement import PlacedStage, Placement

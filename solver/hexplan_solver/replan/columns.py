@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, StageKind
 from hexplan_solver.replan.movement import Movement

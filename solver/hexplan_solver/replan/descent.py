@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan_solver.budget import Budget
 from hexplan_solver.flow.valuers import valuer_for
 from hexplan_solver.placement.placement import Placement

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from hexplan.cost import HeldWeights, ShardSizes, fetched_layers, moved_bytes
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.shards import intervals

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import InputError
 from hexplan.model import Model
 from hexplan.plan import Plan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hexplan.errors import InfeasibleError
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.flow.evaluate import Evaluated, evaluate
 from hexplan_solver.replan.survivors import Survivors
 

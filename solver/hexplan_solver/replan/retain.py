@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 import pulp
 
+from hexplan.constants import MICRO
 from hexplan.cost import ShardSizes
-from hexplan.cost.speed import MICRO
 from hexplan.cost.weights import weights_bytes
 from hexplan_solver.budget import Budget
 from hexplan_solver.milp import PATIENT, Patience, solve_milp

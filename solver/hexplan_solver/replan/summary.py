@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hexplan.cluster import COORDINATOR, Cluster
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.plan import Plan
 from hexplan.results.replanning import GoneStage, HostMove, Replanning
 from hexplan_solver.flow.evaluate import Evaluated

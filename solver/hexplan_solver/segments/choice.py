@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pulp
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.budget import Budget
 from hexplan_solver.milp import solve_milp
 from hexplan_solver.options import SolveOptions

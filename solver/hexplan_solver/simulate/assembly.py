@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from hexplan.cluster import COORDINATOR, Cluster
-from hexplan.cost import ShardSizes, Sharing, kv_room_tokens
+from hexplan.constants import WEIGHT_DIGITS
+from hexplan.cost import DeviceShard, ShardSizes, Sharing, StageShape, kv_room_tokens
 from hexplan.cost.links import token_bytes
 from hexplan.cost.memory import kv_bytes_per_token
-from hexplan.cost.shared_steps import shared_steps
 from hexplan.cost.speed import find_profile
-from hexplan.device import DeviceType
+from hexplan.cost.stage_step_times import stage_step_times
 from hexplan.model import Model
-from hexplan.noun import WEIGHT_DIGITS, Range
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan.spec import Spec
 from hexplan_solver.flow.network import OUTSIDE, Network, SharedCapacities
@@ -85,13 +84,14 @@ def stages_of_plan(plan: Plan) -> list[Hosted]:
     spec, stages = spec_of(plan), []
     for stage in plan.stages:
         host = plan.cluster.host_by_name[stage.host]
-        group = [
-            (plan.cluster.device_type_by_name[host.devices[shard.device]], ShardSizes.of(shard))
+        types = plan.cluster.device_type_by_name
+        group = tuple(
+            DeviceShard(types[host.devices[shard.device]], ShardSizes.of(shard))
             for shard in stage.shards
-        ]
-        place = (stage.id, stage.host, stage.layers)
+        )
         sharing = Sharing(stage.parallel, stage.shift_tokens)
-        stages.append((stage.host, _stage(spec, place, group, (stage.kv_tokens, sharing))))
+        shape = StageShape(stage.layers, group, host.interconnect, sharing)
+        stages.append((stage.host, _stage(spec, stage.id, shape, stage.kv_tokens)))
     return stages
 
 
@@ -139,30 +139,20 @@ def _routes(chains: Mapping[tuple[int, ...], int]) -> list[RouteModel]:
 def _placed_stage(problem: Problem, name: str, placed: PlacedStage) -> StageModel:
     spec, group = problem.spec, problem.group_of(placed.kind)
     sharing = problem.sharing_of(placed.kind, placed.layers)
-    sizes = (spec.model, spec.workload)
-    room = kv_room_tokens(spec.cluster, sizes, placed.layers, group, sharing)
-    return _stage(spec, (name, placed.host, placed.layers), group, (room, sharing))
+    interconnect = spec.cluster.host_by_name[placed.host].interconnect
+    shape = StageShape(placed.layers, group, interconnect, sharing)
+    return _stage(spec, name, shape, kv_room_tokens(spec, shape))
 
 
-def _stage(
-    spec: Spec,
-    place: tuple[str, str, Range],
-    group: Sequence[tuple[DeviceType, ShardSizes]],
-    way: tuple[int, Sharing],
-) -> StageModel:
-    (name, host, layers), (kv_tokens, sharing) = place, way
-    sizes = (spec.model, spec.workload)
-    interconnect = spec.cluster.host_by_name[host].interconnect
-    steps = shared_steps(spec.cluster, sizes, layers, group, (interconnect, sharing))
-    # What was measured of a tensor-parallel group bounds no other.
-    devices = [device for device, _ in group]
-    known = spec.cluster.measured_over(interconnect)
-    profile = find_profile(known, devices) if sharing.is_tensor else None
-    held = layers[1] - layers[0]
+def _stage(spec: Spec, name: str, shape: StageShape, kv_tokens: int) -> StageModel:
+    # What was measured of a tensor-parallel group does not limit other groups.
+    known = spec.cluster.measured_over(shape.interconnect)
+    profile = find_profile(known, shape.devices) if shape.sharing.is_tensor else None
+    held = shape.num_layers
     return StageModel(
         name,
-        layers,
-        steps,
+        shape.layers,
+        stage_step_times(spec, shape),
         kv_tokens,
         profile.kv_tokens[held - 1] if profile and held <= len(profile.kv_tokens) else None,
         _limit(profile.max_prompts if profile else (), held),

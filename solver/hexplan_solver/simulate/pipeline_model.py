@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hexplan.cost.step_times import StepTimes
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan.results.outcome import Phase
 
 NO_LIMIT = 1 << 60

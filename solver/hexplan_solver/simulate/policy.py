@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hexplan.constants import MAX_BATCH
 from hexplan.plan import Plan
 from hexplan.schedule.limits import step_limits_of
-from hexplan.step_limits import MAX_BATCH
 from hexplan_solver.simulate.pipeline_model import NO_LIMIT
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from hexplan.constants import RATE_DIGITS, WEIGHT_DIGITS
 from hexplan.errors import InputError
-from hexplan.noun import RATE_DIGITS, WEIGHT_DIGITS
 from hexplan.plan import Plan
 from hexplan.results.outcome import Phase
 from hexplan_solver.flow.max_flow import max_flow

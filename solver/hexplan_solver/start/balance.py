@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.placement.stage_counts import StageCount, StageCounts
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.start.params import START_PARAMS, StartParams

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.placement.rate_classes import RateClasses
 from hexplan_solver.problem.problem import Problem
 

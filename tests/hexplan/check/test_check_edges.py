@@ -163,15 +163,15 @@ WORDS = {
     "an edge between hosts without a link": ("edge s0>s2", "nothing connects a to c"),
     "an edge that carries more than its link": (
         "edge entry>s0",
-        "carries 4370.047278 tokens/s, its capacity is 1000 tokens/s",
+        "carries 4370.047278 tokens/s, but its capacity is 1000 tokens/s",
     ),
     "a capacity between two steps": (
         "stage s0, capacity",
-        "8395.7014005 must be a whole number of 1e-6",
+        "8395.7014005 must be a multiple of 1e-6",
     ),
     "a cut that states another capacity": (
         "certificate, link:s1>s3",
-        "states 25.000001, its capacity is 25",
+        "states 25.000001, but the capacity is 25",
     ),
     "a gap that is rounded down": (
         "certificate, gap",

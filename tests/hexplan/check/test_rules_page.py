@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
-from hexplan.check import RULES, rules_markdown
+import hexplan.check
+from hexplan.check import RULES, Rule, rules_markdown
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "rules.md"
 
@@ -17,6 +20,13 @@ def test_the_page_of_rules_is_the_generated_one() -> None:
 def test_every_rule_stands_on_the_page_once() -> None:
     page = rules_markdown()
     assert [page.count(f"| {rule.id} | `{rule.name}` |") for rule in RULES] == [1] * len(RULES)
+
+
+def test_every_rule_of_any_module_is_listed_and_defined_once() -> None:
+    found = walk_packages(hexplan.check.__path__, "hexplan.check.")
+    modules = [import_module(module.name) for module in found]
+    defined = [v for module in modules for v in vars(module).values() if isinstance(v, Rule)]
+    assert sorted(rule.id for rule in defined) == [rule.id for rule in RULES]
 
 
 def test_ids_and_names_are_unique_and_in_order() -> None:

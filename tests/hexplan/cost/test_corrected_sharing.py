@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Literal
 
@@ -13,9 +14,9 @@ from support.shared_plans import pair_plan
 
 from hexplan.check import check_plan
 from hexplan.cluster import Cluster, Correction, GroupPin, Limits, Parallel
-from hexplan.cost import ShardSizes, stage_speed
-from hexplan.cost.shared_steps import shared_steps
+from hexplan.cost import DeviceShard, ShardSizes, StageShape, stage_speed
 from hexplan.cost.sharing import TENSOR, Sharing
+from hexplan.cost.stage_step_times import stage_step_times
 from hexplan.measured.calibration.calibrate import calibrate
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
@@ -47,15 +48,18 @@ def corrected(cluster: Cluster) -> Cluster:
     return cluster.model_copy(update={"corrections": (slow(),)})
 
 
+def shape(spec: Spec, sharing: Sharing) -> StageShape:
+    group = (DeviceShard(device_type("d"), ShardSizes(2, 64, 128)),) * 2
+    return StageShape((0, 4), group, spec.cluster.hosts[0].interconnect, sharing)
+
+
 @pytest.mark.parametrize("sharing", SHARINGS)
 def test_the_speed_of_a_stage_that_shares_tokens_is_not_corrected(sharing: Sharing) -> None:
     spec = pair()
-    group = [(device_type("d"), ShardSizes(2, 64, 128))] * 2
-    sizes, link = (spec.model, spec.workload), (spec.cluster.hosts[0].interconnect, 4_000)
-    clusters = spec.cluster, corrected(spec.cluster)
-    before, after = (stage_speed(c, sizes, (0, 4), group, link, sharing) for c in clusters)
+    specs = spec, replace(spec, cluster=corrected(spec.cluster))
+    before, after = (stage_speed(s, shape(s, sharing), 4_000) for s in specs)
     assert before == after
-    tensor = [stage_speed(c, sizes, (0, 4), group, link, TENSOR) for c in clusters]
+    tensor = [stage_speed(s, shape(s, TENSOR), 4_000) for s in specs]
     assert tensor[0].micro_tokens_per_s > 3 * tensor[1].micro_tokens_per_s
 
 
@@ -63,11 +67,9 @@ def test_the_speed_of_a_stage_that_shares_tokens_is_not_corrected(sharing: Shari
 @pytest.mark.parametrize("decode", [2, 64])
 def test_its_step_times_are_not_corrected_in_either_mode(sharing: Sharing, decode: int) -> None:
     spec = pair()
-    group = [(device_type("d"), ShardSizes(2, 64, 128))] * 2
-    link = spec.cluster.hosts[0].interconnect, sharing
     before, after = (
-        shared_steps(c, (spec.model, spec.workload), (0, 4), group, link)
-        for c in (spec.cluster, corrected(spec.cluster))
+        stage_step_times(s, shape(s, sharing))
+        for s in (spec, replace(spec, cluster=corrected(spec.cluster)))
     )
     step = (0, 0.0, decode, decode * 50.0)
     assert before.layer_s(*step) == after.layer_s(*step) > 0

@@ -11,8 +11,8 @@ from support.clusters import device_type, host, profile, spec_of, tiny_model
 
 from hexplan.check import check_plan
 from hexplan.cluster import Cluster, Correction
-from hexplan.cost import ShardSizes, StageSpeed, stage_speed
-from hexplan.cost.steps import are_measured, stage_steps
+from hexplan.cost import DeviceShard, ShardSizes, StageShape, StageSpeed, stage_speed
+from hexplan.cost.steps import are_measured, tensor_step_times
 from hexplan.errors import SpecError
 from hexplan.plan import Plan
 from hexplan.reading import read_spec
@@ -47,9 +47,9 @@ def corrected(spec: Spec, *corrections: Correction) -> Spec:
 def speed(spec: Spec, layers: tuple[int, int] = (1, 3), num_devices: int = 1) -> StageSpeed:
     types = spec.cluster.device_type_by_name
     sizes = WHOLE if num_devices == 1 else HALF
-    group = [(types["d0"], sizes)] * num_devices
-    link = (spec.cluster.hosts[0].interconnect, 40_000)
-    return stage_speed(spec.cluster, (spec.model, spec.workload), layers, group, link)
+    group = (DeviceShard(types["d0"], sizes),) * num_devices
+    shape = StageShape(layers, group, spec.cluster.hosts[0].interconnect)
+    return stage_speed(spec, shape, 40_000)
 
 
 def spec_on(basis: str, num_devices: int = 1) -> Spec:
@@ -117,9 +117,8 @@ def test_another_degree_or_device_is_left_alone() -> None:
 def test_a_device_that_others_use_in_part_is_corrected_as_the_whole_one() -> None:
     spec = spec_on("datasheet")
     shared = spec.cluster.device_type_by_name["d0"].used_in_part(10**6)
-    group = [(shared, WHOLE)]
-    cluster = corrected(spec, correction(decode=Decimal(2))).cluster
-    found = stage_speed(cluster, (spec.model, spec.workload), (1, 3), group, (None, 40_000))
+    shape = StageShape((1, 3), (DeviceShard(shared, WHOLE),))
+    found = stage_speed(corrected(spec, correction(decode=Decimal(2))), shape, 40_000)
     assert found.origin == "datasheet, corrected"
 
 
@@ -133,10 +132,8 @@ def test_step_times_are_corrected_by_phase(basis: str) -> None:
         spec = replace(spec, cluster=spec.cluster.model_copy(update={"profiles": profiles}))
     figures = {"prefill": Decimal(2), "decode": Decimal(5), "layer_step_s": Decimal("0.5")}
     found = corrected(spec, correction(**figures))
-    group = [(spec.cluster.device_type_by_name["d0"], WHOLE)]
-    plain, after = (
-        stage_steps(s.cluster, (s.model, s.workload), group, None) for s in (spec, found)
-    )
+    group = (DeviceShard(spec.cluster.device_type_by_name["d0"], WHOLE),)
+    plain, after = (tensor_step_times(s, StageShape((1, 3), group)) for s in (spec, found))
     prompt, decode = (64, 2048.0, 0, 0.0), (0, 0.0, 8, 512.0)
     assert after.layer_s(*prompt) == pytest.approx(2 * plain.layer_s(*prompt) + 0.5)
     assert after.layer_s(*decode) == pytest.approx(5 * plain.layer_s(*decode) + 0.5)

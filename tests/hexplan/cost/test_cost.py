@@ -13,7 +13,16 @@ from support.clusters import device_type, host, link, profile, spec_of, tiny_mod
 from hexplan.catalog.shipped import find_model, known_models
 from hexplan.check import check_plan
 from hexplan.cluster import COORDINATOR, Cluster
-from hexplan.cost import ShardSizes, StageSpeed, link_rate, memory_of, stage_speed
+from hexplan.cost import (
+    DeviceShard,
+    ShardSizes,
+    StageShape,
+    StageSpeed,
+    kv_room_tokens,
+    link_rate,
+    memory_of,
+    stage_speed,
+)
 from hexplan.cost.memory import kv_bytes_per_token
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.weights import layer_bytes, weights_bytes
@@ -82,8 +91,9 @@ def test_parts_of_memory_sum_to_the_budget_and_one_more_token_would_not_fit(
     sizes = whole(spec.model)
     shared = {"in_use_bytes": in_use, "overhead_bytes": overhead}
     device = device_type("d0", held + in_use).model_copy(update=shared)
-    parts = (spec.model, spec.workload)
-    tokens, (memory,) = memory_of(spec.cluster, parts, (0, end), [(0, device, sizes)])
+    shape = StageShape((0, end), (DeviceShard(device, sizes),))
+    tokens = kv_room_tokens(spec, shape)
+    (memory,) = memory_of(spec, shape, [0], tokens)
     assert memory.budget_bytes == held * 9 // 10
     assert memory.overhead_bytes == overhead
     filled = memory.weights_bytes + memory.kv_bytes + memory.workspace_bytes + overhead
@@ -94,12 +104,11 @@ def test_parts_of_memory_sum_to_the_budget_and_one_more_token_would_not_fit(
 
 def test_a_measured_profile_beats_the_datasheet_and_is_never_extrapolated() -> None:
     spec = spec_of(tiny_model(4), [host("h", ["d0"])], profiles=[profile("d0", [7.25, 3.5])])
-    group = [(device_type("d0"), whole(spec.model))]
-    sizes = (spec.model, spec.workload)
-    speed = stage_speed(spec.cluster, sizes, (0, 2), group, (None, 10**6))
+    group = (DeviceShard(device_type("d0"), whole(spec.model)),)
+    speed = stage_speed(spec, StageShape((0, 2), group), 10**6)
     assert (speed.micro_tokens_per_s, speed.origin) == (3_500_000, "measured profile")
     assert speed.error == Decimal("0.1")
-    assert stage_speed(spec.cluster, sizes, (0, 3), group, (None, 10**6)).micro_tokens_per_s == 0
+    assert stage_speed(spec, StageShape((0, 3), group), 10**6).micro_tokens_per_s == 0
 
 
 def test_the_roofline_is_the_one_of_the_formulation_by_hand() -> None:
@@ -110,8 +119,8 @@ def test_the_roofline_is_the_one_of_the_formulation_by_hand() -> None:
     decode  = 2 p / (0.5 1e14) + (2 p + 96 x 2 x 64 x 2 bytes) / (0.7 1e12)
     """
     spec = spec_of(tiny_model(8), [host("h", ["d0"])])
-    group = [(device_type("d0"), whole(spec.model))]
-    speed = stage_speed(spec.cluster, (spec.model, spec.workload), (1, 2), group, (None, 128))
+    group = (DeviceShard(device_type("d0"), whole(spec.model)),)
+    speed = stage_speed(spec, StageShape((1, 2), group), 128)
     prefill_s = (2 * 41_088 * 64 + 2 * 64 * 64**2) / 0.5e14 + 2 * 41_088 / 0.7e12
     decode_s = 2 * 41_088 / 0.5e14 + (2 * 41_088 + 96 * 256) / 0.7e12
     expected = 128 / (prefill_s + 64 * decode_s)
@@ -122,10 +131,9 @@ def test_an_all_reduce_costs_what_a_ring_costs() -> None:
     """Two devices, alpha = 1 ms: 2 all-reduces x 2 steps for the prompt and each token."""
     spec = spec_of(tiny_model(8), [host("h", ["d0", "d0"])])
     half = ShardSizes(2, 64, 128)
-    group = [(device_type("d0"), half)] * 2
+    group = (DeviceShard(device_type("d0"), half),) * 2
     slow = Interconnect(bandwidth_bytes_per_s=10**15, latency_s=Decimal("0.001"))
-    sizes = (spec.model, spec.workload)
-    with_wire = stage_speed(spec.cluster, sizes, (1, 2), group, (slow, 128)).micro_tokens_per_s
+    with_wire = stage_speed(spec, StageShape((1, 2), group, slow), 128).micro_tokens_per_s
     assert 128 / (with_wire / 10**6) == pytest.approx(4e-3 + 64 * 4e-3, rel=1e-3)
 
 
@@ -142,7 +150,7 @@ def test_links_carry_activations_between_hosts_and_ids_to_the_coordinator() -> N
 def test_experts_slow_a_step_by_what_it_touches_of_them() -> None:
     """One token reads 2 of 8 experts, many read all: decode = work + reading + the KV cache."""
     model = tiny_model(8).model_copy(update={"experts": Experts(total=8, active=2)})
-    roofline = Roofline(model, [(device_type("d0"), whole(model))], None)
+    roofline = Roofline(model, [DeviceShard(device_type("d0"), whole(model))], None)
     attention = 2 * (4 * 64 * 64 + 2 * 64 + 8 * 64)
     expert = 2 * 3 * 64 * 128
     token_s = 2 * (attention / 2 + 2 * expert / 2) / 0.5e14
@@ -156,7 +164,7 @@ def test_fp8_weights_run_at_the_8_bit_rate_where_there_is_one() -> None:
     plain = device_type("d0")
     fast = plain.model_copy(update={"fp8_flops_per_s": 2 * plain.compute_flops_per_s})
     slow_s, fast_s = (
-        Roofline(model, [(device, whole(model))], None).layer_s(1000, 0.0, 0, 0.0)
+        Roofline(model, [DeviceShard(device, whole(model))], None).layer_s(1000, 0.0, 0, 0.0)
         for device in (plain, fast)
     )
     work_s = 2 * 41_088 * 1000 / 0.5e14
@@ -166,7 +174,7 @@ def test_fp8_weights_run_at_the_8_bit_rate_where_there_is_one() -> None:
 def test_chunks_read_the_weights_each_and_send_their_own_messages() -> None:
     model = tiny_model(8)
     slow = Interconnect(bandwidth_bytes_per_s=10**15, latency_s=Decimal("0.001"))
-    roofline = Roofline(model, [(device_type("d0"), ShardSizes(2, 64, 128))] * 2, slow)
+    roofline = Roofline(model, [DeviceShard(device_type("d0"), ShardSizes(2, 64, 128))] * 2, slow)
     once, thrice = (roofline.layer_s(300, 45_000.0, 0, 0.0, passes) for passes in (1, 3))
     weights_s = layer_bytes(model, ShardSizes(2, 64, 128)) / 0.7e12
     assert thrice - once == pytest.approx(2 * (weights_s + 4e-3))
@@ -191,11 +199,11 @@ def test_a_device_of_a_measured_generation_takes_its_times_scaled() -> None:
     """Half of the datasheet's time on `known`, whatever that is, so half of `new`'s own, too."""
     spec = scaled_spec()
     types = spec.cluster.device_type_by_name
-    sizes = (spec.model, spec.workload)
 
     def speed_of(name: str, cluster: Cluster, layers: int) -> StageSpeed:
-        group = [(types[name], whole(spec.model))]
-        return stage_speed(cluster, sizes, (1, 1 + layers), group, (None, 128))
+        group = (DeviceShard(types[name], whole(spec.model)),)
+        on_cluster = replace(spec, cluster=cluster)
+        return stage_speed(on_cluster, StageShape((1, 1 + layers), group), 128)
 
     bare = spec.cluster.model_copy(update={"profiles": ()})
     for layers, entry in ((1, 700.0), (2, 350.0), (5, 350.0 * 2 / 5)):
@@ -212,10 +220,10 @@ def test_mixed_devices_and_other_generations_stay_with_the_datasheet() -> None:
     types = spec.cluster.device_type_by_name
     half = ShardSizes(2, 64, 128)
     old = types["new"].model_copy(update={"arch": None})
-    mixed = [(types["new"], half), (types["known"], half)]
-    for group in ([(old, whole(spec.model))], mixed):
-        link = (spec.cluster.hosts[0].interconnect, 128)
-        found = stage_speed(spec.cluster, (spec.model, spec.workload), (1, 2), group, link)
+    mixed = DeviceShard(types["new"], half), DeviceShard(types["known"], half)
+    for group in ((DeviceShard(old, whole(spec.model)),), mixed):
+        shape = StageShape((1, 2), group, spec.cluster.hosts[0].interconnect)
+        found = stage_speed(spec, shape, 128)
         assert (found.origin, found.error) == ("datasheet", Decimal("0.5"))
 
 

@@ -9,8 +9,8 @@ from support.weights import missing_bytes, pieces
 
 from hexplan.cost import HeldWeights, ShardSizes, fetched_layers, moved_bytes
 from hexplan.cost.memory import weights_bytes
+from hexplan.field_types import Range
 from hexplan.model import Model
-from hexplan.noun import Range
 
 LAYERS, KV_HEADS, FFN, VOCAB = 5, 4, 7, 6
 

@@ -11,15 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clusters import device_type, host, profile, spec_of, tiny_model
 
-from hexplan.cost import ShardSizes, Sharing, find_sharing, kv_room_tokens, stage_speed
+from hexplan.cost import (
+    DeviceShard,
+    ShardSizes,
+    Sharing,
+    StageShape,
+    find_sharing,
+    kv_room_tokens,
+    stage_speed,
+)
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.sequence import (
-    Group,
     SequenceRoofline,
     ShiftRoofline,
     crossing_tokens,
 )
-from hexplan.cost.shared_steps import shared_steps
+from hexplan.cost.stage_step_times import stage_step_times
 from hexplan.cost.step_times import StepTimes
 from hexplan.device import DeviceType, Efficiency
 from hexplan.host import Interconnect
@@ -28,10 +35,12 @@ from hexplan.spec import Spec
 
 LATENCY = Interconnect(bandwidth_bytes_per_s=10**15, latency_s=Decimal("0.001"))
 WIRE = Interconnect(bandwidth_bytes_per_s=10**9, latency_s=Decimal("0.00001"))
+Group = tuple[DeviceShard, ...]
 
 
 def cut(model: Model, n: int, kind: DeviceType) -> Group:
-    return [(kind, ShardSizes(model.kv_heads // n, model.ffn // n, model.vocab // n))] * n
+    sizes = ShardSizes(model.kv_heads // n, model.ffn // n, model.vocab // n)
+    return (DeviceShard(kind, sizes),) * n
 
 
 def free(bandwidth_bytes_per_s: float) -> Interconnect:
@@ -107,7 +116,7 @@ def closed_form(group: Group, model: Model, bandwidth: float, latency_s: float =
     n* = [W (1 - 1/P) / BW + 2 (a2a - ar)] / [4 d (P - 1) / P - (P - 1) (2 H + 2 G) e / P^2] B / b,
     with `latency_s` for `a2a - ar`, the seconds that an all-to-all starts later than an all-reduce.
     """
-    n, (kind, _) = len(group), group[0]
+    n, kind = len(group), group[0].device
     weights = model.hidden * (2 * model.heads + 2 * model.kv_heads) * model.head_dim
     weights += 3 * model.hidden * model.ffn
     stored = weights * (1 if model.weights else 2)
@@ -130,7 +139,7 @@ def test_the_modes_cross_where_the_closed_form_says(
     at the end, which is less than a hundredth.
     """
     assert closed_form(group, model, bandwidth, latency_s) == pytest.approx(worked_out, rel=0.003)
-    found = crossing_tokens(model, (0, model.layers), group, free(bandwidth))
+    found = crossing_tokens(model, StageShape((0, model.layers), group), free(bandwidth))
     assert found is not None
     expected = closed_form(group, model, bandwidth)
     assert found - 1e-9 <= expected * 1.012
@@ -138,8 +147,8 @@ def test_the_modes_cross_where_the_closed_form_says(
 
 
 def test_the_crossing_is_far_later_on_nvlink_than_between_hosts() -> None:
-    fast = crossing_tokens(LLAMA_70B, (0, 80), EIGHT, free(350e9))
-    slow = crossing_tokens(LLAMA_70B, (0, 80), EIGHT, free(2.5e9))
+    fast = crossing_tokens(LLAMA_70B, StageShape((0, 80), EIGHT), free(350e9))
+    slow = crossing_tokens(LLAMA_70B, StageShape((0, 80), EIGHT), free(2.5e9))
     assert (fast, slow) == (1280, 8)
 
 
@@ -224,7 +233,7 @@ def test_shift_is_the_faster_of_both_where_no_row_is_padded(
     model = LLAMA_8B
     group = cut(model, n, reached(3.35e12, 9.9e14))
     wire = Interconnect(bandwidth_bytes_per_s=bandwidth, latency_s=Decimal(latency_us) / 10**6)
-    threshold = crossing_tokens(model, (0, 32), group, wire)
+    threshold = crossing_tokens(model, StageShape((0, 32), group), wire)
     assert threshold is not None
     tensor, sequence = Roofline(model, group, wire), SequenceRoofline(model, group, wire, 32)
     shift = ShiftRoofline(model, group, wire, 32, threshold)
@@ -267,20 +276,21 @@ def test_a_group_that_cannot_share_tokens_evenly_does_not(
     change: dict[str, object], kinds: str, link: Interconnect | None
 ) -> None:
     model = tiny_model(8).model_copy(update=change)
-    group = [(device_type(name), ShardSizes(1, 32, 64)) for name in kinds]
-    assert find_sharing("sp", model, (0, 8), group, link) is None
-    assert find_sharing("shift", model, (0, 8), group, link) is None
-    assert find_sharing("tp", model, (0, 8), group, link) == Sharing()
+    group = tuple(DeviceShard(device_type(name), ShardSizes(1, 32, 64)) for name in kinds)
+    shape = StageShape((0, 8), group, link)
+    assert find_sharing("sp", model, shape) is None
+    assert find_sharing("shift", model, shape) is None
+    assert find_sharing("tp", model, shape) == Sharing()
 
 
 def test_shards_that_part_blocks_of_weights_cannot_be_views_of_them() -> None:
     """Two heads of 16 on each of two devices: 32 channels, a block of 64 is parted."""
-    group = cut(tiny_model(8), 2, device_type("a"))
+    shape = StageShape((0, 8), cut(tiny_model(8), 2, device_type("a")), WIRE)
     for side, is_possible in ((16, True), (64, False)):
         form = WeightFormat(name="fp8", block_rows=side, block_columns=side)
         model = tiny_model(8).model_copy(update={"weights": form})
-        assert (find_sharing("shift", model, (0, 8), group, WIRE) is not None) == is_possible
-        assert find_sharing("sp", model, (0, 8), group, WIRE) == Sharing("sp")
+        assert (find_sharing("shift", model, shape) is not None) == is_possible
+        assert find_sharing("sp", model, shape) == Sharing("sp")
 
 
 def _spec(profiled: bool) -> Spec:
@@ -296,7 +306,7 @@ def _spec(profiled: bool) -> Spec:
 
 def _times(spec: Spec, sharing: Sharing) -> StepTimes:
     group = cut(spec.model, 2, device_type("d"))
-    return shared_steps(spec.cluster, (spec.model, spec.workload), (1, 5), group, (WIRE, sharing))
+    return stage_step_times(spec, StageShape((1, 5), group, WIRE, sharing))
 
 
 @pytest.mark.parametrize("profiled", [False, True])
@@ -314,13 +324,12 @@ def test_a_step_of_a_shift_stage_counts_prompt_tokens_and_decodes(
 def test_sequence_parallel_times_are_scaled_as_the_group_was_measured_tensor_parallel() -> None:
     spec = _spec(profiled=True)
     group = cut(spec.model, 2, device_type("d"))
-    link = (WIRE, 4096)
-    sizes = (spec.model, spec.workload)
-    bare = spec.cluster.model_copy(update={"profiles": ()})
+    bare = replace(spec, cluster=spec.cluster.model_copy(update={"profiles": ()}))
     tensor, sequence = (
-        stage_speed(bare, sizes, (1, 5), group, link, way) for way in (Sharing(), Sharing("sp"))
+        stage_speed(bare, StageShape((1, 5), group, WIRE, sharing), 4096)
+        for sharing in (Sharing(), Sharing("sp"))
     )
-    found = stage_speed(spec.cluster, sizes, (1, 5), group, link, Sharing("sp"))
+    found = stage_speed(spec, StageShape((1, 5), group, WIRE, Sharing("sp")), 4096)
     expected = 400 * sequence.micro_tokens_per_s / tensor.micro_tokens_per_s
     assert found.micro_tokens_per_s / 1e6 == pytest.approx(expected, rel=1e-6)
     assert (found.origin, found.error) == ("measured 2 x d, scaled", Decimal("0.25"))
@@ -332,10 +341,9 @@ def test_whole_layers_leave_less_room_for_the_kv_cache() -> None:
     """A whole layer is 82,176 bytes, half of one 41,216: norms are on every device anyway."""
     spec = spec_of(tiny_model(8), [host("h", ["d", "d"])])
     group = cut(spec.model, 2, device_type("d"))
-    sizes = (spec.model, spec.workload)
     tensor, sequence, shift = (
-        kv_room_tokens(spec.cluster, sizes, (1, 5), group, way)
-        for way in (Sharing(), Sharing("sp"), Sharing("shift", 12))
+        kv_room_tokens(spec, StageShape((1, 5), group, sharing=sharing))
+        for sharing in (Sharing(), Sharing("sp"), Sharing("shift", 12))
     )
     assert shift == sequence < tensor
     token = 4 * 2 * 2 * 16 * 2

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from support.clusters import device_type, host, spec_of, tiny_model
 
 from hexplan.cluster import Profile
-from hexplan.cost import ShardSizes, stage_speed
+from hexplan.cost import DeviceShard, ShardSizes, StageShape, stage_speed
 from hexplan.cost.step_times import StepTimes
-from hexplan.cost.steps import stage_steps
-from hexplan.host import Interconnect
+from hexplan.cost.steps import tensor_step_times
+from hexplan.field_types import Range
 from hexplan.spec import Spec
 
 PREFILL = ((0, Decimal(0)), (100, Decimal("0.010")), (300, Decimal("0.020")))
@@ -35,11 +35,13 @@ def _spec() -> Spec:
     return spec_of(tiny_model(8), [host("a", ["Fast", "Fast"])], types=[device_type("Fast")])
 
 
+def _shape(spec: Spec, layers: Range, *sizes: ShardSizes) -> StageShape:
+    group = tuple(DeviceShard(spec.cluster.device_types[0], size) for size in sizes)
+    return StageShape(layers, group, spec.cluster.hosts[0].interconnect)
+
+
 def _steps(spec: Spec, *sizes: ShardSizes) -> StepTimes:
-    group = [(spec.cluster.device_types[0], size) for size in sizes]
-    return stage_steps(
-        spec.cluster, (spec.model, spec.workload), group, spec.cluster.hosts[0].interconnect
-    )
+    return tensor_step_times(spec, _shape(spec, (5, 8), *sizes))
 
 
 def _measured() -> StepTimes:
@@ -92,9 +94,7 @@ def test_datasheet_steps_add_up_to_the_speed_of_the_stage(sizes: tuple[ShardSize
     context = int(batch * (prompt + output / 2))
     seconds = 3 * steps.layer_s(prompt, prompt**2 / 2, 0, 0)
     seconds += output / batch * (3 * steps.layer_s(0, 0.0, batch, context) + steps.head_s(batch))
-    group = [(spec.cluster.device_types[0], size) for size in sizes]
-    link: tuple[Interconnect | None, int] = (spec.cluster.hosts[0].interconnect, room)
-    speed = stage_speed(spec.cluster, (spec.model, spec.workload), layers, group, link)
+    speed = stage_speed(spec, _shape(spec, layers, *sizes), room)
     assert (prompt + output) / seconds == pytest.approx(speed.micro_tokens_per_s / 1e6, rel=1e-9)
 
 

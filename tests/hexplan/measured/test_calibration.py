@@ -16,7 +16,7 @@ from hexplan.cluster import Correction
 from hexplan.measured.calibration.calibrate import Calibration, calibrate
 from hexplan.measured.calibration.fit import fit_factors
 from hexplan.measured.calibration.groups import fit_group
-from hexplan.measured.calibration.steps import Step, StepReader
+from hexplan.measured.calibration.steps import StepReader, TimedStep
 from hexplan.measured.observations import Load, Observations, StepSeen, TransferSeen
 from hexplan.measured.overlay_file import write_corrections
 from hexplan.plan import Plan
@@ -250,8 +250,8 @@ def test_a_stage_is_busy_for_the_time_that_its_steps_take() -> None:
 def test_a_head_that_would_leave_prompts_nothing_does_not_break_the_fit() -> None:
     """Prompts' steps are short, decodes' very long: together a prompt would need less than none."""
     steps = [
-        Step(1e-6, 1.0, prefill_s=1e-3, decode_s=0.9e-3, num_layers=2, decode_tokens=0),
-        Step(1.0, 1.0, prefill_s=0.0, decode_s=1e-3, num_layers=2, decode_tokens=4),
+        TimedStep(1e-6, 1.0, prefill_s=1e-3, decode_s=0.9e-3, num_layers=2, decode_tokens=0),
+        TimedStep(1.0, 1.0, prefill_s=0.0, decode_s=1e-3, num_layers=2, decode_tokens=4),
     ]
     fit = fit_group([steps * 20], ("Small", 1), None, ("made up", True))
     assert fit is not None

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import pytest
 
 from hexplan.errors import InputError, LaunchError
-from hexplan.noun import Noun
+from hexplan.frozen_model import FrozenModel
 from hexplan_runtime.launch.fleet import Fleet, RankProcess
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.processes import ChildProcess, Ended, Here, Said
 from hexplan_runtime.stage.messages import PEER_LOST, Report
 
 
-class Nothing(Noun):
+class Nothing(FrozenModel):
     """What no rank takes for its assignment."""
 
 

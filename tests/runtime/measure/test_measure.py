@@ -20,7 +20,7 @@ from support.processes import processes_with
 from support.specs import spec_of, two_nodes
 
 from hexplan.catalog.shipped import find_device
-from hexplan.cost import ShardSizes, kv_room_tokens
+from hexplan.cost import DeviceShard, ShardSizes, StageShape, kv_room_tokens
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.speed import stage_speed
 from hexplan.cost.steps import RooflineSteps
@@ -73,14 +73,15 @@ def test_the_spread_is_the_relative_range_between_the_quartiles(times_s: list[fl
 def test_rates_from_the_rooflines_own_times_are_the_rooflines(memory_bytes: int) -> None:
     """The composition is that of the cost model: with its times come its rates."""
     spec = spec_of(two_nodes())
-    model, workload, cluster = spec.model, spec.workload, spec.cluster
+    model, workload = spec.model, spec.workload
     mean = workload.prompt_tokens.model_copy(update={"max": workload.prompt_tokens.mean})
     workload = workload.model_copy(update={"prompt_tokens": mean})
+    spec = replace(spec, workload=workload)
     lengths = Lengths(mean.mean, workload.output_tokens.mean)
     device = find_device("L4")
     assert device is not None
     sizes = ShardSizes.of(equal_shard(model, 0, 1))
-    steps = RooflineSteps(Roofline(model, [(device, sizes)], None))
+    steps = RooflineSteps(Roofline(model, [DeviceShard(device, sizes)], None))
     prompt, context = lengths.prompt, lengths.context
     prefill_s = steps.layer_s(prompt, prompt * prompt / 2, 0, 0)
     samples = [_sample(Point(tp=1, phase="prefill", tokens=prompt, context=prompt), prefill_s)]
@@ -93,11 +94,11 @@ def test_rates_from_the_rooflines_own_times_are_the_rooflines(memory_bytes: int)
     device = device.model_copy(update={"memory_bytes": memory_bytes, "overhead_bytes": 0})
     num_compared = 0
     for num_layers in range(1, model.layers):  # the last stage has the head, which is left out
-        group = [(device, sizes)]
-        room = kv_room_tokens(cluster, (model, workload), (0, num_layers), group)
+        shape = StageShape((0, num_layers), (DeviceShard(device, sizes),))
+        room = kv_room_tokens(spec, shape)
         if room * num_layers // (workload.mean_tokens * model.layers) > LARGEST_BATCH:
             continue
-        expected = stage_speed(cluster, (model, workload), (0, num_layers), group, (None, room))
+        expected = stage_speed(spec, shape, room)
         assert rates[num_layers - 1] == pytest.approx(expected.micro_tokens_per_s / 1e6)
         num_compared += 1
     assert num_compared > 10

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.runtime_plans import make_plan
 
+from hexplan.constants import MAX_BATCH
 from hexplan.model import Model
 from hexplan.schedule.limits import step_limits_of
 from hexplan.schedule.step import next_step, prompt_room
-from hexplan.step_limits import MAX_BATCH, StepLimits
+from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row
 from hexplan_runtime.request import GREEDY
 from hexplan_runtime.stage.waiting_row import WaitingRow

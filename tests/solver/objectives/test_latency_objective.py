@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from support.clusters import GBIT, device_type, host, link, profile, spec_of, tiny_model
 
 from hexplan.check import check_plan
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError
 from hexplan.host import Host, Interconnect
 from hexplan.plan import Plan

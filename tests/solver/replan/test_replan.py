@@ -17,7 +17,7 @@ from support.weights import missing_bytes, pieces
 from hexplan.check import check_plan
 from hexplan.cluster import GroupPin, LayerPin
 from hexplan.errors import InfeasibleError, InputError
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan.plan import Plan, SolveInfo, Stage
 from hexplan.plan_file import plan_json
 from hexplan.reading import read_spec

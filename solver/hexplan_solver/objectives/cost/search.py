@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import HexplanError, InfeasibleError, LimitReached
 from hexplan.spec import Spec
 from hexplan_solver.bounds.work_bound import work_bound

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
 from hexplan_solver.flow.evaluate import Evaluated

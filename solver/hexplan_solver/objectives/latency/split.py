@@ -10,7 +10,7 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_array
 
 from hexplan.cluster import COORDINATOR
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan_solver.flow.network import OUTSIDE, Arc, Network
 from hexplan_solver.flow.routes import Path, paths_of
 from hexplan_solver.objectives.latency.queueing import Station

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hexplan.cost import kv_room_tokens
-from hexplan.cost.shared_steps import shared_steps
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MAX_BATCH, MICRO
+from hexplan.cost import StageShape, kv_room_tokens
+from hexplan.cost.stage_step_times import stage_step_times
 from hexplan.cost.steps import are_measured
-from hexplan.step_limits import MAX_BATCH
 from hexplan_solver.objectives.latency.queueing import Station
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
@@ -33,8 +32,8 @@ def station_of(problem: Problem, stage: PlacedStage) -> Timed:
     spec, group = problem.spec, problem.group_of(stage.kind)
     prompt, output = spec.workload.prompt_tokens.mean, spec.workload.output_tokens.mean
     host = spec.cluster.host_by_name[stage.host]
-    link = host.interconnect, problem.sharing_of(stage.kind, stage.layers)
-    steps = shared_steps(spec.cluster, (spec.model, spec.workload), stage.layers, group, link)
+    sharing = problem.sharing_of(stage.kind, stage.layers)
+    steps = stage_step_times(spec, StageShape(stage.layers, group, host.interconnect, sharing))
     num_layers, is_last = stage.layers[1] - stage.layers[0], stage.layers[1] == problem.num_layers
     context = prompt + output // 2
 
@@ -48,7 +47,7 @@ def station_of(problem: Problem, stage: PlacedStage) -> Timed:
     request_s = prompt_s + output * decode_s(batch) / batch
     scale = 1.0
     if not are_measured(steps):
-        capacity = capacity_of(spec, host, group, stage.layers, link[1])
+        capacity = capacity_of(spec, host, group, stage.layers, sharing)
         scale = spec.workload.mean_tokens * MICRO / capacity / request_s
     one_s = decode_s(1)
     token_s = (decode_s(batch) - one_s) / (batch - 1) if batch > 1 else 0.0
@@ -63,7 +62,7 @@ def _batch(problem: Problem, stage: PlacedStage) -> int:
     """Return the batch of docs/formulation.md 4, for which the capacity was computed."""
     spec, group = problem.spec, problem.group_of(stage.kind)
     sharing = problem.sharing_of(stage.kind, stage.layers)
-    room = kv_room_tokens(spec.cluster, (spec.model, spec.workload), stage.layers, group, sharing)
-    held = room * (stage.layers[1] - stage.layers[0])
+    shape = StageShape(stage.layers, group, sharing=sharing)
+    held = kv_room_tokens(spec, shape) * (stage.layers[1] - stage.layers[0])
     share = held // (spec.workload.mean_tokens * spec.model.layers)
     return min(MAX_BATCH, max(1, share))

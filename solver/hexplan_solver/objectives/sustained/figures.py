@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from hexplan.cost.speed import MICRO
-from hexplan.noun import WEIGHT_DIGITS
+from hexplan.constants import MICRO, WEIGHT_DIGITS
 from hexplan.plan import SimulatedRate, SustainedRate
 from hexplan.step_limits import StepLimits
 from hexplan_solver.objectives.sustained.trial import Trial

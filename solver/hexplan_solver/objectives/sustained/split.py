@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
-from hexplan.cost.speed import MICRO
+from hexplan.constants import MICRO
 from hexplan_solver.flow.network import OUTSIDE, Arc, Network
 from hexplan_solver.flow.routes import Flow, paths_of
 from hexplan_solver.objectives.sustained.candidate import Candidate, with_flow

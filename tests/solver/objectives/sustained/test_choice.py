@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from support.clusters import device_type, host, link, profile, spec_of, tiny_model
 
-from hexplan.noun import Range
+from hexplan.field_types import Range
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of
 from hexplan_solver.objectives.sustained.choice import choose
 from hexplan_solver.objectives.sustained.trial import LONGEST_TOKENS, window_for

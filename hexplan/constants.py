@@ -1,0 +1,65 @@
+"""Numbers that the planner, the check, the simulator and the runtime have to agree on.
+
+The check writes every formula again on purpose, so that one mistake cannot hide in both. The
+figures in those formulas are conventions, not results, and stand here once.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+RATE_DIGITS: Final = 6
+"""Rates are integer multiples of 1e-6 tokens/s, so that every sum of them is exact."""
+
+MICRO: Final[int] = 10**RATE_DIGITS
+"""Rates are counted in 1 / MICRO tokens/s."""
+
+WEIGHT_DIGITS: Final = 9
+"""Weights of edges and routes are integer multiples of 1e-9, so that they sum to exactly 1."""
+
+TOKEN_ID_BYTES: Final = 4
+"""Bytes of one token between the coordinator and a stage: a 32-bit token id."""
+
+MAX_BATCH: Final = 256
+"""The most requests that a stage decodes in one step; a last stage keeps room for their logits.
+
+A usual default of serving engines (vLLM's `max_num_seqs`).
+"""
+
+LOGIT_BYTES: Final = 4
+"""Bytes of one logit: logits are computed in 32 bits whatever the model's dtype."""
+
+PROMPT_SHARE: Final = Fraction(1, 4)
+"""The share of a step's tokens that decodes leave to prompts.
+
+Without it, prompts would never run at a stage that decodes as much as fits in a step. A convention
+of hexplan's scheduler; the share was not fitted.
+"""
+
+LARGEST_STEP_TOKENS: Final = 1 << 20
+"""The largest step for which sequence and tensor parallelism are compared.
+
+No stage runs one as large: `limits.chunk_tokens` is far smaller.
+"""
+
+RING_SHARE: Final = Fraction(9, 10)
+"""The share of each network card that the collectives of joined hosts may use.
+
+Hops to other stages get the rest. A fixed share keeps the flow a plain max-flow and errs on the
+safe side (docs/decisions/0007-joined-hosts.md); this one was not fitted.
+"""
+
+SCALED_ERROR: Final = Decimal("0.25")
+"""The least error of times that were scaled from another group's profile.
+
+Assumed: between the error of a profile (0.1) and that of an uncalibrated datasheet (0.5).
+"""
+
+UNTRIED_ERROR: Final = Decimal("0.5")
+"""The least error of datasheet times for experts or quantised weights.
+
+The efficiencies were calibrated on dense, unquantised models only, so such times are no surer than
+those of a device without calibration.
+"""

@@ -1,0 +1,43 @@
+"""The shape of a stage: what its memory and its speed depend on, besides model and workload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hexplan.cost.sharing import TENSOR, Sharing
+from hexplan.cost.weights import ShardSizes
+from hexplan.device import DeviceType
+from hexplan.field_types import Range
+from hexplan.host import Interconnect
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceShard:
+    """A device and the sizes of the shard that it holds."""
+
+    device: DeviceType
+    sizes: ShardSizes
+
+
+@dataclass(frozen=True, slots=True)
+class StageShape:
+    """Which layers a stage holds, on which devices, and how these work together."""
+
+    layers: Range
+    """`[first, end)`."""
+    group: tuple[DeviceShard, ...]
+    """Its devices, leader first."""
+    interconnect: Interconnect | None = None
+    """What joins its devices; nothing if the host has none."""
+    sharing: Sharing = TENSOR
+    """How its devices share the work."""
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers it holds."""
+        return self.layers[1] - self.layers[0]
+
+    @property
+    def devices(self) -> tuple[DeviceType, ...]:
+        """The type of each device, leader first."""
+        return tuple(shard.device for shard in self.group)

@@ -1,0 +1,21 @@
+"""Types of fields that several models share."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field, PlainSerializer
+
+Exact = Annotated[
+    Decimal,
+    Field(ge=0, allow_inf_nan=False),
+    PlainSerializer(float, return_type=float, when_used="json"),
+]
+"""A non-negative decimal, which JSON carries as a number of at most 15 significant digits."""
+
+Positive = Annotated[int, Field(gt=0)]
+"""An integer above 0."""
+
+Range = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+"""A half-open interval `[first, end)`."""
