@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from itertools import permutations
 from pathlib import Path
@@ -13,7 +14,7 @@ from hexplan.files.yaml_reader import read_yaml
 from hexplan.host import Host
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
-from hexplan_solver import solve
+from hexplan_solver import SolveOptions, solve, solve_for
 
 FOLDER = Path(__file__).parents[2] / "cluster_specs"
 FILES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -38,6 +39,7 @@ DEVICES = {
     "hexgen-full58": {"RTX-3090-Ti": 22, "RTX-A5000": 16, "RTX-A6000": 16, "A40": 4},
     "hexgen-half30": {"RTX-3090-Ti": 22, "RTX-A5000": 8},
     "hexgen-a100-16": {"A100-40GB-SXM": 16},
+    "four-single-a100s": {"A100-80GB-SXM": 4},
     "home-lab": {"RTX-4090": 1, "RTX-3090": 2, "M2-Ultra": 1},
     "two-datacentres": {"A40": 8, "L4": 6, "A100-40GB-PCIe": 2, "A10": 4},
     "laptop": {"fast-core": 2, "slow-core": 2},
@@ -211,3 +213,17 @@ def test_the_laptop_plan_is_asymmetric() -> None:
     sizes = sorted((stage.tp, stage.layers[1] - stage.layers[0]) for stage in plan.stages)
     assert sizes == [(1, 2), (1, 2), (2, 4)]
     assert check_plan(plan) == ()
+
+
+@pytest.mark.slow
+def test_single_gpu_machines_on_a_quick_network_answer_sooner_when_joined() -> None:
+    joined = spec("four-single-a100s")
+    limits = joined.cluster.limits.model_copy(update={"join": ()})
+    apart = replace(joined, cluster=joined.cluster.model_copy(update={"limits": limits}))
+    plans = [solve_for(one, SolveOptions(time_limit_s=20)) for one in (joined, apart)]
+    assert [check_plan(plan) for plan in plans] == [(), ()]
+    assert [[stage.tp for stage in plan.stages] for plan in plans] == [[4], [1, 1, 1, 1]]
+    token_s, token_apart_s = (plan.predicted.tpot_s for plan in plans)
+    assert token_s is not None
+    assert token_apart_s is not None
+    assert token_s < token_apart_s / 2
