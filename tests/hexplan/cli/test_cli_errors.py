@@ -96,7 +96,7 @@ def test_a_plan_of_ours_that_breaks_a_rule_is_our_bug_and_is_not_written(
     hexplan: Shell, spec_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = change_stage(two_hosts_plan(), 0, kv_tokens=10**9)
-    monkeypatch.setattr(hexplan_solver, "solve_by", lambda *arguments: bad)
+    monkeypatch.setattr(hexplan_solver, "solve", lambda *arguments: bad)
     ran = hexplan("solve", spec_file, "-o", tmp_path / "plan.json")
     assert ran.code == 1
     assert "breaks a rule" in ran.err
@@ -125,7 +125,7 @@ def test_each_error_has_its_exit_code(
     def fail(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(hexplan_solver, "solve_by", fail)
+    monkeypatch.setattr(hexplan_solver, "solve", fail)
     ran = hexplan("solve", spec_file)
     assert ran.code == code
     assert "Traceback" not in ran.err
@@ -134,7 +134,7 @@ def test_each_error_has_its_exit_code(
 def test_a_bug_asks_for_a_report_and_shows_its_traceback_on_demand(
     hexplan: Shell, spec_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hexplan_solver, "solve_by", lambda *arguments: 1 // 0)
+    monkeypatch.setattr(hexplan_solver, "solve", lambda *arguments: 1 // 0)
     ran = hexplan("solve", spec_file)
     assert ran.err.startswith("error: hexplan has a bug: ZeroDivisionError: ")
     assert "HEXPLAN_DEBUG=1" in ran.err
