@@ -18,7 +18,7 @@ SUSTAINED_WRONG = Rule(
     "sustained-wrong",
     "A sustained rate is above 0, unless outputs have one token, and emits at most the longest"
     " output for each request. A simulated one may add what requests got that are in flight at the"
-    " end, as far as the KV room keeps it (formulation 11); it names each seed once and measures"
+    " end, as far as the KV room keeps it (served_rate.md); it names each seed once and measures"
     " some time; under the objective sustained there is one.",
 )
 
