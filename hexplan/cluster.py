@@ -191,6 +191,11 @@ class Cluster(FrozenModel):
     """What a plan may use."""
 
     @cached_property
+    def has_trunks(self) -> bool:
+        """Whether links share lines of limited bandwidth."""
+        return any(link.trunk_bytes_per_s for link in self.links)
+
+    @cached_property
     def host_by_name(self) -> dict[str, Host]:
         """Hosts by name."""
         return {host.name: host for host in self.hosts}

@@ -48,7 +48,7 @@ def pooled_flow(network: Network, fewest: int = MANY_STAGES) -> Flow | None:
 def is_pooled(network: Network, fewest: int = MANY_STAGES) -> bool:
     """Say whether a network is large, has trunks, and links that join whole sites."""
     cluster = network.spec.cluster
-    has_trunk = any(link.trunk_bytes_per_s for link in cluster.links)
+    has_trunk = cluster.has_trunks
     return len(network.stages) >= fewest and has_trunk and has_site_links(cluster)
 
 

@@ -48,7 +48,7 @@ def valuer_for(evaluated: Evaluated) -> Valuer:
         return PooledValuer(problem)
     cut = evaluated.flow.cut
     is_shared = any(term.constraint.startswith(("nic", "pair")) for term in cut)
-    has_trunk = any(link.trunk_bytes_per_s for link in problem.spec.cluster.links)
+    has_trunk = problem.spec.cluster.has_trunks
     return SharedValuer(problem) if is_shared or has_trunk else LinkValuer(problem)
 
 
@@ -103,7 +103,7 @@ class LinkValuer:
         self._entry = self._units([link_rate(cluster, model, COORDINATOR, b) or 0 for b in names])
         self._trunk_rates = [INT32_ROOM]
         self._trunk = np.zeros((len(names), len(names)), dtype=np.int64)
-        if any(link.trunk_bytes_per_s for link in cluster.links):
+        if cluster.has_trunks:
             self._number_trunks(problem, names)
 
     def _units(self, micro: Sequence[int] | list[list[int]]) -> NDArray[np.int64]:

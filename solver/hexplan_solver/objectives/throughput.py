@@ -46,7 +46,7 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     refuse_if_infeasible(problem)
     run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
     run.lower(coordinator_bound(problem), "door bound: what the coordinator's network card passes")
-    has_trunk = any(link.trunk_bytes_per_s for link in spec.cluster.links)
+    has_trunk = spec.cluster.has_trunks
     is_zoned = has_trunk and len(zones_of(problem, run.bound)) > 1
     part = ZONED if is_zoned else TRUNKED if has_trunk else 1.0
     start, incumbent = _best_by_kind(run, problem, part)
