@@ -1,4 +1,4 @@
-"""Numbers that the planner, the check, the simulator and the runtime have to agree on.
+"""Numbers and words that the planner, the check, the simulator and the runtime have to agree on.
 
 The check writes every formula again on purpose, so that one mistake cannot hide in both. The
 figures in those formulas are conventions, not results, and stand here once.
@@ -7,6 +7,7 @@ figures in those formulas are conventions, not results, and stand here once.
 from __future__ import annotations
 
 from decimal import Decimal
+from enum import StrEnum
 from fractions import Fraction
 from typing import Final
 
@@ -63,3 +64,16 @@ UNTRIED_ERROR: Final = Decimal("0.5")
 The efficiencies were calibrated on dense, unquantised models only, so such times are no surer than
 those of a device without calibration.
 """
+
+
+class CertificateStatus(StrEnum):
+    """How far the search got; baselines state words of their own instead."""
+
+    OPTIMAL = "optimal"
+    """The flow reaches the bound."""
+    OPTIMAL_IN_COST = "optimal in cost"
+    """The cost reaches the bound on the cost."""
+    FEASIBLE = "feasible"
+    """The bound leaves a gap."""
+    INTERRUPTED = "interrupted"
+    """The user stopped the search."""

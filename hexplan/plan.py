@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -20,19 +19,6 @@ Objective = Literal["throughput", "sustained", "latency", "slo", "cost"]
 ENTRY = "entry"
 EXIT = "exit"
 """The two ends of every route, which are not stages."""
-
-
-class CertificateStatus(StrEnum):
-    """How far the search got; baselines state words of their own instead."""
-
-    OPTIMAL = "optimal"
-    """The flow reaches the bound."""
-    OPTIMAL_IN_COST = "optimal in cost"
-    """The cost reaches the bound on the cost."""
-    FEASIBLE = "feasible"
-    """The bound leaves a gap."""
-    INTERRUPTED = "interrupted"
-    """The user stopped the search."""
 
 
 class Shard(FrozenModel):

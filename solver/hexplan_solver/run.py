@@ -8,9 +8,9 @@ import time
 from dataclasses import replace
 from importlib.metadata import version
 
-from hexplan.constants import MICRO
+from hexplan.constants import MICRO, CertificateStatus
 from hexplan.errors import HexplanError
-from hexplan.plan import CertificateStatus, SolveInfo
+from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
 from hexplan_solver.bounds.proof import Proof
 from hexplan_solver.budget import Watch

@@ -83,8 +83,8 @@ def test_a_cluster_without_joined_hosts_says_nothing_of_them() -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"layer_pins": (LayerPin(host="b", layers=(0, 1)),)}, "a pin ties b"),
-        ({"group_pins": (GroupPin(host="b", devices=(0, 1)),)}, "a pin ties b"),
+        ({"layer_pins": (LayerPin(host="b", layers=(0, 1)),)}, "b is pinned"),
+        ({"group_pins": (GroupPin(host="b", devices=(0, 1)),)}, "b is pinned"),
         ({"exclusions": (Exclusion(host="a"),)}, "a is excluded"),
         ({"exclusions": tuple(Exclusion(host="b", device=i) for i in (0, 1))}, "b is excluded"),
         ({"links": (link("a", "b"),)}, "no link rule lets activations pass from b to a"),
@@ -102,7 +102,7 @@ def test_a_cluster_without_joined_hosts_says_nothing_of_them() -> None:
         ),
         (
             {"hosts": (a_host("a", 1, (9, 9)), a_host("b", 2, (9, 9), site="there"))},
-            "they stand in here and there, not one site",
+            "they are in here and there, not one site",
         ),
     ],
 )
@@ -113,4 +113,4 @@ def test_what_stands_against_joining_hosts_is_said(changes: dict[str, object], w
 
 def test_hosts_are_joined_once() -> None:
     both = joined(a_cluster(), ("a", "b"))
-    assert why_not_joined(both, ("a", "c")) == "a is joined already"
+    assert why_not_joined(both, ("a", "c")) == "a is already joined"

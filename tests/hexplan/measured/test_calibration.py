@@ -63,7 +63,8 @@ def test_the_fit_finds_the_factors_of_a_known_distortion() -> None:
 def test_a_time_for_each_step_is_found_where_there_is_one() -> None:
     calibration = found(two_hosts_plan(), observe(two_hosts_plan(), Run((BIG, SLOW_STEPS))))
     assert factors(calibration, "Small") == pytest.approx((0.8, 1.5, 0.0004), rel=1e-3)
-    assert factors(calibration, "Big")[2] == 0.0
+    # The fit ends in floating point: what is 0 on one processor is 1e-20 on another.
+    assert factors(calibration, "Big")[2] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_noise_and_steps_that_hang_hardly_move_the_factors() -> None:
@@ -233,7 +234,7 @@ def test_a_part_that_would_need_a_negative_factor_gets_none() -> None:
     parts = np.column_stack((rng.uniform(1, 2, 50), np.ones(50)))
     observed = 3 * parts[:, 0] - 0.5
     factors = fit_factors(observed, parts)
-    assert factors[1] == 0.0
+    assert factors[1] == pytest.approx(0.0, abs=1e-12)
     assert factors[0] > 2
 
 

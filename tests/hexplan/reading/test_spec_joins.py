@@ -57,7 +57,7 @@ def test_any_passes_over_hosts_that_cannot_be_joined() -> None:
         ("[[a0, a0]]", "limits.join[0]: found a0, a0, needed two or more hosts, each once"),
         (
             "[[a0, c]]",
-            "found a0, c, which cannot be joined: they stand in hall and lab, not one site",
+            "found a0, c, which cannot be joined: they are in hall and lab, not one site",
         ),
         ("some", "needed"),
         ("[a0, a1]", "needed"),
