@@ -14,9 +14,8 @@ import numpy.typing as npt
 from hexplan.results.outcome import Attainment, Outcome, Spread, StageUse, TimePoint
 from hexplan_solver.simulate.pipeline_model import PipelineModel
 from hexplan_solver.simulate.policy import Policy
-from hexplan_solver.simulate.recorder import GAP_STEPS, Recorder, Snapshot
+from hexplan_solver.simulate.recorder import GAP_STEPS, Recorder, Snapshot, detect_warmup
 from hexplan_solver.simulate.simulation import Simulation
-from hexplan_solver.simulate.warmup import detect_warmup
 from hexplan_solver.simulate.window import Slo, Window
 
 Floats = npt.NDArray[np.float64]
