@@ -14,7 +14,7 @@ from hexplan.files.yaml_reader import read_yaml
 from hexplan.host import Host
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
-from hexplan_solver import SolveOptions, solve, solve_for
+from hexplan_solver import SolveOptions, solve
 
 FOLDER = Path(__file__).parents[2] / "cluster_specs"
 FILES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -220,7 +220,7 @@ def test_single_gpu_machines_on_a_quick_network_answer_sooner_when_joined() -> N
     joined = spec("four-single-a100s")
     limits = joined.cluster.limits.model_copy(update={"join": ()})
     apart = replace(joined, cluster=joined.cluster.model_copy(update={"limits": limits}))
-    plans = [solve_for(one, SolveOptions(time_limit_s=20)) for one in (joined, apart)]
+    plans = [solve(one, SolveOptions(time_limit_s=20)) for one in (joined, apart)]
     assert [check_plan(plan) for plan in plans] == [(), ()]
     assert [[stage.tp for stage in plan.stages] for plan in plans] == [[4], [1, 1, 1, 1]]
     token_s, token_apart_s = (plan.predicted.tpot_s for plan in plans)
