@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from hexplan.plan import Plan
     from hexplan_solver.simulate import Outage, PipelineModel, Policy, Slo, Traffic
 
+MOST_REQUESTS = 10_000_000
+"""Requests of one simulation, at most: a core simulates some hundreds to thousands a second."""
 DURATION_S = 600.0
 OUTAGE = re.compile(r"(?P<stage>[^@]+)@(?P<since>[^@-]+)(-(?P<until>[^@-]+))?")
 
@@ -107,6 +109,7 @@ def simulate(
     require_sound(plan_file, plan)
     traffic = _traffic(plan, rate, trace, is_offline=offline)
     window = Window(*_times_s(duration, warmup, trace), seed)
+    _require_countable(plan, traffic, window.duration_s)
     outages = [_outage(plan, text) for text in fail or []]
     slo = _slo(plan, slo_ttft, slo_tpot)
     pipeline = _pipeline(plan, prefill_stages, decode_stages)
@@ -142,6 +145,23 @@ def _traffic(plan: Plan, rate: str | None, trace: Path | None, *, is_offline: bo
     if is_offline or requests_per_s is None:
         return Offline(lengths)
     return Poisson(requests_per_s, lengths)
+
+
+def _require_countable(plan: Plan, traffic: Traffic, duration_s: float | None) -> None:
+    """Refuse a simulation of more requests than anyone would wait for."""
+    from hexplan_solver.simulate import Poisson
+
+    if duration_s is None:
+        return
+    rate = float(plan.predicted.requests_per_s)
+    if isinstance(traffic, Poisson):
+        rate = traffic.requests_per_s
+    if rate * duration_s > MOST_REQUESTS:
+        message = (
+            f"--rate and --duration: found {rate:g} requests/s for {duration_s:g} s ="
+            f" {rate * duration_s:.3g} requests, needed at most {MOST_REQUESTS:.3g}"
+        )
+        raise InputError(message, hint="simulate a shorter time: rates settle within minutes")
 
 
 def _requests_per_s(text: str | None) -> float | None:

@@ -41,7 +41,7 @@ def solve(
     ] = Method.HEXPLAN,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
     solver: Annotated[str, typer.Option(help="A MILP solver that PuLP finds.")] = "HiGHS",
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the solver.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of the solver.")] = 1,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
     as_json: AsJson = False,
 ) -> None:

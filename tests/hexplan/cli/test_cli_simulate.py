@@ -145,3 +145,21 @@ def test_wrong_options_are_refused_in_words(
 
 def test_a_plan_that_breaks_a_rule_is_not_simulated(hexplan: Shell, broken_plan_file: Path) -> None:
     assert hexplan("simulate", broken_plan_file).code == 4
+
+
+@pytest.mark.parametrize(
+    "load", [("--rate", "1e12/s"), ("--rate", "2/s", "--duration", "1e9h"), ("--duration", "1e12h")]
+)
+def test_more_requests_than_anyone_would_wait_for_are_refused(
+    hexplan: Shell, plan_file: Path, load: tuple[str, ...]
+) -> None:
+    ran = hexplan("simulate", plan_file, *load)
+    assert (ran.code, ran.out) == (2, "")
+    assert "requests, needed at most 1e+07" in ran.err
+    assert "hint: simulate a shorter time" in ran.err
+
+
+def test_more_threads_than_any_machine_has_are_refused(hexplan: Shell, spec_file: Path) -> None:
+    ran = hexplan("solve", spec_file, "--threads", "100000")
+    assert ran.code == 2
+    assert "--threads" in ran.err
