@@ -1,4 +1,4 @@
-"""Local search where links bind: move stages, and judge each placement by its max-flow."""
+"""Local search where links bind: move stages, and value each placement by its max-flow."""
 
 from __future__ import annotations
 
