@@ -34,6 +34,23 @@ StageSpec = tuple[Range, Sequence[int]]
 """Layers `[first, end)` and each device's share, such as `(2, 1)`."""
 
 
+def bare_model(layers: int) -> Model:
+    """Return the sizes of a model for tests that run none of its layers."""
+    return Model(
+        name="bare",
+        family="llama",
+        layers=layers,
+        hidden=8,
+        heads=2,
+        kv_heads=1,
+        head_dim=4,
+        ffn=8,
+        vocab=16,
+        dtype="float32",
+        max_context=10**6,
+    )
+
+
 def make_plan(
     model: Model,
     stages: Sequence[StageSpec],

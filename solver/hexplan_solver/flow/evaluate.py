@@ -33,9 +33,12 @@ class Evaluated:
         return self.flow.value
 
     @property
-    def used_stages(self) -> set[int]:
-        """Positions of the stages that some route uses."""
-        return {stage for path in self.flow.paths for stage in path.stages}
+    def needed(self) -> Placement:
+        """The stages that some route uses, and those of pinned hosts."""
+        used = {stage for path in self.flow.paths for stage in path.stages}
+        pinned = {pin.host for pin in self.problem.spec.cluster.layer_pins}
+        stages = enumerate(self.network.stages)
+        return Placement.of(s for i, s in stages if i in used or s.host in pinned)
 
 
 def evaluate(problem: Problem, stages: Sequence[PlacedStage]) -> Evaluated:
@@ -47,10 +50,8 @@ def evaluate(problem: Problem, stages: Sequence[PlacedStage]) -> Evaluated:
 def evaluate_used(problem: Problem, stages: Sequence[PlacedStage]) -> Evaluated:
     """Evaluate a placement, and drop the stages without flow, unless their host is pinned."""
     found = evaluate(problem, stages)
-    pinned = {pin.host for pin in problem.spec.cluster.layer_pins}
-    used = found.used_stages
-    kept = [s for i, s in enumerate(found.network.stages) if i in used or s.host in pinned]
-    return found if len(kept) == len(found.network.stages) else evaluate(problem, kept)
+    needed = found.needed
+    return found if len(needed) == len(found.network.stages) else evaluate(problem, needed)
 
 
 def better_of(one: Evaluated, other: Evaluated) -> Evaluated:

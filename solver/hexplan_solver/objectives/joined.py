@@ -67,7 +67,7 @@ def best_joined(plan: Planner, spec: Spec, options: SolveOptions, report: Report
     if best is None:
         # That time was up says less than that no plan exists, which has to hold for all ways.
         raise next((f for f in failures if isinstance(f, LimitReached)), failures[0])
-    return best.with_proof(_proof(best, attempts))
+    return replace(best, proof=_proof(best, attempts))
 
 
 def _attempt(spec: Spec, way: JoinChoice) -> _Attempt:
@@ -89,9 +89,11 @@ def _best(attempts: list[_Attempt]) -> Draft | None:
 
 def _merit(draft: Draft) -> Decimal:
     """Return what the objective wants to be large."""
-    latency, output = draft.latency, draft.evaluated.problem.spec.workload.output_tokens.mean
-    if draft.objective == "latency" and latency is not None and latency.total_s(output) is not None:
-        return -Decimal(latency.total_s(output) or 0)
+    if draft.objective == "latency" and draft.latency is not None:
+        output = draft.evaluated.problem.spec.workload.output_tokens.mean
+        total_s = draft.latency.total_s(output)
+        if total_s is not None:
+            return -Decimal(total_s)
     if draft.objective == "slo" and draft.slo_requests_per_s is not None:
         return Decimal(draft.slo_requests_per_s)
     if draft.objective == "cost" and draft.cost_usd_per_h is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from hexplan.cluster import Cluster
@@ -83,7 +83,3 @@ class Draft:
         rents = [hosts[name].rent_usd_per_h for name in self.used_hosts]
         known = [rent for rent in rents if rent is not None]
         return sum(known, Decimal(0)) if len(known) == len(rents) else None
-
-    def with_proof(self, proof: Proof) -> Draft:
-        """Return the draft with another bound."""
-        return replace(self, proof=proof)

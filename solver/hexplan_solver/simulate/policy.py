@@ -8,6 +8,7 @@ from typing import Literal
 from hexplan.constants import MAX_BATCH
 from hexplan.plan import Plan
 from hexplan.schedule.limits import step_limits_of
+from hexplan.step_limits import StepLimits
 from hexplan_solver.simulate.pipeline_model import NO_LIMIT
 
 
@@ -59,6 +60,10 @@ class Policy:
     """Time that a stage takes to put together what enters at its first layer."""
     reservation: Reservation = Reservation()
 
+    def within(self, limits: StepLimits) -> Policy:
+        """Return the policy with other limits of a step."""
+        return replace(self, chunk_tokens=limits.tokens, max_decode_tokens=limits.decodes)
+
 
 CHUNKED = Policy()
 """What hexplan's runtime is to do: chunked prefill, decodes first."""
@@ -66,8 +71,7 @@ CHUNKED = Policy()
 
 def policy_of_plan(plan: Plan) -> Policy:
     """Return hexplan's own way with the step limits that the runtime keeps to."""
-    limits = step_limits_of(plan)
-    return replace(CHUNKED, chunk_tokens=limits.tokens, max_decode_tokens=limits.decodes)
+    return CHUNKED.within(step_limits_of(plan))
 
 
 WHOLE = Policy(

@@ -9,9 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.pipelines import TokenSteps, chain
-from support.runtime_plans import make_plan
+from support.runtime_plans import bare_model, make_plan
 
-from hexplan.model import Model
 from hexplan.schedule.limits import most_decodes
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import Batch, Row
@@ -27,19 +26,7 @@ from hexplan_solver.simulate.router import RouteRouter
 from hexplan_solver.simulate.stage_state import StageState
 from hexplan_solver.simulate.token_group import TokenGroup
 
-MODEL = Model(
-    name="one-layer",
-    family="llama",
-    layers=1,
-    hidden=8,
-    heads=2,
-    kv_heads=1,
-    head_dim=4,
-    ffn=8,
-    vocab=16,
-    dtype="float32",
-    max_context=10**6,
-)
+MODEL = bare_model(layers=1)
 Taken = Counter[tuple[int, bool]]
 """Tokens of a step by request and by whether they are of a prompt."""
 LIMITS = st.integers(1, 40).flatmap(

@@ -7,26 +7,13 @@ from math import log
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.runtime_plans import make_plan
+from support.runtime_plans import bare_model, make_plan
 
 from hexplan.errors import InputError
-from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan_runtime.engine.router import Router
 
-MODEL = Model(
-    name="two-layers",
-    family="llama",
-    layers=2,
-    hidden=8,
-    heads=2,
-    kv_heads=1,
-    head_dim=4,
-    ffn=8,
-    vocab=16,
-    dtype="float32",
-    max_context=10**6,
-)
+MODEL = bare_model(layers=2)
 REQUESTS = 1000
 
 

@@ -17,7 +17,6 @@ from hexplan_solver.objectives.latency.stations import station_of
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.objectives.variants import variants_of
 from hexplan_solver.options import Report, SolveOptions, be_silent
-from hexplan_solver.placement.placement import Placement
 from hexplan_solver.plans.draft import Draft, IdleReasons, Latency
 from hexplan_solver.run import Run
 
@@ -90,7 +89,6 @@ def _routed(found: Evaluated, needed: int) -> _Routed | None:
     if found.value < needed:
         return None
     problem, stages = found.problem, found.placement
-    pinned = {pin.host for pin in problem.spec.cluster.layer_pins}
     for _ in range(2):
         network = build_network(problem.spec, stages)
         timed = [station_of(problem, stage) for stage in network.stages]
@@ -99,10 +97,7 @@ def _routed(found: Evaluated, needed: int) -> _Routed | None:
         value = sum(path.amount for path in paths)
         if value < needed:
             return None
-        used = {position for path in paths for position in path.stages}
-        stages = Placement.of(
-            s for i, s in enumerate(network.stages) if i in used or s.host in pinned
-        )
+        stages = Evaluated(problem, network, Flow(value, paths, ())).needed
         if len(stages) == len(network.stages):
             break
     flow = Flow(value, paths, max_flow(network).cut)

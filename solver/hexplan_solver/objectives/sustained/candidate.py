@@ -70,10 +70,7 @@ def tuned(found: Candidate, halvings: int = HALVINGS) -> Candidate:
 
 def used_part(found: Candidate) -> Candidate:
     """Leave out the stages that the flow does not use, unless they are pinned."""
-    problem, placement = found.evaluated.problem, found.placement
-    used = found.evaluated.used_stages
-    used |= {i for i, s in enumerate(placement) if problem.kinds[s.kind].pin is not None}
-    if len(used) == len(placement):
+    needed = found.evaluated.needed
+    if len(needed) == len(found.placement):
         return found
-    fewer = Placement.of(placement[i] for i in sorted(used))
-    return candidate_of(problem, fewer, found.policy) or found
+    return candidate_of(found.evaluated.problem, needed, found.policy) or found

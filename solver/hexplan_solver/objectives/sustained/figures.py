@@ -31,10 +31,9 @@ def draft_pipeline(draft: Draft) -> PipelineModel:
 
 def draft_policy(draft: Draft) -> Policy:
     """Return hexplan's own policy with the draft's step limits, or the widest there are."""
-    spec, limits = draft.evaluated.problem.spec, draft.step_limits
-    if limits is None:
-        return widest(spec, CHUNKED)
-    return replace(CHUNKED, chunk_tokens=limits.tokens, max_decode_tokens=limits.decodes)
+    if draft.step_limits is None:
+        return widest(draft.evaluated.problem.spec, CHUNKED)
+    return CHUNKED.within(draft.step_limits)
 
 
 def with_sustained(draft: Draft) -> Draft:
