@@ -1,4 +1,4 @@
-"""The best placement with links ignored: balanced and by segments, then by the coverage MILP."""
+"""The best placement without links: balanced and by segments, then by the coverage MILP."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from hexplan_solver.start.slices import num_devices, num_slices, solve_in_slices
 
 
 @dataclass(frozen=True, slots=True)
-class Incumbent:
-    """A placement by kinds, and what is proved about all others."""
+class LinkFreePlacement:
+    """A placement that was made without links, and what is proved about all others."""
 
     counts: StageCounts
     value: int
@@ -45,21 +45,21 @@ def first_placement(
     options: SolveOptions,
     time_limit_s: float,
     params: StartParams = START_PARAMS,
-) -> Incumbent:
+) -> LinkFreePlacement:
     """Find a placement by segments, or at least a chain; under pins, one that holds the layers."""
     until = time.monotonic() + time_limit_s
     bound = work_bound(problem)
     if not bound or problem.is_pinned:
         held = hold_most_layers(problem, options)
         value = least_coverage(problem, held.counts.stages)
-        return Incumbent(held.counts, value, status=held.status)
+        return LinkFreePlacement(held.counts, value, status=held.status)
     best = fill_chain(problem) or NO_STAGES
     for candidate in _balanced(problem, bound, params):
         best = _better(problem, best, candidate)
     is_large = num_devices(problem) > params.large
     if not is_large or least_coverage(problem, best.stages) < params.balanced_enough * bound:
         best = _better(problem, _by_segments(problem, options, until, params), best)
-    return Incumbent(best, least_coverage(problem, best.stages))
+    return LinkFreePlacement(best, least_coverage(problem, best.stages))
 
 
 def _by_segments(
@@ -82,11 +82,11 @@ def _balanced(problem: Problem, bound: int, params: StartParams) -> Iterator[Sta
 
 def better_placement(
     problem: Problem,
-    start: Incumbent,
+    start: LinkFreePlacement,
     options: SolveOptions,
     budget: Budget,
     params: StartParams = START_PARAMS,
-) -> Incumbent:
+) -> LinkFreePlacement:
     """Improve a placement within a budget.
 
     By the coverage MILP if it is small enough to see every possible stage; else by more segments,
@@ -105,7 +105,7 @@ def better_placement(
     value = least_coverage(problem, best.stages)
     is_too_large = num_devices(problem) > params.milp_devices
     if not is_complete and (is_too_large or value >= params.good_enough * bound):
-        return Incumbent(best, value, status=start.status)
+        return LinkFreePlacement(best, value, status=start.status)
     candidates = possible_stages(problem) if is_complete else _near(problem, best, params)
     left_s = max(params.least_milp_s, until - time.monotonic())
     left = replace(budget, seconds=left_s)
@@ -113,8 +113,8 @@ def better_placement(
     milp_value = least_coverage(problem, milp.counts.stages)
     milp_bound = milp.bound if is_complete else None
     if milp_value >= value:
-        return Incumbent(milp.counts, milp_value, milp_bound, milp.status)
-    return Incumbent(best, value, milp_bound, start.status)
+        return LinkFreePlacement(milp.counts, milp_value, milp_bound, milp.status)
+    return LinkFreePlacement(best, value, milp_bound, start.status)
 
 
 def _better(problem: Problem, first: StageCounts, second: StageCounts) -> StageCounts:
