@@ -29,13 +29,13 @@ from hexplan_solver.start.slices import num_devices, num_slices, solve_in_slices
 
 @dataclass(frozen=True, slots=True)
 class LinkFreePlacement:
-    """A placement that was made without links, and what is proved about all others."""
+    """A placement by kinds that was made without links, and what is proved about all others."""
 
     counts: StageCounts
     value: int
-    """Its flow where links do not bind, in 1e-6 tokens/s."""
+    """Its flow if no link binds, in 1e-6 tokens/s."""
     bound: float | None = None
-    """The MILP's proved bound in tokens/s, if it saw every possible stage."""
+    """The proved bound of the MILP in tokens/s, if it had every possible stage."""
     status: MilpStatus = MilpStatus.FEASIBLE
     """How the search for it ended."""
 
@@ -46,7 +46,10 @@ def first_placement(
     time_limit_s: float,
     params: StartParams = START_PARAMS,
 ) -> LinkFreePlacement:
-    """Find a placement by segments, or at least a chain; under pins, one that holds the layers."""
+    """Find a placement quickly: balanced, by segments, or at least a chain.
+
+    Under pins, which these do not know, it is one that holds as many layers as possible.
+    """
     until = time.monotonic() + time_limit_s
     bound = work_bound(problem)
     if not bound or problem.is_pinned:
@@ -65,7 +68,13 @@ def first_placement(
 def _by_segments(
     problem: Problem, options: SolveOptions, until: float, params: StartParams, reached: int = 0
 ) -> StageCounts:
-    """Solve by segments, large clusters in slices; only what exceeds a reached flow is wanted."""
+    """Solve by segments, large clusters in slices.
+
+    Parameters
+    ----------
+    reached
+        The flow of a known placement, in 1e-6 tokens/s; only a larger one is of use.
+    """
     share = reached // num_slices(problem, params)
 
     def solve(part: Problem, num_left: int) -> StageCounts:
@@ -89,8 +98,8 @@ def better_placement(
 ) -> LinkFreePlacement:
     """Improve a placement within a budget.
 
-    By the coverage MILP if it is small enough to see every possible stage; else by more segments,
-    and by a MILP over the stages near the best placement.
+    If the coverage MILP with every possible stage is small enough, it does this. Otherwise, more
+    segments do, and then a MILP over the stages near those of the best placement.
     """
     bound, until = budget.bound, time.monotonic() + budget.seconds
     best = start.counts
@@ -122,7 +131,7 @@ def _better(problem: Problem, first: StageCounts, second: StageCounts) -> StageC
 
 
 def _num_entries(problem: Problem, params: StartParams) -> int:
-    """Count the entries that all possible stages have in the cover rows; stop at too many."""
+    """Count the matrix entries of all possible stages in the cover rows; stop at too many."""
     total, entries = problem.num_layers, 0
     for kind in problem.kinds:
         if entries > params.max_entries:
@@ -135,12 +144,12 @@ def _num_entries(problem: Problem, params: StartParams) -> int:
 
 
 def _near(problem: Problem, start: StageCounts, params: StartParams) -> list[StageCount]:
-    """List the stages whose kind and number of layers a placement uses, or nearly so."""
+    """List the stages near those of a placement, at every first layer."""
     sizes = sorted({(s.kind, s.layers[1] - s.layers[0]) for s in start.stages})
     kept = {StageCount(s.kind, s.layers): None for s in start.stages}
     entries, total = 0, problem.num_layers
-    for reach in (0, 1, 2):
-        for kind, k in sorted({(kind, k + d) for kind, k in sizes for d in (-reach, reach)}):
+    for away in params.near_layers:
+        for kind, k in sorted({(kind, k + d) for kind, k in sizes for d in (-away, away)}):
             rates = problem.kinds[kind].rates
             if not 1 <= k <= rates.max_layers:
                 continue
