@@ -29,16 +29,16 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class LinkLimits:
-    """What the links may limit, whatever the placement: it decides how the solver searches."""
+    """What may limit a flow between hosts, whatever the placement; it decides how to search."""
 
     has_trunks: bool
     """Whether hosts share trunks."""
     zones: tuple[Zone, ...]
-    """Sites between which links carry less than the flow asked about."""
+    """Groups of sites between which links carry little, compared with the flow."""
 
     @property
     def is_zoned(self) -> bool:
-        """Whether there are several zones, so that a placement must not cross them freely."""
+        """Whether there are several zones: then it matters how much passes between them."""
         return len(self.zones) > 1
 
 
