@@ -67,13 +67,19 @@ those of a device without calibration.
 
 
 class CertificateStatus(StrEnum):
-    """How far the search got; baselines state words of their own instead."""
+    """How far the search for a plan got; baselines state words of their own instead."""
 
     OPTIMAL = "optimal"
     """The flow reaches the bound."""
     OPTIMAL_IN_COST = "optimal in cost"
     """The cost reaches the bound on the cost."""
     FEASIBLE = "feasible"
-    """The bound leaves a gap."""
+    """The search ended by itself, and the bound leaves a gap."""
+    TIME_LIMIT = "time limit"
+    """The time of the MILP over placements was up."""
+    STEP_LIMIT = "step limit"
+    """The MILP over placements had taken its number of steps."""
+    UNKNOWN = "unknown"
+    """The MILP's solver gave another reason for its end."""
     INTERRUPTED = "interrupted"
     """The user stopped the search."""

@@ -1,4 +1,4 @@
-"""Simulated annealing: the one loop of every local search in the solver."""
+"""Simulated annealing (Kirkpatrick et al., 1983): the loop of every local search in the solver."""
 
 from __future__ import annotations
 
@@ -19,51 +19,58 @@ class Scored(Generic[State]):
     state: State
     value: float
     merit: float | None = None
-    """What the best state is chosen by, where that is not the value; below all others where it must
-    not be chosen."""
+    """What the best state is chosen by, if not by its value. It is below all others for a state
+    that must not be chosen."""
 
     @property
     def rank(self) -> float:
-        """The merit, or else the value."""
+        """The merit if there is one, else the value."""
         return self.value if self.merit is None else self.merit
 
 
 class Landscape(Protocol[State, Change]):
-    """What is searched: which changes there are, and what each leads to."""
+    """What is searched: which changes there are, and what state each leads to."""
 
     def change(self, state: State) -> Change | None:
-        """Draw a change of a state, or None where the one drawn is impossible."""
+        """Draw a change of a state; return None if the one drawn is impossible."""
         ...
 
     def score(self, change: Change, floor: float) -> Scored[State] | None:
-        """Return what a change leads to; None, or any value below, where it is below `floor`."""
+        """Return the state that a change leads to.
+
+        If its value is below `floor`, any value below that will do, and so will None.
+        """
         ...
 
     def may_go_on(self, step: int, best: Scored[State]) -> bool:
-        """Return whether to take another step; asked before each."""
+        """Say whether to take another step; called before each."""
         ...
 
 
 class Acceptance(Protocol):
-    """Decides which changes the search follows; progress runs from 0 to 1."""
+    """Decides which changes the search follows; progress goes from 0 to 1."""
 
     def floor(self, value: float, best: float, progress: float) -> float:
-        """Return the least value that may be accepted next, drawn before a change is scored."""
+        """Return the least value that is accepted next; called before a change is scored."""
         ...
 
     def accepts(self, found: float, value: float, floor: float, progress: float) -> bool:
-        """Return whether to go from a value to the one found."""
+        """Say whether to go from a value to the one found."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Accept a loss below a random slack, so that hopeless changes need no exact value."""
+    """Accept a loss up to a random limit, which is drawn first.
+
+    So a change that loses more needs no exact value. This is threshold accepting (Dueck and
+    Scheuer, 1990) with a random threshold.
+    """
 
     slack: Callable[[float, float, float], float]
-    """The largest loss, by the value, the best value so far, and the progress."""
+    """Largest loss accepted, as a function of the value, the best value so far and the progress."""
     power: int
-    """The slack is scaled by a uniform number to this power: large losses are rare."""
+    """The slack is multiplied by a uniform number to this power, so that large losses are rare."""
     rng: random.Random
 
     def floor(self, value: float, best: float, progress: float) -> float:
@@ -71,7 +78,7 @@ class Threshold:
         return value - self.slack(value, best, progress) * self.rng.random() ** self.power
 
     def accepts(self, found: float, value: float, floor: float, progress: float) -> bool:
-        """Return whether the floor is reached."""
+        """Say whether the floor is reached."""
         return found >= floor
 
 
@@ -80,26 +87,26 @@ class Metropolis:
     """Accept a loss with probability exp(-loss / temperature) (Kirkpatrick et al., 1983)."""
 
     temperature: Callable[[float], float]
-    """By progress, in units of the value."""
+    """As a function of the progress, in the unit of the value."""
     rng: random.Random
 
     def floor(self, value: float, best: float, progress: float) -> float:
-        """Return that any value may be accepted."""
+        """Return minus infinity, since any value may be accepted."""
         return -math.inf
 
     def accepts(self, found: float, value: float, floor: float, progress: float) -> bool:
-        """Return whether the change is no loss, or chance accepts it."""
+        """Say whether the change loses nothing, or is accepted by chance."""
         loss = value - found
         return loss <= 0 or self.rng.random() < math.exp(-loss / self.temperature(progress))
 
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """How long a search walks."""
+    """How long a search goes on."""
 
     steps: int
     patience: int | None = None
-    """Scored changes without a new best after which the search goes back to its best."""
+    """After this many scored changes without a new best state, the search goes back to its best."""
 
 
 def anneal(
@@ -109,12 +116,12 @@ def anneal(
     walk: Walk,
     best: Scored[State] | None = None,
 ) -> Scored[State]:
-    """Return the best state found on a walk of accepted changes.
+    """Return the best state found by following accepted changes.
 
     Parameters
     ----------
     best
-        The state to beat, where it is not the start.
+        The state to beat, if it is not the start.
     """
     current, best, since = start, best or start, 0
     for step in range(walk.steps):

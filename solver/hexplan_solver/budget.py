@@ -1,4 +1,4 @@
-"""What a search may spend, and what it has to beat."""
+"""What a search may spend, and the flow that it has to beat."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Watch = Callable[[float | None, float | None], bool]
-"""Called with the best objective so far and its proved bound while a solver runs; False ends it."""
+"""Called while a solver runs, with the best objective so far and its bound; False ends the run."""
 
 NO_BOUND = 2**62
-"""No flow is larger: sums of rates stay below this, in 1e-6 tokens/s."""
+"""Stands for no bound, in 1e-6 tokens/s: `build_problem` refuses rates whose sum reaches it."""
 
 
 def never_stop(best: float | None, bound: float | None) -> bool:
-    """Let the solver run to its own end."""
+    """Let the solver run until it ends by itself."""
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The time of one search, and the flows between which its answer lies."""
+    """The time of one search, and the flows between which a useful answer lies."""
 
     seconds: float
     """Wall-clock limit."""
     bound: int = NO_BOUND
-    """Proved: no placement has a larger flow, in 1e-6 tokens/s."""
+    """No placement has a larger flow, in 1e-6 tokens/s: this is proved."""
     reached: int = 0
-    """Flow of a placement that is known already; only larger ones are of use."""
+    """Flow of a placement that is already known, in 1e-6 tokens/s; only larger ones are of use."""
     watch: Watch = never_stop
-    """Follows a MILP's progress, and may end it."""
+    """Follows the progress of a MILP, and may end it."""

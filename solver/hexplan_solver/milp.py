@@ -11,26 +11,28 @@ from enum import StrEnum
 import highspy
 import pulp
 
+from hexplan.constants import CertificateStatus
 from hexplan.errors import InputError
 from hexplan_solver.budget import Budget, Watch
 from hexplan_solver.options import SolveOptions
 
 POLL_S = 0.05
-"""Seconds between two looks at a running solver: short enough for Ctrl-C to feel immediate."""
+"""Seconds between two looks at a running solver, short enough for Ctrl-C to feel immediate."""
 RELATIVE_GAP, ABSOLUTE_GAP = 1e-9, 1e-7
-"""HiGHS ends at these gaps; its own defaults would call a plan 0.01 % below the best optimal."""
+"""HiGHS ends at these gaps. With its own defaults it would call a plan optimal that is 0.01 % below
+the best."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """When to end a run after a fixed amount of work, so that every machine ends it alike."""
+    """When to end a run, as counts of work, so that it ends alike on every machine."""
 
     max_steps: int
-    """Steps of the branch and bound after which the run ends."""
+    """Steps of branch and bound after which the run ends."""
     proof_steps: int
     """Steps after which the run ends if the gap is at most `small_gap`."""
     small_gap: float
-    """Share of the bound."""
+    """As a share of the bound."""
 
     def is_over(self, step: int, best: float, bound: float) -> bool:
         """Say whether a maximisation should end."""
@@ -43,16 +45,17 @@ PATIENT = Patience(2500, 500, 1e-6)
 
 
 class MilpStatus(StrEnum):
-    """How a search for a placement ended."""
+    """How the run of a MILP ended: in the words of a certificate, apart from `infeasible`."""
 
-    OPTIMAL = "optimal"
-    FEASIBLE = "feasible"
+    OPTIMAL = CertificateStatus.OPTIMAL
+    FEASIBLE = CertificateStatus.FEASIBLE
     """A solution was found, and nothing is claimed about better ones."""
-    TIME_LIMIT = "time limit"
-    STEP_LIMIT = "step limit"
+    TIME_LIMIT = CertificateStatus.TIME_LIMIT
+    STEP_LIMIT = CertificateStatus.STEP_LIMIT
     """The caller or `Patience` ended the run."""
     INFEASIBLE = "infeasible"
-    UNKNOWN = "unknown"
+    """No certificate says this, since there is no plan."""
+    UNKNOWN = CertificateStatus.UNKNOWN
     """The solver gave no answer, or one that is not possible here, such as `unbounded`."""
 
 
@@ -91,9 +94,11 @@ def solve_milp(
     Parameters
     ----------
     budget
-        Of which only `seconds` and `watch` matter: the model carries its own bounds.
+        Only its `seconds` and `watch` are used, since the model has its own bounds.
     start
-        Values by variable name; HiGHS completes the rest.
+        Values by variable name; HiGHS finds those that are missing.
+    patience
+        When to end before the time is up; only HiGHS follows it.
 
     Raises
     ------
@@ -164,8 +169,8 @@ def _run(highs: highspy.Highs, watch: Watch, patience: Patience | None) -> None:
     highs.cbMipInterrupt += on_step
     threading.Thread(target=run, daemon=True).start()
     try:
-        # Not `Thread.join`: once interrupted, it takes a running thread for a stopped one (CPython
-        # before 3.13), and HiGHS aborts the process if it still runs when the interpreter ends.
+        # Not `Thread.join`: after an interrupt it takes a running thread for a finished one, before
+        # CPython 3.13, and HiGHS aborts the process if it still runs when the interpreter ends.
         is_done = False
         while not is_done:
             is_done = done.wait(POLL_S)
@@ -182,7 +187,7 @@ def _finite(value: float) -> float | None:
 
 
 def _read(model: pulp.LpProblem, highs: highspy.Highs) -> MilpResult:
-    """Read the outcome; values count only if HiGHS calls the primal solution feasible."""
+    """Read the answer; its values count only if HiGHS calls the primal solution feasible."""
     info = highs.getInfo()
     status = HIGHS_STATUSES.get(highs.getModelStatus(), MilpStatus.UNKNOWN)
     bound = _finite(-info.mip_dual_bound) if math.isfinite(info.mip_dual_bound) else None

@@ -1,4 +1,4 @@
-"""What a caller may set, and what it hears while a solve runs."""
+"""What a caller of `solve` may set, and what is reported to it while the solve runs."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ class SolveOptions:
     seed: int = 0
     """Seed of the solver and of the local search."""
     time_limit_s: float | None = None
-    """Wall-clock limit; the cluster's own limit where nothing is given."""
+    """Wall-clock limit; None means the limit in the spec."""
     effort_s: float | None = None
-    """Seconds from which a search derives how many steps it takes, so that these do not depend on
-    the clock; the time limit, where nothing is given."""
+    """Seconds from which a search derives how many steps it takes, so that their number does not
+    depend on the clock; None means the time limit."""
     solver: str = "HiGHS"
     """Name of a solver that PuLP finds on this machine."""
     threads: int = 1
     """Threads of the solver."""
     method: str = "hexplan"
-    """What places the layers: hexplan's own search, or a published method."""
+    """Name of what places the layers: hexplan's own search, or a published method."""
     presolve: bool = True
-    """Whether HiGHS simplifies the MILP first; off for a second opinion."""
+    """Whether HiGHS simplifies a MILP first. Without it, HiGHS solves another matrix, so that its
+    answer is a second opinion."""
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
-    """Set it, from a signal handler or another thread, to get the best plan so far."""
+    """Set it, from a signal handler or another thread, to get the best plan found so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a running solve stands."""
+    """How far a running solve has got."""
 
     phase: str
     """What it is doing."""
     incumbent_tokens_per_s: float | None
-    """The best placement so far, links ignored until the phase is `links`."""
+    """Flow of the best placement so far; the links are ignored until the phase is `links`."""
     bound_tokens_per_s: float | None
-    """What no placement exceeds, as far as proved."""
+    """The best proved bound on the flow of any placement."""
     elapsed_s: float
     """Seconds since the start."""
 
@@ -52,6 +53,7 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
+"""Called with the progress while a solve runs."""
 
 
 def be_silent(progress: Progress) -> None:

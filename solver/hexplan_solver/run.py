@@ -1,4 +1,4 @@
-"""One solve under way: its clock, its best bound, and what it tells the caller."""
+"""One solve under way: its clock, its best bound, and what it reports to the caller."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hexplan_solver.budget import Watch
 from hexplan_solver.options import Progress, Report, SolveOptions
 
 MILP_TOLERANCE = 1e-6
-"""A MILP's bound is raised by this share, more than the solver's feasibility tolerance."""
+"""A MILP's bound is raised by this share, which is more than the solver's feasibility tolerance."""
 END_SHARE = 0.02
-"""Share of the time that is kept for writing the plan down."""
+"""Share of the time that is kept for writing the plan."""
 LEAST_LIMIT_S = 1e-3
-"""A nested search gets a limit above 0, so that it still tries what costs nothing."""
+"""The least time of a nested search: above 0, so that it still tries what costs no time."""
 TOLD_S = 0.2
-"""Seconds between two progress reports of one phase, at least."""
+"""Least seconds between two progress reports of one phase: more often, a reader sees no more."""
 
 
 class Run:
@@ -33,11 +33,13 @@ class Run:
         self.options = options
         self.limit_s = options.time_limit_s or spec.cluster.limits.solve_time_s
         self.effort_s = options.effort_s or self.limit_s
-        """Seconds that counts of steps and runs follow from; unlike the time left, it is fixed."""
+        """Seconds from which numbers of steps and runs follow: fixed, unlike the time left."""
         self.bound = 0
         """No placement has a larger flow, in 1e-6 tokens/s."""
         self.how = ""
+        """How the bound was proved; empty while there is none."""
         self.status: str = CertificateStatus.FEASIBLE
+        """How the search ended, in the words of a certificate, or in those of a baseline."""
         self._report = report
         self._start = time.monotonic()
         self._incumbent: float | None = None
@@ -50,13 +52,21 @@ class Run:
 
     @property
     def left_s(self) -> float:
-        """Seconds until the wall-clock limit; none once the caller wants to stop."""
+        """Seconds until the wall-clock limit; 0 once the caller wants to stop."""
         if self.options.stop.is_set():
             return 0.0
         return max(0.0, self.limit_s * (1 - END_SHARE) - self.elapsed_s)
 
     def tell(self, phase: str, incumbent: float | None, bound: float | None = None) -> None:
-        """Report progress in tokens/s, at most every now and then; the last incumbent stands."""
+        """Report progress in tokens/s, but not too often.
+
+        Parameters
+        ----------
+        incumbent
+            The best flow so far; None means that the last one still holds.
+        bound
+            A bound of the phase, if it has one.
+        """
         now = self.elapsed_s
         self._incumbent = incumbent if incumbent is not None else self._incumbent
         if self._told[0] == phase and now - self._told[1] < TOLD_S:
@@ -75,13 +85,14 @@ class Run:
         time_limit_s
             Seconds that it may take.
         effort
-            Its share of this run's effort: fixed, so that what it does follows from counts.
+            Its share of this run's effort. As that is fixed, numbers of steps do not depend on
+            the clock.
         """
         limit_s = max(LEAST_LIMIT_S, time_limit_s)
         return replace(self.options, time_limit_s=limit_s, effort_s=self.effort_s * effort)
 
     def watcher(self, phase: str) -> Watch:
-        """Return what tells a MILP's progress, and ends it when the caller wants to stop."""
+        """Return a watch that reports a MILP's progress and ends it if the caller wants that."""
 
         def watch(incumbent: float | None, bound: float | None) -> bool:
             self.tell(phase, incumbent, bound)
@@ -90,11 +101,11 @@ class Run:
         return watch
 
     def goes_on(self, incumbent: float | None, bound: float | None) -> bool:
-        """Watch a MILP of another objective than flow: let it run until told to stop."""
+        """Let a MILP that does not maximise the flow run until the caller wants to stop."""
         return not self.options.stop.is_set()
 
     def lower(self, bound: int, how: str) -> None:
-        """Take over a proved bound in 1e-6 tokens/s, where it is the first or lower."""
+        """Take over a proved bound in 1e-6 tokens/s if it is the first or the lowest."""
         if not self.how or bound < self.bound:
             self.bound, self.how = bound, how
 
@@ -104,10 +115,13 @@ class Run:
         reached: int,
         how: str = "coverage bound: dual bound of the coverage MILP",
     ) -> None:
-        """Take over a MILP's bound in tokens/s, with room for its tolerances, where it is lower.
+        """Take over a MILP's bound in tokens/s, raised by its tolerances, if it is the lowest.
 
-        A bound below what is `reached` in the same program, in 1e-6 tokens/s, is the solver's error
-        (coefficients many powers of ten apart lead to such), and says nothing.
+        Parameters
+        ----------
+        reached
+            The flow of a solution of the same MILP, in 1e-6 tokens/s. A bound below it is an error
+            of the solver, as coefficients many powers of ten apart can cause, and is ignored.
         """
         if milp_bound is None:
             return
@@ -116,12 +130,12 @@ class Run:
             self.lower(bound, how)
 
     def proof(self, flow: int) -> Proof:
-        """Return the proved bound.
+        """Return the proved bound, and how far the search got with this flow.
 
         Raises
         ------
         HexplanError
-            If the flow found is larger: then the solver's answer was wrong.
+            If the flow exceeds the bound: then an answer of the solver was wrong.
         """
         if flow > self.bound:
             message = f"flow {flow} exceeds the bound {self.bound} that was proved ({self.how})"
@@ -133,12 +147,12 @@ class Run:
             return CertificateStatus.OPTIMAL
         if self.options.stop.is_set():
             return CertificateStatus.INTERRUPTED
-        # The MILP's optimum is that of a placement whose links carry everything.
+        # The MILP's optimum ignores the links, so it proves nothing about this flow.
         is_optimal = self.status == CertificateStatus.OPTIMAL
         return CertificateStatus.FEASIBLE if is_optimal else self.status
 
     def is_proved(self, flow: int) -> bool:
-        """Say whether the bound leaves nothing to gain but the MILP's tolerances."""
+        """Say whether a flow reaches the bound, apart from the MILP's tolerances."""
         return self.bound - flow <= self.bound * 2 * MILP_TOLERANCE + 2
 
     def info(self) -> SolveInfo:

@@ -1,4 +1,4 @@
-"""The door: from a spec to a plan, by any method, for any objective."""
+"""The entry point: from a spec to a plan, by any method, for any objective."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hexplan_solver.run import Run
 
 HEXPLAN = "hexplan"
 METHODS = (HEXPLAN, *BASELINES)
-"""Names of all methods, hexplan's own first."""
+"""Names of all methods, hexplan's own search first."""
 
 
 def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_silent) -> Plan:
@@ -25,12 +25,12 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     Raises
     ------
     InfeasibleError
-        If it is proved that no plan exists; the message names only what is needed for the proof.
+        If it is proved that no plan exists. The message names only what the proof needs.
     LimitReached
-        If the time was up before a plan was found, or the method has none.
+        If the time was up before a plan was found, or the method found none.
     InputError
-        If the spec asks for what the method does not support, there is no such method, or the
-        solver that the options name is not installed.
+        If there is no such method, if it does not support what the spec asks for, or if the solver
+        that the options name is not installed.
     """
     options = options or SolveOptions()
     run = Run(spec, options, report)
@@ -39,12 +39,12 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
 
 
 def _draft(spec: Spec, options: SolveOptions, report: Report) -> Draft:
-    """Plan by hexplan's own search, and explain it where there is no plan."""
+    """Plan with hexplan's own search; if there is no plan, explain why."""
     try:
         return draft_objective(spec, options, report)
     except InfeasibleError as error:
         raise (explain_infeasible(spec, options) or error) from None
     except LimitReached as error:
-        # The explanation knows nothing of joined hosts: with them there may be a plan.
+        # The explanation does not know joined hosts, and with them there may be a plan.
         reason = None if spec.cluster.limits.join else explain_infeasible(spec, options)
         raise (reason or error) from None

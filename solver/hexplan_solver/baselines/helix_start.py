@@ -74,7 +74,7 @@ def _start_of(
     kept = {(link.source, link.target) for link in links}
     flow: dict[tuple[int, int], float] = defaultdict(float)
     for path in max_flow(network).paths:
-        steps = [(place[source], place[target]) for source, target in path.steps]
+        steps = [(place[source], place[target]) for source, target in path.arcs]
         if kept.issuperset(steps):
             for step in steps:
                 flow[step] += path.amount / MICRO

@@ -33,6 +33,11 @@ class Evaluated:
         return self.flow.value
 
     @property
+    def is_cut_by_shared(self) -> bool:
+        """Whether a NIC, or a link that several arcs use, is part of what limits the flow."""
+        return any(term.constraint.startswith(("nic", "pair")) for term in self.flow.cut)
+
+    @property
     def needed(self) -> Placement:
         """The stages that some route uses, and those of pinned hosts."""
         used = {stage for path in self.flow.paths for stage in path.stages}
@@ -55,5 +60,5 @@ def evaluate_used(problem: Problem, stages: Sequence[PlacedStage]) -> Evaluated:
 
 
 def better_of(one: Evaluated, other: Evaluated) -> Evaluated:
-    """Return the evaluated placement of larger flow, the first among equals."""
+    """Return the one of larger flow, the first among equals."""
     return other if other.value > one.value else one

@@ -12,20 +12,24 @@ from networkx.algorithms.flow import dinitz
 from hexplan.constants import MICRO
 from hexplan.plan import CutTerm
 from hexplan_solver.flow.network import OUTSIDE, Network, arc_name, stage_name
-from hexplan_solver.flow.pooled_flow import pooled_flow
 from hexplan_solver.flow.priced_flow import priced_flow
 from hexplan_solver.flow.routes import Flow, paths_of
+from hexplan_solver.flow.site_flow import site_flow
 from hexplan_solver.flow.stacking import stacked_flow
 
 
 def max_flow(network: Network) -> Flow:
-    """Return the largest flow, exact where no NIC or trunk binds, else an LP's, rounded down."""
+    """Return a largest flow: exact where no NIC or trunk binds, else that of an LP, rounded down.
+
+    What is quick comes first. The LP over all arcs, the slowest, is solved only where a shared
+    capacity binds and the LP over sites does not help.
+    """
     stacked = stacked_flow(network)
     if stacked is not None:
         return stacked
-    pooled = pooled_flow(network)
-    if pooled is not None:
-        return pooled
+    by_site = site_flow(network)
+    if by_site is not None:
+        return by_site
     arc_flows, cut = _combinatorial_flow(network)
     if not _overloads(network, arc_flows):
         paths = paths_of(network, arc_flows)
@@ -34,7 +38,7 @@ def max_flow(network: Network) -> Flow:
 
 
 def _combinatorial_flow(network: Network) -> tuple[list[int], tuple[CutTerm, ...]]:
-    """Solve the max-flow with stages as split vertices, shared capacities ignored."""
+    """Solve the max-flow with each stage as two vertices, shared capacities ignored."""
     graph: nx.DiGraph[object] = nx.DiGraph()
     graph.add_nodes_from(["entry", "exit"])
     for position, stage in enumerate(network.stages):

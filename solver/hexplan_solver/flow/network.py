@@ -13,12 +13,12 @@ from hexplan.spec import Spec
 from hexplan_solver.placement.placement import PlacedStage
 
 OUTSIDE = -1
-"""Stands for entry as a source and for exit as a target."""
+"""The position that stands for entry as a source, and for exit as a target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A capacity that several arcs share."""
+    """A capacity that several arcs share: a NIC, a trunk, or a link between two hosts."""
 
     name: str
     bytes_per_s: int
@@ -52,23 +52,26 @@ class Network:
 
     def arc(self, source: int, target: int) -> Arc | None:
         """Return the arc between two ends whose layers meet, or None if no link joins them."""
-        return self._ways.arc(
-            (source, COORDINATOR if source == OUTSIDE else self.stages[source].host),
-            (target, COORDINATOR if target == OUTSIDE else self.stages[target].host),
+        link = self._links.between(
+            COORDINATOR if source == OUTSIDE else self.stages[source].host,
+            COORDINATOR if target == OUTSIDE else self.stages[target].host,
         )
+        if link is None:
+            return None
+        return Arc(source, target, link.capacity, link.token_bytes, link.shared)
 
     @property
     def shared(self) -> tuple[Shared, ...]:
-        """NICs and trunks on the way of the arcs that were asked for."""
-        return tuple(self._ways.shared.found)
+        """The capacities that the arcs asked for so far share."""
+        return tuple(self._links.shared.found)
 
     def shared_limit(self, index: int) -> int:
-        """Return the bytes per second of one NIC or trunk that an arc named."""
-        return self._ways.shared.found[index].bytes_per_s
+        """Return the bytes per second of a shared capacity that some arc named."""
+        return self._links.shared.found[index].bytes_per_s
 
     @cached_property
-    def _ways(self) -> _Ways:
-        return _Ways(self.spec)
+    def _links(self) -> _HostLinks:
+        return _HostLinks(self.spec)
 
 
 def stage_name(position: int, outside: str = ENTRY) -> str:
@@ -87,7 +90,7 @@ def build_network(spec: Spec, stages: Sequence[PlacedStage]) -> Network:
 
 
 def _pairs(stages: Sequence[PlacedStage], num_layers: int) -> Iterator[tuple[int, int]]:
-    """Yield the ends of arcs: those of entry, then by source and target, then those of exit."""
+    """Yield the ends of arcs: from entry, then by source and target, then to exit."""
     holders: list[list[int]] = [[] for _ in range(num_layers)]
     for j, stage in enumerate(stages):
         for layer in range(*stage.layers):
@@ -99,32 +102,42 @@ def _pairs(stages: Sequence[PlacedStage], num_layers: int) -> Iterator[tuple[int
     yield from ((i, OUTSIDE) for i, s in enumerate(stages) if s.layers[1] == num_layers)
 
 
-class _Ways:
-    """What joins two hosts, looked up once for each pair."""
+@dataclass(frozen=True, slots=True)
+class _HostLink:
+    """What an arc between two hosts may carry, whatever the stages."""
+
+    capacity: int
+    """In 1e-6 tokens/s."""
+    token_bytes: int
+    shared: tuple[int, ...]
+    """Positions in `Network.shared`."""
+
+
+class _HostLinks:
+    """The links between hosts, each looked up once."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self.shared = SharedCapacities(spec)
-        self._known: dict[tuple[str, str], tuple[int, int, tuple[int, ...]] | None] = {}
+        self._known: dict[tuple[str, str], _HostLink | None] = {}
 
-    def arc(self, source: tuple[int, str], target: tuple[int, str]) -> Arc | None:
-        """Return the arc between two (position, host) ends, or None if no link joins them."""
-        hosts = source[1], target[1]
+    def between(self, source: str, target: str) -> _HostLink | None:
+        """Return what joins two hosts, or None if no link does."""
+        hosts = source, target
         if hosts not in self._known:
-            self._known[hosts] = self._way(*hosts)
-        way = self._known[hosts]
-        return None if way is None else Arc(source[0], target[0], *way)
+            self._known[hosts] = self._look_up(source, target)
+        return self._known[hosts]
 
-    def _way(self, source: str, target: str) -> tuple[int, int, tuple[int, ...]] | None:
+    def _look_up(self, source: str, target: str) -> _HostLink | None:
         capacity = link_rate(self._spec.cluster, self._spec.model, source, target)
         if not capacity:
             return None
         num_bytes = token_bytes(self._spec.model, source, target)
-        return capacity, num_bytes, self.shared.of(source, target)
+        return _HostLink(capacity, num_bytes, self.shared.of(source, target))
 
 
 class SharedCapacities:
-    """NICs, trunks, and links that several arcs use, numbered as they are met."""
+    """NICs, trunks, and links that several arcs use, numbered in the order of their first use."""
 
     def __init__(self, spec: Spec) -> None:
         self._cluster = spec.cluster
@@ -132,9 +145,9 @@ class SharedCapacities:
         self.found: list[Shared] = []
 
     def of(self, source: str, target: str) -> tuple[int, ...]:
-        """Return the shared capacities on the way between two hosts.
+        """Return the shared capacities between two hosts.
 
-        The link itself is one where several arcs may use it, and nothing else is narrower.
+        The link itself is one of them if several arcs may use it and no other is narrower.
         """
         if source == target:
             return ()

@@ -1,4 +1,4 @@
-"""The largest flow where NICs or trunks bind: an LP, whose duals are the prices of the cut."""
+"""The largest flow where NICs or trunks bind, by an LP whose duals are the prices of the cut."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from hexplan_solver.flow.prices import Priced, price_terms, priced_stages
 from hexplan_solver.flow.routes import Flow, paths_of
 
 SAFETY = 1 - 1e-9
-"""An LP's flow is shrunk by this much, more than its tolerance, before it is rounded down."""
+"""An LP's flow is multiplied by this and then rounded down, so that rounding errors of the LP
+exceed no capacity."""
 
 
 def priced_flow(network: Network) -> Flow:
@@ -38,7 +39,7 @@ class _Solution:
     value: float
     flows: list[float]
     prices: list[float]
-    """Of the stages, then of the shared capacities, then of the arcs."""
+    """What one more unit of a capacity brings: stages, then shared capacities, then arcs."""
 
 
 def _solve_lp(network: Network) -> _Solution:
@@ -62,10 +63,11 @@ def _solve_lp(network: Network) -> _Solution:
 
 
 Row = list[tuple[int, float]]
+"""(arc, coefficient) pairs."""
 
 
 def _capacity_rows(network: Network) -> tuple[list[Row], list[float]]:
-    """List stage rows, then shared rows, as (arc, coefficient) pairs, and their limits."""
+    """Return the rows of stages, then those of shared capacities, and what bounds each."""
     stages: list[Row] = [[] for _ in network.stages]
     shared: list[Row] = [[] for _ in network.shared]
     for position, arc in enumerate(network.arcs):

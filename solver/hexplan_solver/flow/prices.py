@@ -13,11 +13,14 @@ from hexplan_solver.flow.network import Network, stage_name
 NO_PRICE = 1e-14
 """LP duals below this are rounding errors."""
 PRICE_DIGITS = Context(prec=14, rounding=ROUND_CEILING)
+"""Of the decimals in a plan. Prices are rounded up, as routes must pay at least 1."""
+RAISED = 1 + 1e-12
+"""Prices are multiplied by this, more than a float loses, so that routes pay at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """A capacity and what the LP says that one more unit of it would bring."""
+    """A capacity, and the flow that one more unit of it would bring by the LP."""
 
     name: str
     price: float
@@ -41,7 +44,7 @@ def price_terms(
     return tuple(
         CutTerm(
             constraint=p.name,
-            price=PRICE_DIGITS.create_decimal(Decimal(by_name[p.name] / cheapest * (1 + 1e-12))),
+            price=PRICE_DIGITS.create_decimal(Decimal(by_name[p.name] / cheapest * RAISED)),
             capacity=p.capacity,
         )
         for p in priced

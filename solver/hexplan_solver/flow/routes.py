@@ -6,10 +6,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from hexplan.constants import MICRO
 from hexplan.plan import CutTerm
 from hexplan_solver.flow.network import OUTSIDE, Network, stage_name
+
+
+class ArcEnds(NamedTuple):
+    """The positions of the stages that an arc joins; `OUTSIDE` at entry and exit."""
+
+    source: int
+    target: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +28,13 @@ class Path:
     amount: int
 
     @property
-    def steps(self) -> list[tuple[int, int]]:
-        """(source, target) of each arc, from entry to exit."""
-        return list(zip((OUTSIDE, *self.stages), (*self.stages, OUTSIDE), strict=True))
+    def arcs(self) -> list[ArcEnds]:
+        """The arcs passed, from entry to exit."""
+        return list(map(ArcEnds, (OUTSIDE, *self.stages), (*self.stages, OUTSIDE)))
 
 
 def stage_term(network: Network, position: int) -> CutTerm:
-    """Return the term of a plain cut that a stage is."""
+    """Return a stage as a term of a plain cut, where every price is 1."""
     capacity = Decimal(network.stages[position].rate) / MICRO
     return CutTerm(constraint=f"stage:{stage_name(position)}", price=Decimal(1), capacity=capacity)
 
@@ -37,51 +45,51 @@ class Flow:
 
     value: int
     paths: tuple[Path, ...]
-    """The flow, decomposed."""
+    """The flow, decomposed into paths."""
     cut: tuple[CutTerm, ...]
     """Prices that no flow can beat."""
 
 
-def paths_of(network: Network, arc_flows: Sequence[int]) -> tuple[Path, ...]:
-    """Take the widest path, fewest hops first among equals, until no flow is left.
+FlowLeft = dict[int, dict[int, int]]
+"""Flow that no path has taken yet, by the source and then the target of its arc."""
 
-    Whatever does not reach from entry to exit, such as what rounding left over, is dropped.
+
+def paths_of(network: Network, arc_flows: Sequence[int]) -> tuple[Path, ...]:
+    """Decompose a flow: take the widest path, of the fewest hops among equals, until none is left.
+
+    What does not lead from entry to exit, such as what rounding left over, is dropped.
     """
-    left = {
-        (arc.source, arc.target): flow
-        for arc, flow in zip(network.arcs, arc_flows, strict=True)
-        if flow > 0
-    }
+    left: FlowLeft = defaultdict(dict)
+    for arc, flow in zip(network.arcs, arc_flows, strict=True):
+        if flow > 0:
+            left[arc.source][arc.target] = flow
     paths: list[Path] = []
     while (path := _widest(network, left)) is not None:
         paths.append(path)
-        for step in path.steps:
-            left[step] -= path.amount
-            if left[step] == 0:
-                del left[step]
+        for source, target in path.arcs:
+            left[source][target] -= path.amount
+            if left[source][target] == 0:
+                del left[source][target]
     return tuple(sorted(paths, key=lambda p: (-p.amount, p.stages)))
 
 
-def _widest(network: Network, left: dict[tuple[int, int], int]) -> Path | None:
-    """Return the path of the largest bottleneck: dynamic programming along the layers."""
-    after: dict[int, list[int]] = defaultdict(list)
-    for source, target in left:
-        after[source].append(target)
-    # (width, -hops, chain) of the best way to each stage
+def _widest(network: Network, left: FlowLeft) -> Path | None:
+    """Return the path of the largest bottleneck, by dynamic programming along the layers."""
+    # (width, -hops, stages) of the best way to each stage
     best: dict[int, tuple[int, int, tuple[int, ...]]] = {}
-    for target in after[OUTSIDE]:
-        best[target] = (left[OUTSIDE, target], -1, (target,))
+    for target, flow in left[OUTSIDE].items():
+        best[target] = (flow, -1, (target,))
     found: tuple[int, int, tuple[int, ...]] | None = None
     for stage in sorted(range(len(network.stages)), key=lambda i: (network.stages[i].layers[1], i)):
         if stage not in best:
             continue
-        width, hops, chain = best[stage]
-        for target in after[stage]:
-            reached = min(width, left[stage, target])
+        width, hops, stages = best[stage]
+        for target, flow in left[stage].items():
+            reached = min(width, flow)
             if target == OUTSIDE:
                 if found is None or (reached, hops) > found[:2]:
-                    found = (reached, hops, chain)
+                    found = (reached, hops, stages)
                 continue
             if target not in best or (reached, hops - 1) > best[target][:2]:
-                best[target] = (reached, hops - 1, (*chain, target))
+                best[target] = (reached, hops - 1, (*stages, target))
     return None if found is None else Path(found[2], found[0])

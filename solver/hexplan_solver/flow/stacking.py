@@ -1,9 +1,10 @@
 """The largest flow by stacking, where links do not bind (docs/formulation.md 7).
 
-Layer by layer, what leaves the stages that end goes to stages that hold the next layer and have
-room. Room never lacks, whatever was chosen before, so the flow equals the least coverage, and the
-stages that hold the least covered layer are its cut. Flow moves in strands, which become routes; it
-stays on its host and its site where it can, and in one piece where the layer has room to spare.
+Layer by layer, what leaves the stages that end there goes to stages that hold the next layer and
+have capacity left. By the claim of section 7 there is always enough of it, whatever was chosen
+before. So the flow equals the least coverage, and the stages that hold the least covered layer are
+its cut. Flow stays on its host and its site where it can, so that links carry little. It stays in
+one piece where the layer has capacity to spare, so that there are few routes.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from hexplan_solver.flow.network import OUTSIDE, Network
-from hexplan_solver.flow.residual import Room
+from hexplan_solver.flow.partial_paths import PartialPath, completed_paths
+from hexplan_solver.flow.residual import Residual
 from hexplan_solver.flow.routes import Flow, Path, stage_term
-from hexplan_solver.flow.strands import Strand, paths_of_strands
 
 
 def stacked_flow(network: Network) -> Flow | None:
-    """Return a flow of the value of the least coverage, or None where links stand in its way."""
+    """Return a flow as large as the least coverage, or None if the links do not carry it."""
     layer, value = _least_covered(network)
     stack = _Stack(network)
     if value == 0 or not stack.fill(value):
@@ -30,7 +31,7 @@ def stacked_flow(network: Network) -> Flow | None:
 
 
 def _least_covered(network: Network) -> tuple[int, int]:
-    """Return the least covered layer and the summed speed over it."""
+    """Return the least covered layer, and the summed rate of the stages that hold it."""
     change = [0] * (network.spec.model.layers + 1)
     for stage in network.stages:
         change[stage.layers[0]] += stage.rate
@@ -40,18 +41,18 @@ def _least_covered(network: Network) -> tuple[int, int]:
 
 
 class _Stack:
-    """Strands on their way through the layers."""
+    """Partial paths on their way through the layers."""
 
     def __init__(self, network: Network) -> None:
         cluster, stages = network.spec.cluster, network.stages
         self._num_layers = network.spec.model.layers
-        self._room = Room(network)
+        self._residual = Residual(network)
         self._spare = 0
         self._end = [stage.layers[1] for stage in stages]
         hosts = {i: stage.host for i, stage in enumerate(stages)}
         sites = {i: cluster.site_of(host) for i, host in hosts.items()}
         self._nearness: tuple[dict[int, str], ...] = (hosts, sites, {})
-        self._inside: dict[int, list[Strand]] = defaultdict(list)
+        self._inside: dict[int, list[PartialPath]] = defaultdict(list)
         self._ending: dict[int, list[int]] = defaultdict(list)
         self._holders: dict[int, list[int]] = defaultdict(list)
         for i, stage in enumerate(stages):
@@ -61,75 +62,75 @@ class _Stack:
 
     def fill(self, value: int) -> bool:
         """Lead a flow through all layers; say whether the links carried it."""
-        leaving = [Strand(value, OUTSIDE, None)]
+        leaving = [PartialPath(value, OUTSIDE, None)]
         for layer in range(self._num_layers):
             if layer:
                 leaving = [s for i in self._ending[layer] for s in self._inside.pop(i, ())]
             if leaving and not self._place(leaving, self._holders[layer]):
                 return False
         last = [s for i in self._ending[self._num_layers] for s in self._inside[i]]
-        return all(self._room.take(s.amount, s.stage, OUTSIDE) == s.amount for s in last)
+        return all(self._residual.take(s.amount, s.stage, OUTSIDE) == s.amount for s in last)
 
     def paths(self) -> tuple[Path, ...]:
-        """Return the routes of what reached the end, the largest first."""
-        return paths_of_strands(s for strands in self._inside.values() for s in strands)
+        """Return the paths of what reached the end, the largest first."""
+        return completed_paths(path for paths in self._inside.values() for path in paths)
 
-    def _place(self, leaving: list[Strand], holders: Sequence[int]) -> bool:
-        """Put strands into holders: within hosts first, then within sites, then anywhere."""
-        self._spare = sum(self._room.of_stage[j] for j in holders)
-        self._spare -= sum(strand.amount for strand in leaving)
+    def _place(self, leaving: list[PartialPath], holders: Sequence[int]) -> bool:
+        """Move flow into holders of a layer: on its host first, then at its site, then anywhere."""
+        self._spare = sum(self._residual.of_stage[j] for j in holders)
+        self._spare -= sum(path.amount for path in leaving)
         for place in self._nearness:
             near = defaultdict(list)
             for j in holders:
                 near[place.get(j)].append(j)
             groups = defaultdict(list)
-            for strand in leaving:
-                groups[place.get(strand.stage)].append(strand)
+            for path in leaving:
+                groups[place.get(path.stage)].append(path)
             leaving = [s for where, group in groups.items() for s in self._pack(group, near[where])]
         # What full links held up may still find a way around them.
         for target in holders:
-            leaving = [rest for strand in leaving for rest in self._move(strand, target)]
+            leaving = [rest for path in leaving for rest in self._move(path, target)]
         return not leaving
 
-    def _pack(self, strands: Sequence[Strand], holders: Iterable[int]) -> list[Strand]:
-        """Fill holder after holder, by whole strands where room is to spare; return the rest."""
-        targets = [j for j in holders if self._room.of_stage[j]]
-        sums = list(accumulate(strand.amount for strand in strands))
+    def _pack(self, paths: Sequence[PartialPath], holders: Iterable[int]) -> list[PartialPath]:
+        """Fill holder after holder, by whole partial paths where possible; return the rest."""
+        targets = [j for j in holders if self._residual.of_stage[j]]
+        sums = list(accumulate(path.amount for path in paths))
         rest, head, moved = [], 0, 0
-        while targets and head < len(strands):
+        while targets and head < len(paths):
             target, until = self._choose(targets, sums, moved)
             targets.remove(target)
             while moved < until:
                 part = min(sums[head], until) - moved
-                rest += self._move(strands[head].cut(part), target)
+                rest += self._move(paths[head].part(part), target)
                 moved += part
                 head += moved == sums[head]
-        if head < len(strands):
-            rest += [strands[head].cut(sums[head] - moved), *strands[head + 1 :]]
+        if head < len(paths):
+            rest += [paths[head].part(sums[head] - moved), *paths[head + 1 :]]
         return rest
 
     def _choose(self, targets: Sequence[int], sums: Sequence[int], moved: int) -> tuple[int, int]:
-        """Choose the next holder to fill, and the sum of strands up to which it takes them.
+        """Choose the next holder to fill, and the running sum up to which it takes flow.
 
-        Holders whose room whole strands fill, but for what the layer can spare, come first, and
-        among them those that end last: fewer hops.
+        First come holders that whole partial paths fill, except for what the layer can spare. Among
+        these come first those that end last, since that means fewer hops.
         """
         found = []
         for target in targets:
-            full = moved + self._room.of_stage[target]
+            full = moved + self._residual.of_stage[target]
             fitting = bisect_right(sums, full)
             until = max(moved, sums[fitting - 1]) if fitting else moved
             waste = 0 if fitting == len(sums) else full - until
             found.append((waste > self._spare, -self._end[target], waste, target, until))
         is_cut, _, waste, target, until = min(found)
         if is_cut:
-            return target, min(sums[-1], moved + self._room.of_stage[target])
+            return target, min(sums[-1], moved + self._residual.of_stage[target])
         self._spare -= waste
         return target, until
 
-    def _move(self, strand: Strand, target: int) -> list[Strand]:
-        """Move as much of a strand as room and links allow; return the rest of it."""
-        amount = self._room.take(strand.amount, strand.stage, target)
+    def _move(self, path: PartialPath, target: int) -> list[PartialPath]:
+        """Move as much into a stage as its capacity and the links allow; return the rest."""
+        amount = self._residual.take(path.amount, path.stage, target)
         if amount:
-            self._inside[target].append(Strand(amount, target, strand))
-        return [strand.cut(strand.amount - amount)] if amount < strand.amount else []
+            self._inside[target].append(PartialPath(amount, target, path))
+        return [path.part(path.amount - amount)] if amount < path.amount else []

@@ -1,8 +1,8 @@
 """The link MILP: placement and flow in one, exact with every capacity, for small clusters.
 
-Each possible stage (devices of a host over a range of layers) is a binary; the flow network holds
-all possible stages at once. It grows with the square of their number, so it serves where the number
-is small; there it finds the best placement and proves it.
+Each possible stage (devices of a host over a range of layers) is a binary variable, and the flow
+network has all possible stages at once. The MILP grows with the square of their number. Where the
+number is small, it finds the best placement and proves that it is the best.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ import pulp
 from hexplan.constants import MICRO
 from hexplan_solver.budget import Budget
 from hexplan_solver.flow.network import OUTSIDE, Arc, Network, build_network
+from hexplan_solver.links.params import LINK_PARAMS, LinkParams
 from hexplan_solver.milp import solve_milp
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.naming import group_devices
 from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
-
-MAX_CANDIDATES, MAX_ARCS = 220, 6_000
-"""Above either, the MILP is not tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +35,15 @@ class LinkModel:
     """x: the flow of each arc, in tokens/s."""
 
 
-def small_network(problem: Problem) -> Network | None:
+def small_network(problem: Problem, params: LinkParams = LINK_PARAMS) -> Network | None:
     """Return the network of every possible stage, or None where it is too large."""
     candidates = []
     for stage in _candidates(problem):
         candidates.append(stage)
-        if len(candidates) > MAX_CANDIDATES:
+        if len(candidates) > params.max_candidates:
             return None
     network = build_network(problem.spec, candidates)
-    return network if len(network.arcs) <= MAX_ARCS else None
+    return network if len(network.arcs) <= params.max_arcs else None
 
 
 def solve_links(
@@ -96,7 +94,7 @@ def link_model(problem: Problem, network: Network, bound: int) -> LinkModel:
 
 
 def _candidates(problem: Problem) -> Iterator[PlacedStage]:
-    """Yield every group of devices over every range, once."""
+    """Yield every group of devices over every range that it can hold, once."""
     for host_class in problem.classes:
         for host in host_class.hosts:
             groups = dict.fromkeys(
@@ -111,7 +109,7 @@ def _candidates(problem: Problem) -> Iterator[PlacedStage]:
 
 
 def _clash(network: Network, arc: Arc) -> bool:
-    """Say whether both ends of an arc use one device, so that they cannot both be."""
+    """Say whether both stages of an arc use one device, so that not both can be formed."""
     if OUTSIDE in (arc.source, arc.target):
         return False
     one, other = network.stages[arc.source], network.stages[arc.target]
@@ -141,7 +139,7 @@ def _use_pinned_hosts(link: LinkModel, problem: Problem, network: Network) -> No
 
 
 def _conserve(link: LinkModel, network: Network) -> None:
-    """Let out of each stage what comes in, at most its rate: sum of x <= T y."""
+    """Let what enters a stage leave it, at most its rate: sum of x <= T y."""
     inward, outward = defaultdict(list), defaultdict(list)
     for arc, x in link.flows:
         inward[arc.target].append(x)
@@ -153,7 +151,7 @@ def _conserve(link: LinkModel, network: Network) -> None:
 
 
 def _limit_links(link: LinkModel, network: Network) -> None:
-    """Hold every link between two groups of devices to its capacity, whatever their layers."""
+    """Keep the flow between two groups of devices within their link, whatever their layers."""
     between = defaultdict(list)
     for arc, x in link.flows:
         if OUTSIDE not in (arc.source, arc.target):
@@ -166,7 +164,7 @@ def _limit_links(link: LinkModel, network: Network) -> None:
 
 
 def _limit_shared(link: LinkModel, network: Network) -> None:
-    """Hold every pair, NIC and trunk to its capacity, in millionths of it."""
+    """Keep the flow within each shared capacity, counted in millionths of it."""
     shared = defaultdict(list)
     for arc, x in link.flows:
         for index in arc.shared:

@@ -1,4 +1,7 @@
-"""Small changes of a placement, drawn at random; each leaves every stage possible."""
+"""Small random changes of a placement, after which every stage can still hold its layers.
+
+Which changes there are, and how far each reaches, was chosen by trial on the example specs.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
 
 Stages = list[PlacedStage]
-"""A placement while it is changed."""
+"""The stages of a placement that is being changed."""
 
 
 class Moves:
@@ -28,23 +31,23 @@ class Moves:
         ]
         self._moves: list[Callable[[Stages], Stages | None]] = [
             self._resize,
-            self._resize,
+            self._resize,  # twice as likely as the others
             self._shift,
             self._swap,
             self._join,
-            self._exchange_blocks,
+            self._exchange_segments,
             self._regroup,
         ]
 
     def neighbour(self, placement: Placement) -> Placement | None:
-        """Return a changed placement, or None where the change drawn is impossible."""
+        """Return a changed placement, or None if the change drawn is impossible."""
         changed = self._rng.choice(self._moves)(list(placement))
         if changed is None or changed == list(placement):
             return None
         return Placement.of(changed)
 
     def _fitted(self, stage: PlacedStage, layers: Range) -> PlacedStage | None:
-        """Return a stage with other layers, or None where it cannot hold them."""
+        """Return a stage with other layers, or None if it cannot hold them."""
         kind = self._problem.kinds[stage.kind]
         if not 0 <= layers[0] < layers[1] <= self._problem.num_layers:
             return None
@@ -83,13 +86,13 @@ class Moves:
         return stages
 
     def _swap(self, stages: Stages) -> Stages | None:
-        """Let two stages change places, each keeping as many layers as it can."""
+        """Let two stages exchange their layers."""
         i, j = self._rng.sample(range(len(stages)), 2) if len(stages) > 1 else (0, 0)
         first, second = stages[i].layers, stages[j].layers
         return stages if self._set(stages, i, second) and self._set(stages, j, first) else None
 
     def _join(self, stages: Stages) -> Stages | None:
-        """Put one stage where another begins or ends, with a size of its own."""
+        """Move one stage to where another begins or ends; it keeps about its number of layers."""
         i, j = self._rng.randrange(len(stages)), self._rng.randrange(len(stages))
         size = stages[i].layers[1] - stages[i].layers[0]
         size += self._rng.choice((-1, 0, 0, 1))
@@ -102,8 +105,8 @@ class Moves:
         )
         return stages if self._set(stages, i, self._rng.choice(ranges)) else None
 
-    def _exchange_blocks(self, stages: Stages) -> Stages | None:
-        """Exchange two neighbouring blocks of layers whose edges no stage crosses."""
+    def _exchange_segments(self, stages: Stages) -> Stages | None:
+        """Exchange two neighbouring ranges of layers whose ends no stage crosses."""
         crossed = {layer for s in stages for layer in range(s.layers[0] + 1, s.layers[1])}
         edges = [layer for layer in range(self._problem.num_layers + 1) if layer not in crossed]
         if len(edges) < 3:
@@ -117,7 +120,10 @@ class Moves:
         return stages
 
     def _regroup(self, stages: Stages) -> Stages | None:
-        """Form other groups of one host's devices, used or not, side by side or in a row."""
+        """Form other groups of one host's devices, used or not.
+
+        The new stages hold the same layers side by side, or different ones in a row.
+        """
         host, host_class = self._rng.choice(self._hosts)
         way = self._rng.choice(self._problem.classes[host_class].partitions)
         own = [s for s in stages if s.host == host]

@@ -18,9 +18,9 @@ from hexplan_solver.milp import MilpStatus
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.problem import Problem, build_problem
-from hexplan_solver.problem.zones import zones_of
+from hexplan_solver.problem.zones import link_limits
 from hexplan_solver.run import Run
-from hexplan_solver.start.incumbent import Incumbent, better_placement, first_placement
+from hexplan_solver.start.link_free import LinkFreePlacement, better_placement, first_placement
 
 START_SHARE, BOUND_SHARE, MILP_SHARE = 0.6, 0.2, 0.4
 """Shares of the time left for the first placement, the bound, and the MILP; links get the rest."""
@@ -46,12 +46,11 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     refuse_if_infeasible(problem)
     run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
     run.lower(coordinator_bound(problem), "door bound: what the coordinator's network card passes")
-    has_trunk = spec.cluster.has_trunks
-    is_zoned = has_trunk and len(zones_of(problem, run.bound)) > 1
-    part = ZONED if is_zoned else TRUNKED if has_trunk else 1.0
+    limits = link_limits(problem, run.bound)
+    part = (ZONED if limits.is_zoned else TRUNKED) if limits.has_trunks else 1.0
     start, incumbent = _best_by_kind(run, problem, part)
     found = fit_links(run, problem, incumbent, [start])
-    if has_trunk and found.value >= incumbent.value and not run.is_proved(found.value):
+    if limits.has_trunks and found.value >= incumbent.value and not run.is_proved(found.value):
         # The trunks do not bind, so the time kept for them is left.
         again = first_placement(problem, run.options, run.left_s * START_SHARE)
         if again.value > found.value:
@@ -59,7 +58,9 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     return Draft(found, run.proof(found.value))
 
 
-def _best_by_kind(run: Run, problem: Problem, part: float) -> tuple[Incumbent, Incumbent]:
+def _best_by_kind(
+    run: Run, problem: Problem, part: float
+) -> tuple[LinkFreePlacement, LinkFreePlacement]:
     """Find a first and the best placement, links ignored, and lower the bound on the way.
 
     Parameters
@@ -83,7 +84,7 @@ def _best_by_kind(run: Run, problem: Problem, part: float) -> tuple[Incumbent, I
     return start, incumbent
 
 
-def _refuse(run: Run, problem: Problem, start: Incumbent) -> NoReturn:
+def _refuse(run: Run, problem: Problem, start: LinkFreePlacement) -> NoReturn:
     """Raise for want of a placement; call it infeasible only on a second opinion."""
     if run.status == MilpStatus.INFEASIBLE:
         options = replace(run.options, presolve=False)

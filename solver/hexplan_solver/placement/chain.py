@@ -1,4 +1,4 @@
-"""A first placement at once: a single chain of stages, each as long as it can be."""
+"""A placement at once: a single chain of stages, each of which holds as many layers as it can."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class _PartitionedHost:
 
 
 def fill_chain(problem: Problem) -> StageCounts | None:
-    """Fill host after host, each in the groups that hold most, until all layers have a place.
+    """Fill host after host, each in the partition that holds most, until every layer has a stage.
 
-    Returns None if the last layer is not reached. The placement is poor but feasible, for when the
-    time is too short for anything better.
+    Returns None if the last layer is not reached. The placement is poor, but there is one even if
+    the time is too short for anything better.
     """
     stages: list[StageCount] = []
     partitioned = [[0] * len(host_class.partitions) for host_class in problem.classes]
@@ -41,7 +41,7 @@ def fill_chain(problem: Problem) -> StageCounts | None:
 
 
 def _largest_partitions(problem: Problem) -> Iterator[_PartitionedHost]:
-    """Yield every host in the partition that holds the most layers."""
+    """Yield every host with its partition that holds the most layers."""
     for index, host_class in enumerate(problem.classes):
         sizes = [problem.max_layers(partition) for partition in host_class.partitions]
         largest = sizes.index(max(sizes))

@@ -92,7 +92,7 @@ def coverage_model(problem: Problem, candidates: Iterable[StageCount], bound: in
 def counts_of(
     stages: StageVariables, partitions: PartitionVariables, values: dict[str, float]
 ) -> StageCounts:
-    """Read a placement from a MILP's values."""
+    """Read a placement from the values of a MILP."""
     counts = (StageCount(s.kind, s.layers, round(values[y.name])) for s, y in stages)
     partitioned = tuple(tuple(round(values[z.name]) for z in row) for row in partitions)
     return StageCounts(tuple(count for count in counts if count.count), partitioned)
@@ -103,7 +103,7 @@ def _cover_layers(
 ) -> None:
     """Pass the flow through every layer: sum of T y >= F.
 
-    Counted in tokens/s, so that the coefficients stay between 1e-3 and 1e4.
+    Rates count in tokens/s, so that the coefficients stay between 1e-3 and 1e4.
     """
     rows: list[Terms] = [[] for _ in range(problem.num_layers)]
     for stage, variable in stages:

@@ -1,4 +1,4 @@
-"""From kinds to names: which devices of which host form each stage."""
+"""From counts of kinds to names: which devices of which host form each stage."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Iterator
 from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.placement.stage_counts import StageCounts
 from hexplan_solver.problem.partitions import Group
-from hexplan_solver.problem.problem import Problem
+from hexplan_solver.problem.problem import Partition, Problem
 
 
 def place(problem: Problem, counts: StageCounts) -> Placement:
-    """Give every stage its devices; stages on neighbouring layers come to lie on one host.
+    """Give every stage its devices, on one host for stages of neighbouring layers where possible.
 
-    Hosts of a class are interchangeable, so they are taken in the spec's order.
+    Hosts of a class are interchangeable, so they are taken in the order of the spec.
     """
     slots: dict[int, list[tuple[str, tuple[int, ...]]]] = defaultdict(list)
     for host_class, num_hosts in zip(problem.classes, counts.partitioned, strict=True):
         hosts = iter(host_class.hosts)
-        for way, count in zip(host_class.partitions, num_hosts, strict=True):
+        for partition, count in zip(host_class.partitions, num_hosts, strict=True):
             for _ in range(count):
                 host = next(hosts)
-                for kind, devices in group_devices(problem, host, way):
+                for kind, devices in group_devices(problem, host, partition):
                     slots[kind].append((host, devices))
     stages = []
     for column in sorted(counts.stages, key=lambda c: (c.layers, c.kind)):
@@ -34,7 +34,7 @@ def place(problem: Problem, counts: StageCounts) -> Placement:
 
 
 def group_devices(
-    problem: Problem, host: str, way: tuple[tuple[int, int], ...]
+    problem: Problem, host: str, partition: Partition
 ) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Yield the devices of each group of one host's partition, pinned groups first."""
     cluster = problem.spec.cluster
@@ -50,7 +50,7 @@ def group_devices(
         for device in range(len(types))
         if device not in tied and not cluster.is_excluded(host, device)
     ]
-    for kind, count in way:
+    for kind, count in partition:
         group = problem.kinds[kind].group
         for _ in range(count):
             if pinned[group]:

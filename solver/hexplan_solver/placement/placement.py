@@ -19,12 +19,12 @@ class PlacedStage:
     kind: int
     """Position in `Problem.kinds`."""
     rate: int
-    """Speed in 1e-6 tokens/s."""
+    """In 1e-6 tokens/s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placement(Sequence[PlacedStage]):
-    """Stages in any order; no two of them share a device. Empty where none was found."""
+    """Stages in any order, no two of which share a device; empty if no placement was found."""
 
     stages: tuple[PlacedStage, ...] = ()
 

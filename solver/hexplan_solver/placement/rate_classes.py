@@ -1,4 +1,4 @@
-"""Kinds that no segment or pattern needs to tell apart, and how many groups hosts can form."""
+"""Kinds that segments and patterns need not tell apart, and how many groups hosts can form."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class RateClasses:
 class GroupSupply:
     """The rows that every relaxation has: which groups the hosts can form.
 
-    There is one column for each partition of each set of like hosts. The first rows are those of
-    the rate classes (groups formed, negative), the others those of the sets of hosts. Hosts are
-    alike if they form the same rate classes, whatever their site.
+    There is one column for each partition of each set of like hosts. First come the rows of the
+    rate classes, whose entries are the groups formed, negated; then those of the sets of hosts.
+    Hosts are alike if they form the same rate classes, whatever their site.
     """
 
     matrix: NDArray[np.float64]

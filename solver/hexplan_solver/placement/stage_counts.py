@@ -30,13 +30,13 @@ class StageCounts:
 
 
 NO_STAGES = StageCounts((), ())
-"""The answer of a search that found nothing."""
+"""What a search returns that found no placement."""
 
 
 def least_coverage(problem: Problem, stages: Iterable[StageCount]) -> int:
     """Return the least over all layers of the summed rates of its holders, in 1e-6 tokens/s.
 
-    That is the largest flow where links do not bind (the claim of docs/formulation.md 7).
+    That is the largest flow if no link binds (the claim of docs/formulation.md 7).
     """
     change = [0] * (problem.num_layers + 1)
     for stage in stages:

@@ -67,8 +67,8 @@ def write_plan(draft: Draft, info: SolveInfo) -> Plan:
 def _loads(flow: Flow) -> dict[tuple[int, int], int]:
     loads: dict[tuple[int, int], int] = {}
     for path in flow.paths:
-        for step in path.steps:
-            loads[step] = loads.get(step, 0) + path.amount
+        for ends in path.arcs:
+            loads[ends] = loads.get(ends, 0) + path.amount
     return loads
 
 

@@ -98,6 +98,11 @@ class Problem:
         return zones.get(hosts[0], 0) if hosts else 0
 
     @property
+    def has_trunks(self) -> bool:
+        """Whether hosts share trunks, so that links cannot be judged pair by pair."""
+        return self.spec.cluster.has_trunks
+
+    @property
     def is_pinned(self) -> bool:
         """Whether some host must serve."""
         return any(host_class.must_serve for host_class in self.classes)

@@ -27,6 +27,26 @@ class Zone:
     """Most that all other zones together can receive, in 1e-6 tokens/s."""
 
 
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """What may limit a flow between hosts, whatever the placement; it decides how to search."""
+
+    has_trunks: bool
+    """Whether hosts share trunks."""
+    zones: tuple[Zone, ...]
+    """Groups of sites between which links carry little, compared with the flow."""
+
+    @property
+    def is_zoned(self) -> bool:
+        """Whether there are several zones: then it matters how much passes between them."""
+        return len(self.zones) > 1
+
+
+def link_limits(problem: Problem, flow: int) -> LinkLimits:
+    """Say what the links may limit of a flow in 1e-6 tokens/s."""
+    return LinkLimits(problem.has_trunks, tuple(zones_of(problem, flow)))
+
+
 def zones_of(problem: Problem, flow: int, params: ProblemParams = PROBLEM_PARAMS) -> list[Zone]:
     """Group the sites into zones for a flow in 1e-6 tokens/s."""
     cluster = problem.spec.cluster

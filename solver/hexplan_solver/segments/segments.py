@@ -66,8 +66,7 @@ def solve_segments(
 
 def _longest_lane(problem: Problem, classes: RateClasses, params: SegmentParams) -> int:
     """Return the most stages of a lane for which one knapsack does not have too many lanes."""
-    has_trunk = problem.spec.cluster.has_trunks
-    most_lanes = params.max_lanes_with_trunks if has_trunk else params.max_lanes
+    most_lanes = params.max_lanes_with_trunks if problem.has_trunks else params.max_lanes
     return max(1, min(params.longest_lane, most_lanes // len(classes)))
 
 

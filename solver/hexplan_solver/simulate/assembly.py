@@ -74,7 +74,7 @@ def edge_flows(paths: Iterable[Path]) -> EdgeFlows:
     """Sum the flow of paths over each edge."""
     flows: EdgeFlows = {}
     for path in paths:
-        for step in path.steps:
+        for step in path.arcs:
             flows[step] = flows.get(step, 0.0) + path.amount
     return flows
 

@@ -1,1 +1,1 @@
-"""First placements, links ignored: balanced, by segments, and by the coverage MILP."""
+"""Placements made without links: balanced, by segments, and by the coverage MILP."""

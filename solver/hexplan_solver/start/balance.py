@@ -1,10 +1,12 @@
 """Balancing: one stage after another goes where the layers need it most.
 
-Every layer l has a need `exp(-c_l / tau)` that falls with its coverage c_l, the summed rates of
-its holders. A stage of rate T over a range relieves the share `1 - exp(-T / tau)` of the needs in
-it, so its best range follows exactly from prefix sums. Taking stages out and putting them back
-while tau shrinks leads to placements whose least covered layer lacks little: thousands of stages in
-seconds, overlapping ranges included.
+Every layer l has a need `exp(-c_l / tau)`, which falls as its coverage c_l (the summed rates of its
+holders) grows. A stage of rate T takes the share `1 - exp(-T / tau)` off the need of each of its
+layers, so prefix sums give its best range exactly. Stages are taken out and put back one by one
+while tau shrinks. This places thousands of stages in seconds, with ranges that may overlap, and the
+least covered layer lacks little. The summed needs are a potential function as that of Plotkin,
+Shmoys and Tardos (1995) for covering programs: the smaller tau, the more the least covered layer
+decides.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from hexplan_solver.start.range_table import RangeTable
 
 @dataclass(frozen=True, slots=True)
 class Floors:
-    """What each zone should pass at every layer, so that zones need to exchange little."""
+    """The flow that each zone should pass at every layer, so that zones exchange little."""
 
     zone_of: Mapping[str, int]
     """By host."""
@@ -46,11 +48,11 @@ def balance(
     Parameters
     ----------
     target
-        In 1e-6 tokens/s; more than this in one layer is of no use.
+        In 1e-6 tokens/s; covering a layer with more is of no use.
     loss
         Share of its largest work that a stage may lose by its choice of range.
     floors
-        Needs of single zones, besides those of all together.
+        Flows that single zones should pass; what they lack adds to the needs.
     """
     rng = random.Random(params.seed)  # noqa: S311 - a search, not a secret
     layout = _Layout(problem, target, loss, floors or Floors({}, ()))
@@ -68,7 +70,7 @@ def balance(
 
 @dataclass(frozen=True, slots=True)
 class _RangedStage:
-    """A stage of some kind, its layers and its rate there."""
+    """A stage of some kind, with its layers and its rate there."""
 
     kind: int
     layers: Range
@@ -77,7 +79,7 @@ class _RangedStage:
 
 @dataclass(slots=True)
 class _HostLayout:
-    """One host: its class, its partition, and the stages of its groups."""
+    """One host with its class, its partition, and the stages of its groups."""
 
     host_class: int
     partition: int
@@ -101,26 +103,27 @@ class _Layout:
             totals = [sum(n * work[kind] for kind, n in p) for p in host_class.partitions]
             most = totals.index(max(totals))
             self._hosts += [_HostLayout(index, most, []) for _ in host_class.hosts]
-        # The largest first, as in the longest-processing-time rule of scheduling.
+        # The largest first, as in the longest-processing-time rule of scheduling (Graham, 1969):
+        # small stages then fill the gaps that large ones leave.
         self._hosts.sort(key=lambda host: -max(work[kind] for kind in self._kinds(host)))
 
     @property
     def value(self) -> int:
-        """The least coverage of a layer, or less if a zone falls further below its floor."""
+        """The least coverage of a layer, or less if some zone lacks more than that layer."""
         return self._target - int(self._lacks().max())
 
     def set_scale(self, tau: float) -> None:
-        """Set the scale on which needs fall, in 1e-6 tokens/s."""
+        """Set tau, the scale on which needs fall, in 1e-6 tokens/s."""
         self._tau = tau
         self._ranges.set_scale(tau)
 
     def place_all(self) -> None:
-        """Put every group of every host where it relieves most need."""
+        """Put every group of every host where it takes off most need."""
         for host in self._hosts:
             host.stages = [self._put(kind) for kind in self._kinds(host)]
 
     def move_all(self, rng: random.Random, *, may_regroup: bool) -> None:
-        """Take out every stage once and put it back where it relieves most need."""
+        """Take out every stage once and put it back where it takes off most need."""
         rng.shuffle(self._hosts)
         for host in self._hosts:
             if may_regroup and len(self._classes[host.host_class].partitions) > 1:

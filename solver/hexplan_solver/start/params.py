@@ -1,4 +1,4 @@
-"""Constants of the first placements that a person may want to change."""
+"""Constants of the search without links that a person may want to change."""
 
 from __future__ import annotations
 
@@ -14,36 +14,40 @@ class StartParams:
     """
 
     max_entries: int = 60_000
-    """Matrix entries above which the coverage MILP sees only stages near the best placement's."""
+    """With more matrix entries, the coverage MILP has only stages near those of the best
+    placement."""
     losses: tuple[float, ...] = (0.01, 0.04, 1.0)
-    """Shares of its work that a balanced stage may lose to lie where it is needed most; each is
-    tried, as clusters differ in which serves best."""
+    """Shares of its work that a balanced stage may lose to lie where it is needed most. All are
+    tried, as none is the best on every cluster."""
     large: int = 512
-    """With more devices, segments are tried only if balancing falls short of `balanced_enough`."""
+    """With more devices, segments are tried only if balancing does not reach `balanced_enough`."""
     balanced_enough: float = 0.985
     """Share of the bound, on large clusters, from which a placement is good enough."""
     milp_devices: int = 200
     """With more devices, no MILP over the stages near a placement is tried."""
     segments_enough: float = 0.995
-    """Share of the bound from which no more segments are searched."""
+    """Share of the bound from which no more segments are looked for."""
     good_enough: float = 0.98
-    """Share of the bound from which the MILP over near stages is not worth its time."""
+    """Share of the bound from which the MILP over near stages gains too little for its time."""
     least_milp_s: float = 0.1
-    """Seconds that the coverage MILP has, even if the time is up."""
+    """Least seconds of the coverage MILP, even if the time is up."""
 
+    near_layers: tuple[int, ...] = (0, 1, 2)
+    """A stage is near another of its kind if their numbers of layers differ by at most the last of
+    these. The nearest come first, until there are `max_entries`."""
     slice_devices: int = 256
     """A large cluster is solved in slices of about this many devices."""
 
     passes: int = 12
-    """How often balancing moves every stage."""
+    """Balancing: how often every stage is moved."""
     widest: float = 1.0
-    """The first scale tau of balancing, as a share of the target."""
+    """Balancing: the first tau, as a share of the target."""
     narrowest: float = 0.002
-    """Its last, which tells apart layers whose coverage differs by that share."""
+    """Balancing: the last tau. It tells layers apart whose coverage differs by this share."""
     regroup_every: int = 4
-    """Every so many passes, hosts may also change their partition."""
+    """Balancing: in every pass of this number, hosts may also change their partition."""
     seed: int = 0
-    """Of the order in which balancing moves hosts."""
+    """Balancing: seed of the order in which hosts are moved."""
 
 
 START_PARAMS = StartParams()

@@ -1,4 +1,4 @@
-"""Rates of stages over ranges of layers, and the range in which a stage relieves most need."""
+"""Rates of stages over ranges of layers, and the range where a stage takes off most need."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RangeTable:
         classes = RateClasses.of(problem)
         self.class_of_kind = classes.of_kind
         self.work: list[float] = []
-        """The most layers times flow that a stage of each rate class adds."""
+        """Of each rate class, the largest layers times flow that a stage adds."""
         self._rates: list[NDArray[np.int64]] = []
         for kinds in classes.kinds:
             rates = _rates_by_range(problem, kinds[0])
@@ -38,16 +38,17 @@ class RangeTable:
         self._relief: list[NDArray[np.float64]] = []
 
     def set_scale(self, tau: float) -> None:
-        """Set the scale on which needs fall, in 1e-6 tokens/s."""
+        """Set tau, the scale on which needs fall, in 1e-6 tokens/s."""
         self._relief = [-np.expm1(-rates / tau) for rates in self._rates]
 
     def best(self, kind: int, sums: NDArray[np.float64]) -> tuple[Range, int]:
-        """Return the range in which a stage relieves most need, and its rate there.
+        """Return the range where a stage takes off most need, and its rate there.
 
         Parameters
         ----------
         sums
-            Needs of the layers before each layer, and of all: L + 1 prefix sums.
+            Prefix sums of the layers' needs: entry l is the sum over the layers before l, and there
+            are L + 1 entries.
         """
         rate_class = self.class_of_kind[kind]
         relief = self._relief[rate_class]

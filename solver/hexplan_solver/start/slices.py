@@ -1,4 +1,4 @@
-"""Large clusters: solve like slices by themselves, and put the placements side by side."""
+"""Large clusters: split them into like slices, solve these, and add up their placements."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def solve_in_slices(
 ) -> StageCounts:
     """Split every class of hosts evenly, solve each distinct slice once, and add up.
 
-    Pipelines side by side add their flows, so only what does not divide evenly is lost.
+    The flows of slices add up, so nothing is lost except where hosts do not divide evenly.
 
     Parameters
     ----------
     solve
-        Called with a slice, and with how many slices are still to be solved, itself among them.
+        Called with a slice, and with the number of slices still to solve, including this one.
     """
     count = num_slices(problem, params)
     slices = [_slice(problem, index, count) for index in range(count)]
@@ -42,7 +42,7 @@ def solve_in_slices(
 
 
 def num_slices(problem: Problem, params: StartParams = START_PARAMS) -> int:
-    """Return into how many slices a problem is split."""
+    """Return the number of slices that a problem is split into."""
     return max(1, round(num_devices(problem) / params.slice_devices))
 
 

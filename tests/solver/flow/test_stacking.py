@@ -69,7 +69,7 @@ def test_a_flow_that_no_link_carries_is_left_to_the_max_flow() -> None:
     assert stacked_flow(build_network(spec_with(2, between=9), halves)) is not None
 
 
-def test_strands_stay_on_their_site_where_it_has_room() -> None:
+def test_flow_stays_on_its_site_where_that_has_room() -> None:
     stages = [
         PlacedStage(layers, f"h{i}", (0,), 0, 5 * MICRO)
         for i, layers in enumerate([(0, 3), (0, 3), (3, 6), (3, 6)])

@@ -7,8 +7,8 @@ from support.clusters import host, link, profile, spec_of, tiny_model
 from hexplan.spec import Spec
 from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
-from hexplan_solver.links.arrange import arrange
-from hexplan_solver.links.blocks import blocks_of
+from hexplan_solver.links.arrange import ArrangeOptions, arrange
+from hexplan_solver.links.placed_segments import placed_segments
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, build_problem
 
@@ -32,10 +32,10 @@ def placed(problem: Problem, places: list[tuple[str, int, int]]) -> list[PlacedS
     ]
 
 
-def test_blocks_are_cut_where_no_stage_crosses() -> None:
+def test_segments_are_cut_where_no_stage_crosses() -> None:
     problem = build_problem(two_sites(10))
     stages = placed(problem, [("h0", 0, 2), ("h1", 1, 3), ("h2", 3, 4), ("h3", 3, 4), ("h4", 4, 6)])
-    assert [sorted(s.host for s in block.stages) for block in blocks_of(stages)] == [
+    assert [sorted(s.host for s in segment.stages) for segment in placed_segments(stages)] == [
         ["h0", "h1"],
         ["h2", "h3"],
         ["h4"],
@@ -46,13 +46,13 @@ def test_a_chain_that_changes_site_at_every_layer_comes_to_cross_once() -> None:
     spec = two_sites(600)
     problem = build_problem(spec)
     chain = placed(problem, [(f"h{i}", i, i + 1) for i in range(6)])
-    arranged = arrange(problem, chain, 10**9, seed=0)
+    arranged = arrange(problem, chain, 10**9, ArrangeOptions(seed=0))
     sites = [spec.cluster.site_of(s.host) for s in sorted(arranged)]
     assert sum(a != b for a, b in zip(sites, sites[1:], strict=False)) == 1
     assert sorted(s.host for s in arranged) == sorted(s.host for s in chain)
 
 
-def test_a_split_block_is_put_where_single_stages_would_share_a_slow_link() -> None:
+def test_a_segment_of_two_stages_is_put_where_single_stages_would_share_a_slow_link() -> None:
     """Two stages with two layers pass 800 together, over two slow links of 500 each."""
     spec = two_sites(500)
     problem = build_problem(spec)
@@ -61,12 +61,14 @@ def test_a_split_block_is_put_where_single_stages_would_share_a_slow_link() -> N
         [("h0", 0, 1), ("h1", 1, 2), ("h2", 2, 3), ("h3", 3, 4), ("h4", 4, 6), ("h5", 4, 6)],
     )
     before = max_flow(build_network(spec, stages)).value
-    after = max_flow(build_network(spec, arrange(problem, stages, 8 * 10**8, seed=0))).value
+    after = max_flow(
+        build_network(spec, arrange(problem, stages, 8 * 10**8, ArrangeOptions(seed=0)))
+    ).value
     assert (before, after) == (500 * 10**6, 800 * 10**6)
 
 
 def test_the_same_seed_gives_the_same_arrangement() -> None:
     problem = build_problem(two_sites(500))
     chain = placed(problem, [(f"h{i}", i, i + 1) for i in range(6)])
-    first, second = (arrange(problem, chain, 10**9, seed=3) for _ in range(2))
+    first, second = (arrange(problem, chain, 10**9, ArrangeOptions(seed=3)) for _ in range(2))
     assert first == second

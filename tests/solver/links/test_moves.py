@@ -16,7 +16,7 @@ from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.naming import place
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import build_problem
-from hexplan_solver.start.incumbent import first_placement
+from hexplan_solver.start.link_free import first_placement
 
 SPEC = spec_of(
     tiny_model(8),

@@ -64,7 +64,7 @@ def times_of(
     ttft = tpot = 0.0
     for path in paths:
         share = path.amount / whole
-        for step in path.steps:
+        for step in path.arcs:
             arc = network.arc(*step)
             if arc is None:
                 continue

@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 def spread(found: Candidate) -> Candidate:
     """Return the candidate with the better of two largest flows: its own and an even one."""
     network, own = found.evaluated.network, found.evaluated.flow
-    if len(network.arcs) == sum(len(path.steps) for path in own.paths):
+    if len(network.arcs) == sum(len(path.arcs) for path in own.paths):
         return found  # a single chain has nothing to split
     flows = _Even(found).flows()
     if flows is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.budget import Budget
 from hexplan_solver.flow.evaluate import Evaluated
-from hexplan_solver.links.arrange import arrange
+from hexplan_solver.links.arrange import ArrangeOptions, arrange
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.naming import place
@@ -55,7 +55,7 @@ def _segments(
     value = least_coverage(problem, coverage.stages)
     if not value:
         return Placement()
-    return arrange(problem, place(problem, coverage), value, options.seed)
+    return arrange(problem, place(problem, coverage), value, ArrangeOptions(options.seed))
 
 
 def _within(problem: Problem, site: str) -> Problem:

@@ -1,4 +1,4 @@
-"""Flows by pools: those of the whole network where sites share lines, with prices that prove it."""
+"""Flows by the site LP: as large as those of the whole network, with prices that prove it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from hexplan_solver.bounds.proof import Proof
 from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.flow.network import Network, build_network
-from hexplan_solver.flow.pooled_flow import MANY_STAGES, is_pooled, pooled_flow
-from hexplan_solver.flow.pools import Pools
+from hexplan_solver.flow.params import FLOW_PARAMS, FlowParams
 from hexplan_solver.flow.priced_flow import shared_flow_value
+from hexplan_solver.flow.site_flow import site_flow, suits_site_lp
+from hexplan_solver.flow.site_lp import SiteLp
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.plans.write import write_plan
@@ -29,13 +30,14 @@ from hexplan_solver.problem.problem import build_problem
 MODEL = tiny_model(LAYERS)
 TOKEN_BYTES = MODEL.hidden * MODEL.dtype_bytes
 RANGES = st.tuples(st.integers(0, LAYERS - 1), st.integers(1, LAYERS)).filter(lambda r: r[0] < r[1])
+ANY_SIZE = FlowParams(site_lp_stages=1)
 TRUNKS = st.sampled_from([None, 0, 7, 40, 150, 600])
 
 
 def spec_with(sites: list[str], trunks: dict[tuple[str, str], int | None]) -> Spec:
-    """Hosts on three sites, with lines of so many tokens/s between two of them, one way each.
+    """Put hosts on three sites, with a trunk of some tokens/s from one site to another.
 
-    0 is no link at all, and None one without a line that pairs share.
+    0 stands for no link at all, and None for links without a trunk.
     """
     hosts = [host(f"h{i}", ["d0"], site) for i, site in enumerate(sites)]
     links: list[Link] = [link(site, site) for site in "abc"]
@@ -50,7 +52,7 @@ def spec_with(sites: list[str], trunks: dict[tuple[str, str], int | None]) -> Sp
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    """Stages of one device on three sites, each of which sends to the others over a line."""
+    """Stages of one device on three sites, each of which sends to the others over a trunk."""
     sites = draw(st.lists(st.sampled_from("abc"), min_size=2, max_size=9))
     sites[0] = "a"  # where the coordinator is
     trunks = {(a, b): draw(TRUNKS) for a in "abc" for b in "abc" if a != b}
@@ -66,15 +68,15 @@ def networks(draw: st.DrawFn) -> Network:
 
 @settings(max_examples=120, deadline=None)
 @given(networks())
-def test_pools_carry_what_the_whole_network_carries(network: Network) -> None:
+def test_the_site_lp_carries_what_the_whole_network_carries(network: Network) -> None:
     expected = shared_flow_value(network) if network.arcs else 0.0
-    assert Pools(network).solve().value == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    assert SiteLp(network).solve().value == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 @settings(max_examples=120, deadline=None)
 @given(networks())
-def test_a_pooled_flow_is_sound_and_as_large_as_its_prices_allow(network: Network) -> None:
-    flow = pooled_flow(network, fewest=1)
+def test_a_flow_by_sites_is_sound_and_as_large_as_its_prices_allow(network: Network) -> None:
+    flow = site_flow(network, ANY_SIZE)
     if flow is None or not flow.value:
         return
     assert_flow_is_sound(network, flow)
@@ -85,8 +87,8 @@ def test_a_pooled_flow_is_sound_and_as_large_as_its_prices_allow(network: Networ
 
 @settings(max_examples=40, deadline=None)
 @given(networks())
-def test_a_plan_of_a_pooled_flow_passes_the_check(network: Network) -> None:
-    flow = pooled_flow(network, fewest=1)
+def test_a_plan_of_a_flow_by_sites_passes_the_check(network: Network) -> None:
+    flow = site_flow(network, ANY_SIZE)
     if flow is None or not flow.value:
         return
     problem = build_problem(network.spec)
@@ -114,10 +116,10 @@ def chain(trunk: int, nic: int = FAST) -> Network:
 @pytest.mark.parametrize(
     ("trunk", "tokens_per_s", "constraint"), [(50, 50, "trunk:a>b"), (900, 200, "stage:s0")]
 )
-def test_the_line_or_the_stage_that_binds_is_the_cut(
+def test_the_trunk_or_the_stage_that_binds_is_the_cut(
     trunk: int, tokens_per_s: int, constraint: str
 ) -> None:
-    flow = pooled_flow(chain(trunk), fewest=1)
+    flow = site_flow(chain(trunk), ANY_SIZE)
     assert flow is not None
     assert flow.value == pytest.approx(tokens_per_s * MICRO, rel=1e-6)
     assert [term.constraint for term in flow.cut] == [constraint]
@@ -125,17 +127,17 @@ def test_the_line_or_the_stage_that_binds_is_the_cut(
 
 def test_a_network_card_that_binds_is_left_to_the_whole_network() -> None:
     network = chain(900, nic=30 * TOKEN_BYTES)
-    assert pooled_flow(network, fewest=1) is None
+    assert site_flow(network, ANY_SIZE) is None
     assert shared_flow_value(network) == pytest.approx(30)
 
 
-def test_pools_are_for_many_stages_trunks_and_links_of_whole_sites() -> None:
+def test_the_site_lp_is_for_many_stages_trunks_and_links_of_whole_sites() -> None:
     network = chain(50)
-    assert not is_pooled(network)
-    assert is_pooled(network, fewest=2)
-    many = Network(network.spec, network.stages * MANY_STAGES)
-    assert is_pooled(many)
+    assert not suits_site_lp(network)
+    assert suits_site_lp(network, FlowParams(site_lp_stages=2))
+    many = Network(network.spec, network.stages * FLOW_PARAMS.site_lp_stages)
+    assert suits_site_lp(many)
     pair = (*network.spec.cluster.links, link("h0", "h1"))
     cluster = network.spec.cluster.model_copy(update={"links": pair})
     spec = Spec(cluster, network.spec.model, network.spec.workload)
-    assert not is_pooled(Network(spec, network.stages), fewest=1)
+    assert not suits_site_lp(Network(spec, network.stages), ANY_SIZE)

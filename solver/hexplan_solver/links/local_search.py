@@ -1,4 +1,4 @@
-"""Local search where links bind: move stages, and value each placement by its max-flow."""
+"""Local search where links bind: change stages at random, and follow the max-flow."""
 
 from __future__ import annotations
 
@@ -7,16 +7,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hexplan_solver.anneal import Scored, Threshold, Walk, anneal
+from hexplan_solver.anneal import Scored, Threshold, anneal
 from hexplan_solver.flow.valuers import Valuer
+from hexplan_solver.links.link_search import LinkSearch
 from hexplan_solver.links.moves import Moves
 from hexplan_solver.placement.placement import Placement
-from hexplan_solver.problem.problem import Problem
-
-WALK = Walk(steps=10_000, patience=4_000)
-"""Counts, so that two runs that end before their time limit end alike."""
-COOLING = 0.02
-"""A loss of this share of the flow is accepted now and then at first, and never at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +21,22 @@ class Goal:
     flow: int
     """A proved bound in 1e-6 tokens/s; reaching it ends the search."""
     may_go_on: Callable[[int], bool]
-    """Told the best flow so far before each step; False ends the search."""
+    """Called with the best flow so far before each step; False ends the search."""
 
 
-def improve(problem: Problem, valuer: Valuer, start: Placement, goal: Goal, seed: int) -> Placement:
+def improve(search: LinkSearch, start: Placement, goal: Goal, seed: int) -> Placement:
     """Improve a placement step by step: simulated annealing on the exact flow."""
+    valuer, params = search.valuer, search.params
     rng = random.Random(seed)  # noqa: S311 - a search, not a secret
-    # One unit a stage is lost to rounding.
+    # Rounding costs up to one unit for each stage.
     enough = goal.flow - valuer.unit * len(start)
-    landscape = _Flows(Moves(problem, rng), valuer, goal.may_go_on, enough)
-    acceptance = Threshold(lambda _, best, progress: COOLING * best * (1 - progress), 4, rng)
-    return anneal(landscape, Scored(start, valuer.flow(start)), acceptance, WALK).state
+    landscape = _Flows(Moves(search.problem, rng), valuer, goal.may_go_on, enough)
+
+    def slack(value: float, best: float, progress: float) -> float:
+        return params.cooling * best * (1 - progress)
+
+    acceptance = Threshold(slack, params.rarity, rng)
+    return anneal(landscape, Scored(start, valuer.flow(start)), acceptance, params.walk).state
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class _Flows:
     valuer: Valuer
     goes_on: Callable[[int], bool]
     enough: int
+    """In 1e-6 tokens/s; the search ends where this is reached."""
 
     def change(self, state: Placement) -> Placement | None:
         return self.moves.neighbour(state)

@@ -1,4 +1,4 @@
-"""The best placement with links ignored: balanced and by segments, then by the coverage MILP."""
+"""The best placement without links: balanced and by segments, then by the coverage MILP."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from hexplan_solver.start.slices import num_devices, num_slices, solve_in_slices
 
 
 @dataclass(frozen=True, slots=True)
-class Incumbent:
-    """A placement by kinds, and what is proved about all others."""
+class LinkFreePlacement:
+    """A placement by kinds that was made without links, and what is proved about all others."""
 
     counts: StageCounts
     value: int
-    """Its flow where links do not bind, in 1e-6 tokens/s."""
+    """Its flow if no link binds, in 1e-6 tokens/s."""
     bound: float | None = None
-    """The MILP's proved bound in tokens/s, if it saw every possible stage."""
+    """The proved bound of the MILP in tokens/s, if it had every possible stage."""
     status: MilpStatus = MilpStatus.FEASIBLE
     """How the search for it ended."""
 
@@ -45,27 +45,36 @@ def first_placement(
     options: SolveOptions,
     time_limit_s: float,
     params: StartParams = START_PARAMS,
-) -> Incumbent:
-    """Find a placement by segments, or at least a chain; under pins, one that holds the layers."""
+) -> LinkFreePlacement:
+    """Find a placement quickly: balanced, by segments, or at least a chain.
+
+    Under pins, which these do not know, it is one that holds as many layers as possible.
+    """
     until = time.monotonic() + time_limit_s
     bound = work_bound(problem)
     if not bound or problem.is_pinned:
         held = hold_most_layers(problem, options)
         value = least_coverage(problem, held.counts.stages)
-        return Incumbent(held.counts, value, status=held.status)
+        return LinkFreePlacement(held.counts, value, status=held.status)
     best = fill_chain(problem) or NO_STAGES
     for candidate in _balanced(problem, bound, params):
         best = _better(problem, best, candidate)
     is_large = num_devices(problem) > params.large
     if not is_large or least_coverage(problem, best.stages) < params.balanced_enough * bound:
         best = _better(problem, _by_segments(problem, options, until, params), best)
-    return Incumbent(best, least_coverage(problem, best.stages))
+    return LinkFreePlacement(best, least_coverage(problem, best.stages))
 
 
 def _by_segments(
     problem: Problem, options: SolveOptions, until: float, params: StartParams, reached: int = 0
 ) -> StageCounts:
-    """Solve by segments, large clusters in slices; only what exceeds a reached flow is wanted."""
+    """Solve by segments, large clusters in slices.
+
+    Parameters
+    ----------
+    reached
+        The flow of a known placement, in 1e-6 tokens/s; only a larger one is of use.
+    """
     share = reached // num_slices(problem, params)
 
     def solve(part: Problem, num_left: int) -> StageCounts:
@@ -82,15 +91,15 @@ def _balanced(problem: Problem, bound: int, params: StartParams) -> Iterator[Sta
 
 def better_placement(
     problem: Problem,
-    start: Incumbent,
+    start: LinkFreePlacement,
     options: SolveOptions,
     budget: Budget,
     params: StartParams = START_PARAMS,
-) -> Incumbent:
+) -> LinkFreePlacement:
     """Improve a placement within a budget.
 
-    By the coverage MILP if it is small enough to see every possible stage; else by more segments,
-    and by a MILP over the stages near the best placement.
+    If the coverage MILP with every possible stage is small enough, it does this. Otherwise, more
+    segments do, and then a MILP over the stages near those of the best placement.
     """
     bound, until = budget.bound, time.monotonic() + budget.seconds
     best = start.counts
@@ -105,7 +114,7 @@ def better_placement(
     value = least_coverage(problem, best.stages)
     is_too_large = num_devices(problem) > params.milp_devices
     if not is_complete and (is_too_large or value >= params.good_enough * bound):
-        return Incumbent(best, value, status=start.status)
+        return LinkFreePlacement(best, value, status=start.status)
     candidates = possible_stages(problem) if is_complete else _near(problem, best, params)
     left_s = max(params.least_milp_s, until - time.monotonic())
     left = replace(budget, seconds=left_s)
@@ -113,8 +122,8 @@ def better_placement(
     milp_value = least_coverage(problem, milp.counts.stages)
     milp_bound = milp.bound if is_complete else None
     if milp_value >= value:
-        return Incumbent(milp.counts, milp_value, milp_bound, milp.status)
-    return Incumbent(best, value, milp_bound, start.status)
+        return LinkFreePlacement(milp.counts, milp_value, milp_bound, milp.status)
+    return LinkFreePlacement(best, value, milp_bound, start.status)
 
 
 def _better(problem: Problem, first: StageCounts, second: StageCounts) -> StageCounts:
@@ -122,7 +131,7 @@ def _better(problem: Problem, first: StageCounts, second: StageCounts) -> StageC
 
 
 def _num_entries(problem: Problem, params: StartParams) -> int:
-    """Count the entries that all possible stages have in the cover rows; stop at too many."""
+    """Count the matrix entries of all possible stages in the cover rows; stop at too many."""
     total, entries = problem.num_layers, 0
     for kind in problem.kinds:
         if entries > params.max_entries:
@@ -135,12 +144,12 @@ def _num_entries(problem: Problem, params: StartParams) -> int:
 
 
 def _near(problem: Problem, start: StageCounts, params: StartParams) -> list[StageCount]:
-    """List the stages whose kind and number of layers a placement uses, or nearly so."""
+    """List the stages near those of a placement, at every first layer."""
     sizes = sorted({(s.kind, s.layers[1] - s.layers[0]) for s in start.stages})
     kept = {StageCount(s.kind, s.layers): None for s in start.stages}
     entries, total = 0, problem.num_layers
-    for reach in (0, 1, 2):
-        for kind, k in sorted({(kind, k + d) for kind, k in sizes for d in (-reach, reach)}):
+    for away in params.near_layers:
+        for kind, k in sorted({(kind, k + d) for kind, k in sizes for d in (-away, away)}):
             rates = problem.kinds[kind].rates
             if not 1 <= k <= rates.max_layers:
                 continue

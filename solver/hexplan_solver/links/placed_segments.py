@@ -1,4 +1,4 @@
-"""Blocks of a placement: stages between two layers that no stage holds on both sides."""
+"""Placed segments: the parts of a placement between layers that no stage crosses."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from hexplan_solver.placement.placement import PlacedStage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """Stages whose layers count from 0; a block is itself alone, so that it is looked up fast."""
+class PlacedSegment:
+    """The stages of a segment; their layers count from its own first one.
+
+    Two are equal only if they are the same object, which makes them quick to look up.
+    """
 
     stages: tuple[PlacedStage, ...]
 
@@ -21,34 +24,34 @@ class Block:
 
     @property
     def starting(self) -> list[PlacedStage]:
-        """The stages that hold its first layer from its start on."""
+        """The stages that begin at its first layer."""
         return [s for s in self.stages if s.layers[0] == 0]
 
     @property
     def ending(self) -> list[PlacedStage]:
-        """The stages that end where it does."""
+        """The stages that end at its end."""
         end = self.num_layers
         return [s for s in self.stages if s.layers[1] == end]
 
-    def with_stage(self, position: int, taken: PlacedStage) -> Block:
-        """Return the block with another host in the place of one stage."""
+    def with_stage(self, position: int, taken: PlacedStage) -> PlacedSegment:
+        """Return the segment with one of its stages on the host and devices of another stage."""
         stage = self.stages[position]
         own = replace(stage, host=taken.host, devices=taken.devices, kind=taken.kind)
-        return Block((*self.stages[:position], own, *self.stages[position + 1 :]))
+        return PlacedSegment((*self.stages[:position], own, *self.stages[position + 1 :]))
 
 
-def blocks_of(stages: Sequence[PlacedStage]) -> list[Block]:
+def placed_segments(stages: Sequence[PlacedStage]) -> list[PlacedSegment]:
     """Cut a placement at every layer that no stage crosses."""
-    blocks: list[list[PlacedStage]] = []
+    parts: list[list[PlacedStage]] = []
     reach = 0
     for stage in sorted(stages):
         if stage.layers[0] >= reach:
-            blocks.append([])
-        blocks[-1].append(stage)
+            parts.append([])
+        parts[-1].append(stage)
         reach = max(reach, stage.layers[1])
-    return [Block(moved(block, -block[0].layers[0])) for block in blocks]
+    return [PlacedSegment(moved(part, -part[0].layers[0])) for part in parts]
 
 
 def moved(stages: Sequence[PlacedStage], by: int) -> tuple[PlacedStage, ...]:
-    """Return stages with their layers moved."""
+    """Return stages with their layers moved by a number of layers."""
     return tuple(replace(s, layers=(s.layers[0] + by, s.layers[1] + by)) for s in stages)
