@@ -11,7 +11,7 @@ from hexplan_solver.baselines.helix_milp import place_helix
 from hexplan_solver.baselines.hexgen import place_hexgen
 from hexplan_solver.baselines.petals import place_petals
 from hexplan_solver.baselines.ram import place_ram
-from hexplan_solver.baselines.result import Method, give_up
+from hexplan_solver.baselines.result import PlacementMethod, give_up
 from hexplan_solver.baselines.separate import place_separate
 from hexplan_solver.baselines.swarm import place_swarm
 from hexplan_solver.baselines.symmetric import place_symmetric
@@ -24,7 +24,7 @@ from hexplan_solver.plans.draft import Draft, IdleReasons
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
-BASELINES: Mapping[str, Method] = MappingProxyType(
+BASELINES: Mapping[str, PlacementMethod] = MappingProxyType(
     {
         "helix-milp": place_helix,
         "petals": place_petals,

@@ -9,7 +9,7 @@ from hexplan.cluster import COORDINATOR
 from hexplan.constants import MICRO
 from hexplan.cost import link_rate
 from hexplan.spec import Spec
-from hexplan_solver.baselines.machines import Machine
+from hexplan_solver.baselines.machines import BaselineMachine
 from hexplan_solver.flow.network import OUTSIDE
 
 KEPT_LINKS = 12
@@ -33,7 +33,7 @@ class HelixLink:
         return f"{ends[0]}_{'exit' if ends[1] == OUTSIDE else ends[1]}"
 
 
-def helix_links(spec: Spec, machines: Sequence[Machine]) -> list[HelixLink]:
+def helix_links(spec: Spec, machines: Sequence[BaselineMachine]) -> list[HelixLink]:
     """List the links that a cluster's MILP has."""
     entry = [_link(spec, None, machine) for machine in machines]
     leave = [_link(spec, machine, None) for machine in machines]
@@ -54,7 +54,7 @@ def helix_links(spec: Spec, machines: Sequence[Machine]) -> list[HelixLink]:
     ]
 
 
-def _fastest(links: Sequence[HelixLink], machines: Sequence[Machine]) -> list[HelixLink]:
+def _fastest(links: Sequence[HelixLink], machines: Sequence[BaselineMachine]) -> list[HelixLink]:
     """Return the fastest links; ties go by the names of their machines, the last first."""
     names = {machine.position: machine.host for machine in machines} | {OUTSIDE: ""}
 
@@ -65,7 +65,9 @@ def _fastest(links: Sequence[HelixLink], machines: Sequence[Machine]) -> list[He
     return sorted(links, key=speed, reverse=True)[:KEPT_LINKS]
 
 
-def _link(spec: Spec, source: Machine | None, target: Machine | None) -> HelixLink | None:
+def _link(
+    spec: Spec, source: BaselineMachine | None, target: BaselineMachine | None
+) -> HelixLink | None:
     hosts = (source.host if source else COORDINATOR, target.host if target else COORDINATOR)
     rate = link_rate(spec.cluster, spec.model, *hosts)
     if not rate:

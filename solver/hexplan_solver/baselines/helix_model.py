@@ -10,7 +10,7 @@ import pulp
 from hexplan.field_types import Range
 from hexplan_solver.baselines.helix_links import HelixLink
 from hexplan_solver.baselines.helix_start import HelixStart
-from hexplan_solver.baselines.machines import Machine
+from hexplan_solver.baselines.machines import BaselineMachine
 from hexplan_solver.flow.network import OUTSIDE
 
 
@@ -80,7 +80,7 @@ def meeting(link: HelixLink, ranges: Sequence[Range], num_layers: int) -> tuple[
 
 
 def helix_model(
-    num_layers: int, machines: Sequence[Machine], links: Sequence[HelixLink]
+    num_layers: int, machines: Sequence[BaselineMachine], links: Sequence[HelixLink]
 ) -> HelixModel:
     """Make the variables of a MILP that has no rows yet."""
     model = pulp.LpProblem("helix", pulp.LpMaximize)

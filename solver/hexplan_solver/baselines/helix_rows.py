@@ -12,11 +12,11 @@ from hexplan.cost import token_bytes
 from hexplan.spec import Spec
 from hexplan_solver.baselines.helix_links import HelixLink
 from hexplan_solver.baselines.helix_model import HelixModel
-from hexplan_solver.baselines.machines import Machine
+from hexplan_solver.baselines.machines import BaselineMachine
 from hexplan_solver.flow.network import OUTSIDE
 
 
-def add_rows(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> None:
+def add_rows(helix: HelixModel, spec: Spec, machines: Sequence[BaselineMachine]) -> None:
     """Add the objective, all flow from entry, and every row."""
     rows = helix.model
     rows += pulp.lpSum(helix.flow[link] for link in helix.entry)
@@ -27,7 +27,7 @@ def add_rows(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> None
         _open_only_valid(helix, link)
 
 
-def _place(helix: HelixModel, machines: Sequence[Machine]) -> None:
+def _place(helix: HelixModel, machines: Sequence[BaselineMachine]) -> None:
     """Give each machine one number of layers, which end with the model at the latest."""
     rows = helix.model
     for machine in machines:
@@ -36,7 +36,7 @@ def _place(helix: HelixModel, machines: Sequence[Machine]) -> None:
         rows += helix.end(i) <= helix.num_layers, f"end_{i}"
 
 
-def _conserve(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> None:
+def _conserve(helix: HelixModel, spec: Spec, machines: Sequence[BaselineMachine]) -> None:
     """Let out what came in, and in no more than the machine and its network card pass."""
     rows = helix.model
     inward, outward = defaultdict(list), defaultdict(list)
@@ -70,7 +70,7 @@ def _open_only_valid(helix: HelixModel, link: HelixLink) -> None:
     rows += 2 * switch <= enters + fits, f"meets_{name}"
 
 
-def _nic(spec: Spec, machine: Machine) -> float:
+def _nic(spec: Spec, machine: BaselineMachine) -> float:
     """Return what the slower direction of a machine's network card passes, in tokens/s."""
     host = spec.cluster.host_by_name[machine.host]
     per_token = token_bytes(spec.model, machine.host, machine.host)

@@ -10,9 +10,9 @@ from hexplan.constants import MICRO
 from hexplan.errors import LimitReached
 from hexplan.field_types import Range
 from hexplan_solver.baselines.helix_links import HelixLink
-from hexplan_solver.baselines.machines import Machine
+from hexplan_solver.baselines.machines import BaselineMachine
 from hexplan_solver.baselines.petals import place_petals
-from hexplan_solver.baselines.result import Method
+from hexplan_solver.baselines.result import PlacementMethod
 from hexplan_solver.baselines.separate import place_separate
 from hexplan_solver.baselines.swarm import place_swarm
 from hexplan_solver.flow.max_flow import max_flow
@@ -21,7 +21,7 @@ from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
-HEURISTICS: tuple[Method, ...] = (place_petals, place_swarm, place_separate)
+HEURISTICS: tuple[PlacementMethod, ...] = (place_petals, place_swarm, place_separate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class HelixStart:
 
 
 def helix_start(
-    run: Run, problem: Problem, machines: Sequence[Machine], links: Sequence[HelixLink]
+    run: Run, problem: Problem, machines: Sequence[BaselineMachine], links: Sequence[HelixLink]
 ) -> HelixStart:
     """Return the start of the largest flow on the links that there are."""
     best = HelixStart(((0, 1),) * len(machines), {})
@@ -56,7 +56,7 @@ def helix_start(
 
 def _start_of(
     problem: Problem,
-    machines: Sequence[Machine],
+    machines: Sequence[BaselineMachine],
     links: Sequence[HelixLink],
     stages: Sequence[PlacedStage],
 ) -> HelixStart:

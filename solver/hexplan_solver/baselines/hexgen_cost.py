@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HexgenRequest:
     """A model and a request, as far as HexGen's formulas know them."""
 
     hidden: int
@@ -46,7 +46,7 @@ class Wire:
     """Beta."""
 
 
-def compute_s(request: Request, device: Speeds, degree: int) -> float:
+def compute_s(request: HexgenRequest, device: Speeds, degree: int) -> float:
     """Return the seconds that a layer computes for one request, on `degree` devices.
 
     ``(12 H^2 B / m + 24 s H^2 / c) / D``, once with s = s_in and s_out times with s = 1.
@@ -57,7 +57,7 @@ def compute_s(request: Request, device: Speeds, degree: int) -> float:
     return (prefill_s + request.output_tokens * (weights_s + token_s)) / degree
 
 
-def group_comm_s(request: Request, wire: Wire, degree: int) -> float:
+def group_comm_s(request: HexgenRequest, wire: Wire, degree: int) -> float:
     """Return the seconds that a layer's two all-reduces take for one request.
 
     ``2 (D - 1) (alpha + s H B / (D beta)) * 2``, once with s = s_in and s_out times with s = 1.
@@ -68,7 +68,7 @@ def group_comm_s(request: Request, wire: Wire, degree: int) -> float:
     return messages * (prefill_s + request.output_tokens * (wire.latency_s + per_token_s))
 
 
-def hop_s(request: Request, wire: Wire) -> float:
+def hop_s(request: HexgenRequest, wire: Wire) -> float:
     """Return the seconds that a request's activations are on the way to the next machine.
 
     ``alpha + s H B / beta``, once with s = s_in and s_out times with s = 1.
@@ -78,7 +78,7 @@ def hop_s(request: Request, wire: Wire) -> float:
     return prefill_s + request.output_tokens * (wire.latency_s + per_token_s)
 
 
-def memory_bytes(request: Request, layers: int, degree: int) -> float:
+def memory_bytes(request: HexgenRequest, layers: int, degree: int) -> float:
     """Return the bytes that each of `degree` devices needs for its layers and one request.
 
     ``(12 H^2 B / D + 2 s H B) l + 4 s H B`` with s = s_in + s_out; neither grouped heads nor a KV

@@ -14,7 +14,7 @@ from hexplan_solver.problem.rates import Rates
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class BaselineMachine:
     """Devices of one host that form one stage, whatever its layers."""
 
     position: int
@@ -45,12 +45,12 @@ class Machine:
         return PlacedStage((first, end), self.host, self.devices, self.kind.index, rate)
 
 
-def machines_of(problem: Problem) -> list[Machine]:
+def machines_of(problem: Problem) -> list[BaselineMachine]:
     """List the machines in the spec's order.
 
     A host is grouped so that the most devices serve, unlike devices apart, in the fewest groups.
     """
-    found: list[Machine] = []
+    found: list[BaselineMachine] = []
     classes = {host: c for c in problem.classes for host in c.hosts}
     for host in problem.spec.cluster.hosts:
         if host.name in classes:
@@ -60,7 +60,7 @@ def machines_of(problem: Problem) -> list[Machine]:
     return found
 
 
-def chain(machines: Sequence[Machine], counts: Sequence[int]) -> Iterator[PlacedStage]:
+def chain(machines: Sequence[BaselineMachine], counts: Sequence[int]) -> Iterator[PlacedStage]:
     """Lay machines end to end from layer 0, each with its count of layers; none where it is 0."""
     first = 0
     for machine, count in zip(machines, counts, strict=True):
@@ -101,7 +101,7 @@ def _unit_way(problem: Problem, host_class: HostClass) -> tuple[tuple[int, int],
 
 def _machine(
     problem: Problem, position: int, host: str, group: tuple[tuple[int, ...], StageKind]
-) -> Iterator[Machine]:
+) -> Iterator[BaselineMachine]:
     devices, kind = group
     speeds = steady_speeds(kind.rates)
     if len(speeds) > 1:
@@ -109,4 +109,4 @@ def _machine(
         types = [cluster.device_type_by_name[name] for name in kind.group]
         memory_bytes = sum(budget_bytes(cluster, device) for device in types)
         flops_per_s = sum(device.compute_flops_per_s for device in types)
-        yield Machine(position, host, devices, kind, speeds, memory_bytes, flops_per_s)
+        yield BaselineMachine(position, host, devices, kind, speeds, memory_bytes, flops_per_s)

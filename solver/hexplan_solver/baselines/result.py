@@ -19,7 +19,7 @@ class MethodResult:
     status: str = "heuristic"
 
 
-Method = Callable[[Run, Problem], MethodResult]
+PlacementMethod = Callable[[Run, Problem], MethodResult]
 """How a method places the layers; raises LimitReached where it cannot."""
 
 

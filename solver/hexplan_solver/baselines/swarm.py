@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from hexplan.field_types import Range
-from hexplan_solver.baselines.machines import Machine, machines_of
+from hexplan_solver.baselines.machines import BaselineMachine, machines_of
 from hexplan_solver.baselines.result import MethodResult, give_up, result_of
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
@@ -29,7 +29,9 @@ def place_swarm(run: Run, problem: Problem) -> MethodResult:
     return result_of(stages)
 
 
-def _stages(machines: Sequence[Machine], num_layers: int) -> tuple[list[Range], list[Machine]]:
+def _stages(
+    machines: Sequence[BaselineMachine], num_layers: int
+) -> tuple[list[Range], list[BaselineMachine]]:
     """Choose the fewest stages that every machine can hold, or else enough machines."""
     for all_serve in (True, False):
         for count in _counts(num_layers):

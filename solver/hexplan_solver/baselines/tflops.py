@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
 
-from hexplan_solver.baselines.machines import Machine, chain, machines_of
+from hexplan_solver.baselines.machines import BaselineMachine, chain, machines_of
 from hexplan_solver.baselines.result import MethodResult, give_up, result_of
 from hexplan_solver.baselines.waterfill import water_fill
 from hexplan_solver.placement.placement import PlacedStage
@@ -22,7 +22,7 @@ from hexplan_solver.run import Run
 MAX_STATES = 300
 """States that the dynamic program keeps after each machine: those of the fewest machines."""
 
-Pipelines = tuple[tuple[Machine, ...], ...]
+Pipelines = tuple[tuple[BaselineMachine, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +56,21 @@ def _score(pipelines: Pipelines) -> Fraction:
     return Fraction(len(pipelines) ** 2, max(1, sum(map(len, pipelines))))
 
 
-def _hope(machines: Sequence[Machine], count: int, total: int) -> Fraction:
+def _hope(machines: Sequence[BaselineMachine], count: int, total: int) -> Fraction:
     """Return what the score of so many pipelines can't exceed, 0 if there is too little room."""
     held = accumulate(machine.max_layers for machine in machines)
     fewest = next((n for n, room in enumerate(held, 1) if room >= count * total), None)
     return Fraction(count**2, max(fewest, count)) if fewest else Fraction(0)
 
 
-def _filled(pipeline: Sequence[Machine], total: int) -> Iterator[PlacedStage]:
+def _filled(pipeline: Sequence[BaselineMachine], total: int) -> Iterator[PlacedStage]:
     powers = [Fraction(machine.flops_per_s) for machine in pipeline]
     counts = water_fill(total, powers, [machine.max_layers for machine in pipeline])
     assert counts is not None  # the pipeline was closed when its room was enough
     return chain(pipeline, counts)
 
 
-def _fewest_machines(machines: Sequence[Machine], count: int, total: int) -> Pipelines:
+def _fewest_machines(machines: Sequence[BaselineMachine], count: int, total: int) -> Pipelines:
     """Fill `count` pipelines with the fewest machines: each joins one, or is left out."""
     states = [_State((total,) * count, 0, ((),) * count)]
     for machine in machines:
@@ -86,7 +86,7 @@ def _fewest_machines(machines: Sequence[Machine], count: int, total: int) -> Pip
     return min(done, key=lambda s: s.used).pipelines if done else ()
 
 
-def _joined(state: _State, machine: Machine) -> list[_State]:
+def _joined(state: _State, machine: BaselineMachine) -> list[_State]:
     """Return the states in which the machine joins a pipeline, one for each distinct lack."""
     found = []
     for lack in sorted(set(state.lacking) - {0}):

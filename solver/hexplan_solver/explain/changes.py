@@ -14,7 +14,7 @@ from hexplan_solver.problem.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ClusterChange:
     """A cluster with one thing more."""
 
     kind: Literal["host", "device", "link", "nic", "trunk"]
@@ -27,7 +27,7 @@ class Change:
         return self.kind in ("link", "nic", "trunk")
 
 
-def more_of_each_kind(problem: Problem) -> Iterator[Change]:
+def more_of_each_kind(problem: Problem) -> Iterator[ClusterChange]:
     """Yield one more host of each class, and one more device in a host that has several."""
     spec = problem.spec
     for host_class in problem.classes:
@@ -36,11 +36,11 @@ def more_of_each_kind(problem: Problem) -> Iterator[Change]:
         types = dict.fromkeys(host.devices)
         inside = " + ".join(f"{host.devices.count(name)} x {name}" for name in types)
         words = f"one more host like {host.name} ({inside})"
-        yield Change("host", words, one_more_host(spec, host.name))
+        yield ClusterChange("host", words, one_more_host(spec, host.name))
         if len(host.devices) > 1 and not whole.parts:
             for name in types:
                 words = f"one more {name} in {host.name} ({inside})"
-                yield Change("device", words, one_more_device(spec, host.name, name))
+                yield ClusterChange("device", words, one_more_device(spec, host.name, name))
 
 
 def one_more_host(spec: Spec, name: str) -> Spec:
@@ -82,7 +82,7 @@ def one_more_device(spec: Spec, name: str, device: str) -> Spec:
     return _with_host(spec, host.model_copy(update={"devices": (*host.devices, device)}))
 
 
-def faster(plan: Plan, spec: Spec) -> Iterator[Change]:
+def faster(plan: Plan, spec: Spec) -> Iterator[ClusterChange]:
     """Yield each link rule, NIC and trunk of the plan's cut at twice its speed."""
     done: set[str] = set()
     for term in plan.certificate.cut:
@@ -92,7 +92,7 @@ def faster(plan: Plan, spec: Spec) -> Iterator[Change]:
             yield change
 
 
-def faster_one(plan: Plan, spec: Spec, constraint: str) -> Change | None:
+def faster_one(plan: Plan, spec: Spec, constraint: str) -> ClusterChange | None:
     """Double one link rule, NIC or trunk; None for what is no such thing."""
     kind, _, name = constraint.partition(":")
     source, _, target = name.partition(">")
@@ -106,7 +106,7 @@ def faster_one(plan: Plan, spec: Spec, constraint: str) -> Change | None:
     return _faster_nic(spec, kind, name) if kind in ("nic-in", "nic-out") else None
 
 
-def _faster_link(spec: Spec, source: str, target: str) -> Change | None:
+def _faster_link(spec: Spec, source: str, target: str) -> ClusterChange | None:
     if source == target:
         host = spec.cluster.host_by_name[source]
         if host.interconnect is None:
@@ -114,25 +114,25 @@ def _faster_link(spec: Spec, source: str, target: str) -> Change | None:
         bandwidth = 2 * host.interconnect.bandwidth_bytes_per_s
         inside = host.interconnect.model_copy(update={"bandwidth_bytes_per_s": bandwidth})
         changed = _with_host(spec, host.model_copy(update={"interconnect": inside}))
-        return Change("link", f"the interconnect of {source}, twice as fast", changed)
+        return ClusterChange("link", f"the interconnect of {source}, twice as fast", changed)
     rule = spec.cluster.link(source, target)
     if rule is None:
         return None
     twice = rule.model_copy(update={"bandwidth_bytes_per_s": 2 * rule.bandwidth_bytes_per_s})
     words = f"each link from {rule.source} to {rule.target}, twice as fast"
-    return Change("link", words, _with_link(spec, rule, twice))
+    return ClusterChange("link", words, _with_link(spec, rule, twice))
 
 
-def _faster_trunk(spec: Spec, source: str, target: str) -> Change | None:
+def _faster_trunk(spec: Spec, source: str, target: str) -> ClusterChange | None:
     for rule in spec.cluster.links:
         if (rule.source, rule.target) == (source, target) and rule.trunk_bytes_per_s:
             twice = rule.model_copy(update={"trunk_bytes_per_s": 2 * rule.trunk_bytes_per_s})
             words = f"the trunk from {source} to {target}, twice as fast"
-            return Change("trunk", words, _with_link(spec, rule, twice))
+            return ClusterChange("trunk", words, _with_link(spec, rule, twice))
     return None
 
 
-def _faster_nic(spec: Spec, kind: str, name: str) -> Change:
+def _faster_nic(spec: Spec, kind: str, name: str) -> ClusterChange:
     field = f"{kind.replace('-', '_')}_bytes_per_s"
     does = "sends" if kind == "nic-out" else "receives"
     words = f"what the NIC of {name} {does}, twice as fast"
@@ -141,9 +141,9 @@ def _faster_nic(spec: Spec, kind: str, name: str) -> Change:
     end = cluster.coordinator if name == COORDINATOR else cluster.host_by_name[name]
     twice = end.model_copy(update={field: 2 * getattr(end, field)})
     if isinstance(twice, Host):
-        return Change("nic", words, _with_host(spec, twice))
+        return ClusterChange("nic", words, _with_host(spec, twice))
     changed = cluster.model_copy(update={"coordinator": twice})
-    return Change("nic", words, replace(spec, cluster=changed))
+    return ClusterChange("nic", words, replace(spec, cluster=changed))
 
 
 def _with_host(spec: Spec, host: Host) -> Spec:

@@ -90,7 +90,7 @@ def _entered_ranges(kind: StageKind) -> list[tuple[int, int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class StageUse:
+class RouteStage:
     """A stage that the request may pass at some place, and its variable."""
 
     name: str
@@ -99,7 +99,7 @@ class StageUse:
 
 
 @dataclass(slots=True)
-class RouteModel:
+class RouteProgram:
     """The program of one route, and what leads from node to node."""
 
     model: pulp.LpProblem
@@ -107,7 +107,7 @@ class RouteModel:
         default_factory=lambda: defaultdict(list)
     )
     num_arcs: int = 0
-    uses: list[StageUse] = field(default_factory=list)
+    uses: list[RouteStage] = field(default_factory=list)
 
     def arc(self, tail: Node | None, head: Node | None, category: str) -> pulp.LpVariable:
         """Add an arc; None is the coordinator."""
@@ -119,9 +119,9 @@ class RouteModel:
         return variable
 
 
-def route_model(problem: Problem, path: PlacePath) -> RouteModel:
+def route_model(problem: Problem, path: PlacePath) -> RouteProgram:
     """Return the program: maximise what enters, at most one request, under `conserve`."""
-    route = RouteModel(pulp.LpProblem("route", pulp.LpMaximize))
+    route = RouteProgram(pulp.LpProblem("route", pulp.LpMaximize))
     entering = _add_links(problem, path, route)
     route.model += pulp.lpSum(entering)
     route.model += pulp.lpSum(entering) <= 1, "one_request"
@@ -137,7 +137,7 @@ def route_model(problem: Problem, path: PlacePath) -> RouteModel:
     return route
 
 
-def _add_links(problem: Problem, path: PlacePath, route: RouteModel) -> list[pulp.LpVariable]:
+def _add_links(problem: Problem, path: PlacePath, route: RouteProgram) -> list[pulp.LpVariable]:
     """Add the links between places, and return those from the coordinator."""
     cluster, last = problem.spec.cluster, problem.num_layers
     firsts = [hosts[0] for hosts in path.places]
@@ -155,7 +155,7 @@ def _add_links(problem: Problem, path: PlacePath, route: RouteModel) -> list[pul
 
 
 def _add_stages(
-    problem: Problem, route: RouteModel, index: int, class_index: int, present: HostClass
+    problem: Problem, route: RouteProgram, index: int, class_index: int, present: HostClass
 ) -> None:
     """Add the stages of one class at one place, no more of a kind than its hosts can form."""
     num_hosts, model = len(present.hosts), route.model
@@ -171,6 +171,6 @@ def _add_stages(
     for kind, row in formed.items():
         for enter, end in _entered_ranges(problem.kinds[kind]):
             use = route.arc(("in", index, enter), ("out", index, end), pulp.LpInteger)
-            route.uses.append(StageUse(use.name, index, StageCount(kind, (enter, end))))
+            route.uses.append(RouteStage(use.name, index, StageCount(kind, (enter, end))))
             row.append((use, 1.0))
         model += pulp.LpAffineExpression(row) <= 0, f"groups_{index}_{kind}"

@@ -25,7 +25,7 @@ MISSING = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class FlowGoal:
     """What the search is for."""
 
     valuer: Valuer
@@ -36,7 +36,7 @@ class Goal:
 
 
 def fewest_moved(
-    movement: Movement, goal: Goal, known: Sequence[Placement], seed: int
+    movement: Movement, goal: FlowGoal, known: Sequence[Placement], seed: int
 ) -> Placement:
     """Return the placement of fewest moved bytes found whose flow reaches the goal.
 
@@ -59,7 +59,7 @@ class _Costs:
     """Placements, each with its moved bytes and its missing flow."""
 
     movement: Movement
-    goal: Goal
+    goal: FlowGoal
     moves: _Moves
     scale: int
 

@@ -9,8 +9,8 @@ from hexplan.constants import MICRO
 from hexplan_solver.budget import Budget
 from hexplan_solver.flow.valuers import valuer_for
 from hexplan_solver.placement.placement import Placement
-from hexplan_solver.replan.anneal import Goal, fewest_moved
-from hexplan_solver.replan.candidate import Candidate, candidate_of
+from hexplan_solver.replan.anneal import FlowGoal, fewest_moved
+from hexplan_solver.replan.candidate import ReplanCandidate, candidate_of
 from hexplan_solver.replan.columns import columns_of
 from hexplan_solver.replan.movement import Movement
 from hexplan_solver.replan.retain import fewest_bytes, largest_flow
@@ -26,15 +26,15 @@ PROVED = 1.001
 class Known:
     """Placements that a replan knows before it searches."""
 
-    similar: Candidate
+    similar: ReplanCandidate
     """The one of largest flow, on the hosts where it moves the fewest bytes."""
-    kept: Candidate
+    kept: ReplanCandidate
     """The stages that are left, unmoved."""
 
 
 def search_fewest(
     run: Run, movement: Movement, known: Known, target: int
-) -> tuple[Candidate, int | None]:
+) -> tuple[ReplanCandidate, int | None]:
     """Return the placement of fewest bytes found that passes `target`, and a bound on the bytes."""
     search, problem = run.options, movement.problem
     similar, kept = known.similar, known.kept
@@ -57,16 +57,16 @@ def search_fewest(
 
 
 def _annealed(
-    run: Run, movement: Movement, best: Candidate, starts: Sequence[Placement], target: int
+    run: Run, movement: Movement, best: ReplanCandidate, starts: Sequence[Placement], target: int
 ) -> Placement:
     until = run.elapsed_s + run.left_s / 2
     valuer = valuer_for(best.evaluated)
     # One unit a stage is lost to rounding.
-    goal = Goal(valuer, -(-target // valuer.unit), lambda: run.elapsed_s < until)
+    goal = FlowGoal(valuer, -(-target // valuer.unit), lambda: run.elapsed_s < until)
     return fewest_moved(movement, goal, starts, run.options.seed)
 
 
-def _best(found: Sequence[Candidate], target: int) -> Candidate:
+def _best(found: Sequence[ReplanCandidate], target: int) -> ReplanCandidate:
     """Return the candidate of fewest bytes that passes `target`, of the largest flow among equals.
 
     The first candidate passes it, up to rounding.

@@ -11,7 +11,7 @@ from hexplan.joining import split
 from hexplan.spec import Spec
 from hexplan.wording import did_you_mean
 
-Slot = tuple[str, int | None]
+HostOrDevice = tuple[str, int | None]
 """A host, or one device of it."""
 
 
@@ -32,7 +32,7 @@ def changed(spec: Spec) -> Loss:
     return Loss(spec, (), keeps_bounds=False)
 
 
-def without(spec: Spec, gone: Sequence[Slot], *, keeps_bounds: bool = True) -> Loss:
+def without(spec: Spec, gone: Sequence[HostOrDevice], *, keeps_bounds: bool = True) -> Loss:
     """Exclude what is gone; a pin that names it is dropped or shrinks to what is left.
 
     `keeps_bounds` says whether the spec is the one that was solved before.
@@ -72,7 +72,7 @@ def _apart(cluster: Cluster, gone: Sequence[str]) -> tuple[Cluster, list[str]]:
     return split(cluster, [host.name for host in hit]), notes
 
 
-def _check(cluster: Cluster, slot: Slot) -> None:
+def _check(cluster: Cluster, slot: HostOrDevice) -> None:
     host, device = slot
     if host not in cluster.host_by_name:
         message = f"--without: found {host}, needed a host of {cluster.name}"

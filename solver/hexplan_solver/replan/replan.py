@@ -18,14 +18,14 @@ from hexplan_solver.plans.draft import Draft, IdleReasons
 from hexplan_solver.plans.write import write_plan
 from hexplan_solver.problem.joins import as_joined
 from hexplan_solver.problem.problem import build_problem
-from hexplan_solver.replan.candidate import Candidate, candidate_of
+from hexplan_solver.replan.candidate import ReplanCandidate, candidate_of
 from hexplan_solver.replan.descent import Known, search_fewest
 from hexplan_solver.replan.loss import Loss
 from hexplan_solver.replan.movement import Movement
 from hexplan_solver.replan.options import ReplanOptions
 from hexplan_solver.replan.relabel import relabelled
 from hexplan_solver.replan.reroute import reroute
-from hexplan_solver.replan.summary import Change, Rivals, Told, summarise
+from hexplan_solver.replan.summary import Rivals, Told, Transition, summarise
 from hexplan_solver.replan.survivors import Survivors, holdings_of, survivors_of
 from hexplan_solver.run import Run
 
@@ -114,7 +114,7 @@ def _routes_only(task: _Task) -> Replanned:
         bound = int(task.plan.certificate.bound_tokens_per_s * MICRO)
         run.lower(bound, "bound of the plan before, for more devices")
     movement = Movement(left.problem, holdings_of(left.problem, task.plan))
-    return _written(task, movement, Candidate(found, 0), None)
+    return _written(task, movement, ReplanCandidate(found, 0), None)
 
 
 def _fewest_bytes(task: _Task) -> Replanned:
@@ -140,13 +140,15 @@ def _fewest_bytes(task: _Task) -> Replanned:
     return _written(task, movement, found, rivals)
 
 
-def _written(task: _Task, movement: Movement, found: Candidate, rivals: Rivals | None) -> Replanned:
+def _written(
+    task: _Task, movement: Movement, found: ReplanCandidate, rivals: Rivals | None
+) -> Replanned:
     """Write down the plan and what it takes to get there."""
     run, evaluated = task.run, found.evaluated
     idle = IdleReasons(device=ROUTES_KEPT if rivals is None else NOT_NEEDED)
     draft = Draft(evaluated, run.proof(evaluated.value), idle=idle)
     summary = summarise(
-        Change(task.plan, evaluated, movement),
+        Transition(task.plan, evaluated, movement),
         rivals,
         Told(task.left.gone, task.loss.notes),
     )

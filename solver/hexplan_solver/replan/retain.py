@@ -27,6 +27,7 @@ from hexplan_solver.budget import Budget
 from hexplan_solver.milp import PATIENT, Patience, solve_milp
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.placement import PlacedStage
+from hexplan_solver.placement.supply_rows import Terms
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.replan.columns import Columns, PricedStage
 
@@ -35,7 +36,8 @@ STUBBORN = Patience(6000, 6000, 0.0)
 TOLERANCE = 1e-6
 """A MILP's bound is lowered by this share, more than the solver's tolerances."""
 
-Row = list[tuple[pulp.LpVariable, float]]
+PricedVariable = tuple[PricedStage, pulp.LpVariable]
+"""A stage that could be formed, and y, whether it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +98,16 @@ def largest_flow(
     return _taken(chosen, result.values)
 
 
-Choice = tuple[PricedStage, pulp.LpVariable]
-
-
-def _choices(model: pulp.LpProblem, stages: Iterable[PricedStage]) -> list[Choice]:
+def _choices(model: pulp.LpProblem, stages: Iterable[PricedStage]) -> list[PricedVariable]:
     return [
         (priced, model.add_variable(f"y_{i}", 0, 1, pulp.LpInteger))
         for i, priced in enumerate(stages)
     ]
 
 
-def _cover(problem: Problem, chosen: Iterable[Choice], most: int | None) -> list[Row]:
+def _cover(problem: Problem, chosen: Iterable[PricedVariable], most: int | None) -> list[Terms]:
     """List each layer's holders with their speeds in tokens/s, at most `most`."""
-    rows: list[Row] = [[] for _ in range(problem.num_layers)]
+    rows: list[Terms] = [[] for _ in range(problem.num_layers)]
     for priced, variable in chosen:
         rate = priced.stage.rate if most is None else min(priced.stage.rate, most)
         for layer in range(*priced.stage.layers):
@@ -116,10 +115,10 @@ def _cover(problem: Problem, chosen: Iterable[Choice], most: int | None) -> list
     return rows
 
 
-def _limit(model: pulp.LpProblem, problem: Problem, chosen: Iterable[Choice]) -> None:
+def _limit(model: pulp.LpProblem, problem: Problem, chosen: Iterable[PricedVariable]) -> None:
     """Use each device once at most, and every host that is pinned to layers."""
-    users: dict[tuple[str, int], Row] = defaultdict(list)
-    of_host: dict[str, Row] = defaultdict(list)
+    users: dict[tuple[str, int], Terms] = defaultdict(list)
+    of_host: dict[str, Terms] = defaultdict(list)
     for priced, variable in chosen:
         of_host[priced.stage.host].append((variable, 1.0))
         for device in priced.stage.devices:
@@ -131,7 +130,9 @@ def _limit(model: pulp.LpProblem, problem: Problem, chosen: Iterable[Choice]) ->
         model += pulp.LpAffineExpression(of_host[host]) >= 1, f"pinned_{i}"
 
 
-def _start(chosen: Iterable[Choice], stages: Sequence[PlacedStage]) -> dict[str, float] | None:
+def _start(
+    chosen: Iterable[PricedVariable], stages: Sequence[PlacedStage]
+) -> dict[str, float] | None:
     wanted = {(s.layers, s.host, frozenset(s.devices), s.kind) for s in stages}
     if not wanted:
         return None
@@ -141,7 +142,9 @@ def _start(chosen: Iterable[Choice], stages: Sequence[PlacedStage]) -> dict[str,
     }
 
 
-def _taken(chosen: Iterable[Choice], values: dict[str, float] | None) -> tuple[PlacedStage, ...]:
+def _taken(
+    chosen: Iterable[PricedVariable], values: dict[str, float] | None
+) -> tuple[PlacedStage, ...]:
     if values is None:
         return ()
     return tuple(priced.stage for priced, y in chosen if values[y.name] > 0.5)

@@ -15,7 +15,7 @@ from hexplan_solver.replan.movement import Movement
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Transition:
     """A plan, the placement that takes its place, and what counts the bytes between them."""
 
     before: Plan
@@ -47,7 +47,7 @@ class Told:
     notes: tuple[str, ...]
 
 
-def summarise(change: Change, rivals: Rivals | None, told: Told) -> Replanning:
+def summarise(change: Transition, rivals: Rivals | None, told: Told) -> Replanning:
     """Count what moves; the estimate lets all hosts receive at once, each at its fastest link.
 
     Disks, senders and trunks are not counted.
@@ -76,7 +76,7 @@ def summarise(change: Change, rivals: Rivals | None, told: Told) -> Replanning:
     )
 
 
-def _host_moves(change: Change) -> Iterator[HostMove]:
+def _host_moves(change: Transition) -> Iterator[HostMove]:
     placement, movement = change.after.placement, change.movement
     cluster = change.after.problem.spec.cluster
     for host, moved in movement.by_host(placement).items():

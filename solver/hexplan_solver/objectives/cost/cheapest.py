@@ -29,7 +29,7 @@ MAX_ENTRIES = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class HostChoice:
     """Hosts that cover every layer, links ignored, and what is proved about cheaper ones."""
 
     counts: tuple[int, ...] | None
@@ -40,7 +40,9 @@ class Choice:
     """Whether the solver calls the flow impossible."""
 
 
-def cheapest_hosts(offers: Offers, flow: int, options: SolveOptions, time_limit_s: float) -> Choice:
+def cheapest_hosts(
+    offers: Offers, flow: int, options: SolveOptions, time_limit_s: float
+) -> HostChoice:
     """Choose hosts and their stages so that each layer is covered by `flow`, in 1e-6 tokens/s.
 
     The MILP has the form of the coverage MILP with the flow fixed and prices to minimise.
@@ -53,9 +55,9 @@ def cheapest_hosts(offers: Offers, flow: int, options: SolveOptions, time_limit_
     bound = -result.bound * (1 - MILP_TOLERANCE) if result.bound is not None and is_whole else 0.0
     is_infeasible = result.status is MilpStatus.INFEASIBLE and is_whole
     if result.values is None:
-        return Choice(None, max(0.0, bound), is_infeasible)
+        return HostChoice(None, max(0.0, bound), is_infeasible)
     counts = tuple(sum(round(result.values[v.name]) for v in row) for row in cheapest.partitions)
-    return Choice(counts, max(0.0, bound), is_infeasible)
+    return HostChoice(counts, max(0.0, bound), is_infeasible)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ FINAL_SHARE = 0.35
 """Share of the trials that is kept for the best of them."""
 
 
-class Budget(Protocol):
+class TrialBudget(Protocol):
     """Says what may still be simulated."""
 
     def may_run(self, candidate: Candidate, num_seeds: int = 1) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from hexplan_solver.objectives.sustained.budget import Budget
+from hexplan_solver.objectives.sustained.budget import TrialBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.trial import Trial, run
 from hexplan_solver.served.served import served_rate
@@ -23,7 +23,10 @@ NOISE = 0.01
 
 
 def choose(
-    references: Sequence[Candidate], others: Sequence[Candidate], window: Window, budget: Budget
+    references: Sequence[Candidate],
+    others: Sequence[Candidate],
+    window: Window,
+    budget: TrialBudget,
 ) -> Trial:
     """Return the candidate that serves most at no worse mean latencies than one of the references.
 

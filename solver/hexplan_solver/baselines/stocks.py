@@ -1,4 +1,4 @@
-"""Slots: like devices of one host, from which tensor-parallel groups of any degree are taken."""
+"""Stocks: like devices of one host, from which tensor-parallel groups of any degree are taken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hexplan_solver.problem.problem import Problem, StageKind
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class Stock:
     """The devices of one type of one host that may serve."""
 
     host: Host
@@ -41,8 +41,8 @@ class Slot:
         return PlacedStage(layers, self.host.name, devices, kind.index, kind.rates.of(*layers))
 
 
-def slots_of(problem: Problem) -> list[Slot]:
-    """List the slots in the spec's order."""
+def stocks_of(problem: Problem) -> list[Stock]:
+    """List the stocks in the spec's order."""
     cluster = problem.spec.cluster
     classes = {name: i for i, c in enumerate(problem.classes) for name in c.hosts}
     found = []
@@ -55,7 +55,7 @@ def slots_of(problem: Problem) -> list[Slot]:
             )
             groups = _groups(problem, classes.get(host.name), name)
             if groups:
-                found.append(Slot(host, name, devices, groups))
+                found.append(Stock(host, name, devices, groups))
     return found
 
 
