@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hexplan.errors import InputError
 from hexplan.wording import found
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 LARGEST = Decimal("1e21")
 """The largest quantity accepted, in bytes, bytes/s, FLOP/s or seconds; no cluster has more."""
+
+GIB: Final = 2**30
+"""Bytes of one GiB, for messages and files that state memory in GiB."""
 
 DIGITS = 15
 """The most significant digits of a quantity: a JSON number carries 15 unchanged."""

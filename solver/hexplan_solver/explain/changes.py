@@ -1,4 +1,4 @@
-"""Changed clusters: one more host or device, or a link, NIC or trunk of twice the speed."""
+"""Changed clusters: with one more host or device, or with a link, NIC or trunk twice as fast."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from hexplan_solver.problem.problem import Problem
 
 @dataclass(frozen=True, slots=True)
 class ClusterChange:
-    """A cluster with one thing more."""
+    """A spec whose cluster has one host or device more, or one faster link, NIC or trunk."""
 
     kind: Literal["host", "device", "link", "nic", "trunk"]
     words: str
+    """The change, as the explanation states it."""
     spec: Spec
 
     @property
     def keeps_stages(self) -> bool:
-        """Whether only links change, so that the same stages can take new routes."""
+        """Whether only links change, so that the plan's stages remain and can take new routes."""
         return self.kind in ("link", "nic", "trunk")
 
 
 def more_of_each_kind(problem: Problem) -> Iterator[ClusterChange]:
-    """Yield one more host of each class, and one more device in a host that has several."""
+    """Yield one more host of each class, and one more device in each class of several devices."""
     spec = problem.spec
     for host_class in problem.classes:
         whole = spec.cluster.host_by_name[host_class.hosts[0]]
@@ -44,9 +45,9 @@ def more_of_each_kind(problem: Problem) -> Iterator[ClusterChange]:
 
 
 def one_more_host(spec: Spec, name: str) -> Spec:
-    """Add a host like another; it is linked as that one is, and no layers are pinned to it.
+    """Add a host like another, with the same links and group pins, but no pin to layers.
 
-    Of joined hosts, it is one like the first machine.
+    If the other is a joined host, the new one is like its first machine.
     """
     cluster = spec.cluster
     host = cluster.host_by_name[name]
@@ -77,13 +78,13 @@ def one_more_host(spec: Spec, name: str) -> Spec:
 
 
 def one_more_device(spec: Spec, name: str, device: str) -> Spec:
-    """Add a device to a host, after those that it has."""
+    """Add a device to a host, after its present devices."""
     host = spec.cluster.host_by_name[name]
     return _with_host(spec, host.model_copy(update={"devices": (*host.devices, device)}))
 
 
 def faster(plan: Plan, spec: Spec) -> Iterator[ClusterChange]:
-    """Yield each link rule, NIC and trunk of the plan's cut at twice its speed."""
+    """Yield each link rule, NIC and trunk that limits the plan's flow at twice its speed."""
     done: set[str] = set()
     for term in plan.certificate.cut:
         change = faster_one(plan, spec, term.constraint)
@@ -93,7 +94,7 @@ def faster(plan: Plan, spec: Spec) -> Iterator[ClusterChange]:
 
 
 def faster_one(plan: Plan, spec: Spec, constraint: str) -> ClusterChange | None:
-    """Double one link rule, NIC or trunk; None for what is no such thing."""
+    """Double the speed of the link rule, NIC or trunk of a constraint; None if it is of a stage."""
     kind, _, name = constraint.partition(":")
     source, _, target = name.partition(">")
     if kind == "link":
@@ -165,7 +166,7 @@ def _new_name(cluster: Cluster, name: str) -> str:
 
 
 def _between(cluster: Cluster, host: Host, twin: Host) -> Iterator[Link]:
-    """Link a host and its twin as it is linked to a neighbour, unless a rule of the site does."""
+    """Link a host and its twin like the host and a neighbour, unless a rule of the site does so."""
     neighbours = [h.name for h in cluster.hosts if h.site == host.site and h.name != host.name]
     if any((link.source, link.target) == (host.site, host.site) for link in cluster.links):
         return

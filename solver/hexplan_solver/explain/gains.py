@@ -1,4 +1,4 @@
-"""What each change of the cluster would bring: found by a new search, bounded by its proof."""
+"""The gain of each change of the cluster: found by a new search, and bounded by its proof."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from hexplan_solver.problem.problem import build_problem
 def gain_of(
     plan: Plan, stages: Sequence[PlacedStage], change: ClusterChange, search: SolveOptions | None
 ) -> Gain:
-    """Return what one change brings; without `search`, no new placement is sought.
+    """Return the gain of one change; without `search`, no new placement is looked for.
 
-    The plan itself stays possible in the changed cluster, so a gain is never below 0.
+    The plan itself is still possible in the changed cluster, so a gain is never below 0.
     """
     flow = _micro(plan.certificate.flow_tokens_per_s)
     rerouted = _rerouted(change, stages) if change.keeps_stages else None

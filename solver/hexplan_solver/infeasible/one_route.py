@@ -1,4 +1,4 @@
-"""One route if links connect only some places, or a proof that there is none: a unit flow."""
+"""One route if links connect only some places, or a proof that there is none: a flow of 1."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import pulp
 
 from hexplan.cluster import COORDINATOR
+from hexplan.field_types import Range
 from hexplan_solver.budget import Budget
 from hexplan_solver.infeasible.params import INFEASIBLE_PARAMS, InfeasibleParams
 from hexplan_solver.infeasible.places import PlacePath
@@ -30,9 +31,9 @@ def has_no_route(
 ) -> bool:
     """Say whether it is proved that no request can pass all layers within a path.
 
-    One request is a unit of flow over nodes (place, next layer): a stage leads from the layer where
-    the request enters to that where it leaves, and a link to another place. False if nothing is
-    proved.
+    One request is a flow of 1 over nodes (place, next layer). A stage leads from the layer where
+    the request enters to the layer where it leaves, and a link leads to another place. False if
+    nothing is proved.
     """
     if _num_arcs(problem, path) > params.max_arcs:
         return False
@@ -41,7 +42,7 @@ def has_no_route(
         solve_milp(model, replace(options, presolve=presolve), budget).bound
         for presolve in (True, False)
     )
-    return all(most is not None and most < 1 / 2 for most in bounds)
+    return all(most is not None and most < 1 - params.margin for most in bounds)
 
 
 def find_route(
@@ -50,7 +51,7 @@ def find_route(
     options: SolveOptions,
     params: InfeasibleParams = INFEASIBLE_PARAMS,
 ) -> list[PlacedStage]:
-    """Return the stages of one route within a path, or none; no host may be pinned."""
+    """Return the stages of one route within a path, or none; for specs without pinned hosts."""
     if _num_arcs(problem, path) > params.max_arcs:
         return []
     route = route_model(problem, path)
@@ -82,7 +83,7 @@ def _kinds(problem: Problem, hosts: tuple[str, ...]) -> list[StageKind]:
     return [k for k in problem.kinds if members & set(problem.classes[k.host_class].hosts)]
 
 
-def _entered_ranges(kind: StageKind) -> list[tuple[int, int]]:
+def _entered_ranges(kind: StageKind) -> list[Range]:
     """List where a request can enter and leave a stage of this kind."""
     if kind.pin is None:
         return kind.ranges()
@@ -91,7 +92,7 @@ def _entered_ranges(kind: StageKind) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class RouteStage:
-    """A stage that the request may pass at some place, and its variable."""
+    """A stage that the request may pass at some place, with the name of its variable."""
 
     name: str
     place: int
@@ -100,7 +101,7 @@ class RouteStage:
 
 @dataclass(slots=True)
 class RouteProgram:
-    """The program of one route, and what leads from node to node."""
+    """The program of one route, with the arcs between its nodes."""
 
     model: pulp.LpProblem
     balance: dict[Node, list[tuple[pulp.LpVariable, float]]] = field(
@@ -120,7 +121,7 @@ class RouteProgram:
 
 
 def route_model(problem: Problem, path: PlacePath) -> RouteProgram:
-    """Return the program: maximise what enters, at most one request, under `conserve`."""
+    """Return the program: maximise the flow that enters, at most 1, under `conserve`."""
     route = RouteProgram(pulp.LpProblem("route", pulp.LpMaximize))
     entering = _add_links(problem, path, route)
     route.model += pulp.lpSum(entering)
