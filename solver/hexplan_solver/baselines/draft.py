@@ -1,4 +1,4 @@
-"""From a published method's placement to a draft."""
+"""Drafts from the placements of published methods."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ OWN_GROUPS = frozenset({"hexgen", "symmetric"})
 
 
 def draft_baseline(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
-    """Plan as a published method would, and bound what any plan could reach.
+    """Plan with a published method, and bound the flow of every plan.
 
-    The method places the layers; routes are the exact max-flow on its placement, and the bound is
-    the work bound, which holds for every placement of every method.
+    The method places the layers. The routes are those of the exact max-flow on its placement. The
+    bound is the work bound, which holds for every placement.
 
     Raises
     ------

@@ -16,15 +16,9 @@ from hexplan_solver.baselines.hexgen_cost import (
     hop_s,
     memory_bytes,
 )
+from hexplan_solver.baselines.params import HEXGEN_PARAMS
 from hexplan_solver.baselines.stocks import Stock
 from hexplan_solver.baselines.waterfill import water_fill
-
-DEGREES = (8, 6, 4, 3, 2, 1)
-"""Degrees that HexGen tries."""
-MAX_PARTS = 8
-"""Groups that it cuts a machine's devices into, at most."""
-RESOLUTION = 10**12
-"""Speeds are rounded to whole layers per this many seconds, so that sums are exact."""
 
 Devices = tuple[int, ...]
 """How many devices of each stock."""
@@ -41,29 +35,41 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class HexgenPipeline:
-    """A replica of the model, and what one request takes on it."""
+    """A replica of the model, and the time of one request on it."""
 
     parts: tuple[Part, ...]
     latency_s: float
 
 
 @lru_cache(maxsize=256)
-def splits(count: int, largest: int = DEGREES[0], parts: int = MAX_PARTS) -> tuple[Devices, ...]:
-    """List the ways to cut like devices of one machine into groups, largest first."""
+def splits(
+    count: int,
+    largest: int = HEXGEN_PARAMS.degrees[0],
+    parts: int = HEXGEN_PARAMS.max_parts,
+) -> tuple[Devices, ...]:
+    """List the ways to cut like devices of one machine into groups, largest first.
+
+    Parameters
+    ----------
+    largest
+        Most devices of a group.
+    parts
+        Most groups.
+    """
     if count == 0:
         return ((),)
     if parts == 0:
         return ()
     return tuple(
         (degree, *rest)
-        for degree in DEGREES
+        for degree in HEXGEN_PARAMS.degrees
         if degree <= min(count, largest)
         for rest in splits(count - degree, degree, parts - 1)
     )
 
 
 class PipelinePlanner:
-    """Plans pipelines on devices of a spec's stocks, each composition once."""
+    """Plans the best pipeline on some devices of a spec's stocks, and remembers it."""
 
     def __init__(self, spec: Spec, stocks: list[Stock]) -> None:
         self.stocks = stocks
@@ -83,7 +89,7 @@ class PipelinePlanner:
         self._known: dict[Devices, HexgenPipeline | None] = {}
 
     def plan(self, devices: Devices) -> HexgenPipeline | None:
-        """Return the pipeline of the least latency on some devices, or None if none fits."""
+        """Return the pipeline of least latency on some devices, or None if none fits."""
         if devices not in self._known:
             self._known[devices] = self._best(devices)
         return self._known[devices]
@@ -91,8 +97,8 @@ class PipelinePlanner:
     def _best(self, devices: Devices) -> HexgenPipeline | None:
         """Choose the groups by dynamic programming over stocks, for each number of stages.
 
-        Layers in proportion to speed make all stages take equally long, so a pipeline of S stages
-        takes S L / (sum of speeds): for each S, the largest sum of speeds is best.
+        With layers in proportion to speed, all stages take equally long. Then a pipeline of S
+        stages takes S L / (sum of speeds), so for each S the largest sum of speeds is best.
         """
         by_stages: dict[int, tuple[int, tuple[tuple[int, int], ...]]] = {0: (0, ())}
         for stock, count in enumerate(devices):
@@ -101,7 +107,9 @@ class PipelinePlanner:
                 for way in splits(count):
                     if any((stock, degree) not in self._layer_s for degree in way):
                         continue
-                    more = sum(round(RESOLUTION / self._layer_s[stock, d]) for d in way)
+                    more = sum(
+                        round(HEXGEN_PARAMS.resolution / self._layer_s[stock, d]) for d in way
+                    )
                     size = stages + len(way)
                     if size not in after or speed + more > after[size][0]:
                         added = tuple((stock, degree) for degree in way)
@@ -112,7 +120,9 @@ class PipelinePlanner:
 
     def _pipeline(self, groups: tuple[tuple[int, int], ...]) -> HexgenPipeline | None:
         total = self._spec.model.layers
-        powers = [Fraction(round(RESOLUTION / self._layer_s[group])) for group in groups]
+        powers = [
+            Fraction(round(HEXGEN_PARAMS.resolution / self._layer_s[group])) for group in groups
+        ]
         counts = water_fill(total, powers, [self._room(*group) for group in groups])
         hops_s = self._hops_s([stock for stock, _ in groups])
         if counts is None or hops_s is None:
@@ -134,7 +144,7 @@ class PipelinePlanner:
         return compute_s(self._request, speeds, degree) + comm_s
 
     def _room(self, stock: int, degree: int) -> int:
-        """Return the most layers of a group: as HexGen counts memory, and as hexplan does."""
+        """Return the most layers that fit on a group by HexGen's formula and by hexplan's."""
         device = self._spec.cluster.device_type_by_name[self.stocks[stock].device_type]
         most = self.stocks[stock].max_layers(degree)
         while most and memory_bytes(self._request, most, degree) > device.memory_bytes:
@@ -142,7 +152,7 @@ class PipelinePlanner:
         return most
 
     def _hops_s(self, stocks: list[int]) -> float | None:
-        """Return the time between machines, or None where no link joins two in a row."""
+        """Return the time of all hops between machines, or None if no link joins two in a row."""
         hosts = [self.stocks[stock].host.name for stock in stocks]
         total_s = 0.0
         for one, other in zip(hosts, hosts[1:], strict=False):

@@ -1,8 +1,8 @@
-"""Separate pipelines: one for each type of machine, as Helix compares against.
+"""Separate pipelines, one for each type of machine: a layout that Helix compares itself with.
 
-A type whose machines hold the model shares the layers evenly among them all. The machines of the
-other types fill pipelines one after the other, strongest type first, as Helix's code for
-"homogeneous" layouts does: where one type runs out, the next fills the gap.
+If the machines of a type can hold the model together, they share its layers evenly. The machines of
+the other types fill one pipeline after the other, strongest type first; when one type runs out, the
+next goes on. This is what Helix's code for "homogeneous" layouts does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hexplan_solver.run import Run
 
 
 def place_separate(run: Run, problem: Problem) -> MethodResult:
-    """Build one pipeline a type, and mixed ones of the types that hold no whole model."""
+    """Build a pipeline of each type that holds the model, and mixed ones of the other types."""
     by_type: dict[tuple[str, ...], list[BaselineMachine]] = defaultdict(list)
     for machine in machines_of(problem):
         by_type[machine.type].append(machine)
@@ -39,7 +39,7 @@ def place_separate(run: Run, problem: Problem) -> MethodResult:
 
 
 def _strength(alike: Sequence[BaselineMachine]) -> int:
-    """Return a type's layers times speed where it holds the most it can."""
+    """Return the layers of one machine of a type times its speed, when it holds all it can."""
     return alike[0].speeds[-1] * alike[0].max_layers
 
 
@@ -54,7 +54,7 @@ def _even_pipeline(alike: Sequence[BaselineMachine], num_layers: int) -> Iterato
 
 
 def _filled_pipelines(machines: Iterable[BaselineMachine], num_layers: int) -> list[PlacedStage]:
-    """Fill pipelines to the brim; the machines of one that stays short are left out."""
+    """Fill each machine with layers until a pipeline is whole; leave out a last one that is not."""
     whole: list[PlacedStage] = []
     pipeline: list[tuple[BaselineMachine, int]] = []
     for machine in machines:

@@ -1,7 +1,8 @@
 """SWARM: stages of equal layers, each served by about the same speed (Ryabinin et al., 2023).
 
-As Helix re-implements it for its comparison (Mei et al., ASPLOS 2025): as few stages as the
-smallest machine allows, and the strongest machine goes first, always to the weakest stage.
+This follows Helix's re-implementation for its comparison (Mei et al., ASPLOS 2025): there are as
+few stages as the smallest machine allows, and each machine, strongest first, joins the weakest
+stage.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from hexplan_solver.run import Run
 
 
 def place_swarm(run: Run, problem: Problem) -> MethodResult:
-    """Spread the machines over stages of equal layers, so that none is much weaker."""
+    """Spread the machines over stages of equal layers, so that all are about equally strong."""
     ranges, able = _stages(machines_of(problem), problem.num_layers)
     widest = max(end - first for first, end in ranges)
     strength = [0] * len(ranges)
@@ -32,7 +33,7 @@ def place_swarm(run: Run, problem: Problem) -> MethodResult:
 def _stages(
     machines: Sequence[BaselineMachine], num_layers: int
 ) -> tuple[list[Range], list[BaselineMachine]]:
-    """Choose the fewest stages that every machine can hold, or else enough machines."""
+    """Choose the fewest stages that every machine can hold, or else that enough machines can."""
     for all_serve in (True, False):
         for count in _counts(num_layers):
             widest = -(-num_layers // count)

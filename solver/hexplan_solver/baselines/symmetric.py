@@ -1,8 +1,8 @@
 """Symmetric parallelism: one tensor-parallel degree and equal stages for the whole cluster.
 
-What serving systems without asymmetric groups do, and what the HexGen paper (Jiang et al., ICML
-2024) compares its asymmetric groups with: every pipeline has the same number of stages, every stage
-as many layers and as many devices. The best degree and number of stages are found by trying all.
+Every pipeline has the same number of stages, and every stage the same number of layers and of
+devices. This is what serving systems without asymmetric groups do, and what the HexGen paper (Jiang
+et al., ICML 2024) compares its asymmetric groups with. All degrees and numbers of stages are tried.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from hexplan.field_types import Range
 from hexplan_solver.baselines.result import MethodResult, give_up
 from hexplan_solver.baselines.stocks import Stock, stocks_of
 from hexplan_solver.baselines.swarm import even_ranges
@@ -21,14 +22,14 @@ from hexplan_solver.run import Run
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Devices of a stock that serve together."""
+    """Devices of a stock that form one stage."""
 
     stock: Stock
     taken: int
-    """Devices of the stock before it."""
+    """Devices of the stock that earlier groups have taken."""
     degree: int
 
-    def stage(self, layers: tuple[int, int]) -> PlacedStage:
+    def stage(self, layers: Range) -> PlacedStage:
         return self.stock.stage(self.taken, self.degree, layers)
 
 
@@ -53,9 +54,13 @@ def place_symmetric(run: Run, problem: Problem) -> MethodResult:
 
 
 def _pipelines(
-    stocks: Sequence[Stock], degree: int, ranges: Sequence[tuple[int, int]]
+    stocks: Sequence[Stock], degree: int, ranges: Sequence[Range]
 ) -> Iterator[PlacedStage]:
-    """Build as many whole pipelines as there are groups, of groups alike and near each other."""
+    """Build as many whole pipelines as there are groups for.
+
+    The groups are sorted by speed, so that those of one pipeline are nearly alike; equal ones stay
+    in the spec's order, so that neighbours serve together.
+    """
     size = ranges[0][1] - ranges[0][0]
     groups = [
         _Group(stock, taken, degree)
