@@ -1,4 +1,4 @@
-"""From a plan and a changed spec to a plan that moves few weights, or none."""
+"""Replans: plans for a changed spec that move few weights, or none."""
 
 from hexplan_solver.replan.loss import HostOrDevice, Loss, changed, without
 from hexplan_solver.replan.options import ReplanOptions

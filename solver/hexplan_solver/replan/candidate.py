@@ -1,4 +1,4 @@
-"""What a replan may come to: an evaluated placement, and the bytes that it moves."""
+"""Candidates of a replan: evaluated placements, with the bytes that they move."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ class ReplanCandidate:
 
 
 def candidate_of(movement: Movement, stages: Sequence[PlacedStage]) -> ReplanCandidate:
-    """Compute the flow and the bytes of a placement, idle stages left out."""
+    """Compute the flow and the moved bytes of a placement without its idle stages."""
     found = evaluate_used(movement.problem, stages)
     return ReplanCandidate(found, movement.total(found.placement))
