@@ -15,6 +15,7 @@ from hexplan_solver.flow.evaluate import better_of
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.links.fit import fit_links
 from hexplan_solver.milp import MilpStatus
+from hexplan_solver.objectives.params import THROUGHPUT_PARAMS
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.problem import Problem, build_problem
@@ -22,15 +23,9 @@ from hexplan_solver.problem.zones import zones_of
 from hexplan_solver.run import Run
 from hexplan_solver.start.incumbent import Incumbent, better_placement, first_placement
 
-START_SHARE, BOUND_SHARE, MILP_SHARE = 0.6, 0.2, 0.4
-"""Shares of the time left for the first placement, the bound, and the MILP; links get the rest."""
-TRUNKED, ZONED = 0.4, 0.12
-"""Where sites share lines, and where those carry little, these shares are cut to so much: fitting
-the links needs the time."""
-
 
 def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
-    """Find a plan of large flow, and prove how much larger the flow of any plan could be.
+    """Find a plan of large flow, and prove a bound on the flow of every plan.
 
     Raises
     ------
@@ -45,46 +40,55 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
     run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
-    run.lower(coordinator_bound(problem), "door bound: what the coordinator's network card passes")
+    run.lower(
+        coordinator_bound(problem),
+        "coordinator bound: what the coordinator's network card can carry",
+    )
     has_trunk = spec.cluster.has_trunks
     is_zoned = has_trunk and len(zones_of(problem, run.bound)) > 1
-    part = ZONED if is_zoned else TRUNKED if has_trunk else 1.0
-    start, incumbent = _best_by_kind(run, problem, part)
-    found = fit_links(run, problem, incumbent, [start])
-    if has_trunk and found.value >= incumbent.value and not run.is_proved(found.value):
-        # The trunks do not bind, so the time kept for them is left.
-        again = first_placement(problem, run.options, run.left_s * START_SHARE)
+    params = THROUGHPUT_PARAMS
+    part = params.zone_share if is_zoned else params.trunk_share if has_trunk else 1.0
+    start, best = _best_without_links(run, problem, part)
+    found = fit_links(run, problem, best, [start])
+    if has_trunk and found.value >= best.value and not run.is_proved(found.value):
+        # The trunks do not limit the flow, so the time that was kept for them is left.
+        again = first_placement(problem, run.options, run.left_s * params.start_share)
         if again.value > found.value:
             found = better_of(found, fit_links(run, problem, again, []))
     return Draft(found, run.proof(found.value))
 
 
-def _best_by_kind(run: Run, problem: Problem, part: float) -> tuple[Incumbent, Incumbent]:
-    """Find a first and the best placement, links ignored, and lower the bound on the way.
+def _best_without_links(run: Run, problem: Problem, part: float) -> tuple[Incumbent, Incumbent]:
+    """Find a first and a best placement with the links ignored, and lower the bound on the way.
 
     Parameters
     ----------
     part
-        Share of the usual time that it may take.
+        Share of the usual time that this may take.
     """
-    options = run.options
-    start = first_placement(problem, options, run.left_s * START_SHARE * part)
+    options, params = run.options, THROUGHPUT_PARAMS
+    start = first_placement(problem, options, run.left_s * params.start_share * part)
     run.tell("start", start.value / MICRO)
-    budget = Budget(run.left_s * BOUND_SHARE * part, run.bound, start.value)
+    budget = Budget(run.left_s * params.bound_share * part, run.bound, start.value)
     proved = pattern_bound(problem, budget)
     run.lower(proved, "pattern bound: LP duals, each priced against every pattern of a layer")
-    budget = Budget(run.left_s * MILP_SHARE * part, run.bound, watch=run.watcher("layers"))
-    incumbent = better_placement(problem, start, options, budget)
-    run.tighten(incumbent.bound, incumbent.value)
-    run.status = incumbent.status
-    if incumbent.value == 0:
+    watch = run.watcher("layers")
+    budget = Budget(run.left_s * params.milp_share * part, run.bound, watch=watch)
+    best = better_placement(problem, start, options, budget)
+    run.tighten(best.bound, best.value)
+    run.status = best.status
+    if best.value == 0:
         _refuse(run, problem, start)
-    run.tell("placed", incumbent.value / MICRO)
-    return start, incumbent
+    run.tell("placed", best.value / MICRO)
+    return start, best
 
 
 def _refuse(run: Run, problem: Problem, start: Incumbent) -> NoReturn:
-    """Raise for want of a placement; call it infeasible only on a second opinion."""
+    """Raise because there is no placement.
+
+    Two runs of the MILP have to agree that none exists, the second without the solver's presolve:
+    otherwise the error only says that none was found.
+    """
     if run.status == MilpStatus.INFEASIBLE:
         options = replace(run.options, presolve=False)
         budget = Budget(run.limit_s, run.bound, watch=run.watcher("layers"))
