@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from hexplan.errors import InputError
 from hexplan.wording import found
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 LARGEST = Decimal("1e21")
 """The largest quantity accepted, in bytes, bytes/s, FLOP/s or seconds; no cluster has more."""
 
-GIB: Final = 2**30
-"""Bytes of one GiB, for messages and files that state memory in GiB."""
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+"""Bytes of a KiB, a MiB and a GiB."""
 
 DIGITS = 15
 """The most significant digits of a quantity: a JSON number carries 15 unchanged."""

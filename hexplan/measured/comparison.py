@@ -13,7 +13,6 @@ from hexplan.device import DeviceType
 from hexplan.frozen_model import FrozenModel
 from hexplan.host import Host
 from hexplan.measured.findings import Accelerator, Findings, HostFinding, Inventory, LinkFinding
-from hexplan.units import GIB
 
 SLOW_SHARE: Final = 0.8
 """Less than this share of the spec's bandwidth is worse."""
@@ -24,6 +23,7 @@ LATE_S: Final = 1e-4
 MEMORY_SHARE: Final = 0.98
 """Less than this share of the spec's memory is another device."""
 _SEEN_KINDS = ("cuda", "rocm")
+_GIB = 2**30
 _STEP = 2**26
 """Memory in use is rounded up to this."""
 
@@ -215,4 +215,4 @@ def _slot_differences(machine: Inventory, slots: list[DeviceType], share: Decima
 
 
 def _gib(num_bytes: int) -> str:
-    return f"{num_bytes / GIB:.1f} GiB"
+    return f"{num_bytes / _GIB:.1f} GiB"

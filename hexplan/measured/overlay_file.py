@@ -14,13 +14,13 @@ from hexplan.errors import InputError
 from hexplan.files.bounded import write_atomically
 from hexplan.files.yaml_reader import read_yaml
 from hexplan.measured.comparison import Comparison
-from hexplan.units import GIB
 
 if TYPE_CHECKING:
     from hexplan.measured.calibration.calibrate import Calibration
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _WORDS: Final = frozenset(("true", "false", "null"))
+_GIB: Final = 2**30
 _BITS: Final = (("Gbps", 10**9), ("Mbps", 10**6), ("kbps", 10**3))
 _TIMES: Final = (("s", 1.0), ("ms", 1e-3))
 
@@ -147,5 +147,5 @@ def _time(seconds: float) -> str:
 
 def _gib(num_bytes: int) -> str:
     """Return an amount of memory, rounded down to thousandths: it never exceeds the device's."""
-    amount = (Decimal(num_bytes) / GIB).quantize(Decimal("0.001"), ROUND_FLOOR)
+    amount = (Decimal(num_bytes) / _GIB).quantize(Decimal("0.001"), ROUND_FLOOR)
     return f"{amount.normalize():f}GiB"
