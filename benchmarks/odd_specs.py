@@ -102,9 +102,7 @@ def _within(site: str, rate_gbps: float) -> str:
     return f"  - {{within: {site}, bandwidth: {rate_gbps}Gbps, latency: 0.3ms}}"
 
 
-def _between(
-    rng: random.Random, ends: str, rates_mbps: Sequence[int], trunk: str = ""
-) -> str:
+def _between(rng: random.Random, ends: str, rates_mbps: Sequence[int], trunk: str = "") -> str:
     latency_ms = rng.randint(1, 40)
     bandwidth = rng.choice(rates_mbps)
     return f"  - {{{ends}, bandwidth: {bandwidth}Mbps, latency: {latency_ms}ms{trunk}}}"

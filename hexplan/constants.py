@@ -20,6 +20,9 @@ MICRO: Final[int] = 10**RATE_DIGITS
 WEIGHT_DIGITS: Final = 9
 """Weights of edges and routes are integer multiples of 1e-9, so that they sum to exactly 1."""
 
+FIGURE_DIGITS: Final = 6
+"""Decimals of predicted times and simulated rates, which nothing has to sum exactly."""
+
 TOKEN_ID_BYTES: Final = 4
 """Bytes of one token between the coordinator and a stage: a 32-bit token id."""
 

@@ -15,7 +15,7 @@ from hexplan.errors import InputError
 
 if TYPE_CHECKING:
     from hexplan.plan import Plan
-    from hexplan_solver.replan import Loss, Slot
+    from hexplan_solver.replan import HostOrDevice, Loss
 
 
 def replan(
@@ -97,11 +97,11 @@ def _loss(plan: Plan, without: list[str], spec_file: Path | None, overlays: list
     return take_away(loss.spec, slots, keeps_bounds=False) if slots else loss
 
 
-def _slots(text: str) -> list[Slot]:
+def _slots(text: str) -> list[HostOrDevice]:
     """Read `h3,h4:2,t4-[0-3]`; `h4/2`, as pins in a cluster.yaml write it, does too."""
     from hexplan.reading.names import expand
 
-    slots: list[Slot] = []
+    slots: list[HostOrDevice] = []
     for part in text.split(","):
         host, _, device = part.strip().replace("/", ":").partition(":")
         if ":" in part.replace("/", ":") and not (device.isascii() and device.isdigit()):

@@ -6,14 +6,10 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from hexplan.errors import SpecError
-from hexplan.files.bounded import read_bounded
 from hexplan.wording import found
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
 
@@ -44,11 +40,6 @@ class _Fault:
     """What was found there."""
     needed: str
     """What is needed instead."""
-
-
-def read_json(path: Path, limit_bytes: int = MAX_BYTES) -> JsonValue:
-    """Return the value that a JSON file holds."""
-    return parse_json(read_bounded(path, limit_bytes), str(path))
 
 
 def parse_json(text: str, file: str) -> JsonValue:

@@ -12,7 +12,7 @@ from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.device import DeviceType
 from hexplan.frozen_model import FrozenModel
 from hexplan.host import Host
-from hexplan.measured.findings import Accelerator, Findings, HostFinding, LinkFinding, Machine
+from hexplan.measured.findings import Accelerator, Findings, HostFinding, Inventory, LinkFinding
 
 SLOW_SHARE: Final = 0.8
 """Less than this share of the spec's bandwidth is worse."""
@@ -143,7 +143,7 @@ def _host(cluster: Cluster, found: HostFinding, findings: Findings) -> HostCompa
     )
 
 
-def _in_use_bytes(types: list[DeviceType], machine: Machine) -> tuple[int, ...] | None:
+def _in_use_bytes(types: list[DeviceType], machine: Inventory) -> tuple[int, ...] | None:
     """Return what is taken of each device, where the devices found are those of the spec."""
     devices = machine.accelerators
     if len(devices) != len(types) or any(kind.kind not in _SEEN_KINDS for kind in types):
@@ -166,7 +166,7 @@ def _used_bytes(device: Accelerator, spec: DeviceType) -> int:
 
 
 def _differences(
-    cluster: Cluster, host: Host, machine: Machine, findings: Findings
+    cluster: Cluster, host: Host, machine: Inventory, findings: Findings
 ) -> Iterator[str]:
     for name in ("torch", "hexplan"):
         there, here = getattr(machine, name), getattr(findings, name)
@@ -206,7 +206,7 @@ def _device_differences(
         yield f"device {index}: {used} are in use; {left} are free of the {wanted} to plan with"
 
 
-def _slot_differences(machine: Machine, slots: list[DeviceType], share: Decimal) -> Iterator[str]:
+def _slot_differences(machine: Inventory, slots: list[DeviceType], share: Decimal) -> Iterator[str]:
     if machine.cores < len(slots):
         yield f"{_count(machine.cores, 'core')} for {len(slots)} CPU devices"
     wanted = int(sum(slot.memory_bytes for slot in slots) * share)

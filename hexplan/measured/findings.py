@@ -25,7 +25,7 @@ class Accelerator(FrozenModel):
     """What is free of it."""
 
 
-class Machine(FrozenModel):
+class Inventory(FrozenModel):
     """What one host is, as its agent sees it."""
 
     processor: str
@@ -51,7 +51,7 @@ class HostFinding(FrozenModel):
 
     host: str
     """Its name."""
-    machine: Machine | None = None
+    machine: Inventory | None = None
     """What it is, where it was reached."""
     problem: str | None = None
     """Why it was not, or what went wrong later."""

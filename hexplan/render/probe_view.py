@@ -17,7 +17,7 @@ from hexplan.measured.comparison import (
     HostComparison,
     LinkComparison,
 )
-from hexplan.measured.findings import Findings, LinkFinding, Machine
+from hexplan.measured.findings import Findings, Inventory, LinkFinding
 from hexplan.render import words
 from hexplan.render.console import open_console, say
 from hexplan.render.sections import Part, Section, fits, sections_text, table
@@ -168,7 +168,7 @@ def _found(host: HostComparison) -> str:
     return _machine(machine) + (f"; lost: {problem}" if problem else "")
 
 
-def _machine(machine: Machine) -> str:
+def _machine(machine: Inventory) -> str:
     used = machine.memory_bytes - machine.free_bytes
     memory = f"{words.size(used)} of {words.size(machine.memory_bytes)} in use"
     cores = f"{words.count(machine.cores, 'core')} ({machine.processor}), {memory}"
@@ -176,7 +176,7 @@ def _machine(machine: Machine) -> str:
     return "; ".join((*_devices(machine), cores, versions))
 
 
-def _devices(machine: Machine) -> Iterator[str]:
+def _devices(machine: Inventory) -> Iterator[str]:
     """Yield the accelerators by type, with the memory that others take of each."""
     names = [catalog_name(device.name) or device.name for device in machine.accelerators]
     for name in dict.fromkeys(names):

@@ -96,8 +96,3 @@ class Calibration(FrozenModel):
     """Links whose figures are off, where they could be observed well enough."""
     remarks: tuple[str, ...]
     """What limits all of this."""
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether every group that was seen has a correction without doubts."""
-        return bool(self.groups) and not any(group.doubts for group in self.groups)

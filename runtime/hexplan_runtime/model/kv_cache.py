@@ -32,11 +32,6 @@ class KvCache:
         self._dtype = dtype
         self._entries: dict[int, _Entry] = {}
 
-    @property
-    def free_tokens(self) -> int:
-        """Tokens that no request holds."""
-        return self._free_tokens
-
     def open(self, request: int, layers: Range, tokens: int) -> None:
         """Reserve memory for all tokens of a request in these layers, if it has none yet."""
         if request in self._entries:

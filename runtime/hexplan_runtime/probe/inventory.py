@@ -7,14 +7,14 @@ from importlib.metadata import version
 
 import torch
 
-from hexplan.measured.findings import Accelerator, Machine
+from hexplan.measured.findings import Accelerator, Inventory
 from hexplan_runtime.hardware import free_cores, main_memory, processor_name
 
 
-def machine() -> Machine:
+def machine() -> Inventory:
     """Return what this machine is, with the memory that is free now."""
     memory = main_memory()
-    return Machine(
+    return Inventory(
         processor=processor_name(),
         cores=free_cores(),
         memory_bytes=memory.total_bytes,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hexplan.frozen_model import FrozenModel
-from hexplan.measured.findings import Machine
+from hexplan.measured.findings import Inventory
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -61,7 +61,7 @@ class Figures(FrozenModel):
 class AgentAnswer(FrozenModel):
     """What an agent says: first about its machine, then an answer to each order."""
 
-    machine: Machine | None = None
+    machine: Inventory | None = None
     """What the machine is, in the first answer."""
     figures: Figures | None = None
     """What was measured, in the answer of a leader."""

@@ -11,7 +11,7 @@ from threading import Event
 from typing import Final, Protocol
 
 from hexplan.cluster import COORDINATOR
-from hexplan.measured.findings import Findings, HostFinding, LinkFinding, Machine
+from hexplan.measured.findings import Findings, HostFinding, Inventory, LinkFinding
 from hexplan_runtime.net.gloo import LOOPBACK, host_store
 from hexplan_runtime.probe.agents import Agents
 from hexplan_runtime.probe.inventory import torch_version
@@ -90,7 +90,7 @@ def survey(job: ProbeJob, hear: LinkListener, stop: Event) -> Findings:
     )
 
 
-def _start(agents: Agents, job: ProbeJob, port: int) -> dict[str, Machine]:
+def _start(agents: Agents, job: ProbeJob, port: int) -> dict[str, Inventory]:
     """Start all agents at once, and return the machines of those that came up."""
     nonce = secrets.token_hex(16)
     places = list(job.hosts)

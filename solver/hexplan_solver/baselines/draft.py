@@ -1,4 +1,4 @@
-"""From a published method's placement to a draft."""
+"""Drafts from the placements of published methods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hexplan_solver.baselines.helix_milp import place_helix
 from hexplan_solver.baselines.hexgen import place_hexgen
 from hexplan_solver.baselines.petals import place_petals
 from hexplan_solver.baselines.ram import place_ram
-from hexplan_solver.baselines.result import Method, give_up
+from hexplan_solver.baselines.result import PlacementMethod, give_up
 from hexplan_solver.baselines.separate import place_separate
 from hexplan_solver.baselines.swarm import place_swarm
 from hexplan_solver.baselines.symmetric import place_symmetric
@@ -24,7 +24,7 @@ from hexplan_solver.plans.draft import Draft, IdleReasons
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
-BASELINES: Mapping[str, Method] = MappingProxyType(
+BASELINES: Mapping[str, PlacementMethod] = MappingProxyType(
     {
         "helix-milp": place_helix,
         "petals": place_petals,
@@ -43,10 +43,10 @@ OWN_GROUPS = frozenset({"hexgen", "symmetric"})
 
 
 def draft_baseline(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
-    """Plan as a published method would, and bound what any plan could reach.
+    """Plan with a published method, and bound the flow of every plan.
 
-    The method places the layers; routes are the exact max-flow on its placement, and the bound is
-    the work bound, which holds for every placement of every method.
+    The method places the layers. The routes are those of the exact max-flow on its placement. The
+    bound is the work bound, which holds for every placement.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The links of Helix's MILP: between every two machines, fewer where there are many machines."""
+"""The links of Helix's MILP: between every two machines, or only the fastest if there are many."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ from hexplan.cluster import COORDINATOR
 from hexplan.constants import MICRO
 from hexplan.cost import link_rate
 from hexplan.spec import Spec
-from hexplan_solver.baselines.machines import Machine
+from hexplan_solver.baselines.machines import BaselineMachine
+from hexplan_solver.baselines.params import HELIX_PARAMS
 from hexplan_solver.flow.network import OUTSIDE
-
-KEPT_LINKS = 12
-"""A pruned machine keeps its fastest links, this many, and so do entry and exit."""
-PRUNED_ABOVE = 24
-"""Machines up to which all links stay, as in the artifact's runs on 24 machines of one site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +29,14 @@ class HelixLink:
         return f"{ends[0]}_{'exit' if ends[1] == OUTSIDE else ends[1]}"
 
 
-def helix_links(spec: Spec, machines: Sequence[Machine]) -> list[HelixLink]:
-    """List the links that a cluster's MILP has."""
+def helix_links(spec: Spec, machines: Sequence[BaselineMachine]) -> list[HelixLink]:
+    """List the links of a cluster's MILP; one is kept if it is among the fastest of either end."""
     entry = [_link(spec, None, machine) for machine in machines]
     leave = [_link(spec, machine, None) for machine in machines]
     inner = {
         (a.position, b.position): _link(spec, a, b) for a in machines for b in machines if a != b
     }
-    if len(machines) <= PRUNED_ABOVE:
+    if len(machines) <= HELIX_PARAMS.pruned_above:
         return [link for link in (*entry, *inner.values(), *leave) if link]
     kept = set()
     for machine in machines:
@@ -54,18 +50,20 @@ def helix_links(spec: Spec, machines: Sequence[Machine]) -> list[HelixLink]:
     ]
 
 
-def _fastest(links: Sequence[HelixLink], machines: Sequence[Machine]) -> list[HelixLink]:
-    """Return the fastest links; ties go by the names of their machines, the last first."""
+def _fastest(links: Sequence[HelixLink], machines: Sequence[BaselineMachine]) -> list[HelixLink]:
+    """Return the fastest links; of equal ones, those whose machines' names come last."""
     names = {machine.position: machine.host for machine in machines} | {OUTSIDE: ""}
 
     def speed(link: HelixLink) -> tuple[float, str, str, int, int]:
         ends = (names[link.source], names[link.target])
         return (link.tokens_per_s, *ends, link.source, link.target)
 
-    return sorted(links, key=speed, reverse=True)[:KEPT_LINKS]
+    return sorted(links, key=speed, reverse=True)[: HELIX_PARAMS.kept_links]
 
 
-def _link(spec: Spec, source: Machine | None, target: Machine | None) -> HelixLink | None:
+def _link(
+    spec: Spec, source: BaselineMachine | None, target: BaselineMachine | None
+) -> HelixLink | None:
     hosts = (source.host if source else COORDINATOR, target.host if target else COORDINATOR)
     rate = link_rate(spec.cluster, spec.model, *hosts)
     if not rate:

@@ -1,11 +1,13 @@
-"""Helix's MILP: placement and flow in one, with an integer for every start and a switch a link.
+"""Helix's MILP: placement and flow in one program.
 
 From its description (Mei et al., "Helix: Serving Large Language Models over Heterogeneous GPUs and
-Network via Max-Flow", ASPLOS 2025, section 4, and its artifact): start s_i, a binary for every
-number of layers that machine i may hold, end e_i = s_i + sum of k hold_ik, a flow and a switch on
-every link, partial inference, and a warm start from a heuristic. Its "redundant" rows, which only
-force a switch on, are left out, as in the artifact's runs: flow needs nothing but to be kept off
-links that are not valid.
+Network via Max-Flow", ASPLOS 2025, section 4) and its artifact. Machine i has an integer start s_i
+and a binary hold_ik for every number k of layers that it may hold, so it ends at e_i = s_i + sum of
+k hold_ik. Every link has a flow and a switch. A request may enter a machine inside its layers
+(partial inference). The search starts from a heuristic's solution.
+
+Helix's "redundant" rows, which force the switch of a valid link on, are left out as in the
+artifact's runs: they change nothing, since flow only has to be kept off links that are not valid.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from hexplan_solver.run import Run
 
 
 def place_helix(run: Run, problem: Problem) -> MethodResult:
-    """Solve the MILP from the best heuristic until it is proved or the time is up."""
+    """Solve the MILP from the best heuristic until the optimum is proved or the time is up."""
     machines = machines_of(problem)
     links = helix_links(problem.spec, machines)
     helix = helix_model(problem.num_layers, machines, links)
@@ -38,10 +40,10 @@ def place_helix(run: Run, problem: Problem) -> MethodResult:
     ranges = helix.ranges_of(result.values)
     placement = Placement.of(m.stage(*layers) for m, layers in zip(machines, ranges, strict=True))
     found = sum(result.values[helix.flow[link].name] for link in helix.entry)
-    return MethodResult(placement, _told(result, found))
+    return MethodResult(placement, _status(result, found))
 
 
-def _told(result: MilpResult, found: float) -> str:
-    """Say what the MILP itself found and proved, for its own machines and links."""
+def _status(result: MilpResult, found: float) -> str:
+    """Say what the MILP found and proved, for its own machines and links."""
     proved = "no bound" if result.bound is None else f"bound {result.bound:.3f}"
-    return f"MILP {result.status}: incumbent {found:.3f}, {proved} tokens/s"
+    return f"MILP {result.status}: found {found:.3f}, {proved} tokens/s"

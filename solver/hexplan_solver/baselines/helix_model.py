@@ -10,7 +10,7 @@ import pulp
 from hexplan.field_types import Range
 from hexplan_solver.baselines.helix_links import HelixLink
 from hexplan_solver.baselines.helix_start import HelixStart
-from hexplan_solver.baselines.machines import Machine
+from hexplan_solver.baselines.machines import BaselineMachine
 from hexplan_solver.flow.network import OUTSIDE
 
 
@@ -29,9 +29,9 @@ class HelixModel:
     switch: dict[HelixLink, pulp.LpVariable]
     """Whether a link may carry anything."""
     enters: dict[HelixLink, pulp.LpVariable]
-    """Whether the target begins no later than the source ends; between machines."""
+    """Whether the target begins no later than the source ends; only for links between machines."""
     fits: dict[HelixLink, pulp.LpVariable]
-    """Whether the target ends after the source; between machines."""
+    """Whether the target ends after the source; only for links between machines."""
 
     @property
     def entry(self) -> list[HelixLink]:
@@ -44,7 +44,7 @@ class HelixModel:
         return self.start[position] + held
 
     def ranges_of(self, values: dict[str, float]) -> list[Range]:
-        """Read the layers of each machine."""
+        """Return the layers of each machine at a solution."""
         firsts = [round(values[start.name]) for start in self.start]
         counts = [
             next(k for k, hold in enumerate(holds, 1) if values[hold.name] > 0.5)
@@ -60,7 +60,7 @@ class HelixModel:
             for k, hold in enumerate(self.hold[position], 1):
                 values[hold.name] = float(k == end - first)
         for link, flow in self.flow.items():
-            enters, fits = meeting(link, start.ranges, self.num_layers)
+            enters, fits = ends_meet(link, start.ranges, self.num_layers)
             values[flow.name] = start.flow.get((link.source, link.target), 0.0)
             values[self.switch[link].name] = float(enters and fits)
             if link in self.enters:
@@ -69,8 +69,11 @@ class HelixModel:
         return values
 
 
-def meeting(link: HelixLink, ranges: Sequence[Range], num_layers: int) -> tuple[bool, bool]:
-    """Say whether a link's target begins in time, and ends later: it is valid if both hold."""
+def ends_meet(link: HelixLink, ranges: Sequence[Range], num_layers: int) -> tuple[bool, bool]:
+    """Say whether a link's target begins in time, and whether it ends later.
+
+    A link is valid if both hold.
+    """
     if link.source == OUTSIDE:
         return True, ranges[link.target][0] == 0
     end = ranges[link.source][1]
@@ -80,9 +83,9 @@ def meeting(link: HelixLink, ranges: Sequence[Range], num_layers: int) -> tuple[
 
 
 def helix_model(
-    num_layers: int, machines: Sequence[Machine], links: Sequence[HelixLink]
+    num_layers: int, machines: Sequence[BaselineMachine], links: Sequence[HelixLink]
 ) -> HelixModel:
-    """Make the variables of a MILP that has no rows yet."""
+    """Return a MILP with its variables and without rows."""
     model = pulp.LpProblem("helix", pulp.LpMaximize)
     inner = [link for link in links if OUTSIDE not in (link.source, link.target)]
 

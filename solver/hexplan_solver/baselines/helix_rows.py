@@ -12,12 +12,12 @@ from hexplan.cost import token_bytes
 from hexplan.spec import Spec
 from hexplan_solver.baselines.helix_links import HelixLink
 from hexplan_solver.baselines.helix_model import HelixModel
-from hexplan_solver.baselines.machines import Machine
+from hexplan_solver.baselines.machines import BaselineMachine
 from hexplan_solver.flow.network import OUTSIDE
 
 
-def add_rows(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> None:
-    """Add the objective, all flow from entry, and every row."""
+def add_rows(helix: HelixModel, spec: Spec, machines: Sequence[BaselineMachine]) -> None:
+    """Add the objective (all flow from entry) and every row."""
     rows = helix.model
     rows += pulp.lpSum(helix.flow[link] for link in helix.entry)
     _place(helix, machines)
@@ -27,8 +27,8 @@ def add_rows(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> None
         _open_only_valid(helix, link)
 
 
-def _place(helix: HelixModel, machines: Sequence[Machine]) -> None:
-    """Give each machine one number of layers, which end with the model at the latest."""
+def _place(helix: HelixModel, machines: Sequence[BaselineMachine]) -> None:
+    """Let each machine hold one number of layers, and end within the model."""
     rows = helix.model
     for machine in machines:
         i = machine.position
@@ -36,8 +36,8 @@ def _place(helix: HelixModel, machines: Sequence[Machine]) -> None:
         rows += helix.end(i) <= helix.num_layers, f"end_{i}"
 
 
-def _conserve(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> None:
-    """Let out what came in, and in no more than the machine and its network card pass."""
+def _conserve(helix: HelixModel, spec: Spec, machines: Sequence[BaselineMachine]) -> None:
+    """Let a machine pass on all that it receives, within its own speed and its network card's."""
     rows = helix.model
     inward, outward = defaultdict(list), defaultdict(list)
     for link, flow in helix.flow.items():
@@ -54,7 +54,7 @@ def _conserve(helix: HelixModel, spec: Spec, machines: Sequence[Machine]) -> Non
 
 
 def _open_only_valid(helix: HelixModel, link: HelixLink) -> None:
-    """Keep a link's switch off unless its ends' layers meet (big M = L, or L + 1)."""
+    """Keep a link's switch off unless the layers of its ends meet (big M: L or L + 1)."""
     rows, total, switch = helix.model, helix.num_layers, helix.switch[link]
     name = link.name
     if link.source == OUTSIDE:
@@ -70,8 +70,8 @@ def _open_only_valid(helix: HelixModel, link: HelixLink) -> None:
     rows += 2 * switch <= enters + fits, f"meets_{name}"
 
 
-def _nic(spec: Spec, machine: Machine) -> float:
-    """Return what the slower direction of a machine's network card passes, in tokens/s."""
+def _nic(spec: Spec, machine: BaselineMachine) -> float:
+    """Return what the slower direction of a machine's network card carries, in tokens/s."""
     host = spec.cluster.host_by_name[machine.host]
     per_token = token_bytes(spec.model, machine.host, machine.host)
     return min(host.nic_in_bytes_per_s, host.nic_out_bytes_per_s) / per_token

@@ -1,4 +1,4 @@
-"""Where Helix's MILP starts: the best of the heuristics, as far as pruned links let it flow."""
+"""Where Helix's MILP starts: the best heuristic placement, with the flow that kept links carry."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hexplan.constants import MICRO
 from hexplan.errors import LimitReached
 from hexplan.field_types import Range
 from hexplan_solver.baselines.helix_links import HelixLink
-from hexplan_solver.baselines.machines import Machine
+from hexplan_solver.baselines.machines import BaselineMachine
 from hexplan_solver.baselines.petals import place_petals
-from hexplan_solver.baselines.result import Method
+from hexplan_solver.baselines.result import PlacementMethod
 from hexplan_solver.baselines.separate import place_separate
 from hexplan_solver.baselines.swarm import place_swarm
 from hexplan_solver.flow.max_flow import max_flow
@@ -21,7 +21,7 @@ from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
-HEURISTICS: tuple[Method, ...] = (place_petals, place_swarm, place_separate)
+HEURISTICS: tuple[PlacementMethod, ...] = (place_petals, place_swarm, place_separate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class HelixStart:
 
 
 def helix_start(
-    run: Run, problem: Problem, machines: Sequence[Machine], links: Sequence[HelixLink]
+    run: Run, problem: Problem, machines: Sequence[BaselineMachine], links: Sequence[HelixLink]
 ) -> HelixStart:
-    """Return the start of the largest flow on the links that there are."""
+    """Return the start of the largest flow over the links of the MILP."""
     best = HelixStart(((0, 1),) * len(machines), {})
     for method in HEURISTICS:
         try:
@@ -56,21 +56,26 @@ def helix_start(
 
 def _start_of(
     problem: Problem,
-    machines: Sequence[Machine],
+    machines: Sequence[BaselineMachine],
     links: Sequence[HelixLink],
     stages: Sequence[PlacedStage],
 ) -> HelixStart:
+    """Return the start from a heuristic's stages.
+
+    Each stage runs at its machine's speed in the MILP. Of its largest flow, the paths over pruned
+    links are left out.
+    """
     by_devices = {(m.host, m.devices): m for m in machines}
     owner = {stage: by_devices[stage.host, stage.devices] for stage in stages}
     ranges = [(0, 1)] * len(machines)
     for stage, machine in owner.items():
         ranges[machine.position] = stage.layers
-    slowed = {
+    as_counted = {
         replace(stage, rate=machine.speeds[stage.layers[1] - stage.layers[0]]): machine
         for stage, machine in owner.items()
     }
-    network = build_network(problem.spec, list(slowed))
-    place = [slowed[stage].position for stage in network.stages] + [OUTSIDE]
+    network = build_network(problem.spec, list(as_counted))
+    place = [as_counted[stage].position for stage in network.stages] + [OUTSIDE]
     kept = {(link.source, link.target) for link in links}
     flow: dict[tuple[int, int], float] = defaultdict(float)
     for path in max_flow(network).paths:

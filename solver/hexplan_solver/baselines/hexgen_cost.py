@@ -1,10 +1,10 @@
-"""HexGen's cost model: what one request takes on a pipeline of tensor-parallel groups.
+"""HexGen's cost model: the time and memory of one request on a pipeline of tensor-parallel groups.
 
-The formulas of the HexGen paper (Jiang et al., "HexGen: Generative Inference of Large Language
-Model over Heterogeneous Environment", ICML 2024, arXiv 2311.11514, section 4), as the optimiser of
-its repository once had them: a layer has 12 H^2 weights, a request is served alone (batch 1), and
-an all-reduce costs 2 (D - 1) messages. Where the code had one number for memory bandwidth and
-compute alike, each device's own figures stand here.
+The formulas are those of the HexGen paper (Jiang et al., "HexGen: Generative Inference of Large
+Language Model over Heterogeneous Environment", ICML 2024, arXiv 2311.11514, section 4), in the form
+that the optimiser of its repository once had. A layer has 12 H^2 weights, a request is served alone
+(batch 1), and an all-reduce costs 2 (D - 1) messages. The repository's code used one number for the
+memory bandwidth and the compute rate of all devices; here each device has its own figures.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A model and a request, as far as HexGen's formulas know them."""
+class HexgenRequest:
+    """What HexGen's formulas take of a model and a request."""
 
     hidden: int
     """H."""
@@ -28,7 +28,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Speeds:
-    """One device."""
+    """The speeds of one device."""
 
     memory_bytes_per_s: float
     """m_d."""
@@ -38,7 +38,7 @@ class Speeds:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What joins two devices."""
+    """The connection between two devices."""
 
     latency_s: float
     """Alpha."""
@@ -46,7 +46,7 @@ class Wire:
     """Beta."""
 
 
-def compute_s(request: Request, device: Speeds, degree: int) -> float:
+def compute_s(request: HexgenRequest, device: Speeds, degree: int) -> float:
     """Return the seconds that a layer computes for one request, on `degree` devices.
 
     ``(12 H^2 B / m + 24 s H^2 / c) / D``, once with s = s_in and s_out times with s = 1.
@@ -57,7 +57,7 @@ def compute_s(request: Request, device: Speeds, degree: int) -> float:
     return (prefill_s + request.output_tokens * (weights_s + token_s)) / degree
 
 
-def group_comm_s(request: Request, wire: Wire, degree: int) -> float:
+def group_comm_s(request: HexgenRequest, wire: Wire, degree: int) -> float:
     """Return the seconds that a layer's two all-reduces take for one request.
 
     ``2 (D - 1) (alpha + s H B / (D beta)) * 2``, once with s = s_in and s_out times with s = 1.
@@ -68,8 +68,8 @@ def group_comm_s(request: Request, wire: Wire, degree: int) -> float:
     return messages * (prefill_s + request.output_tokens * (wire.latency_s + per_token_s))
 
 
-def hop_s(request: Request, wire: Wire) -> float:
-    """Return the seconds that a request's activations are on the way to the next machine.
+def hop_s(request: HexgenRequest, wire: Wire) -> float:
+    """Return the seconds that a request's activations take to the next machine.
 
     ``alpha + s H B / beta``, once with s = s_in and s_out times with s = 1.
     """
@@ -78,11 +78,11 @@ def hop_s(request: Request, wire: Wire) -> float:
     return prefill_s + request.output_tokens * (wire.latency_s + per_token_s)
 
 
-def memory_bytes(request: Request, layers: int, degree: int) -> float:
+def memory_bytes(request: HexgenRequest, layers: int, degree: int) -> float:
     """Return the bytes that each of `degree` devices needs for its layers and one request.
 
-    ``(12 H^2 B / D + 2 s H B) l + 4 s H B`` with s = s_in + s_out; neither grouped heads nor a KV
-    cache that is split over the devices.
+    ``(12 H^2 B / D + 2 s H B) l + 4 s H B`` with s = s_in + s_out. The formula knows no grouped
+    heads, and it does not split the KV cache over the devices.
     """
     tokens = request.prompt_tokens + request.output_tokens
     token_bytes = request.hidden * request.dtype_bytes

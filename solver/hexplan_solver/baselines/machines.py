@@ -1,4 +1,4 @@
-"""Machines as the baselines see them: all like devices of one host are one unit."""
+"""Machines as the baselines see them: all like devices of one host are one machine."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from hexplan_solver.problem.rates import Rates
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """Devices of one host that form one stage, whatever its layers."""
+class BaselineMachine:
+    """Devices of one host that form one stage, whichever layers it holds."""
 
     position: int
-    """Place in the spec's order; a method's last resort to break ties."""
+    """Place in the spec's order, by which a method breaks the last ties."""
     host: str
     devices: tuple[int, ...]
     kind: StageKind
     speeds: tuple[int, ...]
     """1e-6 tokens/s by the layers held, from 0 to the most it can hold."""
     memory_bytes: int
-    """What its devices may use, together."""
+    """What its devices may use, all together."""
     flops_per_s: int
-    """Peak of its devices, together."""
+    """Peak of its devices, all together."""
 
     @property
     def max_layers(self) -> int:
@@ -36,32 +36,33 @@ class Machine:
 
     @property
     def type(self) -> tuple[str, ...]:
-        """Its device types: machines of one type are alike, but for where they are."""
+        """Its device types: machines of one type differ only in where they are."""
         return self.kind.group
 
     def stage(self, first: int, end: int) -> PlacedStage:
-        """Return the stage that it is with the layers `[first, end)`."""
+        """Return its stage with the layers `[first, end)`."""
         rate = self.kind.rates.of(first, end)
         return PlacedStage((first, end), self.host, self.devices, self.kind.index, rate)
 
 
-def machines_of(problem: Problem) -> list[Machine]:
+def machines_of(problem: Problem) -> list[BaselineMachine]:
     """List the machines in the spec's order.
 
-    A host is grouped so that the most devices serve, unlike devices apart, in the fewest groups.
+    Of the ways to group a host's devices, the one is taken in which most devices serve; of these,
+    the one with the fewest groups of unlike devices; and of these, the one with the fewest groups.
     """
-    found: list[Machine] = []
+    found: list[BaselineMachine] = []
     classes = {host: c for c in problem.classes for host in c.hosts}
     for host in problem.spec.cluster.hosts:
         if host.name in classes:
-            way = _unit_way(problem, classes[host.name])
+            way = _grouping(problem, classes[host.name])
             for kind, devices in group_devices(problem, host.name, way):
                 found += _machine(problem, len(found), host.name, (devices, problem.kinds[kind]))
     return found
 
 
-def chain(machines: Sequence[Machine], counts: Sequence[int]) -> Iterator[PlacedStage]:
-    """Lay machines end to end from layer 0, each with its count of layers; none where it is 0."""
+def chain(machines: Sequence[BaselineMachine], counts: Sequence[int]) -> Iterator[PlacedStage]:
+    """Lay machines end to end from layer 0, each with its count of layers; skip those with 0."""
     first = 0
     for machine, count in zip(machines, counts, strict=True):
         if count:
@@ -70,16 +71,17 @@ def chain(machines: Sequence[Machine], counts: Sequence[int]) -> Iterator[Placed
 
 
 def steady_speeds(rates: Rates) -> tuple[int, ...]:
-    """Return the speed by layers held, from 0, as slow as where the layers lie worst.
+    """Return a machine's speed by the number of layers it holds, from 0, at the slowest position.
 
-    The published methods know one table a machine; here the embedding and the head count too.
+    The published methods have one table for each machine. Here the speed also depends on where the
+    layers lie, since the first and the last stage also run the embedding and the head.
     """
     slowest = (min(row[k] for row in _rows(rates, k)) for k in range(1, rates.num_layers + 1))
     return (0, *takewhile(lambda speed: speed > 0, slowest))
 
 
 def _rows(rates: Rates, k: int) -> Iterator[tuple[int, ...]]:
-    """Yield the rows of `by_layers` for the ends of the model that k layers can reach."""
+    """Yield the rows of `by_layers` for each position in the model that k layers can have."""
     (inner, last), (first, both) = rates.by_layers
     if k == rates.num_layers:
         yield both
@@ -89,7 +91,7 @@ def _rows(rates: Rates, k: int) -> Iterator[tuple[int, ...]]:
         yield inner
 
 
-def _unit_way(problem: Problem, host_class: HostClass) -> tuple[tuple[int, int], ...]:
+def _grouping(problem: Problem, host_class: HostClass) -> tuple[tuple[int, int], ...]:
     def key(way: tuple[tuple[int, int], ...]) -> tuple[int, int, int]:
         groups = [(problem.kinds[kind].group, count) for kind, count in way]
         served = sum(len(group) * count for group, count in groups)
@@ -101,7 +103,7 @@ def _unit_way(problem: Problem, host_class: HostClass) -> tuple[tuple[int, int],
 
 def _machine(
     problem: Problem, position: int, host: str, group: tuple[tuple[int, ...], StageKind]
-) -> Iterator[Machine]:
+) -> Iterator[BaselineMachine]:
     devices, kind = group
     speeds = steady_speeds(kind.rates)
     if len(speeds) > 1:
@@ -109,4 +111,4 @@ def _machine(
         types = [cluster.device_type_by_name[name] for name in kind.group]
         memory_bytes = sum(budget_bytes(cluster, device) for device in types)
         flops_per_s = sum(device.compute_flops_per_s for device in types)
-        yield Machine(position, host, devices, kind, speeds, memory_bytes, flops_per_s)
+        yield BaselineMachine(position, host, devices, kind, speeds, memory_bytes, flops_per_s)

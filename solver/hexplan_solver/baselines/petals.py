@@ -1,7 +1,7 @@
 """Petals: each server takes the layers that are served least (Borzunov et al., 2023, appendix D).
 
-As Helix re-implements it for its comparison (Mei et al., ASPLOS 2025): machines join in random
-order, and each holds as many layers as fit.
+This follows Helix's re-implementation for its comparison (Mei et al., ASPLOS 2025): machines join
+in random order, and each holds as many layers as fit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hexplan_solver.run import Run
 
 
 def place_petals(run: Run, problem: Problem) -> MethodResult:
-    """Let machines join in the seed's order, each where the layers are served least."""
+    """Let machines join in an order drawn with the seed, each where the layers are served least."""
     joining = machines_of(problem)
     random.Random(run.options.seed).shuffle(joining)  # noqa: S311 - an order, not a secret
     served = [0] * problem.num_layers
@@ -30,6 +30,9 @@ def place_petals(run: Run, problem: Problem) -> MethodResult:
 
 
 def _least_served(served: list[int], held: int) -> int:
-    """Return the first window whose speeds, in rising order, come first in the dictionary."""
+    """Return the start of the window of layers that is served least.
+
+    Windows are compared by their slowest layer, then by the next slowest, and so on.
+    """
     starts = range(len(served) - held + 1)
     return min(starts, key=lambda first: sorted(served[first : first + held]))

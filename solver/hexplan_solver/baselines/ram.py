@@ -1,4 +1,4 @@
-"""Layers in proportion to memory, in one chain: how exo places a model (ring, memory weighted)."""
+"""Layers in proportion to memory, in one chain: exo's "ring memory weighted" partitioning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hexplan_solver.run import Run
 
 
 def place_ram(run: Run, problem: Problem) -> MethodResult:
-    """Take the fewest machines, largest memory first, whose shares of the layers fit."""
+    """Take the fewest machines, largest memory first, on which the shares of the layers fit."""
     machines = sorted(machines_of(problem), key=lambda m: (-m.memory_bytes, m.position))
     total = problem.num_layers
     for count in range(1, len(machines) + 1):

@@ -1,4 +1,4 @@
-"""What a published method comes to."""
+"""The result of a published method."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from hexplan_solver.run import Run
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """A placement, and what the method says about it."""
+    """A placement, and what the method says about it.
+
+    `status` is text, since methods word it themselves; it stands in the plan's certificate.
+    """
 
     placement: Placement
     status: str = "heuristic"
 
 
-Method = Callable[[Run, Problem], MethodResult]
-"""How a method places the layers; raises LimitReached where it cannot."""
+PlacementMethod = Callable[[Run, Problem], MethodResult]
+"""A method that places the layers; it raises LimitReached if it has no placement."""
 
 
 def result_of(stages: Iterable[PlacedStage]) -> MethodResult:

@@ -1,8 +1,8 @@
-"""Separate pipelines: one for each type of machine, as Helix compares against.
+"""Separate pipelines, one for each type of machine: a layout that Helix compares itself with.
 
-A type whose machines hold the model shares the layers evenly among them all. The machines of the
-other types fill pipelines one after the other, strongest type first, as Helix's code for
-"homogeneous" layouts does: where one type runs out, the next fills the gap.
+If the machines of a type can hold the model together, they share its layers evenly. The machines of
+the other types fill one pipeline after the other, strongest type first; when one type runs out, the
+next goes on. This is what Helix's code for "homogeneous" layouts does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from hexplan_solver.baselines.machines import Machine, chain, machines_of
+from hexplan_solver.baselines.machines import BaselineMachine, chain, machines_of
 from hexplan_solver.baselines.result import MethodResult, give_up, result_of
 from hexplan_solver.baselines.swarm import even_ranges
 from hexplan_solver.placement.placement import PlacedStage
@@ -20,8 +20,8 @@ from hexplan_solver.run import Run
 
 
 def place_separate(run: Run, problem: Problem) -> MethodResult:
-    """Build one pipeline a type, and mixed ones of the types that hold no whole model."""
-    by_type: dict[tuple[str, ...], list[Machine]] = defaultdict(list)
+    """Build a pipeline of each type that holds the model, and mixed ones of the other types."""
+    by_type: dict[tuple[str, ...], list[BaselineMachine]] = defaultdict(list)
     for machine in machines_of(problem):
         by_type[machine.type].append(machine)
     types = sorted(by_type.values(), key=_strength, reverse=True)
@@ -38,25 +38,25 @@ def place_separate(run: Run, problem: Problem) -> MethodResult:
     return result_of(stages)
 
 
-def _strength(alike: Sequence[Machine]) -> int:
-    """Return a type's layers times speed where it holds the most it can."""
+def _strength(alike: Sequence[BaselineMachine]) -> int:
+    """Return the layers of one machine of a type times its speed, when it holds all it can."""
     return alike[0].speeds[-1] * alike[0].max_layers
 
 
-def _holds(alike: Sequence[Machine], num_layers: int) -> bool:
+def _holds(alike: Sequence[BaselineMachine], num_layers: int) -> bool:
     return sum(machine.max_layers for machine in alike) >= num_layers
 
 
-def _even_pipeline(alike: Sequence[Machine], num_layers: int) -> Iterator[PlacedStage]:
+def _even_pipeline(alike: Sequence[BaselineMachine], num_layers: int) -> Iterator[PlacedStage]:
     used = alike[:num_layers]
     for machine, layers in zip(used, even_ranges(num_layers, len(used)), strict=True):
         yield machine.stage(*layers)
 
 
-def _filled_pipelines(machines: Iterable[Machine], num_layers: int) -> list[PlacedStage]:
-    """Fill pipelines to the brim; the machines of one that stays short are left out."""
+def _filled_pipelines(machines: Iterable[BaselineMachine], num_layers: int) -> list[PlacedStage]:
+    """Fill each machine with layers until a pipeline is whole; leave out a last one that is not."""
     whole: list[PlacedStage] = []
-    pipeline: list[tuple[Machine, int]] = []
+    pipeline: list[tuple[BaselineMachine, int]] = []
     for machine in machines:
         held = sum(count for _, count in pipeline)
         pipeline.append((machine, min(machine.max_layers, num_layers - held)))

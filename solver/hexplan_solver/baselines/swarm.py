@@ -1,7 +1,8 @@
 """SWARM: stages of equal layers, each served by about the same speed (Ryabinin et al., 2023).
 
-As Helix re-implements it for its comparison (Mei et al., ASPLOS 2025): as few stages as the
-smallest machine allows, and the strongest machine goes first, always to the weakest stage.
+This follows Helix's re-implementation for its comparison (Mei et al., ASPLOS 2025): there are as
+few stages as the smallest machine allows, and each machine, strongest first, joins the weakest
+stage.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from hexplan.field_types import Range
-from hexplan_solver.baselines.machines import Machine, machines_of
+from hexplan_solver.baselines.machines import BaselineMachine, machines_of
 from hexplan_solver.baselines.result import MethodResult, give_up, result_of
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
 
 def place_swarm(run: Run, problem: Problem) -> MethodResult:
-    """Spread the machines over stages of equal layers, so that none is much weaker."""
+    """Spread the machines over stages of equal layers, so that all are about equally strong."""
     ranges, able = _stages(machines_of(problem), problem.num_layers)
     widest = max(end - first for first, end in ranges)
     strength = [0] * len(ranges)
@@ -29,8 +30,10 @@ def place_swarm(run: Run, problem: Problem) -> MethodResult:
     return result_of(stages)
 
 
-def _stages(machines: Sequence[Machine], num_layers: int) -> tuple[list[Range], list[Machine]]:
-    """Choose the fewest stages that every machine can hold, or else enough machines."""
+def _stages(
+    machines: Sequence[BaselineMachine], num_layers: int
+) -> tuple[list[Range], list[BaselineMachine]]:
+    """Choose the fewest stages that every machine can hold, or else that enough machines can."""
     for all_serve in (True, False):
         for count in _counts(num_layers):
             widest = -(-num_layers // count)

@@ -1,8 +1,8 @@
 """Symmetric parallelism: one tensor-parallel degree and equal stages for the whole cluster.
 
-What serving systems without asymmetric groups do, and what the HexGen paper (Jiang et al., ICML
-2024) compares its asymmetric groups with: every pipeline has the same number of stages, every stage
-as many layers and as many devices. The best degree and number of stages are found by trying all.
+Every pipeline has the same number of stages, and every stage the same number of layers and of
+devices. This is what serving systems without asymmetric groups do, and what the HexGen paper (Jiang
+et al., ICML 2024) compares its asymmetric groups with. All degrees and numbers of stages are tried.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from hexplan.field_types import Range
 from hexplan_solver.baselines.result import MethodResult, give_up
-from hexplan_solver.baselines.slots import Slot, slots_of
+from hexplan_solver.baselines.stocks import Stock, stocks_of
 from hexplan_solver.baselines.swarm import even_ranges
 from hexplan_solver.flow.evaluate import evaluate
 from hexplan_solver.placement.placement import PlacedStage, Placement
@@ -21,28 +22,28 @@ from hexplan_solver.run import Run
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Devices of a slot that serve together."""
+    """Devices of a stock that form one stage."""
 
-    slot: Slot
+    stock: Stock
     taken: int
-    """Devices of the slot before it."""
+    """Devices of the stock that earlier groups have taken."""
     degree: int
 
-    def stage(self, layers: tuple[int, int]) -> PlacedStage:
-        return self.slot.stage(self.taken, self.degree, layers)
+    def stage(self, layers: Range) -> PlacedStage:
+        return self.stock.stage(self.taken, self.degree, layers)
 
 
 def place_symmetric(run: Run, problem: Problem) -> MethodResult:
     """Try every degree with every number of stages that divides the layers."""
-    slots = slots_of(problem)
-    degrees = sorted({degree for slot in slots for degree in slot.degrees})
+    stocks = stocks_of(problem)
+    degrees = sorted({degree for stock in stocks for degree in stock.degrees})
     best, best_value = MethodResult(Placement()), 0
     for degree in degrees:
         for count in range(1, problem.num_layers + 1):
             if problem.num_layers % count or run.left_s == 0:
                 continue
             ranges = even_ranges(problem.num_layers, count)
-            placement = Placement.of(_pipelines(slots, degree, ranges))
+            placement = Placement.of(_pipelines(stocks, degree, ranges))
             value = evaluate(problem, placement).value
             if value > best_value:
                 told = f"TP {degree}, {count} stages a pipeline"
@@ -53,15 +54,19 @@ def place_symmetric(run: Run, problem: Problem) -> MethodResult:
 
 
 def _pipelines(
-    slots: Sequence[Slot], degree: int, ranges: Sequence[tuple[int, int]]
+    stocks: Sequence[Stock], degree: int, ranges: Sequence[Range]
 ) -> Iterator[PlacedStage]:
-    """Build as many whole pipelines as there are groups, of groups alike and near each other."""
+    """Build as many whole pipelines as there are groups for.
+
+    The groups are sorted by speed, so that those of one pipeline are nearly alike; equal ones stay
+    in the spec's order, so that neighbours serve together.
+    """
     size = ranges[0][1] - ranges[0][0]
     groups = [
-        _Group(slot, taken, degree)
-        for slot in slots
-        if slot.max_layers(degree) >= size
-        for taken in range(0, len(slot.devices) - degree + 1, degree)
+        _Group(stock, taken, degree)
+        for stock in stocks
+        if stock.max_layers(degree) >= size
+        for taken in range(0, len(stock.devices) - degree + 1, degree)
     ]
     groups.sort(key=lambda group: -group.stage(ranges[0]).rate)
     whole = len(groups) // len(ranges) * len(ranges)

@@ -1,8 +1,9 @@
 """Pipelines first, then layers in proportion to compute: how Parallax places a model.
 
-From the Parallax scheduler's documentation and behaviour (GradientHQ/parallax): as many pipelines k
-of as few machines s(k) as maximise k^2 / s(k); in each, water-filling by peak FLOP/s under the room
-of each machine, largest room first.
+From the documentation and the behaviour of Parallax's scheduler (GradientHQ/parallax). It builds
+the number k of pipelines that maximises k^2 / s(k), where s(k) is the fewest machines that k
+pipelines take. Machines join in the order of their room, largest first. In each pipeline the layers
+are shared by water-filling: in proportion to peak FLOP/s, up to each machine's room.
 """
 
 from __future__ import annotations
@@ -12,22 +13,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
 
-from hexplan_solver.baselines.machines import Machine, chain, machines_of
+from hexplan_solver.baselines.machines import BaselineMachine, chain, machines_of
+from hexplan_solver.baselines.params import PARALLAX_PARAMS
 from hexplan_solver.baselines.result import MethodResult, give_up, result_of
 from hexplan_solver.baselines.waterfill import water_fill
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 
-MAX_STATES = 300
-"""States that the dynamic program keeps after each machine: those of the fewest machines."""
-
-Pipelines = tuple[tuple[Machine, ...], ...]
+Pipelines = tuple[tuple[BaselineMachine, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Pipelines under way: layers that each still lacks (0: done), and its machines."""
+    """Pipelines that are being filled: the layers that each still lacks, and its machines."""
 
     lacking: tuple[int, ...]
     used: int
@@ -35,13 +34,13 @@ class _State:
 
 
 def place_tflops(run: Run, problem: Problem) -> MethodResult:
-    """Choose the pipelines by count over length, and fill each by compute."""
+    """Choose the pipelines by count and length, and share the layers in each by compute."""
     machines = sorted(machines_of(problem), key=lambda m: (-m.max_layers, m.position))
     total = problem.num_layers
-    hopes = {count: _hope(machines, count, total) for count in range(1, len(machines) + 1)}
+    bounds = {count: _score_bound(machines, count, total) for count in range(1, len(machines) + 1)}
     best: Pipelines = ()
-    for count, hope in sorted(hopes.items(), key=lambda item: (-item[1], item[0])):
-        if hope < _score(best) or hope == 0 or (best and run.left_s == 0):
+    for count, bound in sorted(bounds.items(), key=lambda item: (-item[1], item[0])):
+        if bound < _score(best) or bound == 0 or (best and run.left_s == 0):
             break
         found = _fewest_machines(machines, count, total)
         better = (_score(found), -len(found)) > (_score(best), -len(best))
@@ -56,38 +55,42 @@ def _score(pipelines: Pipelines) -> Fraction:
     return Fraction(len(pipelines) ** 2, max(1, sum(map(len, pipelines))))
 
 
-def _hope(machines: Sequence[Machine], count: int, total: int) -> Fraction:
-    """Return what the score of so many pipelines can't exceed, 0 if there is too little room."""
+def _score_bound(machines: Sequence[BaselineMachine], count: int, total: int) -> Fraction:
+    """Return a bound on the score of `count` pipelines; 0 if there is too little room for them."""
     held = accumulate(machine.max_layers for machine in machines)
     fewest = next((n for n, room in enumerate(held, 1) if room >= count * total), None)
     return Fraction(count**2, max(fewest, count)) if fewest else Fraction(0)
 
 
-def _filled(pipeline: Sequence[Machine], total: int) -> Iterator[PlacedStage]:
+def _filled(pipeline: Sequence[BaselineMachine], total: int) -> Iterator[PlacedStage]:
     powers = [Fraction(machine.flops_per_s) for machine in pipeline]
     counts = water_fill(total, powers, [machine.max_layers for machine in pipeline])
     assert counts is not None  # the pipeline was closed when its room was enough
     return chain(pipeline, counts)
 
 
-def _fewest_machines(machines: Sequence[Machine], count: int, total: int) -> Pipelines:
-    """Fill `count` pipelines with the fewest machines: each joins one, or is left out."""
+def _fewest_machines(machines: Sequence[BaselineMachine], count: int, total: int) -> Pipelines:
+    """Fill `count` pipelines with the fewest machines.
+
+    A dynamic program over the machines: each joins a pipeline or is left out. States beyond a limit
+    are dropped, so with many machines the result may not be the fewest.
+    """
     states = [_State((total,) * count, 0, ((),) * count)]
     for machine in machines:
         after: dict[tuple[int, ...], _State] = {}
         for state in states:
-            for following in (state, *_joined(state, machine)):
-                known = after.get(following.lacking)
-                if known is None or following.used < known.used:
-                    after[following.lacking] = following
+            for successor in (state, *_joined(state, machine)):
+                known = after.get(successor.lacking)
+                if known is None or successor.used < known.used:
+                    after[successor.lacking] = successor
         ranked = sorted(after.values(), key=lambda s: (sum(s.lacking), s.used, s.lacking))
-        states = ranked[:MAX_STATES]
+        states = ranked[: PARALLAX_PARAMS.max_states]
     done = [state for state in states if not any(state.lacking)]
     return min(done, key=lambda s: s.used).pipelines if done else ()
 
 
-def _joined(state: _State, machine: Machine) -> list[_State]:
-    """Return the states in which the machine joins a pipeline, one for each distinct lack."""
+def _joined(state: _State, machine: BaselineMachine) -> list[_State]:
+    """Return the states in which the machine joins a pipeline; of equal pipelines, the first."""
     found = []
     for lack in sorted(set(state.lacking) - {0}):
         at = state.lacking.index(lack)

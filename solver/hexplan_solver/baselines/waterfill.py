@@ -1,4 +1,4 @@
-"""Layers in proportion to power, where none holds more than it can."""
+"""Layers in proportion to power, within the room of each machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ def water_fill(total: int, powers: Sequence[Fraction], rooms: Sequence[int]) -> 
     """Split whole layers over machines in proportion to power, up to each one's room.
 
     The share of machine i is `min(room_i, level * power_i)`, with the level at which the shares sum
-    to the total, rounded by largest remainder (the earlier first). Returns None for want of room.
+    to the total. They are rounded by largest remainder, the earlier machine first if two are equal.
+    Returns None if the rooms are too small.
     """
     if sum(rooms) < total:
         return None

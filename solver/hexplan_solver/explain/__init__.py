@@ -1,4 +1,4 @@
-"""From a plan to the reasons for it: what limits it, and what would change that."""
+"""The reasons for a plan: what limits it, and what would change that."""
 
 from hexplan_solver.explain.explain import explain
 

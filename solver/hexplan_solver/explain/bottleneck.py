@@ -1,4 +1,4 @@
-"""What is used up, in the user's words, and what more of it alone would bring."""
+"""The capacities that limit a plan's flow, and the gain if one of them alone were larger."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.placement.placement import PlacedStage
 
-SHARE_STEP = Decimal("0.000001")
+SHARE_UNIT = Decimal("0.000001")
+"""Shares are rounded to multiples of this."""
 
 
 def bottleneck_of(spec: Spec, plan: Plan, stages: Sequence[PlacedStage]) -> tuple[Binding, ...]:
-    """List the capacities of the cut; `stages` are those of the plan, in its order."""
+    """List the capacities that the certificate prices; `stages` are the plan's, in its order."""
     flow, by_id = plan.certificate.flow_tokens_per_s, {stage.id: stage for stage in plan.stages}
     return tuple(
         Binding(
@@ -28,7 +29,7 @@ def bottleneck_of(spec: Spec, plan: Plan, stages: Sequence[PlacedStage]) -> tupl
             subject=in_words(term.constraint, by_id),
             capacity=term.capacity,
             price=term.price,
-            share=(term.price * term.capacity / flow).quantize(SHARE_STEP),
+            share=(term.price * term.capacity / flow).quantize(SHARE_UNIT),
             alone_tokens_per_s=_alone(spec, plan, stages, term.constraint),
         )
         for term in plan.certificate.cut
@@ -36,7 +37,7 @@ def bottleneck_of(spec: Spec, plan: Plan, stages: Sequence[PlacedStage]) -> tupl
 
 
 def _alone(spec: Spec, plan: Plan, stages: Sequence[PlacedStage], constraint: str) -> Decimal:
-    """Return what the flow gains where one capacity is doubled: an exact max-flow."""
+    """Return by how much the exact max-flow grows if one capacity is doubled, in tokens/s."""
     kind, _, name = constraint.partition(":")
     if kind == "stage":
         stages = [

@@ -1,4 +1,4 @@
-"""Changed clusters: one more host or device, or a link, NIC or trunk of twice the speed."""
+"""Changed clusters: with one more host or device, or with a link, NIC or trunk twice as fast."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from hexplan_solver.problem.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A cluster with one thing more."""
+class ClusterChange:
+    """A spec whose cluster has one host or device more, or one faster link, NIC or trunk."""
 
     kind: Literal["host", "device", "link", "nic", "trunk"]
     words: str
+    """The change, as the explanation states it."""
     spec: Spec
 
     @property
     def keeps_stages(self) -> bool:
-        """Whether only links change, so that the same stages can take new routes."""
+        """Whether only links change, so that the plan's stages remain and can take new routes."""
         return self.kind in ("link", "nic", "trunk")
 
 
-def more_of_each_kind(problem: Problem) -> Iterator[Change]:
-    """Yield one more host of each class, and one more device in a host that has several."""
+def more_of_each_kind(problem: Problem) -> Iterator[ClusterChange]:
+    """Yield one more host of each class, and one more device in each class of several devices."""
     spec = problem.spec
     for host_class in problem.classes:
         whole = spec.cluster.host_by_name[host_class.hosts[0]]
@@ -36,17 +37,17 @@ def more_of_each_kind(problem: Problem) -> Iterator[Change]:
         types = dict.fromkeys(host.devices)
         inside = " + ".join(f"{host.devices.count(name)} x {name}" for name in types)
         words = f"one more host like {host.name} ({inside})"
-        yield Change("host", words, one_more_host(spec, host.name))
+        yield ClusterChange("host", words, one_more_host(spec, host.name))
         if len(host.devices) > 1 and not whole.parts:
             for name in types:
                 words = f"one more {name} in {host.name} ({inside})"
-                yield Change("device", words, one_more_device(spec, host.name, name))
+                yield ClusterChange("device", words, one_more_device(spec, host.name, name))
 
 
 def one_more_host(spec: Spec, name: str) -> Spec:
-    """Add a host like another; it is linked as that one is, and no layers are pinned to it.
+    """Add a host like another, with the same links and group pins, but no pin to layers.
 
-    Of joined hosts, it is one like the first machine.
+    If the other is a joined host, the new one is like its first machine.
     """
     cluster = spec.cluster
     host = cluster.host_by_name[name]
@@ -77,13 +78,13 @@ def one_more_host(spec: Spec, name: str) -> Spec:
 
 
 def one_more_device(spec: Spec, name: str, device: str) -> Spec:
-    """Add a device to a host, after those that it has."""
+    """Add a device to a host, after its present devices."""
     host = spec.cluster.host_by_name[name]
     return _with_host(spec, host.model_copy(update={"devices": (*host.devices, device)}))
 
 
-def faster(plan: Plan, spec: Spec) -> Iterator[Change]:
-    """Yield each link rule, NIC and trunk of the plan's cut at twice its speed."""
+def faster(plan: Plan, spec: Spec) -> Iterator[ClusterChange]:
+    """Yield each link rule, NIC and trunk that limits the plan's flow at twice its speed."""
     done: set[str] = set()
     for term in plan.certificate.cut:
         change = faster_one(plan, spec, term.constraint)
@@ -92,8 +93,8 @@ def faster(plan: Plan, spec: Spec) -> Iterator[Change]:
             yield change
 
 
-def faster_one(plan: Plan, spec: Spec, constraint: str) -> Change | None:
-    """Double one link rule, NIC or trunk; None for what is no such thing."""
+def faster_one(plan: Plan, spec: Spec, constraint: str) -> ClusterChange | None:
+    """Double the speed of the link rule, NIC or trunk of a constraint; None if it is of a stage."""
     kind, _, name = constraint.partition(":")
     source, _, target = name.partition(">")
     if kind == "link":
@@ -106,7 +107,7 @@ def faster_one(plan: Plan, spec: Spec, constraint: str) -> Change | None:
     return _faster_nic(spec, kind, name) if kind in ("nic-in", "nic-out") else None
 
 
-def _faster_link(spec: Spec, source: str, target: str) -> Change | None:
+def _faster_link(spec: Spec, source: str, target: str) -> ClusterChange | None:
     if source == target:
         host = spec.cluster.host_by_name[source]
         if host.interconnect is None:
@@ -114,25 +115,25 @@ def _faster_link(spec: Spec, source: str, target: str) -> Change | None:
         bandwidth = 2 * host.interconnect.bandwidth_bytes_per_s
         inside = host.interconnect.model_copy(update={"bandwidth_bytes_per_s": bandwidth})
         changed = _with_host(spec, host.model_copy(update={"interconnect": inside}))
-        return Change("link", f"the interconnect of {source}, twice as fast", changed)
+        return ClusterChange("link", f"the interconnect of {source}, twice as fast", changed)
     rule = spec.cluster.link(source, target)
     if rule is None:
         return None
     twice = rule.model_copy(update={"bandwidth_bytes_per_s": 2 * rule.bandwidth_bytes_per_s})
     words = f"each link from {rule.source} to {rule.target}, twice as fast"
-    return Change("link", words, _with_link(spec, rule, twice))
+    return ClusterChange("link", words, _with_link(spec, rule, twice))
 
 
-def _faster_trunk(spec: Spec, source: str, target: str) -> Change | None:
+def _faster_trunk(spec: Spec, source: str, target: str) -> ClusterChange | None:
     for rule in spec.cluster.links:
         if (rule.source, rule.target) == (source, target) and rule.trunk_bytes_per_s:
             twice = rule.model_copy(update={"trunk_bytes_per_s": 2 * rule.trunk_bytes_per_s})
             words = f"the trunk from {source} to {target}, twice as fast"
-            return Change("trunk", words, _with_link(spec, rule, twice))
+            return ClusterChange("trunk", words, _with_link(spec, rule, twice))
     return None
 
 
-def _faster_nic(spec: Spec, kind: str, name: str) -> Change:
+def _faster_nic(spec: Spec, kind: str, name: str) -> ClusterChange:
     field = f"{kind.replace('-', '_')}_bytes_per_s"
     does = "sends" if kind == "nic-out" else "receives"
     words = f"what the NIC of {name} {does}, twice as fast"
@@ -141,9 +142,9 @@ def _faster_nic(spec: Spec, kind: str, name: str) -> Change:
     end = cluster.coordinator if name == COORDINATOR else cluster.host_by_name[name]
     twice = end.model_copy(update={field: 2 * getattr(end, field)})
     if isinstance(twice, Host):
-        return Change("nic", words, _with_host(spec, twice))
+        return ClusterChange("nic", words, _with_host(spec, twice))
     changed = cluster.model_copy(update={"coordinator": twice})
-    return Change("nic", words, replace(spec, cluster=changed))
+    return ClusterChange("nic", words, replace(spec, cluster=changed))
 
 
 def _with_host(spec: Spec, host: Host) -> Spec:
@@ -165,7 +166,7 @@ def _new_name(cluster: Cluster, name: str) -> str:
 
 
 def _between(cluster: Cluster, host: Host, twin: Host) -> Iterator[Link]:
-    """Link a host and its twin as it is linked to a neighbour, unless a rule of the site does."""
+    """Link a host and its twin like the host and a neighbour, unless a rule of the site does so."""
     neighbours = [h.name for h in cluster.hosts if h.site == host.site and h.name != host.name]
     if any((link.source, link.target) == (host.site, host.site) for link in cluster.links):
         return

@@ -1,4 +1,4 @@
-"""Why a stage has its tensor-parallel degree: the same devices in other groups."""
+"""Why a stage has its degree: how fast its devices would be in other groups."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ from hexplan.cost.weights import weights_bytes
 from hexplan.field_types import Range
 from hexplan.plan import Plan
 from hexplan.results.explanation import Degree, DegreeOption
+from hexplan.units import GIB
+from hexplan_solver.explain.params import EXPLAIN_PARAMS
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.partitions import Group, partitions
 from hexplan_solver.problem.problem import Problem, StageKind
 
-MAX_OPTIONS = 4
-"""Alternatives told of one kind of stage."""
-GIB = 2**30
-
 
 def degrees_of(problem: Problem, plan: Plan, stages: Sequence[PlacedStage]) -> tuple[Degree, ...]:
-    """Set each kind of stage in use against other groups of the same devices.
+    """Compare each kind of stage in use with other groups of the same devices.
 
     `stages` are those of the plan, in its order.
     """
@@ -67,13 +65,14 @@ def _options(
     told.sort(key=lambda option: -(option.tokens_per_s or Decimal(-1)))
     possible = [option for option in told if option.tokens_per_s is not None]
     stopped = [option for option in told if option.tokens_per_s is None]
-    # At least one that was stopped is told, as the reason is what is asked for.
-    kept = possible[: MAX_OPTIONS - min(1, len(stopped))]
-    return (*kept, *stopped[: MAX_OPTIONS - len(kept)])
+    # At least one impossible option is told, if there is one: its reason answers the question.
+    most = EXPLAIN_PARAMS.max_options
+    kept = possible[: most - min(1, len(stopped))]
+    return (*kept, *stopped[: most - len(kept)])
 
 
 def _other_groups(group: Group) -> Iterator[tuple[Group, ...]]:
-    """Yield the ways to split a group: in equal parts where its devices are alike, else all."""
+    """Yield the ways to split a group: into equal parts if its devices are alike, or else all."""
     for way in partitions(group):
         is_even = len(set(way)) == 1
         if len(way) > 1 and (is_even or len(set(group)) > 1):
@@ -88,7 +87,10 @@ def _kind_of(problem: Problem, like: StageKind, group: Group) -> StageKind | Non
 def _in_turn(
     problem: Problem, kind: StageKind, groups: tuple[Group, ...], layers: Range
 ) -> DegreeOption:
-    """Share the layers out so that the slowest group is as fast as can be."""
+    """Place the groups one after another, with layers so that the slowest is as fast as it can be.
+
+    A dynamic program over the groups: for each end of a group's layers, the best rate so far.
+    """
     if layers[1] - layers[0] < len(groups):
         reason = f"{layers[1] - layers[0]} layers are too few for {len(groups)} stages in turn"
         return _stopped(groups, (), "in turn", reason)
@@ -124,7 +126,7 @@ def _in_turn(
 def _side_by_side(
     problem: Problem, kind: StageKind, groups: tuple[Group, ...], layers: Range
 ) -> DegreeOption:
-    """Let each group hold all layers."""
+    """Let each group hold all layers, so that the rates add up."""
     sizes = (layers[1] - layers[0],) * len(groups)
     rates = [(group, _rate(_kind_of(problem, kind, group), layers)) for group in groups]
     failing = next((group for group, rate in rates if not rate), None)
@@ -143,7 +145,7 @@ def _side_by_side(
 def _joined(
     problem: Problem, kind: StageKind, stage: PlacedStage, stages: Sequence[PlacedStage]
 ) -> DegreeOption | None:
-    """Join all stages of the host into one, where their ranges follow one another or are one."""
+    """Join all stages of the host into one, if their ranges form a chain or are all the same."""
     here = sorted(s for s in stages if s.host == stage.host)
     is_chain = all(a.layers[1] == b.layers[0] for a, b in pairwise(here))
     is_one = len({s.layers for s in here}) == 1
@@ -180,7 +182,7 @@ def _stopped(
 
 
 def _why_not(problem: Problem, like: StageKind, group: Group, layers: Range) -> str:
-    """Say what stops a group from holding some layers, with the numbers."""
+    """Say why a group cannot hold some layers, with the numbers."""
     model = problem.spec.model
     if len(group) > model.kv_heads:
         return f"{len(group)} devices, but {model.name} has {model.kv_heads} KV heads to share"
@@ -198,7 +200,7 @@ def _why_not(problem: Problem, like: StageKind, group: Group, layers: Range) -> 
     profile = find_profile(problem.spec.cluster, [types[name] for name in group])
     if profile is not None and held > len(profile.tokens_per_s):
         return f"{held} layers, measured for at most {len(profile.tokens_per_s)}"
-    # Of the layers asked for, as the first and the last bring the vocabulary's tables.
+    # Counted from the same first layer, since the first and the last hold the vocabulary's tables.
     room = max((k for k in range(1, held) if _rate(part, (layers[0], layers[0] + k))), default=0)
     whole = ShardSizes(model.kv_heads, model.ffn, model.vocab)
     weights = weights_bytes(model, whole, layers) / GIB

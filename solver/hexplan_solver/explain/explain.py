@@ -1,4 +1,4 @@
-"""From a plan to the reasons for it."""
+"""The explanation of a plan, put together from its parts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ from hexplan_solver.explain.changes import faster, more_of_each_kind
 from hexplan_solver.explain.degrees import degrees_of
 from hexplan_solver.explain.gains import gain_of
 from hexplan_solver.explain.idle import idle_devices
+from hexplan_solver.explain.params import EXPLAIN_PARAMS
 from hexplan_solver.options import Progress, Report, SolveOptions, be_silent
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.plans.read_back import read_back
 from hexplan_solver.problem.problem import Problem, build_problem
-
-SEARCH_S = 5.0
-"""Seconds that each changed cluster is searched for a plan, unless the caller says otherwise."""
 
 
 def explain(
@@ -36,7 +34,7 @@ def explain(
     plan
         A plan that keeps every rule.
     search
-        How to search each changed cluster, its time limit for each; nothing for bounds alone.
+        How to search each changed cluster, with a time limit for each; None for bounds alone.
     """
     spec = Spec(plan.cluster, plan.model, plan.workload)
     back = read_back(build_problem(spec), plan.stages)
@@ -65,7 +63,7 @@ def _gains(
     begun_s = time.monotonic()
     changes = [*more_of_each_kind(build_problem(spec)), *faster(plan, spec)]
     if search is not None and search.time_limit_s is None:
-        search = replace(search, time_limit_s=SEARCH_S)
+        search = replace(search, time_limit_s=EXPLAIN_PARAMS.search_s)
     gains = []
     for number, change in enumerate(changes, 1):
         phase = f"{number} of {len(changes)}, {change.words}"
@@ -75,7 +73,7 @@ def _gains(
 
 
 def _gap_parts(plan: Plan, problem: Problem, stages: Sequence[PlacedStage]) -> Iterator[GapPart]:
-    """Split the gap at what the placement would pass if links carried everything."""
+    """Split the gap in two, at the flow that the placement would have with unlimited links."""
     flow = plan.certificate.flow_tokens_per_s
     bound = plan.certificate.bound_tokens_per_s
     free = min(bound, _tokens(_covered(problem, stages)))
@@ -88,7 +86,7 @@ def _gap_parts(plan: Plan, problem: Problem, stages: Sequence[PlacedStage]) -> I
 
 
 def _covered(problem: Problem, stages: Sequence[PlacedStage]) -> int:
-    """Return the summed speed over the least covered layer: the flow without any link's limit."""
+    """Return the summed speed over the least covered layer: the flow with unlimited links."""
     layers = range(problem.num_layers)
     return min(sum(s.rate for s in stages if s.layers[0] <= n < s.layers[1]) for n in layers)
 

@@ -1,4 +1,4 @@
-"""What each change of the cluster would bring: found by a new search, bounded by its proof."""
+"""The gain of each change of the cluster: found by a new search, and bounded by its proof."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.plan import Plan
 from hexplan.results.explanation import Gain, How
 from hexplan_solver.bounds.work_bound import work_bound
-from hexplan_solver.explain.changes import Change
+from hexplan_solver.explain.changes import ClusterChange
 from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.objectives.throughput import draft_throughput
@@ -20,11 +20,11 @@ from hexplan_solver.problem.problem import build_problem
 
 
 def gain_of(
-    plan: Plan, stages: Sequence[PlacedStage], change: Change, search: SolveOptions | None
+    plan: Plan, stages: Sequence[PlacedStage], change: ClusterChange, search: SolveOptions | None
 ) -> Gain:
-    """Return what one change brings; without `search`, no new placement is sought.
+    """Return the gain of one change; without `search`, no new placement is looked for.
 
-    The plan itself stays possible in the changed cluster, so a gain is never below 0.
+    The plan itself is still possible in the changed cluster, so a gain is never below 0.
     """
     flow = _micro(plan.certificate.flow_tokens_per_s)
     rerouted = _rerouted(change, stages) if change.keeps_stages else None
@@ -53,7 +53,7 @@ def gain_of(
     )
 
 
-def _rerouted(change: Change, stages: Sequence[PlacedStage]) -> int:
+def _rerouted(change: ClusterChange, stages: Sequence[PlacedStage]) -> int:
     return max_flow(build_network(change.spec, stages)).value
 
 

@@ -1,4 +1,4 @@
-"""Why devices are left out: each is tried wherever it could serve, the others unmoved."""
+"""Why devices are left out: each is tried wherever it could serve, with the other stages fixed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from hexplan.cost.memory import memory_needs
 from hexplan.field_types import Range
 from hexplan.plan import Plan
 from hexplan.results.explanation import IdleDevices
+from hexplan.units import GIB
+from hexplan_solver.explain.params import EXPLAIN_PARAMS
 from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.placement.placement import PlacedStage
@@ -20,23 +22,33 @@ from hexplan_solver.plans.read_back import class_of
 from hexplan_solver.problem.problem import Problem, StageKind
 from hexplan_solver.problem.shards import shard_sizes
 
-MAX_TRIES = 300
-"""Places tried for the devices of one host; more are thinned out evenly."""
-GIB = 2**30
-
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
+    """Why some devices are left out, and what trying them has shown."""
+
     reason: str
     tried: int = 0
+    """Stages that were tried."""
     layers: Range | None = None
+    """Of the best of them, if it raises the flow."""
     gain: int = 0
+    """By which it does, in 1e-6 tokens/s."""
+
+
+@dataclass(frozen=True, slots=True)
+class _IdleGroup:
+    """Idle devices of one type on one host."""
+
+    host: str
+    device_type: str
+    devices: tuple[int, ...]
 
 
 def idle_devices(
     problem: Problem, plan: Plan, stages: Sequence[PlacedStage]
 ) -> tuple[IdleDevices, ...]:
-    """Say of each unused device why, like devices of like hosts together."""
+    """Say why each unused device is left out, with like devices of like hosts taken together."""
     cluster = problem.spec.cluster
     left: dict[tuple[str, str], list[int]] = defaultdict(list)
     for unused in plan.unused:
@@ -54,7 +66,7 @@ def idle_devices(
         home = class_of(problem, host)
         key = (home if home is not None else host, name, len(free))
         if key not in verdicts:
-            verdicts[key] = _verdict(problem, plan, stages, (host, free))
+            verdicts[key] = _verdict(problem, plan, stages, _IdleGroup(host, name, free))
         grouped[name, verdicts[key]].append((host, len(free)))
     return tuple(
         IdleDevices(
@@ -71,19 +83,17 @@ def idle_devices(
 
 
 def _verdict(
-    problem: Problem, plan: Plan, stages: Sequence[PlacedStage], idle: tuple[str, tuple[int, ...]]
+    problem: Problem, plan: Plan, stages: Sequence[PlacedStage], idle: _IdleGroup
 ) -> _Verdict:
-    host, devices = idle
-    name = problem.spec.cluster.host_by_name[host].devices[devices[0]]
-    home = class_of(problem, host)
-    groups = {(name,) * n for n in range(1, len(devices) + 1)}
+    home = class_of(problem, idle.host)
+    groups = {(idle.device_type,) * n for n in range(1, len(idle.devices) + 1)}
     kinds = [k for k in problem.kinds if k.host_class == home and k.group in groups]
     if not kinds:
-        return _Verdict(_too_small(problem, name))
+        return _Verdict(_too_small(problem, idle.device_type))
     if plan.certificate.bound_tokens_per_s == plan.certificate.flow_tokens_per_s:
         return _Verdict("the flow is proved the largest of all plans: nothing can raise it")
     tried, best, layers = 0, 0, None
-    for stage in _places(kinds, stages, host, devices):
+    for stage in _stages_to_try(kinds, stages, idle):
         tried += 1
         found = max_flow(build_network(problem.spec, [*stages, stage])).value
         gain = found - int(plan.certificate.flow_tokens_per_s * MICRO)
@@ -96,16 +106,13 @@ def _verdict(
     return _Verdict(reason, tried, layers, best)
 
 
-def _places(
-    kinds: Sequence[StageKind],
-    stages: Sequence[PlacedStage],
-    host: str,
-    devices: tuple[int, ...],
+def _stages_to_try(
+    kinds: Sequence[StageKind], stages: Sequence[PlacedStage], idle: _IdleGroup
 ) -> Iterator[PlacedStage]:
-    """Yield stages of idle devices where the flow could change.
+    """Yield stages of idle devices that could raise the flow.
 
-    What may feed a stage changes only where another stage ends, and what it may feed only where
-    another begins or ends, so that its own ends are tried there and one layer beside.
+    Which stages may feed a stage changes only where another stage ends, and which it may feed only
+    where another begins or ends. So its own ends are tried there and one layer further.
     """
     bounds = {0, *(end for stage in stages for end in stage.layers)}
     found = []
@@ -113,14 +120,14 @@ def _places(
         near = {end + step for end in bounds for step in (0, 1)}
         for layers in kind.ranges():
             if layers[0] in bounds and (layers[1] in near or layers[1] == layers[0] + 1):
-                chosen = devices[: len(kind.group)]
-                found.append(PlacedStage(layers, host, chosen, kind.index, kind.rates.of(*layers)))
-    step = max(1, -(-len(found) // MAX_TRIES))
+                chosen, rate = idle.devices[: len(kind.group)], kind.rates.of(*layers)
+                found.append(PlacedStage(layers, idle.host, chosen, kind.index, rate))
+    step = max(1, -(-len(found) // EXPLAIN_PARAMS.max_tries))
     yield from found[::step]
 
 
 def _too_small(problem: Problem, name: str) -> str:
-    """Say by how much one device is too small for one layer and one longest request."""
+    """Say what one device lacks to hold one layer with room for one longest request."""
     spec = problem.spec
     device = spec.cluster.device_type_by_name[name]
     sizes = shard_sizes(spec.model, [device])

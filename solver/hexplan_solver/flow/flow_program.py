@@ -94,7 +94,10 @@ class FlowProgram:
         outside = stages.host.size
         meets = stages.first[None, :] <= stages.end[:, None]
         tail, head = np.nonzero(meets & (stages.end[:, None] < stages.end[None, :]))
-        entered, left = np.flatnonzero(stages.first == 0), np.flatnonzero(stages.end == self._layers)
+        entered, left = (
+            np.flatnonzero(stages.first == 0),
+            np.flatnonzero(stages.end == self._layers),
+        )
         tail = np.concatenate([np.full(entered.size, outside), tail, left])
         head = np.concatenate([entered, head, np.full(left.size, outside)])
         host = np.append(stages.host, len(self._ends) - 1)

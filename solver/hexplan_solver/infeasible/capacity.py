@@ -1,13 +1,12 @@
-"""Whether the hosts have room for all layers at all: sums that need no solver."""
+"""Whether the hosts have room for all layers: sums that need no solver."""
 
 from __future__ import annotations
 
 from hexplan.cost import ShardSizes
 from hexplan.cost.weights import weights_bytes
 from hexplan.errors import InfeasibleError
+from hexplan.units import GIB
 from hexplan_solver.problem.problem import HostClass, Problem
-
-GIB = 2**30
 
 
 def refuse_if_infeasible(problem: Problem) -> None:
@@ -16,8 +15,8 @@ def refuse_if_infeasible(problem: Problem) -> None:
     Raises
     ------
     InfeasibleError
-        With the layers that each class of hosts can hold and what is missing, or with a layer that
-        no host may hold under the pins.
+        Its message states the layers that each class of hosts can hold and what is missing, or a
+        layer that no host may hold under the pins.
     """
     if missing_layers(problem) > 0:
         raise InfeasibleError(capacity_message(problem), hint=capacity_hint(problem))
@@ -28,7 +27,7 @@ def refuse_if_infeasible(problem: Problem) -> None:
 
 
 def missing_layers(problem: Problem) -> int:
-    """Return by how many layers all hosts together are too small; negative if they have room."""
+    """Return the layers that are too many for all hosts together; negative if they have room."""
     return problem.num_layers - sum(len(c.hosts) * _max_layers(problem, c) for c in problem.classes)
 
 

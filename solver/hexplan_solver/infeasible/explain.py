@@ -1,4 +1,4 @@
-"""Which requirements together leave no plan, or what the machines lack."""
+"""Which requirements together rule every plan out, or what the hosts lack."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hexplan_solver.infeasible.capacity import (
     missing_layers,
     missing_words,
 )
+from hexplan_solver.infeasible.params import INFEASIBLE_PARAMS
 from hexplan_solver.infeasible.places import PlacePath, hosts_at_the_ends, place_paths
 from hexplan_solver.infeasible.possible import is_impossible, is_too_small
 from hexplan_solver.infeasible.requirements import (
@@ -29,21 +30,14 @@ from hexplan_solver.infeasible.requirements import (
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.problem.problem import Problem, build_problem
 
-LIMIT_STEPS = 100
-"""Limits are tried in this many steps, to say which value would do."""
-MAX_TOLD_PATHS = 100
-"""Paths through the links that a message lists."""
-MAX_NAMED_HOSTS = 4
-"""Hosts that a message names before it says how many more there are."""
-
 
 def explain_infeasible(spec: Spec, options: SolveOptions | None = None) -> InfeasibleError | None:
-    """Return why no plan exists, or None if that is not proved.
+    """Return why no plan exists, or None if it is not proved that none does.
 
-    The requirements that it names (pins, exclusions, `allow`, limits, the longest request) leave no
-    plan by themselves, and no smaller part of them does: a deletion filter (Chinneck, Feasibility
-    and Infeasibility in Optimization, 2008, section 6.2). If it names none, the machines and links
-    do not carry the model whatever is required.
+    The error names requirements (pins, exclusions, `allow`, limits, the longest request) that
+    together rule every plan out; without any one of them, the others do not. They are found by a
+    deletion filter (Chinneck, Feasibility and Infeasibility in Optimization, 2008, section 6.2). If
+    the error names none, the hosts and links cannot carry the model whatever is required.
     """
     options = replace(options or SolveOptions(), seed=0)
     if not is_impossible(spec, options):
@@ -60,7 +54,7 @@ def explain_infeasible(spec: Spec, options: SolveOptions | None = None) -> Infea
 def _needed(
     spec: Spec, requirements: list[Requirement], options: SolveOptions
 ) -> list[Requirement]:
-    """Drop each requirement without which no plan exists either; return those that are left."""
+    """Drop each requirement without which there is still no plan; return the others."""
     dropped: list[Requirement] = []
     for requirement in requirements:
         if is_impossible(without_all(spec, [*dropped, requirement]), options):
@@ -94,20 +88,20 @@ def _conflict(
 
 
 def _values(spec: Spec, needed: list[Requirement], options: SolveOptions) -> dict[str, str]:
-    """Say for each limit that is needed which value would do if all else stays."""
-    words = {requirement.words for requirement in needed}
+    """Say for each needed limit which value would do if everything else stays."""
+    words, steps = {requirement.words for requirement in needed}, INFEASIBLE_PARAMS.limit_steps
     values: dict[str, str] = {}
     if memory_words(spec) in words:
         low = spec.cluster.limits.memory_fraction
         fraction = _first(
-            [low + (1 - low) * i / LIMIT_STEPS for i in range(1, LIMIT_STEPS + 1)],
+            [low + (1 - low) * i / steps for i in range(1, steps + 1)],
             lambda f: not is_impossible(with_memory_fraction(spec, f), options),
         )
         if fraction is not None:
             values[memory_words(spec)] = f"with `limits.memory_fraction: {float(fraction):.3g}`"
     if request_words(spec) in words:
         share = _first(
-            [1 - Decimal(i) / LIMIT_STEPS for i in range(1, LIMIT_STEPS + 1)],
+            [1 - Decimal(i) / steps for i in range(1, steps + 1)],
             lambda s: not is_impossible(with_longest_request(spec, s), options),
         )
         if share is not None:
@@ -116,19 +110,22 @@ def _values(spec: Spec, needed: list[Requirement], options: SolveOptions) -> dic
     return values
 
 
-def _first(values: list[Decimal], does: Callable[[Decimal], bool]) -> Decimal | None:
-    """Return the first value that does, if the last one does; all after it do as well."""
+def _first(values: list[Decimal], will_do: Callable[[Decimal], bool]) -> Decimal | None:
+    """Return the first value that will do, by bisection; None if the last one will not.
+
+    If a value will do, so will all after it.
+    """
     low, high = 0, len(values) - 1
-    if not does(values[high]):
+    if not will_do(values[high]):
         return None
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if does(values[middle]) else (middle + 1, high)
+        low, high = (low, middle) if will_do(values[middle]) else (middle + 1, high)
     return values[low]
 
 
 def _hardware(bare: Spec, spec: Spec, options: SolveOptions) -> InfeasibleError:
-    """Say what the machines lack, whatever is required: room, or links."""
+    """Say what the hosts lack, whatever is required: room, or links."""
     problem = build_problem(bare)
     asked = build_problem(spec)
     if missing_layers(problem) > 0:
@@ -148,10 +145,11 @@ def _hardware(bare: Spec, spec: Spec, options: SolveOptions) -> InfeasibleError:
 
 
 def _paths_words(spec: Spec, paths: list[PlacePath]) -> str:
-    """Say which hosts the links let one request pass, and how many layers those hold."""
+    """Say through which hosts the links let a request pass, and how many layers these hold."""
     problem = build_problem(spec)
     if paths:
-        told = "".join(f"\n  {_path_words(problem, path)}" for path in paths[:MAX_TOLD_PATHS])
+        shown = paths[: INFEASIBLE_PARAMS.max_told_paths]
+        told = "".join(f"\n  {_path_words(problem, path)}" for path in shown)
         return " a request can pass only" + told
     cluster = spec.cluster
     first, last = hosts_at_the_ends(problem)
@@ -173,8 +171,9 @@ def _paths_words(spec: Spec, paths: list[PlacePath]) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    more = len(names) - MAX_NAMED_HOSTS
-    return ", ".join(names[:MAX_NAMED_HOSTS]) + (f" and {more} more hosts" if more > 0 else "")
+    most = INFEASIBLE_PARAMS.max_named_hosts
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more hosts" if more > 0 else "")
 
 
 def _path_words(whole: Problem, path: PlacePath) -> str:

@@ -1,7 +1,7 @@
-"""The most layers that hosts can hold under pins, whatever their rate: a small MILP.
+"""The most layers that hosts can hold under pins, whatever their speed: a small MILP.
 
 It has one column for each kind of stage and first layer, so it finds a placement at once. The
-coverage MILP, which also looks for a high flow, may take long to find any.
+coverage MILP also looks for a large flow, and may take long to find any placement.
 """
 
 from __future__ import annotations
@@ -27,9 +27,6 @@ from hexplan_solver.placement.supply_rows import (
 )
 from hexplan_solver.problem.problem import Problem
 
-CANNOT_BE_FORMED = -1.0
-"""The bound, in layers, if the solver calls even the pins impossible."""
-
 
 @dataclass(frozen=True, slots=True)
 class HeldModel:
@@ -47,7 +44,8 @@ def hold_most_layers(
     held = held_model(problem)
     result = solve_milp(held.model, options, Budget(params.milp_seconds))
     is_infeasible = result.status is MilpStatus.INFEASIBLE
-    bound = CANNOT_BE_FORMED if is_infeasible else result.bound
+    # Not even the pinned stages can be formed then: a bound below any number of layers.
+    bound = -1.0 if is_infeasible else result.bound
     if result.values is None:
         return CoverageResult(NO_STAGES, bound, result.status)
     counts = counts_of(held.stages, held.partitions, result.values)
@@ -57,7 +55,8 @@ def hold_most_layers(
 def cannot_hold(problem: Problem, num_layers: float, options: SolveOptions) -> bool:
     """Say whether it is proved that the hosts hold fewer layers than a number.
 
-    One answer of the solver is no proof: the second, without presolve, solves another matrix.
+    One answer of the solver could be wrong by an error of its arithmetic, so two have to agree. The
+    second run has no presolve, and so solves another matrix.
     """
     bounds = (
         hold_most_layers(problem, replace(options, presolve=presolve)).bound
@@ -83,7 +82,7 @@ def held_model(problem: Problem) -> HeldModel:
 
 
 def _longest_stages(problem: Problem) -> Iterable[StageCount]:
-    """List the longest range of each kind from each first layer: no other holds more."""
+    """List the longest range of each kind from each first layer: no shorter one holds more."""
     longest: dict[tuple[int, int], StageCount] = {}
     for kind in problem.kinds:
         for first, end in kind.ranges():

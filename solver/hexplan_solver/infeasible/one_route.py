@@ -1,4 +1,4 @@
-"""One route if links connect only some places, or a proof that there is none: a unit flow."""
+"""One route if links connect only some places, or a proof that there is none: a flow of 1."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import pulp
 
 from hexplan.cluster import COORDINATOR
+from hexplan.field_types import Range
 from hexplan_solver.budget import Budget
 from hexplan_solver.infeasible.params import INFEASIBLE_PARAMS, InfeasibleParams
 from hexplan_solver.infeasible.places import PlacePath
@@ -30,9 +31,9 @@ def has_no_route(
 ) -> bool:
     """Say whether it is proved that no request can pass all layers within a path.
 
-    One request is a unit of flow over nodes (place, next layer): a stage leads from the layer where
-    the request enters to that where it leaves, and a link to another place. False if nothing is
-    proved.
+    One request is a flow of 1 over nodes (place, next layer). A stage leads from the layer where
+    the request enters to the layer where it leaves, and a link leads to another place. False if
+    nothing is proved.
     """
     if _num_arcs(problem, path) > params.max_arcs:
         return False
@@ -41,7 +42,7 @@ def has_no_route(
         solve_milp(model, replace(options, presolve=presolve), budget).bound
         for presolve in (True, False)
     )
-    return all(most is not None and most < 1 / 2 for most in bounds)
+    return all(most is not None and most < 1 - params.margin for most in bounds)
 
 
 def find_route(
@@ -50,7 +51,7 @@ def find_route(
     options: SolveOptions,
     params: InfeasibleParams = INFEASIBLE_PARAMS,
 ) -> list[PlacedStage]:
-    """Return the stages of one route within a path, or none; no host may be pinned."""
+    """Return the stages of one route within a path, or none; for specs without pinned hosts."""
     if _num_arcs(problem, path) > params.max_arcs:
         return []
     route = route_model(problem, path)
@@ -82,7 +83,7 @@ def _kinds(problem: Problem, hosts: tuple[str, ...]) -> list[StageKind]:
     return [k for k in problem.kinds if members & set(problem.classes[k.host_class].hosts)]
 
 
-def _entered_ranges(kind: StageKind) -> list[tuple[int, int]]:
+def _entered_ranges(kind: StageKind) -> list[Range]:
     """List where a request can enter and leave a stage of this kind."""
     if kind.pin is None:
         return kind.ranges()
@@ -90,8 +91,8 @@ def _entered_ranges(kind: StageKind) -> list[tuple[int, int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class StageUse:
-    """A stage that the request may pass at some place, and its variable."""
+class RouteStage:
+    """A stage that the request may pass at some place, with the name of its variable."""
 
     name: str
     place: int
@@ -99,15 +100,15 @@ class StageUse:
 
 
 @dataclass(slots=True)
-class RouteModel:
-    """The program of one route, and what leads from node to node."""
+class RouteProgram:
+    """The program of one route, with the arcs between its nodes."""
 
     model: pulp.LpProblem
     balance: dict[Node, list[tuple[pulp.LpVariable, float]]] = field(
         default_factory=lambda: defaultdict(list)
     )
     num_arcs: int = 0
-    uses: list[StageUse] = field(default_factory=list)
+    uses: list[RouteStage] = field(default_factory=list)
 
     def arc(self, tail: Node | None, head: Node | None, category: str) -> pulp.LpVariable:
         """Add an arc; None is the coordinator."""
@@ -119,9 +120,9 @@ class RouteModel:
         return variable
 
 
-def route_model(problem: Problem, path: PlacePath) -> RouteModel:
-    """Return the program: maximise what enters, at most one request, under `conserve`."""
-    route = RouteModel(pulp.LpProblem("route", pulp.LpMaximize))
+def route_model(problem: Problem, path: PlacePath) -> RouteProgram:
+    """Return the program: maximise the flow that enters, at most 1, under `conserve`."""
+    route = RouteProgram(pulp.LpProblem("route", pulp.LpMaximize))
     entering = _add_links(problem, path, route)
     route.model += pulp.lpSum(entering)
     route.model += pulp.lpSum(entering) <= 1, "one_request"
@@ -137,7 +138,7 @@ def route_model(problem: Problem, path: PlacePath) -> RouteModel:
     return route
 
 
-def _add_links(problem: Problem, path: PlacePath, route: RouteModel) -> list[pulp.LpVariable]:
+def _add_links(problem: Problem, path: PlacePath, route: RouteProgram) -> list[pulp.LpVariable]:
     """Add the links between places, and return those from the coordinator."""
     cluster, last = problem.spec.cluster, problem.num_layers
     firsts = [hosts[0] for hosts in path.places]
@@ -155,7 +156,7 @@ def _add_links(problem: Problem, path: PlacePath, route: RouteModel) -> list[pul
 
 
 def _add_stages(
-    problem: Problem, route: RouteModel, index: int, class_index: int, present: HostClass
+    problem: Problem, route: RouteProgram, index: int, class_index: int, present: HostClass
 ) -> None:
     """Add the stages of one class at one place, no more of a kind than its hosts can form."""
     num_hosts, model = len(present.hosts), route.model
@@ -171,6 +172,6 @@ def _add_stages(
     for kind, row in formed.items():
         for enter, end in _entered_ranges(problem.kinds[kind]):
             use = route.arc(("in", index, enter), ("out", index, end), pulp.LpInteger)
-            route.uses.append(StageUse(use.name, index, StageCount(kind, (enter, end))))
+            route.uses.append(RouteStage(use.name, index, StageCount(kind, (enter, end))))
             row.append((use, 1.0))
         model += pulp.LpAffineExpression(row) <= 0, f"groups_{index}_{kind}"

@@ -14,7 +14,7 @@ from hexplan_solver.problem.problem import Problem
 
 @dataclass(frozen=True, slots=True)
 class PlacePath:
-    """Places that one request can pass; no longer path has all of them."""
+    """Places that one request can pass through, in a path that no longer one contains."""
 
     hosts: tuple[str, ...]
     """All hosts, in the spec's order."""
@@ -27,9 +27,10 @@ class PlacePath:
 def place_paths(problem: Problem, params: InfeasibleParams = INFEASIBLE_PARAMS) -> list[PlacePath]:
     """List the paths of activations from places where tokens enter to places where they leave.
 
-    Every route lies within one of them. If a path is complete, every chain of its hosts is a route.
     A route enters where a host can hold the first layer, and leaves where one can hold the last.
-    If there are too many paths, all places that lie on any of them are returned as one.
+    Every route lies within one of the paths. If a path is complete, every chain of its hosts is a
+    route. If there are too many paths, one path of all places on any of them is returned instead:
+    it is longer than any route, so what is impossible on it is impossible.
     """
     cluster = problem.spec.cluster
     graph = _graph(cluster)
@@ -94,14 +95,14 @@ def _between(dag: nx.DiGraph[int], entries: list[int], exits: list[int]) -> list
 def _graph(cluster: Cluster) -> nx.DiGraph[str]:
     """Return a node for each place, and an edge where activations may pass from one to another."""
     named = {end for link in cluster.links for end in (link.source, link.target)}
-    lonely = {
+    unruled = {
         host.site
         for host in cluster.hosts
         if not any((link.source, link.target) == (host.site, host.site) for link in cluster.links)
     }
     graph: nx.DiGraph[str] = nx.DiGraph()
     for host in cluster.hosts:
-        is_own = host.name in named or host.site in lonely or _is_cut_off(cluster, host.site)
+        is_own = host.name in named or host.site in unruled or _is_cut_off(cluster, host.site)
         # No site has the name of a host, so the two cannot be confused.
         place = host.name if is_own else host.site
         if place not in graph:

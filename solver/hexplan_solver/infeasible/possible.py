@@ -1,4 +1,4 @@
-"""Whether it is proved that no plan exists: by sums if they suffice, else by a MILP asked twice."""
+"""Whether it is proved that no plan exists: by sums if they suffice, or by a MILP solved twice."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from hexplan.spec import Spec
 from hexplan_solver.infeasible.capacity import missing_layers, unheld_layers
 from hexplan_solver.infeasible.most_layers import cannot_hold
 from hexplan_solver.infeasible.one_route import has_no_route
+from hexplan_solver.infeasible.params import INFEASIBLE_PARAMS
 from hexplan_solver.infeasible.places import place_paths
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.chain import fill_chain
 from hexplan_solver.problem.problem import Problem, build_problem
 
-HALF_A_LAYER = 0.5
-"""A bound that is this much below a whole number of layers proves that they cannot all be held."""
-
 
 def is_impossible(spec: Spec, options: SolveOptions) -> bool:
     """Say whether it is proved that no placement has a route for any request.
 
-    Every route lies within one path of places, so it is enough that no path has room. False if
-    nothing is proved.
+    Every route lies within one path of places, so it is enough that each path lacks room or a
+    route. False if nothing is proved.
     """
     problem = build_problem(spec)
     if _drops_a_pin(problem) or is_too_small(problem, options):
@@ -38,7 +36,7 @@ def is_too_small(problem: Problem, options: SolveOptions) -> bool:
     is_pinned = any(c.must_serve and c.hosts for c in problem.classes)
     if not is_pinned and fill_chain(problem) is not None:
         return False
-    return cannot_hold(problem, problem.num_layers - HALF_A_LAYER, options)
+    return cannot_hold(problem, problem.num_layers - INFEASIBLE_PARAMS.margin, options)
 
 
 def _drops_a_pin(problem: Problem) -> bool:

@@ -1,4 +1,4 @@
-"""Requirements: what the user asked for beyond the machines and the model, and can take back."""
+"""Requirements: what the user asks for beyond the hosts and the model, and could drop."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def requirements_of(spec: Spec) -> list[Requirement]:
 
 
 def without_all(spec: Spec, requirements: Iterable[Requirement]) -> Spec:
-    """Return the spec without some of its requirements."""
+    """Return the spec without the given requirements."""
     for requirement in requirements:
         spec = requirement.drop(spec)
     return spec
 
 
 def with_longest_request(spec: Spec, share: Decimal) -> Spec:
-    """Return the spec with its longest request cut to a share of its tokens."""
+    """Return the spec with its longest request shortened to a share of its tokens."""
     sides = {
         name: _cut(getattr(spec.workload, name), share)
         for name in ("prompt_tokens", "output_tokens")
@@ -64,12 +64,12 @@ def _limits(spec: Spec) -> Iterable[Requirement]:
 
 
 def memory_words(spec: Spec) -> str:
-    """Name the limit on memory."""
+    """Return the words for the limit on memory, as the user writes it."""
     return f"`limits.memory_fraction: {float(spec.cluster.limits.memory_fraction):g}`"
 
 
 def request_words(spec: Spec) -> str:
-    """Name the longest request, for which each stage keeps KV cache."""
+    """Return the words for the longest request, for which each stage keeps room in its KV cache."""
     return f"the longest request, {spec.workload.max_tokens} tokens"
 
 

@@ -1,4 +1,4 @@
-"""The demand that a plan has to carry, and the refusal where no plan can."""
+"""The rate that a plan has to carry, and the error if no plan does."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def needed_flow(spec: Spec) -> int:
     Raises
     ------
     InputError
-        If the workload says no rate.
+        If the workload states no rate.
     """
     asked = spec.workload.request_rate_per_s
     if asked is None:
         message = f"the objective `{spec.objective}` needs `workload.request_rate`"
         raise InputError(message, hint="such as `request_rate: 5/s`")
-    # The decimal that the user wrote, not its binary neighbour.
+    # `repr` gives the decimal that the user wrote, not the binary number nearest to it.
     return math.ceil(Fraction(Decimal(repr(asked))) * spec.workload.mean_tokens * MICRO)
 
 
 def too_high(spec: Spec, best: Draft | None, bound: int, how: str) -> HexplanError:
-    """Return the refusal of a rate: proved impossible, or not reached by the best plan found."""
+    """Return the error for a rate that is proved impossible or that no plan found carries."""
     tokens = spec.workload.mean_tokens * MICRO
     asked = spec.workload.request_rate_per_s or 0.0
     most = f"at most {_down(bound / tokens)} requests/s"

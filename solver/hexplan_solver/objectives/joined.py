@@ -1,6 +1,6 @@
-"""Hosts that may be joined: a draft for each way to join them, and the best of these.
+"""Hosts that may be joined: a draft for each way to join them, and the best of these drafts.
 
-Groups of devices across hosts are thus planned like those of one host (docs/formulation.md 12).
+So a group of devices across hosts is planned like a group of one host (docs/formulation.md 12).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
 from hexplan_solver.bounds.proof import Proof
 from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.objectives.params import JOIN_PARAMS
 from hexplan_solver.options import Report, SolveOptions
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.plans.predicted import rate
@@ -21,15 +22,12 @@ from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
 Planner = Callable[[Spec, SolveOptions, Report], Draft]
-"""Plans for one objective."""
-
-FIRST_SHARE = 0.4
-"""Share of the time for a plan without joined hosts; the ways to join share the rest."""
+"""Finds a draft for one objective."""
 
 
 @dataclass(slots=True)
 class _Attempt:
-    """A way to join hosts, what no flow exceeds in it, and the draft, where one was found."""
+    """A way to join hosts, with a bound on every flow and the draft, where one was found."""
 
     spec: Spec
     bound: int
@@ -37,7 +35,9 @@ class _Attempt:
 
 
 def best_joined(plan: Planner, spec: Spec, options: SolveOptions, report: Report) -> Draft:
-    """Return the best draft over ways to join hosts, with the bound over all of them.
+    """Return the best draft over the ways to join hosts, with a bound that holds for all of them.
+
+    A way whose bound the best draft already reaches is skipped.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def best_joined(plan: Planner, spec: Spec, options: SolveOptions, report: Report
         best = _best(attempts)
         if best is not None and (not run.left_s or _is_beaten(attempt, best)):
             continue
-        first_share = max(FIRST_SHARE, 1 / len(attempts))
+        first_share = max(JOIN_PARAMS.first_share, 1 / len(attempts))
         share = 1 / (len(attempts) - index) if index else first_share
         effort = (1 - first_share) / (len(attempts) - 1) if index else first_share
         try:
@@ -65,7 +65,7 @@ def best_joined(plan: Planner, spec: Spec, options: SolveOptions, report: Report
         attempt.bound = min(attempt.bound, attempt.draft.proof.micro_tokens_per_s)
     best = _best(attempts)
     if best is None:
-        # That time was up says less than that no plan exists, which has to hold for all ways.
+        # Only if every way is infeasible does no plan exist; a time limit proves nothing.
         raise next((f for f in failures if isinstance(f, LimitReached)), failures[0])
     return replace(best, proof=_proof(best, attempts))
 
@@ -77,18 +77,18 @@ def _attempt(spec: Spec, way: JoinChoice) -> _Attempt:
 
 
 def _is_beaten(attempt: _Attempt, best: Draft) -> bool:
-    """Say whether no plan of this way can have a larger flow, where flow is the objective."""
+    """Say whether no plan of this way can have a larger flow, if the objective is the flow."""
     return attempt.spec.objective == "throughput" and attempt.bound <= best.value
 
 
 def _best(attempts: list[_Attempt]) -> Draft | None:
-    """Return the best draft so far; of equals the first one, in which fewer hosts are joined."""
+    """Return the best draft so far; of equals the first, which joins fewer hosts."""
     drafts = [attempt.draft for attempt in attempts if attempt.draft is not None]
     return max(drafts, key=_merit, default=None)
 
 
 def _merit(draft: Draft) -> Decimal:
-    """Return what the objective wants to be large."""
+    """Return the figure that the objective maximises."""
     if draft.objective == "latency" and draft.latency is not None:
         output = draft.evaluated.problem.spec.workload.output_tokens.mean
         total_s = draft.latency.total_s(output)
@@ -104,7 +104,7 @@ def _merit(draft: Draft) -> Decimal:
 
 
 def _proof(best: Draft, attempts: list[_Attempt]) -> Proof:
-    """Return the bound over all ways that were tried."""
+    """Return the largest bound over all ways to join hosts: it holds for each of them."""
     told = f"the largest over {len(attempts)} ways to join hosts"
     largest, own = max(attempts, key=lambda attempt: attempt.bound), best.proof
     if largest.bound <= own.micro_tokens_per_s:

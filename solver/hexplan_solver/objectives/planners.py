@@ -29,7 +29,7 @@ PLANNERS: Mapping[Objective, Planner] = MappingProxyType(
 
 
 def draft_objective(spec: Spec, options: SolveOptions, report: Report) -> Draft:
-    """Return the best draft for the objective that the spec names, hosts joined where allowed.
+    """Return the best draft for the objective that the spec names, with hosts joined if allowed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The objective `slo`: the plan that keeps the promise at the largest simulated rate."""
+"""The objective `slo`: the plan that keeps the workload's SLO at the largest simulated rate."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from hexplan.errors import InfeasibleError, InputError, LimitReached
 from hexplan.spec import Spec
+from hexplan_solver.objectives.params import SLO_PARAMS
 from hexplan_solver.objectives.sustained.figures import draft_pipeline, draft_policy, with_sustained
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.objectives.variants import variants_of
@@ -25,33 +26,27 @@ from hexplan_solver.simulate import (
     simulate,
 )
 
-FIRST_SHARE, VARIANT_SHARE = 0.25, 0.1
-"""Shares of the time left for the plan of largest flow, and for each other candidate."""
-MEASURED, WARM_UP = 200, 100
-"""Requests of one simulation that are measured, and those before them, in the mean."""
-STEPS = 64
-"""Rates are tried on a grid of so many parts of the largest static rate."""
 NOT_FASTER = "no placement was found in which it raises the rate that keeps the promise"
 
 
 def draft_slo(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
-    """Find the plan whose simulated attainment holds at the largest rate.
+    """Find the plan whose simulated requests keep the SLO at the largest rate.
 
-    Candidates are the plan of largest flow and those of fewer and faster hosts. Each is simulated
-    at rates on a grid, with the same random numbers for all; the largest rate is found by
-    bisection. That no other plan does better is not proved.
+    The candidates are the plan of largest flow and plans on fewer and faster hosts. All are
+    simulated with the same random numbers, at rates on a grid; bisection finds the largest rate
+    that a candidate keeps. There is no proof that no other plan does better.
 
     Raises
     ------
     InfeasibleError
         If no plan exists.
     LimitReached
-        If no candidate keeps the promise at the smallest rate that was tried.
+        If no candidate keeps the SLO at the smallest rate of its grid.
     InputError
         If the workload names no SLO.
     """
     run = Run(spec, options, report)
-    trial = _Trial(spec, run.options.seed)
+    trial = _SloTrial(spec, run.options.seed)
     best: _Kept | None = None
     first: Draft | None = None
     for draft in _candidates(run, spec):
@@ -68,46 +63,51 @@ def draft_slo(spec: Spec, options: SolveOptions, report: Report = be_silent) -> 
 
 
 def _candidates(run: Run, spec: Spec) -> Iterator[Draft]:
+    """Yield the plan of largest flow, and one for each variant while time is left."""
+    first_share, share = SLO_PARAMS.first_share, SLO_PARAMS.variant_share
     whole = replace(spec, objective="throughput")
-    yield draft_throughput(whole, run.nested(run.left_s * FIRST_SHARE, FIRST_SHARE))
+    yield draft_throughput(whole, run.nested(run.left_s * first_share, first_share))
     for variant in variants_of(whole):
         if run.left_s == 0:
             return
         try:
-            yield draft_throughput(variant, run.nested(run.left_s * VARIANT_SHARE, VARIANT_SHARE))
+            yield draft_throughput(variant, run.nested(run.left_s * share, share))
         except (InfeasibleError, LimitReached):
             continue
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A draft, and what was simulated at the largest rate at which it keeps the promise."""
+    """A draft, with the largest rate at which it keeps the SLO, and the simulation of that rate."""
 
     draft: Draft
     rate: float
     outcome: Outcome
 
 
-class _Trial:
-    """Simulates plans against one promise."""
+class _SloTrial:
+    """Simulates plans against the SLO of one workload."""
 
     def __init__(self, spec: Spec, seed: int) -> None:
         workload = spec.workload
         if workload.slo is None:
             message = "the objective `slo` needs `workload.slo`"
             raise InputError(message, hint="such as `slo: {ttft: 2s, tpot: 100ms}`")
-        self.promise = workload.slo
-        self._slo = Slo(float(self.promise.ttft_s), float(self.promise.tpot_s))
+        self.slo = workload.slo
+        self._simulated_slo = Slo(float(self.slo.ttft_s), float(self.slo.tpot_s))
         sides = (workload.prompt_tokens, workload.output_tokens)
         self._lengths = SpreadLengths(*((side.mean, side.max) for side in sides))
         self._seed = seed
 
     def most(self, draft: Draft, above: float) -> _Kept | None:
-        """Return the largest rate on the grid that is kept, where it is larger than `above`."""
+        """Return the largest rate of the grid at which a draft keeps the SLO, if above `above`.
+
+        The first step tried is the one just above, so that a draft that is no better costs one run.
+        """
         draft = with_sustained(draft)
         pipeline, policy = draft_pipeline(draft), draft_policy(draft)
-        unit = _static_rate(draft) / STEPS
-        low, high = int(above / unit + 1e-9), STEPS + 1
+        unit = _static_rate(draft) / SLO_PARAMS.rate_steps
+        low, high = int(above / unit + 1e-9), SLO_PARAMS.rate_steps + 1
         kept: _Kept | None = None
         step = low + 1
         while step < high:
@@ -122,14 +122,17 @@ class _Trial:
         return kept
 
     def at(self, pipeline: PipelineModel, policy: Policy, rate: float) -> Outcome:
-        """Simulate one rate."""
-        window = Window((WARM_UP + MEASURED) / rate, WARM_UP / rate, self._seed)
-        return simulate(pipeline, Poisson(rate, self._lengths), policy, window, slo=self._slo)
+        """Simulate a plan at one rate, in requests/s."""
+        warm_up = SLO_PARAMS.warm_up_requests
+        window = Window((warm_up + SLO_PARAMS.measured_requests) / rate, warm_up / rate, self._seed)
+        return simulate(
+            pipeline, Poisson(rate, self._lengths), policy, window, slo=self._simulated_slo
+        )
 
     def _is_kept(self, outcome: Outcome) -> bool:
         if outcome.slo is None or outcome.turned_away:
             return False
-        return outcome.slo.attainment >= float(self.promise.attainment)
+        return outcome.slo.attainment >= float(self.slo.attainment)
 
 
 def _static_rate(draft: Draft) -> float:
@@ -138,15 +141,13 @@ def _static_rate(draft: Draft) -> float:
     return float(exact_rate(draft.value // mean_tokens))
 
 
-def _unkept(spec: Spec, trial: _Trial, draft: Draft | None) -> LimitReached:
-    promise = trial.promise
-    asked = (
-        f"{float(promise.ttft_s):g} s to the first token and {float(promise.tpot_s):g} s a token"
-    )
-    message = f"no plan was found that keeps {asked} for {promise.attainment:%} of requests"
+def _unkept(spec: Spec, trial: _SloTrial, draft: Draft | None) -> LimitReached:
+    slo = trial.slo
+    asked = f"{float(slo.ttft_s):g} s to the first token and {float(slo.tpot_s):g} s a token"
+    message = f"no plan was found that keeps {asked} for {slo.attainment:%} of requests"
     if draft is None:
         return LimitReached(message)
-    rate = _static_rate(draft) / STEPS
+    rate = _static_rate(draft) / SLO_PARAMS.rate_steps
     outcome = trial.at(draft_pipeline(draft), draft_policy(draft), rate)
     means = [spread.mean_s for spread in (outcome.ttft, outcome.tpot) if spread is not None]
     shown = " and ".join(f"{mean:.3g} s" for mean in means)
@@ -154,7 +155,7 @@ def _unkept(spec: Spec, trial: _Trial, draft: Draft | None) -> LimitReached:
 
 
 def _finished(run: Run, spec: Spec, best: _Kept) -> Draft:
-    """Restore the user's cluster around a draft of a variant, and state what was simulated."""
+    """Put the draft back on the user's cluster, with what was simulated."""
     ttft, tpot = best.outcome.ttft, best.outcome.tpot
     return replace(
         best.draft,

@@ -15,22 +15,17 @@ from hexplan_solver.flow.evaluate import better_of
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.links.fit import fit_links
 from hexplan_solver.milp import MilpStatus
+from hexplan_solver.objectives.params import THROUGHPUT_PARAMS
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.problem import Problem, build_problem
-from hexplan_solver.problem.zones import link_limits
+from hexplan_solver.problem.zones import LinkLimits, link_limits
 from hexplan_solver.run import Run
 from hexplan_solver.start.link_free import LinkFreePlacement, better_placement, first_placement
 
-START_SHARE, BOUND_SHARE, MILP_SHARE = 0.6, 0.2, 0.4
-"""Shares of the time left for the first placement, the bound, and the MILP; links get the rest."""
-TRUNKED, ZONED = 0.4, 0.12
-"""Where sites share lines, and where those carry little, these shares are cut to so much: fitting
-the links needs the time."""
-
 
 def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
-    """Find a plan of large flow, and prove how much larger the flow of any plan could be.
+    """Find a plan of large flow, and prove a bound on the flow of every plan.
 
     Raises
     ------
@@ -45,47 +40,63 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
     run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
-    run.lower(coordinator_bound(problem), "door bound: what the coordinator's network card passes")
-    limits = link_limits(problem, run.bound)
-    part = (ZONED if limits.is_zoned else TRUNKED) if limits.has_trunks else 1.0
-    start, incumbent = _best_by_kind(run, problem, part)
-    found = fit_links(run, problem, incumbent, [start])
-    if limits.has_trunks and found.value >= incumbent.value and not run.is_proved(found.value):
-        # The trunks do not bind, so the time kept for them is left.
-        again = first_placement(problem, run.options, run.left_s * START_SHARE)
+    run.lower(
+        coordinator_bound(problem),
+        "coordinator bound: what the coordinator's network card can carry",
+    )
+    limits, params = link_limits(problem, run.bound), THROUGHPUT_PARAMS
+    start, best = _best_without_links(run, problem, _part_without_links(limits))
+    found = fit_links(run, problem, best, [start])
+    if limits.has_trunks and found.value >= best.value and not run.is_proved(found.value):
+        # The trunks do not limit the flow, so the time that was kept for them is left.
+        again = first_placement(problem, run.options, run.left_s * params.start_share)
         if again.value > found.value:
             found = better_of(found, fit_links(run, problem, again, []))
     return Draft(found, run.proof(found.value))
 
 
-def _best_by_kind(
+def _part_without_links(limits: LinkLimits) -> float:
+    """Return the share of the usual time for placements without links: fitting the links may need
+    the rest.
+    """
+    if not limits.has_trunks:
+        return 1.0
+    return THROUGHPUT_PARAMS.zone_share if limits.is_zoned else THROUGHPUT_PARAMS.trunk_share
+
+
+def _best_without_links(
     run: Run, problem: Problem, part: float
 ) -> tuple[LinkFreePlacement, LinkFreePlacement]:
-    """Find a first and the best placement, links ignored, and lower the bound on the way.
+    """Find a first and a best placement with the links ignored, and lower the bound on the way.
 
     Parameters
     ----------
     part
-        Share of the usual time that it may take.
+        Share of the usual time that this may take.
     """
-    options = run.options
-    start = first_placement(problem, options, run.left_s * START_SHARE * part)
+    options, params = run.options, THROUGHPUT_PARAMS
+    start = first_placement(problem, options, run.left_s * params.start_share * part)
     run.tell("start", start.value / MICRO)
-    budget = Budget(run.left_s * BOUND_SHARE * part, run.bound, start.value)
+    budget = Budget(run.left_s * params.bound_share * part, run.bound, start.value)
     proved = pattern_bound(problem, budget)
     run.lower(proved, "pattern bound: LP duals, each priced against every pattern of a layer")
-    budget = Budget(run.left_s * MILP_SHARE * part, run.bound, watch=run.watcher("layers"))
-    incumbent = better_placement(problem, start, options, budget)
-    run.tighten(incumbent.bound, incumbent.value)
-    run.status = incumbent.status
-    if incumbent.value == 0:
+    watch = run.watcher("layers")
+    budget = Budget(run.left_s * params.milp_share * part, run.bound, watch=watch)
+    best = better_placement(problem, start, options, budget)
+    run.tighten(best.bound, best.value)
+    run.status = best.status
+    if best.value == 0:
         _refuse(run, problem, start)
-    run.tell("placed", incumbent.value / MICRO)
-    return start, incumbent
+    run.tell("placed", best.value / MICRO)
+    return start, best
 
 
 def _refuse(run: Run, problem: Problem, start: LinkFreePlacement) -> NoReturn:
-    """Raise for want of a placement; call it infeasible only on a second opinion."""
+    """Raise because there is no placement.
+
+    Two runs of the MILP have to agree that none exists, the second without the solver's presolve:
+    otherwise the error only says that none was found.
+    """
     if run.status == MilpStatus.INFEASIBLE:
         options = replace(run.options, presolve=False)
         budget = Budget(run.limit_s, run.bound, watch=run.watcher("layers"))

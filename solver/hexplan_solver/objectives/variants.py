@@ -1,4 +1,4 @@
-"""Variants of a spec whose placements have fewer hops, for objectives that time decides."""
+"""Variants of a spec whose placements have fewer hops, for the objectives `latency` and `slo`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from hexplan.spec import Spec
 
 
 def variants_of(spec: Spec) -> Iterator[Spec]:
-    """Yield specs with fewer hosts or wider stages, whose placements have fewer hops."""
+    """Yield specs with fewer hosts or wider stages.
+
+    A heuristic: placements on fewer and faster hosts, and of whole hosts, have fewer hops, and each
+    hop adds to a request's time.
+    """
     yield _with_whole_hosts(spec)
     for chosen in _host_sets(spec):
         fewer = _without(spec, [h.name for h in spec.cluster.hosts if h.name not in chosen])
@@ -20,7 +24,7 @@ def variants_of(spec: Spec) -> Iterator[Spec]:
 
 
 def _host_sets(spec: Spec) -> Iterator[set[str]]:
-    """Yield the hosts without the slowest kinds of device, and those of each site by itself."""
+    """Yield the hosts whose devices reach some memory bandwidth, then the hosts of each site."""
     cluster = spec.cluster
     speed = {d.name: d.memory_bandwidth_bytes_per_s for d in cluster.device_types}
     slowest = {host.name: min(speed[name] for name in host.devices) for host in cluster.hosts}
@@ -44,7 +48,7 @@ def _without(spec: Spec, names: list[str]) -> Spec:
 
 
 def _with_whole_hosts(spec: Spec) -> Spec:
-    """Tie the devices of each host that nobody tied or excluded into one stage."""
+    """Tie all devices of each host into one stage, where no pin or exclusion concerns the host."""
     cluster = spec.cluster
     touched = {pin.host for pin in cluster.group_pins} | {e.host for e in cluster.exclusions}
 

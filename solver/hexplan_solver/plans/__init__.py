@@ -1,1 +1,1 @@
-"""From a placement and its flow to a `Plan`, and back."""
+"""A placement and its flow, written as a `Plan` and read back."""

@@ -1,4 +1,4 @@
-"""The draft: everything that a plan will say, before it is written, once."""
+"""The draft: everything that a plan will state, from which the plan is written in one place."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class IdleReasons:
     """Why devices are left out; a device that the user excluded has its own reason."""
 
     device: str | None = None
-    """Of a device without a stage; nothing for the reason of the largest flow."""
+    """Of a device without a stage; None for the reason that holds for the largest flow."""
     host: str | None = None
-    """Of a device whose whole host is idle, where that is another reason."""
+    """Of a device whose whole host is idle, if that has another reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Mean times of a request, and what they rest on."""
+    """Mean times of a request, and where they come from."""
 
     ttft_s: float | None
     tpot_s: float | None
     basis: str
 
     def total_s(self, output_tokens: int) -> float | None:
-        """Return the time from a request's arrival to the last of its tokens, where known."""
+        """Return the time from a request's arrival to its last token, if it is known."""
         if self.ttft_s is None or self.tpot_s is None:
             return None
         return self.ttft_s + output_tokens * self.tpot_s
@@ -47,13 +47,13 @@ class CostProof:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A placement with its flow, what is proved about it, and what it is predicted to serve."""
+    """A placement with its flow, what is proved about it, and what is predicted."""
 
     evaluated: Evaluated
     proof: Proof
     objective: Objective = "throughput"
     cluster: Cluster | None = None
-    """The user's cluster, where the search saw one with fewer hosts or other prices."""
+    """The user's cluster, if the search saw one with fewer hosts or other prices."""
     idle: IdleReasons = IdleReasons()
     latency: Latency | None = None
     slo_requests_per_s: float | None = None
@@ -78,7 +78,7 @@ class Draft:
 
     @property
     def cost_usd_per_h(self) -> Decimal | None:
-        """What the hosts in use cost for an hour, where all of them have a price."""
+        """What the hosts in use cost for an hour, if all of them have a price."""
         hosts = self.user_cluster.host_by_name
         rents = [hosts[name].rent_usd_per_h for name in self.used_hosts]
         known = [rent for rent in rents if rent is not None]

@@ -1,4 +1,7 @@
-"""What a flow should deliver, between which figures, and what that rests on (formulation 4)."""
+"""What a plan predicts: its rates, how far they may be off, and what they rest on.
+
+See docs/formulation.md 4.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,27 @@ from collections import defaultdict
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from hexplan.constants import RATE_DIGITS, WEIGHT_DIGITS
+from hexplan.constants import FIGURE_DIGITS, RATE_DIGITS, WEIGHT_DIGITS
 from hexplan.plan import Basis, CutTerm, Predicted, Stage
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.shards import split
 
 LINKS = "links"
-"""What the capacities of links, NICs and trunks rest on."""
-FIGURE_DIGITS = 6
-"""Decimals of times and simulated rates."""
+"""The origin of the capacities of links, NICs and trunks."""
 RATE_UNIT = Decimal(1).scaleb(-RATE_DIGITS)
 
 
 def rate(micro: int) -> Decimal:
-    """Turn whole 1e-6 tokens/s into tokens/s, exactly."""
+    """Convert a whole number of 1e-6 tokens/s to tokens/s, exactly."""
     return Decimal(micro).scaleb(-RATE_DIGITS)
 
 
 def predicted(draft: Draft, stages: Sequence[Stage]) -> Predicted:
     """Return what a plan predicts.
 
-    If no stage is slower than it may be, the flow shrunk by the largest error fits; if none is
-    faster, the prices of the cut prove that no flow exceeds its terms, each raised by its error.
+    If no stage is slower than its error allows, the flow less the largest error is possible. If
+    none is faster, the prices of the cut prove that no flow exceeds its terms, each raised by its
+    error.
     """
     flow, latency = draft.evaluated.flow, draft.latency
     by_name = {f"stage:{stage.id}": stage for stage in stages}
@@ -66,7 +68,7 @@ def _bases(cut: Sequence[CutTerm], by_name: dict[str, Stage]) -> tuple[Basis, ..
         stage = by_name.get(term.constraint)
         values[stage.speed_origin if stage else LINKS] += term.price * term.capacity
     ordered = sorted(values, key=lambda origin: (-values[origin], origin))
-    # Far finer than the shares, however small the cut is.
+    # In units far smaller than those of the shares, even if the cut is small.
     whole = sum(values.values(), Decimal(0)) or Decimal(1)
     amounts = [int((values[origin] / whole).scaleb(2 * WEIGHT_DIGITS)) for origin in ordered]
     shares = split(10**WEIGHT_DIGITS, amounts)

@@ -1,8 +1,8 @@
-"""A plan's stages, read back as placed stages of a problem."""
+"""A plan's stages, converted back to placed stages of a problem."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from hexplan.cost import TENSOR, DeviceShard, ShardSizes, Sharing, StageShape, find_sharing
@@ -19,15 +19,15 @@ class ReadBack:
     """Stages of a plan on the hosts of a problem."""
 
     problem: Problem
-    """With a kind more for each stage whose shards the planner would not have made."""
+    """With one more kind for each stage that the planner would have cut into other shards."""
     stages: tuple[PlacedStage, ...]
-    """In the order in which they were given; the rate is 0 where a stage cannot work any more."""
+    """In the order in which they were given; the rate of one that cannot work any more is 0."""
 
 
 def read_back(problem: Problem, stages: Iterable[Stage]) -> ReadBack:
-    """Find the kind of each stage; its host, devices and their types are in the problem's cluster.
+    """Find the kind of each stage, whose host and devices have to be in the problem's cluster.
 
-    Speeds are computed anew, for the problem's own workload and profiles.
+    Speeds are computed again, for the problem's own workload and profiles.
     """
     placed = []
     for stage in stages:
@@ -42,7 +42,7 @@ def read_back(problem: Problem, stages: Iterable[Stage]) -> ReadBack:
 
 
 def class_of(problem: Problem, host: str) -> int | None:
-    """Return the position of a host's class, or None where none of its devices can serve."""
+    """Return the position of a host's class, or None if none of its devices can serve."""
     found = (i for i, host_class in enumerate(problem.classes) if host in host_class.hosts)
     return next(found, None)
 
@@ -60,32 +60,29 @@ def _matching_kind(problem: Problem, stage: Stage) -> StageKind | None:
 
 
 def _shares_alike(kind: StageKind, stage: Stage) -> bool:
-    """Say whether such stages share the work as the given one, at its layers."""
+    """Say whether stages of a kind share their work as a stage does, at the stage's layers."""
     if stage.layers[1] - stage.layers[0] > kind.rates.max_layers:
         return stage.parallel == "tp"
     return kind.rates.sharing_of(*stage.layers).parallel == stage.parallel
 
 
 def _own_kind(problem: Problem, stage: Stage) -> StageKind:
-    """Return a kind for one stage alone, which can hold its layers and no others."""
+    """Return a kind of its own for a stage, which can hold the stage's layers and no others."""
     home = class_of(problem, stage.host)
     group, sizes = _group(problem, stage), tuple(ShardSizes.of(shard) for shard in stage.shards)
-    parts = list(zip(group, sizes, strict=True))
-    rates = _rates(problem, stage.layers, *_rate(problem, stage, parts))
+    types = problem.spec.cluster.device_type_by_name
+    parts = (DeviceShard(types[name], size) for name, size in zip(group, sizes, strict=True))
+    rates = _rates(problem, stage.layers, *_rate(problem, stage, tuple(parts)))
     return StageKind(len(problem.kinds), -1 if home is None else home, group, sizes, rates, None)
 
 
-def _rate(
-    problem: Problem, stage: Stage, parts: Sequence[tuple[str, ShardSizes]]
-) -> tuple[int, Sharing]:
-    """Return the speed of a stage as it is parallel, 0 where it may not be, and how it is that."""
+def _rate(problem: Problem, stage: Stage, group: tuple[DeviceShard, ...]) -> tuple[int, Sharing]:
+    """Return the speed of a stage and how it shares its work; 0 if it may no longer share it so."""
     spec = problem.spec
-    types = spec.cluster.device_type_by_name
-    group = tuple(DeviceShard(types[name], sizes) for name, sizes in parts)
     host = spec.cluster.host_by_name[stage.host]
     shape = StageShape(stage.layers, group, host.interconnect)
     sharing = find_sharing(stage.parallel, spec.model, shape)
-    is_allowed = len(parts) == 1 or stage.parallel in spec.cluster.limits.parallel
+    is_allowed = len(group) == 1 or stage.parallel in spec.cluster.limits.parallel
     if sharing is None or not is_allowed:
         return 0, TENSOR
     capacity = capacity_of(spec, host, group, stage.layers, sharing)
@@ -93,6 +90,7 @@ def _rate(
 
 
 def _rates(problem: Problem, layers: Range, rate: int, sharing: Sharing) -> Rates:
+    """Return a table of speeds that is 0 but for one range of layers."""
     total = problem.num_layers
     is_first, is_last, k = layers[0] == 0, layers[1] == total, layers[1] - layers[0]
     rows = tuple(

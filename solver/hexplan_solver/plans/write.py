@@ -1,4 +1,4 @@
-"""From a draft to the plan."""
+"""The one place where a plan is written: from a draft."""
 
 from __future__ import annotations
 
@@ -35,15 +35,14 @@ EXCLUDED = "excluded by a pin"
 
 
 def write_plan(draft: Draft, info: SolveInfo) -> Plan:
-    """Return the plan of a draft; every field gets its value here and nowhere else."""
+    """Return the plan of a draft; the fields of a plan get their values nowhere else."""
     evaluated = draft.evaluated
     network, flow, problem = evaluated.network, evaluated.flow, evaluated.problem
     spec, cluster = problem.spec, draft.user_cluster
-    loads = _loads(flow)
     entering = [0] * len(network.stages)
-    for (_, target), load in loads.items():
-        if target != OUTSIDE:
-            entering[target] += load
+    for path in flow.paths:
+        for stage in path.stages:
+            entering[stage] += path.amount
     stages = tuple(
         _stage(problem, stage_name(j), stage, entering[j]) for j, stage in enumerate(network.stages)
     )
@@ -54,7 +53,7 @@ def write_plan(draft: Draft, info: SolveInfo) -> Plan:
         workload=spec.workload,
         objective=draft.objective,
         stages=stages,
-        edges=_edges(network, loads),
+        edges=_edges(network, flow),
         routes=_routes(network, flow),
         unused=tuple(_unused(draft)),
         step_limits=draft.step_limits,
@@ -62,14 +61,6 @@ def write_plan(draft: Draft, info: SolveInfo) -> Plan:
         certificate=_certificate(draft),
         solve=info,
     )
-
-
-def _loads(flow: Flow) -> dict[tuple[int, int], int]:
-    loads: dict[tuple[int, int], int] = {}
-    for path in flow.paths:
-        for ends in path.arcs:
-            loads[ends] = loads.get(ends, 0) + path.amount
-    return loads
 
 
 def _stage(problem: Problem, name: str, placed: PlacedStage, load: int) -> Stage:
@@ -108,13 +99,19 @@ def _shards(devices: Sequence[int], sizes: Sequence[ShardSizes]) -> tuple[Shard,
     )
 
 
-def _edges(network: Network, loads: dict[tuple[int, int], int]) -> tuple[Edge, ...]:
+def _edges(network: Network, flow: Flow) -> tuple[Edge, ...]:
+    loads: dict[tuple[int, int], int] = {}
+    for path in flow.paths:
+        for step in path.arcs:
+            loads[step] = loads.get(step, 0) + path.amount
     edges = []
     for source, steps in groupby(sorted(loads), key=lambda step: step[0]):
         targets = [target for _, target in steps]
-        flows = [loads[source, target] for target in targets]
+        amounts = [loads[source, target] for target in targets]
         enter_layer = 0 if source == OUTSIDE else network.stages[source].layers[1]
-        for target, flow, weight in zip(targets, flows, split(WEIGHT_UNIT, flows), strict=True):
+        for target, amount, weight in zip(
+            targets, amounts, split(WEIGHT_UNIT, amounts), strict=True
+        ):
             arc = network.arc(source, target)
             edges.append(
                 Edge(
@@ -122,7 +119,7 @@ def _edges(network: Network, loads: dict[tuple[int, int], int]) -> tuple[Edge, .
                     target=stage_name(target, EXIT),
                     enter_layer=enter_layer,
                     capacity_tokens_per_s=rate(arc.capacity if arc else 0),
-                    tokens_per_s=rate(flow),
+                    tokens_per_s=rate(amount),
                     weight=Decimal(weight).scaleb(-WEIGHT_DIGITS),
                 )
             )
@@ -146,7 +143,7 @@ def _routes(network: Network, flow: Flow) -> tuple[Route, ...]:
 
 
 def _unused(draft: Draft) -> Iterator[Unused]:
-    """Yield every device without a stage, with the reason."""
+    """Yield every device without a stage, with the reason why it has none."""
     flow = rate(draft.value)
     default = f"no placement was found in which it raises the flow above {flow:f} tokens/s"
     cluster, idle = draft.user_cluster, draft.idle

@@ -1,4 +1,8 @@
-"""Local search for fewer moved bytes where links bind: annealing on bytes and exact flow."""
+"""Local search for fewer moved bytes if the links limit the flow: annealing on bytes and flow.
+
+The MILP of the fewest bytes ignores the links, so its placement may miss the flow. This search
+values each placement by its exact flow.
+"""
 
 from __future__ import annotations
 
@@ -9,57 +13,50 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from hexplan.field_types import Range
-from hexplan_solver.anneal import Metropolis, Scored, Walk, anneal
+from hexplan_solver.anneal import Metropolis, Scored, anneal
 from hexplan_solver.flow.valuers import Valuer
 from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.replan.movement import Movement
-
-WALK = Walk(steps=6_000)
-"""A count, so that two runs that end before their time limit end alike."""
-ASKED_EVERY = 64
-"""Steps between two looks at the clock."""
-HOT, COLD = 0.1, 0.001
-"""Temperatures at the start and at the end, in shares of the start's cost."""
-MISSING = 20.0
-"""Cost of lacking all of the flow, in shares of the largest cost of a known placement."""
+from hexplan_solver.replan.params import REPLAN_PARAMS
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
-    """What the search is for."""
+class FlowGoal:
+    """The flow that a placement has to reach, and when to stop looking for one."""
 
     valuer: Valuer
     flow: int
-    """To be reached, in units of the valuer."""
+    """In units of the valuer."""
     may_go_on: Callable[[], bool]
-    """Asked now and then; False ends the search."""
+    """Asked from time to time; False ends the search."""
 
 
 def fewest_moved(
-    movement: Movement, goal: Goal, known: Sequence[Placement], seed: int
+    movement: Movement, goal: FlowGoal, known: Sequence[Placement], seed: int
 ) -> Placement:
-    """Return the placement of fewest moved bytes found whose flow reaches the goal.
+    """Return the placement of fewest moved bytes that was found to reach the flow.
 
     Parameters
     ----------
     known
-        Placements to start from and to borrow from, host by host; the first reaches the goal, the
-        last is where the search starts.
+        Placements from which one host's stages may be taken over. The first reaches the flow, and
+        the search starts from the last.
     """
     rng = random.Random(seed)  # noqa: S311 - a search, not a secret
     scale = max(1, *(movement.total(placement) for placement in known))
     costs = _Costs(movement, goal, _Moves(movement, known, rng), scale)
     best = Scored(known[0], math.nan, merit=-float(movement.total(known[0])))
-    acceptance = Metropolis(lambda progress: HOT * (COLD / HOT) ** progress, rng)
-    return anneal(costs, costs.scored(known[-1]), acceptance, WALK, best).state
+    hot, cold = REPLAN_PARAMS.hot, REPLAN_PARAMS.cold
+    acceptance = Metropolis(lambda progress: hot * (cold / hot) ** progress, rng)
+    return anneal(costs, costs.scored(known[-1]), acceptance, REPLAN_PARAMS.walk, best).state
 
 
 @dataclass(frozen=True, slots=True)
 class _Costs:
-    """Placements, each with its moved bytes and its missing flow."""
+    """Placements with their costs: moved bytes, and a penalty for missing flow."""
 
     movement: Movement
-    goal: Goal
+    goal: FlowGoal
     moves: _Moves
     scale: int
 
@@ -70,19 +67,20 @@ class _Costs:
         return self.scored(change)
 
     def may_go_on(self, step: int, best: Scored[Placement]) -> bool:
-        return step % ASKED_EVERY != 0 or self.goal.may_go_on()
+        return step % REPLAN_PARAMS.steps_per_look != 0 or self.goal.may_go_on()
 
     def scored(self, placement: Placement) -> Scored[Placement]:
-        """Return a placement with minus its cost; only one that reaches the goal may be best."""
+        """Return a placement with minus its cost; only one that reaches the flow may be best."""
         moved = self.movement.total(placement)
         flow = self.goal.valuer.flow(placement) if placement else 0
         missing = max(0.0, 1 - flow / max(1, self.goal.flow)) if placement else 1.0
         merit = -float(moved) if flow >= self.goal.flow else -math.inf
-        return Scored(placement, -(moved / self.scale + MISSING * missing), merit)
+        cost = moved / self.scale + REPLAN_PARAMS.missing_cost * missing
+        return Scored(placement, -cost, merit)
 
 
 class _Moves:
-    """Small changes of a placement: a range, a shared boundary, or all that one host does."""
+    """Small changes of a placement: of a range, a shared boundary, or all stages of a host."""
 
     def __init__(self, movement: Movement, known: Sequence[Placement], rng: random.Random) -> None:
         self._problem = movement.problem
@@ -99,7 +97,7 @@ class _Moves:
         self._ends = sorted({end for stages in known for s in stages for end in s.layers})
 
     def neighbour(self, placement: Placement) -> Placement | None:
-        """Return a changed placement, or None where the change drawn is impossible."""
+        """Return a changed placement, or None if the change that was drawn is impossible."""
         move = self._rng.choice((self._resize, self._resize, self._shift, self._snap, self._borrow))
         changed = move(list(placement)) if placement else self._borrow([])
         return None if changed is None else Placement.of(changed)
@@ -130,7 +128,7 @@ class _Moves:
         return self._with(stages, i, (first + low * step, end + high * step))
 
     def _snap(self, stages: list[PlacedStage]) -> list[PlacedStage] | None:
-        """Let one stage begin and end where others do."""
+        """Let one stage begin and end where known stages do."""
         i = self._rng.randrange(len(stages))
         first, end = sorted(self._rng.choices(self._ends, k=2))
         return self._with(stages, i, (first, end))
@@ -147,7 +145,7 @@ class _Moves:
         return stages
 
     def _borrow(self, stages: list[PlacedStage]) -> list[PlacedStage] | None:
-        """Let one host do what it does in another known placement."""
+        """Give one host the stages that it has in a known placement."""
         host = self._rng.choice(self._hosts)
         option = self._rng.choice(self._options[host])
         changed = [s for s in stages if s.host != host] + list(option)

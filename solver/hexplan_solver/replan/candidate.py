@@ -1,4 +1,4 @@
-"""What a replan may come to: an evaluated placement, and the bytes that it moves."""
+"""Candidates of a replan: evaluated placements, with the bytes that they move."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hexplan_solver.replan.movement import Movement
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class ReplanCandidate:
     """A placement with its flow, and the bytes that it moves."""
 
     evaluated: Evaluated
@@ -28,7 +28,7 @@ class Candidate:
         return self.evaluated.value
 
 
-def candidate_of(movement: Movement, stages: Sequence[PlacedStage]) -> Candidate:
-    """Compute the flow and the bytes of a placement, idle stages left out."""
+def candidate_of(movement: Movement, stages: Sequence[PlacedStage]) -> ReplanCandidate:
+    """Compute the flow and the moved bytes of a placement without its idle stages."""
     found = evaluate_used(movement.problem, stages)
-    return Candidate(found, movement.total(found.placement))
+    return ReplanCandidate(found, movement.total(found.placement))

@@ -1,25 +1,21 @@
-"""The stages that a replan may choose from: named devices, a range of layers, and its bytes."""
+"""The stages that a replan may choose from: each on named devices, with the bytes that it moves."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, product
+from itertools import combinations, islice, product
 
 from hexplan.field_types import Range
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, StageKind
 from hexplan_solver.replan.movement import Movement
-
-MAX_ENTRIES = 200_000
-"""Matrix entries above which only ranges near those of known placements are columns."""
-MAX_SETS = 32
-"""Ways to choose a group's devices above which only blocks of neighbours are tried."""
+from hexplan_solver.replan.params import REPLAN_PARAMS
 
 
 @dataclass(frozen=True, slots=True)
 class PricedStage:
-    """A stage that could be formed, and the bytes that its devices would fetch."""
+    """A stage that could be formed, with the bytes that its devices would fetch."""
 
     stage: PlacedStage
     moved_bytes: int
@@ -27,15 +23,15 @@ class PricedStage:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What a replan chooses from."""
+    """The stages that a replan chooses from: the columns of its MILPs."""
 
     stages: tuple[PricedStage, ...]
     is_complete: bool
-    """Whether every possible stage is there, up to like devices of one host."""
+    """Whether every possible stage is among them; only then does a MILP prove a bound."""
 
 
 def columns_of(movement: Movement, known: Sequence[Sequence[PlacedStage]]) -> Columns:
-    """List the stages that may be formed, with those of all known placements among them."""
+    """List the stages that may be formed, those of all known placements among them."""
     problem = movement.problem
     given = list(dict.fromkeys(stage for stages in known for stage in stages))
     groups = dict.fromkeys((s.host, s.devices, s.kind) for s in given)
@@ -48,7 +44,7 @@ def columns_of(movement: Movement, known: Sequence[Sequence[PlacedStage]]) -> Co
             groups |= dict.fromkeys((host, devices, kind.index) for devices in sets)
     ranges = {kind.index: kind.ranges() for kind in problem.kinds}
     entries = sum(_entries(ranges[number]) for _, _, number in groups)
-    if entries > MAX_ENTRIES:
+    if entries > REPLAN_PARAMS.max_entries:
         is_complete = False
         ranges = {number: _near(found, given) for number, found in ranges.items()}
     stages = dict.fromkeys(given)
@@ -62,7 +58,7 @@ def columns_of(movement: Movement, known: Sequence[Sequence[PlacedStage]]) -> Co
 
 
 def _cheapest(movement: Movement, stage: PlacedStage) -> PricedStage:
-    """Price a stage with its devices in the order that moves least."""
+    """Return a stage with its devices in the order that moves the fewest bytes."""
     if len(stage.devices) > 1 and movement.keeps_any(stage):
         stage = replace(stage, devices=movement.seated_within(stage))
     return PricedStage(stage, movement.of_stage(stage))
@@ -78,10 +74,11 @@ def _device_sets(
     free = [d for d in range(len(types)) if not cluster.is_excluded(host, d)]
     by_type = {name: [d for d in free if types[d] == name] for name in dict.fromkeys(kind.group)}
     needed = {name: kind.group.count(name) for name in by_type}
-    every = list(_bounded(_subsets(by_type, needed), MAX_SETS))
-    are_all = len(every) < MAX_SETS
-    sets = every if are_all else list(_blocks(by_type, needed))
-    # A pinned group may be larger than the bound, or no block; it is always tried.
+    most = REPLAN_PARAMS.max_sets
+    every = list(islice(_subsets(by_type, needed), most))
+    are_all = len(every) < most
+    sets = every if are_all else list(_neighbours(by_type, needed))
+    # A pinned group need not be a run of neighbours, so it is tried in any case.
     sets += [_ordered(kind, types, p) for p in pinned if len(p) == len(kind.group)]
     allowed = [
         devices
@@ -103,18 +100,13 @@ def _subsets(by_type: dict[str, list[int]], needed: dict[str, int]) -> Iterator[
         yield tuple(device for part in chosen for device in part)
 
 
-def _blocks(by_type: dict[str, list[int]], needed: dict[str, int]) -> Iterator[tuple[int, ...]]:
-    """Cut each type's devices into neighbours, from either end."""
+def _neighbours(by_type: dict[str, list[int]], needed: dict[str, int]) -> Iterator[tuple[int, ...]]:
+    """Cut each type's devices into runs of neighbours, from either end."""
     for step in (1, -1):
         rows = {name: by_type[name][::step] for name in needed}
         for i in range(min(len(rows[name]) // count for name, count in needed.items())):
             cut = (sorted(rows[name][i * n : (i + 1) * n]) for name, n in needed.items())
             yield tuple(device for part in cut for device in part)
-
-
-def _bounded(found: Iterator[tuple[int, ...]], most: int) -> Iterator[tuple[int, ...]]:
-    for _, devices in zip(range(most), found, strict=False):
-        yield devices
 
 
 def _near(ranges: Sequence[Range], known: Sequence[PlacedStage]) -> list[Range]:

@@ -1,4 +1,4 @@
-"""Hosts and devices that are gone: the spec without them, their pins loosened."""
+"""Hosts and devices that are gone: the spec without them, with their pins loosened."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hexplan.joining import split
 from hexplan.spec import Spec
 from hexplan.wording import did_you_mean
 
-Slot = tuple[str, int | None]
-"""A host, or one device of it."""
+HostOrDevice = tuple[str, int | None]
+"""The name of a host, with the index of one of its devices; None for the whole host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +22,18 @@ class Loss:
     spec: Spec
     """The gone devices are excluded, so that the others keep their indices."""
     notes: tuple[str, ...]
-    """Pins that hold no longer, in words."""
+    """The pins that no longer hold, in words."""
     keeps_bounds: bool
-    """Whether what was proved before still holds, as the cluster only became smaller."""
+    """Whether earlier bounds still hold, which they do if the cluster only became smaller."""
 
 
 def changed(spec: Spec) -> Loss:
-    """Take a spec that was changed in any way."""
+    """Return the loss of a spec that was changed in any way: nothing proved before is relied on."""
     return Loss(spec, (), keeps_bounds=False)
 
 
-def without(spec: Spec, gone: Sequence[Slot], *, keeps_bounds: bool = True) -> Loss:
-    """Exclude what is gone; a pin that names it is dropped or shrinks to what is left.
+def without(spec: Spec, gone: Sequence[HostOrDevice], *, keeps_bounds: bool = True) -> Loss:
+    """Exclude what is gone; a pin that names it is dropped, or limited to what is left.
 
     `keeps_bounds` says whether the spec is the one that was solved before.
 
@@ -43,8 +43,8 @@ def without(spec: Spec, gone: Sequence[Slot], *, keeps_bounds: bool = True) -> L
         If the cluster has no such host or device.
     """
     cluster, notes = _apart(spec.cluster, [host for host, _ in gone])
-    for slot in gone:
-        _check(cluster, slot)
+    for lost in gone:
+        _check(cluster, lost)
     new = [Exclusion(host=host, device=device) for host, device in dict.fromkeys(gone)]
     exclusions = (*cluster.exclusions, *(e for e in new if e not in cluster.exclusions))
     after = cluster.model_copy(update={"exclusions": exclusions})
@@ -66,14 +66,14 @@ def without(spec: Spec, gone: Sequence[Slot], *, keeps_bounds: bool = True) -> L
 
 
 def _apart(cluster: Cluster, gone: Sequence[str]) -> tuple[Cluster, list[str]]:
-    """Take joined hosts apart that lose a machine, or a device of one; say so."""
+    """Take joined hosts apart that lose a machine or a device, with a note on each."""
     hit = [host for host in cluster.hosts if {part.name for part in host.parts} & set(gone)]
     notes = [f"{host.label} work as one no longer" for host in hit]
     return split(cluster, [host.name for host in hit]), notes
 
 
-def _check(cluster: Cluster, slot: Slot) -> None:
-    host, device = slot
+def _check(cluster: Cluster, lost: HostOrDevice) -> None:
+    host, device = lost
     if host not in cluster.host_by_name:
         message = f"--without: found {host}, needed a host of {cluster.name}"
         raise InputError(message, hint=did_you_mean(host, cluster.host_by_name))

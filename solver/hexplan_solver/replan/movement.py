@@ -1,4 +1,4 @@
-"""The bytes that a placement moves, and which device of a host best takes which shard."""
+"""The bytes that a placement moves, and which device of a host takes which shard at least cost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORBIDDEN = np.inf
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Counts the bytes that devices lack for the stages that they are given."""
+    """Counts the bytes that devices lack of the stages that they get."""
 
     problem: Problem
     held: Holdings
@@ -44,7 +44,7 @@ class Movement:
         return sum(map(self.of_stage, stages))
 
     def by_host(self, stages: Iterable[PlacedStage]) -> dict[str, int]:
-        """Return the bytes that each host fetches, hosts that fetch none left out."""
+        """Return the bytes that each host fetches, for the hosts that fetch any."""
         moved: dict[str, int] = defaultdict(int)
         for stage in stages:
             moved[stage.host] += self.of_stage(stage)
@@ -69,9 +69,9 @@ class Movement:
         return tuple(HeldWeights.whole(model, layers, vocab) for _, _, vocab in cuts)
 
     def seated(self, stages: Sequence[PlacedStage], host: str) -> list[PlacedStage]:
-        """Put the stages of a host (or of one like it) on `host`, each shard where it costs least.
+        """Put the stages of a host (or of one like it) on `host`, with the fewest moved bytes.
 
-        An assignment problem of shards to devices, solved exactly.
+        This is an assignment of shards to devices, which is solved exactly.
         """
         seats = [
             (position, name, device, shard)
@@ -99,11 +99,14 @@ class Movement:
         ]
 
     def keeps_any(self, stage: PlacedStage) -> bool:
-        """Say whether a device of the stage may hold some of its weights; if not, order is idle."""
+        """Say whether a device of the stage may already hold some of its weights.
+
+        If none does, the order of the devices makes no difference.
+        """
         first, end = stage.layers
         held = (self.held.get((stage.host, device)) for device in stage.devices)
         ranges = [there.layers for there in held if there is not None]
-        # The first and the last stage may share a table without sharing a layer.
+        # With tied embeddings, the first and the last stage hold the same table.
         is_tied = self.problem.spec.model.tied_embeddings
         return any(is_tied or (low < end and first < high) for low, high in ranges)
 
@@ -121,7 +124,10 @@ class Movement:
         return tuple(stage.devices[column] for column in columns.tolist())
 
     def _may_sit(self, host: str, old: int, new: int) -> bool:
-        """Say whether a shard may go from device `old` to `new` of hosts with the same pins."""
+        """Say whether a shard may go from device `old` to `new`.
+
+        It may not leave a pinned group or enter one. Two hosts of one class have the same pins.
+        """
         cluster = self.problem.spec.cluster
         if cluster.is_excluded(host, new):
             return False

@@ -1,4 +1,4 @@
-"""What a caller of a replan may set."""
+"""The settings of a replan."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class ReplanOptions:
     """How to replan."""
 
     routes_only: bool = False
-    """Whether every weight stays where it is."""
+    """Whether no weight may move."""
     max_loss: Decimal = Decimal("0.05")
-    """The share of the fresh flow that may be given up to move fewer bytes."""
+    """The share of the largest flow found that may be given up to move fewer bytes."""
     search: SolveOptions = field(default_factory=SolveOptions)
     """How to search; its time limit holds for the replan as a whole."""

@@ -1,4 +1,4 @@
-"""A placement on other hosts that serve it as well: those where it moves the fewest bytes."""
+"""A placement on other hosts of the same flow: those on which it moves the fewest bytes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hexplan_solver.replan.movement import Movement
 def relabelled(movement: Movement, stages: Sequence[PlacedStage]) -> list[PlacedStage]:
     """Swap like hosts, and like devices within each host, so that the fewest bytes move.
 
-    Hosts are alike that no link rule and no pin tells apart, so the flow stays what it was. One
-    assignment problem for each class of them.
+    Hosts are alike if no link rule and no pin tells them apart, so the flow stays the same. Each
+    group of like hosts is an assignment problem of its own, which is solved exactly.
     """
     at: dict[str, list[PlacedStage]] = defaultdict(list)
     for stage in stages:
@@ -32,7 +32,7 @@ def relabelled(movement: Movement, stages: Sequence[PlacedStage]) -> list[Placed
 
 
 def like_hosts(problem: Problem) -> list[list[str]]:
-    """Group the hosts that can be swapped without any change of flow."""
+    """Group the hosts that can be swapped without a change of the flow."""
     cluster = problem.spec.cluster
     named = {end for link in cluster.links for end in (link.source, link.target)}
     groups: dict[tuple[object, ...], list[str]] = defaultdict(list)

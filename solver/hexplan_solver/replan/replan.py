@@ -1,4 +1,4 @@
-"""From a plan and a changed spec to a plan that moves few weights."""
+"""A plan for a changed spec that moves few weights, from the plan in force."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ from hexplan_solver.plans.draft import Draft, IdleReasons
 from hexplan_solver.plans.write import write_plan
 from hexplan_solver.problem.joins import as_joined
 from hexplan_solver.problem.problem import build_problem
-from hexplan_solver.replan.candidate import Candidate, candidate_of
+from hexplan_solver.replan.candidate import ReplanCandidate, candidate_of
 from hexplan_solver.replan.descent import Known, search_fewest
 from hexplan_solver.replan.loss import Loss
 from hexplan_solver.replan.movement import Movement
 from hexplan_solver.replan.options import ReplanOptions
+from hexplan_solver.replan.params import REPLAN_PARAMS
 from hexplan_solver.replan.relabel import relabelled
 from hexplan_solver.replan.reroute import reroute
-from hexplan_solver.replan.summary import Change, Rivals, Told, summarise
+from hexplan_solver.replan.summary import Remarks, Rivals, Transition, summarise
 from hexplan_solver.replan.survivors import Survivors, holdings_of, survivors_of
 from hexplan_solver.run import Run
 
-FRESH_SHARE = 0.5
-"""Share of the time for a plan as if nothing were in place."""
 ROUTES_KEPT = "no stage is left on it, and this replan moves no weights"
 NOT_NEEDED = "the flow asked for is reached without moving weights to it"
 
 
 @dataclass(frozen=True, slots=True)
 class Replanned:
-    """A new plan, and what it takes to get there."""
+    """A new plan, and a summary of what has to move."""
 
     plan: Plan
     summary: Replanning
@@ -46,7 +45,7 @@ class Replanned:
 def replan(
     plan: Plan, loss: Loss, options: ReplanOptions | None = None, report: Report = be_silent
 ) -> Replanned:
-    """Find a plan for a changed spec that moves few weights, whatever the objective was before.
+    """Find a plan for throughput that moves few weights, whatever the objective was before.
 
     Parameters
     ----------
@@ -58,11 +57,11 @@ def replan(
     Raises
     ------
     InfeasibleError
-        If no placement exists, or, where only routes may change, none over the stages left.
+        If no placement exists; if only routes may change, if no route over the stages left exists.
     LimitReached
         If the time was up before one was found.
     InputError
-        If the spec now is for another model.
+        If the spec is now for another model.
     """
     options = options or ReplanOptions()
     loss = _rejoined(plan, _for_throughput(plan, loss))
@@ -75,6 +74,8 @@ def replan(
 
 @dataclass(frozen=True, slots=True)
 class _Task:
+    """A replan, with what is left of the plan before."""
+
     run: Run
     plan: Plan
     loss: Loss
@@ -83,7 +84,7 @@ class _Task:
 
 
 def _for_throughput(plan: Plan, loss: Loss) -> Loss:
-    """Plan for throughput, as only there a loss of flow is what is lost."""
+    """Set the objective to throughput, since the loss that a user allows is a loss of flow."""
     notes = loss.notes
     if plan.objective != "throughput":
         told = f"the plan before was made for {plan.objective}; this one is for throughput"
@@ -92,7 +93,7 @@ def _for_throughput(plan: Plan, loss: Loss) -> Loss:
 
 
 def _rejoined(plan: Plan, loss: Loss) -> Loss:
-    """Join the hosts that are joined in the plan before, where the spec now lets them be."""
+    """Join the hosts that are joined in the plan before, if the spec still allows it."""
     cluster = loss.spec.cluster
     before = (tuple(part.name for part in host.parts) for host in plan.cluster.hosts)
     way = tuple(names for names in before if names in cluster.limits.join)
@@ -114,13 +115,14 @@ def _routes_only(task: _Task) -> Replanned:
         bound = int(task.plan.certificate.bound_tokens_per_s * MICRO)
         run.lower(bound, "bound of the plan before, for more devices")
     movement = Movement(left.problem, holdings_of(left.problem, task.plan))
-    return _written(task, movement, Candidate(found, 0), None)
+    return _written(task, movement, ReplanCandidate(found, 0), None)
 
 
 def _fewest_bytes(task: _Task) -> Replanned:
     run, left, options = task.run, task.left, task.options
-    # As if nothing were in place; its kinds are the first of the problem with the survivors.
-    limited = run.nested(run.left_s * FRESH_SHARE, FRESH_SHARE)
+    # As if no weights were in place. Its kinds come first among those of the survivors' problem.
+    share = REPLAN_PARAMS.fresh_share
+    limited = run.nested(run.left_s * share, share)
     fresh = draft_throughput(task.loss.spec, limited)
     run.lower(fresh.proof.micro_tokens_per_s, fresh.proof.how)
     movement = Movement(left.problem, holdings_of(left.problem, task.plan))
@@ -140,14 +142,16 @@ def _fewest_bytes(task: _Task) -> Replanned:
     return _written(task, movement, found, rivals)
 
 
-def _written(task: _Task, movement: Movement, found: Candidate, rivals: Rivals | None) -> Replanned:
-    """Write down the plan and what it takes to get there."""
+def _written(
+    task: _Task, movement: Movement, found: ReplanCandidate, rivals: Rivals | None
+) -> Replanned:
+    """Return the plan of a candidate, with the summary of what has to move."""
     run, evaluated = task.run, found.evaluated
     idle = IdleReasons(device=ROUTES_KEPT if rivals is None else NOT_NEEDED)
     draft = Draft(evaluated, run.proof(evaluated.value), idle=idle)
     summary = summarise(
-        Change(task.plan, evaluated, movement),
+        Transition(task.plan, evaluated, movement),
         rivals,
-        Told(task.left.gone, task.loss.notes),
+        Remarks(task.left.gone, task.loss.notes),
     )
     return Replanned(write_plan(with_sustained(draft), run.info()), summary)

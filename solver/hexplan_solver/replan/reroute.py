@@ -1,4 +1,4 @@
-"""New routes over the stages that are left, weights untouched."""
+"""New routes over the stages that are left, without moving any weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def reroute(left: Survivors) -> Evaluated:
     Raises
     ------
     InfeasibleError
-        If nothing connects entry and exit any more, with the layers that have no holder.
+        If no route exists any more; the message names the layers that no stage holds.
     """
     cluster = left.problem.spec.cluster
     serving = {stage.host for stage in left.stages}

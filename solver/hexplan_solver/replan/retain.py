@@ -1,14 +1,14 @@
-"""The MILP that keeps the most bytes in place: the coverage form with named hosts.
+"""The MILP that keeps the most bytes in place: the coverage MILP with named devices.
 
-Where links do not bind, a placement passes F tokens/s exactly if every layer's holders sum to F
-(docs/formulation.md 7). With y = 1 for each stage formed:
+If links do not limit it, a placement passes F tokens/s exactly if the speeds of every layer's
+stages sum to F (docs/formulation.md 7). With y = 1 for each stage that is formed:
 
     minimise    sum over stages of moved_bytes y
     cover[l]    sum over stages that hold l of min(T, F) y >= F
     device[d]   sum over stages that use d of y <= 1
     pinned[h]   sum over stages of h of y >= 1         for each host pinned to layers
 
-Links only take away, so that the optimum over all stages is a lower bound on the bytes of any
+Links can only reduce the flow. So the optimum over all stages is a lower bound on the bytes of any
 placement that passes F.
 """
 
@@ -24,39 +24,51 @@ from hexplan.constants import MICRO
 from hexplan.cost import ShardSizes
 from hexplan.cost.weights import weights_bytes
 from hexplan_solver.budget import Budget
-from hexplan_solver.milp import PATIENT, Patience, solve_milp
+from hexplan_solver.milp import PATIENT, solve_milp
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.placement import PlacedStage
+from hexplan_solver.placement.supply_rows import Terms
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.replan.columns import Columns, PricedStage
+from hexplan_solver.replan.params import REPLAN_PARAMS
 
-STUBBORN = Patience(6000, 6000, 0.0)
-"""The fewest bytes are worth their proof."""
-TOLERANCE = 1e-6
-"""A MILP's bound is lowered by this share, more than the solver's tolerances."""
+PricedVariable = tuple[PricedStage, pulp.LpVariable]
+"""A stage that could be formed, and y, whether it is."""
 
-Row = list[tuple[pulp.LpVariable, float]]
+
+@dataclass(frozen=True, slots=True)
+class StageChoices:
+    """What both MILPs choose from."""
+
+    problem: Problem
+    columns: Columns
+    options: SolveOptions
+    """How to run them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retained:
-    """The stages chosen."""
+    """The stages chosen, and what is proved about the bytes."""
 
     stages: tuple[PlacedStage, ...]
-    """Empty where none were found."""
+    """Empty if none were found."""
     fewest_bytes: int | None
     """Proved: no placement that passes the flow moves fewer bytes."""
 
 
 def fewest_bytes(
-    problem: Problem,
-    columns: Columns,
-    flow: int,
-    start: Sequence[PlacedStage],
-    options: SolveOptions,
-    budget: Budget,
+    choices: StageChoices, flow: int, start: Sequence[PlacedStage], budget: Budget
 ) -> Retained:
-    """Choose the stages that pass `flow` (1e-6 tokens/s, links ignored) and move fewest bytes."""
+    """Choose the stages that pass `flow` and move the fewest bytes, links ignored.
+
+    Parameters
+    ----------
+    flow
+        In 1e-6 tokens/s.
+    start
+        Stages to start from; none for no start.
+    """
+    problem, columns, margin = choices.problem, choices.columns, REPLAN_PARAMS.bound_margin
     model = pulp.LpProblem("retain", pulp.LpMaximize)
     chosen = _choices(model, columns.stages)
     unit = _layer_bytes(problem)
@@ -65,22 +77,18 @@ def fewest_bytes(
         model += pulp.LpAffineExpression(row) >= flow / MICRO, f"cover_{layer}"
     _limit(model, problem, chosen)
     warm = _start(chosen, start)
-    result = solve_milp(model, options, budget, warm, STUBBORN)
+    result = solve_milp(model, choices.options, budget, warm, REPLAN_PARAMS.patience)
     bound = None
     if columns.is_complete and result.bound is not None:
-        bound = max(0, int((-result.bound * (1 - TOLERANCE) - TOLERANCE) * unit))
+        bound = max(0, int((-result.bound * (1 - margin) - margin) * unit))
     return Retained(_taken(chosen, result.values), bound)
 
 
 def largest_flow(
-    problem: Problem,
-    columns: Columns,
-    most_bytes: int,
-    start: Sequence[PlacedStage],
-    options: SolveOptions,
-    budget: Budget,
+    choices: StageChoices, most_bytes: int, start: Sequence[PlacedStage], budget: Budget
 ) -> tuple[PlacedStage, ...]:
     """Choose the stages of the largest flow, links ignored, that move at most `most_bytes`."""
+    problem, columns = choices.problem, choices.columns
     model = pulp.LpProblem("refill", pulp.LpMaximize)
     chosen = _choices(model, [p for p in columns.stages if p.moved_bytes <= most_bytes])
     flow = model.add_variable("F", lowBound=0)
@@ -92,23 +100,20 @@ def largest_flow(
     if moved:
         model += pulp.LpAffineExpression(moved) <= most_bytes / unit * (1 + 1e-9), "bytes"
     _limit(model, problem, chosen)
-    result = solve_milp(model, options, budget, _start(chosen, start), PATIENT)
+    result = solve_milp(model, choices.options, budget, _start(chosen, start), PATIENT)
     return _taken(chosen, result.values)
 
 
-Choice = tuple[PricedStage, pulp.LpVariable]
-
-
-def _choices(model: pulp.LpProblem, stages: Iterable[PricedStage]) -> list[Choice]:
+def _choices(model: pulp.LpProblem, stages: Iterable[PricedStage]) -> list[PricedVariable]:
     return [
         (priced, model.add_variable(f"y_{i}", 0, 1, pulp.LpInteger))
         for i, priced in enumerate(stages)
     ]
 
 
-def _cover(problem: Problem, chosen: Iterable[Choice], most: int | None) -> list[Row]:
-    """List each layer's holders with their speeds in tokens/s, at most `most`."""
-    rows: list[Row] = [[] for _ in range(problem.num_layers)]
+def _cover(problem: Problem, chosen: Iterable[PricedVariable], most: int | None) -> list[Terms]:
+    """List each layer's stages with their speeds in tokens/s, each at most `most` (in 1e-6)."""
+    rows: list[Terms] = [[] for _ in range(problem.num_layers)]
     for priced, variable in chosen:
         rate = priced.stage.rate if most is None else min(priced.stage.rate, most)
         for layer in range(*priced.stage.layers):
@@ -116,10 +121,10 @@ def _cover(problem: Problem, chosen: Iterable[Choice], most: int | None) -> list
     return rows
 
 
-def _limit(model: pulp.LpProblem, problem: Problem, chosen: Iterable[Choice]) -> None:
+def _limit(model: pulp.LpProblem, problem: Problem, chosen: Iterable[PricedVariable]) -> None:
     """Use each device once at most, and every host that is pinned to layers."""
-    users: dict[tuple[str, int], Row] = defaultdict(list)
-    of_host: dict[str, Row] = defaultdict(list)
+    users: dict[tuple[str, int], Terms] = defaultdict(list)
+    of_host: dict[str, Terms] = defaultdict(list)
     for priced, variable in chosen:
         of_host[priced.stage.host].append((variable, 1.0))
         for device in priced.stage.devices:
@@ -131,7 +136,9 @@ def _limit(model: pulp.LpProblem, problem: Problem, chosen: Iterable[Choice]) ->
         model += pulp.LpAffineExpression(of_host[host]) >= 1, f"pinned_{i}"
 
 
-def _start(chosen: Iterable[Choice], stages: Sequence[PlacedStage]) -> dict[str, float] | None:
+def _start(
+    chosen: Iterable[PricedVariable], stages: Sequence[PlacedStage]
+) -> dict[str, float] | None:
     wanted = {(s.layers, s.host, frozenset(s.devices), s.kind) for s in stages}
     if not wanted:
         return None
@@ -141,13 +148,15 @@ def _start(chosen: Iterable[Choice], stages: Sequence[PlacedStage]) -> dict[str,
     }
 
 
-def _taken(chosen: Iterable[Choice], values: dict[str, float] | None) -> tuple[PlacedStage, ...]:
+def _taken(
+    chosen: Iterable[PricedVariable], values: dict[str, float] | None
+) -> tuple[PlacedStage, ...]:
     if values is None:
         return ()
     return tuple(priced.stage for priced, y in chosen if values[y.name] > 0.5)
 
 
 def _layer_bytes(problem: Problem) -> int:
-    """Return the bytes of one whole layer, a unit in which costs are neither large nor small."""
+    """Return the bytes of one whole layer: in this unit the MILP's numbers are moderate."""
     model = problem.spec.model
     return weights_bytes(model, ShardSizes(model.kv_heads, model.ffn, model.vocab), (1, 2))

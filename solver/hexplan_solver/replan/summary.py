@@ -1,4 +1,4 @@
-"""What a replan tells: bytes and time by host, and how it compares with other placements."""
+"""The summary of a replan: bytes and time for each host, and figures of other placements."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hexplan_solver.replan.movement import Movement
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A plan, the placement that takes its place, and what counts the bytes between them."""
+class Transition:
+    """A plan, the placement that replaces it, and what counts the bytes that move."""
 
     before: Plan
     after: Evaluated
@@ -25,14 +25,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Rivals:
-    """What a search for few bytes learned of other placements; flows in 1e-6 tokens/s."""
+    """What the search learned about other placements, to compare with; flows in 1e-6 tokens/s."""
 
     fresh_flow: int
     """The largest flow found when every weight may move."""
     kept_flow: int
-    """With no weight moved."""
+    """The flow if no weight moves."""
     fresh_bytes: int
-    """What the placement of that largest flow would fetch."""
+    """What the placement of that largest flow would have to fetch."""
     fewest_bytes: int | None
     """Proved: no placement within the loss fetches fewer."""
     max_loss: Decimal
@@ -40,22 +40,23 @@ class Rivals:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the user should know beside the figures."""
+class Remarks:
+    """What the user should know besides the figures."""
 
     gone: tuple[GoneStage, ...]
     notes: tuple[str, ...]
 
 
-def summarise(change: Change, rivals: Rivals | None, told: Told) -> Replanning:
-    """Count what moves; the estimate lets all hosts receive at once, each at its fastest link.
+def summarise(change: Transition, rivals: Rivals | None, told: Remarks) -> Replanning:
+    """Return what moves, and an estimate of how long that takes.
 
-    Disks, senders and trunks are not counted.
+    The estimate assumes that all hosts receive at the same time, each over its fastest link. It
+    leaves out disks, senders and trunks, so it is optimistic.
 
     Parameters
     ----------
     rivals
-        Nothing where only routes may change.
+        None if only routes may change.
     """
     hosts = tuple(_host_moves(change))
     flow = Decimal(change.after.value) / MICRO
@@ -76,7 +77,7 @@ def summarise(change: Change, rivals: Rivals | None, told: Told) -> Replanning:
     )
 
 
-def _host_moves(change: Change) -> Iterator[HostMove]:
+def _host_moves(change: Transition) -> Iterator[HostMove]:
     placement, movement = change.after.placement, change.movement
     cluster = change.after.problem.spec.cluster
     for host, moved in movement.by_host(placement).items():

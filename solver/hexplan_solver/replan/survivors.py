@@ -17,7 +17,7 @@ Holdings = dict[tuple[str, int], HeldWeights]
 
 @dataclass(frozen=True, slots=True)
 class Survivors:
-    """Stages that can go on as they are, and why the others cannot."""
+    """The stages that can go on as they are, and the reasons why the others cannot."""
 
     problem: Problem
     stages: tuple[PlacedStage, ...]
@@ -25,7 +25,7 @@ class Survivors:
 
 
 def holdings_of(problem: Problem, plan: Plan) -> Holdings:
-    """Return the weights on every device that is still there, whether its stage is or not."""
+    """Return the weights on every device that is left, even if its stage cannot go on."""
     before, after = plan.cluster, problem.spec.cluster
     held: Holdings = {}
     for stage in plan.stages:
@@ -61,15 +61,15 @@ def survivors_of(problem: Problem, plan: Plan) -> Survivors:
 
 
 def _places(problem: Problem, plan: Plan, stage: Stage) -> list[tuple[str, int] | None]:
-    """Return where the devices of a stage are now, those that are gone aside."""
+    """Return the present host and index of each device of a stage; None if it is gone."""
     slots = plan.cluster.host_by_name[stage.host].slots
     return [problem.spec.cluster.place_of.get(slots[device]) for device in stage.devices]
 
 
 def _relocated(problem: Problem, plan: Plan, stage: Stage) -> Stage:
-    """Return a stage whose devices are all on one host by the host and indices that they have now.
+    """Return a stage under the present host and indices of its devices, all on one host.
 
-    Only joined hosts, and those that are so no longer, change them.
+    They differ from the plan's only if hosts were joined or are joined no longer.
     """
     places = [place for place in _places(problem, plan, stage) if place is not None]
     shards = tuple(
@@ -80,7 +80,7 @@ def _relocated(problem: Problem, plan: Plan, stage: Stage) -> Stage:
 
 
 def _why_not(problem: Problem, plan: Plan, before: Stage, held: Holdings) -> str:
-    """Say why a stage cannot stand in the changed cluster; nothing where it can."""
+    """Say why a stage cannot go on in the changed cluster; an empty text if it can."""
     cluster, whole = problem.spec.cluster, plan.cluster.host_by_name[before.host]
     places = _places(problem, plan, before)
     if whole.parts and (None in places or len({place[0] for place in places if place}) > 1):

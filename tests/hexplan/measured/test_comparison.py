@@ -17,7 +17,7 @@ from hexplan.catalog.shipped import find_device, known_devices
 from hexplan.cluster import Cluster
 from hexplan.errors import InputError
 from hexplan.measured.comparison import Comparison, compare
-from hexplan.measured.findings import Accelerator, Findings, HostFinding, LinkFinding, Machine
+from hexplan.measured.findings import Accelerator, Findings, HostFinding, Inventory, LinkFinding
 from hexplan.measured.overlay_file import check_target, overlay_text, write_overlay
 from hexplan.reading import read_spec
 from hexplan.render import probe_json, probe_text
@@ -46,8 +46,8 @@ def cluster() -> Cluster:
     return spec_of(SPEC).cluster
 
 
-def machine(*accelerators: Accelerator, cores: int = 8, free_gib: float = 100) -> Machine:
-    return Machine(
+def machine(*accelerators: Accelerator, cores: int = 8, free_gib: float = 100) -> Inventory:
+    return Inventory(
         processor="Some CPU",
         cores=cores,
         memory_bytes=128 * GIB,
@@ -89,7 +89,7 @@ def findings(
     )
 
 
-def of_host(name: str, found: Machine | None, problem: str | None = None) -> Comparison:
+def of_host(name: str, found: Inventory | None, problem: str | None = None) -> Comparison:
     return compare(
         cluster(), findings(hosts=(HostFinding(host=name, machine=found, problem=problem),))
     )
@@ -157,7 +157,7 @@ HOSTS = [
 
 @pytest.mark.parametrize(("name", "found", "differences"), HOSTS)
 def test_a_host_is_held_against_its_devices(
-    name: str, found: Machine, differences: list[str]
+    name: str, found: Inventory, differences: list[str]
 ) -> None:
     (host,) = of_host(name, found).hosts
     assert list(host.differences) == differences

@@ -14,10 +14,11 @@ from hexplan.check import check_plan
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
-from hexplan_solver.baselines.helix_links import KEPT_LINKS, helix_links
+from hexplan_solver.baselines.helix_links import helix_links
 from hexplan_solver.baselines.helix_model import helix_model
 from hexplan_solver.baselines.helix_rows import add_rows
 from hexplan_solver.baselines.machines import machines_of
+from hexplan_solver.baselines.params import HELIX_PARAMS
 from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.problem.problem import build_problem
 
@@ -85,10 +86,10 @@ def test_many_machines_keep_their_fastest_links() -> None:
     hosts = [host(f"h{i:02d}", ["d0"], site="ab"[i // 20]) for i in range(40)]
     spec = spec_of(tiny_model(8), hosts, profiles=[profile("d0", [500])], links=links)
     kept = helix_links(spec, machines_of(build_problem(spec)))
-    assert sum(found.source == OUTSIDE for found in kept) == KEPT_LINKS
-    assert sum(found.target == OUTSIDE for found in kept) == KEPT_LINKS
+    assert sum(found.source == OUTSIDE for found in kept) == HELIX_PARAMS.kept_links
+    assert sum(found.target == OUTSIDE for found in kept) == HELIX_PARAMS.kept_links
     inner = [found for found in kept if OUTSIDE not in (found.source, found.target)]
     assert all(found.source // 20 == found.target // 20 for found in inner)
     for machine in range(40):
-        assert sum(found.source == machine for found in inner) >= KEPT_LINKS
+        assert sum(found.source == machine for found in inner) >= HELIX_PARAMS.kept_links
     assert {(f.source, f.target) for f in inner} == {(f.target, f.source) for f in inner}

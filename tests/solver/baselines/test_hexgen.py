@@ -13,7 +13,7 @@ from support.clusters import FAST, device_type, host, spec_of, tiny_model
 
 from hexplan.device import DeviceType
 from hexplan_solver.baselines.hexgen_cost import (
-    Request,
+    HexgenRequest,
     Speeds,
     Wire,
     compute_s,
@@ -22,11 +22,11 @@ from hexplan_solver.baselines.hexgen_cost import (
     memory_bytes,
 )
 from hexplan_solver.baselines.hexgen_pipeline import PipelinePlanner, splits
-from hexplan_solver.baselines.slots import slots_of
+from hexplan_solver.baselines.stocks import stocks_of
 from hexplan_solver.baselines.waterfill import water_fill
 from hexplan_solver.problem.problem import build_problem
 
-LLAMA_70B = Request(hidden=8192, dtype_bytes=2, prompt_tokens=32, output_tokens=96)
+LLAMA_70B = HexgenRequest(hidden=8192, dtype_bytes=2, prompt_tokens=32, output_tokens=96)
 """The constants of HexGen's code, whose output length counts the prompt's 32 tokens too."""
 DEVICE = Speeds(memory_bytes_per_s=1e12, flops_per_s=1e12)
 WIRE = Wire(latency_s=1e-6, bytes_per_s=1e11)
@@ -34,7 +34,7 @@ GIB = 2**30
 
 LAYERS = 120
 
-REQUEST = Request(hidden=64, dtype_bytes=2, prompt_tokens=64, output_tokens=64)
+REQUEST = HexgenRequest(hidden=64, dtype_bytes=2, prompt_tokens=64, output_tokens=64)
 WITHIN_HOST, BETWEEN_HOSTS = Wire(1e-6, FAST), Wire(1e-3, FAST)
 """The tiny clusters of `support.clusters`."""
 
@@ -56,7 +56,7 @@ def test_a_hop_takes_as_long_as_in_hexgens_code() -> None:
 )
 def test_memory_is_as_in_hexgens_code(layers: int, degree: int, gib: float) -> None:
     """There, the output length of 128 tokens comes on top of the prompt's 32."""
-    request = Request(hidden=8192, dtype_bytes=2, prompt_tokens=32, output_tokens=128)
+    request = HexgenRequest(hidden=8192, dtype_bytes=2, prompt_tokens=32, output_tokens=128)
     assert memory_bytes(request, layers, degree) / GIB == pytest.approx(gib, abs=0.05)
 
 
@@ -79,7 +79,7 @@ def test_a_pipeline_is_about_the_fastest_of_all_splits_of_its_devices(
     hosts = [host(f"h{i}", [f"d{i}"] * size) for i, size in enumerate(sizes)]
     types = [device_type(f"d{i}", speed=speeds[i]) for i in range(len(sizes))]
     spec = spec_of(tiny_model(LAYERS), hosts, types=types)
-    planner = PipelinePlanner(spec, slots_of(build_problem(spec)))
+    planner = PipelinePlanner(spec, stocks_of(build_problem(spec)))
     found = planner.plan(tuple(sizes))
     assert found is not None
     assert sum(part.layers for part in found.parts) == LAYERS

@@ -24,7 +24,7 @@ from hexplan.reading import read_spec
 from hexplan.spec import Spec
 from hexplan_solver import ReplanOptions, SolveOptions, solve
 from hexplan_solver import replan as find_plan
-from hexplan_solver.replan import Replanned, Slot, changed, without
+from hexplan_solver.replan import HostOrDevice, Replanned, changed, without
 
 SPECS = Path(__file__).parents[3] / "cluster_specs"
 ROUTES_ONLY = ReplanOptions(routes_only=True)
@@ -41,7 +41,7 @@ def options(loss: str = "0.05") -> ReplanOptions:
     return ReplanOptions(max_loss=Decimal(loss), search=SolveOptions(time_limit_s=5))
 
 
-def replanned(plan: Plan, gone: Sequence[Slot], settings: ReplanOptions) -> Replanned:
+def replanned(plan: Plan, gone: Sequence[HostOrDevice], settings: ReplanOptions) -> Replanned:
     spec = Spec(plan.cluster, plan.model, plan.workload)
     done = find_plan(plan, without(spec, gone), settings)
     assert [str(violation) for violation in check_plan(done.plan)] == []
@@ -195,7 +195,7 @@ class TestFewestBytes:
         types = [device_type("fast", speed=3 * 10**12), device_type("slow", 700_000)]
         plan = solved(spec_of(tiny_model(5, kv_heads=8), hosts, types=types))
         lost = rng.choice(plan.stages)
-        slot: Slot = (lost.host, rng.choice([None, lost.devices[0]]))
+        slot: HostOrDevice = (lost.host, rng.choice([None, lost.devices[0]]))
         done = replanned(plan, [slot], options("0.1"))
         summary = done.summary
         assert summary.flow_fresh_tokens_per_s is not None
@@ -368,7 +368,7 @@ class TestRefusals:
             find_plan(solved(self.spec), changed(other), options())
 
     @pytest.mark.parametrize("slot", [("h7", None), ("h1", 1)])
-    def test_what_was_never_there_cannot_be_gone(self, slot: Slot) -> None:
+    def test_what_was_never_there_cannot_be_gone(self, slot: HostOrDevice) -> None:
         with pytest.raises(InputError, match="--without"):
             without(self.spec, [slot])
 

@@ -13,7 +13,7 @@ from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Workload
 from hexplan_solver import ReplanOptions, SolveOptions, replan, solve
-from hexplan_solver.replan import Replanned, Slot, changed, without
+from hexplan_solver.replan import HostOrDevice, Replanned, changed, without
 
 SEARCH = SolveOptions(time_limit_s=4)
 JOIN = (("h0", "h1"),)
@@ -37,7 +37,7 @@ def joined_plan() -> Plan:
     return plan
 
 
-def lost(plan: Plan, *gone: Slot) -> Replanned:
+def lost(plan: Plan, *gone: HostOrDevice) -> Replanned:
     spec = Spec(plan.cluster, plan.model, plan.workload)
     done = replan(plan, without(spec, gone), ReplanOptions(search=SEARCH))
     assert [str(violation) for violation in check_plan(done.plan)] == []

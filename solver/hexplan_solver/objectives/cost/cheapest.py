@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pulp
 
+from hexplan.field_types import Range
 from hexplan_solver.budget import Budget
 from hexplan_solver.milp import PATIENT, MilpStatus, solve_milp
 from hexplan_solver.objectives.cost.offers import Offers
+from hexplan_solver.objectives.cost.params import COST_PARAMS
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.stage_counts import StageCount, possible_stages
 from hexplan_solver.placement.supply_rows import (
@@ -24,38 +25,37 @@ from hexplan_solver.placement.supply_rows import (
 from hexplan_solver.problem.problem import HostClass, Problem
 from hexplan_solver.run import MILP_TOLERANCE
 
-MAX_ENTRIES = 60_000
-"""Matrix entries above which ranges start and end only at multiples of some number of layers."""
-
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """Hosts that cover every layer, links ignored, and what is proved about cheaper ones."""
+class HostChoice:
+    """Hosts that cover every layer if links are ignored, and what is proved about cheaper ones."""
 
     counts: tuple[int, ...] | None
     """Hosts of each class of the offers; None if none were found."""
     bound_usd_per_h: float
     """No hosts that carry the flow cost less, on any network."""
     is_infeasible: bool
-    """Whether the solver calls the flow impossible."""
+    """Whether the solver says that no hosts carry the flow."""
 
 
-def cheapest_hosts(offers: Offers, flow: int, options: SolveOptions, time_limit_s: float) -> Choice:
-    """Choose hosts and their stages so that each layer is covered by `flow`, in 1e-6 tokens/s.
+def cheapest_hosts(
+    offers: Offers, flow: int, options: SolveOptions, time_limit_s: float
+) -> HostChoice:
+    """Choose the cheapest hosts whose stages pass `flow` (1e-6 tokens/s) at each layer.
 
-    The MILP has the form of the coverage MILP with the flow fixed and prices to minimise.
+    This is the coverage MILP (docs/formulation.md 7) with the flow fixed: it minimises the rent.
     """
     spacing = _spacing(offers.problem)
     cheapest = cheapest_model(offers, flow, spacing)
     result = solve_milp(cheapest.model, options, Budget(time_limit_s), patience=PATIENT)
-    # With few ranges, the MILP says nothing about those that were left out.
+    # A MILP with some of the ranges proves nothing about the others.
     is_whole = spacing == 1
     bound = -result.bound * (1 - MILP_TOLERANCE) if result.bound is not None and is_whole else 0.0
     is_infeasible = result.status is MilpStatus.INFEASIBLE and is_whole
     if result.values is None:
-        return Choice(None, max(0.0, bound), is_infeasible)
+        return HostChoice(None, max(0.0, bound), is_infeasible)
     counts = tuple(sum(round(result.values[v.name]) for v in row) for row in cheapest.partitions)
-    return Choice(counts, max(0.0, bound), is_infeasible)
+    return HostChoice(counts, max(0.0, bound), is_infeasible)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +94,15 @@ def work_cost_bound(offers: Offers, flow: int, options: SolveOptions, time_limit
     """Return a cost in USD an hour below which no hosts can do the work of L layers.
 
     Every layer passes `flow`, and a host adds at most W(flow) layers times tokens/s
-    (docs/formulation.md 8): a knapsack cover over classes, whatever their number of hosts.
+    (docs/formulation.md 8). This is a knapsack cover with one integer for each class of hosts, so
+    it stays small however many hosts there are.
     """
     result = solve_milp(work_model(offers, flow), options, Budget(time_limit_s), patience=PATIENT)
     return max(0.0, -result.bound * (1 - MILP_TOLERANCE)) if result.bound is not None else 0.0
 
 
 def work_model(offers: Offers, flow: int) -> pulp.LpProblem:
-    """Return the knapsack cover: minimise the rent of hosts that do the work of L layers."""
+    """Return the knapsack cover: the least rent of hosts that do the work of L layers."""
     problem = offers.problem
     model = pulp.LpProblem("work", pulp.LpMaximize)
     counts = [
@@ -124,11 +125,11 @@ def work_model(offers: Offers, flow: int) -> pulp.LpProblem:
 
 
 def _spacing(problem: Problem) -> int:
-    """Return the spacing of layers at which ranges may start and end: 1 if all are few enough."""
+    """Return the least spacing of starts and ends of ranges that keeps the MILP small enough."""
     columns = possible_stages(problem)
     for step in range(1, problem.num_layers + 1):
         kept = (c.layers for c in columns if _is_on(c, step, problem.num_layers))
-        if sum(end - first for first, end in kept) <= MAX_ENTRIES:
+        if sum(end - first for first, end in kept) <= COST_PARAMS.max_entries:
             return step
     return problem.num_layers
 
@@ -149,9 +150,9 @@ def _rent(offers: Offers, partitions: PartitionVariables) -> pulp.LpAffineExpres
 def _cover_layers(
     model: pulp.LpProblem, problem: Problem, stages: StageVariables, flow: int
 ) -> None:
-    """Require that the stages of each layer pass the flow: sum of min(1, T / R) y >= 1.
+    """Require that the stages of each layer pass the flow F: sum of min(1, T / F) y >= 1.
 
-    Counted in shares of the flow; no stage counts for more than all of it.
+    A stage counts for the share of the flow that it passes, and for no more than the whole flow.
     """
     rows: list[Terms] = [[] for _ in range(problem.num_layers)]
     for stage, variable in stages:
@@ -163,7 +164,7 @@ def _cover_layers(
 
 
 def _rent_once(model: pulp.LpProblem, offers: Offers, partitions: PartitionVariables) -> None:
-    """Rent no machine twice: offers for the same machines are rivals."""
+    """Rent no host twice: the two offers for one host are rivals."""
     problem = offers.problem
     for index, group in enumerate(offers.rivals):
         row = [(variable, 1.0) for i in group for variable in partitions[i]]
@@ -176,7 +177,7 @@ def _work(problem: Problem, host_class: HostClass, flow: int) -> int:
 
     def most(kind: int) -> int:
         rates = problem.kinds[kind].rates
-        ranges: Iterable[tuple[int, int]] = problem.kinds[kind].ranges()
+        ranges: list[Range] = problem.kinds[kind].ranges()
         return max(((e - f) * min(rates.of(f, e), flow) for f, e in ranges), default=0)
 
     return max(sum(n * most(kind) for kind, n in p) for p in host_class.partitions)

@@ -1,4 +1,4 @@
-"""Hosts that a plan can do without."""
+"""Hosts that a plan does not need to carry its rate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from hexplan_solver.plans.draft import Draft
 
 
 def without_idle(draft: Draft, needed: int) -> Draft:
-    """Drop hosts, dearest first, as long as the stages of the others carry the flow.
+    """Drop each host without which the stages of the others still carry the flow, dearest first.
+
+    A heuristic: hosts are dropped one at a time, so a cheaper set may be missed.
 
     Parameters
     ----------

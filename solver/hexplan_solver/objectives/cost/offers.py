@@ -1,4 +1,7 @@
-"""Offers: by which price each host can be had, as classes of a problem with twins."""
+"""Offers: the prices at which each host can be rented, as classes of a problem.
+
+A host with a spot offer gets a twin: the same host, rented by that offer.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +15,31 @@ from hexplan.spec import Spec
 from hexplan_solver.problem.problem import Problem, build_problem
 
 TWIN = "~spot"
-"""Ends the name of a host's twin that is rented by its spot offer; no name in a file has it."""
+"""Ends the name of a twin; a name in a cluster.yaml never ends so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """A problem in which a host with a spot offer stands twice, at two prices and speeds."""
+    """A problem in which each host with a spot offer stands twice, at two prices and speeds."""
 
     problem: Problem
     prices: tuple[Decimal, ...]
     """USD an hour for one host of each class."""
     rivals: tuple[tuple[int, ...], ...]
-    """Classes that are the same machines, at different prices."""
+    """Groups of classes that are the same hosts at different prices."""
 
     def next_cost(self, bound: Decimal) -> Decimal:
-        """Round a bound up to a sum of prices: every price is a multiple of their divisor."""
+        """Round a bound up to a multiple of the prices' greatest common divisor.
+
+        Every cost is a sum of prices, and so such a multiple.
+        """
         digits = max(-int(price.normalize().as_tuple().exponent) for price in self.prices)
         scale = Decimal(10) ** max(0, digits)
         step = gcd(*(int(price * scale) for price in self.prices)) / scale
         return (bound / step).to_integral_value(ROUND_CEILING) * step if step else bound
 
     def hosts(self, counts: tuple[int, ...]) -> dict[str, bool]:
-        """Name the hosts of a choice (a count for each class), and say whether each is on spot."""
+        """Name the hosts of a choice (a count for each class); true if one takes its spot offer."""
         chosen: dict[str, bool] = {}
         for group in self.rivals:
             names = iter(_origin(name) for name in self.problem.classes[group[0]].hosts)
@@ -45,7 +51,10 @@ class Offers:
 
 
 def offers_of(spec: Spec) -> Offers:
-    """List every host at each of its prices; a host pinned to layers is rented at full price."""
+    """List every host at each of its prices.
+
+    A host that is pinned to layers is rented at full price, as it has to serve all the time.
+    """
     cluster = spec.cluster
     pinned = {pin.host for pin in cluster.layer_pins}
     twins = [_twin(h) for h in cluster.hosts if h.spot is not None and h.name not in pinned]
@@ -72,7 +81,7 @@ def offers_of(spec: Spec) -> Offers:
 
 
 def rented(spec: Spec, chosen: dict[str, bool]) -> Spec:
-    """Return the spec with each chosen host at its price, and no other host in use."""
+    """Return the spec with each chosen host at its price and all other hosts excluded."""
     cluster = with_rents(spec.cluster, chosen)
     left_out = tuple(Exclusion(host=h.name) for h in cluster.hosts if h.name not in chosen)
     pins = tuple(pin for pin in cluster.group_pins if pin.host in chosen)
@@ -81,7 +90,7 @@ def rented(spec: Spec, chosen: dict[str, bool]) -> Spec:
 
 
 def with_rents(cluster: Cluster, chosen: dict[str, bool]) -> Cluster:
-    """Return the cluster with the spot offers taken that a choice takes."""
+    """Return the cluster in which the spot offers of a choice are taken."""
     taken = {name for name, is_spot in chosen.items() if is_spot}
     hosts = tuple(_taken(host) if host.name in taken else host for host in cluster.hosts)
     return cluster.model_copy(update={"hosts": hosts})

@@ -1,4 +1,8 @@
-"""The search: choices of hosts, cheapest first, until the links of one carry the rate."""
+"""The search for the cheapest hosts that carry a rate.
+
+The first choice is the cheapest if links are ignored. If its links do not carry the rate, choices
+of more capacity are tried, then the cheapest hosts within each site, and at last all hosts.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.objectives.cost.cheapest import cheapest_hosts, work_cost_bound
 from hexplan_solver.objectives.cost.idle import without_idle
 from hexplan_solver.objectives.cost.offers import Offers, offers_of, rented, with_rents
+from hexplan_solver.objectives.cost.params import COST_PARAMS
 from hexplan_solver.objectives.demand import needed_flow, too_high
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, SolveOptions, be_silent
@@ -22,15 +27,7 @@ from hexplan_solver.plans.draft import CostProof, Draft, IdleReasons
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
-ATTEMPTS = 4
-"""Choices of hosts that are tried, each with more capacity than the one before."""
-MILP_SHARE, SITES_SHARE, SOLVE_SHARE = 0.2, 0.3, 0.3
-"""Shares of the time left for one choice of hosts, all choices within one site, and one solve."""
-REFUSAL_S = 10.0
-"""Seconds for the best plan and bound that a refusal tells."""
 NOT_NEEDED = "not needed at this rate"
-DIGITS = 6
-"""Decimals of a bound on the cost, before it is rounded up to a sum of prices."""
 
 
 def draft_cost(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
@@ -43,7 +40,7 @@ def draft_cost(spec: Spec, options: SolveOptions, report: Report = be_silent) ->
     InfeasibleError
         If no plan carries the rate.
     LimitReached
-        If none was found that does.
+        If no plan was found that does.
     """
     search = _Search(spec, Run(spec, options, report), needed_flow(spec))
     problem = build_problem(spec)
@@ -56,7 +53,7 @@ def draft_cost(spec: Spec, options: SolveOptions, report: Report = be_silent) ->
 
 @dataclass(slots=True)
 class _Search:
-    """One search under way."""
+    """A search, with the cheapest plan and the best bound so far."""
 
     spec: Spec
     run: Run
@@ -67,14 +64,14 @@ class _Search:
     proof: str = "no price is below 0"
 
     def best(self) -> Draft:
-        """Return the cheapest draft over the choices that are tried."""
+        """Return the cheapest draft over all choices of hosts that are tried."""
         offers = offers_of(self.spec)
-        limit_s = self.run.left_s * MILP_SHARE
+        limit_s = self.run.left_s * COST_PARAMS.milp_share
         work = work_cost_bound(offers, self.needed, self.run.options, limit_s)
         self._prove(
             offers, work, "work bound: a knapsack cover of the work of all layers by the hosts"
         )
-        carried = self._with_more_and_more(offers)
+        carried = self._with_more_capacity(offers)
         if not carried:
             for chosen in self._single_sites(offers):
                 self._try(chosen)
@@ -83,11 +80,15 @@ class _Search:
             raise _too_high(self)
         return _finished(self, self.found)
 
-    def _with_more_and_more(self, offers: Offers) -> bool:
-        """Try the cheapest hosts, links ignored, then those of more capacity; say if any carry."""
+    def _with_more_capacity(self, offers: Offers) -> bool:
+        """Try the cheapest hosts, then choices of more capacity; say whether one carries the rate.
+
+        Each choice is the cheapest that covers a target if links are ignored. The target is raised
+        by the share that the links of the last choice were short of, at most to twice as much.
+        """
         target = self.needed
-        for attempt in range(ATTEMPTS):
-            options, limit_s = self.run.options, self.run.left_s * MILP_SHARE
+        for attempt in range(COST_PARAMS.attempts):
+            options, limit_s = self.run.options, self.run.left_s * COST_PARAMS.milp_share
             choice = cheapest_hosts(offers, target, options, limit_s)
             if attempt == 0:
                 how = "coverage bound: dual bound of the MILP of the cheapest hosts, links ignored"
@@ -106,12 +107,12 @@ class _Search:
         return False
 
     def _single_sites(self, offers: Offers) -> Iterator[dict[str, bool]]:
-        """Yield the cheapest hosts within each site, for links that part the sites."""
+        """Yield the cheapest hosts within each site, as links between sites may carry little."""
         cluster = offers.problem.spec.cluster
         sites = sorted({host.site for host in cluster.hosts})
         if len(sites) == 1 or self.spec.cluster.layer_pins:
             return
-        limit_s = self.run.left_s * SITES_SHARE / len(sites)
+        limit_s = self.run.left_s * COST_PARAMS.sites_share / len(sites)
         for site in sites:
             names = [host.name for host in cluster.hosts if host.site == site]
             kept = [i for i, c in enumerate(offers.problem.classes) if c.hosts[0] in names]
@@ -129,9 +130,9 @@ class _Search:
         self._try(chosen, self.run.left_s)
 
     def _try(self, chosen: dict[str, bool], limit_s: float | None = None) -> int:
-        """Plan on some hosts, drop what is not needed, and keep the plan if it is the cheapest."""
-        limit_s = self.run.left_s * SOLVE_SHARE if limit_s is None else limit_s
-        options = self.run.nested(limit_s, SOLVE_SHARE)
+        """Plan on some hosts without those not needed, keep the cheapest plan, return the flow."""
+        limit_s = self.run.left_s * COST_PARAMS.solve_share if limit_s is None else limit_s
+        options = self.run.nested(limit_s, COST_PARAMS.solve_share)
         try:
             draft = draft_throughput(rented(self.spec, chosen), options)
         except (InfeasibleError, LimitReached):
@@ -146,7 +147,8 @@ class _Search:
         return flow
 
     def _prove(self, offers: Offers, bound: float, how: str) -> None:
-        lower = offers.next_cost(Decimal(math.floor(bound * 10**DIGITS)).scaleb(-DIGITS))
+        digits = COST_PARAMS.bound_digits
+        lower = offers.next_cost(Decimal(math.floor(bound * 10**digits)).scaleb(-digits))
         if lower > self.bound_usd_per_h:
             self.bound_usd_per_h, self.proof = lower, how
 
@@ -156,7 +158,7 @@ def _rank(draft: Draft) -> tuple[Decimal, int]:
 
 
 def _finished(search: _Search, draft: Draft) -> Draft:
-    """Restore the user's cluster, and state the cost and what is proved about it."""
+    """Put the draft back on the user's cluster, with the cost and its proof."""
     hosts = draft.user_cluster.host_by_name
     spots = {name: hosts[name].spot for name in draft.used_hosts}
     taken = {name: spot is not None and spot.is_taken for name, spot in spots.items()}
@@ -176,11 +178,11 @@ def _finished(search: _Search, draft: Draft) -> Draft:
 
 
 def _too_high(search: _Search, *, is_proved: bool = False) -> HexplanError:
-    """Return the refusal, with the best plan and the best bound on all hosts."""
+    """Return the refusal, which states the best plan and the best bound on all hosts."""
     run = search.run
     whole = replace(search.spec, objective="throughput")
     try:
-        options = run.nested(min(run.left_s, REFUSAL_S))
+        options = run.nested(min(run.left_s, COST_PARAMS.refusal_s))
         best: Draft | None = draft_throughput(whole, options)
     except LimitReached:
         best = None

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-LONGEST_EXPONENT = 50.0
-"""Beyond this a stage is busy for certain."""
-
 
 @dataclass(frozen=True, slots=True)
 class Station:
@@ -17,16 +14,19 @@ class Station:
     """
 
     base_s: float
-    """Reading the weights and the like, once for all decode tokens of a step."""
+    """Time of every step, such as reading the weights."""
     token_s: float
-    """What one more decode token adds."""
+    """Time that each decode token adds."""
     prompt_s: float
-    """What one more prompt adds."""
+    """Time that each prompt adds."""
     output_tokens: float
     """Decode tokens that follow each prompt."""
 
     def utilisation(self, rate_per_s: float) -> float:
-        """Return rho, the share of the time that grows with the rate of requests; below 1."""
+        """Return rho: the work in prompts and tokens that arrives in one second, below 1.
+
+        `base_s` is no part of it: larger steps pay it less often.
+        """
         return rate_per_s * (self.prompt_s + self.output_tokens * self.token_s)
 
     def prompt_hop_s(self, rate_per_s: float) -> float:
@@ -38,12 +38,13 @@ class Station:
         return self._delay_s(rate_per_s) + self.base_s + self.token_s
 
     def _delay_s(self, rate_per_s: float) -> float:
-        """Return the wait for the step under way, and the work of what arrives meanwhile.
+        """Return the wait for the step under way, and for what shares the next step.
 
-        A step that follows one of length S takes `base + rho S` in the mean. So its mean is
-        `s = base / (1 - rho)`, its variance over its mean is `rate prompt^2 / (1 - rho^2)`, and
-        an arrival meets a step that is longer than the mean by that (length bias). It waits for
-        half of it, and shares its own step with what arrived in all of it.
+        A step that follows one of length S takes `base + rho S` in the mean. So the mean step is
+        `s = base / (1 - rho)`, and its variance over its mean is `rate prompt^2 / (1 - rho^2)`.
+        An arrival is more likely to meet a long step, so the step that it meets is longer than the
+        mean by that ratio (length bias). It waits for half of that step, and then shares its own
+        step with all that arrived during it.
         """
         rho = self.utilisation(rate_per_s)
         if rho >= 1:
@@ -53,18 +54,19 @@ class Station:
         return met_s * (0.5 + rho)
 
     def _spread_s(self, rate_per_s: float) -> float:
-        """Return what the Poisson arrivals of one second add to the variance of steps."""
+        """Return the variance that the Poisson arrivals of one second add to a step, in s^2 / s."""
         squares = self.prompt_s**2 + self.output_tokens * self.token_s**2
         return rate_per_s * squares
 
     def _busy(self, rate_per_s: float) -> float:
         """Return the probability that an arrival meets a step under way.
 
-        Steps of a fixed length s that take all that has arrived (M/D/1 with batches of any size)
-        follow one another `exp(a s)` times in the mean, until none arrives during one; then the
-        stage rests for `1 / a`.
+        Take steps of a fixed length s, each with all that has arrived at rate a (M/D/1 with batches
+        of any size). In the mean `exp(a s)` steps follow one another, until nothing arrives during
+        one; then the stage is idle for `1 / a`.
         """
         rho = self.utilisation(rate_per_s)
         jobs = rate_per_s * (1 + self.output_tokens) * self.base_s / (1 - rho)
-        work = jobs * math.exp(min(jobs, LONGEST_EXPONENT))
+        # work / (1 + work) for work = jobs exp(jobs), in a form that cannot overflow.
+        work = jobs * math.exp(min(jobs, 50.0))
         return work / (1 + work)

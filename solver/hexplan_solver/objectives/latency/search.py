@@ -1,4 +1,4 @@
-"""The search: placements with a split of the rate, and the one whose requests take least time."""
+"""The search for a placement, and a split of the rate over its routes, with fast requests."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.flow.routes import Flow
 from hexplan_solver.objectives.demand import needed_flow, too_high
+from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
 from hexplan_solver.objectives.latency.split import Times, split_rate, times_of
 from hexplan_solver.objectives.latency.stations import station_of
 from hexplan_solver.objectives.throughput import draft_throughput
@@ -20,29 +21,28 @@ from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft, IdleReasons, Latency
 from hexplan_solver.run import Run
 
-FIRST_SHARE = 0.4
-"""Share of the time for the plan of largest flow; the other candidates share the rest."""
 NOT_FASTER = "no placement was found in which it shortens a request"
 
 
 def draft_latency(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
     """Find a plan that carries the workload's rate at a small mean time of a request.
 
-    Several placements are tried, from the one of largest flow to ones of fewer and faster hosts;
-    for each the rate is split over its routes so that the queueing model's mean time is least. That
-    no other placement does better is not proved.
+    The placement of largest flow is tried, and placements on fewer and faster hosts. The rate is
+    split over the routes of each so that the mean time by the queueing model is least. There is no
+    proof that no other placement does better.
 
     Raises
     ------
     InfeasibleError
         If no plan carries the rate.
     LimitReached
-        If none was found that does.
+        If no plan was found that does.
     """
     run = Run(spec, options, report)
     needed = needed_flow(spec)
     whole = replace(spec, objective="throughput")
-    first = draft_throughput(whole, run.nested(run.left_s * FIRST_SHARE, FIRST_SHARE))
+    first_share = LATENCY_PARAMS.first_share
+    first = draft_throughput(whole, run.nested(run.left_s * first_share, first_share))
     run.lower(first.proof.micro_tokens_per_s, first.proof.how)
     if first.value < needed:
         raise too_high(spec, first, run.bound, run.how)
@@ -51,7 +51,7 @@ def draft_latency(spec: Spec, options: SolveOptions, report: Report = be_silent)
     for index, variant in enumerate(variants):
         limit_s = run.left_s / (len(variants) - index)
         try:
-            options = run.nested(limit_s, (1 - FIRST_SHARE) / len(variants))
+            options = run.nested(limit_s, (1 - first_share) / len(variants))
             draft = draft_throughput(variant, options)
         except (InfeasibleError, LimitReached):
             continue
@@ -77,7 +77,7 @@ def draft_latency(spec: Spec, options: SolveOptions, report: Report = be_silent)
 
 @dataclass(frozen=True, slots=True)
 class _Routed:
-    """A placement with the split of the rate, and the times that follow."""
+    """A placement with a split of the rate, and the times of its requests."""
 
     evaluated: Evaluated
     times: Times
@@ -85,7 +85,10 @@ class _Routed:
 
 
 def _routed(found: Evaluated, needed: int) -> _Routed | None:
-    """Split the rate over a placement, and leave out the stages that the split does not use."""
+    """Split the rate over a placement, and leave out the stages that the split does not use.
+
+    It is split once more without them, since fewer connections share the network cards then.
+    """
     if found.value < needed:
         return None
     problem, stages = found.problem, found.placement

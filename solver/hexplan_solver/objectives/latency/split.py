@@ -13,15 +13,9 @@ from hexplan.cluster import COORDINATOR
 from hexplan.constants import MICRO
 from hexplan_solver.flow.network import OUTSIDE, Arc, Network
 from hexplan_solver.flow.routes import Path, paths_of
+from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
 from hexplan_solver.objectives.latency.queueing import Station
 from hexplan_solver.problem.problem import Problem
-
-PIECES = 32
-"""Pieces into which the convex time of a stage is cut."""
-FULLEST = 0.999
-"""No stage is filled beyond this utilisation."""
-SLACK = 1e-5
-"""Capacities are kept free by this share, more than the LP's tolerance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +35,14 @@ def split_rate(
 ) -> tuple[Path, ...]:
     """Return the paths of a flow in 1e-6 tokens/s that takes least time; none if it is too large.
 
-    A min-cost flow: the time over all links and stages is linear in the links' flows and convex in
-    the stages', and is cut into pieces, so that it is an LP.
+    This is a min-cost flow. The time on a link is linear in the link's flow; the time in a stage is
+    convex in the stage's, and is replaced by linear pieces, so that an LP finds the flow.
     """
     lp = _Program(problem, network, stations, flow / MICRO)
     arc_flows = lp.solve()
     if arc_flows is None:
         return ()
-    # A little more than the flow was asked for, so that rounding down leaves enough.
+    # The LP was asked for a little more than the flow, so that rounding down leaves enough.
     return paths_of(network, [int(x * MICRO) for x in arc_flows])
 
 
@@ -80,7 +74,7 @@ def times_of(
 
 
 def _arc_s(problem: Problem, network: Network, arc: Arc) -> tuple[float, float]:
-    """Return the seconds that a prompt and that one token take over an arc."""
+    """Return the seconds that a prompt takes over an arc, and those that one token takes."""
     cluster = problem.spec.cluster
     source, target = (
         COORDINATOR if end == OUTSIDE else network.stages[end].host
@@ -93,9 +87,29 @@ def _arc_s(problem: Problem, network: Network, arc: Arc) -> tuple[float, float]:
         link = cluster.link(source, target)
         latency, bandwidth = (link.latency_s, link.bandwidth_bytes_per_s) if link else (0, 1)
     one_s = arc.token_bytes / bandwidth
-    # Only one token leaves for each prompt.
+    # The coordinator gets only one token for each prompt.
     prompt = 1 if arc.target == OUTSIDE else problem.spec.workload.prompt_tokens.mean
     return float(latency) + prompt * one_s, float(latency) + one_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A piece of a stage's time, on which it is linear in the flow."""
+
+    stage: int
+    slope_s: float
+    """Seconds that one more token/s adds."""
+    width: float
+    """Largest flow of the piece, in tokens/s."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry of a sparse matrix."""
+
+    row: int
+    column: int
+    value: float
 
 
 class _Program:
@@ -108,53 +122,50 @@ class _Program:
         self._tokens = problem.spec.workload.mean_tokens
         self._output = problem.spec.workload.output_tokens.mean
         self._pieces = [
-            piece
-            for position, station in enumerate(stations)
-            for piece in self._cut(position, station)
+            piece for stage, station in enumerate(stations) for piece in self._cut(stage, station)
         ]
 
     def solve(self) -> list[float] | None:
         """Return the flow of each arc, or None where the flow does not fit."""
         arcs, network = self._network.arcs, self._network
-        num_arcs, num_stages = len(arcs), len(network.stages)
+        num_arcs, num_stages, free = len(arcs), len(network.stages), 1 - LATENCY_PARAMS.slack
         costs = [self._time(*_arc_s(self._problem, network, arc)) for arc in arcs]
-        costs += [slope for _, slope, _ in self._pieces]
-        limits = [arc.capacity / MICRO * (1 - SLACK) for arc in arcs]
-        limits += [width for _, _, width in self._pieces]
-        rows: list[tuple[int, int, float]] = []
+        costs += [piece.slope_s for piece in self._pieces]
+        limits = [arc.capacity / MICRO * free for arc in arcs]
+        limits += [piece.width for piece in self._pieces]
+        rows: list[_Entry] = []
         for column, arc in enumerate(arcs):
             if arc.target != OUTSIDE:
-                rows += [(arc.target, column, 1.0), (num_stages + arc.target, column, 1.0)]
-            if arc.source != OUTSIDE:
-                rows.append((arc.source, column, -1.0))
-            else:
-                rows.append((2 * num_stages, column, 1.0))
-        for column, (position, _, _) in enumerate(self._pieces, start=num_arcs):
-            rows.append((num_stages + position, column, -1.0))
+                rows.append(_Entry(arc.target, column, 1.0))
+                rows.append(_Entry(num_stages + arc.target, column, 1.0))
+            row, sign = (2 * num_stages, 1.0) if arc.source == OUTSIDE else (arc.source, -1.0)
+            rows.append(_Entry(row, column, sign))
+        for column, piece in enumerate(self._pieces, start=num_arcs):
+            rows.append(_Entry(num_stages + piece.stage, column, -1.0))
         shared = network.shared
         use = [
-            (index, column, arc.token_bytes * MICRO / shared[index].bytes_per_s)
+            _Entry(index, column, arc.token_bytes * MICRO / shared[index].bytes_per_s)
             for column, arc in enumerate(arcs)
             for index in arc.shared
         ]
-        shape = (2 * num_stages + 1, len(costs))
         asked = self._flow * (1 + 1e-9) + (num_arcs + 1) / MICRO
         found = linprog(  # type: ignore[call-overload]  # scipy takes sparse matrices, its stubs do not
             costs,
-            A_eq=_matrix(rows, shape),
+            A_eq=_matrix(rows, 2 * num_stages + 1, len(costs)),
             b_eq=[0.0] * (2 * num_stages) + [asked],
-            A_ub=_matrix(use, (len(shared), len(costs))) if shared else None,
-            b_ub=[MICRO * (1 - SLACK)] * len(shared) if shared else None,
+            A_ub=_matrix(use, len(shared), len(costs)) if shared else None,
+            b_ub=[MICRO * free] * len(shared) if shared else None,
             bounds=[(0.0, limit) for limit in limits],
             method="highs",
         )
         return found.x[:num_arcs].tolist() if found.status == 0 else None
 
-    def _cut(self, position: int, station: Station) -> list[tuple[int, float, float]]:
-        """Cut a stage's total time into (position, slope, width) pieces of rising slope."""
-        capacity = self._network.stages[position].rate / MICRO
-        full = FULLEST / max(station.utilisation(1 / self._tokens), 1e-30)
-        ends = np.linspace(0.0, min(capacity * (1 - SLACK), full), PIECES + 1)
+    def _cut(self, stage: int, station: Station) -> list[_Piece]:
+        """Cut a stage's total time into pieces of rising slope."""
+        params = LATENCY_PARAMS
+        capacity = self._network.stages[stage].rate / MICRO
+        full = params.fullest / max(station.utilisation(1 / self._tokens), 1e-30)
+        ends = np.linspace(0.0, min(capacity * (1 - params.slack), full), params.pieces + 1)
         totals = [
             end * self._time(station.prompt_hop_s(rate), station.decode_hop_s(rate))
             for end in ends.tolist()
@@ -162,12 +173,12 @@ class _Program:
         ]
         width = float(ends[1])
         slopes = np.maximum.accumulate(np.diff(totals) / width)
-        return [(position, float(slope), width) for slope in slopes]
+        return [_Piece(stage, float(slope), width) for slope in slopes]
 
     def _time(self, first_s: float, token_s: float) -> float:
         return first_s + (self._output - 1) * token_s
 
 
-def _matrix(entries: list[tuple[int, int, float]], shape: tuple[int, int]) -> coo_array:
-    rows, columns, values = zip(*entries, strict=True)
-    return coo_array((values, (rows, columns)), shape=shape)
+def _matrix(entries: Sequence[_Entry], num_rows: int, num_columns: int) -> coo_array:
+    places = ([entry.row for entry in entries], [entry.column for entry in entries])
+    return coo_array(([entry.value for entry in entries], places), shape=(num_rows, num_columns))

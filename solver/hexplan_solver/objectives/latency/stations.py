@@ -1,4 +1,4 @@
-"""The stations of a placement: step times of each stage, measured or at its capacity's level."""
+"""The stations of a placement: step times of each stage, measured or scaled to its capacity."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from hexplan_solver.problem.rates import capacity_of
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
-    """A stage's station, and what its times rest on."""
+class TimedStation:
+    """A stage's station, and where its times come from."""
 
     station: Station
     origin: str
 
 
-def station_of(problem: Problem, stage: PlacedStage) -> Timed:
+def station_of(problem: Problem, stage: PlacedStage) -> TimedStation:
     """Return the station of a stage.
 
-    Step times that were measured are taken as they are. Others give the shape: prompt against
-    decode, one token against a batch. They are scaled so that a stage at its planning batch passes
-    exactly its capacity (docs/formulation.md 4).
+    Measured step times are taken as they are. Of others only the proportions are kept, of a prompt
+    to a decode and of one token to a batch: all are scaled by one factor, so that a stage with its
+    planning batch passes exactly its capacity (docs/formulation.md 4).
     """
     spec, group = problem.spec, problem.group_of(stage.kind)
     prompt, output = spec.workload.prompt_tokens.mean, spec.workload.output_tokens.mean
@@ -55,11 +55,11 @@ def station_of(problem: Problem, stage: PlacedStage) -> Timed:
     station = Station(
         scale * (one_s - token_s), scale * token_s, scale * prompt_s, max(0, output - 1)
     )
-    return Timed(station, steps.origin)
+    return TimedStation(station, steps.origin)
 
 
 def _batch(problem: Problem, stage: PlacedStage) -> int:
-    """Return the batch of docs/formulation.md 4, for which the capacity was computed."""
+    """Return the planning batch, for which the capacity was computed (docs/formulation.md 4)."""
     spec, group = problem.spec, problem.group_of(stage.kind)
     sharing = problem.sharing_of(stage.kind, stage.layers)
     shape = StageShape(stage.layers, group, sharing=sharing)

@@ -1,1 +1,1 @@
-"""The objective `sustained`: the plan that serves most, as simulated."""
+"""The objective `sustained`: the plan that serves most in the simulator."""

@@ -1,49 +1,45 @@
-"""The budget of trials: how much is simulated, counted in work and not in seconds."""
+"""The budget of trials: how much may be simulated, in units of work instead of seconds."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from hexplan_solver.objectives.sustained.candidate import Candidate
+from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import Window
 
-TOKEN_HOPS_PER_S = 200_000
-"""Tokens times hops that are simulated for each second of effort. One core simulates 240,000 to
-1,200,000 a second (2 x AMD EPYC, 2026-11-29): the least, with room for a slower machine."""
-TRIALS_SHARE = 0.45
-"""Share of the effort that goes into trials; the rest is for the placements."""
-FINAL_SHARE = 0.35
-"""Share of the trials that is kept for the best of them."""
 
-
-class Budget(Protocol):
-    """Says what may still be simulated."""
+class TrialBudget(Protocol):
+    """Decides what may still be simulated."""
 
     def may_run(self, candidate: Candidate, num_seeds: int = 1) -> bool:
-        """Return whether some runs of a candidate may begin; if so, they are charged."""
+        """Say whether a candidate may have some more runs; if so, charge them."""
         ...
 
     def may_tune(self) -> bool:
-        """Return whether there is enough for runs with other step limits."""
+        """Say whether enough is left for runs with other step limits."""
         ...
 
 
 class EffortBudget:
-    """Work that follows from the effort, so that equal solves make equal runs.
+    """A budget of work that follows from the effort, so that equal solves make equal runs.
 
-    The clock only stops runs that would end after the time limit.
+    The clock has no part in it, except that no run begins that may end after the time limit.
     """
 
     def __init__(self, run: Run, window: Window) -> None:
         self._run, self._window = run, window
-        self._total = run.effort_s * TRIALS_SHARE * TOKEN_HOPS_PER_S
+        params = SUSTAINED_PARAMS
+        self._total = run.effort_s * params.trials_share * params.token_hops_per_s
         self._spent = 0.0
         self._longest_s, self._begun_s = 0.0, run.elapsed_s
 
     def may_run(self, candidate: Candidate, num_seeds: int = 1) -> bool:
-        """Return whether some runs of a candidate may begin; if so, they are charged."""
-        self._run.tell("trials", None)  # a rate that no bound belongs to
+        """Say whether a candidate may have some more runs; if so, charge them."""
+        self._run.tell(
+            "trials", None
+        )  # no rate: the bound on the flow is no bound on a served rate
         now_s = self._run.elapsed_s
         self._longest_s = max(self._longest_s, now_s - self._begun_s)
         self._begun_s = now_s
@@ -56,5 +52,5 @@ class EffortBudget:
         return is_affordable and self._run.left_s > self._longest_s
 
     def may_tune(self) -> bool:
-        """Return whether there is enough for runs with other step limits."""
-        return self._spent < self._total * (1 - FINAL_SHARE)
+        """Say whether enough is left for runs with other step limits."""
+        return self._spent < self._total * (1 - SUSTAINED_PARAMS.final_share)

@@ -1,4 +1,4 @@
-"""Candidates: evaluated placements with what the formula says that they serve."""
+"""Candidates: evaluated placements with their served rate by the formula."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hexplan_solver.simulate import PipelineModel, Policy, pipeline_of_placement
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A placement with one of its largest flows, and what the formula says that it serves."""
+    """A placement with one of its largest flows, and its served rate by the formula."""
 
     evaluated: Evaluated
     pipeline: PipelineModel
@@ -30,7 +30,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What a candidate has to reach, or it is not worth completing."""
+    """What a candidate has to reach, so that its served rate is worth computing to the end."""
 
     flow: int
     """In 1e-6 tokens/s."""
@@ -43,7 +43,7 @@ ANYTHING = Floor(1, 0.0)
 def candidate_of(
     problem: Problem, stages: Sequence[PlacedStage], policy: Policy, floor: Floor = ANYTHING
 ) -> Candidate | None:
-    """Compute the flow and the served rate of a placement; None where it is below the floor."""
+    """Compute the flow and the served rate of a placement; None if either is below the floor."""
     evaluated = evaluate(problem, stages)
     if evaluated.value < floor.flow:
         return None
@@ -54,7 +54,7 @@ def candidate_of(
 
 
 def with_flow(evaluated: Evaluated, policy: Policy) -> Candidate:
-    """Compute the served rate of a placement for one of its flows."""
+    """Compute the served rate of a placement with the flow that it comes with."""
     problem = evaluated.problem
     pipeline = pipeline_of_placement(problem, evaluated.network, evaluated.flow)
     served = served_rate(pipeline, problem.spec.workload, policy)
@@ -62,7 +62,7 @@ def with_flow(evaluated: Evaluated, policy: Policy) -> Candidate:
 
 
 def tuned(found: Candidate, halvings: int = HALVINGS) -> Candidate:
-    """Return the candidate with the step limits that serve most by the formula."""
+    """Return the candidate with the step limits of the largest served rate by the formula."""
     spec = found.evaluated.problem.spec
     policy, served = with_step_limits(spec, found.pipeline, found.policy, halvings)
     return replace(found, policy=policy, served=served)

@@ -1,40 +1,35 @@
-"""The choice: candidates tried in the simulator with common seeds, and the best of them."""
+"""The choice: candidates simulated with the same seeds, and the best of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from hexplan_solver.objectives.sustained.budget import Budget
+from hexplan_solver.objectives.sustained.budget import TrialBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate
+from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.trial import Trial, run
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import neighbours
 from hexplan_solver.simulate import Window
 
-SEEDS = 3
-"""Runs of each finalist."""
-FINALISTS = 3
-"""Candidates that get more than one run, beside the references."""
-TUNINGS = 3
-"""Rounds in which the leading trials get other step limits."""
-NOISE = 0.01
-"""Rates that differ by less are equal."""
-
 
 def choose(
-    references: Sequence[Candidate], others: Sequence[Candidate], window: Window, budget: Budget
+    references: Sequence[Candidate],
+    others: Sequence[Candidate],
+    window: Window,
+    budget: TrialBudget,
 ) -> Trial:
-    """Return the candidate that serves most at no worse mean latencies than one of the references.
+    """Return the candidate that serves most at mean latencies no worse than a reference's.
 
-    All are run with one seed, the leading ones with other step limits too, and the best of all
-    with more seeds. Among equals the one of fewest hops is kept. Where the budget is spent, the
-    runs so far decide.
+    All are run with one seed; then the leading ones with other step limits; then the best of all
+    with more seeds. Among equals the one of fewest hops is kept. If the budget is spent before
+    that, the runs so far decide.
 
     Parameters
     ----------
     references
-        What the others are compared with; the first is run in any case.
+        Those that the others are compared with; the first is run in any case.
     window
         What of a run is measured, and the first seed.
     """
@@ -45,16 +40,17 @@ def choose(
         if not budget.may_run(found):
             return best_of(trials, count)
         trials.append(run(found, window, [window.seed]))
-    for _ in range(TUNINGS):
+    for _ in range(SUSTAINED_PARAMS.tunings):
         for found in _tunings(_leading(trials, count), trials):
             if not budget.may_tune() or not budget.may_run(found):
                 break
             trials.append(run(found, window, [window.seed]))
-    seeds = range(window.seed + 1, window.seed + SEEDS)
+    seeds = range(window.seed + 1, window.seed + SUSTAINED_PARAMS.seeds)
     longer: list[Trial] = []
-    for trial in [*trials[:count], *_fastest(trials, count)[:FINALISTS]]:
+    finalists = _fastest(trials, count)[: SUSTAINED_PARAMS.finalists]
+    for trial in [*trials[:count], *finalists]:
         if not budget.may_run(trial.found, len(seeds)):
-            # References alone, with more seeds, are no choice.
+            # More seeds count only if a candidate beside the references has had them.
             return best_of(longer if len(longer) > count else trials, count)
         more = run(trial.found, window, seeds)
         longer.append(replace(trial, outcomes=trial.outcomes + more.outcomes))
@@ -62,11 +58,12 @@ def choose(
 
 
 def best_of(trials: Sequence[Trial], num_references: int) -> Trial:
-    """Return the best of trials of equal runs; the first ones are the references."""
+    """Return the best of some trials, all of the same seeds; the first are the references."""
     references = trials[:num_references]
     allowed = [trial for trial in trials if _is_allowed(trial, references)]
     most = max(trial.decode_tokens_per_s for trial in allowed)
-    equal = [t for t in allowed if t.decode_tokens_per_s >= most * (1 - NOISE)]
+    least = most * (1 - SUSTAINED_PARAMS.noise)
+    equal = [t for t in allowed if t.decode_tokens_per_s >= least]
     return min(equal, key=lambda t: (round(t.found.served.hops, 6), -t.decode_tokens_per_s))
 
 
@@ -75,7 +72,7 @@ def _is_allowed(trial: Trial, references: Sequence[Trial]) -> bool:
 
 
 def _tunings(leading: Sequence[Trial], trials: Sequence[Trial]) -> Iterator[Candidate]:
-    """Yield the placements of some trials with other step limits, but those that were tried."""
+    """Yield the placements of some trials with other step limits that were not tried yet."""
     tried = [(trial.found.evaluated.network, trial.found.policy) for trial in trials]
     for trial in leading:
         found, own = trial.found, trial.found.evaluated.network
@@ -87,7 +84,11 @@ def _tunings(leading: Sequence[Trial], trials: Sequence[Trial]) -> Iterator[Cand
 
 
 def _leading(trials: Sequence[Trial], num_references: int) -> list[Trial]:
-    """Return the best, the fastest at any latency, and of the faster ones the least late."""
+    """Return up to three trials: the best, the fastest, and the least late of the faster ones.
+
+    A trial is faster if it serves more than the best. Its latencies are then worse than allowed,
+    and other step limits may mend that.
+    """
     best, references = best_of(trials, num_references), trials[:num_references]
     faster = [t for t in trials if t.decode_tokens_per_s > best.decode_tokens_per_s]
     if not faster:
@@ -97,7 +98,7 @@ def _leading(trials: Sequence[Trial], num_references: int) -> list[Trial]:
 
 
 def _fastest(trials: Sequence[Trial], num_references: int) -> list[Trial]:
-    """Return all but the references, those first that are allowed and serve most."""
+    """Sort all but the references: first those allowed, and then by rate, the largest first."""
     references = trials[:num_references]
     return sorted(
         trials[num_references:],

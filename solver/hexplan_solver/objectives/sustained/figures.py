@@ -1,11 +1,11 @@
-"""The sustained rate as a draft states it."""
+"""The sustained rate of a draft, with figures rounded as the plan states them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
 
-from hexplan.constants import MICRO, WEIGHT_DIGITS
+from hexplan.constants import FIGURE_DIGITS, MICRO, WEIGHT_DIGITS
 from hexplan.plan import SimulatedRate, SustainedRate
 from hexplan.step_limits import StepLimits
 from hexplan_solver.objectives.sustained.trial import Trial
@@ -15,7 +15,6 @@ from hexplan_solver.served.served import ServedRate
 from hexplan_solver.served.step_limits import widest, with_step_limits
 from hexplan_solver.simulate import CHUNKED, PipelineModel, Policy, edge_flows, pipeline_of_flows
 
-DIGITS = 6
 FORMULA = "mean-field formula, calibrated against the simulator"
 BLOCKING = "requests in flight over the time for which whole prompts block others, not calibrated"
 
@@ -30,14 +29,14 @@ def draft_pipeline(draft: Draft) -> PipelineModel:
 
 
 def draft_policy(draft: Draft) -> Policy:
-    """Return hexplan's own policy with the draft's step limits, or the widest there are."""
+    """Return hexplan's own policy with the draft's step limits, or with the widest ones."""
     if draft.step_limits is None:
         return widest(draft.evaluated.problem.spec, CHUNKED)
     return CHUNKED.within(draft.step_limits)
 
 
 def with_sustained(draft: Draft) -> Draft:
-    """Return the draft with its step limits and what it serves for long, unless it has them."""
+    """Return the draft with its step limits and its sustained rate, unless it has them already."""
     if draft.sustained is not None:
         return draft
     spec = draft.evaluated.problem.spec
@@ -48,7 +47,7 @@ def with_sustained(draft: Draft) -> Draft:
 
 
 def with_trial(draft: Draft, trial: Trial) -> Draft:
-    """Return the draft with what it serves for long by the formula and in the simulator."""
+    """Return the draft with its sustained rate by the formula and in the simulator."""
     window = trial.window
     simulated = SimulatedRate(
         decode_tokens_per_s=_exact(trial.decode_tokens_per_s),
@@ -66,7 +65,7 @@ def with_trial(draft: Draft, trial: Trial) -> Draft:
 def sustained_rate(
     served: ServedRate, policy: Policy, simulated: SimulatedRate | None = None
 ) -> SustainedRate:
-    """Write a served rate down."""
+    """Return a served rate in the form that a plan states."""
     return SustainedRate(
         decode_tokens_per_s=_exact(served.decode_tokens_per_s),
         requests_per_s=_exact(served.requests_per_s),
@@ -84,4 +83,4 @@ def _stating(draft: Draft, policy: Policy, rate: SustainedRate) -> Draft:
 
 
 def _exact(value: float) -> Decimal:
-    return Decimal(str(round(value, DIGITS)))
+    return Decimal(str(round(value, FIGURE_DIGITS)))

@@ -1,4 +1,4 @@
-"""Search for placements that serve much: simulated annealing on the formula."""
+"""Local search for placements that serve more: threshold acceptance on the formula's rate."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from hexplan_solver.anneal import Scored, Threshold, Walk, anneal
 from hexplan_solver.links.moves import Moves
 from hexplan_solver.objectives.sustained.candidate import Candidate, Floor, candidate_of
+from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
 
-COOLING = 0.03
-"""A loss of this share of the rate is accepted now and then at first, and never at the end."""
-LEAST_FLOW = 0.3
-"""Placements whose static flow is below this share of the start's are left out."""
-
 
 def improve(start: Candidate, walk: Walk, seed: int, may_go_on: Callable[[], bool]) -> Candidate:
-    """Improve the served rate of a placement step by step.
+    """Improve the served rate of a placement by small changes.
+
+    A change that loses a little is accepted too, so that the search can leave a local optimum.
 
     Parameters
     ----------
@@ -28,9 +26,12 @@ def improve(start: Candidate, walk: Walk, seed: int, may_go_on: Callable[[], boo
     """
     problem = start.evaluated.problem
     rng = random.Random(seed)  # noqa: S311 - a search, not a secret
-    least_flow = max(1, int(start.evaluated.value * LEAST_FLOW))
+    params = SUSTAINED_PARAMS
+    least_flow = max(1, int(start.evaluated.value * params.least_flow))
     landscape = _ServedRates(problem, Moves(problem, rng), start, least_flow, may_go_on)
-    acceptance = Threshold(lambda value, _, progress: COOLING * value * (1 - progress), 2, rng)
+    acceptance = Threshold(
+        lambda value, _, progress: params.cooling * value * (1 - progress), 2, rng
+    )
     return anneal(landscape, _scored(start), acceptance, walk).state
 
 

@@ -1,4 +1,4 @@
-"""The objective `sustained`: the plan that serves most for long."""
+"""The objective `sustained`: the plan of the largest sustained rate."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hexplan.spec import Spec
 from hexplan_solver.objectives.sustained.figures import with_trial
+from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.search import search
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, SolveOptions, be_silent
@@ -14,18 +15,16 @@ from hexplan_solver.run import Run
 from hexplan_solver.served.step_limits import widest
 from hexplan_solver.simulate import CHUNKED, Policy
 
-STATIC_SHARE = 0.3
-"""Share of the time for the placement of largest flow, which is what the others have to beat."""
 NOT_USED = "no placement was found in which it raises the sustained rate"
 
 
 def draft_sustained(
     spec: Spec, options: SolveOptions, report: Report = be_silent, policy: Policy = CHUNKED
 ) -> Draft:
-    """Find the plan that serves most for long, at no worse latency than the plan of largest flow.
+    """Find the plan that sustains most, at latencies no worse than those of the largest flow.
 
-    The plan carries its largest static flow and the bound on any; the rate that it sustains has no
-    bound, as no proof covers it.
+    The plan states its largest flow and the bound on every flow. Its sustained rate is simulated,
+    and there is no bound on that.
 
     Raises
     ------
@@ -35,7 +34,8 @@ def draft_sustained(
         If the time was up before one was found.
     """
     run = Run(spec, options, report)
-    limited = run.nested(run.left_s * STATIC_SHARE, STATIC_SHARE)
+    share = SUSTAINED_PARAMS.static_share
+    limited = run.nested(run.left_s * share, share)
     static = draft_throughput(replace(spec, objective="throughput"), limited, report)
     run.lower(static.proof.micro_tokens_per_s, static.proof.how)
     trial = search(run, static.evaluated, widest(spec, policy))

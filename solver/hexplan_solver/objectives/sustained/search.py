@@ -1,4 +1,4 @@
-"""The search: starts, annealing on the formula, splits of the flow, trials in the simulator."""
+"""The search: starts, local search on the formula, splits of the flow, trials in the simulator."""
 
 from __future__ import annotations
 
@@ -10,83 +10,68 @@ from hexplan_solver.objectives.sustained.budget import EffortBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of, tuned, used_part
 from hexplan_solver.objectives.sustained.choice import choose
 from hexplan_solver.objectives.sustained.improve import improve
+from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.split import spread
 from hexplan_solver.objectives.sustained.starts import starts
-from hexplan_solver.objectives.sustained.trial import (
-    HASTY_TOKENS,
-    LONGEST_TOKENS,
-    Trial,
-    window_for,
-)
+from hexplan_solver.objectives.sustained.trial import Trial, window_for
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import Policy, Window
 
-PACE, STEPS_PER_STAGE = 4_000, 1_000
-"""Steps times stages for each second of effort, as a step takes longer the more stages there are,
-and the most steps of one search for each stage. Both are counts, so that the same effort and seed
-give the same plan wherever the time is enough."""
-FRESH, AGAIN = 2, 1
-"""Searches from the best starts, and then from the best found; each has a seed."""
-SIMULATED_TOKENS = 8_000_000
-"""Tokens that all first runs of candidates may emit together."""
-TOKENS_PER_S = 10_000
-"""Tokens of one run for each second of effort, so that a run takes a small part of it."""
-FEWEST, MOST = 4, 12
-"""Candidates that are simulated, the references among them."""
-HOPELESS = 0.75
-"""Candidates are not simulated whose rate by the formula is below this share of the best."""
-STARTS_SHARE, SEARCH_SHARE = 0.1, 0.65
-"""Shares of the time left for the starts, and then for the searches."""
-
 
 def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
-    """Return the placement that serves most in the simulator, among candidates by the formula.
+    """Return the candidate that serves most in the simulator; the formula finds the candidates.
 
     Parameters
     ----------
     static
-        The placement of largest flow: no worse mean latencies are allowed than it has with the
-        step limits that its plan carries, or with the largest steps.
+        The placement of largest flow. It is a reference twice, with the step limits of its own plan
+        and with the largest steps: the mean latencies have to be no worse than one of the two.
     """
     reference = candidate_of(static.problem, static.placement, policy)
     assert reference is not None, "the placement of largest flow has a flow"
     references = _distinct([tuned(reference), reference])
     distinct = _distinct([*references, *_candidates(run, static, policy)])
-    longest = max(HASTY_TOKENS, min(LONGEST_TOKENS, int(run.effort_s * TOKENS_PER_S)))
+    params = SUSTAINED_PARAMS
+    tokens = min(params.longest_tokens, int(run.effort_s * params.tokens_per_s))
+    longest = max(params.hasty_tokens, tokens)
     window = window_for(distinct, longest, run.options.seed)
     others = distinct[len(references) : _affordable(distinct, window)]
-
     return choose(references, others, window, EffortBudget(run, window))
 
 
 def _candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
-    """Return what may serve much by the formula, the best with the largest steps first."""
-    found = starts(static, policy, run.options, run.left_s * STARTS_SHARE)
+    """Return the candidates of a large served rate by the formula.
+
+    The first is the best of them with the largest steps, and the others follow by their rates.
+    """
+    found = starts(static, policy, run.options, run.left_s * SUSTAINED_PARAMS.starts_share)
     found = sorted(map(tuned, found), key=_rate, reverse=True)
     every = [*_searched(run, found), *found]
     cleaned = [tuned(spread(used_part(candidate))) for candidate in every]
     ranked = sorted(cleaned, key=_rate, reverse=True)
-    hopeful = [c for c in ranked if _rate(c) >= HOPELESS * _rate(ranked[0])]
-    # Smaller steps make first tokens later; where time is short, one with the largest is tried.
+    hopeful = [c for c in ranked if _rate(c) >= SUSTAINED_PARAMS.hopeless * _rate(ranked[0])]
+    # Small steps make first tokens late, so the largest are tried first, even in a short time.
     return [tuned(ranked[0], halvings=0), *hopeful]
 
 
 def _searched(run: Run, found: Sequence[Candidate]) -> list[Candidate]:
-    """Anneal from the best starts, each with its step limits."""
-    until = run.elapsed_s + run.left_s * SEARCH_SHARE
+    """Search from the best starts, and then from the best found, each with its step limits."""
+    params = SUSTAINED_PARAMS
+    until = run.elapsed_s + run.left_s * params.search_share
 
     def may_go_on() -> bool:
         run.tell("sustained", None)
         return run.elapsed_s < until and run.left_s > 0
 
     results: list[Candidate] = []
-    pace = int(PACE * run.effort_s / (FRESH + AGAIN))
-    for attempt in range(FRESH + AGAIN):
-        is_fresh = attempt < FRESH
+    num_walks = params.fresh_walks + params.further_walks
+    pace = int(params.pace * run.effort_s / num_walks)
+    for attempt in range(num_walks):
+        is_fresh = attempt < params.fresh_walks
         start = found[attempt % min(2, len(found))] if is_fresh else max(results, key=_rate)
         size = len(start.placement)
-        walk = Walk(max(1, min(pace // size, STEPS_PER_STAGE * size)))
-        seed = run.options.seed * (FRESH + AGAIN) + attempt
+        walk = Walk(max(1, min(pace // size, params.steps_per_stage * size)))
+        seed = run.options.seed * num_walks + attempt
         results.append(tuned(improve(start, walk, seed, may_go_on)))
     return results
 
@@ -96,7 +81,7 @@ def _rate(found: Candidate) -> float:
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Keep one of those that differ in names alone: their flow and their rate are the same."""
+    """Keep one candidate of each flow and rate: others like it differ only in names of hosts."""
     kept: dict[object, Candidate] = {}
     for candidate in candidates:
         kept.setdefault((candidate.evaluated.value, round(_rate(candidate), 6)), candidate)
@@ -104,6 +89,8 @@ def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _affordable(candidates: Sequence[Candidate], window: Window) -> int:
-    """Return how many candidates are simulated: many where few requests are in flight."""
+    """Return how many candidates are simulated: more if each run emits fewer tokens."""
     tokens = (window.duration_s or 0.0) * max(_rate(c) for c in candidates)
-    return max(FEWEST, min(MOST, int(SIMULATED_TOKENS / max(tokens, 1.0))))
+    params = SUSTAINED_PARAMS
+    affordable = int(params.simulated_tokens / max(tokens, 1.0))
+    return max(params.fewest_candidates, min(params.most_candidates, affordable))

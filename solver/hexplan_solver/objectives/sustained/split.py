@@ -1,8 +1,8 @@
 """The split of a flow: among the largest flows of a placement, one that serves more.
 
-A clump that follows a prompt is held up where both are. That grows with the squares of the stages'
-and links' shares of the flow, so spreading the flow over alternatives pays; each square counts by
-the time of a prompt there.
+Decodes that travel together are held up behind a prompt wherever they meet it. How often they meet
+grows with the squares of the stages' and links' shares of the flow, each weighted by the time that
+a prompt takes there (`overlap` in docs/served_rate.md). So the flow is spread over alternatives.
 """
 
 from __future__ import annotations
@@ -18,25 +18,22 @@ from hexplan.constants import MICRO
 from hexplan_solver.flow.network import OUTSIDE, Arc, Network
 from hexplan_solver.flow.routes import Flow, paths_of
 from hexplan_solver.objectives.sustained.candidate import Candidate, with_flow
+from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.served.request import mean_request
-
-ROUNDS = 12
-"""Steps of the conditional-gradient method."""
-SHRINK = 1 - 3e-7
-"""Flows are shrunk by more than the LP's tolerance, and less than the check's for largest flows."""
 
 Floats = NDArray[np.float64]
 
 
 def spread(found: Candidate) -> Candidate:
-    """Return the candidate with the better of two largest flows: its own and an even one."""
+    """Return the candidate with the better of two largest flows: its own and a spread one."""
     network, own = found.evaluated.network, found.evaluated.flow
     if len(network.arcs) == sum(len(path.arcs) for path in own.paths):
-        return found  # a single chain has nothing to split
+        return found  # a single chain offers nothing to split
     flows = _Even(found).flows()
     if flows is None:
         return found
-    paths = paths_of(network, [int(x * SHRINK * MICRO) for x in flows])
+    shrink = SUSTAINED_PARAMS.split_shrink
+    paths = paths_of(network, [int(x * shrink * MICRO) for x in flows])
     flow = Flow(sum(path.amount for path in paths), paths, own.cut)
     other = with_flow(replace(found.evaluated, flow=flow), found.policy)
     return max((found, other), key=lambda candidate: candidate.served.decode_tokens_per_s)
@@ -45,8 +42,8 @@ def spread(found: Candidate) -> Candidate:
 class _Even:
     """Minimise the weighted squares of stage and link flows over all largest flows.
 
-    Conditional gradients (Frank and Wolfe, 1956): each step is a min-cost flow, and the best point
-    on the way to it.
+    By conditional gradients (Frank and Wolfe, 1956): each step finds a min-cost flow by an LP, and
+    moves to the best point on the line to it.
     """
 
     def __init__(self, found: Candidate) -> None:
@@ -67,24 +64,24 @@ class _Even:
         self._shared, self._limits = _shared_rows(self._network)
 
     def flows(self) -> Floats | None:
-        """Return a flow in tokens/s for each arc; nothing where the LP finds none."""
+        """Return a flow in tokens/s for each arc, or None if the LP finds none."""
         current = self._cheapest(self._arc_s + self._into.T @ self._stage_s)
-        for _ in range(ROUNDS):
+        for _ in range(SUSTAINED_PARAMS.split_rounds):
             if current is None:
                 return None
             gradient = self._gradient(current)
             corner = self._cheapest(gradient)
             if corner is None:
                 return current
-            way = corner - current
-            slope, bend = float(gradient @ way), float(self._gradient(way) @ way)
+            line = corner - current
+            slope, bend = float(gradient @ line), float(self._gradient(line) @ line)
             if slope >= 0 or bend <= 0:
                 return current
-            current = current + min(1.0, -slope / bend) * way
+            current = current + min(1.0, -slope / bend) * line
         return current
 
     def _gradient(self, flows: Floats) -> Floats:
-        """Return half the gradient of the weighted squares."""
+        """Return half the gradient of the weighted sum of squares."""
         stages: Floats = self._into.T @ (self._stage_s * (self._into @ flows))
         return stages + self._arc_s * flows
 
@@ -107,7 +104,7 @@ class _Even:
 
 
 def _prompt_s(arc: Arc, tokens: int) -> float:
-    """Return the seconds that a prompt keeps an arc; the exit carries one token of it."""
+    """Return the seconds that a prompt takes on an arc; to the exit goes only one token of it."""
     return 0.0 if arc.target == OUTSIDE else tokens * MICRO / arc.capacity
 
 

@@ -1,4 +1,8 @@
-"""Placements to search from: the static optimum, and shallower ones, over all sites or in each."""
+"""Placements to search from: that of largest flow, and ones of fewer hops, over all sites or each.
+
+A placement of fewer hops passes a smaller flow, but a request holds its KV cache for a shorter time
+on it, so it may serve more.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from hexplan_solver.budget import Budget
 from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.links.arrange import ArrangeOptions, arrange
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of
+from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.placement.naming import place
 from hexplan_solver.placement.placement import Placement
@@ -15,26 +20,23 @@ from hexplan_solver.problem.problem import Problem
 from hexplan_solver.segments.segments import solve_segments
 from hexplan_solver.simulate import Policy
 
-TARGETS = (0.75, 0.55, 0.4)
-"""Static flows, as shares of the bound, at which shallower placements are looked for."""
-
 
 def starts(
     static: Evaluated, policy: Policy, options: SolveOptions, time_limit_s: float
 ) -> list[Candidate]:
-    """Return candidates with a flow, the one that serves most by the formula first.
+    """Return candidates, the one of the largest served rate by the formula first.
 
     Parameters
     ----------
     static
         The placement of largest flow.
     """
-    problem = static.problem
+    problem, targets = static.problem, SUSTAINED_PARAMS.targets
     found = [candidate_of(problem, static.placement, policy)]
     if not problem.is_pinned:
         sites = sorted({host.site for host in problem.spec.cluster.hosts})
-        limit_s = time_limit_s / len(TARGETS) / (1 + len(sites))
-        for target in TARGETS:
+        limit_s = time_limit_s / len(targets) / (1 + len(sites))
+        for target in targets:
             whole = _segments(problem, options, target, limit_s)
             apart = Placement.of(
                 stage
@@ -49,7 +51,7 @@ def starts(
 def _segments(
     problem: Problem, options: SolveOptions, target: float, time_limit_s: float
 ) -> Placement:
-    """Place segments of about a share of the bound, arranged for the links; none if none fit."""
+    """Place segments whose flow is about `target` times the bound, arranged for the links."""
     budget = Budget(time_limit_s, int(work_bound(problem) * target))
     coverage = solve_segments(problem, options, budget)
     value = least_coverage(problem, coverage.stages)

@@ -1,4 +1,4 @@
-"""A trial: a candidate simulated with some seeds."""
+"""A trial: a candidate and its simulations, one for each of some seeds."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from hexplan_solver.objectives.sustained.candidate import Candidate
+from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.served.request import spread_lengths
 from hexplan_solver.simulate import Offline, Outcome, Window, simulate
-
-WARM_UP, MEASURED = 2.0, 3.0
-"""Stays of a mean request that are left out at first, and those that are measured."""
-REQUESTS = 600
-"""Requests that are measured, at least."""
-LONGEST_TOKENS, HASTY_TOKENS = 4_000_000, 400_000
-"""Tokens that one run emits, about, at most, and where there is little or no time: the window of a
-large cluster is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +32,20 @@ class Trial:
 
     @property
     def ttft_s(self) -> float:
-        """Mean time to the first token; 0 where none came in the measured time."""
+        """Mean time to the first token; 0 if none came in the measured time."""
         return fmean(outcome.ttft.mean_s if outcome.ttft else 0.0 for outcome in self.outcomes)
 
     @property
     def tpot_s(self) -> float:
-        """Mean time between tokens, likewise."""
+        """Mean time between two tokens of a request; 0 if there was none in the measured time."""
         return fmean(outcome.tpot.mean_s if outcome.tpot else 0.0 for outcome in self.outcomes)
 
     def is_slower_than(self, other: Trial) -> bool:
-        """Say whether either latency is worse."""
+        """Say whether the TTFT or the TPOT is larger."""
         return self.ttft_s > other.ttft_s or self.tpot_s > other.tpot_s
 
     def lateness(self, other: Trial) -> float:
-        """Return the larger of the ratios of both latencies."""
+        """Return the larger of two ratios to the other trial: of the TTFT and of the TPOT."""
         pairs = (self.ttft_s, other.ttft_s), (self.tpot_s, other.tpot_s)
         return max(own / its if its else 1.0 for own, its in pairs)
 
@@ -63,19 +56,21 @@ def window_for(candidates: Sequence[Candidate], longest: int, seed: int) -> Wind
     Parameters
     ----------
     longest
-        Tokens that a run may emit, about.
+        About how many tokens a run may emit; the window is shortened to that.
     """
     stay_s = max(found.served.residence_s for found in candidates)
     slowest = min(found.served.requests_per_s for found in candidates)
     fastest = max(found.served.decode_tokens_per_s for found in candidates)
-    warmup_s = WARM_UP * stay_s
-    duration_s = warmup_s + max(MEASURED * stay_s, REQUESTS / slowest)
+    params = SUSTAINED_PARAMS
+    warmup_s = params.warm_up_stays * stay_s
+    measured_s = max(params.measured_stays * stay_s, params.measured_requests / slowest)
+    duration_s = warmup_s + measured_s
     shorter = min(1.0, longest / (duration_s * fastest))
     return Window(round(duration_s * shorter, 3), round(warmup_s * shorter, 3), seed)
 
 
 def run(found: Candidate, window: Window, seeds: Sequence[int]) -> Trial:
-    """Simulate a candidate once for each seed, with as many requests as its KV cache takes."""
+    """Simulate a candidate once for each seed, its KV cache filled with requests."""
     workload = found.evaluated.problem.spec.workload
     traffic = Offline(spread_lengths(workload))
     outcomes = tuple(

@@ -1,0 +1,54 @@
+"""Constants of the objectives without a room of their own that a person may want to change.
+
+None of the shares was fitted: they were set by hand, with the example specs in view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ThroughputParams:
+    """How a search for the largest flow divides its time; fitting to the links gets the rest."""
+
+    start_share: float = 0.6
+    """Share of the time left for the first placement."""
+    bound_share: float = 0.2
+    """Share of the time left for the pattern bound."""
+    milp_share: float = 0.4
+    """Share of the time left for the coverage MILP."""
+    trunk_share: float = 0.4
+    """Where sites share trunks, the three shares are multiplied by this: links need time."""
+    zone_share: float = 0.12
+    """The same where the trunks carry so little that there are several zones."""
+
+
+@dataclass(frozen=True, slots=True)
+class SloParams:
+    """How the search for the largest rate that keeps the SLO spends its time and its requests."""
+
+    first_share: float = 0.25
+    """Share of the time left for the plan of largest flow."""
+    variant_share: float = 0.1
+    """Share of the time left for each variant of the spec."""
+    warm_up_requests: int = 100
+    """Requests of one simulation that arrive before the measurement, in the mean."""
+    measured_requests: int = 200
+    """Requests of one simulation that are measured, in the mean."""
+    rate_steps: int = 64
+    """Rates are tried at this many steps up to the rate of the largest flow."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinParams:
+    """How the ways to join hosts share the time."""
+
+    first_share: float = 0.4
+    """Least share for the plan without joined hosts, which is a plan in any case; the ways to join
+    share the rest."""
+
+
+THROUGHPUT_PARAMS = ThroughputParams()
+SLO_PARAMS = SloParams()
+JOIN_PARAMS = JoinParams()
