@@ -191,13 +191,16 @@ def _judge(comparison: Comparison, *, exit_code: bool) -> None:
     if not findings.is_complete:
         say(f"stopped: {len(findings.links)} of {findings.num_links} links were tried")
         raise typer.Exit(INTERRUPTED)
-    hosts, links = comparison.num_unreachable
-    if hosts or links:
-        counts = ((hosts, len(findings.hosts), "host"), (links, findings.num_links, "link"))
+    lost = comparison.unreachable
+    if lost:
+        counts = (
+            (lost.hosts, len(findings.hosts), "host"),
+            (lost.links, findings.num_links, "link"),
+        )
         what = [
             f"{number} of {words.count(total, noun)}" for number, total, noun in counts if number
         ]
         message = f"{' and '.join(what)} could not be reached"
         raise LaunchError(message, hint=REACH_HINT)
-    if exit_code and any(comparison.num_different):
+    if exit_code and comparison.different:
         raise typer.Exit(DIFFERENCES)

@@ -59,6 +59,13 @@ def read_yaml(path: Path) -> YamlDocument:
     return parse_yaml(read_bounded(path, MAX_BYTES), str(path))
 
 
+def reads_as_text(scalar: str) -> bool:
+    """Say whether a scalar without quotes is text, and neither a number, a boolean nor nothing."""
+    numbers = (_INT, _FLOAT, _NOT_FINITE)
+    is_word = scalar in _NULLS or scalar in _BOOLS
+    return not is_word and not any(number.fullmatch(scalar) for number in numbers)
+
+
 def parse_yaml(text: str, file: str) -> YamlDocument:
     """Return the one mapping that a YAML text holds; `file` names it in errors.
 

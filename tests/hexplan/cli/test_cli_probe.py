@@ -207,7 +207,7 @@ def test_a_mistake_exits_with_2_before_anything_is_started(
 def test_the_spec_itself_is_never_overwritten(hexplan: Shell, spec_file: Path) -> None:
     ran = hexplan("probe", spec_file, "-o", spec_file, "--force")
     assert ran.code == 2
-    assert "the spec itself, which stays as it is" in ran.err
+    assert "which is the spec, and probe never changes a spec" in ran.err
     assert spec_file.read_text() == SPEC
 
 
