@@ -61,7 +61,8 @@ class Factors:
 
     def seconds(self, step: TimedStep) -> float:
         """Return the corrected time of a step."""
-        return sum(factor * part for factor, part in zip(astuple(self), step.parts, strict=True))
+        prefill_s, decode_s, num_layers = step.parts
+        return self.prefill * prefill_s + self.decode * decode_s + self.layer_step_s * num_layers
 
     def rounded(self) -> Factors:
         """Return what an overlay can state of these factors."""
