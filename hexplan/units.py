@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LARGEST = Decimal("1e21")
 """The largest quantity accepted, in bytes, bytes/s, FLOP/s or seconds; no cluster has more."""
 
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+"""Bytes of a KiB, a MiB and a GiB."""
+
 DIGITS = 15
 """The most significant digits of a quantity: a JSON number carries 15 unchanged."""
 
