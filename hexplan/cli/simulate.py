@@ -122,15 +122,15 @@ def simulate(
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
     traffic = _traffic(plan, rate, trace, is_offline=offline)
-    window = Window(*_times_s(duration, warmup, trace), seed)
+    slo = _slo(plan, slo_ttft, slo_tpot)
+    window = Window(*_times_s(duration, warmup, trace), seed, slo=slo)
     _require_countable(plan, traffic, window.duration_s)
     outages = [_outage(plan, text) for text in fail or []]
-    slo = _slo(plan, slo_ttft, slo_tpot)
     pipeline = _pipeline(plan, prefill_stages, decode_stages)
     way = _policy(plan, _Batching(policy, chunk, decodes, seconds("--delay", delay)))
     if pipeline.is_split:
         way = replace(way, routing="routes")
-    outcome = run(pipeline, traffic, way, window, slo=slo, outages=outages)
+    outcome = run(pipeline, traffic, way, window, outages)
     if plot is not None and kind is not None:
         write_atomically(plot, outcome_picture(outcome, kind))
         say(f"wrote {plot}")
@@ -151,10 +151,7 @@ def _traffic(plan: Plan, rate: str | None, trace: Path | None, *, is_offline: bo
         if requests_per_s is None:
             return Replay(requests)
         return Replay(requests, requests_per_s * requests[-1][0] / len(requests) or 1.0)
-    lengths = SpreadLengths(
-        (workload.prompt_tokens.mean, workload.prompt_tokens.max),
-        (workload.output_tokens.mean, workload.output_tokens.max),
-    )
+    lengths = SpreadLengths(workload.prompt_tokens, workload.output_tokens)
     requests_per_s = requests_per_s or workload.request_rate_per_s
     if is_offline or requests_per_s is None:
         return Offline(lengths)

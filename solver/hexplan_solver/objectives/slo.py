@@ -98,8 +98,7 @@ class _Trial:
             raise InputError(message, hint="such as `slo: {ttft: 2s, tpot: 100ms}`")
         self.promise = workload.slo
         self._slo = Slo(float(self.promise.ttft_s), float(self.promise.tpot_s))
-        sides = (workload.prompt_tokens, workload.output_tokens)
-        self._lengths = SpreadLengths(*((side.mean, side.max) for side in sides))
+        self._lengths = SpreadLengths(workload.prompt_tokens, workload.output_tokens)
         self._seed = seed
 
     def most(self, draft: Draft, above: float) -> _Kept | None:
@@ -123,8 +122,9 @@ class _Trial:
 
     def at(self, pipeline: PipelineModel, policy: Policy, rate: float) -> Outcome:
         """Simulate one rate."""
-        window = Window((WARM_UP + MEASURED) / rate, WARM_UP / rate, self._seed)
-        return simulate(pipeline, Poisson(rate, self._lengths), policy, window, slo=self._slo)
+        duration_s, warmup_s = (WARM_UP + MEASURED) / rate, WARM_UP / rate
+        window = Window(duration_s, warmup_s, self._seed, slo=self._slo)
+        return simulate(pipeline, Poisson(rate, self._lengths), policy, window)
 
     def _is_kept(self, outcome: Outcome) -> bool:
         if outcome.slo is None or outcome.turned_away:
