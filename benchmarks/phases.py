@@ -19,6 +19,7 @@ from hexplan.plan import Plan
 from hexplan.reading import read_spec
 from hexplan.results.outcome import Outcome, Phase, Spread
 from hexplan.spec import Spec
+from hexplan.workload import Lengths
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.simulate import (
     CHUNKED,
@@ -33,7 +34,8 @@ from hexplan_solver.simulate import (
 
 SPECS = Path(__file__).parents[1] / "cluster_specs"
 WINDOW = Window(360.0, 60.0)
-SHORT, LONG = SpreadLengths((75, 128), (75, 128)), SpreadLengths((512, 1024), (128, 256))
+SHORT = SpreadLengths(Lengths(mean=75, max=128), Lengths(mean=75, max=128))
+LONG = SpreadLengths(Lengths(mean=512, max=1024), Lengths(mean=128, max=256))
 """Lengths of prompts and outputs, mean and longest: those of the specs, and longer ones."""
 Variant = tuple[str, PipelineModel]
 HEAD = (

@@ -19,6 +19,7 @@ from hexplan.plan import Plan
 from hexplan.reading import parse_spec
 from hexplan.results.outcome import Outcome
 from hexplan.spec import Spec
+from hexplan.workload import Lengths
 from hexplan_solver import solve
 from hexplan_solver.simulate import (
     CHUNKED,
@@ -49,7 +50,7 @@ pin:
 limits: {{chunk_tokens: {CHUNK_TOKENS}}}
 """
 """As in the authors' artifact: Llama-70B in fp8 on one node of 8 H200; their traces are longer."""
-PROMPT, OUTPUT = (4000, 16000), (250, 1000)
+PROMPT, OUTPUT = Lengths(mean=4000, max=16000), Lengths(mean=250, max=1000)
 LENGTHS = SpreadLengths(PROMPT, OUTPUT)
 LOADS: dict[str, Traffic] = {
     "0.2 requests/s": Poisson(0.2, LENGTHS),
@@ -83,7 +84,7 @@ def row(load: str, way: Parallel, outcome: Outcome) -> str:
     ttft, tpot = outcome.ttft, outcome.tpot
     assert ttft is not None, "the window is long enough for first tokens"
     assert tpot is not None, "and for second ones"
-    total = outcome.requests_per_s * (PROMPT[0] + OUTPUT[0])
+    total = outcome.requests_per_s * (PROMPT.mean + OUTPUT.mean)
     return (
         f"| {load} | {way} | {ttft.mean_s:.2f} s | {ttft.p99_s:.2f} s"
         f" | {tpot.mean_s * 1000:.1f} ms | {total:,.0f} |"

@@ -54,7 +54,7 @@ CATALOG_NAMES: Mapping[str, str] = MappingProxyType(
         "AMD Instinct MI355X": "MI355X",
     }
 )
-"""The catalog's name by the driver's, without `NVIDIA`, which older drivers leave out."""
+"""The catalog's name by the driver's; without `NVIDIA `, which older drivers leave out."""
 
 
 def catalog_name(driver_name: str) -> str | None:

@@ -26,18 +26,19 @@ OVERHEAD_BYTES: Mapping[_Kind, int] = MappingProxyType(
 )
 """What driver and framework take of a device, by its kind: an allowance.
 
-A CUDA context with lazily loaded kernels takes about 300 MB (pytorch/pytorch#107667), to which
-collectives add theirs. What a cluster file gives for a processor is what is free there.
+A CUDA context with lazily loaded kernels takes about 300 MB (pytorch/pytorch#107667), and
+collectives add buffers. A CPU or a Mac has none, because its row states the memory that is free.
 """
 OTHER = "any other"
-"""The row of architectures that nobody measured."""
+"""The row for architectures that nobody measured."""
 _MOST_CLOSE = 4
+"""The most names that a hint lists."""
 _MEBI, _GIGA, _TERA = 1 << 20, 10**9, 10**12
 
 
 @dataclass(frozen=True, slots=True)
 class LinkInfo:
-    """What joins the devices of one type inside a host, by its datasheet."""
+    """What joins devices of one type inside a host, by their datasheet."""
 
     kind: str
     """Such as `nvlink3`, `nvlink3-bridge` (joins pairs only) or `pcie4`."""
@@ -169,10 +170,10 @@ def close_models(name: str) -> tuple[str, ...]:
 
 
 def _efficiency(sheet: _Datasheet) -> Efficiency:
-    """Return what a device reaches of its peak, by what was measured nearest.
+    """Return the shares of its peak figures that a device reaches, from the nearest measured chip.
 
-    Devices of one architecture and one peak rate are one chip; the error of its figures is known.
-    For others it is what comes of leaving an architecture out.
+    Devices of one architecture and one peak rate have the same chip, so its own error applies. Any
+    other device has the error of predicting an architecture from the others.
     """
     rows = {entry.arch: entry for entry in _efficiency_file().architectures}
     found, other = rows.get(sheet.arch, rows[OTHER]), rows[OTHER]
@@ -191,7 +192,7 @@ def _efficiency(sheet: _Datasheet) -> Efficiency:
 
 
 def _close(name: str, main_name: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the main names of what begins with `name`, then of what looks like it."""
+    """Return the main names that begin with `name`, then those that look like it."""
     longer = (known for known in main_name if known.startswith(name.casefold()))
     close = (*longer, *close_names(name, main_name))
     return tuple(dict.fromkeys(main_name[known] for known in close))[:_MOST_CLOSE]

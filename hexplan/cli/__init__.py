@@ -1,4 +1,4 @@
-"""The command line: commands start here, and errors become messages and exit codes here."""
+"""The command line: runs commands, and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import NoReturn
 import typer
 
 from hexplan.cli.app import app
+from hexplan.cli.exit_codes import INTERRUPTED
 from hexplan.cli.output import REPORT_HINT
 from hexplan.cli.streams import open_streams
 from hexplan.errors import HexplanError
 
 USAGE_HINT = "`hexplan --help` lists the commands, and `hexplan COMMAND --help` what one takes"
-INTERRUPTED = 128 + signal.SIGINT
 
 _signals: list[int] = []
-"""Signals that have asked this process to end; one is enough."""
+"""The signals that asked this process to end, in order of arrival."""
 
 
 def main() -> NoReturn:
@@ -34,14 +34,14 @@ def main() -> NoReturn:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """Unwind, so that children are reaped; a second such signal ends the process at once."""
+    """Unwind, so that child processes are ended; a second signal ends this process at once."""
     signal.signal(number, signal.SIG_DFL)
     _signals.append(number)
     raise KeyboardInterrupt
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; only this function turns errors into messages."""
+    """Run one command and return its exit code; only here do errors become messages."""
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         return app(words, prog_name="hexplan", standalone_mode=False) or 0
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(exit_code: int, message: str, hint: str | None) -> int:
-    """Print the error, unless a signal asked us to end: that can make any call fail."""
+    """Print the error, unless a signal asked us to end: any call may fail because of it."""
     from hexplan.render import say_error
 
     if not _signals:

@@ -1,6 +1,6 @@
-"""The commands: each reads, calls one function, and renders.
+"""The commands: each reads its input, calls one function, and renders the result.
 
-What is heavy is imported inside a command, so that help comes at once and planning needs no torch.
+Heavy modules are imported inside the commands, so that help is instant and planning needs no torch.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ app = typer.Typer(
 
 
 class Format(StrEnum):
-    """How `check` writes its verdict."""
+    """The forms of `check`'s verdict."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class Described(StrEnum):
-    """What `schema` describes; the keys of `hexplan.schema.DESCRIBED`."""
+    """The files that `schema` describes; the keys of `hexplan.schema.DESCRIBED`."""
 
     CLUSTER = "cluster"
     PLAN = "plan"
@@ -96,7 +96,7 @@ def options(
         bool, typer.Option("--no-color", help="Print without colour, as NO_COLOR=1 does.")
     ] = False,
 ) -> None:
-    """Take the options that come before a command."""
+    """Apply the options that come before a command."""
     if no_color:
         os.environ["NO_COLOR"] = "1"
 
@@ -115,14 +115,14 @@ def show(plan_file: PlanFile, as_json: AsJson = False) -> None:
 @app.command()
 def check(
     plan_file: PlanFile,
-    output_format: Annotated[Format, typer.Option("--format", help="How to write the verdict.")] = (
+    output_format: Annotated[Format, typer.Option("--format", help="The form of the verdict.")] = (
         Format.TEXT
     ),
 ) -> None:
-    """Hold a plan against every rule.
+    """Check a plan against every rule.
 
-    Every number is computed again from the plan alone, in exact arithmetic and without the
-    solver. Exits with 4 if a rule is broken.
+    Computes every number again from the plan alone, in exact arithmetic and without the solver.
+    Exits with 4 if a rule is broken.
     """
     from hexplan.check import RULES, check_plan
     from hexplan.plan_file import read_plan
@@ -133,7 +133,7 @@ def check(
     emit(verdict(violations, len(RULES)))
     if violations:
         places = words.count(len(violations), "place")
-        message = f"{plan_file} breaks the rules in {places}"
+        message = f"{plan_file} breaks rules in {places}"
         raise CheckFailed(message)
 
 
@@ -147,7 +147,7 @@ app.command()(probe)
 
 
 @app.command()
-def schema(name: Annotated[Described, typer.Argument(help="Which file or part of one.")]) -> None:
+def schema(name: Annotated[Described, typer.Argument(help="The file to describe.")]) -> None:
     """Print the JSON Schema of a file, for editors and CI."""
     from hexplan.schema import schema_json
 

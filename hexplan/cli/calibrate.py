@@ -1,4 +1,4 @@
-"""The `calibrate` command: what a plan predicts, against what a launch of it took."""
+"""The `calibrate` command: compare a plan's predictions with a launch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hexplan.cli.output import emit, require_sound
 def calibrate(
     plan_file: PlanFile,
     observed: Annotated[
-        Path, typer.Argument(metavar="OBSERVED", help="What `launch --observe` wrote.")
+        Path, typer.Argument(metavar="OBSERVED", help="The file that `launch --observe` wrote.")
     ],
     output: Annotated[
         Path | None,
@@ -26,10 +26,10 @@ def calibrate(
         bool, typer.Option("--json", help="Print the comparison as JSON on stdout.")
     ] = False,
 ) -> None:
-    """Hold a plan's predictions against an observed launch, and correct them.
+    """Compare a plan's predictions with an observed launch, and correct them.
 
-    Compares every step of every stage and every message with the cost model that made the plan,
-    and fits a factor for prompts and one for decodes to each device type and degree.
+    Compares the time of every step and every message with what the plan's cost model predicts.
+    For each device type and degree, fits one factor for prompts and one for decodes.
     """
     from hexplan.measured.calibration.calibrate import calibrate as compare
     from hexplan.measured.observations import read_observations

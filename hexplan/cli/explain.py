@@ -13,10 +13,10 @@ from hexplan.cli.output import emit, require_sound
 def explain(
     plan_file: PlanFile,
     time_limit: Annotated[
-        str, typer.Option(help="Search each changed cluster no longer than this.")
+        str, typer.Option(help="Search each changed cluster for at most this time.")
     ] = "5s",
     quick: Annotated[
-        bool, typer.Option("--quick", help="Search nothing; bounds and new routes alone.")
+        bool, typer.Option("--quick", help="Search no plans; only compute bounds and new routes.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the searches.")] = 0,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
@@ -26,8 +26,8 @@ def explain(
 ) -> None:
     """Say what limits a plan, and what would raise its flow.
 
-    Names the bottleneck, what one more host or device of each kind or a faster link would bring,
-    why devices are left out, and why each stage has its degree.
+    Names the bottleneck; the gain from one more host or device of each kind, or from a faster link;
+    why devices are left out; and why each stage has its degree.
     """
     from hexplan.plan_file import read_plan
     from hexplan.render import explanation_json, explanation_text, solve_progress

@@ -1,4 +1,4 @@
-"""What commands take: files, durations and prompts, with errors that name the option."""
+"""Read the commands' inputs: files, durations and prompts, with errors that name the option."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ PROMPTS_LIMIT_BYTES = 2**20
 AsJson = Annotated[bool, typer.Option("--json", help="Print the plan as JSON on stdout.")]
 Overlays = Annotated[
     list[Path] | None,
-    typer.Option("--overlay", help="Measured figures to take instead of the spec's; repeatable."),
+    typer.Option(
+        "--overlay", help="A file with measured figures, which replace the spec's; repeatable."
+    ),
 ]
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan.json, or - for stdin.")]
 
 
 def source(path: Path) -> Path:
-    """Return what to open for a path, where `-` is stdin."""
+    """Return the file to open for a path; `-` is stdin."""
     return Path("/dev/stdin") if path == Path("-") else path
 
 
@@ -42,12 +44,12 @@ def seconds(option: str, text: str | None) -> float | None:
 
 
 def read_prompts(prompts: list[str], path: Path | None) -> list[str]:
-    """Return the prompts of the command line and then those of a file, one a line."""
+    """Return the prompts of the command line, and then those of a file with one a line."""
     from hexplan.files.bounded import read_bounded
 
     lines = [] if path is None else read_bounded(source(path), PROMPTS_LIMIT_BYTES).splitlines()
     found = prompts + [line for line in lines if line]
     if not found:
-        message = "there is no prompt"
+        message = "found no prompt, needed at least one"
         raise InputError(message, hint='give one: `--prompt "Once upon a time"`')
     return found

@@ -1,4 +1,4 @@
-"""Turn the first Ctrl-C of a search into the wish to see the best plan so far."""
+"""Let the first Ctrl-C end a search early, instead of the program."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Yield an event that the first SIGINT sets; the second interrupts as always."""
+    """Yield an event that the first SIGINT sets; the second one interrupts as usual."""
     stop = threading.Event()
 
     def on_interrupt(signum: int, frame: FrameType | None) -> None:

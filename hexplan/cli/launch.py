@@ -28,23 +28,25 @@ def launch(
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens to add to each prompt.")] = 64,
     temperature: Annotated[
-        float, typer.Option(help="0 takes the likeliest token; more is bolder.")
+        float, typer.Option(help="0 always takes the most likely token; higher values vary more.")
     ] = 0.0,
     top_p: Annotated[
-        float, typer.Option(help="Draw from the likeliest tokens of this total.")
+        float, typer.Option(help="Draw from the most likely tokens of this total probability.")
     ] = 1.0,
-    top_k: Annotated[int, typer.Option(help="Draw from so many tokens; 0 means all.")] = 0,
+    top_k: Annotated[
+        int, typer.Option(help="Draw from this many most likely tokens; 0 means all.")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the first prompt's draws.")] = 0,
     model_folder: Annotated[
-        Path | None, typer.Option(help="Where the weights are, if not where the plan says.")
+        Path | None, typer.Option(help="The folder with the weights, if not the plan's.")
     ] = None,
     observe: Annotated[
         Path | None,
-        typer.Option(help="Write here what each step and message takes."),
+        typer.Option(help="Write the times of steps and messages here, for `calibrate`."),
     ] = None,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Start without asking.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object a line for each prompt.")
+        bool, typer.Option("--json", help="Print one JSON object a line, for each prompt.")
     ] = False,
 ) -> None:
     """Run a plan on this machine, and stream the continuations of prompts to stdout."""
@@ -71,7 +73,7 @@ def launch(
 
 
 def _require_runtime() -> None:
-    """Refuse to run a plan where only what planning needs is installed."""
+    """Refuse to run a plan without the runtime's packages."""
     for name in ("torch", "transformers", "safetensors"):
         if find_spec(name) is None:
             message = f"`{name}` is not installed, and running a plan needs it"
@@ -79,7 +81,7 @@ def _require_runtime() -> None:
 
 
 def _ask_to_start(plan: Plan, *, yes: bool) -> None:
-    """Ask a person, where there is one, before processes start."""
+    """Ask before starting processes, if a person is at the terminal."""
     from hexplan.render import summary
 
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():

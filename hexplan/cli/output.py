@@ -1,4 +1,4 @@
-"""The output of commands: data on stdout, plans in files, and no plan that breaks a rule."""
+"""Write the commands' output: data to stdout, plans to files, and no plan that breaks a rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REPORT_HINT = "please report it with the command and its input; `HEXPLAN_DEBUG=1
 
 
 def require_own_plan_sound(plan: Plan) -> None:
-    """Refuse a plan that hexplan itself made and that breaks a rule, which is a bug."""
+    """Report a bug if a plan that hexplan made breaks a rule."""
     from hexplan.check import check_plan
 
     if violations := check_plan(plan):
@@ -33,7 +33,7 @@ def require_sound(path: Path, plan: Plan) -> None:
 
 
 def write(plan: Plan, output: Path | None, *, as_json: bool) -> None:
-    """Write a plan to a file, and to stdout as JSON or as a table if that is asked for."""
+    """Write a plan to a file; or to stdout as tables, or as JSON if asked."""
     from hexplan.plan_file import plan_json, write_plan
     from hexplan.render import plan_text
 
@@ -53,7 +53,7 @@ def emit(text: str) -> None:
 
 
 def emit_generated(text: str) -> None:
-    """Write text that a model generated; on a terminal, its control characters are spelled out."""
+    """Write text that a model generated; on a terminal, its control characters are escaped."""
     from hexplan.render import words
 
     emit(words.printable(text) if sys.stdout.isatty() else text)

@@ -1,16 +1,16 @@
-"""The `probe` command: what each host has, and what the links between them really carry."""
+"""The `probe` command: find what each host has, and what the links between them carry."""
 
 from __future__ import annotations
 
 import datetime
 import shlex
-import signal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hexplan.cli.exit_codes import DIFFERENCES, INTERRUPTED
 from hexplan.cli.inputs import Overlays, seconds, source
 from hexplan.cli.interrupts import stop_on_interrupt
 from hexplan.cli.output import emit
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 LIMIT = "20s"
 MAX_LOCAL_HOSTS = 16
-INTERRUPTED = 128 + signal.SIGINT
-DIFFERENCES = 5
+"""Each host without an address is a process on this machine."""
 REACH_HINT = (
     "the table says why; `ssh -o BatchMode=yes ADDRESS true` must work for each host, `--python`"
     " must name a Python with hexplan[runtime], and hosts must reach each other on every port"
@@ -35,33 +34,39 @@ def probe(
     spec_file: Annotated[Path, typer.Argument(metavar="SPEC", help="A cluster.yaml.")],
     overlay: Overlays = None,
     bind: Annotated[
-        str | None, typer.Option(help="An address of this machine that every host reaches.")
+        str | None, typer.Option(help="An address of this machine that every host can reach.")
     ] = None,
     ssh: Annotated[
-        str | None, typer.Option(help="What runs a command on a host, such as `ssh -p 2222`.")
+        str | None,
+        typer.Option(help="The program that runs commands on a host, such as `ssh -p 2222`."),
     ] = None,
-    python: Annotated[str, typer.Option(help="The Python with hexplan on the hosts.")] = "python3",
+    python: Annotated[
+        str, typer.Option(help="The Python on the hosts that has hexplan.")
+    ] = "python3",
     allow_public: Annotated[
-        bool, typer.Option("--allow-public", help="Let hosts listen at public addresses.")
+        bool, typer.Option("--allow-public", help="Let hosts listen on public addresses.")
     ] = False,
-    timeout: Annotated[str, typer.Option(help="Give up on a pair of hosts after this.")] = LIMIT,
+    timeout: Annotated[
+        str, typer.Option(help="Give up on a pair of hosts after this time.")
+    ] = LIMIT,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the figures here, as an overlay.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an older overlay.")] = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 5 if the spec promises more.")
+        bool,
+        typer.Option("--exit-code", help="Exit with 5 if anything is worse than the spec says."),
     ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the findings as JSON on stdout.")
     ] = False,
 ) -> None:
-    """Measure latency and bandwidth between hosts, and hold them against the spec.
+    """Measure latency and bandwidth between hosts, and compare them with the spec.
 
-    Runs an agent on each host over ssh; hosts without an `address` are this machine, and so is the
-    coordinator. Measures one pair after the other, through the transport of `launch`. Ctrl-C keeps
-    what is measured. Exits with 7 if a host or a pair could not be reached.
+    Runs an agent on each host over ssh. The coordinator is this machine, and so are hosts without
+    an `address`. Measures one pair after the other, through the transport that `launch` uses.
+    Ctrl-C keeps what is measured so far. Exits with 7 if a host or a pair could not be reached.
     """
     _require_runtime()
     from hexplan.measured.comparison import compare
@@ -91,7 +96,7 @@ def probe(
 
 
 def _require_runtime() -> None:
-    """Refuse to probe where only what planning needs is installed."""
+    """Refuse to probe without the runtime's packages."""
     if find_spec("torch") is None:
         message = "`torch` is not installed, and probing needs it"
         raise InputError(message, hint='`pip install "hexplan[runtime]"`')
@@ -137,30 +142,34 @@ def _hosts(cluster: Cluster, spec_file: Path) -> tuple[HostAddress, ...]:
     )
     here = [place.host for place in hosts if place.address is None]
     if 0 < len(here) < len(hosts):
-        message = f"{spec_file}: found hosts with an `address`, and without one: {', '.join(here)}"
-        hint = "give every host one, or none, if this machine is to play them all"
+        message = (
+            f"{spec_file}: found hosts with an `address`, and others without: {', '.join(here)}"
+        )
+        hint = "give every host an `address`; or give none one, and this machine plays them all"
         raise InputError(message, hint=hint)
     if len(here) > MAX_LOCAL_HOSTS:
         message = (
-            f"{spec_file}: found {len(here)} hosts and no `address`, needed at most"
-            f" {MAX_LOCAL_HOSTS}, as this machine would play them all"
+            f"{spec_file}: found {len(here)} hosts without an `address`, needed at"
+            f" most {MAX_LOCAL_HOSTS}, because this machine plays them all"
         )
         raise InputError(message, hint="give each host its `address`")
     return hosts
 
 
 def _meeting_place(bind: str | None, reach: Reach, is_one_machine: bool) -> str:
-    """Return the address of this machine where the hosts meet."""
+    """Return the address of this machine that the hosts connect to."""
     from hexplan_runtime.probe import LOOPBACK, local_address
 
     if is_one_machine and bind is not None:
-        message = f"--bind: found {bind}, but no host has an `address`: all stays on {LOOPBACK}"
+        message = (
+            f"--bind: found {bind}, but no host has an `address`: all traffic stays on {LOOPBACK}"
+        )
         raise InputError(message, hint="leave it out, or give each host its `address`")
     if is_one_machine:
         return LOOPBACK
     if bind is None:
-        message = "the hosts have addresses, and `--bind` is missing: where they meet"
-        hint = "`--bind ADDRESS`, an address of this machine that every host reaches"
+        message = "--bind: found none, needed it because the hosts have addresses"
+        hint = "give an address of this machine that every host can reach: `--bind ADDRESS`"
         raise InputError(message, hint=hint)
     try:
         return local_address(bind, may_be_public=reach.may_be_public)
@@ -184,20 +193,23 @@ def _origin(comparison: Comparison, spec_file: Path) -> str:
 
 
 def _judge(comparison: Comparison, *, exit_code: bool) -> None:
-    """End as the findings deserve: interrupted, with what is unreachable, or with differences."""
+    """Exit with the code for an interrupt, an unreachable host or link, or a difference."""
     from hexplan.render import say, words
 
     findings = comparison.findings
     if not findings.is_complete:
         say(f"stopped: {len(findings.links)} of {findings.num_links} links were tried")
         raise typer.Exit(INTERRUPTED)
-    hosts, links = comparison.num_unreachable
-    if hosts or links:
-        counts = ((hosts, len(findings.hosts), "host"), (links, findings.num_links, "link"))
+    lost = comparison.unreachable
+    if lost:
+        counts = (
+            (lost.hosts, len(findings.hosts), "host"),
+            (lost.links, findings.num_links, "link"),
+        )
         what = [
             f"{number} of {words.count(total, noun)}" for number, total, noun in counts if number
         ]
         message = f"{' and '.join(what)} could not be reached"
         raise LaunchError(message, hint=REACH_HINT)
-    if exit_code and any(comparison.num_different):
+    if exit_code and comparison.different:
         raise typer.Exit(DIFFERENCES)

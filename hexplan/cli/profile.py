@@ -1,8 +1,7 @@
-"""The `profile` command: from a model on this machine to a file with measured speeds."""
+"""The `profile` command: measure a model's speeds on this machine."""
 
 from __future__ import annotations
 
-import signal
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hexplan.cli.exit_codes import INTERRUPTED
 from hexplan.cli.interrupts import stop_on_interrupt
 from hexplan.cli.output import emit
 from hexplan.errors import InputError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REPEATS, QUICK_REPEATS = 25, 3
 PROMPT_TOKENS, OUTPUT_TOKENS = 750, 240
-INTERRUPTED = 128 + signal.SIGINT
+"""Defaults of the options."""
 
 
 class Kind(StrEnum):
@@ -41,44 +41,48 @@ def profile(
     model_folder: Annotated[
         Path, typer.Option("--model", help="A folder with a Hugging Face model and its weights.")
     ],
-    device: Annotated[str, typer.Option(help="What cluster.yaml calls this device type.")],
+    device: Annotated[str, typer.Option(help="The name of this device type in cluster.yaml.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Write the profile here.")],
     on: Annotated[
-        Kind | None, typer.Option(help="cpu or cuda; an accelerator, where there is one.")
+        Kind | None, typer.Option(help="cpu or cuda; by default an accelerator if there is one.")
     ] = None,
     tp: Annotated[
         list[int] | None,
-        typer.Option(min=2, help="Measure a group of so many devices, too; repeatable."),
+        typer.Option(min=2, help="Also measure a group of this many devices; repeatable."),
     ] = None,
     dtype: Annotated[
-        RunType | None, typer.Option(help="Run in this type; the model's own, if left out.")
+        RunType | None, typer.Option(help="Run in this type; by default the model's own.")
     ] = None,
     prompt_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Mean tokens of a prompt; 750, or what fits.")
+        int | None,
+        typer.Option(min=1, help="Mean tokens of a prompt; by default 750, or what fits."),
     ] = None,
     output_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Mean tokens of an answer; 240, or what fits.")
+        int | None,
+        typer.Option(min=1, help="Mean tokens of an answer; by default 240, or what fits."),
     ] = None,
     memory: Annotated[
         str | None,
-        typer.Option(help="Memory of one device, such as 12MiB; the catalog's, if it has it."),
+        typer.Option(help="Memory of one device, such as 12GiB; by default the catalog's."),
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=2, help="Time each point at most this often; 25.")
+        int | None,
+        typer.Option(min=2, help="Time each point at most this often; by default 25 times."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Few points, 3 times each: a try, not a measurement.")
+        bool,
+        typer.Option("--quick", help="Time few points, 3 times each: a trial, not a measurement."),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep the points that an earlier run has measured.")
+        bool, typer.Option("--resume", help="Keep the points that an interrupted run measured.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Measure what one layer takes on this machine, and write a profile for cluster.yaml.
+    """Measure how long one layer takes on this machine, and write a profile.
 
-    Runs the layers, KV cache and collectives of `launch`, for prompts and for decodes. Ctrl-C
-    keeps the points that are measured, and --resume goes on from them.
+    Runs the layers, KV cache and collectives that `launch` uses, for prompts and for decodes.
+    Ctrl-C keeps the points measured so far, and --resume continues from there.
     """
     _require_runtime()
     from hexplan.reading.model_folder.folder import read_model_folder
@@ -103,7 +107,7 @@ def profile(
     if not outcome.is_complete:
         if outcome.samples:
             done = f"{len(outcome.samples)} of {outcome.num_points} points"
-            say(f"stopped: {done} are kept in {files.unfinished}; `--resume` goes on from them")
+            say(f"stopped: {done} are kept in {files.unfinished}; `--resume` continues from there")
         raise typer.Exit(INTERRUPTED)
     if not quiet:
         emit(samples_text(outcome.samples))
@@ -113,7 +117,7 @@ def profile(
 
 
 def _require_runtime() -> None:
-    """Refuse to measure where only what planning needs is installed."""
+    """Refuse to measure without the runtime's packages."""
     for name in ("torch", "transformers", "safetensors"):
         if find_spec(name) is None:
             message = f"`{name}` is not installed, and measuring needs it"
@@ -139,14 +143,14 @@ def _lengths(model: Model, prompt: int | None, output: int | None) -> tuple[int,
     if chosen_prompt > room:
         message = (
             f"--prompt-tokens, --output-tokens: found {chosen_prompt} + {chosen_output},"
-            f" needed at most {model.max_context} together, all that {model.name} can see"
+            f" needed at most {model.max_context} together, the context of {model.name}"
         )
         raise InputError(message)
     return chosen_prompt, chosen_output
 
 
 def _memory_bytes(text: str | None, device: str) -> int | None:
-    """Return the memory of a device: what is given, else what the catalog says, if it does."""
+    """Return the memory of a device: the given one, else the catalog's, if it is listed."""
     from hexplan.catalog.shipped import find_device
     from hexplan.units import QuantityError, parse_bytes
 

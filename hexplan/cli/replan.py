@@ -22,34 +22,36 @@ def replan(
     plan_file: PlanFile,
     without: Annotated[
         list[str] | None,
-        typer.Option(help="A host that is gone, or a device as HOST:INDEX; repeatable, or a,b:2."),
+        typer.Option(
+            help="A host that is gone, or a device as HOST:INDEX; repeatable, or as a list: a,b:2."
+        ),
     ] = None,
     spec_file: Annotated[
-        Path | None, typer.Option("--spec", metavar="SPEC", help="The cluster.yaml as it is now.")
+        Path | None, typer.Option("--spec", metavar="SPEC", help="The changed cluster.yaml.")
     ] = None,
     overlay: Overlays = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the new plan here; - is stdout.")
     ] = None,
     routes_only: Annotated[
-        bool, typer.Option("--routes-only", help="Move no weights; only find new routes.")
+        bool, typer.Option("--routes-only", help="Move no weights, and only find new routes.")
     ] = False,
     max_loss: Annotated[
-        str, typer.Option(help="How much less than a fresh plan's flow will do, such as 5%.")
+        str, typer.Option(help="How much flow a plan may lose against a fresh one, such as 5%.")
     ] = "5%",
     time_limit: Annotated[
-        str | None, typer.Option(help="Stop searching after this, such as 30s.")
+        str | None, typer.Option(help="Stop searching after this time, such as 30s.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what changes as JSON on stdout.")
     ] = False,
 ) -> None:
     """Find a plan for a changed cluster that moves few weights, or none.
 
-    A gone device is excluded, so that the others keep their indices. Without `-o`, this only shows
-    what would change. Ctrl-C ends the search and keeps the best so far.
+    A device that is gone is excluded, so the others keep their indices. Without `-o`, this only
+    shows what would change. Ctrl-C ends the search and keeps the best plan so far.
     """
     from hexplan.plan_file import plan_json, read_plan, write_plan
     from hexplan.render import replanning_json, replanning_text, say, solve_progress
@@ -78,18 +80,21 @@ def replan(
 
 
 def _loss(plan: Plan, without: list[str], spec_file: Path | None, overlays: list[Path]) -> Loss:
-    """Return the spec as it is now."""
+    """Return the changed spec."""
     from hexplan.reading import read_spec
     from hexplan.spec import Spec
     from hexplan_solver.replan import changed
     from hexplan_solver.replan import without as take_away
 
     if overlays and spec_file is None:
-        message = "--overlay: found it without `--spec`, whose figures it is to replace"
+        message = "--overlay: found it without --spec, needed the spec whose figures it replaces"
         raise InputError(message, hint="give the `--spec` that the plan was made from")
     if not without and spec_file is None:
-        message = "nothing has changed"
-        raise InputError(message, hint="say what is gone, `--without HOST`, or give a `--spec`")
+        message = "found no change, needed `--without` or `--spec`"
+        raise InputError(
+            message,
+            hint="name what is gone: `--without HOST`; or give the changed spec: `--spec FILE`",
+        )
     slots = [slot for text in without for slot in _slots(text)]
     if spec_file is None:
         return take_away(Spec(plan.cluster, plan.model, plan.workload), slots)
@@ -98,7 +103,7 @@ def _loss(plan: Plan, without: list[str], spec_file: Path | None, overlays: list
 
 
 def _slots(text: str) -> list[HostOrDevice]:
-    """Read `h3,h4:2,t4-[0-3]`; `h4/2`, as pins in a cluster.yaml write it, does too."""
+    """Read `h3,h4:2,t4-[0-3]`; `h4/2`, as pins write it, is accepted too."""
     from hexplan.reading.names import expand
 
     slots: list[HostOrDevice] = []
@@ -116,16 +121,16 @@ def _slots(text: str) -> list[HostOrDevice]:
 
 
 def _loss_share(text: str) -> Decimal:
-    """Return a share from 0 up to, and without, 1."""
+    """Return a share in [0, 1)."""
     from hexplan.units import QuantityError, parse_fraction
 
     try:
-        # A share of nothing is no quantity in a spec, but a loss of nothing makes sense.
+        # No share in a spec may be 0, but a loss may.
         share = Decimal(0) if text.strip() in ("0", "0%", "0 %") else parse_fraction(text)
     except QuantityError as error:
         message = f"--max-loss: {error.message}"
         raise InputError(message, hint=error.hint) from error
     if share == 1:
         message = f"--max-loss: found {text}, needed less than all of the flow"
-        raise InputError(message, hint="to move nothing at all, use `--routes-only`")
+        raise InputError(message, hint="`--routes-only` moves no weights at all")
     return share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from hexplan_solver.simulate import Outage, PipelineModel, Policy, Slo, Traffic
 
 MOST_REQUESTS = 10_000_000
-"""Requests of one simulation, at most: a core simulates some hundreds to thousands a second."""
+"""The most requests of one simulation: a core simulates hundreds to thousands a second."""
 DURATION_S = 600.0
+"""The default of --duration."""
 OUTAGE = re.compile(r"(?P<stage>[^@]+)@(?P<since>[^@-]+)(-(?P<until>[^@-]+))?")
 
 
 class Scheduling(StrEnum):
-    """How a stage batches."""
+    """How a stage forms its batches."""
 
     CHUNKED = "chunked"
     WHOLE = "whole"
@@ -34,29 +35,36 @@ class Scheduling(StrEnum):
 def simulate(
     plan_file: PlanFile,
     rate: Annotated[
-        str | None, typer.Option(help="Requests at random times, such as 2/s; scales a trace.")
+        str | None,
+        typer.Option(
+            help="Requests arrive at random at this rate, such as 2/s; a trace is scaled to it."
+        ),
     ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="As many requests as the KV cache takes.")
+        bool, typer.Option("--offline", help="Always as many requests as the KV cache holds.")
     ] = False,
     trace: Annotated[
         Path | None, typer.Option(help="A trace to replay: Azure's CSV or Mooncake's JSON lines.")
     ] = None,
     policy: Annotated[
         Scheduling,
-        typer.Option(help="Cut prompts into chunks, decodes first, or run them whole in a step."),
+        typer.Option(
+            help="chunked: decodes first, and prompts in parts; whole: each prompt in one step."
+        ),
     ] = Scheduling.CHUNKED,
     chunk: Annotated[
         int | None,
-        typer.Option(min=1, help="Tokens of a step, else the plan's: decodes, parts of prompts."),
+        typer.Option(min=1, help="The most tokens of a step; by default the plan's."),
     ] = None,
     decodes: Annotated[
         int | None,
-        typer.Option(min=1, help="Requests that a step decodes at most, else the plan's."),
+        typer.Option(min=1, help="The most requests that a step decodes; by default the plan's."),
     ] = None,
     delay: Annotated[
         str | None,
-        typer.Option(help="How long an idle stage lets a batch gather, such as 10ms; else 0."),
+        typer.Option(
+            help="How long an idle stage waits for a batch to gather, such as 10ms; by default 0."
+        ),
     ] = None,
     prefill_stages: Annotated[
         str | None,
@@ -64,13 +72,16 @@ def simulate(
     ] = None,
     decode_stages: Annotated[
         str | None,
-        typer.Option(help="Stages that decode, if not all others; one named twice serves both."),
+        typer.Option(
+            help="Stages that decode; by default all others. A stage named in both does both."
+        ),
     ] = None,
     duration: Annotated[
-        str | None, typer.Option(help="Simulated time, 600s if not given; a trace runs to its end.")
+        str | None,
+        typer.Option(help="Simulated time; by default 600s, or to the end of the trace."),
     ] = None,
     warmup: Annotated[
-        str | None, typer.Option(help="What to leave out of it at the start; else it is detected.")
+        str | None, typer.Option(help="Time to leave out at the start; by default it is detected.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of arrivals and lengths.")] = 0,
     slo_ttft: Annotated[
@@ -81,10 +92,13 @@ def simulate(
     ] = None,
     fail: Annotated[
         list[str] | None,
-        typer.Option(help="A stage that fails, and is back: s3@100s or s3@100s-160s; repeatable."),
+        typer.Option(
+            help="A stage that fails, for good or for a time: s3@100s or s3@100s-160s; repeatable."
+        ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw latencies and timeline into this file, .svg or .png.")
+        Path | None,
+        typer.Option(help="Draw latencies and a timeline into this file, .svg or .png."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the outcome as JSON on stdout.")
@@ -92,11 +106,11 @@ def simulate(
 ) -> None:
     """Run requests through a plan, event by event, and show what they would see.
 
-    Without --rate, --offline and --trace, requests come at the workload's rate, or --offline where
-    the plan has none. Lengths are those of the trace, or spread around the workload's means.
+    Without --rate, --offline and --trace, requests arrive at the workload's rate, or as with
+    --offline if the plan has none. Lengths are the trace's, or spread around the workload's means.
 
-    With --prefill-stages, prompts and decodes take routes of their own, each a largest flow through
-    its stages, and the KV of prompts moves from the one to the other over the plan's links.
+    With --prefill-stages, prompts and decodes take separate routes, each a largest flow through its
+    stages, and the KV cache of each prompt moves between them over the plan's links.
     """
     from hexplan.files.bounded import write_atomically
     from hexplan.plan_file import read_plan
@@ -108,15 +122,15 @@ def simulate(
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
     traffic = _traffic(plan, rate, trace, is_offline=offline)
-    window = Window(*_times_s(duration, warmup, trace), seed)
+    slo = _slo(plan, slo_ttft, slo_tpot)
+    window = Window(*_times_s(duration, warmup, trace), seed, slo=slo)
     _require_countable(plan, traffic, window.duration_s)
     outages = [_outage(plan, text) for text in fail or []]
-    slo = _slo(plan, slo_ttft, slo_tpot)
     pipeline = _pipeline(plan, prefill_stages, decode_stages)
-    way = _policy(plan, policy, (chunk, decodes), seconds("--delay", delay))
+    way = _policy(plan, _Batching(policy, chunk, decodes, seconds("--delay", delay)))
     if pipeline.is_split:
         way = replace(way, routing="routes")
-    outcome = run(pipeline, traffic, way, window, slo=slo, outages=outages)
+    outcome = run(pipeline, traffic, way, window, outages)
     if plot is not None and kind is not None:
         write_atomically(plot, outcome_picture(outcome, kind))
         say(f"wrote {plot}")
@@ -129,7 +143,7 @@ def _traffic(plan: Plan, rate: str | None, trace: Path | None, *, is_offline: bo
 
     workload = plan.workload
     if is_offline and (rate is not None or trace is not None):
-        message = "--offline: found it with --rate or --trace, needed one of them"
+        message = "--offline: found it with --rate or --trace, needed only one of them"
         raise InputError(message)
     requests_per_s = _requests_per_s(rate)
     if trace is not None:
@@ -137,10 +151,7 @@ def _traffic(plan: Plan, rate: str | None, trace: Path | None, *, is_offline: bo
         if requests_per_s is None:
             return Replay(requests)
         return Replay(requests, requests_per_s * requests[-1][0] / len(requests) or 1.0)
-    lengths = SpreadLengths(
-        (workload.prompt_tokens.mean, workload.prompt_tokens.max),
-        (workload.output_tokens.mean, workload.output_tokens.max),
-    )
+    lengths = SpreadLengths(workload.prompt_tokens, workload.output_tokens)
     requests_per_s = requests_per_s or workload.request_rate_per_s
     if is_offline or requests_per_s is None:
         return Offline(lengths)
@@ -148,7 +159,7 @@ def _traffic(plan: Plan, rate: str | None, trace: Path | None, *, is_offline: bo
 
 
 def _require_countable(plan: Plan, traffic: Traffic, duration_s: float | None) -> None:
-    """Refuse a simulation of more requests than anyone would wait for."""
+    """Refuse a simulation that would take too long."""
     from hexplan_solver.simulate import Poisson
 
     if duration_s is None:
@@ -177,7 +188,7 @@ def _requests_per_s(text: str | None) -> float | None:
 def _times_s(
     duration: str | None, warmup: str | None, trace: Path | None
 ) -> tuple[float | None, float | None]:
-    """Return the simulated time, none where a trace ends it, and the warm-up."""
+    """Return the simulated time, None if a trace ends it, and the warm-up."""
     given_s, warmup_s = seconds("--duration", duration), seconds("--warmup", warmup)
     duration_s = DURATION_S if given_s is None and trace is None else given_s
     if duration_s is not None and warmup_s is not None and warmup_s >= duration_s:
@@ -186,27 +197,36 @@ def _times_s(
     return duration_s, warmup_s
 
 
-def _policy(
-    plan: Plan, name: Scheduling, limits: tuple[int | None, int | None], delay_s: float | None
-) -> Policy:
+@dataclass(frozen=True, slots=True)
+class _Batching:
+    """What the options say about a stage's batches; None is the plan's."""
+
+    scheduling: Scheduling
+    chunk_tokens: int | None
+    decodes: int | None
+    delay_s: float | None
+
+
+def _policy(plan: Plan, asked: _Batching) -> Policy:
     from hexplan_solver.simulate import WHOLE, policy_of_plan
 
-    for option, limit in zip(("--chunk", "--decodes"), limits, strict=True):
-        if name is Scheduling.WHOLE and limit is not None:
+    is_whole = asked.scheduling is Scheduling.WHOLE
+    limits = {"--chunk": asked.chunk_tokens, "--decodes": asked.decodes}
+    for option, limit in limits.items():
+        if is_whole and limit is not None:
             message = f"{option}: found it with --policy whole, which has no limits of its own"
             raise InputError(message)
-    policy = WHOLE if name is Scheduling.WHOLE else policy_of_plan(plan)
-    tokens, decodes = limits
+    policy = WHOLE if is_whole else policy_of_plan(plan)
     return replace(
         policy,
-        delay_s=delay_s or 0.0,
-        chunk_tokens=tokens or policy.chunk_tokens,
-        max_decode_tokens=decodes or policy.max_decode_tokens,
+        delay_s=asked.delay_s or 0.0,
+        chunk_tokens=asked.chunk_tokens or policy.chunk_tokens,
+        max_decode_tokens=asked.decodes or policy.max_decode_tokens,
     )
 
 
 def _pipeline(plan: Plan, prefill: str | None, decode: str | None) -> PipelineModel:
-    """Return the plan's pipeline, split where there are stages for prompts."""
+    """Return the plan's pipeline, split if some stages serve only prompts."""
     from hexplan_solver.simulate import pipeline_of_plan, pipeline_of_split_plan
 
     if prefill is None:
@@ -221,7 +241,7 @@ def _pipeline(plan: Plan, prefill: str | None, decode: str | None) -> PipelineMo
         decodes = _stages("--decode-stages", decode, names)
     idle = [name for name in names if name not in prompts | decodes]
     if idle:
-        message = f"--decode-stages: found nothing for {', '.join(idle)} to do, needed every stage"
+        message = f"--decode-stages: found no use of {', '.join(idle)}, needed every stage"
         raise InputError(message)
     return pipeline_of_split_plan(
         plan,
@@ -247,7 +267,7 @@ def _known(names: list[str]) -> str:
 
 
 def _slo(plan: Plan, ttft: str | None, tpot: str | None) -> Slo | None:
-    """Return what the options promise, or else what the plan's workload does."""
+    """Return the options' promise, or else that of the plan's workload."""
     from hexplan_solver.simulate import Slo
 
     ttft_s, tpot_s = seconds("--slo-ttft", ttft), seconds("--slo-tpot", tpot)

@@ -1,4 +1,4 @@
-"""`hexplan solve`: from a spec to a plan."""
+"""The `solve` command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hexplan.cli.output import require_own_plan_sound, write
 
 
 class Method(StrEnum):
-    """What places the layers; the names of `hexplan_solver.METHODS`."""
+    """Which method places the layers; the names of `hexplan_solver.METHODS`."""
 
     HEXPLAN = "hexplan"
     HELIX_MILP = "helix-milp"
@@ -34,20 +34,20 @@ def solve(
         Path | None, typer.Option("-o", "--output", help="Write the plan here; - is stdout.")
     ] = None,
     time_limit: Annotated[
-        str | None, typer.Option(help="Stop searching after this, such as 30s.")
+        str | None, typer.Option(help="Stop searching after this time, such as 30s.")
     ] = None,
     method: Annotated[
-        Method, typer.Option(help="hexplan's search, or a published method to compare with.")
+        Method, typer.Option(help="hexplan's own search, or a published method to compare with.")
     ] = Method.HEXPLAN,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
-    solver: Annotated[str, typer.Option(help="A MILP solver that PuLP finds.")] = "HiGHS",
+    solver: Annotated[str, typer.Option(help="A MILP solver that PuLP can find.")] = "HiGHS",
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of the solver.")] = 1,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find a plan, and prove how much better any plan could be.
 
-    Ctrl-C ends the search and keeps the best plan so far; a second one gives up.
+    Ctrl-C ends the search and keeps the best plan so far; a second Ctrl-C gives up.
     """
     from hexplan.reading import read_spec
     from hexplan.render import say, solve_progress, summary

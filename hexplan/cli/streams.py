@@ -1,25 +1,24 @@
-"""The program's standard streams: data alone goes to stdout, and a lost stderr stops nothing."""
+"""The standard streams: only data goes to stdout, and a lost stderr stops nothing."""
 
 from __future__ import annotations
 
 import errno
 import io
 import os
-import signal
 import sys
 from contextlib import suppress
 from typing import NoReturn
 
 import typer
 
+from hexplan.cli.exit_codes import PIPE_CLOSED
 from hexplan.errors import InputError
 
 STDIN, STDOUT, STDERR = 0, 1, 2
-PIPE_CLOSED = 128 + signal.SIGPIPE
 
 
 class DataStream(io.TextIOWrapper):
-    """Stdout; what cannot be written ends the command, without a word if the reader has left."""
+    """Stdout; a failed write ends the command, silently if the reader has left."""
 
     def write(self, text: str) -> int:
         """Write text."""
@@ -36,7 +35,7 @@ class DataStream(io.TextIOWrapper):
             self._fail(error)
 
     def _fail(self, error: OSError) -> NoReturn:
-        # What is still buffered goes nowhere, so that the interpreter can flush it as it exits.
+        # The interpreter flushes what is still buffered as it exits, and that must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
         if error.errno == errno.EPIPE:
             raise typer.Exit(PIPE_CLOSED) from None
@@ -46,7 +45,7 @@ class DataStream(io.TextIOWrapper):
 
 
 class MessageStream(io.TextIOWrapper):
-    """Stderr; messages that cannot be written are dropped, because the data matters more."""
+    """Stderr; a failed write drops the message, because the data matters more."""
 
     def write(self, text: str) -> int:
         """Write text if possible."""
@@ -64,7 +63,7 @@ class MessageStream(io.TextIOWrapper):
 def open_streams() -> None:
     """Take over the standard streams of this process.
 
-    Libraries that print to file descriptor 1 past Python, as MILP solvers do, are sent to stderr.
+    Libraries that print to file descriptor 1 directly, as MILP solvers do, then print to stderr.
     """
     _fill_closed()
     is_terminal = os.isatty(STDOUT)
@@ -79,9 +78,9 @@ def open_streams() -> None:
 
 
 def _fill_closed() -> None:
-    """Occupy the descriptors of closed streams, which the next opened file would take otherwise.
+    """Open closed streams on /dev/null, because the next file opened would take their numbers.
 
-    Stdout is opened to read, so that writing to it fails as it would if it were still closed.
+    Stdout is opened for reading, so that writing to it still fails.
     """
     for descriptor in (STDIN, STDOUT, STDERR):
         try:

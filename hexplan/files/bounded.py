@@ -25,22 +25,22 @@ _KINDS = ((stat.S_ISFIFO, "a FIFO"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, 
 
 
 def is_own_stream(path: Path) -> bool:
-    """Say whether a path names a stream that the caller opened for this process."""
+    """Say whether a path names a stream that this process was started with."""
     return _OWN_STREAM.fullmatch(str(path)) is not None
 
 
 def open_to_read(path: Path) -> BinaryIO:
-    """Open a regular file, or a stream such as /dev/stdin that the caller opened for us.
+    """Open a regular file, or a stream such as /dev/stdin that this process was started with.
 
     Raises
     ------
     OSError
-        If the path names anything else, because reading from a FIFO or a device may never end, or
-        if the file cannot be opened.
+        If the file cannot be opened, or is anything else: reading from a FIFO or a device may
+        never end.
     """
     if is_own_stream(path):
         return path.open("rb")
-    # O_NONBLOCK: without it, opening a FIFO waits until somebody writes to it.
+    # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         _require_regular(os.fstat(descriptor).st_mode)
@@ -85,7 +85,7 @@ def read_bounded(path: Path, limit_bytes: int) -> str:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that readers see the old or the new content, never a part of it.
+    """Write a file so that readers see either the old or the new content, never a part of it.
 
     Text is written as UTF-8.
     """
@@ -126,10 +126,10 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Delay the signals that end a process, so that none of them leaves a temporary file behind.
+    """Delay the signals that end a process, so that no temporary file is left behind.
 
-    Masking them is not enough, because the kernel would deliver them to another thread. Outside
-    the main thread, where Python cannot set handlers, they are not delayed.
+    Blocking them is not enough, because the kernel would deliver them to another thread. Python
+    sets handlers only in the main thread; in other threads the signals are not delayed.
     """
     arrived: list[int] = []
     before: dict[signal.Signals, _Handler] = {}

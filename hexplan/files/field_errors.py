@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 UNKNOWN_FIELD = "unknown field"
 
 FORMS = frozenset(("<value>", "<list>", "<mapping>", "<named>", "<folder>", "<numbers>", "[key]"))
-"""Parts of pydantic's locations that are no fields: which form of a union was tried."""
+"""Parts of pydantic's locations that name a form of a union, not a field."""
 
 _MOST_SHOWN = 10
+"""Lines of one message."""
 _NEEDED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -62,16 +63,16 @@ class FieldError:
 def explain(error: ValidationError, root: type[BaseModel]) -> tuple[FieldError, ...]:
     """Return the errors of a validation against the model `root`, in pydantic's order."""
     details = error.errors(include_url=False)
-    told = _misspelt(details)
+    misspelt = _misspelt(details)
     return tuple(
         _explain_one(detail, root)
         for detail in details
-        if not _is_echo(detail) and not (detail["type"] == "missing" and detail["loc"] in told)
+        if not _is_echo(detail) and not (detail["type"] == "missing" and detail["loc"] in misspelt)
     )
 
 
 def _misspelt(details: list[ErrorDetails]) -> set[KeyPath]:
-    """Return the missing fields that look like an unknown field beside them, which is told."""
+    """Return the missing fields that an unknown field beside them probably stands for."""
     missing = [detail["loc"] for detail in details if detail["type"] == "missing"]
     unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
     return {
@@ -84,7 +85,7 @@ def _misspelt(details: list[ErrorDetails]) -> set[KeyPath]:
 
 
 def _is_echo(detail: ErrorDetails) -> bool:
-    """Say whether a list is only called short because entries of it are wrong."""
+    """Say whether a list counts as too short only because some of its entries are wrong."""
     return (
         detail["type"] == "too_short"
         and isinstance(detail["input"], list)
@@ -93,7 +94,7 @@ def _is_echo(detail: ErrorDetails) -> bool:
 
 
 def one_error(problems: Iterable[FieldError], where: Callable[[KeyPath], str]) -> SpecError:
-    """Return one error that says all that is wrong, with the hint for the first."""
+    """Return one error that lists all problems, with the hint for the first."""
     first, *others = problems
     more = [f"{where(other.path)}: {other.problem}" for other in others]
     if len(more) >= _MOST_SHOWN:
@@ -102,7 +103,7 @@ def one_error(problems: Iterable[FieldError], where: Callable[[KeyPath], str]) -
 
 
 def version_problem(version: object, known: int) -> FieldError | None:
-    """Return what is wrong with the `version` of a file, which decides how all else is read."""
+    """Return the problem with the `version` of a file, or None; it decides how to read the rest."""
     if version == known and not isinstance(version, bool):
         return None
     if isinstance(version, int) and version > known:
@@ -141,7 +142,7 @@ def _hint(detail: ErrorDetails) -> str | None:
 
 
 def _fields(root: type[BaseModel], path: KeyPath) -> dict[str, str | None]:
-    """Return the fields of the model that the last part of a path stands in, with descriptions."""
+    """Return the fields beside the last one of a path, with their descriptions."""
     models: list[type[BaseModel]] = [root]
     for part in path[:-1]:
         types = [

@@ -1,4 +1,4 @@
-"""Read JSON strictly: no duplicate names, no NaN or Infinity, everything bounded."""
+"""Read JSON strictly: no duplicate names, no NaN or Infinity, and within bounds."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ MAX_BYTES = 64 << 20
 MAX_DEPTH = 64
 
 _LONGEST_NUMBER = 400
+"""Characters of a number; the largest finite float has 309 digits."""
 
 _TOKEN = re.compile(
     r'(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")(?P<name>\s*:)?'
@@ -94,9 +95,9 @@ def _check_depth(value: JsonValue, depth: int) -> None:
 
 
 def _first_fault(text: str) -> _Fault | None:
-    """Return the first fault of a text that is valid JSON up to there.
+    """Return the first fault of a text that is valid JSON up to that place.
 
-    This scans the text token by token, which is slow, and so it runs only after a refusal.
+    Scanning the text token by token is slow, so this runs only after a refusal.
     """
     names: list[set[str]] = []
     for token in _TOKEN.finditer(text):

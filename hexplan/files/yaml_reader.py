@@ -1,4 +1,4 @@
-"""Read YAML as data: YAML 1.2 core scalars, no tags, no duplicate keys, everything bounded."""
+"""Read YAML as data: YAML 1.2 core scalars, no tags, no duplicate keys, and within bounds."""
 
 from __future__ import annotations
 
@@ -59,6 +59,13 @@ def read_yaml(path: Path) -> YamlDocument:
     return parse_yaml(read_bounded(path, MAX_BYTES), str(path))
 
 
+def reads_as_text(scalar: str) -> bool:
+    """Say whether a scalar without quotes is text, and neither a number, a boolean nor nothing."""
+    numbers = (_INT, _FLOAT, _NOT_FINITE)
+    is_word = scalar in _NULLS or scalar in _BOOLS
+    return not is_word and not any(number.fullmatch(scalar) for number in numbers)
+
+
 def parse_yaml(text: str, file: str) -> YamlDocument:
     """Return the one mapping that a YAML text holds; `file` names it in errors.
 
@@ -85,7 +92,7 @@ def parse_yaml(text: str, file: str) -> YamlDocument:
         needed = "needed printable text"
         problem = f"found the character {chr(error.character)!r}, {needed}"
         raise SpecError(where, problem, needed=needed) from error
-    except (ValueError, OverflowError) as error:  # PyYAML does not catch these itself
+    except (ValueError, OverflowError) as error:  # PyYAML lets these pass
         raise SpecError(file, f"not YAML: {error}", needed="needed YAML") from error
     if not isinstance(data, dict):
         needed = "needed a mapping of `name: value` lines"
@@ -126,14 +133,14 @@ class _BoundedLoader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         self._values += 1
         if self._values > 2 * MAX_VALUES:  # names count here, too
-            raise _Refusal(event, f"found more than {MAX_VALUES} values", "at most that")
+            raise _Refusal(event, f"found more than {MAX_VALUES} values", "fewer")
         self._aliases += isinstance(event, yaml.AliasEvent)
         if self._aliases > MAX_ALIASES:
-            raise _Refusal(event, f"found more than {MAX_ALIASES} aliases", "at most that")
+            raise _Refusal(event, f"found more than {MAX_ALIASES} aliases", "fewer")
         if getattr(event, "tag", None) is not None:
             raise _Refusal(event, f"found the tag {found(event.tag)}", "plain values")
         if self._depth == MAX_DEPTH:
-            raise _Refusal(event, f"nested more than {MAX_DEPTH} deep", "at most that")
+            raise _Refusal(event, f"nested more than {MAX_DEPTH} deep", "fewer levels")
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -150,7 +157,7 @@ def _compose(text: str) -> yaml.Node | None:
 
 @dataclass(slots=True)
 class _Tree:
-    """Turns nodes into values, and records their lines."""
+    """Builds values from nodes, and records their lines."""
 
     lines: dict[KeyPath, int] = field(default_factory=dict)
 
@@ -158,7 +165,7 @@ class _Tree:
         """Return the value of a node at a path."""
         self.lines.setdefault(path, node.start_mark.line + 1)
         if len(self.lines) > MAX_VALUES:
-            raise _Refusal(node, f"found more than {MAX_VALUES} values", "at most that")
+            raise _Refusal(node, f"found more than {MAX_VALUES} values", "fewer")
         if len(path) > MAX_DEPTH:
             raise _Refusal(node, "found an alias to itself or a deep one", "plain values")
         if isinstance(node, yaml.ScalarNode):
@@ -205,7 +212,7 @@ def _scalar(node: yaml.ScalarNode) -> YamlValue:
 
 
 def _text(node: yaml.ScalarNode) -> str:
-    """Return the text of a scalar; an escape can make one that UTF-8 cannot write."""
+    """Return the text of a scalar; an escape may stand for what UTF-8 cannot encode."""
     text: str = node.value
     try:
         text.encode()

@@ -1,1 +1,1 @@
-"""What was measured on real machines, and how it differs from what a spec or a plan says."""
+"""Measurements of real machines, and how they differ from a spec or a plan."""

@@ -1,8 +1,9 @@
-"""Findings held against the spec: what is worse than it says, by stated thresholds."""
+"""Compare findings with the spec: what is worse than it says, by stated thresholds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -13,23 +14,36 @@ from hexplan.device import DeviceType
 from hexplan.frozen_model import FrozenModel
 from hexplan.host import Host
 from hexplan.measured.findings import Accelerator, Findings, HostFinding, Inventory, LinkFinding
+from hexplan.units import GIB, MIB
 
-SLOW_SHARE: Final = 0.8
-"""Less than this share of the spec's bandwidth is worse."""
-LATE_FACTOR: Final = 1.5
-"""More than this times the spec's latency is worse..."""
-LATE_S: Final = 1e-4
-"""...if it is more by this, too: short latencies are mostly software."""
-MEMORY_SHARE: Final = 0.98
-"""Less than this share of the spec's memory is another device."""
 _SEEN_KINDS = ("cuda", "rocm")
-_GIB = 2**30
-_STEP = 2**26
-"""Memory in use is rounded up to this."""
+_IN_USE_STEP_BYTES: Final = 64 * MIB
+"""Memory in use is rounded up to a multiple of this, so that like hosts stay alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """How much worse than the spec a finding must be to be reported.
+
+    All of them are conventions: wide enough that the noise of a quiet network stays unreported.
+    """
+
+    slow_share: float = 0.8
+    """A link is slow below this share of the spec's bandwidth."""
+    late_factor: float = 1.5
+    """A link is late above this multiple of the spec's latency..."""
+    late_s: float = 1e-4
+    """...if it also exceeds that latency by this: most of a short latency is software."""
+    memory_share: float = 0.98
+    """A device with less than this share of the spec's memory is another device."""
+
+
+THRESHOLDS: Final = Thresholds()
+"""The thresholds that `probe` uses and names."""
 
 
 class LinkComparison(FrozenModel):
-    """One way between two hosts, as found and as the spec has it."""
+    """One direction between two hosts, as found and as the spec has it."""
 
     found: LinkFinding
     """What was measured."""
@@ -38,9 +52,9 @@ class LinkComparison(FrozenModel):
     spec_bandwidth_bytes_per_s: int
     """The least of what the spec's rule, trunk and network cards carry."""
     latency_ratio: float | None
-    """Found by spec; nothing where either is missing or none."""
+    """Found over spec; None if the link was not measured, or the spec's latency is 0."""
     bandwidth_ratio: float | None
-    """Found by spec."""
+    """Found over spec; None if the link was not measured."""
     is_slow: bool
     """Whether it carries clearly less than the spec says."""
     is_late: bool
@@ -60,39 +74,54 @@ class HostComparison(FrozenModel):
     spec_devices: tuple[str, ...]
     """Its devices in the spec, in index order."""
     in_use_bytes: tuple[int, ...] | None = None
-    """Memory that others take of each device; nothing where the devices are not those expected."""
+    """Memory of each device that other processes use; None if the devices differ from the spec."""
     differences: tuple[str, ...] = ()
-    """What a plan would stumble over."""
+    """What would break a plan, or make it wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A number of hosts and a number of links."""
+
+    hosts: int
+    links: int
+
+    def __bool__(self) -> bool:
+        """Say whether either is above 0."""
+        return bool(self.hosts or self.links)
 
 
 class Comparison(FrozenModel):
-    """All that a probe found, held against the spec."""
+    """All that a probe found, compared with the spec."""
 
     cluster: str
     """Name of the cluster."""
     findings: Findings
     """What was found."""
     links: tuple[LinkComparison, ...]
-    """Every link that was tried."""
+    """Every link that the probe tried."""
     hosts: tuple[HostComparison, ...]
     """Every host."""
 
     @property
-    def num_unreachable(self) -> tuple[int, int]:
-        """Numbers of hosts and of links that could not be reached."""
-        hosts = sum(host.found.problem is not None for host in self.hosts)
-        return hosts, sum(link.found.problem is not None for link in self.links)
+    def unreachable(self) -> Counts:
+        """How many hosts and links could not be reached."""
+        return Counts(
+            hosts=sum(host.found.problem is not None for host in self.hosts),
+            links=sum(link.found.problem is not None for link in self.links),
+        )
 
     @property
-    def num_different(self) -> tuple[int, int]:
-        """Numbers of hosts that differ and of links that are worse."""
-        return sum(bool(host.differences) for host in self.hosts), sum(
-            link.is_worse for link in self.links
+    def different(self) -> Counts:
+        """How many hosts differ from the spec, and how many links are worse."""
+        return Counts(
+            hosts=sum(bool(host.differences) for host in self.hosts),
+            links=sum(link.is_worse for link in self.links),
         )
 
 
 def compare(cluster: Cluster, findings: Findings) -> Comparison:
-    """Hold findings against the cluster that was probed."""
+    """Compare findings with the cluster that was probed."""
     return Comparison(
         cluster=cluster.name,
         findings=findings,
@@ -111,15 +140,21 @@ def _link(cluster: Cluster, found: LinkFinding) -> LinkComparison:
         spec_bandwidth_bytes_per_s=bandwidth,
         latency_ratio=late / latency_s if late is not None and latency_s else None,
         bandwidth_ratio=carried / bandwidth if carried is not None else None,
-        is_slow=carried is not None and carried < SLOW_SHARE * bandwidth,
-        is_late=late is not None and late > max(LATE_FACTOR * latency_s, latency_s + LATE_S),
+        is_slow=carried is not None and carried < THRESHOLDS.slow_share * bandwidth,
+        is_late=late is not None and late > _latest_s(latency_s),
     )
 
 
+def _latest_s(spec_latency_s: float) -> float:
+    """Return the latency above which a link is late."""
+    least_s = spec_latency_s + THRESHOLDS.late_s
+    return max(THRESHOLDS.late_factor * spec_latency_s, least_s)
+
+
 def _expected(cluster: Cluster, source: str, target: str) -> tuple[float, int]:
-    """Return the latency and the bandwidth that one pair alone can expect by the spec."""
+    """Return the latency and bandwidth that the spec promises a pair of hosts on its own."""
     rule = cluster.rule(source, target)
-    assert rule is not None, "only what the spec connects is probed"
+    assert rule is not None, "a probe tries only what the spec connects"
     sender = cluster.coordinator if source == COORDINATOR else cluster.host_by_name[source]
     receiver = cluster.coordinator if target == COORDINATOR else cluster.host_by_name[target]
     narrowest = min(
@@ -144,7 +179,7 @@ def _host(cluster: Cluster, found: HostFinding, findings: Findings) -> HostCompa
 
 
 def _in_use_bytes(types: list[DeviceType], machine: Inventory) -> tuple[int, ...] | None:
-    """Return what is taken of each device, where the devices found are those of the spec."""
+    """Return the memory in use of each device, if the devices found are those of the spec."""
     devices = machine.accelerators
     if len(devices) != len(types) or any(kind.kind not in _SEEN_KINDS for kind in types):
         return None
@@ -157,12 +192,13 @@ def _types(cluster: Cluster, host: Host) -> list[DeviceType]:
 
 
 def _used_bytes(device: Accelerator, spec: DeviceType) -> int:
-    """Return what others take of a device, in steps that keep like hosts alike.
+    """Return how much memory of a device other processes use.
 
-    What driver and framework take counts for a plan anyway, and the probing process has it too.
+    What the driver and the framework use is left out: a plan reserves it anyway, and the probing
+    process has it too.
     """
     used_bytes = device.memory_bytes - device.free_bytes - spec.overhead_bytes
-    return -(-max(0, used_bytes) // _STEP) * _STEP
+    return -(-max(0, used_bytes) // _IN_USE_STEP_BYTES) * _IN_USE_STEP_BYTES
 
 
 def _differences(
@@ -197,7 +233,7 @@ def _device_differences(
     wanted_bytes = int((spec.memory_bytes - spec.in_use_bytes) * share)
     if name is not None and find_device(known) is not None and name != known:
         yield f"device {index} is {name}, and {known} in the spec"
-    elif found.memory_bytes < MEMORY_SHARE * spec.memory_bytes:
+    elif found.memory_bytes < THRESHOLDS.memory_share * spec.memory_bytes:
         sizes = f"{_gib(found.memory_bytes)}, {_gib(spec.memory_bytes)} in the spec"
         yield f"device {index} ({found.name}) has {sizes}"
     elif found.free_bytes + spec.overhead_bytes < wanted_bytes:
@@ -215,4 +251,4 @@ def _slot_differences(machine: Inventory, slots: list[DeviceType], share: Decima
 
 
 def _gib(num_bytes: int) -> str:
-    return f"{num_bytes / _GIB:.1f} GiB"
+    return f"{num_bytes / GIB:.1f} GiB"

@@ -1,4 +1,4 @@
-"""What a probe found on the hosts and between them, as nouns that stand in a JSON file."""
+"""What a probe found on the hosts and between them; it can be written as JSON."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Accelerator(FrozenModel):
-    """One device that torch drives."""
+    """One device that torch can use."""
 
     name: str
     """What its driver calls it."""
     kind: Literal["cuda", "rocm"]
-    """Which torch backend drives it."""
+    """The torch backend that uses it."""
     memory_bytes: Bytes
-    """Memory that the driver reports."""
+    """The memory that the driver reports."""
     free_bytes: Bytes
-    """What is free of it."""
+    """How much of it is free."""
 
 
 class Inventory(FrozenModel):
-    """What one host is, as its agent sees it."""
+    """One host, as its agent sees it."""
 
     processor: str
-    """The processor's own name."""
+    """The name that the processor gives itself."""
     cores: Annotated[int, Field(gt=0)]
     """Cores that a process may use."""
     memory_bytes: Bytes
     """Main memory."""
     free_bytes: Bytes
-    """Main memory that a new process could have."""
+    """Main memory that a new process could use."""
     accelerators: tuple[Accelerator, ...]
     """Devices, in torch's order."""
     python: str
@@ -52,13 +52,13 @@ class HostFinding(FrozenModel):
     host: str
     """Its name."""
     machine: Inventory | None = None
-    """What it is, where it was reached."""
+    """What was found there, if the host was reached."""
     problem: str | None = None
-    """Why it was not, or what went wrong later."""
+    """Why it was not reached, or what went wrong later."""
 
 
 class LinkFinding(FrozenModel):
-    """One way between two hosts."""
+    """One direction between two hosts."""
 
     source: str
     """A host, or `coordinator`."""
@@ -69,22 +69,22 @@ class LinkFinding(FrozenModel):
     latency_spread: Time | None = None
     """The range of the middle half of the round trips, as a share of their median."""
     bandwidth_bytes_per_s: Annotated[int, Field(gt=0)] | None = None
-    """What a large message makes, the best of a few."""
+    """The bandwidth of a large message, the best of a few."""
     problem: str | None = None
-    """Why it was not measured, if it was not."""
+    """Why it was not measured, or None."""
 
 
 class Findings(FrozenModel):
     """All that a probe found."""
 
     is_one_machine: bool
-    """Whether this machine played all hosts, over its loopback interface."""
+    """Whether this machine played all hosts, connected by its loopback interface."""
     hosts: tuple[HostFinding, ...]
-    """The hosts, in the spec's order; the coordinator is this machine, and not among them."""
+    """The hosts in the spec's order, without the coordinator, which is this machine."""
     links: tuple[LinkFinding, ...]
-    """What was tried, in the order of trying."""
+    """The links that were tried, in this order."""
     num_links: int
-    """How many there were to try."""
+    """How many links there are in all."""
     torch: str
     """Version of torch on this machine."""
     hexplan: str
@@ -92,7 +92,7 @@ class Findings(FrozenModel):
 
     @property
     def num_measured(self) -> int:
-        """Number of links with figures."""
+        """How many links have figures."""
         return sum(link.problem is None for link in self.links)
 
     @property

@@ -1,4 +1,4 @@
-"""Write observations as they come, so that whatever ends a launch leaves whole lines."""
+"""Write observations as they come; however a launch ends, the file has whole lines."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _NEWLINE: Final = b"\n"
 
 
 class ObservationFile:
-    """A file that observations of one plan are added to; any thread may add.
+    """A file of observations of one plan; any thread may add to it.
 
     Raises
     ------
     InputError
-        It cannot be written, or holds something else, or observations of another plan.
+        It cannot be written, or holds anything but observations of this plan.
     """
 
     def __init__(self, path: Path, plan: Plan) -> None:
@@ -53,18 +53,18 @@ class ObservationFile:
         self.close()
 
     def add(self, lines: Iterable[Line]) -> None:
-        """Append lines; what comes after `close` is dropped."""
+        """Append lines; after `close` they are dropped."""
         self._append("".join(map(line_text, lines)).encode())
 
     def close(self) -> None:
-        """Close the file; it is safe to call this twice."""
+        """Close the file; a second call does nothing."""
         with self._lock:
             file, self._file = self._file, -1
         if file >= 0:
             os.close(file)
 
     def _begin(self, plan: Plan) -> None:
-        """Write the first line, or hold the one that is there against the plan."""
+        """Write the first line, or check that the existing one is of this plan."""
         about = os.fstat(self._file)
         if not stat.S_ISREG(about.st_mode):
             message = f"--observe: found {self._path}, needed a file"
@@ -77,9 +77,9 @@ class ObservationFile:
         check_header(self._path, first.decode(errors="replace"), plan)
 
     def _cut_to_whole_lines(self, size: int) -> int:
-        """Drop a last line that a killed launch left unfinished; return what is left, in bytes.
+        """Drop an unfinished last line, which a killed launch leaves; return the bytes that remain.
 
-        A file without any newline holds at most such a header, if it is one of ours.
+        If a file of ours has no newline at all, that line is its header.
         """
         tail = os.pread(self._file, _BLOCK_BYTES, max(0, size - _BLOCK_BYTES))
         whole = size - len(tail) + tail.rfind(_NEWLINE) + 1 if _NEWLINE in tail else 0

@@ -1,7 +1,7 @@
-"""What a launched plan took: each step of each stage, and each message between them.
+"""Observations of a launch: the time of each step of each stage, and of each message.
 
-A file of observations has one JSON object a line. The first one says of which plan they are; each
-launch begins with a line of its own, and times in it count from there.
+A file of observations has one JSON object a line. The first one names the plan. Each launch
+begins with its own line, and its times count from there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 from pydantic import Field, ValidationError
 
 from hexplan.errors import InputError, SpecError
+from hexplan.field_types import Range
 from hexplan.files.bounded import read_bounded
 from hexplan.files.field_errors import explain, version_problem
 from hexplan.files.json_reader import MAX_BYTES, parse_json
@@ -52,7 +53,7 @@ class Header(FrozenModel):
 
 
 class LaunchSeen(FrozenModel):
-    """The start of a launch; what follows belongs to it."""
+    """The start of a launch; the lines after it belong to this launch."""
 
     kind: Literal["launch"] = "launch"
     """What the line says."""
@@ -67,14 +68,14 @@ class LaunchSeen(FrozenModel):
 
 
 class Load(FrozenModel):
-    """What of a step enters the stage at one layer."""
+    """The part of a step that enters the stage at one layer."""
 
     enter_layer: Count
     """The first layer that it runs."""
     prompt_tokens: Count = 0
     """Tokens of prompts."""
     reach: Annotated[float, Field(ge=0, le=1e18)] = 0.0
-    """Sum of the positions that they attend to: `n (o + n / 2)` for n tokens from o on."""
+    """Sum of the positions that they attend to: `n (o + n / 2)` for n tokens after the first o."""
     decode_tokens: Count = 0
     """Tokens that are decoded, one a request."""
     context: Count = 0
@@ -82,7 +83,7 @@ class Load(FrozenModel):
 
 
 class StepSeen(FrozenModel):
-    """One step of a stage, by its leader's clock."""
+    """One step of a stage, timed by its leader's clock."""
 
     kind: Literal["step"] = "step"
     """What the line says."""
@@ -91,7 +92,7 @@ class StepSeen(FrozenModel):
     at_s: Moment
     """When it began, in seconds since the launch was ready."""
     seconds: Seconds
-    """From the batch's entry into the stage's layers to its results, all devices included."""
+    """From the batch's entry into the stage's layers to its results, on all devices."""
     loads: Annotated[tuple[Load, ...], Field(min_length=1)]
     """What was in it, by the layer where it entered."""
     sampled_rows: Count = 0
@@ -99,7 +100,7 @@ class StepSeen(FrozenModel):
 
 
 class TransferSeen(FrozenModel):
-    """One message over an edge, by the one clock that sender and receiver share."""
+    """One message over an edge, timed by the clock that sender and receiver share."""
 
     kind: Literal["transfer"] = "transfer"
     """What the line says."""
@@ -110,11 +111,11 @@ class TransferSeen(FrozenModel):
     at_s: Moment
     """When its sending began, in seconds since the launch was ready."""
     seconds: Seconds
-    """Until the receiver had all of it; what waits in line for others before it is included."""
+    """Until the receiver had all of it, including the wait for earlier messages."""
     tokens: Count
     """Tokens that it carried."""
     bytes: Count
-    """Bytes that it carried, with its header."""
+    """Bytes that it carried, including its header."""
 
 
 Line = LaunchSeen | StepSeen | TransferSeen
@@ -127,7 +128,7 @@ _KINDS: Final[dict[str, type[Line]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """All that was seen of one plan; steps and transfers come launch by launch."""
+    """All observations of one plan, launch by launch."""
 
     launches: tuple[LaunchSeen, ...]
     steps: tuple[tuple[StepSeen, ...], ...]
@@ -135,7 +136,7 @@ class Observations:
 
 
 def plan_sha256(plan: Plan) -> str:
-    """Return a hash of what a plan says to do and to expect, whenever it was solved."""
+    """Return a hash of what a plan does and predicts, whenever it was solved."""
     text = plan.model_dump_json(by_alias=True, exclude={"solve"})
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -148,12 +149,12 @@ def line_text(noun: Header | Line) -> str:
 def read_observations(path: Path, plan: Plan) -> Observations:
     """Read what was observed of a plan.
 
-    A last line that does not end is what a killed launch left, and does not count.
+    A last line without a newline, which a killed launch leaves, is ignored.
 
     Raises
     ------
     InputError
-        The file cannot be read, or is of another plan, or a line of it says what cannot be.
+        The file cannot be read, or is of another plan, or a line of it is wrong.
     """
     lines = read_bounded(path, MAX_BYTES).split("\n")[:-1]
     if not lines:
@@ -238,7 +239,7 @@ def _check_step(step: StepSeen, plan: Plan, where: str) -> None:
         raise SpecError(where, f"loads: {problem}")
 
 
-def _holds(layers: tuple[int, int], load: Load) -> bool:
+def _holds(layers: Range, load: Load) -> bool:
     return layers[0] <= load.enter_layer < layers[1]
 
 

@@ -1,28 +1,26 @@
-"""Write what a probe measured as an overlay, which takes the place of a spec's figures."""
+"""Write measured figures as an overlay, which takes the place of a spec's figures."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hexplan.cluster import Correction, Link
+from hexplan.cluster import Correction
 from hexplan.errors import InputError
 from hexplan.files.bounded import write_atomically
 from hexplan.files.yaml_reader import read_yaml
+from hexplan.files.yaml_writer import Row, yaml_text
 from hexplan.measured.comparison import Comparison
+from hexplan.units import GIB
 
 if TYPE_CHECKING:
     from hexplan.measured.calibration.calibrate import Calibration
 
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_WORDS: Final = frozenset(("true", "false", "null"))
-_GIB: Final = 2**30
 _BITS: Final = (("Gbps", 10**9), ("Mbps", 10**6), ("kbps", 10**3))
 _TIMES: Final = (("s", 1.0), ("ms", 1e-3))
+_MEMORY_STEP_GIB: Final = Decimal("0.001")
 
 
 def check_target(path: Path, spec_file: Path | None, *, may_overwrite: bool) -> None:
@@ -31,21 +29,21 @@ def check_target(path: Path, spec_file: Path | None, *, may_overwrite: bool) -> 
     Raises
     ------
     InputError
-        The path is the user's spec, or no file, or there is a file that must stay.
+        The path is the user's spec, or is not a file, or names a file that must stay.
     """
     hint: str | None = None
     if path.name in ("", "-") or path.is_dir() or not path.parent.is_dir():
-        problem = f"found {path}, needed a file in a folder that is there"
+        problem = f"found {path}, needed a file in an existing folder"
     elif spec_file and path.exists() and spec_file.exists() and path.samefile(spec_file):
-        problem = f"found {path}, the spec itself, which stays as it is"
-        hint = "write the measured figures beside it, and name them there with `overlays:`"
+        problem = f"found {path}, which is the spec, and probe never changes a spec"
+        hint = "write the measured figures to another file, and name it in the spec: `overlays:`"
     elif not path.exists():
         return
     elif not _is_overlay(path):
         problem = f"found {path}, which is a file, but no overlay"
         hint = "`--force` overwrites overlays and nothing else: choose another name"
     elif not may_overwrite:
-        problem = f"found {path}, where there is an overlay already"
+        problem = f"found {path}, which is an overlay already"
         hint = "`--force` overwrites it"
     else:
         return
@@ -73,65 +71,65 @@ def write_overlay(comparison: Comparison, origin: str, path: Path) -> None:
 
 def overlay_text(comparison: Comparison, origin: str) -> str:
     """Return an overlay as `hexplan solve --overlay` reads it."""
-    lines = ["version: 1", f"overlay: {json.dumps(origin, ensure_ascii=False)}"]
-    for key, entries in (("links", [*_links(comparison)]), ("hosts", [*_hosts(comparison)])):
-        if entries:
-            lines += [f"{key}:", *entries]
-    return "\n".join(lines) + "\n"
+    links, hosts = [*_measured_links(comparison)], [*_hosts(comparison)]
+    return _overlay_text(origin, {"links": links, "hosts": hosts})
 
 
 def write_corrections(calibration: Calibration, origin: str, path: Path) -> None:
-    """Write the corrections that were found, and the links that are off."""
+    """Write the corrections that were found, and the links whose figures are off."""
     write_atomically(path, corrections_text(calibration, origin))
 
 
 def corrections_text(calibration: Calibration, origin: str) -> str:
     """Return an overlay with corrections as `hexplan solve --overlay` reads it."""
-    lines = ["version: 1", f"overlay: {json.dumps(origin, ensure_ascii=False)}"]
-    if calibration.groups:
-        lines += ["corrections:"]
-        lines += [line for g in calibration.groups for line in _correction(g.correction)]
-    if calibration.links:
-        lines += ["links:", *(_link(fit.link) for fit in calibration.links)]
-    return "\n".join(lines) + "\n"
+    corrections = [_correction(group.correction) for group in calibration.groups]
+    return _overlay_text(
+        origin, {"corrections": corrections, "links": [*_fitted_links(calibration)]}
+    )
 
 
-def _correction(found: Correction) -> Iterator[str]:
-    """Yield a correction; what it leaves as it is stands there too, as a figure to edit."""
-    yield f"  - device: {_name(found.device)}"
-    yield f"    tp: {found.tp}"
-    yield f"    prefill: {found.prefill:f}"
-    yield f"    decode: {found.decode:f}"
-    if found.layer_step_s:
-        yield f"    layer_step: {_time(float(found.layer_step_s))}"
-    yield f"    error: {found.error:f}"
-    yield f"    source: {json.dumps(found.source, ensure_ascii=False)}"
+def _overlay_text(origin: str, sections: dict[str, list[dict[str, object]]]) -> str:
+    """Return an overlay with those sections that hold anything."""
+    filled = {name: entries for name, entries in sections.items() if entries}
+    return yaml_text({"version": 1, "overlay": origin, **filled})
 
 
-def _link(link: Link) -> str:
-    figures = f"{_bandwidth(link.bandwidth_bytes_per_s)}, latency: {_time(float(link.latency_s))}"
-    ends = f"from: {_name(link.source)}, to: {_name(link.target)}"
-    return f"  - {{{ends}, bandwidth: {figures}}}"
+def _correction(found: Correction) -> dict[str, object]:
+    """Return a correction; factors of 1 are written out, too, so that people can edit them."""
+    step = {"layer_step": _time(float(found.layer_step_s))} if found.layer_step_s else {}
+    return {
+        "device": found.device,
+        "tp": found.tp,
+        "prefill": found.prefill,
+        "decode": found.decode,
+        **step,
+        "error": found.error,
+        "source": found.source,
+    }
 
 
-def _links(comparison: Comparison) -> Iterator[str]:
+def _measured_links(comparison: Comparison) -> Iterator[dict[str, object]]:
     for link in (compared.found for compared in comparison.links):
         if link.latency_s is not None and link.bandwidth_bytes_per_s is not None:
-            figures = f"{_bandwidth(link.bandwidth_bytes_per_s)}, latency: {_time(link.latency_s)}"
-            ends = f"from: {_name(link.source)}, to: {_name(link.target)}"
-            yield f"  - {{{ends}, bandwidth: {figures}}}"
+            ends = link.source, link.target
+            yield _link(*ends, link.bandwidth_bytes_per_s, link.latency_s)
 
 
-def _hosts(comparison: Comparison) -> Iterator[str]:
+def _fitted_links(calibration: Calibration) -> Iterator[dict[str, object]]:
+    for link in (fit.link for fit in calibration.links):
+        yield _link(link.source, link.target, link.bandwidth_bytes_per_s, float(link.latency_s))
+
+
+def _link(source: str, target: str, bytes_per_s: int, latency_s: float) -> dict[str, object]:
+    figures = {"bandwidth": _bandwidth(bytes_per_s), "latency": _time(latency_s)}
+    return Row({"from": source, "to": target, **figures})
+
+
+def _hosts(comparison: Comparison) -> Iterator[dict[str, object]]:
     for host in comparison.hosts:
         if host.in_use_bytes is not None:
-            amounts = ", ".join(map(_gib, host.in_use_bytes))
-            yield f"  - {{name: {_name(host.found.host)}, in_use: [{amounts}]}}"
-
-
-def _name(name: str) -> str:
-    """Return a name as YAML reads it back, in quotes where it could be something else."""
-    return name if _PLAIN.fullmatch(name) and name.lower() not in _WORDS else json.dumps(name)
+            amounts = [_gib(num_bytes) for num_bytes in host.in_use_bytes]
+            yield Row({"name": host.found.host, "in_use": amounts})
 
 
 def _bandwidth(bytes_per_s: int) -> str:
@@ -146,6 +144,6 @@ def _time(seconds: float) -> str:
 
 
 def _gib(num_bytes: int) -> str:
-    """Return an amount of memory, rounded down to thousandths: it never exceeds the device's."""
-    amount = (Decimal(num_bytes) / _GIB).quantize(Decimal("0.001"), ROUND_FLOOR)
+    """Return an amount of memory, rounded down so that it never exceeds the device's."""
+    amount = (Decimal(num_bytes) / GIB).quantize(_MEMORY_STEP_GIB, ROUND_FLOOR)
     return f"{amount.normalize():f}GiB"

@@ -1,4 +1,4 @@
-"""Corrections of an overlay: what stages took when a plan ran."""
+"""Corrections of an overlay: how observed times differ from predicted ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Kind = tuple[str, int]
 def with_corrections(
     cluster: Cluster, texts: Sequence[OverlayCorrectionText], at: Locator
 ) -> Cluster:
-    """Return the cluster with corrections, which replace older ones of the same kinds of stage."""
+    """Return the cluster with these corrections, which replace older ones of the same stages."""
     known = {device.profile_name for device in cluster.device_types}
     line_of: dict[Kind, int] = {}
     found: dict[Kind, Correction] = {(c.device, c.tp): c for c in cluster.corrections}

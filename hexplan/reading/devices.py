@@ -1,4 +1,4 @@
-"""Device types of a cluster: the catalog, with what the file changes and adds."""
+"""Device types of a cluster: those of the catalog, and what the file changes and adds."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class DeviceTable:
     at: Locator
     """Where errors are reported."""
     shared: dict[str, DeviceType] = field(default_factory=dict)
-    """Those whose memory others use in part, as hosts come to name them."""
+    """Those of which others use some memory; filled while hosts are read."""
 
     def in_use(self, name: str, used_bytes: int) -> str:
-        """Return the name of a device type where others take so much of its memory."""
+        """Return the name of a device type of whose memory others take so much."""
         device = self.find(name, ()).used_in_part(used_bytes)
         self.shared[device.name] = device
         return device.name
@@ -46,7 +46,7 @@ class DeviceTable:
         if listed is not None:
             return self.given.get(listed.name, listed)
         close = tuple(dict.fromkeys((*close_names(name, self.given), *close_devices(name))))
-        meant = f"did you mean {join_or(close)}? Else" if close else "there is no default:"
+        meant = f"did you mean {join_or(close)}? If not," if close else "there is no default:"
         raise self.at.error(
             path,
             f"found the unknown device type '{name}'",
@@ -55,7 +55,7 @@ class DeviceTable:
 
 
 def read_devices(texts: Mapping[str, DeviceText], at: Locator) -> DeviceTable:
-    """Return the device types, with those of the file in front of the catalog's."""
+    """Return the device types; one of the file hides the catalog's of the same name."""
     given: dict[str, DeviceType] = {}
     for name, text in texts.items():
         listed = find_device(name)
@@ -90,7 +90,7 @@ def _new(name: str, text: DeviceText, at: Locator) -> DeviceType:
 
 
 def _figures(text: DeviceText) -> dict[str, str | int | bool | Efficiency]:
-    """Return the figures that are given, by the field of `DeviceType` that they stand for."""
+    """Return the given figures by the field of `DeviceType` that each sets."""
     found = {
         "kind": text.kind,
         "memory_bytes": text.memory,

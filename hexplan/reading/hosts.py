@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hexplan.wording import KeyPath
 
 MAX_HOSTS = 10_000
+"""The most hosts of a cluster; the planner was tried with a few thousand."""
 
 
 def read_hosts(text: ClusterText, table: DeviceTable, at: Locator) -> tuple[Host, ...]:
@@ -95,8 +96,8 @@ def _devices(text: HostText, table: DeviceTable, path: KeyPath, at: Locator) -> 
     entries = (text.devices,) if isinstance(text.devices, str) else text.devices
     names: list[str] = []
     for index, entry in enumerate(entries):
-        count, name = split_device_count(entry)
-        names += [table.find(name, (*path, index)).name] * count
+        group = split_device_count(entry)
+        names += [table.find(group.name, (*path, index)).name] * group.count
         if len(names) > MAX_DEVICES:
             raise at.error(path, f"found more than {MAX_DEVICES} devices in one host")
     return tuple(names)
@@ -105,14 +106,14 @@ def _devices(text: HostText, table: DeviceTable, path: KeyPath, at: Locator) -> 
 def _in_use(
     text: HostText, devices: tuple[str, ...], table: DeviceTable, path: KeyPath, at: Locator
 ) -> tuple[str, ...]:
-    """Return the device types, those that others use in part by names of their own."""
+    """Return the device types; a type of which others use some memory gets a name of its own."""
     if text.in_use is None:
         return devices
     path = (*path, "in_use")
     used = text.in_use if isinstance(text.in_use, tuple) else (text.in_use,) * len(devices)
     if len(used) != len(devices):
-        problem = f"found {len(used)} entries for {len(devices)} devices, needed one a device"
-        raise at.error(path, problem, hint="or give one figure, which then stands for each")
+        problem = f"found {len(used)} entries for {len(devices)} devices, needed one per device"
+        raise at.error(path, problem, hint="or give one figure for all devices")
     for name, used_bytes in zip(devices, used, strict=True):
         memory_bytes = table.find(name, path).memory_bytes
         if used_bytes >= memory_bytes:
@@ -126,7 +127,7 @@ def _duplex(nic: int | DuplexText) -> tuple[int, int]:
 
 
 def _check_names(text: ClusterText, path_of: dict[str, KeyPath], at: Locator) -> None:
-    """Refuse names with two meanings, as the ends of links are hosts, sites or the coordinator."""
+    """Refuse names with two meanings: the end of a link is a host, a site or the coordinator."""
     sites = {entry.site for entry in text.hosts} | {text.coordinator.site}
     for name, path in path_of.items():
         if name == COORDINATOR:

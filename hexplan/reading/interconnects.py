@@ -1,4 +1,4 @@
-"""How the devices of one host reach each other: known links by name."""
+"""The interconnect of a host: a known link by its name, or given numbers."""
 
 from __future__ import annotations
 

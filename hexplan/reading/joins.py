@@ -19,29 +19,32 @@ if TYPE_CHECKING:
     from hexplan.wording import KeyPath
 
 FEW_HOSTS = 4
-"""In a site of so many hosts, any of them may be joined; in a larger one, alike ones."""
+"""The largest site of which any hosts may be joined; in a larger site, only identical ones.
+
+Four hosts have eleven sets of two or more; the number doubles with each further host.
+"""
 ALIKE_SIZES = (2, 4, 8)
-"""How many alike hosts of a larger site are joined at once."""
+"""How many identical hosts of a larger site are joined at once: the usual degrees."""
 
 Joins = tuple[tuple[str, ...], ...]
 
 
-def read_joins(text: str | Joins | None, spec: tuple[Cluster, Model], at: Locator) -> Joins:
+def read_joins(text: str | Joins | None, cluster: Cluster, model: Model, at: Locator) -> Joins:
     """Return the sets of hosts that `limits.join` allows to be joined, each of which can be."""
-    cluster, model = spec
     if text is None:
         return ()
     if isinstance(text, str):
         return tuple(_any(cluster, model))
     return tuple(
-        _listed(names, spec, ("limits", "join", index), at) for index, names in enumerate(text)
+        _listed(names, cluster, model, ("limits", "join", index), at)
+        for index, names in enumerate(text)
     )
 
 
 def _listed(
-    texts: tuple[str, ...], spec: tuple[Cluster, Model], path: KeyPath, at: Locator
+    texts: tuple[str, ...], cluster: Cluster, model: Model, path: KeyPath, at: Locator
 ) -> tuple[str, ...]:
-    cluster, model = spec
+    """Return the hosts of one entry, or say why they cannot be joined."""
     names = tuple(chain.from_iterable(map(expand, texts)))
     for name in names:
         if name not in cluster.host_by_name:
@@ -61,7 +64,7 @@ def _listed(
 
 
 def _any(cluster: Cluster, model: Model) -> Iterator[tuple[str, ...]]:
-    """Yield sets of hosts that can be joined: in a site of few hosts any, else alike ones."""
+    """Yield the sets of hosts that can be joined: any in a small site, else identical hosts."""
     by_site: dict[str, list[Host]] = {}
     for host in cluster.hosts:
         by_site.setdefault(host.site, []).append(host)
@@ -91,7 +94,7 @@ def _alike_sets(hosts: Sequence[Host]) -> Iterator[tuple[str, ...]]:
 
 
 def _num_devices(cluster: Cluster, names: Sequence[str]) -> int:
-    """Return how many devices of some hosts nobody excluded."""
+    """Count the devices of some hosts that no pin excludes."""
     return sum(
         not cluster.is_excluded(name, device)
         for name in names

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from hexplan.wording import KeyPath
 
 MAX_LINKS = 100_000
+"""The most pairs that all rules together may name; larger clusters write rules for sites."""
 _FEWER = "write the rules for sites instead of hosts"
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """One end of a link rule, as the file writes it."""
+
+    name: str
+    path: KeyPath
+    """The field that names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,28 +95,28 @@ def _pairs(
     if text.within is not None:
         _check_site(text.within, places, (*path, "within"), at)
         return ((text.within, text.within),)
-    (source, source_path), (target, target_path) = _ends(text, path)
-    sources = _named(source, places, source_path, at)
-    targets = _named(target, places, target_path, at)
+    source, target = _ends(text, path)
+    sources = _named(source, places, at)
+    targets = _named(target, places, at)
     if len(sources) * len(targets) > MAX_LINKS:
         problem = f"found {len(sources)} x {len(targets)} pairs, needed at most {MAX_LINKS}"
         raise at.error(path, problem, hint=_FEWER)
     pairs = list(_without_loops(sources, targets, places))
     if not pairs:
-        raise at.error(path, f"found a link from '{source}' to itself, needed two ends")
+        raise at.error(path, f"found a link from '{source.name}' to itself, needed two ends")
     if text.between is not None:
-        pairs += [(target, source) for source, target in pairs]
+        pairs += [(end, start) for start, end in pairs]
     if text.trunk is not None and len(sources) * len(targets) > 1:
         problem = "found a `trunk` on a rule for a range of hosts, needed one between two ends"
         raise at.error((*path, "trunk"), problem, hint="write the rule for the hosts' site")
     return tuple(dict.fromkeys(pairs))
 
 
-def _ends(text: LinkText, path: KeyPath) -> tuple[tuple[str, KeyPath], tuple[str, KeyPath]]:
+def _ends(text: LinkText, path: KeyPath) -> tuple[_End, _End]:
     if text.between is not None:
         source, target = text.between
-        return (source, (*path, "between", 0)), (target, (*path, "between", 1))
-    return (text.from_ or "", (*path, "from")), (text.to or "", (*path, "to"))
+        return _End(source, (*path, "between", 0)), _End(target, (*path, "between", 1))
+    return _End(text.from_ or "", (*path, "from")), _End(text.to or "", (*path, "to"))
 
 
 def _without_loops(
@@ -118,15 +128,15 @@ def _without_loops(
             yield source, target
 
 
-def _named(end: str, places: Places, path: KeyPath, at: Locator) -> tuple[str, ...]:
+def _named(end: _End, places: Places, at: Locator) -> tuple[str, ...]:
     """Return the hosts of a range, or the one host, site or coordinator."""
-    names = expand(end)
+    names = expand(end.name)
     for name in names:
-        is_place = name in places.hosts or (name == end and name in places.sites)
+        is_place = name in places.hosts or (name == end.name and name in places.sites)
         if not is_place and name != COORDINATOR:
             known = (*places.hosts, *places.sites, COORDINATOR)
             problem = f"found '{name}', needed a host, a site, or `{COORDINATOR}`"
-            raise at.error(path, problem, hint=did_you_mean(name, sorted(known)))
+            raise at.error(end.path, problem, hint=did_you_mean(name, sorted(known)))
     return names
 
 

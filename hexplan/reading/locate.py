@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Locator:
-    """Knows the line of each field of one file."""
+    """The line of each field of one file, and the errors that name them."""
 
     file: str
     """The file as the user named it."""
@@ -32,11 +32,11 @@ class Locator:
         return self.lines.get(path, 1)
 
     def error(self, path: KeyPath, problem: str, *, hint: str | None = None) -> SpecError:
-        """Return the error that says what is wrong with one field."""
+        """Return an error about one field."""
         return SpecError(self._where(path), problem, hint=hint)
 
     def errors(self, problems: Iterable[FieldError]) -> SpecError:
-        """Return one error that says all that is wrong, in the order of the file."""
+        """Return one error about several fields, in the order of the file."""
         ordered = sorted(problems, key=lambda problem: self.line(problem.path))
         return one_error(ordered, self._where)
 

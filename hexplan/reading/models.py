@@ -32,7 +32,7 @@ _LARGEST: Mapping[str, int] = MappingProxyType(
         "max_context": 1_000_000_000,
     }
 )
-"""Sizes beyond those of any model, which would only keep a search busy."""
+"""Sizes beyond those of any model; larger ones are typing slips, and would keep a search busy."""
 PRESETS: Mapping[str, WeightFormat] = MappingProxyType(
     {
         "fp8": WeightFormat(name="fp8", block_rows=128, block_columns=128, scale_bits=32),
@@ -40,7 +40,7 @@ PRESETS: Mapping[str, WeightFormat] = MappingProxyType(
         "int4": WeightFormat(name="int4", block_columns=128, zero_bits=4),
     }
 )
-"""What a name of a format stands for.
+"""The format that each name stands for.
 
 fp8: blocks of 128 x 128 with 32-bit scales, as transformers' fine-grained FP8 has them. int8: a
 16-bit scale for each output channel. int4: a 16-bit scale and a 4-bit zero point for each 128
@@ -79,7 +79,7 @@ def _listed(name: str, folder: Path, at: Locator) -> Model:
         close = close_models(name)
         raise at.error(
             ("model",),
-            f"found {found(name)}, needed a model of the catalog, or a folder seen from {folder}",
+            f"found {found(name)}, needed a model of the catalog, or a folder in {folder}",
             hint=f"did you mean {join_or(close)}?" if close else _NUMBERS,
         )
     return model
@@ -95,7 +95,7 @@ def _from_folder(folder: Path, dtype: Dtype | None, at: Locator) -> Model:
 
 
 def _with_types(model: Model, text: ChosenTypes) -> Model:
-    """Return the model in the types that the file chooses."""
+    """Return the model with the types that the file chooses."""
     weights = PRESETS[text.weights] if isinstance(text.weights, str) else text.weights
     chosen = {"dtype": text.dtype, "weights": weights, "kv_dtype": text.kv_cache}
     return model.model_copy(update={field: value for field, value in chosen.items() if value})

@@ -1,7 +1,7 @@
-"""Files that a cluster.yaml names: errors about them never quote a file of another kind.
+"""Files that a cluster.yaml names: errors about them never quote what stands in them.
 
-A cluster.yaml may come from somebody else, and could otherwise name any file of this machine to
-have its content printed.
+A cluster.yaml may come from somebody else. It could name any file of this machine, and errors that
+quote that file would print its content.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class NamedFile:
         Raises
         ------
         SpecError
-            If the reader refuses the file; says where and what is needed, not what stands there.
+            If the reader refuses the file. It says where, and what is needed, but quotes nothing.
         """
         self.require_file()
         try:

@@ -1,4 +1,4 @@
-"""Overlays: files with measured figures, which take the place of those in a cluster.yaml."""
+"""Overlays: files with measured figures, which replace those in a cluster.yaml."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Overlay:
 
 
 def read_overlays(names: Sequence[str], folder: Path, at: Locator) -> Iterator[Overlay]:
-    """Yield the overlays that a cluster.yaml names, seen from its folder."""
+    """Yield the overlays that a cluster.yaml names; paths are relative to its folder."""
     for index, name in enumerate(names):
         named = NamedFile(folder / name, "an overlay", ("overlays", index), at)
         yield _overlay(named.path, named.read_yaml(("version", "overlay")))
@@ -62,7 +62,7 @@ def _overlay(file: Path, document: YamlDocument) -> Overlay:
 
 
 def overlaid(cluster: Cluster, overlay: Overlay) -> Cluster:
-    """Return a cluster with the figures of an overlay, each key of which has its function here."""
+    """Return the cluster with an overlay's figures in place of its own."""
     cluster = _with_links(cluster, overlay.text.links, overlay.at)
     cluster = _with_memory_in_use(cluster, overlay.text.hosts, overlay.at)
     return with_corrections(cluster, overlay.text.corrections, overlay.at)
@@ -86,7 +86,7 @@ def _with_links(cluster: Cluster, texts: Sequence[OverlayLinkText], at: Locator)
 
 
 def _measured(cluster: Cluster, text: OverlayLinkText, path: KeyPath, at: Locator) -> Link:
-    """Return the rule for two hosts: their own with new figures, or one under that of others."""
+    """Return the rule for two hosts: their own with new figures, or one under a wider rule."""
     ends = text.from_, text.to
     for field, end in zip(("from", "to"), ends, strict=True):
         if end != COORDINATOR:
@@ -109,7 +109,7 @@ def _measured(cluster: Cluster, text: OverlayLinkText, path: KeyPath, at: Locato
 
 
 def _with_memory_in_use(cluster: Cluster, texts: Sequence[OverlayHostText], at: Locator) -> Cluster:
-    """Return the cluster with the device types that hosts have where others use their memory."""
+    """Return the cluster with the measured memory in use on the devices of its hosts."""
     line_of: dict[str, int] = {}
     shared: dict[str, tuple[DeviceType, ...]] = {}
     for index, text in enumerate(texts):
@@ -121,7 +121,7 @@ def _with_memory_in_use(cluster: Cluster, texts: Sequence[OverlayHostText], at: 
         line_of[text.name] = at.line(path)
         devices = cluster.host_by_name[text.name].devices
         if len(text.in_use) != len(devices):
-            problem = f"found {len(text.in_use)} amounts, needed {len(devices)}, one a device"
+            problem = f"found {len(text.in_use)} amounts, needed {len(devices)}, one per device"
             raise at.error((*path, "in_use"), problem)
         types = [cluster.device_type_by_name[name] for name in devices]
         for number, (used_bytes, device) in enumerate(zip(text.in_use, types, strict=True)):

@@ -1,4 +1,4 @@
-"""Measured speeds, which stand in a file of their own."""
+"""Profiles: measured speeds, in a file of their own."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _validated(document: YamlDocument, at: Locator) -> ProfileText:
 
 
 def _check_steps(stage: MeasuredStageText, path: KeyPath, at: Locator) -> None:
-    """Refuse step times that cannot be interpolated, or of one phase alone."""
+    """Refuse step times that cannot be interpolated, or that cover only one phase."""
     tables = {"prefill_layer_s": stage.prefill_layer_s, "decode_layer_s": stage.decode_layer_s}
     for name, points in tables.items():
         if any(low[0] >= high[0] for low, high in pairwise(points)):

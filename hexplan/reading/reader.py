@@ -28,17 +28,17 @@ from hexplan.spec import Spec
 
 SPEC_VERSION = 1
 _LATER = frozenset(("kv_fraction",))
-"""Fields of the format that are not built yet."""
+"""Fields that the format reserves and this version does not support."""
 
 
 def read_spec(path: Path, overlays: Sequence[Path] = ()) -> Spec:
-    """Return what the cluster.yaml at `path` says; other files are seen from its folder.
+    """Return what the cluster.yaml at `path` says; paths in it are relative to its folder.
 
     Parameters
     ----------
     overlays
-        Files with measured figures, which come after those that the cluster.yaml names: of two
-        figures of one thing, the later counts.
+        Files with measured figures, applied after those that the cluster.yaml names. Where two
+        files measured the same thing, the later one counts.
     """
     return _resolve(read_yaml(path), path, overlays)
 
@@ -106,7 +106,7 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
     )
     check_reach(cluster, at)
     limits = cluster.limits.model_copy(
-        update={"join": read_joins(text.limits.join, (cluster, model), at)}
+        update={"join": read_joins(text.limits.join, cluster, model, at)}
     )
     return cluster.model_copy(update={"limits": limits})
 
@@ -114,7 +114,7 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
 def _measured_types(
     profiles: Iterable[Profile], used: Iterable[DeviceType], table: DeviceTable
 ) -> dict[str, DeviceType]:
-    """Return the measured types that speak for a type in use, or may be scaled for it."""
+    """Return the measured types whose profiles apply to a type in use, or may be scaled for it."""
     names = {device.profile_name for device in used}
     generations = {device.arch for device in used if device.arch is not None}
     measured = {profile.device: table.find(profile.device, ("profiles",)) for profile in profiles}

@@ -14,7 +14,9 @@ from hexplan.wording import found
 from hexplan.workload import Lengths
 
 MAX_BYTES = 256 << 20
+"""The largest trace that is read; the public ones have a few MB."""
 MAX_TOKENS = 100_000_000
+"""The most tokens of one side of a request; as in a cluster.yaml."""
 CSV_COLUMNS = ("ContextTokens", "GeneratedTokens")
 JSON_FIELDS = ("input_length", "output_length")
 _FORMS = (

@@ -1,4 +1,4 @@
-"""The workload of a cluster.yaml, and what each objective needs of the file."""
+"""The workload of a cluster.yaml, and the fields that each objective needs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_workload(text: WorkloadText, folder: Path, at: Locator) -> Workload:
 
 
 def check_objective(text: ClusterText, at: Locator) -> None:
-    """Refuse an objective without the figures that it works on."""
+    """Refuse an objective whose figures the file does not give."""
     objective, workload = text.objective, text.workload
     if objective in NEEDS_RATE and workload.request_rate is None:
         problem = f"found no `request_rate`, which the objective `{objective}` needs"
@@ -51,7 +51,7 @@ def check_objective(text: ClusterText, at: Locator) -> None:
     for index, host in enumerate(text.hosts):
         if host.price is None:
             problem = "found no `price`, which the objective `cost` needs of every host"
-            hint = "such as `price: 12.3 USD/h`; `0 USD/h` for what is paid anyway"
+            hint = "such as `price: 12.3 USD/h`; `0 USD/h` for a host that you pay for anyway"
             raise at.error(("hosts", index), problem, hint=hint)
 
 

@@ -1,4 +1,4 @@
-"""What hexplan shows to people; all of its rich code is here."""
+"""Everything that hexplan shows to people; only this package uses rich."""
 
 from hexplan.render import words
 from hexplan.render.calibrate_view import calibration_json, calibration_text

@@ -1,4 +1,4 @@
-"""What a plan was made for, in words: its cost, its times, its promise."""
+"""Say in words what a plan was made for: its cost, its times, its promise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def aim_lines(plan: Plan) -> Iterator[str]:
-    """Yield a line for each aim that the plan states figures for."""
+    """Yield a line for each objective that the plan states figures for."""
     predicted = plan.predicted
     if predicted.sustained is not None:
         yield _sustained(predicted.sustained, plan.workload)
@@ -27,18 +27,18 @@ def aim_lines(plan: Plan) -> Iterator[str]:
         slo = plan.workload.slo
         yield (
             f"{words.rate(predicted.slo_requests_per_s)} requests/s keep"
-            f" {seconds(slo.ttft_s)} to the first token and {seconds(slo.tpot_s)} a token"
+            f" {_time(slo.ttft_s)} to the first token and {_time(slo.tpot_s)} a token"
             f" for {words.percent(slo.attainment)} of them, as simulated"
         )
     if predicted.ttft_s is not None and predicted.tpot_s is not None:
         yield (
-            f"{seconds(predicted.ttft_s)} to the first token and {seconds(predicted.tpot_s)} a"
+            f"{_time(predicted.ttft_s)} to the first token and {_time(predicted.tpot_s)} a"
             f" token in the mean ({predicted.latency_basis})"
         )
 
 
 def aim_summary(plan: Plan) -> str | None:
-    """Return the figure that a plan for something other than flow was made for, or nothing."""
+    """Return the figure that a plan was made for; None if that is the flow."""
     predicted, asked = plan.predicted, plan.workload.request_rate_per_s
     if plan.objective == "cost" and predicted.cost_usd_per_h is not None:
         cost = usd(predicted.cost_usd_per_h)
@@ -48,9 +48,7 @@ def aim_summary(plan: Plan) -> str | None:
         and predicted.ttft_s is not None
         and predicted.tpot_s is not None
     ):
-        times = (
-            f"{seconds(predicted.ttft_s)} to the first token, {seconds(predicted.tpot_s)} a token"
-        )
+        times = f"{_time(predicted.ttft_s)} to the first token, {_time(predicted.tpot_s)} a token"
         return f"{times} at {asked:g} requests/s"
     if plan.objective == "sustained" and predicted.sustained is not None:
         return _sustained(predicted.sustained, plan.workload)
@@ -60,9 +58,9 @@ def aim_summary(plan: Plan) -> str | None:
 
 
 def _sustained(sustained: SustainedRate, workload: Workload) -> str:
-    """Say what is served for long, as simulated where it was for long enough, else by formula.
+    """Return the sustained rate: as simulated if the simulation was long enough, else by formula.
 
-    Long enough is at least the time for which a mean request stays.
+    Long enough means at least as long as a mean request takes.
     """
     rates: SustainedRate | SimulatedRate = sustained
     how, simulated = "by formula", sustained.simulated
@@ -72,21 +70,20 @@ def _sustained(sustained: SustainedRate, workload: Workload) -> str:
         if simulated.requests_per_s and measured_s >= stay_s:
             rates, how = simulated, "simulated"
         else:
-            how += f"; {seconds(measured_s)} of simulation say nothing, requests stay longer"
+            how += f"; {_time(measured_s)} of simulation are too short, requests take longer"
     decoded = words.rate(rates.decode_tokens_per_s)
     requests = words.rate(rates.requests_per_s)
     return f"{decoded} decoded tokens/s sustained, {requests} requests/s ({how})"
 
 
 def usd(amount: Decimal) -> str:
-    """Return an amount in dollars, to the cent or finer where it is finer."""
+    """Return an amount in dollars, with cents or as many decimals as it has."""
     cents = amount.quantize(Decimal("0.01"))
     return f"{cents:,}" if cents == amount else f"{amount.normalize():f}"
 
 
-def seconds(time_s: Decimal) -> str:
-    """Return a time in ms where it is below a second."""
-    return f"{float(time_s):.3g} s" if time_s >= 1 else f"{float(time_s) * 1000:.3g} ms"
+def _time(time_s: Decimal) -> str:
+    return words.latency(float(time_s))
 
 
 def _cost_proof(plan: Plan) -> str:

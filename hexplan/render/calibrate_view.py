@@ -1,4 +1,4 @@
-"""Predicted against observed, for people: stages, edges, what corrects them, and what is unsure."""
+"""Show a calibration to people: stages, edges, their corrections, and what is in doubt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hexplan.render.sections import Part, Section, sections_text, table
 if TYPE_CHECKING:
     from hexplan.measured.calibration.calibrate import Calibration, StageComparison
 
-_TIMES = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
 _STAGE_HEADINGS = ("stage", "devices", "busy", "phase", "steps", "ratio", "spread", "corrected")
 _EDGE_HEADINGS = ("edge", "messages", "bytes", "predicted", "ratio", "spread")
 
@@ -44,7 +43,7 @@ def _headline(found: Calibration) -> Iterator[Part]:
     number = sum(phase.num_steps for stage in found.stages for phase in stage.phases)
     launches = words.count(found.num_launches, "launch")
     yield f"{found.plan}: {words.count(number, 'step')} of {launches} on {found.hardware}"
-    yield "ratio: observed over predicted seconds, the median; 2 is twice as slow as predicted"
+    yield "ratio: the median of observed over predicted seconds; 2 is twice as slow as predicted"
 
 
 def _stages(found: Calibration) -> Iterator[Part]:
@@ -63,16 +62,18 @@ def _stage_rows(stage: StageComparison) -> Iterator[tuple[str, ...]]:
             words.percent(stage.busy) if not index else "",
             phase.phase,
             f"{phase.num_steps:,}",
-            _ratio(phase.ratio),
+            words.times(phase.ratio),
             words.percent(phase.spread),
-            "" if after is None else _ratio(after),
+            "" if after is None else words.times(after),
         )
 
 
 def _corrections(found: Calibration) -> Iterator[Part]:
     for group in found.groups:
         fit = group.correction
-        step = f", and {_time(float(fit.layer_step_s))} a step and layer" * bool(fit.layer_step_s)
+        step = f", and {words.brief(float(fit.layer_step_s))} a step and layer" * bool(
+            fit.layer_step_s
+        )
         factors = f"prefill x {float(fit.prefill):.3g}, decode x {float(fit.decode):.3g}{step}"
         yield f"{fit.tp} x {fit.device}: {factors}, within {words.percent(fit.error)}"
         yield from (f"  not sure: {doubt}" for doubt in group.doubts)
@@ -84,8 +85,8 @@ def _edges(found: Calibration) -> Iterator[Part]:
             f"{edge.source} > {edge.target}",
             f"{edge.num_messages:,}",
             f"{edge.median_bytes:,}",
-            _time(edge.predicted_s),
-            _ratio(edge.ratio),
+            words.brief(edge.predicted_s),
+            words.times(edge.ratio),
             words.percent(edge.spread),
         )
         for edge in found.edges
@@ -93,14 +94,5 @@ def _edges(found: Calibration) -> Iterator[Part]:
     yield table(_EDGE_HEADINGS, rows, 5)
     for fit in found.links:
         link, carried = fit.link, words.bandwidth(Decimal(fit.link.bandwidth_bytes_per_s))
-        figures = f"{carried}, {_time(float(link.latency_s))}"
-        yield f"off: {link.source} > {link.target} carried as a link of {figures} would"
-
-
-def _ratio(ratio: float) -> str:
-    return f"{ratio:.{2 if ratio < 10 else 0}f}x"
-
-
-def _time(seconds: float) -> str:
-    unit, scale = next((entry for entry in _TIMES if seconds >= entry[1]), _TIMES[-1])
-    return f"{seconds / scale:.3g} {unit}"
+        figures = f"{carried}, {words.brief(float(link.latency_s))}"
+        yield f"off: {link.source} > {link.target} behaved like a link of {figures}"

@@ -1,4 +1,4 @@
-"""The two consoles: data goes to stdout, everything said about it to stderr."""
+"""The two consoles: data goes to stdout, messages go to stderr."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hexplan.render.words import printable
 
 
 def open_console(*, stderr: bool) -> Console:
-    """Return a console that prints no escape codes where `NO_COLOR` is set or nobody looks."""
+    """Return a console; without a terminal, or with `NO_COLOR`, it prints no escape codes."""
     is_plain = bool(os.environ.get("NO_COLOR"))
     return Console(
         stderr=stderr,
@@ -24,7 +24,7 @@ def open_console(*, stderr: bool) -> Console:
 
 
 def say(message: str, *, style: str = "") -> None:
-    """Print a message on stderr, as it is and without folding it."""
+    """Print a message on stderr without folding it."""
     console = open_console(stderr=True)
     console.print(Text(printable(message), style=style), soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""Why a plan is as it is, for people: bottleneck, what more would bring, idle devices, degrees."""
+"""Show an explanation to people: bottleneck, possible gains, idle devices, degrees."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from hexplan.render.sections import Part, Section, sections_text, table
 from hexplan.results.explanation import Binding, Degree, DegreeOption, Explanation, Gain, Group
 
 MAX_HOSTS = 4
-"""Hosts that one line names."""
+"""How many hosts one line names."""
 MAX_BINDING = 12
-"""Capacities of the cut that are listed one by one."""
+"""How many capacities of the cut are listed one by one."""
 
 
 def explanation_text(explanation: Explanation) -> str:
-    """Return the reasons for a plan as they should be printed on stdout."""
+    """Return an explanation as `explain` prints it on stdout."""
     return sections_text(_sections(explanation))
 
 
 def explanation_json(explanation: Explanation) -> str:
-    """Return the reasons for a plan as JSON."""
+    """Return an explanation as JSON."""
     return explanation.model_dump_json(indent=2) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""A launch as people and programs see it: text on stdout, and what is said about it on stderr."""
+"""Show a launch to people and programs: generated text on stdout, its progress on stderr."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Emit = Callable[[str], None]
 
 
 class Writer(Protocol):
-    """Prints continuations on stdout, in one way or another."""
+    """Prints continuations on stdout."""
 
     def add(self, piece: TextPiece) -> None:
         """Take new text of one prompt."""
 
 
 class LaunchView:
-    """Hears how a launch goes: hands the text to a writer, and tells the rest on stderr."""
+    """Hands a launch's text to a writer, and reports its progress on stderr."""
 
     def __init__(self, plan: Plan, writer: Writer) -> None:
         self._cluster = plan.cluster
@@ -34,7 +34,7 @@ class LaunchView:
         self._writer = writer
 
     def ready(self, stats: Sequence[RankStats], elapsed_s: float) -> None:
-        """Tell what each stage holds."""
+        """Report what each stage holds."""
         for name, ranks in groupby(stats, key=lambda rank: rank.stage):
             stage = self._stages[name]
             held = words.size(sum(rank.weights_bytes for rank in ranks))
@@ -44,28 +44,28 @@ class LaunchView:
         say(f"all stages ready after {words.duration(elapsed_s)}")
 
     def piece(self, piece: TextPiece) -> None:
-        """Hand on new text."""
+        """Hand new text to the writer."""
         self._writer.add(piece)
 
     def done(self, num_tokens: int, elapsed_s: float) -> None:
-        """Tell how many tokens were made, and how fast."""
+        """Report how many tokens were generated, and how fast."""
         speed = words.rate(num_tokens / max(elapsed_s, 1e-9))
         say(f"{words.count(num_tokens, 'token')} in {words.duration(elapsed_s)}: {speed} tokens/s")
 
 
 class InOrder:
-    """Prints continuations in the order of their prompts, the first unfinished one as it comes."""
+    """Prints continuations in the order of their prompts; the current one is streamed."""
 
     def __init__(self, prompts: Sequence[str], emit: Emit) -> None:
         self._emit = emit
         many = len(prompts) > 1
         self._waiting = [f"==> {prompt} <==\n" if many else "" for prompt in prompts]
-        """What is to be printed of each continuation once its turn comes."""
+        """The text of each continuation that is not printed yet."""
         self._is_over = [False] * len(prompts)
         self._current = 0
 
     def add(self, piece: TextPiece) -> None:
-        """Print the piece if it is its turn, and what waited for its end if it is the last."""
+        """Print the piece if it is its prompt's turn; at its end, print what waited for that."""
         index = piece.prompt_index
         self._waiting[index] += piece.text + ("\n" if piece.is_last else "")
         self._is_over[index] = piece.is_last
@@ -81,7 +81,7 @@ class InOrder:
 
 
 class JsonLines:
-    """Prints one JSON object a line for each continuation that has ended."""
+    """Prints each finished continuation as a JSON object on one line."""
 
     def __init__(self, prompts: Sequence[str], emit: Emit) -> None:
         self._prompts = prompts
@@ -89,7 +89,7 @@ class JsonLines:
         self._texts = [""] * len(prompts)
 
     def add(self, piece: TextPiece) -> None:
-        """Keep the text, and print all of it at its end."""
+        """Keep the text, and print all of it once it is complete."""
         index = piece.prompt_index
         self._texts[index] += piece.text
         if piece.is_last:

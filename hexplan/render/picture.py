@@ -1,8 +1,9 @@
-"""Pictures as SVG or PNG, drawn by matplotlib, which is imported when one is drawn."""
+"""Draw pictures as SVG or PNG with matplotlib, which is imported only then."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["svg", "png"]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Colours that the colour-blind tell apart (Okabe and Ito, without their yellow)."""
+"""Colours that colour-blind people can tell apart (Okabe and Ito's, without the yellow)."""
 LOOK = {
     "axes.axisbelow": True,
     "axes.grid": True,
@@ -30,18 +31,26 @@ LOOK = {
     "legend.frameon": False,
     "savefig.dpi": 120,
     "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "hexplan",  # else ids are drawn at random
+    "svg.hashsalt": "hexplan",  # without it, ids are random
     "text.parse_math": False,  # names may have dollar signs
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The size of a picture."""
+
+    width_inches: float
+    height_inches: float
+
+
 def picture_kind(option: str, path: Path) -> Kind:
-    """Return what kind of picture a file's name asks for.
+    """Return the kind of picture that a file's name asks for.
 
     Raises
     ------
     InputError
-        If it asks for neither, or if matplotlib is not installed.
+        If the name ends in neither .svg nor .png, or if matplotlib is not installed.
     """
     kinds: tuple[Kind, ...] = get_args(Kind)
     kind = next((kind for kind in kinds if path.suffix.lower() == f".{kind}"), None)
@@ -54,17 +63,17 @@ def picture_kind(option: str, path: Path) -> Kind:
     return kind
 
 
-def picture(draw: Callable[[Figure], None], kind: Kind, size_inches: tuple[float, float]) -> bytes:
+def picture(draw: Callable[[Figure], None], kind: Kind, size: Size) -> bytes:
     """Return what `draw` draws into a figure: the same bytes for the same drawing.
 
-    What a user's matplotlibrc says plays no part, and no state of pyplot is touched.
+    The user's matplotlibrc has no effect, and the state of pyplot does not change.
     """
     from matplotlib import style
     from matplotlib.figure import Figure
 
     content = BytesIO()
     with style.context(["default", LOOK]):
-        figure = Figure(figsize=size_inches, layout="constrained")
+        figure = Figure(figsize=(size.width_inches, size.height_inches), layout="constrained")
         draw(figure)
         _fix_layout(figure)
         unsaid = {"svg": ("Creator", "Date"), "png": ("Software",)}[kind]
@@ -73,9 +82,9 @@ def picture(draw: Callable[[Figure], None], kind: Kind, size_inches: tuple[float
 
 
 def _fix_layout(figure: Figure) -> None:
-    """Lay a figure out, and round where its panels lie.
+    """Lay a figure out, and round the positions of its panels.
 
-    The last digits of a layout differ from time to time, and ids in an SVG come from all digits.
+    Their last digits vary from run to run, and the ids in an SVG depend on all digits.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")

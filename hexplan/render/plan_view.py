@@ -1,4 +1,4 @@
-"""A plan for people: who holds which layers, how requests go, what limits it, what is proved."""
+"""Show a plan to people: its stages, its routes, what limits it, and what is proved."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MAX_ROUTES = 12
-"""Routes that are listed one by one; the weights of the rest are summed."""
+"""How many routes are listed one by one; the weights of the others are summed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageWords:
-    """One stage in words, a column a field."""
+    """One stage in words; each field is a column."""
 
     id: str
     """With a star where the stage is part of the bottleneck."""
@@ -34,11 +34,11 @@ class StageWords:
     host: str
     """Host name."""
     devices: str
-    """What it runs on, and the shares where they differ."""
+    """What it runs on, and the shares if they differ."""
     load: str
-    """Tokens/s that the plan sends, of what the stage can pass."""
+    """Tokens/s that the plan sends, out of what the stage can pass."""
     memory: str
-    """How full the fullest device is, in percent of its budget."""
+    """How full the fullest device is, in percent of its memory budget."""
     kv_tokens: str
     """Tokens of context that the KV cache holds."""
 
@@ -47,7 +47,7 @@ HEADINGS = StageWords("stage", "layers", "host", "devices", "tokens/s", "memory"
 
 
 def plan_text(plan: Plan) -> str:
-    """Return a plan as it should be printed on stdout, which may be a terminal."""
+    """Return a plan as `show` prints it on stdout, which may be a terminal."""
     console = open_console(stderr=False)
     with console.capture() as capture:
         show_plan(plan, console)
@@ -55,7 +55,7 @@ def plan_text(plan: Plan) -> str:
 
 
 def show_plan(plan: Plan, console: Console) -> None:
-    """Print a plan as wide as the console, in sections that read without colour."""
+    """Print a plan in sections as wide as the console; colour carries no meaning."""
     for line in _headline(plan):
         print_part(line, console)
     for title, parts in _sections(plan, console):
@@ -150,7 +150,7 @@ def _routes(routes: tuple[Route, ...], stages: dict[str, Stage]) -> Iterator[str
 
 
 def _hop(stage_id: str, enter_layer: int, stages: dict[str, Stage]) -> str:
-    """Name a hop, and its first layer where it leaves out a part of the stage."""
+    """Name a hop, and the layer where it enters if that is not the stage's first."""
     stage = stages.get(stage_id)
     is_whole = stage is None or stage.layers[0] == enter_layer
     return stage_id if is_whole else f"{stage_id} from layer {enter_layer}"

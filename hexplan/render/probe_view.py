@@ -1,4 +1,4 @@
-"""What a probe found, for people: the verdict first, then links and hosts, worst first."""
+"""Show a probe's findings to people: the verdict first, then links and hosts, worst first."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from hexplan.catalog.driver_names import catalog_name
 from hexplan.measured.comparison import (
-    LATE_FACTOR,
-    LATE_S,
-    SLOW_SHARE,
+    THRESHOLDS,
     Comparison,
     HostComparison,
     LinkComparison,
@@ -26,22 +24,20 @@ if TYPE_CHECKING:
     from hexplan_runtime.probe import LinkListener
 
 MAX_LINKS = 40
-"""Links that are listed one by one, if they are as the spec has them; worse ones all are."""
+"""How many links as good as the spec's are listed; worse links are all listed."""
 MAX_ENDS = 4
-"""Links that are named where one problem keeps several from being measured."""
-_BITS = (("Tbps", 1e12), ("Gbps", 1e9), ("Mbps", 1e6), ("kbps", 1e3))
-_TIMES = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
+"""How many links are named that share one problem."""
 _HEADINGS = ("link", "latency", "spec", "ratio", "bandwidth", "spec", "ratio")
 
 
 @contextmanager
 def probe_progress(*, quiet: bool) -> Iterator[LinkListener]:
-    """Give a function that shows where a probe stands: a bar on a terminal, else lines."""
+    """Yield a function that shows a probe's progress: a bar on a terminal, else lines."""
     console = open_console(stderr=True)
     if quiet:
         yield lambda link, done, total: None
     elif console.is_terminal and not console.is_dumb_terminal:
-        said = TextColumn("{task.description}", markup=False)  # hosts have a say in it
+        said = TextColumn("{task.description}", markup=False)  # the text comes from other hosts
         columns = BarColumn(), MofNCompleteColumn(), said
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("starting an agent on each host")
@@ -53,12 +49,12 @@ def probe_progress(*, quiet: bool) -> Iterator[LinkListener]:
 
 
 def probe_text(comparison: Comparison) -> str:
-    """Return what was found as it should be printed on stdout."""
+    """Return the findings as `probe` prints them on stdout."""
     return sections_text(_sections(comparison))
 
 
 def probe_json(comparison: Comparison) -> str:
-    """Return what was found as JSON."""
+    """Return the findings as JSON."""
     return comparison.model_dump_json(indent=2) + "\n"
 
 
@@ -70,12 +66,13 @@ def _sections(comparison: Comparison) -> Iterator[Section]:
 
 
 def _headline(comparison: Comparison) -> Iterator[Part]:
-    findings, (lost_hosts, lost_links) = comparison.findings, comparison.num_unreachable
-    different, worse = comparison.num_different
-    hosts = f"{words.count(len(findings.hosts), 'host')}, {lost_hosts or 'none'} unreachable"
-    yield f"{comparison.cluster}: {hosts}, {different or 'none'} unlike the spec"
+    findings = comparison.findings
+    lost, different = comparison.unreachable, comparison.different
+    hosts = f"{words.count(len(findings.hosts), 'host')}, {lost.hosts or 'none'} unreachable"
+    yield f"{comparison.cluster}: {hosts}, {different.hosts or 'none'} unlike the spec"
     links = f"{findings.num_measured} of {words.count(findings.num_links, 'link')} measured"
-    yield f"{links}: {worse or 'none'} worse than the spec (*), {lost_links or 'none'} unreachable"
+    worse = f"{different.links or 'none'} worse than the spec (*)"
+    yield f"{links}: {worse}, {lost.links or 'none'} unreachable"
     if findings.is_one_machine:
         yield "No host has an address: all figures are those of this machine's own loopback"
 
@@ -88,19 +85,20 @@ def _links(comparison: Comparison) -> Iterator[Part]:
     if measured:
         yield from _figures([*worse, *others[:MAX_LINKS]])
         if len(others) > MAX_LINKS:
-            yield f"and {len(others) - MAX_LINKS} more that are no worse; `--json` lists them"
+            yield f"and {len(others) - MAX_LINKS} more that are no worse; `--json` lists them all"
         widest = max(measured, key=lambda link: link.found.latency_spread or 0.0).found
         spread = words.percent(widest.latency_spread or 0.0)
         yield f"the middle half of round trips spreads by at most {spread} ({_ends(widest)})"
     if worse:
         yield (
-            f"* worse: less than {words.percent(SLOW_SHARE)} of the spec's bandwidth; or more than"
-            f" {LATE_FACTOR:g} times its latency, and {_time(LATE_S)} over it"
+            f"* worse: less than {words.percent(THRESHOLDS.slow_share)} of the spec's bandwidth;"
+            f" or more than {THRESHOLDS.late_factor:g} times its latency, and"
+            f" {words.brief(THRESHOLDS.late_s)} over it"
         )
 
 
 def _unreachable(findings: Findings) -> Iterator[Part]:
-    """Yield each problem once, with the links that it keeps from being measured."""
+    """Yield each problem once, with the links that could not be measured because of it."""
     problems = dict.fromkeys(link.problem for link in findings.links if link.problem is not None)
     for problem in problems:
         ends = [_ends(link) for link in findings.links if link.problem == problem]
@@ -124,29 +122,25 @@ def _share(link: LinkComparison) -> float:
 
 def _row(link: LinkComparison) -> tuple[str, ...]:
     late, carried = link.found.latency_s, link.found.bandwidth_bytes_per_s
-    factor = "" if link.latency_ratio is None else _factor(link.latency_ratio)
+    factor = "" if link.latency_ratio is None else words.times(link.latency_ratio)
     share = "" if link.bandwidth_ratio is None else words.percent(link.bandwidth_ratio)
     return (
         _ends(link.found),
-        "" if late is None else _time(late),
-        _time(link.spec_latency_s),
+        "" if late is None else words.brief(late),
+        words.brief(link.spec_latency_s),
         factor + "*" * link.is_late,
-        "" if carried is None else _bandwidth(carried),
-        _bandwidth(link.spec_bandwidth_bytes_per_s),
+        "" if carried is None else words.bit_rate(carried),
+        words.bit_rate(link.spec_bandwidth_bytes_per_s),
         share + "*" * link.is_slow,
     )
 
 
 def _lines(link: LinkComparison) -> Iterator[str]:
-    """Yield one link in words, for a narrow console."""
+    """Yield one link as lines, for a narrow console."""
     ends, late, spec_late, factor, carried, spec_carried, share = _row(link)
     yield ends
     yield f"  latency {late}, spec {spec_late} ({factor or 'no ratio'})"
     yield f"  bandwidth {carried}, spec {spec_carried} ({share})"
-
-
-def _factor(ratio: float) -> str:
-    return f"{ratio:.{2 if ratio < 10 else 0}f}x"
 
 
 def _hosts(comparison: Comparison) -> Iterator[Part]:
@@ -155,8 +149,8 @@ def _hosts(comparison: Comparison) -> Iterator[Part]:
     if findings.is_one_machine and machines:
         yield f"this machine: {_machine(machines[0])}"
     for host in comparison.hosts:
-        is_told = findings.is_one_machine and host.found.machine is not None
-        if not is_told or host.found.problem is not None:
+        is_shown = findings.is_one_machine and host.found.machine is not None
+        if not is_shown or host.found.problem is not None:
             yield f"{host.found.host}: {_found(host)}"
         yield from (f"{host.found.host}, unlike the spec: {text}" for text in host.differences)
 
@@ -164,7 +158,7 @@ def _hosts(comparison: Comparison) -> Iterator[Part]:
 def _found(host: HostComparison) -> str:
     machine, problem = host.found.machine, host.found.problem
     if machine is None:
-        return f"unreachable ({problem})" if problem else "not looked at"
+        return f"unreachable ({problem})" if problem else "not tried"
     return _machine(machine) + (f"; lost: {problem}" if problem else "")
 
 
@@ -177,7 +171,7 @@ def _machine(machine: Inventory) -> str:
 
 
 def _devices(machine: Inventory) -> Iterator[str]:
-    """Yield the accelerators by type, with the memory that others take of each."""
+    """Yield the accelerators by type, with the memory in use on each."""
     names = [catalog_name(device.name) or device.name for device in machine.accelerators]
     for name in dict.fromkeys(names):
         alike = [d for d, other in zip(machine.accelerators, names, strict=True) if other == name]
@@ -188,19 +182,9 @@ def _devices(machine: Inventory) -> Iterator[str]:
 def _news(link: LinkFinding) -> str:
     if link.latency_s is None or link.bandwidth_bytes_per_s is None:
         return f"{_ends(link)}: unreachable ({link.problem})"
-    return f"{_ends(link)}: {_time(link.latency_s)}, {_bandwidth(link.bandwidth_bytes_per_s)}"
+    carried = words.bit_rate(link.bandwidth_bytes_per_s)
+    return f"{_ends(link)}: {words.brief(link.latency_s)}, {carried}"
 
 
 def _ends(link: LinkFinding) -> str:
     return f"{link.source} > {link.target}"
-
-
-def _bandwidth(bytes_per_s: int) -> str:
-    bits_per_s = 8 * bytes_per_s
-    unit, scale = next((entry for entry in _BITS if bits_per_s >= entry[1]), _BITS[-1])
-    return f"{bits_per_s / scale:.3g} {unit}"
-
-
-def _time(seconds: float) -> str:
-    unit, scale = next((entry for entry in _TIMES if seconds >= entry[1]), _TIMES[-1])
-    return f"{seconds / scale:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""A measurement for people: where it stands, what each point took, and how sure that is."""
+"""Show a measurement to people: its progress, each point's time, and how steady it was."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from hexplan_runtime.measure import Point, Sample, SampleListener
 
 WIDE_SPREAD = 0.2
-"""Above this share of the median, the middle half of a point's times is warned of."""
+"""A point is warned of if the middle half of its times spreads over more of the median."""
 _SHOWN_WIDE = 3
 
 
 @contextmanager
 def measure_progress(*, quiet: bool) -> Iterator[SampleListener]:
-    """Give a function that shows where a measurement stands: a bar on a terminal, else lines."""
+    """Yield a function that shows a measurement's progress: a bar on a terminal, else lines."""
     console = open_console(stderr=True)
     if quiet:
         yield lambda sample, done, total: None
@@ -38,12 +38,12 @@ def measure_progress(*, quiet: bool) -> Iterator[SampleListener]:
 
 
 def samples_text(samples: Sequence[Sample]) -> str:
-    """Return what each point took as it should be printed on stdout."""
+    """Return each point's time as `profile` prints it on stdout."""
     return sections_text([("", _tables(samples))])
 
 
 def warn_of_spread(samples: Sequence[Sample]) -> None:
-    """Say on stderr which points were measured unsteadily, if any were."""
+    """Say on stderr which points had unsteady times, if any had."""
     wide = sorted(
         (sample for sample in samples if sample.spread > WIDE_SPREAD),
         key=lambda sample: -sample.spread,

@@ -1,4 +1,4 @@
-"""The progress of a solve: one moving line on a terminal, a few plain lines anywhere else."""
+"""Show the progress of a solve: one moving line on a terminal, a few plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from hexplan_solver import Progress
 
 QUIET_S = 10.0
-"""Where there is no terminal, one phase says something this often."""
+"""Without a terminal, a phase prints a line at most this often."""
 
 
 @contextmanager
 def solve_progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """Give a function that shows where a solve stands."""
+    """Yield a function that shows a solve's progress."""
     console = open_console(stderr=True)
     if quiet:
         yield lambda progress: None
@@ -45,7 +45,7 @@ def _moving_line(console: Console) -> Live:
 
 
 class PlainLines:
-    """Prints a line at each new phase, and now and then within a long one."""
+    """Prints a line at each new phase, and every few seconds within a long one."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -53,7 +53,7 @@ class PlainLines:
         self._last_s = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        """Print where the solve stands, unless it has said so a moment ago."""
+        """Print the progress, unless the same phase has just printed it."""
         if progress.phase == self._phase and progress.elapsed_s < self._last_s + QUIET_S:
             return
         self._phase, self._last_s = progress.phase, progress.elapsed_s

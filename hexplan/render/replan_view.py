@@ -1,4 +1,4 @@
-"""What a replan changes, for people: flow, bytes, time, and which hosts fetch what."""
+"""Show a replan to people: flow, bytes, time, and which hosts fetch what."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from hexplan.render.sections import Part, Section, sections_text, table
 from hexplan.results.replanning import Replanning
 
 SHOWN_RANGES = 4
-"""Ranges of layers that one host's line names."""
+"""How many ranges of layers one host's line names."""
 PROVED = Decimal("1.000003")
-"""Bytes within this factor of the proved bound are the fewest possible."""
+"""Bytes within this factor of the proved bound count as the fewest possible."""
 
 
 def replanning_text(replanning: Replanning) -> str:
-    """Return what a replan changes as it should be printed on stdout."""
+    """Return a replan's changes as `replan` prints them on stdout."""
     return sections_text(_sections(replanning))
 
 
 def replanning_json(replanning: Replanning) -> str:
-    """Return what a replan changes as JSON."""
+    """Return a replan's changes as JSON."""
     return replanning.model_dump_json(indent=2) + "\n"
 
 

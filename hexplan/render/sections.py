@@ -20,14 +20,14 @@ Part: TypeAlias = Table | str
 """A table, or a line that is folded to the width with a hanging indent."""
 
 Section: TypeAlias = tuple[str, Iterable[Part]]
-"""A title, and what stands under it; no title means no blank line before it."""
+"""A title with the parts under it; without a title, no blank line comes before them."""
 
 MIN_WIDTH = 40
-"""Below this many columns, lines run over rather than fall to pieces."""
+"""On narrower consoles, lines are folded to this many columns."""
 
 
 def sections_text(sections: Iterable[Section]) -> str:
-    """Return sections as they should be printed on stdout, which may be a terminal."""
+    """Return sections as they are printed on stdout, which may be a terminal."""
     console = open_console(stderr=False)
     with console.capture() as capture:
         for title, parts in sections:
@@ -39,7 +39,7 @@ def sections_text(sections: Iterable[Section]) -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) -> Table:
-    """Return a table whose last columns, `numbers` of them, hold numbers."""
+    """Return a table; its last `numbers` columns are right-aligned, as numbers are."""
     found = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for position, heading in enumerate(headings):
         is_number = position >= len(headings) - numbers
@@ -50,7 +50,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: int) 
 
 
 def fits(whole: Table, console: Console) -> bool:
-    """Say whether a table is no wider than the console, without folding anything."""
+    """Say whether a table fits the console's width without folding."""
     unbounded = console.options.update(width=10**6)
     return Measurement.get(console, unbounded, whole).maximum <= console.width
 

@@ -1,4 +1,4 @@
-"""A simulation's outcome as a picture: how latencies spread, and how the run went."""
+"""Draw a simulation's outcome: how latencies spread, and how the run went."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 from hexplan.render import words
-from hexplan.render.picture import COLOURS, Kind, picture
+from hexplan.render.picture import COLOURS, Kind, Size, picture
 from hexplan.results.outcome import Outcome, TimePoint
 
 if TYPE_CHECKING:
@@ -18,23 +18,31 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH_INCHES, PANEL_INCHES, ROW_INCHES = 10.0, 2.1, 0.07
-"""Of the picture, of a panel, and of a stage in a map."""
+"""Width of the picture, height of a panel, and height of a stage's row in a map."""
 MARKED_PERCENTILES = (50, 90, 99)
 NAMED_ROWS = 14
-"""Stages that are named at a map at most."""
+"""How many stages a map names at most."""
 BESIDE = 1.015
-"""Where legends begin, in widths of the panel: right of all data."""
+"""Where legends start, in widths of the panel: to the right of all data."""
 PLAIN = "{x:,.10g}"
-"""How numbers stand at an axis."""
+"""How an axis writes numbers."""
 LEAST_S = 1e-6
-"""Where the logarithmic axis puts what takes no time."""
+"""Where a logarithmic axis draws a time of 0."""
 
 Panel: TypeAlias = Callable[["Axes"], None]
 
 
 @dataclass(frozen=True, slots=True)
+class _Curve:
+    """One line of a panel, and its name in the legend."""
+
+    name: str
+    values: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
 class _Measure:
-    """What is shown of every stage over time."""
+    """A figure of every stage, drawn over time."""
 
     title: str
     unit: str
@@ -42,15 +50,15 @@ class _Measure:
     means: tuple[float, ...]
     """Per stage, over the measured time."""
     tell: Callable[[float], str]
-    """How a mean is written."""
+    """Writes a mean."""
     is_share: bool
-    """Whether it ends at 100 %; else values may lie powers of ten apart."""
+    """Whether it ends at 100 %; if not, values may differ by powers of ten."""
 
 
 def outcome_picture(outcome: Outcome, kind: Kind) -> bytes:
     """Return a picture of the latencies, and of rates, requests and stages over time.
 
-    As many stages as there are colours are lines, more of them are the rows of a map.
+    Each stage is a line if there are enough colours, and a row of a map if not.
     """
     tall_inches = max(PANEL_INCHES, ROW_INCHES * len(outcome.stages) + 0.6)
     panels: list[tuple[float, Panel]] = [
@@ -67,7 +75,7 @@ def outcome_picture(outcome: Outcome, kind: Kind) -> bytes:
         for axes, (_, draw_panel) in zip(grid[:, 0], panels, strict=True):
             draw_panel(axes)
 
-    return picture(draw, kind, (WIDTH_INCHES, sum(heights_inches)))
+    return picture(draw, kind, Size(WIDTH_INCHES, sum(heights_inches)))
 
 
 def _headline(outcome: Outcome) -> str:
@@ -112,7 +120,7 @@ def _draw_latencies(outcome: Outcome, axes: Axes) -> None:
 
 
 def _decades(values: Sequence[float]) -> tuple[float, float]:
-    """Return the powers of ten around some values."""
+    """Return the powers of ten below and above some values."""
     low = floor(log10(min(values)))
     return 10.0**low, 10.0 ** max(ceil(log10(max(values))), low + 1)
 
@@ -120,14 +128,14 @@ def _decades(values: Sequence[float]) -> tuple[float, float]:
 def _draw_rates(outcome: Outcome, axes: Axes) -> None:
     axes.set(title="Output", ylabel="tokens/s")
     rates = [point.output_tokens_per_s for point in outcome.timeline]
-    _draw_lines(outcome, axes, [(f"mean {outcome.output_tokens_per_s:,.1f}", rates)])
+    _draw_lines(outcome, axes, [_Curve(f"mean {outcome.output_tokens_per_s:,.1f}", rates)])
 
 
 def _draw_requests(outcome: Outcome, axes: Axes) -> None:
     axes.set(title="Requests", ylabel="requests")
     curves = [
-        ("running", [float(point.running) for point in outcome.timeline]),
-        ("waiting", [float(point.waiting) for point in outcome.timeline]),
+        _Curve("running", [float(point.running) for point in outcome.timeline]),
+        _Curve("waiting", [float(point.waiting) for point in outcome.timeline]),
     ]
     _draw_lines(outcome, axes, curves)
 
@@ -172,13 +180,13 @@ def _draw_stages(outcome: Outcome, measure: _Measure, axes: Axes) -> None:
     axes.set_ylabel(measure.unit)
     means = map(measure.tell, measure.means)
     names = [f"{name}: {told}" for name, told in zip(_stage_names(outcome), means, strict=True)]
-    _draw_lines(outcome, axes, list(zip(names, rows, strict=True)))
+    _draw_lines(outcome, axes, list(map(_Curve, names, rows)))
     if measure.is_share:
         axes.set_ylim(top=100.0)
 
 
 def _stages_title(outcome: Outcome, measure: _Measure) -> str:
-    """Return what is drawn, its mean over the stages, and where it is largest."""
+    """Return a title: the measure, its mean over the stages, and where it is largest."""
     if len(measure.means) == 1:
         return measure.title
     most, name = max(zip(measure.means, _stage_names(outcome), strict=True), key=itemgetter(0))
@@ -220,15 +228,11 @@ def _draw_map(
     _span_time(outcome, axes)
 
 
-def _draw_lines(
-    outcome: Outcome,
-    axes: Axes,
-    curves: Sequence[tuple[str, Sequence[float]]],
-) -> None:
-    """Draw values over time, on grey as long as they are left out of what was measured."""
+def _draw_lines(outcome: Outcome, axes: Axes, curves: Sequence[_Curve]) -> None:
+    """Draw values over time; the warm-up, which was not measured, has a grey background."""
     times_s = [point.at_s for point in outcome.timeline]
-    for colour, (name, values) in zip(COLOURS, curves, strict=False):
-        axes.plot(times_s, values, color=colour, label=name, linewidth=1.2)
+    for colour, curve in zip(COLOURS, curves, strict=False):
+        axes.plot(times_s, curve.values, color=colour, label=curve.name, linewidth=1.2)
     if outcome.warmup_s > 0:
         axes.axvspan(0.0, outcome.warmup_s, color="#eeeeee", label="warm-up, left out", zorder=0)
     axes.set_ylim(bottom=0.0)
@@ -242,7 +246,7 @@ def _span_time(outcome: Outcome, axes: Axes) -> None:
 
 
 def _name_beside(axes: Axes, title: str | None = None) -> None:
-    """Name what is drawn, where it covers none of it."""
+    """Put the legend beside the panel, where it covers no data."""
     axes.legend(
         title=title,
         loc="upper left",

@@ -1,4 +1,4 @@
-"""A simulation's outcome for people: rates, latencies, stages, and what to bear in mind."""
+"""Show a simulation's outcome to people: rates, latencies, stages, and warnings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hexplan.results.outcome import Outcome, Spread
 
 
 def outcome_text(outcome: Outcome) -> str:
-    """Return an outcome as it should be printed on stdout."""
+    """Return an outcome as `simulate` prints it on stdout."""
     return sections_text(_sections(outcome))
 
 

@@ -1,4 +1,4 @@
-"""What is said at the end of a solve and of a check."""
+"""Say how a solve and a check ended."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def summary(plan: Plan, output: Path | None) -> str:
 
 
 def verdict_text(violations: Sequence[Violation], num_rules: int) -> str:
-    """Return a line for each violation, or one that says that there is none."""
+    """Return a line for each violation; without any, one line that says so."""
     if not violations:
         return f"ok: {words.count(num_rules, 'rule')} hold\n"
     return "".join(f"{words.printable(str(violation))}\n" for violation in violations)

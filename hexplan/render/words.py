@@ -16,15 +16,17 @@ from hexplan.results.capacity import in_words
 SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 HUGE_PERCENT = 10**9
 BANDWIDTH_UNITS = ("B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s")
+BIT_UNITS = (("Tbps", 1e12), ("Gbps", 1e9), ("Mbps", 1e6), ("kbps", 1e3))
+TIME_UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
 
 
 def printable(text: str) -> str:
-    """Return the text with control characters spelled out, so that no file can drive a terminal."""
+    """Return the text with control characters escaped, so that no file can control a terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
 def rate(tokens_per_s: Decimal | float) -> str:
-    """Return tokens per second without the unit, with as many decimals as the size deserves."""
+    """Return tokens per second without the unit: three decimals below 10, else one."""
     return f"{tokens_per_s:,.{1 if tokens_per_s >= 10 else 3}f}"
 
 
@@ -41,7 +43,7 @@ def percent(share: Decimal | float) -> str:
 
 
 def gap(share: Decimal | float) -> str:
-    """Return a gap in percent, rounded up, so that only a gap of nothing reads as nothing."""
+    """Return a gap in percent, rounded up, so that only a gap of 0 reads as 0."""
     value = Decimal(share) * 100
     if value > HUGE_PERCENT:
         return f"{value:.0e} %"
@@ -68,7 +70,7 @@ def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration, with less detail the longer it is."""
+    """Return a duration; the longer it is, the fewer decimals."""
     if seconds < 10:
         return f"{seconds:.2f} s"
     if seconds < 120:
@@ -83,8 +85,26 @@ def latency(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
 
 
+def brief(seconds: float) -> str:
+    """Return a short time in seconds, milliseconds or microseconds, with three digits."""
+    unit, scale = next((entry for entry in TIME_UNITS if seconds >= entry[1]), TIME_UNITS[-1])
+    return f"{seconds / scale:.3g} {unit}"
+
+
+def bit_rate(bytes_per_s: int) -> str:
+    """Return bytes per second as bits per second, as network cards are rated."""
+    bits_per_s = 8 * bytes_per_s
+    unit, scale = next((entry for entry in BIT_UNITS if bits_per_s >= entry[1]), BIT_UNITS[-1])
+    return f"{bits_per_s / scale:.3g} {unit}"
+
+
+def times(ratio: float) -> str:
+    """Return a ratio as a factor: `2.50x`."""
+    return f"{ratio:.{2 if ratio < 10 else 0}f}x"
+
+
 def count(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural where it needs one."""
+    """Return a number with its noun, in the plural unless the number is 1."""
     ending = "es" if noun.endswith("ch") else "s"
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{ending}"
 
@@ -111,7 +131,7 @@ def devices(host_name: str, numbers: Iterable[int], cluster: Cluster) -> str:
 
 
 def _slots(host: Host | None, numbers: Sequence[int]) -> str:
-    """Return device indices; those of joined hosts with the machine that has them."""
+    """Return device indices; for joined hosts, each with the machine that has it."""
     if host is None or not host.parts:
         return indices(numbers)
     slots = [host.slots[number] for number in numbers if number < len(host.slots)]
@@ -120,7 +140,7 @@ def _slots(host: Host | None, numbers: Sequence[int]) -> str:
 
 
 def host(name: str, cluster: Cluster) -> str:
-    """Return the name of a host, or those of the machines that are joined in it."""
+    """Return the name of a host; for a joined host, the names of its machines."""
     found = cluster.host_by_name.get(name)
     return name if found is None else found.label
 
@@ -142,14 +162,14 @@ def memory(stage: Stage) -> str:
 
 
 def sharing(stage: Stage) -> str:
-    """Return how devices share the work where they are not tensor parallel, else nothing."""
+    """Return how a stage shares its work; empty for tensor parallelism."""
     if stage.parallel == "shift" and stage.shift_tokens is not None:
         return f"shift x{stage.tp}, tp to {count(stage.shift_tokens, 'token')}"
     return "" if stage.parallel == "tp" else f"{stage.parallel} x{stage.tp}"
 
 
 def shares(stage: Stage) -> str:
-    """Return how the KV heads are shared where the shards differ, else nothing."""
+    """Return how KV heads or FFN channels are split; empty if all shards are alike."""
     heads = [shard.kv_heads[1] - shard.kv_heads[0] for shard in stage.shards]
     channels = [shard.ffn[1] - shard.ffn[0] for shard in stage.shards]
     if len(set(heads)) > 1:
@@ -160,7 +180,7 @@ def shares(stage: Stage) -> str:
 
 
 def constraint(term: CutTerm, stages: dict[str, Stage]) -> str:
-    """Return a capacity of the cut in words, with its size and what more of it would bring."""
+    """Return a capacity of the cut in words: its size, and what more of it would bring."""
     kind, subject = term.constraint.partition(":")[0], in_words(term.constraint, stages)
     if kind not in ("stage", "link"):
         more = rate(term.price * 10**6)

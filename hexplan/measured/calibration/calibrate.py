@@ -1,4 +1,4 @@
-"""Hold a plan's predictions against what a launch of it took, and find what closes the gap."""
+"""Compare a plan's predictions with what a launch took, and fit what closes the gap."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from hexplan.cluster import Correction
 from hexplan.cost.corrections import find_correction
 from hexplan.measured.calibration.edges import compare_edges, fit_links
-from hexplan.measured.calibration.groups import corrected_s, doubts, factors_of, fit_group
+from hexplan.measured.calibration.groups import (
+    Basis,
+    Factors,
+    Kind,
+    doubts,
+    fit_group,
+)
 from hexplan.measured.calibration.nouns import (
     Calibration,
     EdgeComparison,
@@ -16,6 +22,7 @@ from hexplan.measured.calibration.nouns import (
     PhaseComparison,
     StageComparison,
 )
+from hexplan.measured.calibration.parameters import PARAMETERS
 from hexplan.measured.calibration.spread import middle
 from hexplan.measured.calibration.steps import StepReader, TimedStep
 from hexplan.measured.observations import Observations
@@ -31,23 +38,18 @@ __all__ = [
     "calibrate",
 ]
 
-WARMUP_STEPS = 2
-"""The first steps of a stage in a launch, which are not counted."""
-
-_MOST_TOLD = 300
-Kind = tuple[str, int]
-"""Device type and degree."""
+_MOST_CHARACTERS = 300
 Runs = tuple[tuple[TimedStep, ...], ...]
 """The steps of a stage, launch by launch."""
 
 
 def calibrate(plan: Plan, observations: Observations, day: str) -> Calibration:
-    """Return a plan's predictions held against what was observed, with what closes the gap.
+    """Compare a plan's predictions with what was observed, and fit what closes the gap.
 
     Parameters
     ----------
     day
-        When this is done, for the record.
+        Today's date, for the record.
     """
     readers = {stage.id: StepReader(plan, stage) for stage in plan.stages}
     runs = {stage.id: _runs(stage, readers[stage.id], observations) for stage in plan.stages}
@@ -57,7 +59,7 @@ def calibrate(plan: Plan, observations: Observations, day: str) -> Calibration:
     hardware = _hardware(observations)
     groups = tuple(_groups(plan, runs, readers, f"{hardware}, {day}"))
     corrections: dict[Kind | None, Correction] = {
-        (group.correction.device, group.correction.tp): group.correction for group in groups
+        Kind(group.correction.device, group.correction.tp): group.correction for group in groups
     }
     compared = (
         StageComparison(
@@ -83,9 +85,9 @@ def calibrate(plan: Plan, observations: Observations, day: str) -> Calibration:
 
 
 def _runs(stage: Stage, reader: StepReader, observations: Observations) -> Runs:
-    """Return the steps of a stage in each launch, without the first ones of each."""
+    """Return the steps of a stage in each launch, without the first few of each."""
     by_launch = ([s for s in launch if s.stage == stage.id] for launch in observations.steps)
-    read = (map(reader.read, launch[WARMUP_STEPS:]) for launch in by_launch)
+    read = (map(reader.read, launch[PARAMETERS.warmup_steps :]) for launch in by_launch)
     return tuple(tuple(step for step in launch if step.is_timed) for launch in read)
 
 
@@ -102,14 +104,15 @@ def _busy(stage: Stage, observations: Observations) -> float:
 
 
 def _kind(reader: StepReader) -> Kind | None:
-    """Return what a correction of the stage is for.
+    """Return the kind of stage that a correction of this stage would apply to.
 
-    Stages of unlike devices or joined hosts, and those that are not tensor parallel, have none.
+    Stages of unlike devices or of joined hosts are not corrected, and neither are those that are
+    not tensor parallel.
     """
     if not reader.is_tensor or reader.is_joined:
         return None
     names = {device.profile_name for device in reader.devices}
-    return (names.pop(), len(reader.devices)) if len(names) == 1 else None
+    return Kind(names.pop(), len(reader.devices)) if len(names) == 1 else None
 
 
 def _groups(
@@ -123,14 +126,14 @@ def _groups(
         why = tuple(doubts(mine, max(_planned_batch(plan, stage) for stage in stages)))
         known = find_correction(plan.cluster, readers[stages[0].id].devices)
         told = f"{len(mine)} steps on {source}"
-        correction = fit_group(together, kind, known, (told, not why))
+        correction = fit_group(together, kind, known, Basis(told, is_sure=not why))
         if correction is not None:
             names = tuple(stage.id for stage in stages)
             yield GroupFit(stages=names, correction=correction, doubts=why)
 
 
 def _planned_batch(plan: Plan, stage: Stage) -> int:
-    """Return the requests that the stage's speed takes to decode at once (formulation 4)."""
+    """Return how many requests decode at once in the stage's predicted speed (formulation 4)."""
     held = stage.kv_tokens * (stage.layers[1] - stage.layers[0])
     return held // (plan.workload.mean_tokens * plan.model.layers)
 
@@ -143,8 +146,8 @@ def _phases(steps: Sequence[TimedStep], correction: Correction | None) -> Iterat
         ratio, spread = middle([step.observed_s / step.predicted_s for step in mine])
         after = None
         if correction is not None:
-            factors = factors_of(correction)
-            after = middle([step.observed_s / corrected_s(step, factors) for step in mine])[0]
+            factors = Factors.of(correction)
+            after = middle([step.observed_s / factors.seconds(step) for step in mine])[0]
         yield PhaseComparison(
             phase="prefill" if is_prefill else "decode",
             num_steps=len(mine),
@@ -155,13 +158,13 @@ def _phases(steps: Sequence[TimedStep], correction: Correction | None) -> Iterat
 
 
 def _hardware(observations: Observations) -> str:
-    """Return what the launches ran on."""
+    """Return the hardware that the launches ran on, in one line."""
     seen = dict.fromkeys(
         f"{launch.cores} cores ({launch.hardware}), torch {launch.torch}"
         for launch in observations.launches
     )
     text = "; ".join(seen) or "nothing"
-    return "".join(c if c.isprintable() else "?" for c in text)[:_MOST_TOLD]
+    return "".join(c if c.isprintable() else "?" for c in text)[:_MOST_CHARACTERS]
 
 
 def _remarks(
@@ -171,19 +174,20 @@ def _remarks(
     kind_of: dict[str, Kind | None],
     is_here: bool,
 ) -> Iterator[str]:
-    """Yield what limits the comparison."""
+    """Yield what the comparison cannot tell, and why."""
     num_devices = sum(stage.tp for stage in plan.stages)
     cores = min((launch.cores for launch in observations.launches), default=num_devices)
     if cores < num_devices:
-        yield f"{num_devices} devices shared {cores} cores, so that steps waited for one another"
+        yield f"{num_devices} devices shared {cores} cores, so steps waited for one another"
     for stage in plan.stages:
         if not steps[stage.id]:
-            yield f"{stage.id}: no steps were seen beside the first {WARMUP_STEPS} of a launch"
+            first = PARAMETERS.warmup_steps
+            yield f"{stage.id}: no steps were seen after the first {first} of a launch"
         elif stage.parallel != "tp":
             yield f"{stage.id}: it is {stage.parallel}, and only tp stages are corrected"
         elif plan.cluster.host_by_name[stage.host].parts:
-            yield f"{stage.id}: joined hosts share it, and such stages are not corrected"
+            yield f"{stage.id}: joined hosts share it; such stages are not corrected"
         elif kind_of[stage.id] is None:
-            yield f"{stage.id}: unlike devices share it, and such stages are not corrected"
+            yield f"{stage.id}: unlike devices share it; such stages are not corrected"
     if not is_here:
-        yield "hosts have addresses, but one machine played them: no link is told from its edges"
+        yield "hosts have addresses, but one machine played them all: no link was measured"

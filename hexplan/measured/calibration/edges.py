@@ -1,4 +1,4 @@
-"""What messages took, against what the plan says of their links."""
+"""Compare what messages took with what the plan says about their links."""
 
 from __future__ import annotations
 
@@ -10,29 +10,18 @@ import numpy as np
 
 from hexplan.cluster import COORDINATOR, Link
 from hexplan.host import Interconnect
-from hexplan.measured.calibration.fit import fit_factors, mean_error
+from hexplan.measured.calibration.fit import Array, fit_factors, mean_error
 from hexplan.measured.calibration.nouns import EdgeComparison, LinkFit
+from hexplan.measured.calibration.parameters import PARAMETERS
 from hexplan.measured.calibration.spread import middle
 from hexplan.measured.observations import TransferSeen
 from hexplan.plan import ENTRY, EXIT, Plan
 
 Hosts: TypeAlias = tuple[str, str]
-"""Where a message leaves and arrives."""
+"""The hosts where a message leaves and arrives, in this order."""
 
-MIN_MESSAGES: Final = 30
-"""With fewer a link is not measured."""
-WARMUP_MESSAGES: Final = 2
-"""The first messages of an edge in a file, which are not counted."""
-MOST_SPREAD: Final = 1.0
-"""Where the middle half of the messages spreads further, the link is not what was observed."""
-OFF_FACTOR: Final = 1.5
-"""A link is off if its messages take this many times longer or shorter..."""
-OFF_S: Final = 1e-4
-"""...and by this much: less is the software of both ends."""
-_GAIN: Final = 0.1
-"""A bandwidth must lower the mean error by this share to be believed."""
-_FASTEST_S: Final = 1e-14
-"""Seconds a byte, below which no link is."""
+_FASTEST_S_PER_BYTE: Final = 1e-14
+"""No link takes less time for a byte: a fitted slope below this is noise."""
 _NANOSECOND: Final = Decimal("1e-9")
 
 
@@ -63,7 +52,7 @@ def compare_edges(plan: Plan, transfers: Sequence[TransferSeen]) -> tuple[EdgeCo
 
 
 def fit_links(plan: Plan, transfers: Sequence[TransferSeen]) -> tuple[LinkFit, ...]:
-    """Return links between hosts whose messages took clearly otherwise, where enough were seen."""
+    """Return the links between hosts that carried clearly slower or faster than predicted."""
     by_hosts: dict[Hosts, list[TransferSeen]] = {}
     for edge in plan.edges:
         hosts = _hosts(plan, edge.source, edge.target)
@@ -76,14 +65,15 @@ def fit_links(plan: Plan, transfers: Sequence[TransferSeen]) -> tuple[LinkFit, .
 
 def _fit_link(plan: Plan, hosts: Hosts, seen: Sequence[TransferSeen]) -> LinkFit | None:
     way = _way(plan, hosts)
-    if not isinstance(way, Link) or len(seen) < MIN_MESSAGES:
+    if not isinstance(way, Link) or len(seen) < PARAMETERS.min_messages:
         return None
     predicted = np.array([_predicted_s(way, one) for one in seen])
     observed = np.array([max(one.seconds, 1e-9) for one in seen])
     ratio, spread = middle(list(observed / predicted))
-    if spread > MOST_SPREAD:
+    if spread > PARAMETERS.most_spread:
         return None
-    if max(ratio, 1 / ratio) < OFF_FACTOR or np.median(np.abs(observed - predicted)) < OFF_S:
+    difference_s = np.median(np.abs(observed - predicted))
+    if max(ratio, 1 / ratio) < PARAMETERS.off_factor or difference_s < PARAMETERS.off_s:
         return None
     latency_s, bandwidth = _figures(observed, np.array([float(one.bytes) for one in seen]), way)
     link = Link(
@@ -95,28 +85,24 @@ def _fit_link(plan: Plan, hosts: Hosts, seen: Sequence[TransferSeen]) -> LinkFit
     return LinkFit(link=link, num_messages=len(seen))
 
 
-def _figures(
-    observed: np.ndarray[tuple[int], np.dtype[np.float64]],
-    sizes: np.ndarray[tuple[int], np.dtype[np.float64]],
-    way: Link,
-) -> tuple[float, int]:
-    """Return latency and bandwidth; the bandwidth of the plan where messages do not tell one."""
+def _figures(observed: Array, sizes: Array, way: Link) -> tuple[float, int]:
+    """Return latency and bandwidth; if the messages reveal no bandwidth, that of the plan."""
     ones = np.ones((len(observed), 1))
     both = np.column_stack((ones, sizes))
     alone = fit_factors(observed, ones)
     found = fit_factors(observed, both)
     errors = mean_error(observed, ones, alone), mean_error(observed, both, found)
-    is_told = found[1] > _FASTEST_S and found[0] > 0
-    if is_told and errors[1] < (1 - _GAIN) * errors[0]:
+    is_told = found[1] > _FASTEST_S_PER_BYTE and found[0] > 0
+    if is_told and errors[1] < (1 - PARAMETERS.bandwidth_gain) * errors[0]:
         return float(found[0]), max(1, round(1 / found[1]))
     rest = observed - sizes / way.bandwidth_bytes_per_s
     return max(0.0, float(np.median(rest))), way.bandwidth_bytes_per_s
 
 
 def _seen(transfers: Sequence[TransferSeen], source: str, target: str) -> list[TransferSeen]:
-    """Return the messages of an edge that carried tokens, without the first ones."""
+    """Return the messages of an edge that carried tokens, without the first few."""
     mine = (seen for seen in transfers if (seen.source, seen.target) == (source, target))
-    return [seen for seen in mine if seen.tokens][WARMUP_MESSAGES:]
+    return [seen for seen in mine if seen.tokens][PARAMETERS.warmup_messages :]
 
 
 def _hosts(plan: Plan, source: str, target: str) -> Hosts:

@@ -10,23 +10,25 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.float64]
 
 _ROUNDS: Final = 60
+"""Rounds at most; a few dozen settle."""
 _FLOOR: Final = 1e-4
-"""Relative errors below this weigh alike, so that no weight is endless."""
+"""Relative errors below this weigh alike, so that every weight is finite."""
 _SETTLED: Final = 1e-9
+"""The fit ends when no factor changes by more than this share."""
 
 
 def fit_factors(observed: Array, parts: Array) -> Array:
     """Return f >= 0 that minimises `sum |observed - parts f| / (parts f)`.
 
-    With one part it is the median of observed over part. Found by weighted least squares over and
-    over, each time with weights from the errors before.
+    With one part, f is the median of observed over part. Iterates weighted least squares, with
+    weights from the errors of the round before.
 
     Parameters
     ----------
     observed
         Seconds, above 0.
     parts
-        A row for each of them: what it is made of.
+        The predicted seconds of each part, a row for each observation.
     """
     factors = _solve(observed, parts, 1 / observed)
     for _ in range(_ROUNDS):
@@ -45,7 +47,7 @@ def mean_error(observed: Array, parts: Array, factors: Array) -> float:
 
 
 def _solve(observed: Array, parts: Array, weights: Array) -> Array:
-    """Return the weighted least squares over the columns whose factors are not negative."""
+    """Return the weighted least squares, without the columns whose factors would be negative."""
     kept = [column for column in range(parts.shape[1]) if parts[:, column].any()]
     factors = np.zeros(parts.shape[1])
     while kept:

@@ -1,4 +1,4 @@
-"""Predicted times held against observed ones, as nouns that stand in a JSON file."""
+"""Predicted times compared with observed ones; they can be written as JSON."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ Phase = Literal["prefill", "decode"]
 
 
 class PhaseComparison(FrozenModel):
-    """The steps of one stage that mostly run prompts, or mostly decode."""
+    """Those steps of one stage that mostly run prompts, or those that mostly decode."""
 
     phase: Phase
     """Which of them."""
     num_steps: int
-    """How many, without warm-up."""
+    """How many steps, without the warm-up."""
     ratio: float
-    """Observed over predicted seconds by the plan: the median of the steps."""
+    """The median over the steps of observed over predicted seconds."""
     spread: float
     """The range of the middle half of these ratios, as a share of their median."""
     corrected_ratio: float | None
-    """The same median with the correction that was found, if one was."""
+    """The same median with the fitted correction, if there is one."""
 
 
 class StageComparison(FrozenModel):
@@ -35,7 +35,7 @@ class StageComparison(FrozenModel):
     busy: float
     """Share of the time between its first and last step of a launch in which it ran steps."""
     phases: tuple[PhaseComparison, ...]
-    """Prefill and decode, as far as they were seen."""
+    """Prefill and decode, if steps of them were seen."""
 
 
 class GroupFit(FrozenModel):
@@ -44,9 +44,9 @@ class GroupFit(FrozenModel):
     stages: tuple[str, ...]
     """Their ids."""
     correction: Correction
-    """What brings their predicted times to the observed ones, seen from the times without any."""
+    """Brings their predicted times, without any earlier correction, to the observed ones."""
     doubts: tuple[str, ...]
-    """Why it is not sure, if it is not."""
+    """Why the correction is in doubt; empty if it is not."""
 
 
 class EdgeComparison(FrozenModel):
@@ -57,19 +57,19 @@ class EdgeComparison(FrozenModel):
     target: str
     """A stage id, or `exit`."""
     num_messages: int
-    """Messages that were seen, without the first ones."""
+    """Messages that were seen, without the first few."""
     median_bytes: int
-    """The middle of their sizes, headers included."""
+    """The median of their sizes, including headers."""
     predicted_s: float
-    """What the plan says of the middle one: latency, and bytes over bandwidth."""
+    """The median of the plan's predictions: latency plus bytes over bandwidth."""
     ratio: float
-    """Observed over predicted seconds: the median of the messages."""
+    """The median over the messages of observed over predicted seconds."""
     spread: float
     """The range of the middle half of these ratios, as a share of their median."""
 
 
 class LinkFit(FrozenModel):
-    """A link between two hosts that carried otherwise than the plan says."""
+    """A link between two hosts that was slower or faster than the plan says."""
 
     link: Link
     """The figures that fit."""
@@ -78,21 +78,21 @@ class LinkFit(FrozenModel):
 
 
 class Calibration(FrozenModel):
-    """A plan's times held against what was observed."""
+    """A plan's times compared with the observed ones."""
 
     plan: str
     """What the plan's cluster is called."""
     num_launches: int
     """Launches that were observed."""
     hardware: str
-    """What played all hosts."""
+    """The machine that played all hosts."""
     stages: tuple[StageComparison, ...]
     """Every stage that was seen."""
     groups: tuple[GroupFit, ...]
-    """What was fitted, by device type and degree."""
+    """The fits, one for each device type and degree."""
     edges: tuple[EdgeComparison, ...]
     """Every edge that was seen."""
     links: tuple[LinkFit, ...]
-    """Links whose figures are off, where they could be observed well enough."""
+    """Links whose figures are off, and that were observed well enough to say so."""
     remarks: tuple[str, ...]
-    """What limits all of this."""
+    """What the comparison cannot tell, and why."""

@@ -1,4 +1,4 @@
-"""The middle of some figures, and how far they spread around it."""
+"""The median of some figures, and how far they spread around it."""
 
 from __future__ import annotations
 

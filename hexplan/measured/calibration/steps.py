@@ -1,4 +1,4 @@
-"""What the cost model predicts for an observed step, part by part."""
+"""Predict observed steps with the cost model, part by part."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class TimedStep:
     """An observed step, with its predicted time and the parts of that without corrections."""
 
     observed_s: float
-    """What it took."""
+    """The time that it took."""
     predicted_s: float
-    """By the plan, which may have corrections already."""
+    """The plan's prediction, which may be corrected already."""
     prefill_s: float
-    """What prompts take of it without corrections."""
+    """The predicted part of the prompts, without corrections."""
     decode_s: float
-    """What decodes and the output head take of it without corrections."""
+    """The predicted part of the decodes and the output head, without corrections."""
     num_layers: int
-    """Layers that ran any of it."""
+    """Layers that ran at least a part of it."""
     decode_tokens: int
     """Tokens that it decoded."""
 
     @property
     def is_timed(self) -> bool:
-        """Whether it took any time, and was predicted to take some."""
+        """Whether its observed and predicted times are above 0."""
         return min(self.observed_s, self.predicted_s, self.prefill_s + self.decode_s) > 0
 
     @property
@@ -44,7 +44,7 @@ class TimedStep:
 
     @property
     def parts(self) -> tuple[float, float, float]:
-        """What the three factors of a correction are multiplied by."""
+        """What the three factors of a correction multiply."""
         return self.prefill_s, self.decode_s, float(self.num_layers)
 
 
@@ -94,7 +94,7 @@ class StepReader:
         return steps.head_s(step.sampled_rows) if self._has_head else 0.0
 
     def _runs(self, step: StepSeen) -> Iterator[tuple[int, tuple[int, float, int, float]]]:
-        """Yield runs of layers: how many, and what each of them runs of the loads so far."""
+        """Yield runs of layers with equal work: how many layers, and the work of each."""
         loads = sorted(step.loads, key=lambda load: load.enter_layer)
         ends = [load.enter_layer for load in loads[1:]] + [self._end]
         prompt, reach, decode, context = 0, 0.0, 0, 0.0

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 CONFIG_NAME = "config.json"
 MAX_CONFIG_BYTES = 1 << 20
+"""The largest config.json that is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Architecture:
-    """What a family does where its config.json is silent; the same as transformers does."""
+    """What a family's fields mean, and their defaults; the same as in transformers."""
 
     family: Family
     kv_heads: int | None = None
@@ -37,10 +38,12 @@ class _Architecture:
     reads_attention_bias: bool = False
     reads_mlp_bias: bool = False
     qk_norm: bool = False
-    experts: tuple[int, int] | None = None
-    """Experts of a layer, in all and active, if the fields are missing; None means no experts."""
-    expert_ffn: tuple[str, int | None] = ("intermediate_size", None)
-    """Field with the width of one network, and that width if it is missing."""
+    experts: Experts | None = None
+    """Experts of a layer if the fields are missing; None means no experts."""
+    ffn_field: str = "intermediate_size"
+    """The field with the channels of one network."""
+    ffn: int | None = None
+    """Channels of one network if the field is missing; None means that it must be there."""
 
 
 _ARCHITECTURES: Mapping[str, _Architecture] = MappingProxyType(
@@ -51,14 +54,17 @@ _ARCHITECTURES: Mapping[str, _Architecture] = MappingProxyType(
         "Qwen3ForCausalLM": _Architecture(
             "qwen3", kv_heads=32, head_dim=128, reads_attention_bias=True, qk_norm=True
         ),
-        "MixtralForCausalLM": _Architecture("mixtral", kv_heads=8, experts=(8, 2)),
+        "MixtralForCausalLM": _Architecture(
+            "mixtral", kv_heads=8, experts=Experts(total=8, active=2)
+        ),
         "Qwen3MoeForCausalLM": _Architecture(
             "qwen3_moe",
             kv_heads=4,
             reads_attention_bias=True,
             qk_norm=True,
-            experts=(128, 8),
-            expert_ffn=("moe_intermediate_size", 768),
+            experts=Experts(total=128, active=8),
+            ffn_field="moe_intermediate_size",
+            ffn=768,
         ),
     }
 )
@@ -113,7 +119,7 @@ def _model(config: ModelConfig, dtype: Dtype) -> Model:
         heads=heads,
         kv_heads=kv_heads,
         head_dim=_head_dim(config, kind, heads),
-        ffn=config.count(*kind.expert_ffn),
+        ffn=config.count(kind.ffn_field, kind.ffn),
         vocab=config.count("vocab_size"),
         tied_embeddings=config.flag("tie_word_embeddings"),
         qkv_bias=kind.has_qkv_bias or attention_bias,
@@ -140,21 +146,21 @@ def _architecture(config: ModelConfig) -> _Architecture:
 
 
 def _experts(config: ModelConfig, kind: _Architecture) -> Experts | None:
-    """Return the experts of every layer; layers without them, among others, are refused."""
+    """Return the experts of every layer; refuse a model with dense layers among them."""
     if kind.experts is None:
         return None
     names = ("num_experts", "num_local_experts")
     field = next((name for name in names if config.values.get(name) is not None), names[1])
-    total, active = kind.experts
     if config.count("decoder_sparse_step", 1) != 1 or config.values.get("mlp_only_layers"):
         problem = "found layers with one network among layers with experts, needed layers alike"
         where = "mlp_only_layers" if config.values.get("mlp_only_layers") else "decoder_sparse_step"
         raise config.error(where, problem)
-    found, chosen = config.count(field, total), config.count("num_experts_per_tok", active)
-    if chosen > found:
-        problem = f"found {chosen}, needed at most {field} ({found})"
+    total = config.count(field, kind.experts.total)
+    active = config.count("num_experts_per_tok", kind.experts.active)
+    if active > total:
+        problem = f"found {active}, needed at most {field} ({total})"
         raise config.error("num_experts_per_tok", problem)
-    return Experts(total=found, active=chosen)
+    return Experts(total=total, active=active)
 
 
 def _kv_heads(config: ModelConfig, kind: _Architecture, heads: int) -> int:

@@ -37,6 +37,14 @@ def read_weight_format(config: ModelConfig) -> WeightFormat | None:
 
 
 @dataclass(frozen=True, slots=True)
+class _Block:
+    """Weights that share a scale; None means all of a side."""
+
+    rows: int | None = None
+    columns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """An object within the config."""
 
@@ -77,17 +85,17 @@ class _Part:
             raise self.error(field, problem)
         return value
 
-    def block(self, field: str, default: tuple[int, int] | None) -> tuple[int, int] | None:
-        """Return rows and columns of a block."""
-        value = self.values.get(field, list(default) if default else None)
+    def block(self, field: str, default: _Block) -> _Block:
+        """Return the block that shares a scale."""
+        value = self.values.get(field)
         if value is None:
-            return None
+            return default
         sizes = value if isinstance(value, list) and len(value) == 2 else []
         rows, columns = (size if isinstance(size, int) else 0 for size in sizes or (0, 0))
         if rows < 1 or columns < 1:
             problem = f"found {found(value)}, needed two whole numbers > 0"
             raise self.error(field, problem)
-        return rows, columns
+        return _Block(rows, columns)
 
     def part(self, field: str) -> _Part:
         """Return an object within this one."""
@@ -100,8 +108,10 @@ class _Part:
 
 def _fine_grained_fp8(part: _Part) -> WeightFormat:
     """Return what transformers' FineGrainedFP8Config stores: 32-bit scales of blocks."""
-    rows, columns = part.block("weight_block_size", None) or (None, None)
-    return WeightFormat(name="fp8", block_rows=rows, block_columns=columns, scale_bits=32)
+    block = part.block("weight_block_size", _Block())
+    return WeightFormat(
+        name="fp8", block_rows=block.rows, block_columns=block.columns, scale_bits=32
+    )
 
 
 def _gptq(part: _Part) -> WeightFormat:
@@ -135,15 +145,17 @@ def _compressed_tensors(part: _Part) -> WeightFormat:
     name: Name = "fp8" if is_float else weights.bits(8)
     strategies = ("tensor", "channel", "group", "block")
     strategy = weights.choice("strategy", strategies, "tensor")
-    rows, columns = {
-        "tensor": (None, None),
-        "channel": (1, None),
-        "group": (1, weights.count("group_size", 128)),
-        "block": weights.block("block_structure", (128, 128)) or (None, None),
+    block = {
+        "tensor": _Block(),
+        "channel": _Block(1),
+        "group": _Block(1, weights.count("group_size", 128)),
+        "block": weights.block("block_structure", _Block(128, 128)),
     }[strategy]
     is_symmetric = weights.values.get("symmetric", True) is True
     zero = 0 if is_symmetric else 4 if name == "int4" else 8
-    return WeightFormat(name=name, block_rows=rows, block_columns=columns, zero_bits=zero)
+    return WeightFormat(
+        name=name, block_rows=block.rows, block_columns=block.columns, zero_bits=zero
+    )
 
 
 _READERS: Mapping[str, Callable[[_Part], WeightFormat]] = MappingProxyType(

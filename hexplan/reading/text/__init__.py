@@ -1,1 +1,1 @@
-"""The files as written, field by field: short forms are kept, quantities are read."""
+"""The files as people write them, field by field; quantities are read into SI units."""

@@ -62,12 +62,12 @@ class InterconnectText(Text):
 
 
 class SpotText(Text):
-    """An offer to rent the host for less, which may be taken away."""
+    """An offer to rent the host at a lower price, which may be withdrawn."""
 
     price: Price
-    """What it then costs for an hour: `4.1 USD/h`."""
+    """What it then costs per hour: `4.1 USD/h`."""
     availability: Fraction
-    """Share of the time for which it is there: `95%`; its speed counts by this share."""
+    """Share of the time in which it is available: `95%`; its speed is multiplied by it."""
 
 
 class HostText(Text):
@@ -90,7 +90,7 @@ class HostText(Text):
         ]
         | None
     ) = None
-    """Between its devices: a name, or `{bandwidth: ..., latency: ...}`; needed where it has two."""
+    """What joins its devices: a name, or `{bandwidth: ..., latency: ...}`; not for one device."""
     nic: Nic
     """What all links of the host carry together: `25Gbps`, or `{in: ..., out: ...}`."""
     in_use: (
@@ -101,11 +101,11 @@ class HostText(Text):
         ]
         | None
     ) = None
-    """Memory that others take: `1.2GiB` of each device, or a list with one entry a device."""
+    """Memory that others take: `1.2GiB` of each device, or a list with one entry per device."""
     address: AddressRange | None = None
-    """Where `launch` reaches it; a range as long as that of `name`, or one for all."""
+    """Where `launch` reaches it: a range as long as that of `name`, or one address for all."""
     price: Price | None = None
-    """What one such host costs for an hour: `12.3 USD/h`; the cost objective needs it."""
+    """What one such host costs per hour: `12.3 USD/h`; the cost objective needs it."""
     spot: SpotText | None = None
     """A cheaper offer: `{price: 4.1 USD/h, availability: 95%}`."""
 
@@ -145,7 +145,7 @@ class LinkText(Text):
     latency: Seconds
     """One-way latency."""
     trunk: Bandwidth | None = None
-    """What all pairs may carry together in one direction, where they share a line."""
+    """What all pairs may carry together in one direction, if they share a line."""
     allow: Allowed = "all"
     """What may pass: `all`, `tokens` (to and from the coordinator; no activations), or `none`."""
 
@@ -160,7 +160,7 @@ class LinkText(Text):
 
 
 class PinText(Text):
-    """A wish about one host or device."""
+    """A pin or an exclusion of hosts or devices."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -199,7 +199,7 @@ class LimitsText(Text):
     memory_fraction: Fraction = Decimal("0.9")
     """Share of each device's memory that the plan may fill."""
     chunk_tokens: Annotated[int, Field(ge=16, le=10**6)] = 512
-    """Tokens that a stage puts through its layers at once, at most: longer prompts go in pieces."""
+    """The most prompt tokens that a stage runs at once; longer prompts are split."""
     parallel: Annotated[Many[Parallel], Field(min_length=1)] = ("tp",)
     """How the devices of a stage may share its work: `tp`, `sp` and `shift`; `launch` runs `tp`."""
     join: (
@@ -214,7 +214,7 @@ class LimitsText(Text):
 
 
 class ClusterText(Text):
-    """A cluster.yaml: hosts with devices, the links between them, and what is to run there."""
+    """A cluster.yaml: hosts with devices, the links between them, and the model to run."""
 
     version: Literal[1]
     """Version of this format."""
@@ -239,9 +239,9 @@ class ClusterText(Text):
     links: Many[LinkText] = ()
     """Link rules; pairs of hosts that no rule names are not connected."""
     profiles: Label | None = None
-    """A file with measured speeds, seen from the folder of this file."""
+    """A file with measured speeds; the path is relative to this file."""
     overlays: Many[Label] = ()
-    """Files whose measured figures take the place of this one's; seen from its folder."""
+    """Files whose measured figures replace this file's; paths are relative to this file."""
     devices: dict[DeviceName, DeviceText] = {}
     """Device types: overrides of the catalog, and new ones."""
     pin: Many[PinText] = ()

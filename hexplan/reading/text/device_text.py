@@ -1,4 +1,4 @@
-"""The text of the field `devices`: what differs from the catalog, and new device types."""
+"""The text of the field `devices`: changes to the catalog's, and new device types."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class EfficiencyText(Text):
     bandwidth: Fraction
     """Share of the peak memory bandwidth: `85%`."""
     error: Annotated[Fraction, Field(lt=1)]
-    """How far times that rest on them may be off: `15%`."""
+    """How far times computed from them may be off: `15%`."""
 
 
 class DeviceText(Text):
-    """A device type: what differs from the catalog, or everything about a new one."""
+    """A device type: changes to one of the catalog, or all figures of a new one."""
 
     kind: Kind | None = None
     """Which torch backend drives it."""
@@ -33,11 +33,11 @@ class DeviceText(Text):
     compute: Compute | None = None
     """Peak dense matrix rate in 16 bits with 32-bit sums (32 bits on a CPU)."""
     fp8_compute: Compute | None = None
-    """Peak dense matrix rate in 8-bit floats, where it has one."""
+    """Peak dense matrix rate in 8-bit floats, if it has one."""
     bfloat16: bool | None = None
-    """Whether it computes in bfloat16; a new device does, unless this says otherwise."""
+    """Whether it computes in bfloat16; true for a new device if left out."""
     overhead: Bytes | None = None
-    """What driver and framework take of the memory; by default 512 MiB of an accelerator."""
+    """Memory that driver and framework take; if left out, 512 MiB of a GPU."""
     efficiency: EfficiencyText | None = None
     """How much of the peak figures it reaches: `{compute: 45%, bandwidth: 85%, error: 15%}`."""
 

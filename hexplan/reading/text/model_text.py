@@ -1,4 +1,4 @@
-"""The text of the field `model`, but for a model's numbers, which stand as they are."""
+"""The text of the field `model`, except for a model's numbers, which are read as a `Model`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Weights = Annotated[
 
 
 class ChosenTypes(Text):
-    """The types in which a model runs, where they are not its own."""
+    """The types in which a model runs, if they are not its own."""
 
     dtype: Dtype | None = None
     """Type of activations, and of what is not quantised; the model's own, if left out."""
@@ -39,4 +39,4 @@ class FolderModel(ChosenTypes):
     """A model in a folder with a config.json."""
 
     path: Label
-    """The folder, seen from the folder of this file."""
+    """The folder; the path is relative to this file."""

@@ -1,4 +1,4 @@
-"""The text of an overlay, field by field: what was measured of a cluster that a file describes."""
+"""The text of an overlay, field by field: what was measured on a cluster."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ class OverlayHostText(Text):
     name: Name
     """The host."""
     in_use: Annotated[Many[UsedBytes], Field(min_length=1)]
-    """Memory that others take, of each of its devices in their order."""
+    """Memory that others take of each of its devices, in their order."""
 
 
 class OverlayCorrectionText(Text):
-    """What stages of one kind were seen to take, over what is predicted of them."""
+    """How the observed times of one kind of stage differ from the predicted ones."""
 
     device: DeviceName
     """Device type."""
     tp: Annotated[int, Field(gt=0, le=1024)]
     """Devices in the group, all of that type."""
     prefill: Factor = Decimal(1)
-    """Seconds that prompts take, over what the spec's figures say."""
+    """Observed seconds of prompts, divided by the predicted ones."""
     decode: Factor = Decimal(1)
-    """Seconds that decodes take, likewise."""
+    """Observed seconds of decodes, divided by the predicted ones."""
     layer_step: Seconds = Decimal(0)
-    """What each step takes in each layer beside that, whatever it holds."""
+    """Seconds that each step adds in each layer, whatever it holds."""
     error: Annotated[Fraction, Field(lt=1)]
     """How far the corrected times may be off, such as `10%`."""
     source: Label
@@ -63,7 +63,7 @@ class OverlayCorrectionText(Text):
 
 
 class OverlayText(Text):
-    """Measured figures that take the place of those in a cluster.yaml, which stays as it is."""
+    """Measured figures that replace those in a cluster.yaml; that file does not change."""
 
     version: Literal[1]
     """Version of this format."""
@@ -72,6 +72,6 @@ class OverlayText(Text):
     links: Many[OverlayLinkText] = ()
     """Bandwidth and latency between two hosts; the trunk and the policy of their rule stay."""
     hosts: Many[OverlayHostText] = ()
-    """What is taken of the devices of hosts."""
+    """Memory in use on the devices of hosts."""
     corrections: Many[OverlayCorrectionText] = ()
-    """What stages took when a plan ran; it changes their predicted speed."""
+    """Corrections of predicted times, from the times of a launch."""

@@ -24,11 +24,11 @@ class MeasuredStageText(Text):
     tp: Annotated[int, Field(gt=0, le=1024)]
     """Devices in the group."""
     tokens_per_s: Annotated[Many[Annotated[float, Field(ge=1e-6, le=1e9)]], Field(min_length=1)]
-    """Tokens/s that the group passes when it holds 1, 2, ... layers."""
+    """Tokens/s of the group with 1, 2, ... layers."""
     prefill_layer_s: Many[StepPointText] = ()
-    """`[tokens, seconds]`: what one layer takes for so many prompt tokens, by rising tokens."""
+    """`[tokens, seconds]` of one layer in a step of prompts, by ascending tokens."""
     decode_layer_s: Many[StepPointText] = ()
-    """`[tokens, seconds]`: what one layer takes to decode so many tokens, by rising tokens."""
+    """`[tokens, seconds]` of one layer in a step of decodes, by ascending tokens."""
     kv_tokens: Many[CountText] = ()
     """Tokens of context that it had room for with 1, 2, ... layers."""
     max_prompts: Many[CountText] = ()
@@ -36,7 +36,7 @@ class MeasuredStageText(Text):
     max_decode_tokens: Many[CountText] = ()
     """Tokens that it decoded in one step with 1, 2, ... layers."""
     error: Annotated[Fraction, Field(lt=1)] | None = None
-    """How far its times may be off, such as `3%`; taken as 10 % if left out."""
+    """How far its times may be off, such as `3%`; 10 % if left out."""
 
 
 class ProfileText(Text):

@@ -17,7 +17,7 @@ class LengthsText(Text):
     mean: Tokens
     """Mean number of tokens."""
     max: Tokens | None = None
-    """The longest that a stage must have room for; the mean, if left out."""
+    """The longest, for which each stage keeps room; the mean if left out."""
 
 
 Lengths = Annotated[
@@ -51,7 +51,7 @@ class WorkloadText(Text):
     output_tokens: Lengths | None = None
     """Tokens that a request asks for: a mean, or `{mean: 240, max: 1024}`."""
     trace: Label | None = None
-    """A file to read the lengths from, seen from the folder of this file (CSV or JSON lines)."""
+    """A file (CSV or JSON lines) with the lengths; the path is relative to this file."""
     request_rate: Rate | None = None
     """Requests per time: `5/s`; the objectives latency and cost need it."""
     slo: SloText | None = None

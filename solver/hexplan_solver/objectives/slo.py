@@ -95,8 +95,7 @@ class _SloTrial:
             raise InputError(message, hint="such as `slo: {ttft: 2s, tpot: 100ms}`")
         self.slo = workload.slo
         self._simulated_slo = Slo(float(self.slo.ttft_s), float(self.slo.tpot_s))
-        sides = (workload.prompt_tokens, workload.output_tokens)
-        self._lengths = SpreadLengths(*((side.mean, side.max) for side in sides))
+        self._lengths = SpreadLengths(workload.prompt_tokens, workload.output_tokens)
         self._seed = seed
 
     def most(self, draft: Draft, above: float) -> _Kept | None:
@@ -124,10 +123,9 @@ class _SloTrial:
     def at(self, pipeline: PipelineModel, policy: Policy, rate: float) -> Outcome:
         """Simulate a plan at one rate, in requests/s."""
         warm_up = SLO_PARAMS.warm_up_requests
-        window = Window((warm_up + SLO_PARAMS.measured_requests) / rate, warm_up / rate, self._seed)
-        return simulate(
-            pipeline, Poisson(rate, self._lengths), policy, window, slo=self._simulated_slo
-        )
+        duration_s = (warm_up + SLO_PARAMS.measured_requests) / rate
+        window = Window(duration_s, warm_up / rate, self._seed, slo=self._simulated_slo)
+        return simulate(pipeline, Poisson(rate, self._lengths), policy, window)
 
     def _is_kept(self, outcome: Outcome) -> bool:
         if outcome.slo is None or outcome.turned_away:

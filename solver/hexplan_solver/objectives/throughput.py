@@ -56,8 +56,9 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
 
 
 def _part_without_links(limits: LinkLimits) -> float:
-    """Return the share of the usual time for placements without links: fitting the links may need
-    the rest.
+    """Return the share of the usual time for placements without links.
+
+    Where links may limit the flow, fitting them needs the rest.
     """
     if not limits.has_trunks:
         return 1.0

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from hexplan_solver.served.params import SERVED_PARAMS
 from hexplan_solver.served.request import MeanRequest
 from hexplan_solver.served.shares import Shares
 from hexplan_solver.simulate import PipelineModel, Policy
-
-HIGH_WATER = 0.8
-"""Share of the fullest layer's KV room up to which the simulator's feeder, `Offline`, admits."""
 
 
 def requests_in_flight(
@@ -30,4 +28,4 @@ def requests_in_flight(
             room[layer] += tokens
             kept[layer] += shares.held_layers[position] / (end - first)
     tightest = min(r / k for r, k in zip(room, kept, strict=True) if k > 0)
-    return HIGH_WATER * tightest / request.reserved_tokens
+    return SERVED_PARAMS.high_water * tightest / request.reserved_tokens

@@ -5,14 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from hexplan_solver.served.params import SERVED_PARAMS
 from hexplan_solver.served.request import MeanRequest
 from hexplan_solver.served.scheduler import SCHEDULER
 from hexplan_solver.served.visits import Stop
-
-ROUNDS = 2
-"""Rounds in which the prompt tokens of a step and its time settle."""
-CONGESTION = 1.5
-"""Power of the idle share by which waiting times are divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ def load_of(stop: Stop, arriving: float, request: MeanRequest) -> Load:
     if busy >= 1:
         return Load(busy, math.inf)
     rides = min(1.0, mixed * prompt_steps_per_s / decode_steps_per_s)
-    queue_s = SCHEDULER.waiting * by_prompts * prompt_s / (1 - busy) ** CONGESTION
+    queue_s = SCHEDULER.waiting * by_prompts * prompt_s / (1 - busy) ** SERVED_PARAMS.congestion
     return Load(busy, queue_s + SCHEDULER.riding * rides * ride_s)
 
 
@@ -49,7 +45,7 @@ def _prompt_step(stop: Stop, prompt_tokens_per_s: float, mixed: float) -> tuple[
     room = max(stop.chunk - mixed * stop.batch, stop.least_room)
     tokens = min(stop.least, room)
     prompt_s = stop.prompt_s(tokens)
-    for _ in range(ROUNDS):
+    for _ in range(SERVED_PARAMS.rounds):
         gathered = min(room, prompt_tokens_per_s * (prompt_s + stop.decode_s))
         if gathered <= tokens:
             break

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from hexplan.workload import Workload
+from hexplan_solver.served.params import SERVED_PARAMS
 from hexplan_solver.simulate import Policy, SpreadLengths
-
-STRATA = 400
-"""Quantiles over which means are taken."""
-SIZES = 6
-"""Prompts of different size that stand for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +28,20 @@ class MeanRequest:
 
 def spread_lengths(workload: Workload) -> SpreadLengths:
     """Return lengths of the workload's means between 1 and its longest."""
-    prompt, output = workload.prompt_tokens, workload.output_tokens
-    return SpreadLengths((prompt.mean, prompt.max), (output.mean, output.max))
+    return SpreadLengths(workload.prompt_tokens, workload.output_tokens)
 
 
 @lru_cache(maxsize=64)
 def mean_request(workload: Workload, policy: Policy) -> MeanRequest:
     """Take means over the quantiles of the lengths that `spread_lengths` draws."""
     lengths = spread_lengths(workload)
-    pairs = [lengths(_Share((i + 0.5) / STRATA)) for i in range(STRATA)]
-    prompt = sum(p for p, _ in pairs) / STRATA
-    output = sum(o for _, o in pairs) / STRATA
-    long = sum(o * o for _, o in pairs) / STRATA / output
+    strata, num_sizes = SERVED_PARAMS.strata, SERVED_PARAMS.sizes
+    pairs = [lengths(_Share((i + 0.5) / strata)) for i in range(strata)]
+    prompt = sum(p for p, _ in pairs) / strata
+    output = sum(o for _, o in pairs) / strata
+    long = sum(o * o for _, o in pairs) / strata / output
     expected = policy.reservation.expected_output_tokens
-    sizes = [pairs[int((i + 0.5) / SIZES * STRATA)][0] for i in range(SIZES)]
+    sizes = [pairs[int((i + 0.5) / num_sizes * strata)][0] for i in range(num_sizes)]
     return MeanRequest(
         prompt_tokens=prompt,
         decode_tokens=max(output - policy.prompt_gives_token, 1.0),

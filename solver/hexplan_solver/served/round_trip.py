@@ -13,7 +13,7 @@ from hexplan_solver.served.load import Load, load_of
 from hexplan_solver.served.request import MeanRequest
 from hexplan_solver.served.scheduler import SCHEDULER, clump_tokens
 from hexplan_solver.served.shares import Shares
-from hexplan_solver.served.visits import crossings_of, stop_of, way_of
+from hexplan_solver.served.visits import Visit, crossings_of, stop_of, way_of
 from hexplan_solver.simulate import PipelineModel, Policy
 
 
@@ -31,7 +31,7 @@ class RoundTrip:
         self._request = request
         self._policy, self._in_flight = policy, in_flight
         self._stops = [
-            stop_of(stage, (share, held), share * in_flight, request, policy)
+            stop_of(stage, Visit(share, held), share * in_flight, request, policy)
             for stage, share, held in zip(
                 pipeline.stages, shares.stages, shares.held_layers, strict=True
             )

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from hexplan.workload import Workload
 from hexplan_solver.served.blocking import blocked_s
 from hexplan_solver.served.in_flight import requests_in_flight
+from hexplan_solver.served.params import SERVED_PARAMS
 from hexplan_solver.served.request import mean_request
 from hexplan_solver.served.round_trip import RoundTrip
 from hexplan_solver.served.shares import shares_of
 from hexplan_solver.simulate import CHUNKED, PipelineModel, Policy
-
-HALVINGS = 12
-"""Steps of the bisection, which leave an error of 1 in 4096."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ def served_above(
         return None
     while not is_carried(low):
         low, high = low / 2, low
-    for _ in range(HALVINGS):
+    for _ in range(SERVED_PARAMS.bisections):
         middle = (low + high) / 2
         low, high = (middle, high) if is_carried(middle) else (low, middle)
     round_trip_s = (in_flight / low) / request.decode_tokens

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from hexplan.schedule.limits import largest_step_tokens, most_decodes
 from hexplan.spec import Spec
+from hexplan_solver.served.params import SERVED_PARAMS
 from hexplan_solver.served.request import MeanRequest, mean_request
 from hexplan_solver.served.served import ServedRate, served_rate
 from hexplan_solver.simulate import PipelineModel, Policy
@@ -14,23 +15,9 @@ from hexplan_solver.simulate import PipelineModel, Policy
 Limited = tuple[Policy, ServedRate]
 """A policy with step limits, and what a pipeline then serves."""
 
-HALVINGS = 2
-"""How often the tokens of a step are halved at most, from what the memory allows."""
-LEAST_TOKENS = 64
-"""Steps are not halved below."""
-NEAR = 4
-"""Decodes that are tried: powers of two within this factor of the requests in flight a hop."""
-WORTH = 0.03
-"""Gain for which smaller steps are taken: they make first tokens wait longer where all is busy."""
-WORTH_STRAIN = 0.15
-"""Gain for which prompts may have to wait for long."""
-STRAINED = 0.8
-"""Load of the busiest stage, and of the room for prompts beside decodes, above which prompts wait
-for long: in simulations the first token then came up to 60 times later."""
-
 
 def with_step_limits(
-    spec: Spec, pipeline: PipelineModel, policy: Policy, halvings: int = HALVINGS
+    spec: Spec, pipeline: PipelineModel, policy: Policy, halvings: int = SERVED_PARAMS.halvings
 ) -> Limited:
     """Return the policy with the step limits that serve most by the formula, and what it serves.
 
@@ -50,9 +37,9 @@ def with_step_limits(
     ]
     request = mean_request(spec.workload, policy)
     calm = [pair for pair in found if not _starves(*pair, request)]
-    if not calm or _rate(calm) < _rate(found) * (1 - WORTH_STRAIN):
+    if not calm or _rate(calm) < _rate(found) * (1 - SERVED_PARAMS.worth_strain):
         calm = found
-    good = [pair for pair in calm if _rate([pair]) >= _rate(calm) * (1 - WORTH)]
+    good = [pair for pair in calm if _rate([pair]) >= _rate(calm) * (1 - SERVED_PARAMS.worth)]
     return max(good, key=lambda pair: (pair[0].chunk_tokens, pair[0].max_decode_tokens))
 
 
@@ -74,8 +61,9 @@ def neighbours(spec: Spec, policy: Policy) -> Iterator[Policy]:
     if tokens is None:
         return
     most = largest_step_tokens(spec.cluster, spec.workload)
+    least = min(most, SERVED_PARAMS.least_tokens)
     for changed in (tokens * 2, tokens // 2):
-        if min(most, LEAST_TOKENS) <= changed <= most and decodes <= most_decodes(changed):
+        if least <= changed <= most and decodes <= most_decodes(changed):
             yield replace(policy, chunk_tokens=changed)
     for changed in (decodes * 2, decodes // 2):
         if 1 <= changed <= most_decodes(tokens):
@@ -87,18 +75,21 @@ def _starves(policy: Policy, served: ServedRate, request: MeanRequest) -> bool:
     decodes, tokens = policy.max_decode_tokens, policy.chunk_tokens or 0
     decode_steps = request.decode_tokens / decodes
     prompt_steps = request.prompt_tokens / max(1, tokens - decodes)
-    return served.busy > STRAINED and prompt_steps > STRAINED * decode_steps
+    return (
+        served.busy > SERVED_PARAMS.strained
+        and prompt_steps > SERVED_PARAMS.strained * decode_steps
+    )
 
 
 def _policies(spec: Spec, policy: Policy, decodes_a_hop: float, halvings: int) -> Iterator[Policy]:
     tokens = largest_step_tokens(spec.cluster, spec.workload)
     for halving in range(halvings + 1):
-        if halving and tokens < LEAST_TOKENS:
+        if halving and tokens < SERVED_PARAMS.least_tokens:
             return
         most = most_decodes(tokens)
         near = min(max(1.0, decodes_a_hop), most)
         powers = [2**i for i in range(most.bit_length()) if 2**i <= most]
         for decodes in powers:
-            if near / NEAR <= decodes <= near * NEAR:
+            if near / SERVED_PARAMS.near <= decodes <= near * SERVED_PARAMS.near:
                 yield replace(policy, chunk_tokens=tokens, max_decode_tokens=decodes)
         tokens //= 2

@@ -15,6 +15,16 @@ from hexplan_solver.simulate import EdgeModel, PipelineModel, Policy, StageModel
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """How often requests visit a stage, and how much of it they run."""
+
+    share: float
+    """Share of the requests that visit it."""
+    held_layers: float
+    """Layers that a mean request runs in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """One stage as a mean request meets it."""
 
@@ -72,7 +82,7 @@ class Crossing:
 
 def stop_of(
     stage: StageModel,
-    visit: tuple[float, float],
+    visit: Visit,
     in_flight: float,
     request: MeanRequest,
     policy: Policy,
@@ -81,12 +91,10 @@ def stop_of(
 
     Parameters
     ----------
-    visit
-        Share of the requests that visit it, and the layers that a mean request runs in it.
     in_flight
         Requests whose decodes pass through it.
     """
-    share, held = visit
+    share, held = visit.share, visit.held_layers
     assert policy.chunk_tokens is not None, "prompts come in chunks"
     batch = round(clump_tokens(policy, in_flight))
     context = request.context_tokens

@@ -5,7 +5,7 @@
 
     pipeline = pipeline_of_plan(plan)                        # or, inside the search,
     pipeline = pipeline_of_placement(problem, network, flow)  # network and flow of a placement
-    traffic = Poisson(2.0, SpreadLengths((750, 2048), (240, 1000)))
+    traffic = Poisson(2.0, SpreadLengths(workload.prompt_tokens, workload.output_tokens))
     outcome = simulate(pipeline, traffic, CHUNKED, Window(duration_s=600, warmup_s=60, seed=0))
     outcome.decode_tokens_per_s, outcome.ttft.p99_s, outcome.stages[0].busy
 
@@ -98,8 +98,6 @@ def simulate(
     traffic: Traffic,
     policy: Policy = CHUNKED,
     window: Window | None = None,
-    *,
-    slo: Slo | None = None,
     outages: Iterable[Outage] = (),
 ) -> Outcome:
     """Run requests through a pipeline, and return what was measured.
@@ -112,4 +110,4 @@ def simulate(
     window = window or Window()
     simulation = Simulation(pipeline, traffic, policy, window)
     simulation.run(outages)
-    return summarise(simulation, pipeline, policy, window, slo)
+    return summarise(simulation, pipeline, policy, window)

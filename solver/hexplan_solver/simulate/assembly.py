@@ -59,7 +59,7 @@ def pipeline_of_flows(
 ) -> PipelineModel:
     """Return what a placement and flows on its edges, in any unit, describe.
 
-    Without chains (whole weights of routes) only routing by edges goes.
+    Without chains (routes with whole weights), requests can only be routed by edges.
     """
     stages = stages_of_placement(problem, network)
     return assemble(problem.spec, stages, flows, _routes(chains or {}))
@@ -106,7 +106,7 @@ def stages_of_placement(problem: Problem, network: Network) -> list[Hosted]:
 def assemble(
     spec: Spec, hosted: Sequence[Hosted], flows: EdgeFlows, routes: Sequence[RouteModel]
 ) -> PipelineModel:
-    """Join stages by edges where there is flow, and where KV has to move between routes."""
+    """Join stages by edges wherever there is flow or KV has to move between routes."""
     connections = _Connections(spec, [host for host, _ in hosted])
     stages = tuple(stage for _, stage in hosted)
     layers = [stage.layers for stage in stages]
@@ -145,7 +145,7 @@ def _placed_stage(problem: Problem, name: str, placed: PlacedStage) -> StageMode
 
 
 def _stage(spec: Spec, name: str, shape: StageShape, kv_tokens: int) -> StageModel:
-    # What was measured of a tensor-parallel group does not limit other groups.
+    # Limits measured on a tensor-parallel group do not hold for other groups.
     known = spec.cluster.measured_over(shape.interconnect)
     profile = find_profile(known, shape.devices) if shape.sharing.is_tensor else None
     held = shape.num_layers

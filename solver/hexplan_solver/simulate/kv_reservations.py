@@ -1,4 +1,4 @@
-"""KV reservations: what the simulated requests keep of the KV caches."""
+"""KV reservations: the parts of the KV caches that simulated requests keep."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class KvReservations:
 
 
 def _capacity(stage: StageModel, reservation: Reservation) -> int:
-    """Return the tokens times layers of a stage's KV cache, as measured if that is asked for."""
+    """Return the tokens times layers of a stage's KV cache, as measured if the policy says so."""
     measured = stage.measured_kv_tokens if reservation.is_measured else None
     layers = stage.layers[1] - stage.layers[0]
     return layers * (stage.kv_tokens if measured is None else measured)

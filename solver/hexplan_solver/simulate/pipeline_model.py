@@ -1,4 +1,4 @@
-"""The pipeline: what of a plan or of a placement is simulated."""
+"""The pipeline: the parts of a plan or a placement that are simulated."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hexplan.field_types import Range
 from hexplan.results.outcome import Phase
 
 NO_LIMIT = 1 << 60
+"""A whole number that no count reaches, where there is no limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,19 +14,19 @@ from hexplan_solver.simulate.pipeline_model import NO_LIMIT
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What of the KV cache a request keeps from its admission on."""
+    """The part of the KV cache that a request keeps from its admission on."""
 
     expected_output_tokens: int | None = None
-    """Output that is reckoned with; nothing means the request's own, known as its `max_tokens`."""
+    """Output tokens to reserve for; None means the request's own number, its `max_tokens`."""
     fill: float = 1.0
     """Share of a stage's KV cache that admission may reserve."""
     is_measured: bool = False
-    """Whether the profile's KV room counts, where it has one, in place of the memory formula's."""
+    """Whether the profile's KV room, where it has one, replaces that of the memory formula."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How requests are admitted, routed and batched; the default is hexplan's own way.
+    """How requests are admitted, routed and batched; the default is hexplan's own policy.
 
     A step of a stage is one pass of a batch through its layers. A batch takes what has arrived, in
     the order of arrival, as far as its limits go.
@@ -34,12 +34,12 @@ class Policy:
 
     name: str = "chunked"
     chunk_tokens: int | None = 512
-    """Tokens of a step: decodes first, the rest for prompts, a quarter at least; nothing means
-    that prompts go whole."""
+    """Tokens of a step: decodes first, the rest for prompts, a quarter at least; None means
+    that prompts run whole."""
     decodes_go_first: bool = True
     """Whether decodes leave a stage ahead of the prompts of their batch."""
     max_prompt_tokens: int = NO_LIMIT
-    """Prompt tokens in a step, where prompts go whole; a longer prompt goes alone."""
+    """Prompt tokens in a step, where prompts run whole; a longer prompt runs alone."""
     max_decode_tokens: int = MAX_BATCH
     """Requests decoded in a step."""
     obeys_profile: bool = False
@@ -66,11 +66,11 @@ class Policy:
 
 
 CHUNKED = Policy()
-"""What hexplan's runtime is to do: chunked prefill, decodes first."""
+"""The policy of hexplan's runtime: chunked prefill, decodes first."""
 
 
 def policy_of_plan(plan: Plan) -> Policy:
-    """Return hexplan's own way with the step limits that the runtime keeps to."""
+    """Return hexplan's own policy with the step limits that the runtime keeps to."""
     return CHUNKED.within(step_limits_of(plan))
 
 

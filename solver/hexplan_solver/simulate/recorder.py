@@ -1,4 +1,4 @@
-"""What is written down while a simulation runs: a few numbers a request, and snapshots."""
+"""The record of a simulation: a few numbers for each request, and snapshots."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from hexplan_solver.simulate.params import SIMULATE_PARAMS
 from hexplan_solver.simulate.request_state import RequestState
 from hexplan_solver.simulate.token_group import TokenGroup
 
-GAP_STEPS = 100
-"""Steps of the histogram of gaps per factor e: its values are exact to 1 %."""
 SHORTEST_GAP_S = 1e-9
-
-
-WARMUP_BATCH = 5
-"""Snapshots in one mean of the rule MSER-5."""
+"""Shorter gaps count as this: the histogram is logarithmic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ class Recorder:
         """Histograms of the time between two tokens of a request, one up to each snapshot."""
 
     def first_token(self, request: RequestState, now_s: float) -> None:
-        """Note a request's first token, unless it was put out since and had one before."""
+        """Note a request's first token, unless it was evicted and had one before."""
         if request.first_s < 0:
             request.first_s = now_s
         else:
@@ -94,7 +90,7 @@ class Recorder:
 
 
 def _gap_step(gap_s: float) -> int:
-    return math.floor(math.log(max(gap_s, SHORTEST_GAP_S)) * GAP_STEPS)
+    return math.floor(math.log(max(gap_s, SHORTEST_GAP_S)) * SIMULATE_PARAMS.gap_steps)
 
 
 def detect_warmup(snapshots: Sequence[Snapshot]) -> int:
@@ -109,10 +105,8 @@ def detect_warmup(snapshots: Sequence[Snapshot]) -> int:
         for before, after in pairwise(snapshots)
         if after.at_s > before.at_s
     ]
-    means = [
-        sum(rates[i : i + WARMUP_BATCH]) / WARMUP_BATCH
-        for i in range(0, len(rates) - WARMUP_BATCH + 1, WARMUP_BATCH)
-    ]
+    batch = SIMULATE_PARAMS.warmup_batch
+    means = [sum(rates[i : i + batch]) / batch for i in range(0, len(rates) - batch + 1, batch)]
     best, first = float("inf"), 0
     for cut in range(len(means) // 2 + 1):
         rest = means[cut:]
@@ -122,4 +116,4 @@ def detect_warmup(snapshots: Sequence[Snapshot]) -> int:
         error = sum((value - mean) ** 2 for value in rest) / len(rest) ** 2
         if error < best:
             best, first = error, cut
-    return min(first * WARMUP_BATCH, len(snapshots) - 2) if len(snapshots) > 2 else 0
+    return min(first * batch, len(snapshots) - 2) if len(snapshots) > 2 else 0

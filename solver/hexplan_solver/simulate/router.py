@@ -9,6 +9,7 @@ from hexplan.schedule.kv_space import KvHold
 from hexplan.schedule.routing import RouteChooser
 from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate.kv_reservations import KvReservations
+from hexplan_solver.simulate.params import SIMULATE_PARAMS
 from hexplan_solver.simulate.pipeline_model import PipelineModel
 from hexplan_solver.simulate.policy import Policy
 from hexplan_solver.simulate.request_route import RequestRoute, RequestRoutes
@@ -16,14 +17,10 @@ from hexplan_solver.simulate.request_state import RequestState
 
 IsUp = Callable[[int], bool]
 """Says whether a stage is up."""
-FIRST_RESPONSE_S = 0.05
-"""Response time of an edge that has not been used: a parameter of Helix's artifact for SWARM."""
-RESPONSE_SHARE = 0.8
-"""Share of the newest response in the moving average: from the same artifact."""
 
 
 class RouteRouter:
-    """Weighted round robin over the routes with room, by the runtime's own code."""
+    """Weighted round robin over the routes with room, as in the runtime."""
 
     def __init__(self, pipeline: PipelineModel, kv: KvReservations, is_up: IsUp) -> None:
         routes = RequestRoutes(pipeline)
@@ -108,7 +105,7 @@ class EdgeRouter:
         return KvHold(stage, self._stages[stage].layers[1] - layer)
 
     def _rank(self, edge: int, work: int) -> float:
-        """Return the figure of an edge; the edge with the least is taken."""
+        """Return the figure by which edges are compared: the least is taken."""
         return self._next_turn(edge, work)
 
     def _next_turn(self, edge: int, work: int) -> float:
@@ -136,17 +133,19 @@ class EdgeRouter:
 class ResponseRouter(EdgeRouter):
     """At each stage, the edge whose turn it is; those that answer quickly have more turns (SWARM).
 
-    The next turn of an edge is as much later as its messages lately took from sending to the end of
-    their step (Ryabinin et al., "SWARM Parallelism", ICML 2023, appendix C).
+    The next turn of an edge comes later by the time that its recent messages took, from sending to
+    the end of their step (Ryabinin et al., "SWARM Parallelism", ICML 2023, appendix C).
     """
 
     def __init__(self, pipeline: PipelineModel, kv: KvReservations, is_up: IsUp) -> None:
         super().__init__(pipeline, kv, is_up, 0.0)
-        self._response_s = [FIRST_RESPONSE_S] * len(pipeline.edges)
+        self._response_s = [SIMULATE_PARAMS.first_response_s] * len(pipeline.edges)
 
     def record_response(self, edge: int, seconds: float) -> None:
-        """Take note of how long a message over an edge took."""
-        self._response_s[edge] += RESPONSE_SHARE * (seconds - self._response_s[edge])
+        """Note how long a message over an edge took."""
+        self._response_s[edge] += SIMULATE_PARAMS.response_share * (
+            seconds - self._response_s[edge]
+        )
 
     def _rank(self, edge: int, work: int) -> float:
         return self._turns[edge]
@@ -167,11 +166,11 @@ def make_router(pipeline: PipelineModel, policy: Policy, kv: KvReservations, is_
         If the policy wants routes and the pipeline has none, or edges and it is split.
     """
     if pipeline.is_split and policy.routing != "routes":
-        raise ValueError("prefill and decode on different stages go by routes alone")
+        raise ValueError("a pipeline split by prefill and decode needs routing by routes")
     if policy.routing == "edges":
         return EdgeRouter(pipeline, kv, is_up, policy.min_edge_share)
     if policy.routing == "responses":
         return ResponseRouter(pipeline, kv, is_up)
     if not pipeline.routes:
-        raise ValueError("the pipeline has no routes, so the policy has to route by edges")
+        raise ValueError("the pipeline has no routes, so the policy must route by edges")
     return RouteRouter(pipeline, kv, is_up)

@@ -1,7 +1,7 @@
 """A simulation: events in the order of time.
 
-An event is a request's arrival, a message's arrival, or the end of a stage's step. Work is done
-per message and per step, not per token, save where a token leaves the pipeline.
+An event is a request's arrival, a message's arrival, or the end of a stage's step. The work
+is per message and per step; only where tokens leave the pipeline is it per token.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Simulation:
             self._send(request.route.prefill.entry, group)
 
     def _launch_another(self) -> None:
-        """Let one more request come, for traffic that depends on what has been done."""
+        """Schedule one more request, for traffic that depends on what has ended."""
         traffic = self._traffic
         assert isinstance(traffic, Offline | Closed)
         lengths = traffic.lengths(self._rng)

@@ -27,7 +27,7 @@ from hexplan_solver.simulate.pipeline_model import PipelineModel, RouteModel, kv
 
 HINT = "a stage may serve both: `--prefill-stages s0,s1 --decode-stages s1,s2`"
 NO_KIND = -1
-"""The kind of a stage of which nothing but the flow is asked."""
+"""Stands for the kind of a stage: only its flow is computed, which needs none."""
 
 
 def pipeline_of_split_plan(plan: Plan, phases: Sequence[Phase]) -> PipelineModel:

@@ -1,4 +1,4 @@
-"""From what was recorded to the outcome."""
+"""The outcome, computed from the record of a simulation."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from hexplan.results.outcome import Attainment, Outcome, Spread, StageUse, TimePoint
+from hexplan_solver.simulate.params import SIMULATE_PARAMS
 from hexplan_solver.simulate.pipeline_model import PipelineModel
 from hexplan_solver.simulate.policy import Policy
-from hexplan_solver.simulate.recorder import GAP_STEPS, Recorder, Snapshot, detect_warmup
+from hexplan_solver.simulate.recorder import Recorder, Snapshot, detect_warmup
 from hexplan_solver.simulate.simulation import Simulation
 from hexplan_solver.simulate.window import Slo, Window
 
 Floats = npt.NDArray[np.float64]
 SHORTEST_PERIOD = 1e-9
-"""Share of a run that two points of its timeline are apart at least."""
-LONG_ENOUGH = 5.0
-"""A run is long against a request where it measures so many times a request's stay."""
+"""Least distance between two points of the timeline, as a share of the run."""
 
 
 def summarise(
-    simulation: Simulation, pipeline: PipelineModel, policy: Policy, window: Window, slo: Slo | None
+    simulation: Simulation, pipeline: PipelineModel, policy: Policy, window: Window
 ) -> Outcome:
     """Return the outcome of a run that has ended."""
     recorder = simulation.recorder
@@ -55,7 +54,7 @@ def summarise(
         tpot=_spread(stays.tpot),
         itl=_gap_spread(gaps),
         e2e=_spread(stays.e2e),
-        slo=_attainment(simulation, slo, begin.at_s, span_s) if slo else None,
+        slo=_attainment(simulation, window.slo, begin.at_s, span_s) if window.slo else None,
         stages=_uses(pipeline, snapshots[first:]),
         timeline=_timeline(snapshots),
         warnings=tuple(_warnings(simulation, pipeline, stays, span_s)),
@@ -92,7 +91,7 @@ def _gap_spread(gaps: Counter[int]) -> Spread | None:
     if not total:
         return None
     steps = sorted(gaps)
-    values = [math.exp((step + 0.5) / GAP_STEPS) for step in steps]
+    values = [math.exp((step + 0.5) / SIMULATE_PARAMS.gap_steps) for step in steps]
     seen = list(accumulate(gaps[step] for step in steps))
     mean = sum(value * gaps[step] for value, step in zip(values, steps, strict=True)) / total
     return _named(mean, [values[bisect_left(seen, p / 100 * total)] for p in range(1, 100)])
@@ -116,7 +115,7 @@ def _attainment(simulation: Simulation, slo: Slo, begin_s: float, span_s: float)
     kept = (first - arrival <= slo.ttft_s) & (tpot <= slo.tpot_s)
     counted = arrival >= begin_s
     unfinished = [*simulation.admission.waiting, *simulation.admission.running.values()]
-    # Whoever waits for longer than was promised has lost already, finished or not.
+    # A request that has waited for longer than promised has missed it, finished or not.
     late = sum(
         r.arrival_s >= begin_s
         and (r.first_s if r.first_s >= 0 else simulation.now_s) - r.arrival_s > slo.ttft_s
@@ -148,7 +147,7 @@ def _uses(pipeline: PipelineModel, snapshots: Sequence[Snapshot]) -> tuple[Stage
 
 
 def _timeline(snapshots: Sequence[Snapshot]) -> tuple[TimePoint, ...]:
-    # Times that are summed up end just short of the run's end, where no rate can be told.
+    # Rounding may put the last snapshot just before the end of the run: too near to give a rate.
     apart_s = SHORTEST_PERIOD * snapshots[-1].at_s
     return tuple(
         TimePoint(
@@ -174,11 +173,11 @@ def _warnings(
     warnings = []
     if not len(stays.e2e):
         warnings.append("no request was finished in the measured time")
-    elif span_s < LONG_ENOUGH * float(np.mean(stays.e2e)):
+    elif span_s < SIMULATE_PARAMS.long_enough * float(np.mean(stays.e2e)):
         stay_s = float(np.mean(stays.e2e))
         warnings.append(
             f"the run is short: it measures {span_s:.0f} s, and a request stays {stay_s:.0f} s; "
-            f"{LONG_ENOUGH:.0f} times that is enough"
+            f"{SIMULATE_PARAMS.long_enough:.0f} times that is enough"
         )
     for stage, state in zip(pipeline.stages, simulation.stage_states, strict=True):
         measured = stage.steps.measured_tokens

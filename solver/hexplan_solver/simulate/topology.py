@@ -1,4 +1,4 @@
-"""How the pieces of a pipeline hang together, worked out once."""
+"""Where edges lead and where requests enter stages, worked out once."""
 
 from __future__ import annotations
 

@@ -15,11 +15,9 @@ from typing import BinaryIO, TextIO
 
 from hexplan.errors import InputError, SpecError
 from hexplan.files.bounded import open_to_read
+from hexplan_solver.simulate.params import SIMULATE_PARAMS
 from hexplan_solver.simulate.traffic import Arrival
 
-MAX_REQUESTS = 5_000_000
-LONGEST_LINE = 1 << 20
-MOST_TOKENS = 10**7
 AZURE_FIELDS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 Row = tuple[float, int, int]
 
@@ -66,7 +64,7 @@ def _lines(path: Path) -> Iterator[str]:
     try:
         with open_to_read(path) as content:
             file = _text(content, is_zipped=path.suffix == ".gz")
-            while line := file.readline(LONGEST_LINE):
+            while line := file.readline(SIMULATE_PARAMS.longest_line_chars):
                 yield line.rstrip("\r\n")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -83,7 +81,8 @@ def _text(content: BinaryIO, *, is_zipped: bool) -> TextIO:
 def _each(
     path: Path, number: int, lines: Iterator[str] | list[str], read: Callable[[str], Row]
 ) -> Iterator[Row]:
-    for at, line in enumerate(islice(lines, MAX_REQUESTS), number):
+    most = SIMULATE_PARAMS.most_tokens
+    for at, line in enumerate(islice(lines, SIMULATE_PARAMS.max_requests), number):
         where = f"{path}:{at}"
         if not line:
             continue
@@ -92,8 +91,8 @@ def _each(
         except (ValueError, KeyError, TypeError) as error:
             problem = f"found {line[:60]!r}, needed a request: {error}"
             raise SpecError(where, problem) from error
-        if not (0 < row[1] <= MOST_TOKENS and 0 < row[2] <= MOST_TOKENS):
-            problem = f"found {row[1]} and {row[2]} tokens, needed 1 to {MOST_TOKENS} of each"
+        if not (0 < row[1] <= most and 0 < row[2] <= most):
+            problem = f"found {row[1]} and {row[2]} tokens, needed 1 to {most} of each"
             raise SpecError(where, problem)
         yield row
 

@@ -7,9 +7,11 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-Lengths = tuple[int, int]
+from hexplan.workload import Lengths
+
+Tokens = tuple[int, int]
 """Prompt tokens and output tokens of a request."""
-LengthSource = Callable[[random.Random], Lengths]
+LengthSource = Callable[[random.Random], Tokens]
 Arrival = tuple[float, int, int]
 """Time in seconds, prompt tokens, output tokens."""
 
@@ -21,7 +23,7 @@ class FixedLengths:
     prompt_tokens: int
     output_tokens: int
 
-    def __call__(self, rng: random.Random) -> Lengths:
+    def __call__(self, rng: random.Random) -> Tokens:
         """Return the lengths."""
         return self.prompt_tokens, self.output_tokens
 
@@ -30,9 +32,9 @@ class FixedLengths:
 class SampledLengths:
     """Pairs drawn with replacement from those of a trace."""
 
-    pairs: tuple[Lengths, ...]
+    pairs: tuple[Tokens, ...]
 
-    def __call__(self, rng: random.Random) -> Lengths:
+    def __call__(self, rng: random.Random) -> Tokens:
         """Draw a pair."""
         return self.pairs[rng.randrange(len(self.pairs))]
 
@@ -43,12 +45,11 @@ class SpreadLengths:
     It is the distribution of largest entropy: a truncated geometric one.
     """
 
-    def __init__(self, prompt: tuple[int, int], output: tuple[int, int]) -> None:
-        """Take (mean, max) of each side."""
-        self._prompt = _TruncatedGeometric(*prompt)
-        self._output = _TruncatedGeometric(*output)
+    def __init__(self, prompt: Lengths, output: Lengths) -> None:
+        self._prompt = _TruncatedGeometric(prompt.mean, prompt.max)
+        self._output = _TruncatedGeometric(output.mean, output.max)
 
-    def __call__(self, rng: random.Random) -> Lengths:
+    def __call__(self, rng: random.Random) -> Tokens:
         """Draw a pair."""
         return self._prompt.draw(rng), self._output.draw(rng)
 

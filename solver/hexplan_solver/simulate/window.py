@@ -8,17 +8,29 @@ from hexplan_solver.simulate.traffic import Replay, Traffic
 
 
 @dataclass(frozen=True, slots=True)
+class Slo:
+    """What a request is promised."""
+
+    ttft_s: float
+    """Time from its arrival to its first token; may be infinite."""
+    tpot_s: float
+    """Mean time between two of its tokens; may be infinite."""
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """The time that is simulated, and the part of it that is measured."""
 
     duration_s: float | None = 600.0
-    """All of it, warm-up included; nothing goes on until all requests are done."""
+    """The whole time, warm-up included; None means until all requests are done."""
     warmup_s: float | None = None
-    """What is left out at the start; nothing lets it be detected."""
+    """Time left out at the start; None means that it is detected."""
     seed: int = 0
     """Of arrivals and lengths."""
     snapshots: int = 200
     """Points of the timeline, about."""
+    slo: Slo | None = None
+    """Promise against which requests are measured; none is measured if None."""
 
     def __post_init__(self) -> None:
         if self.duration_s is not None and (self.warmup_s or 0.0) >= self.duration_s:
@@ -49,13 +61,3 @@ class Outage:
     """Position of the stage."""
     from_s: float
     until_s: float = float("inf")
-
-
-@dataclass(frozen=True, slots=True)
-class Slo:
-    """What a request is promised."""
-
-    ttft_s: float
-    """Time from its arrival to its first token; may be infinite."""
-    tpot_s: float
-    """Mean time between two of its tokens; may be infinite."""

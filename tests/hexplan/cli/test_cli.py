@@ -112,7 +112,7 @@ def test_check_lists_the_violations_on_stdout_and_exits_with_4(
     assert checked.code == 4
     assert all(line.startswith("HEX") for line in checked.out.splitlines())
     assert "stage s0" in checked.out
-    assert f"error: {broken_plan_file} breaks the rules in " in checked.err
+    assert f"error: {broken_plan_file} breaks rules in " in checked.err
 
 
 def test_check_as_json_can_be_read_back(

@@ -74,7 +74,7 @@ def test_an_overlay_is_written_once_and_over_nothing_else(
     )
     again = hexplan("calibrate", plan_file, observed, "-o", path)
     assert again.code == 2
-    assert "where there is an overlay already" in again.err
+    assert "which is an overlay already" in again.err
     assert hexplan("calibrate", plan_file, observed, "-o", path, "--force").code == 0
 
 

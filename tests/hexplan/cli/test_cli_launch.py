@@ -118,7 +118,7 @@ def test_a_plan_that_shares_tokens_is_not_launched_yet(
 def test_a_launch_needs_a_prompt(hexplan: Shell, plan_file: Path) -> None:
     ran = hexplan("launch", plan_file)
     assert (ran.code, ran.out) == (2, "")
-    assert "there is no prompt" in ran.err
+    assert "found no prompt, needed at least one" in ran.err
 
 
 def test_a_prompts_file_of_blank_lines_holds_no_prompt(
@@ -126,7 +126,10 @@ def test_a_prompts_file_of_blank_lines_holds_no_prompt(
 ) -> None:
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("\n\n")
-    assert "there is no prompt" in hexplan("launch", plan_file, "--prompts-file", prompts).err
+    assert (
+        "found no prompt, needed at least one"
+        in hexplan("launch", plan_file, "--prompts-file", prompts).err
+    )
 
 
 def test_a_plan_without_a_model_folder_says_how_to_name_one(

@@ -171,7 +171,7 @@ def test_hosts_that_cannot_be_reached_end_with_7_and_a_hint(
     ("text", "options", "phrase"),
     [
         (SPEC, ["--bind", "127.0.0.1"], "--bind: found 127.0.0.1, but no host has an `address`"),
-        (ADDRESSED, [], "and `--bind` is missing"),
+        (ADDRESSED, [], "--bind: found none, needed it because the hosts have addresses"),
         (ADDRESSED, ["--bind", "192.0.2.7"], "--bind: 192.0.2.7 is no address of this machine"),
         (ADDRESSED, ["--bind", "0.0.0.0"], "--bind: 0.0.0.0 means every address"),  # noqa: S104
         (ADDRESSED, ["--bind", "127.0.0.1", "--python", "a b"], "--python: found a b"),
@@ -188,7 +188,7 @@ def test_hosts_that_cannot_be_reached_end_with_7_and_a_hint(
         (
             SPEC.replace("spare, ", "spare, address: 10.0.0.1, ").replace("exclude: spare", ""),
             [],
-            "found hosts with an `address`, and without one: h0, h1",
+            "found hosts with an `address`, and others without: h0, h1",
         ),
         (SPEC.replace("h[0-1]", "h[0-16]"), [], "found 17 hosts and no `address`, needed at most"),
     ],
@@ -207,7 +207,7 @@ def test_a_mistake_exits_with_2_before_anything_is_started(
 def test_the_spec_itself_is_never_overwritten(hexplan: Shell, spec_file: Path) -> None:
     ran = hexplan("probe", spec_file, "-o", spec_file, "--force")
     assert ran.code == 2
-    assert "the spec itself, which stays as it is" in ran.err
+    assert "which is the spec, and probe never changes a spec" in ran.err
     assert spec_file.read_text() == SPEC
 
 

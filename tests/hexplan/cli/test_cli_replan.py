@@ -72,7 +72,7 @@ def test_layers_without_a_holder_exit_with_3_and_a_way_out(hexplan: Shell, plan_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "nothing has changed"),
+        ([], "found no change, needed `--without` or `--spec`"),
         (["--without", "smal"], "found smal, needed a host"),
         (["--without", "small:9"], "found device 9 of small, needed 0 to 2"),
         (["--without", "small:x"], "needed a device as HOST:INDEX"),

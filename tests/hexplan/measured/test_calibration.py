@@ -15,7 +15,7 @@ from support.plans import mixed_stage_plan, profiled_plan, resealed, two_hosts_p
 from hexplan.cluster import Correction
 from hexplan.measured.calibration.calibrate import Calibration, calibrate
 from hexplan.measured.calibration.fit import fit_factors
-from hexplan.measured.calibration.groups import fit_group
+from hexplan.measured.calibration.groups import Basis, Kind, fit_group
 from hexplan.measured.calibration.steps import StepReader, TimedStep
 from hexplan.measured.observations import Load, Observations, StepSeen, TransferSeen
 from hexplan.measured.overlay_file import write_corrections
@@ -252,7 +252,7 @@ def test_a_head_that_would_leave_prompts_nothing_does_not_break_the_fit() -> Non
         TimedStep(1e-6, 1.0, prefill_s=1e-3, decode_s=0.9e-3, num_layers=2, decode_tokens=0),
         TimedStep(1.0, 1.0, prefill_s=0.0, decode_s=1e-3, num_layers=2, decode_tokens=4),
     ]
-    fit = fit_group([steps * 20], ("Small", 1), None, ("made up", True))
+    fit = fit_group([steps * 20], Kind("Small", 1), None, Basis("made up", is_sure=True))
     assert fit is not None
     assert float(fit.prefill) == pytest.approx(1e-6 / 1.9e-3, rel=1e-3)
     assert float(fit.decode) == pytest.approx(1000.0, rel=1e-3)

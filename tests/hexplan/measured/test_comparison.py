@@ -16,7 +16,7 @@ from hexplan.catalog.driver_names import CATALOG_NAMES, catalog_name
 from hexplan.catalog.shipped import find_device, known_devices
 from hexplan.cluster import Cluster
 from hexplan.errors import InputError
-from hexplan.measured.comparison import Comparison, compare
+from hexplan.measured.comparison import Comparison, Counts, compare
 from hexplan.measured.findings import Accelerator, Findings, HostFinding, Inventory, LinkFinding
 from hexplan.measured.overlay_file import check_target, overlay_text, write_overlay
 from hexplan.reading import read_spec
@@ -184,8 +184,8 @@ def test_what_is_unreachable_or_worse_is_counted() -> None:
         LinkFinding(source="true", target="gpu", problem="no connection"),
     )
     comparison = compare(cluster(), findings(*links, hosts=(lost, seen)))
-    assert comparison.num_unreachable == (1, 1)
-    assert comparison.num_different == (1, 1)
+    assert comparison.unreachable == Counts(hosts=1, links=1)
+    assert comparison.different == Counts(hosts=1, links=1)
 
 
 @pytest.mark.parametrize("driver_name", CATALOG_NAMES)
@@ -225,7 +225,7 @@ def test_an_overlay_reads_back_as_what_was_measured(
         assert rule.bandwidth_bytes_per_s == pytest.approx(rate, rel=1e-3, abs=1)
         assert float(rule.latency_s) == pytest.approx(late, rel=1e-3)
         assert rule.under is not None
-    assert 'name: "true", in_use: [' in text
+    assert '{name: "true", in_use: [' in text
 
 
 def parse_with_overlay(text: str) -> Cluster:
@@ -242,9 +242,9 @@ def test_an_overlay_leaves_out_what_was_not_measured(tmp_path: Path) -> None:
     write_overlay(comparison, "probe of cluster.yaml, 2026-11-25", tmp_path / "overlay.yaml")
     assert (tmp_path / "overlay.yaml").read_text() == (
         "version: 1\n"
-        'overlay: "probe of cluster.yaml, 2026-11-25"\n'
+        "overlay: probe of cluster.yaml, 2026-11-25\n"
         "links:\n"
-        '  - {from: gpu, to: "true", bandwidth: 940Mbps, latency: 0.2ms}\n'
+        '- {from: gpu, to: "true", bandwidth: 940Mbps, latency: 0.2ms}\n'
     )
 
 
@@ -258,12 +258,12 @@ def test_only_an_older_overlay_may_be_overwritten_and_never_the_spec(tmp_path: P
     check_target(tmp_path / "new.yaml", spec, may_overwrite=False)
     check_target(older, spec, may_overwrite=True)
     refused = [
-        (older, False, "there is an overlay already"),
-        (spec, True, "the spec itself, which stays as it is"),
-        (tmp_path / "link.yaml", True, "the spec itself"),
+        (older, False, "which is an overlay already"),
+        (spec, True, "which is the spec, and probe never changes a spec"),
+        (tmp_path / "link.yaml", True, "which is the spec"),
         (other, True, "which is a file, but no overlay"),
-        (tmp_path, True, "needed a file in a folder that is there"),
-        (tmp_path / "no" / "new.yaml", False, "needed a file in a folder that is there"),
+        (tmp_path, True, "needed a file in an existing folder"),
+        (tmp_path / "no" / "new.yaml", False, "needed a file in an existing folder"),
         (Path("-"), True, "found -, needed a file"),
     ]
     for path, may_overwrite, phrase in refused:
@@ -331,7 +331,7 @@ def test_many_links_that_are_no_worse_are_counted_instead() -> None:
     links = [measured("gpu", "true", 2.0)] * 50 + [measured("true", "gpu", 0.1)]
     text = probe_text(compare(cluster(), findings(*links)))
     assert text.count("gpu > true  ") == 40
-    assert "and 10 more that are no worse; `--json` lists them" in text
+    assert "and 10 more that are no worse; `--json` lists them all" in text
     assert text.count("true > gpu  ") == 1
 
 

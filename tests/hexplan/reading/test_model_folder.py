@@ -286,7 +286,7 @@ def test_experts_that_cannot_be_planned_with_are_refused(
     assert part in caught.value.problem
 
 
-def test_a_type_that_is_missing_comes_with_the_way_out(tmp_path: Path) -> None:
+def test_a_missing_type_comes_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         read_model_folder(folder_of(tmp_path, small("Llama") | {"torch_dtype": None}))
     assert caught.value.hint is not None

@@ -70,7 +70,7 @@ def test_an_error_quotes_nothing_of_a_file_of_another_kind(
         ("version: 1\nmodel: m\n", "profile.yaml", "it lacks `stages`"),
     ],
 )
-def test_a_profile_that_cannot_be_read_is_told_with_both_places(
+def test_an_unreadable_profile_is_reported_with_both_places(
     tmp_path: Path, content: str, where: str, needed: str
 ) -> None:
     (tmp_path / "profile.yaml").write_text(content)
@@ -92,7 +92,7 @@ def test_a_profile_that_cannot_be_read_is_told_with_both_places(
     ],
     ids=["profile", "overlay", "trace"],
 )
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path, text: str, name: str) -> None:
+def test_a_path_that_is_not_a_file_is_refused_at_once(tmp_path: Path, text: str, name: str) -> None:
     os.mkfifo(tmp_path / "fifo")
     error = _refusal(tmp_path, text.replace("NAME", name))
     assert "needed a regular file" in error.message or "needed the path of a file" in error.message

@@ -151,7 +151,7 @@ BAD = [
     (["links:", "  - {from: a-0, to: b, bandwidth: 1Gbps}"], 4, "field `latency` is missing"),
     (["links:", "  - {within: east, bandwidth: 1Gbps, latency: 1ms}"], 4, "within: unknown field"),
     (["hosts:", "  - {name: c, in_use: [0B]}"], 4, "hosts[0].name: found 'c', needed a host"),
-    (["hosts:", "  - {name: b, in_use: [0B]}"], 4, "found 1 amounts, needed 2, one a device"),
+    (["hosts:", "  - {name: b, in_use: [0B]}"], 4, "found 1 amounts, needed 2, one per device"),
     (["hosts:", "  - {name: b, in_use: [0B, 99GiB]}"], 4, "in_use[1]: found 106300440576 bytes in"),
     (["hosts:", "  - {name: a-0, in_use: [0]}"], 4, "in_use[0]: found 0, needed an amount of mem"),
     (["hosts:", "  - {name: a-0, in_use: [8Gb]}"], 4, "`Gb` counts bits, and memory is in bytes"),
@@ -161,7 +161,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("lines", "line", "phrase"), BAD, ids=[row[2] for row in BAD])
-def test_what_is_wrong_with_an_overlay_is_told_with_its_line(
+def test_a_wrong_overlay_is_refused_with_its_line(
     spec_file: Path, lines: list[str], line: int, phrase: str
 ) -> None:
     file = overlay(spec_file.parent, *lines)
@@ -178,7 +178,7 @@ def test_a_newer_overlay_is_refused(spec_file: Path, tmp_path: Path) -> None:
         read_spec(spec_file, [file])
 
 
-def test_a_missing_overlay_is_told_where_it_is_named(spec_file: Path) -> None:
+def test_a_missing_overlay_is_reported_where_it_is_named(spec_file: Path) -> None:
     spec_file.write_text(SPEC + "overlays: [nowhere.yaml]\n")
     with pytest.raises(SpecError, match=r"cluster.yaml:13: overlays\[0\]: .*cannot read it"):
         read_spec(spec_file)

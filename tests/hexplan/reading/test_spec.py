@@ -101,7 +101,7 @@ def write_config(folder: Path) -> None:
         ("{path: mine, dtype: float32}", "float32"),
     ],
 )
-def test_a_model_folder_is_seen_from_the_folder_of_the_file(
+def test_a_path_of_a_model_folder_is_relative_to_the_file(
     tmp_path: Path, text: str, dtype: str
 ) -> None:
     write_config(tmp_path / "mine")
@@ -173,14 +173,14 @@ def test_pins_name_hosts_ranges_and_devices() -> None:
     assert cluster.exclusions == (Exclusion(host="a-2", device=0), Exclusion(host="a-2"))
 
 
-def test_a_host_can_be_tied_to_layers_and_have_one_device_excluded() -> None:
+def test_a_host_can_be_pinned_to_layers_and_have_one_device_excluded() -> None:
     pins = "pin: [{host: big, layers: [0, 9]}, {exclude: big/1}]\n"
     cluster = spec_of(TWO_NODES + pins).cluster
     assert cluster.layer_pins == (LayerPin(host="big", layers=(0, 9)),)
     assert cluster.exclusions == (Exclusion(host="big", device=1),)
 
 
-def test_profiles_are_seen_from_the_folder_of_the_file(tmp_path: Path) -> None:
+def test_a_path_of_profiles_is_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "speeds").mkdir()
     (tmp_path / "speeds" / "p.yaml").write_text(
         "version: 1\n"

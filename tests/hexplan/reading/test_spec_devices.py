@@ -64,7 +64,7 @@ def test_a_new_device_has_the_overhead_of_its_kind_and_assumed_efficiencies(
     assert device.efficiency == Efficiency()
 
 
-def test_memory_in_use_makes_a_type_of_its_own_that_the_same_profile_speaks_for() -> None:
+def test_memory_in_use_makes_a_new_type_with_the_same_profile() -> None:
     text = two_nodes("devices: 2 x A100-80GB-SXM", "devices: 2 x A100-80GB-SXM\n    in_use: 3GiB")
     host = spec_of(text).cluster.hosts[0]
     assert host.devices == ("A100-80GB-SXM (3072 MiB in use)",) * 2
@@ -88,7 +88,7 @@ def test_memory_may_be_in_use_on_some_devices_of_a_host() -> None:
     assert budgets == {whole * 9 // 10, (whole - 1000) * 9 // 10}
 
 
-def test_a_measured_device_speaks_for_itself_where_others_use_some_of_it(tmp_path: Path) -> None:
+def test_a_profile_applies_to_a_device_whose_memory_is_partly_in_use(tmp_path: Path) -> None:
     rates = [3200 / k for k in range(1, 33)]
     (tmp_path / "p.yaml").write_text(
         "version: 1\nmodel: llama-2-7b\nsource: made up\nstages:\n"
@@ -106,7 +106,7 @@ def test_a_measured_device_speaks_for_itself_where_others_use_some_of_it(tmp_pat
 @pytest.mark.parametrize(
     ("in_use", "problem"),
     [
-        ("[1GiB]", "found 1 entries for 2 devices, needed one a device"),
+        ("[1GiB]", "found 1 entries for 2 devices, needed one per device"),
         ("80GiB", "bytes in use of A100-80GB-SXM, which has"),
         ("3", "needed an amount of memory with its unit"),
     ],
@@ -155,7 +155,7 @@ def test_smaller_chunks_leave_more_room_for_the_cache() -> None:
     assert rooms[0] > rooms[1]
 
 
-def test_devices_that_lack_the_type_are_left_out_and_said_to_be() -> None:
+def test_devices_that_lack_the_type_are_left_out_and_reported() -> None:
     spec = spec_of(two_nodes("devices: L4", "devices: T4"))
     brain = replace(spec, model=spec.model.model_copy(update={"dtype": "bfloat16"}))
     plan = solve(brain, SolveOptions(time_limit_s=5))

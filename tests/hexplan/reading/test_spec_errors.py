@@ -54,7 +54,7 @@ def test_a_bad_field_comes_with_a_hint(old: str, new: str, hint: str) -> None:
     assert hint in caught.value.hint
 
 
-def test_all_bad_fields_are_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_bad_fields_are_reported_at_once_in_the_order_of_the_file() -> None:
     text = two_nodes("nic: 25Gbps", "nic: 25").replace("0.1ms", "0.1").replace("two-nodes", "7")
     with pytest.raises(SpecError) as caught:
         spec_of(text)
@@ -136,7 +136,7 @@ def test_heads_that_do_not_form_groups_are_refused_with_the_line_of_the_model() 
     assert "heads (3) must be a multiple of kv_heads (2)" in caught.value.problem
 
 
-def test_a_bad_config_json_is_told_at_the_line_of_the_model(tmp_path: Path) -> None:
+def test_a_bad_config_json_is_reported_at_the_line_of_the_model(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text('{"a": NaN}')
     with pytest.raises(SpecError) as caught:

@@ -27,7 +27,7 @@ def test_a_range_of_names_makes_as_many_hosts(text: str, names: list[str]) -> No
     assert names_of(text) == names
 
 
-def test_addresses_run_along_with_names() -> None:
+def test_a_range_of_addresses_follows_the_range_of_names() -> None:
     spec = spec_of(two_nodes("name: small", "name: a-[0-1]\n    address: 10.0.0.[4-5]"))
     assert [host.address for host in spec.cluster.hosts] == [None, "10.0.0.4", "10.0.0.5"]
 
@@ -125,6 +125,6 @@ def test_one_device_needs_no_interconnect() -> None:
     assert spec.cluster.hosts[1] == spec_of(TWO_NODES).cluster.hosts[1]
 
 
-def test_a_network_card_can_be_lopsided() -> None:
+def test_a_network_card_may_differ_by_direction() -> None:
     host = spec_of(two_nodes("nic: 25Gbps", "nic: {in: 8Gbps, out: 80Mbps}")).cluster.hosts[0]
     assert (host.nic_in_bytes_per_s, host.nic_out_bytes_per_s) == (10**9, 10**7)

@@ -39,7 +39,7 @@ def test_without_the_limit_no_hosts_are_joined() -> None:
     assert spec_of(FIVE).cluster.limits.join == ()
 
 
-def test_any_stands_for_alike_hosts_of_a_site_and_for_all_sets_of_few_hosts() -> None:
+def test_any_means_identical_hosts_of_a_large_site_and_all_sets_of_a_small_one() -> None:
     pairs, four = [("a0", "a1"), ("a2", "a3")], [("a0", "a1", "a2", "a3")]
     assert joining("any").cluster.limits.join == (*pairs, *four, ("c", "d"))
 
@@ -75,7 +75,7 @@ def test_more_devices_than_kv_heads_are_refused() -> None:
         joining('[["a[0-8]"]]', text)
 
 
-def test_devices_of_two_hosts_are_no_stage_but_the_way_to_join_them_is_told() -> None:
+def test_a_stage_over_two_hosts_is_refused_with_the_way_to_join_them() -> None:
     with pytest.raises(SpecError) as caught:
         spec_of(two_nodes(new="pin: [{same_stage: [big/0, small/0]}]\n"))
     assert "limits: {join: [[big, small]]}" in str(caught.value.hint)

@@ -67,12 +67,12 @@ def test_a_trunk_is_kept_in_bytes() -> None:
     assert spec_of(text).cluster.links[0].trunk_bytes_per_s == 10**10
 
 
-def test_a_site_of_the_coordinator_alone_can_be_linked() -> None:
+def test_a_site_without_hosts_can_be_linked_if_the_coordinator_is_there() -> None:
     text = two_nodes("coordinator: {site: lab,", "coordinator: {site: office,")
     rule = "  - {between: [office, lab], bandwidth: 10Gbps, latency: 0.1ms}\n"
     assert spec_of(text + rule).cluster.link(COORDINATOR, "big") == link("office", "lab")
 
 
-def test_hosts_that_no_rule_names_are_only_unconnected() -> None:
+def test_hosts_that_no_rule_names_are_unconnected() -> None:
     text = two_nodes("within: lab", "between: [coordinator, big]")
     assert spec_of(text).cluster.link("big", "small") is None

@@ -76,16 +76,14 @@ def test_lengths_are_read_from_a_trace(
         ('{"input_length": true, "output_length": 1}', "t:1: input_length: found true"),
     ],
 )
-def test_a_trace_that_is_wrong_is_told_with_its_line(
-    tmp_path: Path, content: str, phrase: str
-) -> None:
+def test_a_wrong_trace_is_refused_with_its_line(tmp_path: Path, content: str, phrase: str) -> None:
     (tmp_path / "t").write_text(content)
     with pytest.raises(SpecError) as caught:
         spec_of(two_nodes(LENGTHS, "  trace: t\n"), tmp_path)
     assert phrase in caught.value.message
 
 
-def test_a_trace_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_trace_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read it"):
         spec_of(two_nodes(LENGTHS, "  trace: nowhere.csv\n"), tmp_path)
 

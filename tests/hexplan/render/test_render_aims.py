@@ -12,7 +12,7 @@ from support.plans import two_hosts_plan
 
 from hexplan.plan import SimulatedRate, SustainedRate
 from hexplan.render import plan_text, summary
-from hexplan.render.aim_view import seconds, usd
+from hexplan.render.aim_view import usd
 from hexplan.workload import Slo
 
 TWO = two_hosts_plan()
@@ -78,7 +78,7 @@ def test_what_is_sustained_is_shown_by_formula_or_as_simulated() -> None:
     tried = change_predicted(plan, sustained=formula.model_copy(update={"simulated": short}))
     shown = " ".join(plan_text(tried).split())
     assert line.removesuffix(")") in shown
-    assert "2.9 s of simulation say nothing, requests stay longer)" in shown
+    assert "2.9 s of simulation are too short, requests take longer)" in shown
 
 
 def test_a_plan_for_throughput_says_what_it_always_said() -> None:
@@ -92,7 +92,3 @@ def test_a_plan_for_throughput_says_what_it_always_said() -> None:
 )
 def test_amounts_are_shown_to_the_cent_or_finer(amount: str, shown: str) -> None:
     assert usd(Decimal(amount)) == shown
-
-
-def test_times_below_a_second_are_shown_in_milliseconds() -> None:
-    assert [seconds(Decimal(t)) for t in ("0.03014", "1", "12.345")] == ["30.1 ms", "1 s", "12.3 s"]

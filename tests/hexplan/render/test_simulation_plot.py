@@ -27,7 +27,8 @@ KINDS: tuple[Kind, ...] = ("svg", "png")
 def run_of(num_stages: int, rate: float = 2.0, slo: Slo | None = None) -> Outcome:
     """Run prompts of one token and outputs of three through a chain of stages."""
     pipeline = chain(*[SteadySteps(0.01, 0.01)] * num_stages)
-    return simulate(pipeline, Poisson(rate, FixedLengths(1, 3)), ONE_BY_ONE, Window(50.0), slo=slo)
+    traffic = Poisson(rate, FixedLengths(1, 3))
+    return simulate(pipeline, traffic, ONE_BY_ONE, Window(50.0, slo=slo))
 
 
 def parts(svg: bytes, tag: str) -> list[ElementTree.Element]:

@@ -116,3 +116,17 @@ def test_each_capacity_of_a_cut_has_its_words(
 ) -> None:
     term = CutTerm(constraint=constraint, price=Decimal(price), capacity=Decimal(capacity))
     assert words.constraint(term, {}) == text
+
+
+def test_short_times_keep_three_digits_in_the_unit_that_suits_them() -> None:
+    told = [words.brief(seconds) for seconds in (12.345, 0.03014, 0.0000478, 2e-9)]
+    assert told == ["12.3 s", "30.1 ms", "47.8 us", "0.002 us"]
+
+
+def test_bit_rates_are_those_of_network_cards() -> None:
+    told = [words.bit_rate(rate) for rate in (125_000_000, 3_125_000_000, 1000)]
+    assert told == ["1 Gbps", "25 Gbps", "8 kbps"]
+
+
+def test_a_ratio_is_told_as_a_factor() -> None:
+    assert [words.times(ratio) for ratio in (0.256, 2.5, 12.4)] == ["0.26x", "2.50x", "12x"]

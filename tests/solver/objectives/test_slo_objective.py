@@ -12,7 +12,7 @@ from hexplan.check import check_plan
 from hexplan.errors import LimitReached
 from hexplan.plan import Plan
 from hexplan.spec import Spec
-from hexplan.workload import Slo
+from hexplan.workload import Lengths, Slo
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.simulate import Poisson, SpreadLengths, Window, pipeline_of_plan, simulate
 from hexplan_solver.simulate import Slo as Promise
@@ -38,10 +38,10 @@ def solved(spec: Spec) -> Plan:
 
 
 def attained(plan: Plan, ttft_s: float, tpot_s: float, rate: float) -> float:
-    lengths = SpreadLengths((64, 64), (64, 64))
-    window = Window(1500 / rate, 300 / rate, seed=7)
-    promise = Promise(ttft_s, tpot_s)
-    outcome = simulate(pipeline_of_plan(plan), Poisson(rate, lengths), window=window, slo=promise)
+    side = Lengths(mean=64, max=64)
+    traffic = Poisson(rate, SpreadLengths(side, side))
+    window = Window(1500 / rate, 300 / rate, seed=7, slo=Promise(ttft_s, tpot_s))
+    outcome = simulate(pipeline_of_plan(plan), traffic, window=window)
     assert outcome.slo is not None
     return outcome.slo.attainment
 

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from hexplan.workload import Lengths, Workload
 from hexplan_solver.flow.network import OUTSIDE
-from hexplan_solver.served.in_flight import HIGH_WATER
+from hexplan_solver.served.params import SERVED_PARAMS
 from hexplan_solver.served.request import mean_request
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.simulate import (
     CHUNKED,
     WHOLE,
     EdgeModel,
+    FixedLengths,
     Offline,
     PipelineModel,
     RouteModel,
@@ -112,7 +113,7 @@ def test_the_means_of_a_request_are_those_of_the_lengths_that_are_drawn(policy: 
 
 
 def test_the_high_water_mark_is_that_of_the_simulator() -> None:
-    assert Offline(SpreadLengths((1, 1), (1, 1))).high_water == HIGH_WATER
+    assert Offline(FixedLengths(1, 1)).high_water == SERVED_PARAMS.high_water
 
 
 @pytest.mark.parametrize("latency_s", [0.001, 0.05])
@@ -127,5 +128,10 @@ def test_the_formula_is_near_the_simulator_on_a_short_chain(
     )
     served = served_rate(pipeline, SPREAD)
     window = Window(20 * served.residence_s, 8 * served.residence_s, seed=3)
-    outcome = simulate(pipeline, Offline(SpreadLengths((60, 200), (40, 160))), CHUNKED, window)
+    outcome = simulate(
+        pipeline,
+        Offline(SpreadLengths(SPREAD.prompt_tokens, SPREAD.output_tokens)),
+        CHUNKED,
+        window,
+    )
     assert served.decode_tokens_per_s == pytest.approx(outcome.decode_tokens_per_s, rel=0.3)

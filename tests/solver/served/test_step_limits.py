@@ -62,8 +62,7 @@ def plan() -> Plan:
 
 
 def outcome(plan: Plan, policy: Policy) -> Outcome:
-    sides = plan.workload.prompt_tokens, plan.workload.output_tokens
-    traffic = Offline(SpreadLengths(*((side.mean, side.max) for side in sides)))
+    traffic = Offline(SpreadLengths(plan.workload.prompt_tokens, plan.workload.output_tokens))
     return simulate(pipeline_of_plan(plan), traffic, policy, Window(60, 20, 5))
 
 

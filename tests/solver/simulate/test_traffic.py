@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.pipelines import TokenSteps, chain
 
+from hexplan.workload import Lengths
 from hexplan_solver.simulate import (
     CHUNKED,
     Closed,
@@ -32,7 +33,8 @@ def test_spread_lengths_keep_their_mean_and_their_maximum(
     mean: int, longest: int, seed: int
 ) -> None:
     mean, longest = min(mean, longest), max(mean, longest)
-    draw, rng = SpreadLengths((mean, longest), (mean, longest)), random.Random(seed)
+    lengths = Lengths(mean=mean, max=longest)
+    draw, rng = SpreadLengths(lengths, lengths), random.Random(seed)
     drawn = [length for _ in range(4000) for length in draw(rng)]
     assert all(1 <= length <= longest for length in drawn)
     # 8000 draws whose standard deviation is at most their mean

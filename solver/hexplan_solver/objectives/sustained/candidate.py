@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from hexplan_solver.flow.evaluate import Evaluated, evaluate
 from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
+from hexplan_solver.served.params import SERVED_PARAMS
 from hexplan_solver.served.served import ServedRate, served_above, served_rate
-from hexplan_solver.served.step_limits import HALVINGS, with_step_limits
+from hexplan_solver.served.step_limits import with_step_limits
 from hexplan_solver.simulate import PipelineModel, Policy, pipeline_of_placement
 
 
@@ -61,8 +62,8 @@ def with_flow(evaluated: Evaluated, policy: Policy) -> Candidate:
     return Candidate(evaluated, pipeline, policy, served)
 
 
-def tuned(found: Candidate, halvings: int = HALVINGS) -> Candidate:
-    """Return the candidate with the step limits of the largest served rate by the formula."""
+def tuned(found: Candidate, halvings: int = SERVED_PARAMS.halvings) -> Candidate:
+    """Return the candidate with the step limits that serve most by the formula."""
     spec = found.evaluated.problem.spec
     policy, served = with_step_limits(spec, found.pipeline, found.policy, halvings)
     return replace(found, policy=policy, served=served)

@@ -43,7 +43,8 @@ def far_apart() -> Spec:
 
 
 def simulated(plan: Plan, seed: int) -> float:
-    traffic = Offline(SpreadLengths((100, 200), (100, 200)))
+    lengths = Lengths(mean=100, max=200)
+    traffic = Offline(SpreadLengths(lengths, lengths))
     window = Window(400, 150, seed)
     pipeline, policy = pipeline_of_plan(plan), policy_of_plan(plan)
     return simulate(pipeline, traffic, policy, window).decode_tokens_per_s
