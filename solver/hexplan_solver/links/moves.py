@@ -34,7 +34,7 @@ class Moves:
             self._resize,  # twice as likely as the others
             self._shift,
             self._swap,
-            self._join,
+            self._align,
             self._exchange_segments,
             self._regroup,
         ]
@@ -91,7 +91,7 @@ class Moves:
         first, second = stages[i].layers, stages[j].layers
         return stages if self._set(stages, i, second) and self._set(stages, j, first) else None
 
-    def _join(self, stages: Stages) -> Stages | None:
+    def _align(self, stages: Stages) -> Stages | None:
         """Move one stage to where another begins or ends; it keeps about its number of layers."""
         i, j = self._rng.randrange(len(stages)), self._rng.randrange(len(stages))
         size = stages[i].layers[1] - stages[i].layers[0]
