@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from table import columns, draw
 
 from hexplan.render import Kind, picture
-from hexplan.render.picture import COLOURS
+from hexplan.render.picture import COLOURS, Size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def planner_picture(table: str, kind: Kind) -> bytes:
     tallest = max(len(panel.flows) for panel in panels)
     height_inches = down * (BAR_INCHES * tallest + TITLE_INCHES) + HEAD_INCHES
     draw = partial(_draw, panels, (down, across))
-    return picture(draw, kind, (PANEL_INCHES * across, height_inches))
+    return picture(draw, kind, Size(PANEL_INCHES * across, height_inches))
 
 
 def _panel(spec: str, rows: list[tuple[str, str]]) -> Panel:

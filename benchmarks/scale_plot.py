@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from table import columns, draw
 
 from hexplan.render import Kind, picture
-from hexplan.render.picture import COLOURS
+from hexplan.render.picture import COLOURS, Size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SIZE_INCHES = (6.5, 4.5)
+SIZE = Size(6.5, 4.5)
 PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 """Box behind a number, so that no line crosses it."""
 
@@ -26,7 +26,7 @@ PLAIN = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 def scale_picture(table: str, kind: Kind) -> bytes:
     """Return the picture of a table that scale.py printed."""
     rows = columns(table, ("devices", "solve", "gap"))
-    return picture(partial(_draw, rows), kind, SIZE_INCHES)
+    return picture(partial(_draw, rows), kind, SIZE)
 
 
 def _draw(rows: list[tuple[str, ...]], figure: Figure) -> None:

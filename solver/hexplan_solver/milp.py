@@ -15,6 +15,7 @@ from hexplan.constants import CertificateStatus
 from hexplan.errors import InputError
 from hexplan_solver.budget import Budget, Watch
 from hexplan_solver.options import SolveOptions
+from hexplan_solver.quiet import quiet_stdout
 
 POLL_S = 0.05
 """Seconds between two looks at a running solver, short enough for Ctrl-C to feel immediate."""
@@ -138,7 +139,8 @@ def _solve_with_highs(
         random_seed=options.seed,
         presolve="choose" if options.presolve else "off",
     )
-    solver.createAndConfigureSolver(model)
+    with quiet_stdout():
+        solver.createAndConfigureSolver(model)
     solver.buildSolverModel(model)
     highs: highspy.Highs = model.solverModel
     if start is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.plan import Plan
 from hexplan.spec import Spec
-from hexplan_solver.baselines.draft import BASELINES, draft_baseline
+from hexplan_solver.baselines.draft import draft_baseline
+from hexplan_solver.baselines.methods import BASELINES
 from hexplan_solver.infeasible import explain_infeasible
 from hexplan_solver.objectives.planners import draft_objective
 from hexplan_solver.objectives.sustained.figures import with_sustained

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from hexplan.errors import InputError
 from hexplan.spec import Spec
-from hexplan_solver.baselines.helix_milp import place_helix
-from hexplan_solver.baselines.hexgen import place_hexgen
-from hexplan_solver.baselines.petals import place_petals
-from hexplan_solver.baselines.ram import place_ram
-from hexplan_solver.baselines.result import PlacementMethod, give_up
-from hexplan_solver.baselines.separate import place_separate
-from hexplan_solver.baselines.swarm import place_swarm
-from hexplan_solver.baselines.symmetric import place_symmetric
-from hexplan_solver.baselines.tflops import place_tflops
+from hexplan_solver.baselines.methods import BASELINES, OWN_GROUPS
+from hexplan_solver.baselines.result import give_up
 from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.flow.evaluate import evaluate_used
 from hexplan_solver.infeasible import refuse_if_infeasible
@@ -23,23 +13,6 @@ from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft, IdleReasons
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
-
-BASELINES: Mapping[str, PlacementMethod] = MappingProxyType(
-    {
-        "helix-milp": place_helix,
-        "petals": place_petals,
-        "swarm": place_swarm,
-        "separate": place_separate,
-        "ram": place_ram,
-        "tflops": place_tflops,
-        "hexgen": place_hexgen,
-        "symmetric": place_symmetric,
-    }
-)
-"""How each published method places the layers (docs/baselines.md)."""
-
-OWN_GROUPS = frozenset({"hexgen", "symmetric"})
-"""Methods that choose tensor-parallel groups themselves."""
 
 
 def draft_baseline(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:

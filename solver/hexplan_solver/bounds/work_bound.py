@@ -96,8 +96,13 @@ def _max_stages(host_class: HostClass) -> int:
 
 def _best_rates(kind: StageKind) -> NDArray[np.int64]:
     """Return the highest rate of a kind for each number of layers."""
-    best = [0] * kind.rates.max_layers
-    for first, end in kind.ranges():
-        best[end - first - 1] = max(best[end - first - 1], kind.rates.of(first, end))
+    rates = kind.rates
+    best = [0] * rates.max_layers
+    if kind.pin is not None:
+        for first, end in kind.ranges():
+            best[end - first - 1] = rates.of(first, end)
+    else:
+        ends = [ends for row in rates.by_layers for ends in row]
+        best = [max(rate[k] for rate in ends) for k in range(1, rates.max_layers + 1)]
     fits_64_bits = max(best, default=0) * len(best) < 2**62
     return np.array(best, dtype=np.int64 if fits_64_bits else object)

@@ -13,11 +13,10 @@ from hexplan_solver.flow.network import Network
 from hexplan_solver.flow.valuers import valuer_for
 from hexplan_solver.links.link_milp import small_network, solve_links
 from hexplan_solver.links.link_search import LinkSearch
-from hexplan_solver.links.local_search import Goal, improve
 from hexplan_solver.links.params import LINK_PARAMS, LinkParams
-from hexplan_solver.links.starts import starts_for
+from hexplan_solver.links.starts import quick_starts, zone_starts
+from hexplan_solver.links.walks import Walks
 from hexplan_solver.placement.naming import place
-from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.zones import link_limits
 from hexplan_solver.run import MILP_TOLERANCE, Run
@@ -29,6 +28,7 @@ def fit_links(
     problem: Problem,
     link_free: LinkFreePlacement,
     others: Sequence[LinkFreePlacement],
+    known: Sequence[Evaluated] = (),
     params: LinkParams = LINK_PARAMS,
 ) -> Evaluated:
     """Return the best placement found, with its exact flow over the links.
@@ -38,7 +38,10 @@ def fit_links(
     link_free
         The best placement without links; if the links carry its flow, it is the answer.
     others
-        More placements to search from, if they do not.
+        More placements without links to search from, if they do not.
+    known
+        Placements of other methods: the answer is not worse than any, and the search begins from
+        these too.
 
     Raises
     ------
@@ -46,9 +49,13 @@ def fit_links(
         If no placement was found whose links carry anything.
     """
     best = evaluate_used(problem, place(problem, link_free.counts))
-    if _loses_flow(best, link_free):
+    loses = _loses_flow(best, link_free)
+    for other in known:
+        best = better_of(best, other)
+    if not run.is_proved(best.value):
         search = LinkSearch(run, problem, valuer_for(best), params)
-        best = _searched(search, best, [link_free, *others])
+        fit = _searched if loses else _refined
+        best = better_of(best, fit(search, best, [link_free, *others], known))
     if best.value == 0:
         message = (
             "no placement was found whose stages are connected to each other and the coordinator"
@@ -65,24 +72,40 @@ def _loses_flow(found: Evaluated, link_free: LinkFreePlacement) -> bool:
     return found.value < link_free.value * (1 - MILP_TOLERANCE)
 
 
-def _searched(
-    search: LinkSearch, best: Evaluated, link_free: Sequence[LinkFreePlacement]
+def _refined(
+    search: LinkSearch,
+    best: Evaluated,
+    link_free: Sequence[LinkFreePlacement],
+    known: Sequence[Evaluated],
 ) -> Evaluated:
-    """Return the best placement that the search finds, or the best so far."""
-    run, problem, params = search.run, search.problem, search.params
+    """Search from placements whose flow the links carry."""
+    problem = search.problem
+    starts = [best.placement, *(place(problem, found.counts) for found in link_free)]
+    walked = Walks(search, [*starts, *(found.placement for found in known)]).walk()
+    return evaluate_used(problem, walked)
+
+
+def _searched(
+    search: LinkSearch,
+    best: Evaluated,
+    link_free: Sequence[LinkFreePlacement],
+    known: Sequence[Evaluated],
+) -> Evaluated:
+    """Search from placements that lose flow at the links."""
+    problem, run, params = search.problem, search.run, search.params
     every = small_network(problem, params)
-    starts = starts_for(search, link_free, is_small=every is not None)
-    best = better_of(best, evaluate_used(problem, starts[0]))
+    walks = Walks(search, quick_starts(search, link_free, known))
+    best = better_of(best, evaluate_used(problem, walks.best))
     if _loses_flow(best, link_free[0]):
         _lower_bound(search, best)
     if every is not None:
         best = _exact(search, every, best)
-    for attempt in range(params.attempts):
-        if run.bound - best.value <= params.close * run.bound or not run.left_s:
-            break
-        found = _improved(search, starts[attempt % len(starts)], attempt)
-        best = better_of(best, evaluate_used(problem, found))
-    return best
+        walks.add([best.placement])
+    walked = walks.walk(run.left_s * params.early_share)
+    best = better_of(best, evaluate_used(problem, walked))
+    if best.value < params.good_enough * run.bound:
+        walks.add(zone_starts(search, best.value, is_small=every is not None))
+    return better_of(best, evaluate_used(problem, walks.walk()))
 
 
 def _lower_bound(search: LinkSearch, best: Evaluated) -> None:
@@ -105,16 +128,3 @@ def _exact(search: LinkSearch, every: Network, best: Evaluated) -> Evaluated:
     found = better_of(best, evaluate_used(search.problem, placed))
     run.tighten(bound, found.value, "link bound: dual bound of the MILP over placement and flow")
     return found
-
-
-def _improved(search: LinkSearch, start: Placement, attempt: int) -> Placement:
-    """Search from a placement for an equal part of the time left."""
-    run, attempts = search.run, search.params.attempts
-    until = run.elapsed_s + run.left_s / (attempts - attempt)
-
-    def may_go_on(best: int) -> bool:
-        run.tell("links", best / MICRO)
-        return run.elapsed_s < until and run.left_s > 0
-
-    seed = run.options.seed * attempts + attempt
-    return improve(search, start, Goal(run.bound, may_go_on), seed)

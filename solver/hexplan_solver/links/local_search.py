@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from hexplan_solver.anneal import Scored, Threshold, anneal
+from hexplan_solver.anneal import Scored, Threshold, Walk, anneal
 from hexplan_solver.flow.valuers import Valuer
 from hexplan_solver.links.link_search import LinkSearch
-from hexplan_solver.links.moves import Moves
+from hexplan_solver.links.moves import Limiting, Moves
 from hexplan_solver.placement.placement import Placement
 
 
@@ -24,37 +23,58 @@ class Goal:
     """Called with the best flow so far before each step; False ends the search."""
 
 
-def improve(search: LinkSearch, start: Placement, goal: Goal, seed: int) -> Placement:
-    """Improve a placement step by step: simulated annealing on the exact flow."""
+@dataclass(frozen=True, slots=True)
+class WalkPlan:
+    """How one walk goes."""
+
+    steps: int
+    warmth: float
+    """Share of the usual losses that it accepts: less where it begins from a placement that a walk
+    has improved already."""
+    seed: int
+
+
+def improve(search: LinkSearch, start: Placement, goal: Goal, plan: WalkPlan) -> Placement:
+    """Improve a placement step by step: simulated annealing on the flow over the links."""
     valuer, params = search.valuer, search.params
-    rng = random.Random(seed)  # noqa: S311 - a search, not a secret
+    rng = random.Random(plan.seed)  # noqa: S311 - a search, not a secret
     # Rounding costs up to one unit for each stage.
-    enough = goal.flow - valuer.unit * len(start)
-    landscape = _Flows(Moves(search.problem, rng), valuer, goal.may_go_on, enough)
+    enough = goal.flow - len(start)
+    landscape = _Flows(Moves(search.problem, rng, params), valuer, goal.may_go_on, enough)
+    cooling = params.cooling * plan.warmth
 
     def slack(value: float, best: float, progress: float) -> float:
-        return params.cooling * best * (1 - progress)
+        return cooling * best * (1 - progress)
 
     acceptance = Threshold(slack, params.rarity, rng)
-    return anneal(landscape, Scored(start, valuer.flow(start)), acceptance, params.walk).state
+    walk = Walk(plan.steps, params.patience)
+    return anneal(landscape, landscape.score(start, 0.0), acceptance, walk).state
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Flows:
-    """Placements, each with its flow in the valuer's units."""
+    """Placements with their flows, and with the stages that limit these."""
 
     moves: Moves
     valuer: Valuer
     goes_on: Callable[[int], bool]
     enough: int
     """In 1e-6 tokens/s; the search ends where this is reached."""
+    _scored: tuple[Placement, Limiting] = field(default=(Placement(), frozenset()), init=False)
+    """The placement scored last, and what limits its flow."""
+    _current: tuple[Placement, Limiting] = field(default=(Placement(), frozenset()), init=False)
+    """The same of the one that the walk is at."""
 
     def change(self, state: Placement) -> Placement | None:
-        return self.moves.neighbour(state)
+        if state is self._scored[0]:
+            self._current = self._scored
+        limiting = self._current[1] if state is self._current[0] else frozenset()
+        return self.moves.neighbour(state, limiting)
 
     def score(self, change: Placement, floor: float) -> Scored[Placement]:
-        return Scored(change, self.valuer.flow(change, math.ceil(floor)))
+        flow = self.valuer.flow(change)
+        self._scored = change, self.valuer.limiting
+        return Scored(change, flow)
 
     def may_go_on(self, step: int, best: Scored[Placement]) -> bool:
-        reached = int(best.value) * self.valuer.unit
-        return reached < self.enough and self.goes_on(reached)
+        return best.value < self.enough and self.goes_on(int(best.value))

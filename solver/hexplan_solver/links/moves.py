@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hexplan.field_types import Range
+from hexplan_solver.links.params import LINK_PARAMS, LinkParams
 from hexplan_solver.placement.naming import group_devices
 from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
@@ -17,13 +18,19 @@ from hexplan_solver.problem.problem import Problem
 Stages = list[PlacedStage]
 """The stages of a placement that is being changed."""
 
+Limiting = frozenset[tuple[str, Range]]
+"""Stages that limit a flow, by host and layers."""
+
 
 class Moves:
     """Draws neighbours of a placement."""
 
-    def __init__(self, problem: Problem, rng: random.Random) -> None:
-        self._problem = problem
+    def __init__(
+        self, problem: Problem, rng: random.Random, params: LinkParams = LINK_PARAMS
+    ) -> None:
+        self._problem, self._params = problem, params
         self._rng = rng
+        self._limiting: Limiting = frozenset()
         self._hosts = [
             (host, index)
             for index, host_class in enumerate(problem.classes)
@@ -39,12 +46,29 @@ class Moves:
             self._regroup,
         ]
 
-    def neighbour(self, placement: Placement) -> Placement | None:
-        """Return a changed placement, or None if the change drawn is impossible."""
+    def neighbour(self, placement: Placement, limiting: Limiting = frozenset()) -> Placement | None:
+        """Return a changed placement, or None if the change drawn is impossible.
+
+        Parameters
+        ----------
+        limiting
+            Stages that limit the flow, by host and layers; most changes relieve these.
+        """
+        self._limiting = limiting
         changed = self._rng.choice(self._moves)(list(placement))
         if changed is None or changed == list(placement):
             return None
         return Placement.of(changed)
+
+    def _draw(self, stages: Stages, limiting_share: float) -> int:
+        """Draw a stage: with this probability one that limits the flow, and otherwise another."""
+        is_limiting = self._rng.random() < limiting_share
+        drawn = [
+            i
+            for i, stage in enumerate(stages)
+            if ((stage.host, stage.layers) in self._limiting) == is_limiting
+        ]
+        return self._rng.choice(drawn) if drawn else self._rng.randrange(len(stages))
 
     def _fitted(self, stage: PlacedStage, layers: Range) -> PlacedStage | None:
         """Return a stage with other layers, or None if it cannot hold them."""
@@ -66,7 +90,7 @@ class Moves:
 
     def _resize(self, stages: Stages) -> Stages | None:
         """Move one or both ends of one stage a little."""
-        i = self._rng.randrange(len(stages))
+        i = self._draw(stages, self._params.limiting_resized)
         first, end = stages[i].layers
         low, high = self._rng.choice(((1, 0), (0, 1), (1, 1)))
         step = self._rng.choice((-2, -1, 1, 2))
@@ -93,7 +117,8 @@ class Moves:
 
     def _align(self, stages: Stages) -> Stages | None:
         """Move one stage to where another begins or ends; it keeps about its number of layers."""
-        i, j = self._rng.randrange(len(stages)), self._rng.randrange(len(stages))
+        i = self._draw(stages, self._params.limiting_moved)
+        j = self._draw(stages, self._params.limiting_met)
         size = stages[i].layers[1] - stages[i].layers[0]
         size += self._rng.choice((-1, 0, 0, 1))
         first, end = stages[j].layers

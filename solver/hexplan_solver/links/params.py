@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hexplan_solver.anneal import Walk
 from hexplan_solver.milp import Patience
 
 
@@ -23,9 +22,8 @@ class LinkParams:
     """Share of time for the MILP over placement and flow."""
     close: float = 1e-3
     """The search ends once no more than this share of the bound is left to gain."""
-    attempts: int = 6
-    """Local searches, in turn from each start. Each has a seed of its own, as they end far
-    apart."""
+    early_share: float = 0.3
+    """Share of time for walks from the quick starts, before starts that take long."""
 
     max_candidates: int = 220
     """With more possible stages, the MILP over placement and flow is not tried: its size grows with
@@ -37,7 +35,7 @@ class LinkParams:
     """Share of time for arranging the placements that were made without links."""
     segments_share: float = 0.15
     """Share of time for more segments to arrange."""
-    banded_share: float = 0.8
+    banded_share: float = 0.5
     """Share of time for segments with zone bands."""
     grouping_share: float = 0.4
     """Share of time for groups of sites that serve by themselves."""
@@ -52,7 +50,7 @@ class LinkParams:
     """Share of the bound from which no other starts are looked for."""
     max_paths: int = 20
     """If nothing else is found, one route is looked for on this many paths through the places."""
-    hopeful: float = 0.7
+    hopeful: float = 0.5
     """No local search starts from a placement with less than this share of the best flow."""
 
     arrange_steps: int = 6_000
@@ -97,15 +95,34 @@ class LinkParams:
     pair_patience: Patience = Patience(300, 100, 0.01)
     """Zone pair: when to end one MILP."""
 
-    walk: Walk = Walk(steps=10_000, patience=4_000)
-    """Local search: its length, as counts, so that two runs that end before their time limit end
-    alike."""
+    first_walks: int = 4
+    """Local search: most walks from starts of their own; later ones go on from the best two."""
+    first_steps: int = 500
+    """Local search: steps of each of the first walks. Counts, so that two runs that end before
+    their time limit end alike. Each later walk has half as many steps again as the one before..."""
+    max_steps: int = 20_000
+    """...and those above this many are not taken."""
+    max_walks: int = 100
+    """Local search: more walks than there ever are, so that each has a seed of its own."""
+    patience: int = 4_000
+    """Local search: after this many changes without a better placement, it goes back to its
+    best."""
+    later_warmth: float = 0.5
+    """Local search: share of the usual losses that the later walks accept."""
     cooling: float = 0.02
     """Local search: a loss of this share of the flow is accepted now and then at first, and none
     at the end."""
     rarity: int = 4
     """Local search: accepted losses go with a uniform number to this power, so that large ones
     are rare."""
+
+    limiting_resized: float = 0.6
+    """Local search: probability that the stage to be resized is one that limits the flow. This and
+    the next two raised `odd12-qwen` by 5 to 7 % at equal steps (2 seeds; without: 29,200)."""
+    limiting_moved: float = 0.3
+    """Local search: the same for a stage that is moved to another..."""
+    limiting_met: float = 0.7
+    """...and for the one that it is moved to."""
 
 
 LINK_PARAMS = LinkParams()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hexplan_solver.budget import Budget
+from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.infeasible.one_route import find_route
 from hexplan_solver.infeasible.places import place_paths
 from hexplan_solver.links.arrange import ArrangeOptions, arrange
@@ -25,38 +26,52 @@ WHOLE_SEGMENTS = SegmentParams(longest_lane=1)
 """Every stage of a segment holds all of its layers."""
 
 
-def starts_for(
-    search: LinkSearch, link_free: Sequence[LinkFreePlacement], *, is_small: bool
+def quick_starts(
+    search: LinkSearch, link_free: Sequence[LinkFreePlacement], known: Sequence[Evaluated]
 ) -> list[Placement]:
-    """Return placements to search from, the best first.
-
-    What is quick is tried first. The rest is tried only if the best so far leaves enough to gain.
+    """Return placements to search from that are found quickly, the best first.
 
     Parameters
     ----------
     link_free
         Placements that were made without links.
-    is_small
-        Whether one MILP can hold placement and flow: then the time is kept for it.
+    known
+        Placements of other methods.
     """
     run, problem, params = search.run, search.problem, search.params
     limits = link_limits(problem, run.bound)
     starts = _Starts(search, is_zoned=limits.is_zoned)
-    has_free_zones = limits.is_zoned and not problem.is_pinned
-    if has_free_zones:
+    starts.add(evaluated.placement for evaluated in known)
+    if limits.is_zoned and not problem.is_pinned:
         starts.add(balanced_starts(search, limits.zones))
     starts.add_arranged([placement for placement in link_free if placement.value])
-    if has_free_zones and not is_small:
-        budget = Budget(run.left_s * params.banded_share, run.bound, starts.best)
-        starts.add(banded_starts(search, limits.zones, budget))
     if not starts.best and not problem.is_pinned:
         # Where links are few, one route may be all that any search finds.
         paths = place_paths(problem)[: params.max_paths]
         routes = (find_route(problem, path, run.options) for path in paths)
         starts.add_first([Placement.of(route) for route in routes if route][:1])
-    if starts.best < params.good_enough * run.bound:
-        limit_s = run.left_s * params.grouping_share
-        starts.add([best_grouping(search, limit_s, starts.best)])
+    return starts.hopeful()
+
+
+def zone_starts(search: LinkSearch, reached: int, *, is_small: bool) -> list[Placement]:
+    """Return placements made with the zones or sites in view, the best first; they take long.
+
+    Parameters
+    ----------
+    reached
+        The flow of the best placement so far, in 1e-6 tokens/s.
+    is_small
+        Whether one MILP holds placement and flow: it knows better than segments.
+    """
+    run, problem, params = search.run, search.problem, search.params
+    limits = link_limits(problem, run.bound)
+    starts = _Starts(search, is_zoned=limits.is_zoned)
+    if limits.is_zoned and not problem.is_pinned and not is_small:
+        budget = Budget(run.left_s * params.banded_share, run.bound, reached)
+        starts.add(banded_starts(search, limits.zones, budget))
+    best = max(reached, starts.best)
+    if best < params.good_enough * run.bound:
+        starts.add([best_grouping(search, run.left_s * params.grouping_share, best)])
     return starts.hopeful()
 
 
@@ -73,7 +88,7 @@ class _Starts:
         self._found += [(self._valuer.flow(stages), stages) for stages in placements if stages]
 
     def add_first(self, placements: Iterable[Placement]) -> None:
-        """Put placements before those of equal flow: a flow below the valuer's unit counts as 0."""
+        """Put placements before those of equal flow: a flow below an LP's tolerance counts as 0."""
         before, self._found = self._found, []
         self.add(placements)
         self._found += before
@@ -99,18 +114,19 @@ class _Starts:
     @property
     def best(self) -> int:
         """The largest flow, in 1e-6 tokens/s."""
-        return max((flow for flow, _ in self._found), default=0) * self._valuer.unit
+        return max((flow for flow, _ in self._found), default=0)
 
     def hopeful(self) -> list[Placement]:
-        """Return those worth searching from, the best first."""
+        """Return those worth searching from, each once, the best first."""
         ranked = sorted(self._found, key=lambda pair: pair[0], reverse=True)
         share = self._search.params.hopeful
-        return [stages for flow, stages in ranked if flow >= share * ranked[0][0]]
+        hopeful = [stages for flow, stages in ranked if flow >= share * ranked[0][0]]
+        return list(dict.fromkeys(hopeful))
 
     def _arranged(self, counts: StageCounts, until: float) -> tuple[int, Placement]:
         """Arrange a placement from several seeds, until it has the flow that it has without links.
 
-        Returns its flow in the valuer's units, and the best arrangement.
+        Returns its flow, and the best arrangement.
         """
         run, problem, valuer = self._search.run, self._search.problem, self._valuer
         params = self._search.params
@@ -124,7 +140,7 @@ class _Starts:
         value = valuer.flow(best)
         for seed in range(run.options.seed, run.options.seed + seeds):
             # Rounding costs up to one unit for each stage.
-            if value >= wanted // valuer.unit - len(best) or not may_go_on():
+            if value >= wanted - len(best) or not may_go_on():
                 break
             options = ArrangeOptions(seed, may_go_on, params)
             found = arrange(problem, placed, wanted, options)

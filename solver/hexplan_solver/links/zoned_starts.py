@@ -62,6 +62,6 @@ def banded_starts(search: LinkSearch, zones: Sequence[Zone], budget: Budget) -> 
         placed, wanted = place(problem, found), least_coverage(problem, found.stages)
         options = ArrangeOptions(run.options.seed, lambda: run.elapsed_s < until, params)
         arranged = arrange(problem, placed, wanted, options)
-        reached = max(reached, search.valuer.flow(arranged) * search.valuer.unit)
+        reached = max(reached, search.valuer.flow(arranged))
         yield arranged
         yield placed

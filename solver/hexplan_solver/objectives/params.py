@@ -20,6 +20,11 @@ class ThroughputParams:
     """Share of the time left for the coverage MILP."""
     trunk_share: float = 0.4
     """Where sites share trunks, the three shares are multiplied by this: links need time."""
+    link_share: float = 0.2
+    """The same where network cards or single links limit a quick placement: its flow without them
+    is seldom near."""
+    quick_share: float = 0.1
+    """Most of the time left that the quick published methods may take together."""
     zone_share: float = 0.12
     """The same where the trunks carry so little that there are several zones."""
 

@@ -8,20 +8,27 @@ from typing import NoReturn
 from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
+from hexplan_solver.baselines.methods import quick_placements
 from hexplan_solver.bounds.pattern_bound import pattern_bound
 from hexplan_solver.bounds.work_bound import coordinator_bound, work_bound
 from hexplan_solver.budget import Budget
-from hexplan_solver.flow.evaluate import better_of
+from hexplan_solver.flow.evaluate import Evaluated, better_of, evaluate, evaluate_used
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.links.fit import fit_links
 from hexplan_solver.milp import MilpStatus
 from hexplan_solver.objectives.params import THROUGHPUT_PARAMS
 from hexplan_solver.options import Report, SolveOptions, be_silent
+from hexplan_solver.placement.naming import place
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.problem.zones import LinkLimits, link_limits
-from hexplan_solver.run import Run
-from hexplan_solver.start.link_free import LinkFreePlacement, better_placement, first_placement
+from hexplan_solver.run import MILP_TOLERANCE, Run
+from hexplan_solver.start.link_free import (
+    LinkFreePlacement,
+    balanced_placement,
+    better_placement,
+    first_placement,
+)
 
 
 def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
@@ -45,28 +52,36 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
         "coordinator bound: what the coordinator's network card can carry",
     )
     limits, params = link_limits(problem, run.bound), THROUGHPUT_PARAMS
-    start, best = _best_without_links(run, problem, _part_without_links(limits))
-    found = fit_links(run, problem, best, [start])
-    if limits.has_trunks and found.value >= best.value and not run.is_proved(found.value):
-        # The trunks do not limit the flow, so the time that was kept for them is left.
-        again = first_placement(problem, run.options, run.left_s * params.start_share)
+    balanced = balanced_placement(problem, run.bound)
+    part = _part_without_links(problem, limits, balanced)
+    start, best = _best_without_links(run, problem, balanced, part)
+    known: list[Evaluated] = []
+    if not run.is_proved(evaluate_used(problem, place(problem, best.counts)).value):
+        known = quick_placements(run, problem, run.left_s * params.quick_share)
+    found = fit_links(run, problem, best, [start, balanced], known)
+    if part < 1 and found.value >= best.value and not run.is_proved(found.value):
+        # The links do not limit the flow, so the time that was kept for them is left.
+        again = first_placement(problem, run.options, run.left_s * params.start_share, balanced)
         if again.value > found.value:
             found = better_of(found, fit_links(run, problem, again, []))
     return Draft(found, run.proof(found.value))
 
 
-def _part_without_links(limits: LinkLimits) -> float:
+def _part_without_links(problem: Problem, limits: LinkLimits, balanced: LinkFreePlacement) -> float:
     """Return the share of the usual time for placements without links.
 
-    Where links may limit the flow, fitting them needs the rest.
+    Where links limit the flow, fitting them needs the rest. Whether network cards and single links
+    do is seen from a placement that ignores them.
     """
-    if not limits.has_trunks:
-        return 1.0
-    return THROUGHPUT_PARAMS.zone_share if limits.is_zoned else THROUGHPUT_PARAMS.trunk_share
+    params = THROUGHPUT_PARAMS
+    if limits.has_trunks:
+        return params.zone_share if limits.is_zoned else params.trunk_share
+    carried = evaluate(problem, place(problem, balanced.counts)).value
+    return 1.0 if carried >= balanced.value * (1 - MILP_TOLERANCE) else params.link_share
 
 
 def _best_without_links(
-    run: Run, problem: Problem, part: float
+    run: Run, problem: Problem, balanced: LinkFreePlacement, part: float
 ) -> tuple[LinkFreePlacement, LinkFreePlacement]:
     """Find a first and a best placement with the links ignored, and lower the bound on the way.
 
@@ -76,7 +91,7 @@ def _best_without_links(
         Share of the usual time that this may take.
     """
     options, params = run.options, THROUGHPUT_PARAMS
-    start = first_placement(problem, options, run.left_s * params.start_share * part)
+    start = first_placement(problem, options, run.left_s * params.start_share * part, balanced)
     run.tell("start", start.value / MICRO)
     budget = Budget(run.left_s * params.bound_share * part, run.bound, start.value)
     proved = pattern_bound(problem, budget)

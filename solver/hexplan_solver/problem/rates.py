@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from hexplan.cluster import Cluster
 from hexplan.constants import MICRO, TOKEN_ID_BYTES
@@ -20,7 +21,7 @@ from hexplan.host import Host
 from hexplan.spec import Spec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rates:
     """Rate of one kind of stage by the layers that it holds, in 1e-6 tokens/s; 0 if it cannot.
 
@@ -43,12 +44,12 @@ class Rates:
             return TENSOR
         return self.sharings[first == 0][end == self.num_layers][end - first]
 
-    @property
+    @cached_property
     def fastest(self) -> int:
         """The highest rate of all."""
         return max(rate for row in self.by_layers for ends in row for rate in ends)
 
-    @property
+    @cached_property
     def max_layers(self) -> int:
         """The most layers that any such stage can hold."""
         return max(

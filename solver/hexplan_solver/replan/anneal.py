@@ -26,7 +26,7 @@ class FlowGoal:
 
     valuer: Valuer
     flow: int
-    """In units of the valuer."""
+    """In 1e-6 tokens/s."""
     may_go_on: Callable[[], bool]
     """Asked from time to time; False ends the search."""
 

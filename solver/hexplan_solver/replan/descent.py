@@ -62,8 +62,8 @@ def _annealed(
 ) -> Placement:
     until = run.elapsed_s + run.left_s * REPLAN_PARAMS.walk_share
     valuer = valuer_for(best.evaluated)
-    # The valuer counts in coarse units, so the target is rounded up to one.
-    goal = FlowGoal(valuer, -(-target // valuer.unit), lambda: run.elapsed_s < until)
+    # Rounding costs an exact flow up to one unit for each stage.
+    goal = FlowGoal(valuer, target + len(best.placement), lambda: run.elapsed_s < until)
     return fewest_moved(movement, goal, starts, run.options.seed)
 
 

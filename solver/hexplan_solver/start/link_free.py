@@ -44,11 +44,17 @@ def first_placement(
     problem: Problem,
     options: SolveOptions,
     time_limit_s: float,
+    balanced: LinkFreePlacement | None = None,
     params: StartParams = START_PARAMS,
 ) -> LinkFreePlacement:
     """Find a placement quickly: balanced, by segments, or at least a chain.
 
     Under pins, which these do not know, it is one that holds as many layers as possible.
+
+    Parameters
+    ----------
+    balanced
+        What `balanced_placement` returned, if it is known already.
     """
     until = time.monotonic() + time_limit_s
     bound = work_bound(problem)
@@ -56,12 +62,28 @@ def first_placement(
         held = hold_most_layers(problem, options)
         value = least_coverage(problem, held.counts.stages)
         return LinkFreePlacement(held.counts, value, status=held.status)
-    best = fill_chain(problem) or NO_STAGES
-    for candidate in _balanced(problem, bound, params):
-        best = _better(problem, best, candidate)
+    best = (balanced or balanced_placement(problem, bound, params)).counts
     is_large = num_devices(problem) > params.large
     if not is_large or least_coverage(problem, best.stages) < params.balanced_enough * bound:
         best = _better(problem, _by_segments(problem, options, until, params), best)
+    return LinkFreePlacement(best, least_coverage(problem, best.stages))
+
+
+def balanced_placement(
+    problem: Problem, bound: int, params: StartParams = START_PARAMS
+) -> LinkFreePlacement:
+    """Return the best placement by balancing alone: quick, of fair quality, none under pins.
+
+    Parameters
+    ----------
+    bound
+        No placement has a larger flow, in 1e-6 tokens/s.
+    """
+    if not bound or problem.is_pinned:
+        return LinkFreePlacement(NO_STAGES, 0)
+    best = fill_chain(problem) or NO_STAGES
+    for candidate in _balanced(problem, bound, params):
+        best = _better(problem, best, candidate)
     return LinkFreePlacement(best, least_coverage(problem, best.stages))
 
 

@@ -16,7 +16,7 @@ from hexplan.plan import Plan
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
 from hexplan_solver import METHODS, SolveOptions, solve
-from hexplan_solver.baselines.draft import BASELINES
+from hexplan_solver.baselines.methods import BASELINES
 
 SPECS = Path(__file__).parents[3] / "cluster_specs"
 HEURISTICS = [name for name in BASELINES if name != "helix-milp"]

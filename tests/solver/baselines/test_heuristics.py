@@ -18,7 +18,7 @@ from hexplan.plan import Plan
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
-from hexplan_solver.baselines.draft import BASELINES
+from hexplan_solver.baselines.methods import BASELINES
 from hexplan_solver.options import be_silent
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run

@@ -12,7 +12,7 @@ from support.published import FOLDER
 from hexplan.check import check_plan
 from hexplan.reading import read_spec
 from hexplan_solver import SolveOptions, solve
-from hexplan_solver.baselines.draft import BASELINES
+from hexplan_solver.baselines.methods import BASELINES
 from hexplan_solver.options import be_silent
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
