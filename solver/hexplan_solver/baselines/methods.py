@@ -49,18 +49,20 @@ def quick_placements(run: Run, problem: Problem, time_limit_s: float) -> list[Ev
     Parameters
     ----------
     time_limit_s
-        Seconds for all of them together; each may take half of what is left.
+        Seconds for all of them together, even if the run has no time left; each may take half of
+        what is left of them, and the last one all.
     """
     cluster = problem.spec.cluster
-    if cluster.layer_pins:
+    if cluster.layer_pins or run.options.stop.is_set():
         return []
     found: list[Evaluated] = []
-    until = run.elapsed_s + min(time_limit_s, run.left_s)
+    until = run.elapsed_s + time_limit_s
     for name in QUICK:
         left_s = until - run.elapsed_s
         if (cluster.group_pins and name in OWN_GROUPS) or left_s <= 0:
             continue
-        nested = Run(problem.spec, run.nested(left_s / 2), be_silent)
+        limit_s = left_s if name == QUICK[-1] else left_s / 2
+        nested = Run(problem.spec, run.nested(limit_s), be_silent)
         nested.lower(run.bound, run.how)
         try:
             placement = BASELINES[name](nested, problem).placement

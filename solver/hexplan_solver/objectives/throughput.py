@@ -54,10 +54,12 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     limits, params = link_limits(problem, run.bound), THROUGHPUT_PARAMS
     balanced = balanced_placement(problem, run.bound)
     part = _part_without_links(problem, limits, balanced)
-    start, best = _best_without_links(run, problem, balanced, part)
     known: list[Evaluated] = []
-    if not run.is_proved(evaluate_used(problem, place(problem, best.counts)).value):
-        known = quick_placements(run, problem, run.left_s * params.quick_share)
+    if part < 1:
+        known = quick_placements(run, problem, run.limit_s * params.quick_share)
+    start, best = _best_without_links(run, problem, balanced, part)
+    if part == 1 and not run.is_proved(evaluate_used(problem, place(problem, best.counts)).value):
+        known = quick_placements(run, problem, run.limit_s * params.quick_share)
     found = fit_links(run, problem, best, [start, balanced], known)
     if part < 1 and found.value >= best.value and not run.is_proved(found.value):
         # The links do not limit the flow, so the time that was kept for them is left.
