@@ -45,7 +45,8 @@ def test_no_plan_is_behind_a_quick_method(first: int) -> None:
         assert check_plan(plan) == ()
         own = float(plan.certificate.flow_tokens_per_s)
         best = max(flow_by(spec, method) for method in CONSTRUCTIVE)
-        assert own >= best, f"seed {seed}: a simple method has {best}"
+        # What each stage and link loses to rounding depends on the placement.
+        assert own >= best * (1 - 1e-6), f"seed {seed}: a simple method has {best}"
         compared += best > 0
     assert compared >= 4
 
