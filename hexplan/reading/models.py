@@ -53,6 +53,8 @@ def read_model(text: str | NamedModel | FolderModel | Model, folder: Path, at: L
         model = text
     elif isinstance(text, NamedModel):
         model = _with_types(_listed(text.name, folder, at), text)
+        if text.max_context is not None:
+            model = model.model_copy(update={"max_context": text.max_context})
     elif isinstance(text, FolderModel):
         model = _with_types(_from_folder(folder / text.path, text.dtype, at), text)
     else:

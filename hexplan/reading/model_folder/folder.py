@@ -12,6 +12,7 @@ from hexplan.files.bounded import read_bounded
 from hexplan.files.json_reader import parse_json
 from hexplan.model import DTYPE_BYTES, Dtype, Experts, Family, Model
 from hexplan.reading.model_folder.config import ModelConfig
+from hexplan.reading.model_folder.context import read_max_context
 from hexplan.reading.model_folder.quantisation import read_weight_format
 from hexplan.wording import found, join_or
 
@@ -129,7 +130,7 @@ def _model(config: ModelConfig, dtype: Dtype) -> Model:
         experts=_experts(config, kind),
         dtype=dtype,
         weights=read_weight_format(config),
-        max_context=config.count("max_position_embeddings"),
+        max_context=read_max_context(config),
         path=str(config.file.parent),
         config_sha256=config.sha256,
     )

@@ -41,7 +41,10 @@ from hexplan.wording import found
 T = TypeVar("T")
 Kind = Literal["cuda", "rocm", "hpu", "mps", "cpu"]
 LinkName = Literal["nvlink", "nvlink2", "nvlink3", "nvlink4", "nvlink5", "pcie3", "pcie4", "pcie5"]
-_SIZES = Model.model_fields.keys() - {"name", "dtype", "weights", "kv_dtype", "path"}
+_SIZES = Model.model_fields.keys() - {
+    *("name", "dtype", "weights", "kv_dtype", "path", "max_context")
+}
+"""Fields that only a model in numbers has."""
 
 
 def _schema(quantity: Quantity, example: str) -> WithJsonSchema:

@@ -8,7 +8,7 @@ from pydantic import Discriminator, Tag
 
 from hexplan.model import Dtype, KvDtype, WeightFormat
 from hexplan.reading.text.base import Text
-from hexplan.reading.text.fields import Label, mapping_or_value
+from hexplan.reading.text.fields import Label, Tokens, mapping_or_value
 
 WeightName = Literal["fp8", "int8", "int4"]
 Weights = Annotated[
@@ -33,6 +33,8 @@ class NamedModel(ChosenTypes):
 
     name: Label
     """Its name in the catalog."""
+    max_context: Tokens | None = None
+    """The longest context in tokens, if it is not the model's own: for rope scaling."""
 
 
 class FolderModel(ChosenTypes):
