@@ -17,6 +17,7 @@ from hexplan.cost.weights import (
     dense_bytes,
     experts_bytes,
     read_share,
+    table_bytes,
     token_parameters,
 )
 from hexplan.device import DeviceType
@@ -118,6 +119,6 @@ def shard_times(model: Model, device: DeviceType, sizes: ShardSizes) -> ShardTim
         token_s=2 * token_parameters(model, sizes) / matrix_flops_per_s,
         reach_s=4 * query_width / flops_per_s,
         kv_s=kv_bytes_per_token(model, sizes, (0, 1)) / bytes_per_s,
-        head_weights_s=head * model.dtype_bytes / bytes_per_s,
+        head_weights_s=table_bytes(model, "head", sizes.vocab) / bytes_per_s,
         head_token_s=2 * head / flops_per_s,
     )

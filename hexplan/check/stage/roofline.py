@@ -8,7 +8,13 @@ from fractions import Fraction
 from math import ceil
 
 from hexplan.check.exact import exact
-from hexplan.check.stage.sizes import kv_token_bytes, layer_of, length, token_numbers
+from hexplan.check.stage.sizes import (
+    head_bytes,
+    kv_token_bytes,
+    layer_of,
+    length,
+    token_numbers,
+)
 from hexplan.constants import MAX_BATCH
 from hexplan.device import DeviceType
 from hexplan.host import Interconnect
@@ -115,7 +121,7 @@ def head_seconds(request: StageRequest, shards: Sequence[ShardOnDevice]) -> Frac
     def step(held: ShardOnDevice) -> Fraction:
         table, device = length(held.shard.vocab) * model.hidden, held.device_type
         work = 2 * beta * table / _flops(device, device.compute_flops_per_s)
-        return work + table * model.dtype_bytes / _bandwidth(device)
+        return work + head_bytes(model, held.shard) / _bandwidth(device)
 
     return Fraction(request.workload.output_tokens.mean, beta) * max(map(step, shards))
 

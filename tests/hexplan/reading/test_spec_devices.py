@@ -136,8 +136,10 @@ def test_the_blocks_of_quantised_weights_can_be_given() -> None:
 
 
 def test_an_unknown_type_of_weights_is_refused() -> None:
-    with pytest.raises(SpecError, match="found 'int3', needed 'fp8', 'int8' or 'int4'"):
-        spec_of(two_nodes("llama-2-7b", "{name: llama-2-7b, weights: int3}"))
+    with pytest.raises(SpecError) as caught:
+        spec_of(two_nodes("llama-2-7b", "{name: llama-2-7b, weights: Q4_K_X}"))
+    assert "model.weights: found 'Q4_K_X', needed a format of weights: `fp8`" in str(caught.value)
+    assert "did you mean `q4_k_s`, `q4_k_m`" in (caught.value.hint or "")
 
 
 def test_chunks_are_a_limit_of_the_file() -> None:
