@@ -132,6 +132,14 @@ class _ModelFile(FrozenModel):
     models: tuple[_Listing, ...]
 
 
+class _IdFile(FrozenModel):
+    """All of data/model_ids.json."""
+
+    comment: str
+    models: dict[str, str]
+    """The name of a model in models.json by its id on Hugging Face."""
+
+
 def find_device(name: str) -> DeviceType | None:
     """Return the device of this name or alias, whatever its case, or None if it is unknown."""
     sheet = _sheets().get(name.casefold())
@@ -155,8 +163,12 @@ def close_devices(name: str) -> tuple[str, ...]:
 
 
 def find_model(name: str) -> Model | None:
-    """Return the model of this name or alias, whatever its case, or None if it is unknown."""
-    return _models().get(name.casefold())
+    """Return the model of this name, alias or Hugging Face id, or None if it is unknown.
+
+    Case does not matter.
+    """
+    folded = name.casefold()
+    return _models().get(folded) or _models().get(_model_ids().get(folded, ""))
 
 
 def known_models() -> tuple[str, ...]:
@@ -210,6 +222,13 @@ def _models() -> Mapping[str, Model]:
     """Return the models by every name in folded case."""
     listings = _model_file().models
     return {n.casefold(): x.model for x in listings for n in (x.model.name, *x.aliases)}
+
+
+@cache
+def _model_ids() -> Mapping[str, str]:
+    """Return the names of models by their ids on Hugging Face, in folded case."""
+    ids = _IdFile.model_validate_json(_data("model_ids.json"))
+    return {known.casefold(): name for known, name in ids.models.items()}
 
 
 @cache

@@ -6,11 +6,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from hexplan.catalog.shipped import close_models, find_model
+from hexplan.catalog.shipped import find_model
 from hexplan.catalog.weight_formats import find_format, known_formats
 from hexplan.errors import InputError
 from hexplan.model import Model, WeightFormat
 from hexplan.reading.model_folder.folder import read_model_folder
+from hexplan.reading.model_hints import model_hint
 from hexplan.reading.text.model_text import ChosenTypes, FolderModel, NamedModel
 from hexplan.wording import close_names, found, join_or
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from hexplan.model import Dtype
     from hexplan.reading.locate import Locator
 
-_NUMBERS = "`hexplan schema model` shows the numbers that describe a new one"
 _LARGEST: Mapping[str, int] = MappingProxyType(
     {
         "layers": 1_000,
@@ -61,18 +61,15 @@ def _from_name(name: str, folder: Path, at: Locator) -> Model:
         has_folder = (folder / name).exists()
     except OSError:  # such as a name that is too long
         has_folder = False
-    return _from_folder(folder / name, None, at) if has_folder else _listed(name, folder, at)
+    is_path = has_folder or name.startswith(("/", "./", "../", "~"))
+    return _from_folder(folder / name, None, at) if is_path else _listed(name, folder, at)
 
 
 def _listed(name: str, folder: Path, at: Locator) -> Model:
     model = find_model(name)
     if model is None:
-        close = close_models(name)
-        raise at.error(
-            ("model",),
-            f"found {found(name)}, needed a model of the catalog, or a folder in {folder}",
-            hint=f"did you mean {join_or(close)}?" if close else _NUMBERS,
-        )
+        problem = f"found {found(name)}, needed a model of the catalog, or a folder in {folder}"
+        raise at.error(("model",), problem, hint=model_hint(name))
     return model
 
 

@@ -130,9 +130,9 @@ def test_the_caller_may_choose_the_type_of_weights(tmp_path: Path) -> None:
             "found 'aqlm', needed `fp8`, `gptq`, `awq`",
         ),
         (
-            {"quantization_config": {"quant_method": "gptq", "bits": 3}},
+            {"quantization_config": {"quant_method": "gptq", "bits": 5}},
             "quantization_config.bits",
-            "found 3, needed 4 or 8",
+            "found 5, needed 2, 3, 4 or 8",
         ),
         (
             {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 0}},
@@ -211,6 +211,7 @@ def test_a_config_that_cannot_be_planned_with_is_refused(
         (
             {
                 "quant_method": "compressed-tensors",
+                "ignore": ["lm_head"],
                 "config_groups": {
                     "group_0": {"weights": {"num_bits": 8, "type": "float", "strategy": "channel"}}
                 },
@@ -220,6 +221,7 @@ def test_a_config_that_cannot_be_planned_with_is_refused(
         (
             {
                 "quant_method": "compressed-tensors",
+                "ignore": ["lm_head"],
                 "config_groups": {
                     "group_0": {
                         "weights": {
@@ -261,6 +263,61 @@ def test_experts_that_cannot_be_planned_with_are_refused(
         read_model_folder(folder)
     assert caught.value.where.endswith(f"config.json: {field}")
     assert part in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    "name", ["GptOssForCausalLM", "Qwen3VLForConditionalGeneration", "GPT2LMHeadModel"]
+)
+def test_another_architecture_is_refused_before_its_type_with_a_way_out(
+    name: str, tmp_path: Path
+) -> None:
+    config = small("Llama") | {"architectures": [name], "torch_dtype": None}
+    with pytest.raises(SpecError, match=f"architectures: found '{name}', needed one of") as caught:
+        read_model_folder(write_folder(tmp_path, config))
+    assert "`hexplan schema model`" in (caught.value.hint or "")
+
+
+def wrapper(text: dict[str, Any], **outside: object) -> dict[str, Any]:
+    """Return a config as of Mistral-Small-3.1: the text model inside, some fields outside."""
+    inside = {k: v for k, v in text.items() if k not in ("architectures", "torch_dtype")}
+    names = {"architectures": ["Mistral3ForConditionalGeneration"], "torch_dtype": "bfloat16"}
+    return {**names, "text_config": inside, "vision_config": {"hidden_size": 1024}, **outside}
+
+
+def test_the_text_model_of_a_wrapper_is_planned(tmp_path: Path) -> None:
+    text = small("Mistral")
+    stated = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    config = wrapper(text | {"model_type": "mistral"}, quantization_config=stated)
+    model = read_model_folder(write_folder(tmp_path, config))
+    alone = text | {"torch_dtype": "bfloat16", "quantization_config": stated}
+    own = {"config_sha256": model.config_sha256}
+    assert read_model_folder(write_folder(tmp_path, alone)).model_copy(update=own) == model
+
+
+def test_a_text_model_of_another_kind_is_named(tmp_path: Path) -> None:
+    config = wrapper(small("Mistral") | {"model_type": "gemma3_text"})
+    with pytest.raises(SpecError, match="with a text model of type 'gemma3_text', needed one of"):
+        read_model_folder(write_folder(tmp_path, config))
+
+
+def test_a_wrong_size_inside_a_wrapper_is_told_with_its_place(tmp_path: Path) -> None:
+    config = wrapper(small("Mistral") | {"model_type": "mistral", "hidden_size": 0})
+    with pytest.raises(SpecError, match=r"config\.json: text_config\.hidden_size: found 0"):
+        read_model_folder(write_folder(tmp_path, config))
+
+
+def test_infinity_is_a_number_as_it_is_for_transformers(tmp_path: Path) -> None:
+    text = json.dumps(small("Llama") | {"time_step_limit": [0.0, float("inf")]})
+    assert "Infinity" in text
+    assert read_model_folder(write_folder(tmp_path, text)).layers == 2
+
+
+def test_a_config_that_lists_every_module_is_read(tmp_path: Path) -> None:
+    """MiniMax-M3-NVFP4 has a config.json of more than 1 MiB."""
+    modules = [f"model.layers.{i}.mlp.experts.{i}.w1" for i in range(40_000)]
+    text = json.dumps(small("Llama") | {"unused": modules})
+    assert len(text) > 1 << 20
+    assert read_model_folder(write_folder(tmp_path, text)).layers == 2
 
 
 def test_a_missing_type_comes_with_a_hint(tmp_path: Path) -> None:
