@@ -9,7 +9,9 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from hexplan.device import DeviceType, Efficiency
+from hexplan.catalog.driver_names import CATALOG_NAMES, VENDOR_PREFIX
+from hexplan.catalog.rates import find_rates
+from hexplan.device import DeviceKind, DeviceType, Efficiency
 from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
 from hexplan.wording import close_names
@@ -17,12 +19,22 @@ from hexplan.wording import close_names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_Kind = Literal["cuda", "rocm", "hpu", "mps", "cpu"]
-_KIND_BY_VENDOR: Mapping[str, _Kind] = MappingProxyType(
-    {"nvidia": "cuda", "amd": "rocm", "intel": "hpu", "apple": "mps"}
+_KIND_BY_VENDOR: Mapping[str, DeviceKind] = MappingProxyType(
+    {
+        "nvidia": "cuda",
+        "amd": "rocm",
+        "intel": "hpu",
+        "apple": "mps",
+        "huawei": "npu",
+        "google": "tpu",
+    }
 )
-OVERHEAD_BYTES: Mapping[_Kind, int] = MappingProxyType(
-    {"cuda": 512 << 20, "rocm": 512 << 20, "hpu": 512 << 20, "mps": 0, "cpu": 0}
+_FRAMEWORK_BYTES = 512 << 20
+OVERHEAD_BYTES: Mapping[DeviceKind, int] = MappingProxyType(
+    {
+        **dict.fromkeys(("cuda", "rocm", "hpu", "xpu", "npu", "tpu"), _FRAMEWORK_BYTES),
+        **dict.fromkeys(("mps", "cpu"), 0),
+    }
 )
 """What driver and framework take of a device, by its kind: an allowance.
 
@@ -51,7 +63,9 @@ class _Datasheet(FrozenModel):
 
     name: str
     aliases: tuple[str, ...]
-    vendor: Literal["nvidia", "amd", "intel", "apple"]
+    vendor: Literal["nvidia", "amd", "intel", "apple", "huawei", "google", "any"]
+    kind: DeviceKind | None = None
+    """If it is not the vendor's."""
     arch: str
     memory_mib: int
     memory_note: str | None
@@ -63,23 +77,28 @@ class _Datasheet(FrozenModel):
     link_bidir_gb_per_s: Decimal
     pcie_gen: int | None
     pcie_gb_per_s: Decimal | None
-    tdp_w: int
+    tdp_w: int | None
     source: str
     confidence: Literal["high", "medium", "low"]
 
     def device_type(self) -> DeviceType:
         """Return the noun that plans work with."""
         note = f"; {self.memory_note}" if self.memory_note else ""
+        kind = self.kind or _KIND_BY_VENDOR[self.vendor]
+        rates = find_rates(self.name)
         return DeviceType(
             name=self.name,
-            kind=_KIND_BY_VENDOR[self.vendor],
+            kind=kind,
             memory_bytes=self.memory_mib * _MEBI,
             memory_bandwidth_bytes_per_s=int(self.bandwidth_gb_per_s * _GIGA),
             compute_flops_per_s=int(self.fp16_dense_tflops * _TERA),
             fp8_flops_per_s=int(self.fp8_dense_tflops * _TERA) if self.fp8_dense_tflops else None,
+            int8_ops_per_s=rates.int8_ops_per_s,
+            fp4_flops_per_s=rates.fp4_flops_per_s,
+            float32_flops_per_s=rates.float32_flops_per_s,
             bfloat16=self.bf16,
             arch=self.arch,
-            overhead_bytes=OVERHEAD_BYTES[_KIND_BY_VENDOR[self.vendor]],
+            overhead_bytes=OVERHEAD_BYTES[kind],
             efficiency=_efficiency(self),
             origin=f"datasheet: {self.source}{note}",
         )
@@ -141,7 +160,10 @@ class _IdFile(FrozenModel):
 
 
 def find_device(name: str) -> DeviceType | None:
-    """Return the device of this name or alias, whatever its case, or None if it is unknown."""
+    """Return the device of this name, alias or driver's name, or None if it is unknown.
+
+    Case does not matter.
+    """
     sheet = _sheets().get(name.casefold())
     return sheet.device_type() if sheet else None
 
@@ -212,9 +234,13 @@ def _close(name: str, main_name: Mapping[str, str]) -> tuple[str, ...]:
 
 @cache
 def _sheets() -> Mapping[str, _Datasheet]:
-    """Return the datasheets by every name in folded case."""
+    """Return the datasheets by every name in folded case, those of drivers included."""
     devices = _device_file().devices
-    return {name.casefold(): d for d in devices for name in (d.name, *d.aliases)}
+    named = {name.casefold(): d for d in devices for name in (d.name, *d.aliases)}
+    for driver_name, name in CATALOG_NAMES.items():
+        for spelled in (driver_name, f"{VENDOR_PREFIX}{driver_name}"):
+            named.setdefault(spelled.casefold(), named[name.casefold()])
+    return named
 
 
 @cache

@@ -103,13 +103,29 @@ class ShardTimes:
     """Matrix work of one token in the output head."""
 
 
+def _peak(model: Model, device: DeviceType) -> int:
+    """Return the peak rate in the model's dtype, in operations per second."""
+    if model.dtype == "float32" and device.float32_flops_per_s:
+        return device.float32_flops_per_s
+    return device.compute_flops_per_s
+
+
+def _matrix_peak(model: Model, device: DeviceType) -> int:
+    """Return the peak rate of the layers' matrices, which may be multiplied in a smaller type."""
+    rates = {
+        "fp8": device.fp8_flops_per_s,
+        "int8": device.int8_ops_per_s,
+        "fp4": device.fp4_flops_per_s,
+    }
+    operands = model.weights.multiplied_in if model.weights else None
+    return (rates[operands] if operands else None) or _peak(model, device)
+
+
 def shard_times(model: Model, device: DeviceType, sizes: ShardSizes) -> ShardTimes:
     """Return the times of a device for its shard of a layer and of the output head."""
     efficiency = device.efficiency
-    flops_per_s = float(efficiency.compute) * device.compute_flops_per_s
-    matrix_flops_per_s = flops_per_s
-    if model.weights is not None and model.weights.name == "fp8" and device.fp8_flops_per_s:
-        matrix_flops_per_s = float(efficiency.compute) * device.fp8_flops_per_s
+    flops_per_s = float(efficiency.compute) * _peak(model, device)
+    matrix_flops_per_s = float(efficiency.compute) * _matrix_peak(model, device)
     bytes_per_s = float(efficiency.bandwidth) * device.memory_bandwidth_bytes_per_s
     head = sizes.vocab * model.hidden
     query_width = sizes.kv_heads * model.group * model.head_dim
