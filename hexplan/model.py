@@ -170,6 +170,17 @@ class Model(FrozenModel):
             raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _one_table_has_one_size(self) -> Model:
+        stored = self.weights.average_bits if self.weights else None
+        if self.tied_embeddings and stored is not None and stored.embedding != stored.head:
+            message = (
+                f"average_bits: embedding ({stored.embedding}) and head ({stored.head})"
+                " must be equal, as tied embeddings are one table"
+            )
+            raise ValueError(message)
+        return self
+
     @property
     def dtype_bytes(self) -> int:
         """Bytes of one activation, or of a weight that is not quantised [b]."""

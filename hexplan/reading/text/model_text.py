@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Discriminator, Tag, WithJsonSchema
+from pydantic import Discriminator, Field, Tag, WithJsonSchema, create_model
 
 from hexplan.catalog.weight_formats import find_format, known_formats
-from hexplan.model import Dtype, KvDtype, WeightFormat
+from hexplan.model import Dtype, KvDtype, Model, WeightFormat
 from hexplan.reading.text.base import Text
 from hexplan.reading.text.fields import Label, Tokens, mapping_or_value
 from hexplan.wording import found, join_or
@@ -30,6 +30,18 @@ def with_known_format(value: object) -> object:
         message = f"weights: found {found(value['weights'])}, needed {join_or(known_formats())}"
         raise ValueError(message)
     return {**value, "weights": form}
+
+
+Numbers = create_model(
+    "Model",
+    __base__=Model,
+    __doc__=Model.__doc__,
+    weights=(
+        Weights | None,
+        Field(None, description="How quantised weights are stored, or the name of a format."),
+    ),
+)
+"""The form of a model in numbers for schemas, in which a format may be a name."""
 
 
 class ChosenTypes(Text):

@@ -137,6 +137,16 @@ def test_a_tied_table_has_the_bits_of_an_output_head() -> None:
     assert form.average_bits.embedding == form.average_bits.head == Decimal("6.5625")
 
 
+def test_a_tied_table_of_two_sizes_is_refused() -> None:
+    numbers = (
+        "{name: tiny, family: qwen3, layers: 4, hidden: 256, heads: 4, kv_heads: 2, head_dim: 64,"
+        " ffn: 512, vocab: 32, tied_embeddings: true, dtype: float16, max_context: 4096,"
+        " weights: {name: int4, average_bits: {attention: 4, network: 4, embedding: 4, head: 6}}}"
+    )
+    with pytest.raises(SpecError, match="must be equal, as tied embeddings are one table"):
+        spec_of(two_nodes("llama-2-7b", numbers))
+
+
 def test_a_model_in_numbers_may_name_its_format() -> None:
     numbers = (
         "{name: tiny, family: qwen3, layers: 4, hidden: 256, heads: 4, kv_heads: 2, head_dim: 64,"
