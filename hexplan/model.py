@@ -6,7 +6,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from hexplan.field_types import Exact, Positive
 from hexplan.frozen_model import FrozenModel
@@ -44,7 +44,13 @@ class Experts(FrozenModel):
         return self
 
 
-Bits = Annotated[Exact, Field(gt=0, le=64, decimal_places=6)]
+def _decimal(value: object) -> object:
+    """Return a number of a file as a decimal with the digits that the file has."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Decimal(repr(value)) if is_number else value
+
+
+Bits = Annotated[Exact, BeforeValidator(_decimal), Field(gt=0, le=64, decimal_places=6)]
 NumberType = Literal["fp8", "fp4", "int8", "int6", "int5", "int4", "int3", "int2"]
 Operand = Literal["fp8", "int8", "fp4"]
 
