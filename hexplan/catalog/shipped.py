@@ -45,6 +45,7 @@ OTHER = "any other"
 """The row for architectures that nobody measured."""
 _MOST_CLOSE = 4
 """The most names that a hint lists."""
+_SEPARATORS = dict.fromkeys(map(ord, " -_"))
 _MEBI, _GIGA, _TERA = 1 << 20, 10**9, 10**12
 
 
@@ -162,15 +163,15 @@ class _IdFile(FrozenModel):
 def find_device(name: str) -> DeviceType | None:
     """Return the device of this name, alias or driver's name, or None if it is unknown.
 
-    Case does not matter.
+    Case, spaces and hyphens do not matter: `RTX 4090` is `RTX-4090`.
     """
-    sheet = _sheets().get(name.casefold())
+    sheet = _sheets().get(_folded(name))
     return sheet.device_type() if sheet else None
 
 
 def find_link(name: str) -> LinkInfo | None:
     """Return what joins devices of this type inside a host, or None if that is unknown."""
-    sheet = _sheets().get(name.casefold())
+    sheet = _sheets().get(_folded(name))
     return sheet.link_info() if sheet else None
 
 
@@ -181,7 +182,8 @@ def known_devices() -> tuple[str, ...]:
 
 def close_devices(name: str) -> tuple[str, ...]:
     """Return the names of devices whose name or alias looks like `name`, best first."""
-    return _close(name, {known: sheet.name for known, sheet in _sheets().items()})
+    named = {n: sheet.name for sheet in _sheets().values() for n in (sheet.name, *sheet.aliases)}
+    return _close(name, {known.casefold(): main for known, main in named.items()})
 
 
 def find_model(name: str) -> Model | None:
@@ -211,7 +213,7 @@ def _efficiency(sheet: _Datasheet) -> Efficiency:
     """
     rows = {entry.arch: entry for entry in _efficiency_file().architectures}
     found, other = rows.get(sheet.arch, rows[OTHER]), rows[OTHER]
-    chips = [_sheets()[name.casefold()] for name in found.measured]
+    chips = [_sheets()[_folded(name)] for name in found.measured]
     is_measured = any(
         (chip.arch, chip.fp16_dense_tflops) == (sheet.arch, sheet.fp16_dense_tflops)
         for chip in chips
@@ -234,13 +236,18 @@ def _close(name: str, main_name: Mapping[str, str]) -> tuple[str, ...]:
 
 @cache
 def _sheets() -> Mapping[str, _Datasheet]:
-    """Return the datasheets by every name in folded case, those of drivers included."""
+    """Return the datasheets by every folded name, those of drivers included."""
     devices = _device_file().devices
-    named = {name.casefold(): d for d in devices for name in (d.name, *d.aliases)}
+    named = {_folded(name): d for d in devices for name in (d.name, *d.aliases)}
     for driver_name, name in CATALOG_NAMES.items():
         for spelled in (driver_name, f"{VENDOR_PREFIX}{driver_name}"):
-            named.setdefault(spelled.casefold(), named[name.casefold()])
+            named.setdefault(_folded(spelled), named[_folded(name)])
     return named
+
+
+def _folded(name: str) -> str:
+    """Return the name of a device as it is looked up."""
+    return name.casefold().translate(_SEPARATORS)
 
 
 @cache
