@@ -1,4 +1,4 @@
-"""The fields of one config.json, and what is said of one that is wrong."""
+"""The fields of one config.json, and the errors about them."""
 
 from __future__ import annotations
 

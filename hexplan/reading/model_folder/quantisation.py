@@ -76,7 +76,20 @@ def _gptq(part: ConfigPart) -> Quantisation:
         raise part.error("dynamic", problem, UNQUANTISED)
     keys = [str(key).removeprefix("-:") for key in dynamic] if isinstance(dynamic, dict) else []
     inside = ConfigPart(part.config, part.where, {"dynamic": keys})
-    return _whole(form, inside.modules("dynamic", of_regexes))
+    skipped = [inside.modules("dynamic", of_regexes)]
+    if part.values.get("lm_head") is not True:
+        skipped.append(of_transformers(["lm_head"]))
+    return Quantisation((Group(form, _chosen(part).has),), tuple(skipped))
+
+
+def _chosen(part: ConfigPart) -> ModuleList:
+    """Return the modules that GPTQ quantises: those that it lists in turns, or all."""
+    field = "modules_in_block_to_quantize"
+    turns = part.values.get(field)
+    if not isinstance(turns, list):
+        return of_transformers([""])
+    names = [name for turn in turns for name in (turn if isinstance(turn, list) else [turn])]
+    return ConfigPart(part.config, part.where, {field: names}).modules(field, of_transformers)
 
 
 def _awq(part: ConfigPart) -> Quantisation:

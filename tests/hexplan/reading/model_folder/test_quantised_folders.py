@@ -83,6 +83,12 @@ def skipping(modules: list[str]) -> list[dict[str, Any]]:
         {"quant_method": "fbgemm_fp8", "modules_to_not_convert": modules},
         {"quant_method": "bitsandbytes", "load_in_8bit": True, "llm_int8_skip_modules": modules},
         {"quant_method": "gptq", "bits": 8, "group_size": -1, "dynamic": {"-:.*self_attn.*": {}}},
+        {
+            "quant_method": "gptq",
+            "bits": 8,
+            "group_size": -1,
+            "modules_in_block_to_quantize": [["mlp.up_proj", "mlp.gate_proj"], ["mlp.down_proj"]],
+        },
         {"quant_method": "awq", "bits": 8, "group_size": -1, "modules_to_not_convert": modules},
         {"quant_method": "modelopt", "quant_algo": "FP8", "ignore": ["lm_head", "*self_attn*"]},
         {
@@ -97,7 +103,7 @@ def skipping(modules: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("index", range(10))
+@pytest.mark.parametrize("index", range(11))
 def test_modules_that_are_not_quantised_keep_their_type(index: int, tmp_path: Path) -> None:
     """Llama-3.1-8B in 8 bits takes 9.08 GB, and 10.42 GB if its attention keeps 16 bits."""
     quantisation = skipping(attention_of(32))[index]
@@ -112,9 +118,16 @@ def test_a_method_without_such_modules_quantises_all_layers(method: str, tmp_pat
     assert gigabytes(read_model_folder(folder)) == pytest.approx(9.08, abs=0.01)
 
 
-def test_a_head_that_is_no_exception_is_quantised(tmp_path: Path) -> None:
-    weights = {"type": "float", "num_bits": 8, "strategy": "channel"}
-    folder = write_folder(tmp_path, published("llama-3.1-8b", compressed(weights, ignore=[])))
+@pytest.mark.parametrize(
+    "stated",
+    [
+        compressed({"type": "float", "num_bits": 8, "strategy": "channel"}, ignore=[]),
+        {"quant_method": "gptq", "bits": 8, "group_size": -1, "lm_head": True},
+        {"quant_method": "modelopt", "quant_algo": "FP8"},
+    ],
+)
+def test_a_head_that_is_no_exception_is_quantised(stated: dict[str, Any], tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, published("llama-3.1-8b", stated))
     saved = 128_256 * 4096 / 1e9
     assert gigabytes(read_model_folder(folder)) == pytest.approx(9.08 - saved, abs=0.01)
 
