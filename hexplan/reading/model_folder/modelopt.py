@@ -23,6 +23,7 @@ _FORMATS: Mapping[str, WeightFormat] = MappingProxyType(
         "FP8_PB_WO": WeightFormat(name="fp8", block_rows=128, block_columns=128, scale_bits=32),
         "NVFP4": _NVFP4,
         "NVFP4_AWQ": _NVFP4,
+        "W4A16_NVFP4": _NVFP4.model_copy(update={"operands": None}),
         "W4A16_AWQ": _INT4,
         "W4A8_AWQ": _INT4.model_copy(update={"operands": "fp8"}),
         "W8A16": _INT8,
@@ -33,6 +34,8 @@ _FORMATS: Mapping[str, WeightFormat] = MappingProxyType(
     }
 )
 _MIXED = "MIXED_PRECISION"
+_PLAIN = (None, "UNQUANTIZED")
+"""What layers of a mixture state that keep their type."""
 _KV: Mapping[object, KvDtype] = MappingProxyType({"FP8": "fp8", "INT8": "int8", "NVFP4": "fp8"})
 """NVFP4 caches are planned in 8 bits, which is on the safe side."""
 
@@ -43,23 +46,32 @@ def modelopt(part: ConfigPart) -> Quantisation:
     skipped = part.modules(field, of_wildcards)
     cache = part.values.get("kv_cache_quant_algo")
     kv_dtype = _KV.get(cache) if isinstance(cache, str) else None
-    if part.values.get("quant_algo") == _MIXED:
+    if _algorithm(part) == _MIXED:
         return Quantisation(_mixed(part.part("quantized_layers")), (skipped,), kv_dtype)
     return Quantisation((Group(_format(part)),), (skipped,), kv_dtype)
 
 
 def _mixed(layers: ConfigPart) -> tuple[Group, ...]:
-    names: dict[WeightFormat, set[str]] = {}
+    """Return the modules of each format; a module stands for all inside it, such as experts."""
+    names: dict[WeightFormat, list[str]] = {}
     for name in layers.values:
-        names.setdefault(_format(layers.part(name)), set()).add(name)
-    return tuple(Group(form, frozenset(group).__contains__) for form, group in names.items())
+        layer = layers.part(name)
+        if _algorithm(layer) not in _PLAIN:
+            names.setdefault(_format(layer), []).append(name)
+    return tuple(Group(form, of_wildcards(group).has) for form, group in names.items())
+
+
+def _algorithm(part: ConfigPart) -> object:
+    """Return the name of an algorithm, whose case differs between versions of ModelOpt."""
+    stated = part.values.get("quant_algo")
+    return stated.upper() if isinstance(stated, str) else stated
 
 
 def _format(part: ConfigPart) -> WeightFormat:
-    algorithm = part.values.get("quant_algo")
+    algorithm = _algorithm(part)
     form = _FORMATS.get(algorithm) if isinstance(algorithm, str) else None
     if form is None:
-        problem = f"found {found(algorithm)}, needed {join_or(_FORMATS)}"
+        problem = f"found {found(part.values.get('quant_algo'))}, needed {join_or(_FORMATS)}"
         raise part.error("quant_algo", problem, UNQUANTISED)
     size = part.count("group_size")
     if size is None or form.name not in ("int4", "fp4"):

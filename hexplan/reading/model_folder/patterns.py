@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -12,6 +12,7 @@ _MOST_REPEATS = 4
 """More than any published list has; each repeat multiplies the time of a match."""
 _COMPLEX = re.compile(r"\(\?(?!:)|\)[*+{]|\\[1-9]")
 """Look-around, repeated groups and references, whose matches may take for ever."""
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]*")
 _BOUNDARY = r"(?:(?<=\.)|(?=\.|$))"
 _WRAPPED = ("language_model.", "model.language_model.")
 
@@ -37,17 +38,35 @@ class ModuleList:
 
 def of_transformers(entries: object) -> ModuleList:
     """Read `modules_to_not_convert` as transformers does: a path's start, a regex, or its end."""
-    return ModuleList(tuple(map(_start_or_end, _texts(entries))))
+    plain, others = _split(_texts(entries))
+
+    def is_listed(name: str) -> bool:
+        ends = (name[first:] for first in range(len(name) + 1))
+        return any(end in plain for end in ends) or any(p in plain for p in _starts(name))
+
+    return ModuleList((is_listed, *map(_start_or_end, others)))
 
 
 def of_compressed_tensors(entries: object) -> ModuleList:
     """Read `targets` or `ignore` of compressed-tensors: names, `re:` and a regex, or classes."""
-    return ModuleList(tuple(map(_name_or_class, _texts(entries))))
+    texts = _texts(entries)
+    names = frozenset(text for text in texts if not text.startswith("re:"))
+    regexes = (text.removeprefix("re:") for text in texts if text.startswith("re:"))
+
+    def is_listed(name: str) -> bool:
+        return name in names or ("Linear" in names and not name.endswith("embed_tokens"))
+
+    return ModuleList((is_listed, *map(_compiled, regexes)))
 
 
 def of_wildcards(entries: object) -> ModuleList:
-    """Read `exclude_modules` of ModelOpt: names and their ends, with `*` for anything."""
-    return ModuleList(tuple(map(_wildcard, _texts(entries))))
+    """Read `exclude_modules` of ModelOpt: modules with all inside, with `*` for anything."""
+    plain, others = _split(_texts(entries))
+
+    def is_listed(name: str) -> bool:
+        return any(start in plain for start in _starts(name))
+
+    return ModuleList((is_listed, *map(_wildcard, others)))
 
 
 def of_regexes(entries: object) -> ModuleList:
@@ -64,17 +83,23 @@ def _texts(entries: object) -> Sequence[str]:
     return entries
 
 
+def _split(texts: Sequence[str]) -> tuple[frozenset[str], list[str]]:
+    """Separate plain names from patterns: lists of many thousand names are looked up in a set."""
+    plain = frozenset(text for text in texts if _PLAIN.fullmatch(text))
+    return plain, [text for text in texts if text not in plain]
+
+
+def _starts(name: str) -> Iterator[str]:
+    """Yield the starts of a path up to each dot, without it and with it, and the whole path."""
+    for dot in re.finditer(r"\.", name):
+        yield name[: dot.start()]
+        yield name[: dot.end()]
+    yield name
+
+
 def _start_or_end(text: str) -> Matches:
     matches = _compiled(f"(?:{text}){_BOUNDARY}", checked=text)
     return lambda name: matches(name) or name.endswith(text)
-
-
-def _name_or_class(text: str) -> Matches:
-    if text.startswith("re:"):
-        return _compiled(text.removeprefix("re:"))
-    if text == "Linear":
-        return lambda name: not name.endswith("embed_tokens")
-    return lambda name: name == text
 
 
 def _wildcard(text: str) -> Matches:

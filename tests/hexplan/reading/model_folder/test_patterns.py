@@ -55,7 +55,9 @@ def test_a_list_of_transformers_skips_what_transformers_skips(
 @given(
     st.lists(
         st.lists(
-            st.sampled_from(["model", "layers", "0", "1", "11", "self_attn", "q_proj", "*", "mlp"]),
+            st.sampled_from(
+                ["model", "layers", "0", "1", "11", "self_attn", "q_proj", "*", "ml", ""]
+            ),
             min_size=1,
             max_size=4,
         ).map(".".join),

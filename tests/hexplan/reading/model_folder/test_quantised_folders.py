@@ -111,6 +111,45 @@ def test_modules_that_are_not_quantised_keep_their_type(index: int, tmp_path: Pa
     assert gigabytes(read_model_folder(folder)) == pytest.approx(10.42, abs=0.02)
 
 
+def test_a_mixture_names_all_experts_by_the_module_around_them(tmp_path: Path) -> None:
+    """As in nvidia/Qwen3.6-35B-A3B-NVFP4: experts in NVFP4, attention in fp8, the rest plain."""
+    layers = {}
+    for layer in range(2):
+        path = f"model.language_model.layers.{layer}"
+        layers[f"{path}.mlp.experts"] = {"quant_algo": "W4A16_NVFP4", "group_size": 16}
+        layers[f"{path}.self_attn.q_proj"] = {"quant_algo": "fp8"}
+        layers[f"{path}.self_attn.o_proj"] = {"quant_algo": "UNQUANTIZED"}
+    stated = {
+        "quant_method": "modelopt",
+        "quant_algo": "MIXED_PRECISION",
+        "quantized_layers": layers,
+        "kv_cache_scheme": {"type": "float"},
+    }
+    config = small("Qwen3Moe") | {"quantization_config": stated}
+    model = read_model_folder(write_folder(tmp_path, config))
+    form = model.weights
+    assert form is not None
+    assert form.average_bits is not None
+    assert (form.name, form.operands, model.kv_dtype) == ("fp4", None, "fp8")
+    assert form.average_bits.network == Decimal("4.5")
+    # q and o have 32 heads each, k and v 4: (8 + 16) x 32 + 2 x 16 x 4 over 72
+    assert float(form.average_bits.attention) == pytest.approx(896 / 72, abs=0.01)
+
+
+def test_a_list_of_many_thousand_modules_is_read(tmp_path: Path) -> None:
+    modules = [f"model.layers.{i}.mlp.experts.{j}.w1" for i in range(200) for j in range(200)]
+    lists: list[dict[str, Any]] = [
+        {"quant_method": "fp8", "modules_to_not_convert": modules},
+        {"quant_method": "modelopt", "quant_algo": "FP8", "ignore": [*modules, "lm_head"]},
+        compressed({"num_bits": 8}, ignore=[*modules, "lm_head"]),
+    ]
+    for stated in lists:
+        config = small("Llama") | {"num_hidden_layers": 200, "quantization_config": stated}
+        form = read_model_folder(write_folder(tmp_path, config)).weights
+        assert form is not None
+        assert form.average_bits is None
+
+
 @pytest.mark.parametrize("method", ["fp8", "fbgemm_fp8"])
 def test_a_method_without_such_modules_quantises_all_layers(method: str, tmp_path: Path) -> None:
     stated = {"quant_method": method}
