@@ -10,7 +10,7 @@ from hexplan.catalog.shipped import close_models, find_model
 from hexplan.wording import join_or
 
 _NUMBERS = "`hexplan schema model` shows the numbers that describe a new one"
-_DOWNLOAD = "hexplan downloads nothing: give the folder that the model was downloaded to"
+_DOWNLOAD = "give the folder that the model was downloaded to, as hexplan downloads nothing"
 _SUFFIX_FORMATS: Mapping[str, str] = MappingProxyType(
     {
         "awq": "awq",
@@ -49,7 +49,7 @@ def model_hint(name: str) -> str:
             return f"write `model: {model.name}` if it has the same sizes and context"
     close = close_models(_TUNED.sub("", base))
     if close:
-        return f"did you mean {join_or(close)}?" + (f" If not: {_DOWNLOAD}" if owner else "")
+        return f"did you mean {join_or(close)}?" + (f" If not, {_DOWNLOAD}" if owner else "")
     return f"{_DOWNLOAD}; {_NUMBERS}" if owner else _NUMBERS
 
 
