@@ -27,12 +27,17 @@ class Efficiency(FrozenModel):
     """What they rest on."""
 
 
+DeviceKind = Literal["cuda", "rocm", "hpu", "xpu", "mps", "npu", "tpu", "cpu"]
+
+_Rate = Annotated[Positive | None, Field(exclude_if=lambda rate: rate is None)]
+
+
 class DeviceType(FrozenModel):
     """One kind of accelerator, or a CPU slot."""
 
     name: str
     """The name that hosts use."""
-    kind: Literal["cuda", "rocm", "hpu", "mps", "cpu"]
+    kind: DeviceKind
     """Which torch backend drives it."""
     memory_bytes: Positive
     """Memory that the driver reports."""
@@ -42,6 +47,12 @@ class DeviceType(FrozenModel):
     """Peak dense matrix rate in 16 bits with 32-bit sums (32 bits on a CPU)."""
     fp8_flops_per_s: Positive | None = None
     """Peak dense matrix rate in 8-bit floats, if it has one."""
+    int8_ops_per_s: _Rate = None
+    """Peak dense matrix rate in 8-bit integers, if it has one."""
+    fp4_flops_per_s: _Rate = None
+    """Peak dense matrix rate in 4-bit floats, if it has one."""
+    float32_flops_per_s: _Rate = None
+    """Peak rate in 32-bit floats, if known; else they count at the rate of 16 bits."""
     bfloat16: bool = True
     """Whether it computes in bfloat16."""
     arch: str | None = None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from hexplan.field_types import Positive
+from hexplan.field_types import Exact, Positive
 from hexplan.frozen_model import FrozenModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 KvDtype = Literal["float32", "float16", "bfloat16", "fp8", "int8"]
@@ -39,13 +44,42 @@ class Experts(FrozenModel):
         return self
 
 
-class WeightFormat(FrozenModel):
-    """How the quantised matrices of the layers are stored.
+def _decimal(value: object) -> object:
+    """Return a number of a file as a decimal with the digits that the file has."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Decimal(repr(value)) if is_number else value
 
-    Embedding, output head, router, norms and biases keep the model's dtype.
+
+Bits = Annotated[Exact, BeforeValidator(_decimal), Field(gt=0, le=64, decimal_places=6)]
+NumberType = Literal["fp8", "fp4", "int8", "int6", "int5", "int4", "int3", "int2"]
+Operand = Literal["fp8", "int8", "fp4"]
+
+NUMBER_BITS: Mapping[NumberType, int] = MappingProxyType(
+    {"fp8": 8, "fp4": 4, "int8": 8, "int6": 6, "int5": 5, "int4": 4, "int3": 3, "int2": 2}
+)
+
+
+class PartBits(FrozenModel):
+    """Average bits of a stored weight in each part of a model, with scales and zero points."""
+
+    attention: Bits
+    """The projections of attention."""
+    network: Bits
+    """The feed-forward networks, experts included."""
+    embedding: Bits
+    """The embedding table; the same as `head` if that is the same table."""
+    head: Bits
+    """The output head."""
+
+
+class WeightFormat(FrozenModel):
+    """How quantised weights are stored.
+
+    Router, norms and biases keep the model's dtype. So do the embedding and the output head, unless
+    `average_bits` says otherwise.
     """
 
-    name: Literal["fp8", "int8", "int4"]
+    name: NumberType
     """Type of a stored number."""
     block_rows: Positive | None = 1
     """Output channels that share a scale; null means all of them."""
@@ -55,11 +89,38 @@ class WeightFormat(FrozenModel):
     """Bits of a scale."""
     zero_bits: Annotated[int, Field(ge=0)] = 0
     """Bits of the zero point beside each scale; 0 if there is none."""
+    average_bits: Annotated[PartBits | None, Field(exclude_if=lambda bits: bits is None)] = None
+    """Average bits of each part, where parts are stored unlike; null if blocks tell the bytes."""
+    operands: Annotated[Operand | None, Field(exclude_if=lambda operands: operands is None)] = None
+    """Type in which matrices are multiplied, if not in 16 bits; fp8 weights always in fp8."""
+    label: Annotated[str | None, Field(exclude_if=lambda label: label is None)] = None
+    """What people call the format, such as `awq`; null if it is its `name`."""
 
     @property
     def bits(self) -> int:
         """Bits of one stored number."""
-        return 4 if self.name == "int4" else 8
+        return NUMBER_BITS[self.name]
+
+    @property
+    def bits_per_weight(self) -> Decimal:
+        """Bits of a feed-forward weight, scales and zero points included; whole rows count 0."""
+        if self.average_bits is not None:
+            return self.average_bits.network
+        if self.block_columns is None:
+            return Decimal(self.bits)
+        block = (self.block_rows or 1) * self.block_columns
+        return self.bits + Decimal(self.scale_bits + self.zero_bits) / block
+
+    @property
+    def words(self) -> str:
+        """The format in words, such as `awq weights of 4.156 bits`."""
+        bits = f"{self.bits_per_weight:.3f}".rstrip("0").rstrip(".")
+        return f"{self.label or self.name} weights of {bits} bits"
+
+    @property
+    def multiplied_in(self) -> Operand | None:
+        """Type in which matrices are multiplied; None means the model's dtype."""
+        return "fp8" if self.name == "fp8" else self.operands
 
 
 class Model(FrozenModel):
@@ -112,6 +173,17 @@ class Model(FrozenModel):
     def _heads_form_groups(self) -> Model:
         if self.heads % self.kv_heads:
             message = f"heads ({self.heads}) must be a multiple of kv_heads ({self.kv_heads})"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _one_table_has_one_size(self) -> Model:
+        stored = self.weights.average_bits if self.weights else None
+        if self.tied_embeddings and stored is not None and stored.embedding != stored.head:
+            message = (
+                f"average_bits: embedding ({stored.embedding}) and head ({stored.head})"
+                " must be equal, as tied embeddings are one table"
+            )
             raise ValueError(message)
         return self
 

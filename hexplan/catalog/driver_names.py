@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_VENDOR = "NVIDIA "
+VENDOR_PREFIX = "NVIDIA "
 
 CATALOG_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -48,7 +48,36 @@ CATALOG_NAMES: Mapping[str, str] = MappingProxyType(
         "GeForce RTX 4080": "RTX-4080",
         "GeForce RTX 4090": "RTX-4090",
         "GeForce RTX 5090": "RTX-5090",
+        "GB10": "DGX-Spark",
+        "GB300": "GB300",
+        "B300 SXM6 AC": "B300-SXM",
+        "GH200 144G HBM3e": "GH200-144GB",
+        "L20": "L20",
+        "GeForce RTX 2080 Ti": "RTX-2080-Ti",
+        "GeForce RTX 3060": "RTX-3060-12GB",
+        "GeForce RTX 3090 Ti": "RTX-3090-Ti",
+        "GeForce RTX 4060 Ti": "RTX-4060-Ti-16GB",
+        "GeForce RTX 4070 Ti SUPER": "RTX-4070-Ti-Super",
+        "GeForce RTX 4080 SUPER": "RTX-4080-Super",
+        "GeForce RTX 5060 Ti": "RTX-5060-Ti-16GB",
+        "GeForce RTX 5070": "RTX-5070",
+        "GeForce RTX 5070 Ti": "RTX-5070-Ti",
+        "GeForce RTX 5080": "RTX-5080",
+        "RTX A4000": "RTX-A4000",
+        "RTX PRO 6000 Blackwell Workstation Edition": "RTX-PRO-6000-WS",
+        "RTX PRO 5000 Blackwell": "RTX-PRO-5000-48GB",
         "AMD Instinct MI210": "MI210",
+        "AMD Instinct MI300A": "MI300A",
+        "AMD Instinct MI308X": "MI308X",
+        "AMD Instinct MI350X": "MI350X",
+        "AMD Radeon AI PRO R9700": "Radeon-AI-PRO-R9700",
+        "AMD Radeon PRO W7900": "W7900",
+        "AMD Radeon RX 7900 XTX": "RX-7900-XTX",
+        "AMD Radeon RX 9070 XT": "RX-9070-XT",
+        "AMD Radeon 8060S Graphics": "Strix-Halo-395",
+        "Intel(R) Arc(TM) B580 Graphics": "Arc-B580",
+        "Intel(R) Arc(TM) Pro B60 Graphics": "Arc-Pro-B60",
+        "Ascend910B": "Ascend-910B",
         "AMD Instinct MI300X": "MI300X",
         "AMD Instinct MI325X": "MI325X",
         "AMD Instinct MI355X": "MI355X",
@@ -59,4 +88,4 @@ CATALOG_NAMES: Mapping[str, str] = MappingProxyType(
 
 def catalog_name(driver_name: str) -> str | None:
     """Return the catalog's name of a device by its driver's name, or None if it is unknown."""
-    return CATALOG_NAMES.get(driver_name.removeprefix(_VENDOR))
+    return CATALOG_NAMES.get(driver_name.removeprefix(VENDOR_PREFIX))

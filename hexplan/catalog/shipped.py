@@ -9,7 +9,9 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from hexplan.device import DeviceType, Efficiency
+from hexplan.catalog.driver_names import CATALOG_NAMES, VENDOR_PREFIX
+from hexplan.catalog.rates import find_rates
+from hexplan.device import DeviceKind, DeviceType, Efficiency
 from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
 from hexplan.wording import close_names
@@ -17,12 +19,22 @@ from hexplan.wording import close_names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_Kind = Literal["cuda", "rocm", "hpu", "mps", "cpu"]
-_KIND_BY_VENDOR: Mapping[str, _Kind] = MappingProxyType(
-    {"nvidia": "cuda", "amd": "rocm", "intel": "hpu", "apple": "mps"}
+_KIND_BY_VENDOR: Mapping[str, DeviceKind] = MappingProxyType(
+    {
+        "nvidia": "cuda",
+        "amd": "rocm",
+        "intel": "hpu",
+        "apple": "mps",
+        "huawei": "npu",
+        "google": "tpu",
+    }
 )
-OVERHEAD_BYTES: Mapping[_Kind, int] = MappingProxyType(
-    {"cuda": 512 << 20, "rocm": 512 << 20, "hpu": 512 << 20, "mps": 0, "cpu": 0}
+_FRAMEWORK_BYTES = 512 << 20
+OVERHEAD_BYTES: Mapping[DeviceKind, int] = MappingProxyType(
+    {
+        **dict.fromkeys(("cuda", "rocm", "hpu", "xpu", "npu", "tpu"), _FRAMEWORK_BYTES),
+        **dict.fromkeys(("mps", "cpu"), 0),
+    }
 )
 """What driver and framework take of a device, by its kind: an allowance.
 
@@ -33,6 +45,7 @@ OTHER = "any other"
 """The row for architectures that nobody measured."""
 _MOST_CLOSE = 4
 """The most names that a hint lists."""
+_SEPARATORS = dict.fromkeys(map(ord, " -_"))
 _MEBI, _GIGA, _TERA = 1 << 20, 10**9, 10**12
 
 
@@ -51,7 +64,9 @@ class _Datasheet(FrozenModel):
 
     name: str
     aliases: tuple[str, ...]
-    vendor: Literal["nvidia", "amd", "intel", "apple"]
+    vendor: Literal["nvidia", "amd", "intel", "apple", "huawei", "google", "any"]
+    kind: DeviceKind | None = None
+    """If it is not the vendor's."""
     arch: str
     memory_mib: int
     memory_note: str | None
@@ -63,23 +78,28 @@ class _Datasheet(FrozenModel):
     link_bidir_gb_per_s: Decimal
     pcie_gen: int | None
     pcie_gb_per_s: Decimal | None
-    tdp_w: int
+    tdp_w: int | None
     source: str
     confidence: Literal["high", "medium", "low"]
 
     def device_type(self) -> DeviceType:
         """Return the noun that plans work with."""
         note = f"; {self.memory_note}" if self.memory_note else ""
+        kind = self.kind or _KIND_BY_VENDOR[self.vendor]
+        rates = find_rates(self.name)
         return DeviceType(
             name=self.name,
-            kind=_KIND_BY_VENDOR[self.vendor],
+            kind=kind,
             memory_bytes=self.memory_mib * _MEBI,
             memory_bandwidth_bytes_per_s=int(self.bandwidth_gb_per_s * _GIGA),
             compute_flops_per_s=int(self.fp16_dense_tflops * _TERA),
             fp8_flops_per_s=int(self.fp8_dense_tflops * _TERA) if self.fp8_dense_tflops else None,
+            int8_ops_per_s=rates.int8_ops_per_s,
+            fp4_flops_per_s=rates.fp4_flops_per_s,
+            float32_flops_per_s=rates.float32_flops_per_s,
             bfloat16=self.bf16,
             arch=self.arch,
-            overhead_bytes=OVERHEAD_BYTES[_KIND_BY_VENDOR[self.vendor]],
+            overhead_bytes=OVERHEAD_BYTES[kind],
             efficiency=_efficiency(self),
             origin=f"datasheet: {self.source}{note}",
         )
@@ -132,15 +152,26 @@ class _ModelFile(FrozenModel):
     models: tuple[_Listing, ...]
 
 
+class _IdFile(FrozenModel):
+    """All of data/model_ids.json."""
+
+    comment: str
+    models: dict[str, str]
+    """The name of a model in models.json by its id on Hugging Face."""
+
+
 def find_device(name: str) -> DeviceType | None:
-    """Return the device of this name or alias, whatever its case, or None if it is unknown."""
-    sheet = _sheets().get(name.casefold())
+    """Return the device of this name, alias or driver's name, or None if it is unknown.
+
+    Case, spaces and hyphens do not matter: `RTX 4090` is `RTX-4090`.
+    """
+    sheet = _sheets().get(_folded(name))
     return sheet.device_type() if sheet else None
 
 
 def find_link(name: str) -> LinkInfo | None:
     """Return what joins devices of this type inside a host, or None if that is unknown."""
-    sheet = _sheets().get(name.casefold())
+    sheet = _sheets().get(_folded(name))
     return sheet.link_info() if sheet else None
 
 
@@ -151,12 +182,17 @@ def known_devices() -> tuple[str, ...]:
 
 def close_devices(name: str) -> tuple[str, ...]:
     """Return the names of devices whose name or alias looks like `name`, best first."""
-    return _close(name, {known: sheet.name for known, sheet in _sheets().items()})
+    named = {n: sheet.name for sheet in _sheets().values() for n in (sheet.name, *sheet.aliases)}
+    return _close(name, {known.casefold(): main for known, main in named.items()})
 
 
 def find_model(name: str) -> Model | None:
-    """Return the model of this name or alias, whatever its case, or None if it is unknown."""
-    return _models().get(name.casefold())
+    """Return the model of this name, alias or Hugging Face id, or None if it is unknown.
+
+    Case does not matter.
+    """
+    folded = name.casefold()
+    return _models().get(folded) or _models().get(_model_ids().get(folded, ""))
 
 
 def known_models() -> tuple[str, ...]:
@@ -177,7 +213,7 @@ def _efficiency(sheet: _Datasheet) -> Efficiency:
     """
     rows = {entry.arch: entry for entry in _efficiency_file().architectures}
     found, other = rows.get(sheet.arch, rows[OTHER]), rows[OTHER]
-    chips = [_sheets()[name.casefold()] for name in found.measured]
+    chips = [_sheets()[_folded(name)] for name in found.measured]
     is_measured = any(
         (chip.arch, chip.fp16_dense_tflops) == (sheet.arch, sheet.fp16_dense_tflops)
         for chip in chips
@@ -200,9 +236,18 @@ def _close(name: str, main_name: Mapping[str, str]) -> tuple[str, ...]:
 
 @cache
 def _sheets() -> Mapping[str, _Datasheet]:
-    """Return the datasheets by every name in folded case."""
+    """Return the datasheets by every folded name, those of drivers included."""
     devices = _device_file().devices
-    return {name.casefold(): d for d in devices for name in (d.name, *d.aliases)}
+    named = {_folded(name): d for d in devices for name in (d.name, *d.aliases)}
+    for driver_name, name in CATALOG_NAMES.items():
+        for spelled in (driver_name, f"{VENDOR_PREFIX}{driver_name}"):
+            named.setdefault(_folded(spelled), named[_folded(name)])
+    return named
+
+
+def _folded(name: str) -> str:
+    """Return the name of a device as it is looked up."""
+    return name.casefold().translate(_SEPARATORS)
 
 
 @cache
@@ -210,6 +255,13 @@ def _models() -> Mapping[str, Model]:
     """Return the models by every name in folded case."""
     listings = _model_file().models
     return {n.casefold(): x.model for x in listings for n in (x.model.name, *x.aliases)}
+
+
+@cache
+def _model_ids() -> Mapping[str, str]:
+    """Return the names of models by their ids on Hugging Face, in folded case."""
+    ids = _IdFile.model_validate_json(_data("model_ids.json"))
+    return {known.casefold(): name for known, name in ids.models.items()}
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hexplan.cost.weights import ShardSizes, end_bytes, layer_bytes
+from hexplan.cost.weights import ShardSizes, Table, end_bytes, layer_bytes, table_bytes
 from hexplan.field_types import Range
 from hexplan.model import Model
 from hexplan.plan import Shard
@@ -63,17 +63,18 @@ def _kept_bytes(model: Model, before: HeldWeights, after: HeldWeights) -> int:
     )
     kept = _overlap(before.layers, after.layers) * layer_bytes(model, shared)
     tables = _tables(model, before.layers) & _tables(model, after.layers)
-    ends = len(tables) * shared.vocab * model.hidden
+    kept += sum(table_bytes(model, table, shared.vocab) for table in tables)
     if before.layers[1] == after.layers[1] == model.layers:
-        ends += model.hidden
-    return kept + model.dtype_bytes * ends
+        kept += model.dtype_bytes * model.hidden
+    return kept
 
 
-def _tables(model: Model, layers: Range) -> frozenset[str]:
+def _tables(model: Model, layers: Range) -> frozenset[Table]:
     """Name the vocabulary tables that a stage holds."""
-    embedding = {"embedding"} if layers[0] == 0 else set()
-    head = "embedding" if model.tied_embeddings else "head"
-    return frozenset(embedding | ({head} if layers[1] == model.layers else set()))
+    tables: set[Table] = {"embedding"} if layers[0] == 0 else set()
+    if layers[1] == model.layers:
+        tables.add("embedding" if model.tied_embeddings else "head")
+    return frozenset(tables)
 
 
 def _contains(before: HeldWeights, after: HeldWeights) -> bool:

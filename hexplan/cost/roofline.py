@@ -17,6 +17,7 @@ from hexplan.cost.weights import (
     dense_bytes,
     experts_bytes,
     read_share,
+    table_bytes,
     token_parameters,
 )
 from hexplan.device import DeviceType
@@ -102,13 +103,29 @@ class ShardTimes:
     """Matrix work of one token in the output head."""
 
 
+def _peak(model: Model, device: DeviceType) -> int:
+    """Return the peak rate in the model's dtype, in operations per second."""
+    if model.dtype == "float32" and device.float32_flops_per_s:
+        return device.float32_flops_per_s
+    return device.compute_flops_per_s
+
+
+def _matrix_peak(model: Model, device: DeviceType) -> int:
+    """Return the peak rate of the layers' matrices, which may be multiplied in a smaller type."""
+    rates = {
+        "fp8": device.fp8_flops_per_s,
+        "int8": device.int8_ops_per_s,
+        "fp4": device.fp4_flops_per_s,
+    }
+    operands = model.weights.multiplied_in if model.weights else None
+    return (rates[operands] if operands else None) or _peak(model, device)
+
+
 def shard_times(model: Model, device: DeviceType, sizes: ShardSizes) -> ShardTimes:
     """Return the times of a device for its shard of a layer and of the output head."""
     efficiency = device.efficiency
-    flops_per_s = float(efficiency.compute) * device.compute_flops_per_s
-    matrix_flops_per_s = flops_per_s
-    if model.weights is not None and model.weights.name == "fp8" and device.fp8_flops_per_s:
-        matrix_flops_per_s = float(efficiency.compute) * device.fp8_flops_per_s
+    flops_per_s = float(efficiency.compute) * _peak(model, device)
+    matrix_flops_per_s = float(efficiency.compute) * _matrix_peak(model, device)
     bytes_per_s = float(efficiency.bandwidth) * device.memory_bandwidth_bytes_per_s
     head = sizes.vocab * model.hidden
     query_width = sizes.kv_heads * model.group * model.head_dim
@@ -118,6 +135,6 @@ def shard_times(model: Model, device: DeviceType, sizes: ShardSizes) -> ShardTim
         token_s=2 * token_parameters(model, sizes) / matrix_flops_per_s,
         reach_s=4 * query_width / flops_per_s,
         kv_s=kv_bytes_per_token(model, sizes, (0, 1)) / bytes_per_s,
-        head_weights_s=head * model.dtype_bytes / bytes_per_s,
+        head_weights_s=table_bytes(model, "head", sizes.vocab) / bytes_per_s,
         head_token_s=2 * head / flops_per_s,
     )

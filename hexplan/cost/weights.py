@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
 
 from hexplan.field_types import Range
 from hexplan.model import Model, WeightFormat
 from hexplan.plan import Shard
 
 BITS_PER_BYTE = 8
+MILLION = 10**6
+"""Average bits are whole millionths, so that bytes follow in integers."""
+Table = Literal["embedding", "head"]
+_LayerPart = Literal["attention", "network"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +43,9 @@ def dense_bytes(model: Model, sizes: ShardSizes) -> int:
     """Return the bytes of a layer that every token uses, whichever experts it picks."""
     width = sizes.kv_heads * model.head_dim
     queries = width * model.group
-    total = 2 * _matrix_bytes(model, width, model.hidden)
-    total += _matrix_bytes(model, queries, model.hidden)
-    total += _matrix_bytes(model, model.hidden, queries)
+    total = 2 * _matrix_bytes(model, "attention", width, model.hidden)
+    total += _matrix_bytes(model, "attention", queries, model.hidden)
+    total += _matrix_bytes(model, "attention", model.hidden, queries)
     if model.experts is None:
         total += _network_bytes(model, sizes)
     return total + model.dtype_bytes * _unquantised(model, sizes)
@@ -68,9 +74,21 @@ def token_parameters(model: Model, sizes: ShardSizes) -> int:
 def end_bytes(model: Model, sizes: ShardSizes, layers: Range) -> int:
     """Return the bytes of embedding, output head and last norm, if the stage has them."""
     is_first, is_last = layers[0] == 0, layers[1] == model.layers
-    tables = int(is_first) + int(is_last and not (model.tied_embeddings and is_first))
-    parameters = tables * sizes.vocab * model.hidden + (model.hidden if is_last else 0)
-    return model.dtype_bytes * parameters
+    total = model.dtype_bytes * model.hidden if is_last else 0
+    if is_first:
+        total += table_bytes(model, "embedding", sizes.vocab)
+    if is_last and not (model.tied_embeddings and is_first):
+        total += table_bytes(model, "head", sizes.vocab)
+    return total
+
+
+def table_bytes(model: Model, table: Table, rows: int) -> int:
+    """Return the bytes of rows of the embedding or of the output head."""
+    stored = model.weights.average_bits if model.weights else None
+    if stored is None:
+        return model.dtype_bytes * rows * model.hidden
+    bits = stored.embedding if table == "embedding" else stored.head
+    return _average_bytes(bits, rows * model.hidden)
 
 
 def weights_bytes(model: Model, sizes: ShardSizes, layers: Range) -> int:
@@ -80,8 +98,8 @@ def weights_bytes(model: Model, sizes: ShardSizes, layers: Range) -> int:
 
 def _network_bytes(model: Model, sizes: ShardSizes) -> int:
     """Return the bytes of one gated feed-forward network: gate, up and down."""
-    up = _matrix_bytes(model, sizes.ffn, model.hidden)
-    return 2 * up + _matrix_bytes(model, model.hidden, sizes.ffn)
+    up = _matrix_bytes(model, "network", sizes.ffn, model.hidden)
+    return 2 * up + _matrix_bytes(model, "network", model.hidden, sizes.ffn)
 
 
 def _unquantised(model: Model, sizes: ShardSizes) -> int:
@@ -101,10 +119,21 @@ def _unquantised(model: Model, sizes: ShardSizes) -> int:
     return parameters
 
 
-def _matrix_bytes(model: Model, rows: int, columns: int) -> int:
-    if model.weights is None:
+def _matrix_bytes(model: Model, part: _LayerPart, rows: int, columns: int) -> int:
+    form = model.weights
+    if form is None:
         return model.dtype_bytes * rows * columns
-    return _quantised_bytes(model.weights, rows, columns)
+    stored = form.average_bits
+    if stored is None:
+        return _quantised_bytes(form, rows, columns)
+    bits = stored.attention if part == "attention" else stored.network
+    return _average_bytes(bits, rows * columns)
+
+
+def _average_bytes(bits: Decimal, numbers: int) -> int:
+    """Return the bytes of so many weights of this many bits on average, rounded up."""
+    millionths = int(bits * MILLION)
+    return -(-numbers * millionths // (BITS_PER_BYTE * MILLION))
 
 
 def _quantised_bytes(form: WeightFormat, rows: int, columns: int) -> int:

@@ -43,8 +43,13 @@ class _Fault:
     """What is needed instead."""
 
 
-def parse_json(text: str, file: str) -> JsonValue:
+def parse_json(text: str, file: str, *, allow_infinity: bool = False) -> JsonValue:
     """Return the value that a JSON text holds; `file` names it in errors.
+
+    Parameters
+    ----------
+    allow_infinity
+        Whether `Infinity` and `NaN` are numbers, as Python writes and reads them.
 
     Raises
     ------
@@ -54,7 +59,10 @@ def parse_json(text: str, file: str) -> JsonValue:
     """
     try:
         value: JsonValue = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=float if allow_infinity else _no_constant,
+            parse_float=float if allow_infinity else _finite,
         )
         _check_depth(value, 1)
     except json.JSONDecodeError as error:

@@ -39,6 +39,28 @@ _GB_PER_S: Mapping[str, Decimal] = MappingProxyType(
 )
 
 
+# A narrow slot may carry less than what collectives reach through the memory of the host. Of the
+# rate of its lanes, transfers reach about 0.8: 12.5 of 15.75 GB/s over 16 lanes of PCIe 3 with
+# NVIDIA's bandwidthTest. Thunderbolt tunnels PCIe: 22 Gb/s by Intel's brief for Thunderbolt 3; four
+# lanes of PCIe 3 in version 4, and of PCIe 4 in version 5, by those of Thunderbolt 4 and 5.
+_LANE_GB_PER_S: Mapping[str, Decimal] = MappingProxyType(
+    {
+        "pcie3": Decimal("0.985"),
+        "pcie4": Decimal("1.969"),
+        "pcie5": Decimal("3.938"),
+        "pcie6": Decimal("7.563"),
+    }
+)
+_SHARE_OF_LANES = Decimal("0.8")
+_THUNDERBOLT_GB_PER_S: Mapping[str, Decimal] = MappingProxyType(
+    {
+        "thunderbolt3": Decimal("2.75"),
+        "thunderbolt4": 4 * _LANE_GB_PER_S["pcie3"] * _SHARE_OF_LANES,
+        "thunderbolt5": 4 * _LANE_GB_PER_S["pcie4"] * _SHARE_OF_LANES,
+    }
+)
+
+
 def read_interconnect(
     text: HostText, devices: tuple[str, ...], path: KeyPath, at: Locator
 ) -> Interconnect | None:
@@ -61,9 +83,21 @@ def read_interconnect(
 
 def _named(name: str) -> Interconnect:
     return Interconnect(
-        bandwidth_bytes_per_s=int(_GB_PER_S[name] * 10**9),
+        bandwidth_bytes_per_s=int(_gb_per_s(name) * 10**9),
         latency_s=NVLINK_LATENCY_S if name.startswith("nvlink") else PCIE_LATENCY_S,
     )
+
+
+def _gb_per_s(name: str) -> Decimal:
+    """Return the bandwidth of a named link; of a slot, no more than collectives reach."""
+    through_host = _GB_PER_S["pcie5"]
+    if name in _THUNDERBOLT_GB_PER_S:
+        return min(through_host, _THUNDERBOLT_GB_PER_S[name])
+    generation, _, lanes = name.partition("x")
+    if lanes:
+        in_slot = int(lanes) * _LANE_GB_PER_S[generation] * _SHARE_OF_LANES
+        return min(_GB_PER_S.get(generation, through_host), in_slot)
+    return _GB_PER_S.get(name, through_host)
 
 
 def _own_link(devices: tuple[str, ...], path: KeyPath, at: Locator) -> Interconnect:

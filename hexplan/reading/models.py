@@ -6,12 +6,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from hexplan.catalog.shipped import close_models, find_model
+from hexplan.catalog.shipped import find_model
+from hexplan.catalog.weight_formats import find_format, known_formats
 from hexplan.errors import InputError
 from hexplan.model import Model, WeightFormat
 from hexplan.reading.model_folder.folder import read_model_folder
+from hexplan.reading.model_hints import model_hint
 from hexplan.reading.text.model_text import ChosenTypes, FolderModel, NamedModel
-from hexplan.wording import found, join_or
+from hexplan.wording import close_names, found, join_or
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from hexplan.model import Dtype
     from hexplan.reading.locate import Locator
 
-_NUMBERS = "`hexplan schema model` shows the numbers that describe a new one"
 _LARGEST: Mapping[str, int] = MappingProxyType(
     {
         "layers": 1_000,
@@ -33,18 +34,6 @@ _LARGEST: Mapping[str, int] = MappingProxyType(
     }
 )
 """Sizes beyond those of any model; larger ones are typing slips, and would keep a search busy."""
-PRESETS: Mapping[str, WeightFormat] = MappingProxyType(
-    {
-        "fp8": WeightFormat(name="fp8", block_rows=128, block_columns=128, scale_bits=32),
-        "int8": WeightFormat(name="int8"),
-        "int4": WeightFormat(name="int4", block_columns=128, zero_bits=4),
-    }
-)
-"""The format that each name stands for.
-
-fp8: blocks of 128 x 128 with 32-bit scales, as transformers' fine-grained FP8 has them. int8: a
-16-bit scale for each output channel. int4: a 16-bit scale and a 4-bit zero point for each 128
-inputs of an output channel, as AWQ and GPTQ have them."""
 
 
 def read_model(text: str | NamedModel | FolderModel | Model, folder: Path, at: Locator) -> Model:
@@ -52,9 +41,11 @@ def read_model(text: str | NamedModel | FolderModel | Model, folder: Path, at: L
     if isinstance(text, Model):
         model = text
     elif isinstance(text, NamedModel):
-        model = _with_types(_listed(text.name, folder, at), text)
+        model = _with_types(_listed(text.name, folder, at), text, at)
+        if text.max_context is not None:
+            model = model.model_copy(update={"max_context": text.max_context})
     elif isinstance(text, FolderModel):
-        model = _with_types(_from_folder(folder / text.path, text.dtype, at), text)
+        model = _with_types(_from_folder(folder / text.path, text.dtype, at), text, at)
     else:
         model = find_model(text) or _from_name(text, folder, at)
     for field, largest in _LARGEST.items():
@@ -70,18 +61,15 @@ def _from_name(name: str, folder: Path, at: Locator) -> Model:
         has_folder = (folder / name).exists()
     except OSError:  # such as a name that is too long
         has_folder = False
-    return _from_folder(folder / name, None, at) if has_folder else _listed(name, folder, at)
+    is_path = has_folder or name.startswith(("/", "./", "../", "~"))
+    return _from_folder(folder / name, None, at) if is_path else _listed(name, folder, at)
 
 
 def _listed(name: str, folder: Path, at: Locator) -> Model:
     model = find_model(name)
     if model is None:
-        close = close_models(name)
-        raise at.error(
-            ("model",),
-            f"found {found(name)}, needed a model of the catalog, or a folder in {folder}",
-            hint=f"did you mean {join_or(close)}?" if close else _NUMBERS,
-        )
+        problem = f"found {found(name)}, needed a model of the catalog, or a folder in {folder}"
+        raise at.error(("model",), problem, hint=model_hint(name))
     return model
 
 
@@ -94,8 +82,24 @@ def _from_folder(folder: Path, dtype: Dtype | None, at: Locator) -> Model:
         raise at.error(("model",), f"cannot read the folder: {error.strerror}") from error
 
 
-def _with_types(model: Model, text: ChosenTypes) -> Model:
+def _with_types(model: Model, text: ChosenTypes, at: Locator) -> Model:
     """Return the model with the types that the file chooses."""
-    weights = PRESETS[text.weights] if isinstance(text.weights, str) else text.weights
+    weights = _format(text.weights, at) if isinstance(text.weights, str) else text.weights
+    if weights is not None and weights.average_bits is not None and model.tied_embeddings:
+        # One table is both, and GGUF stores it with the bits of an output head.
+        stored = weights.average_bits
+        tied = stored.model_copy(update={"embedding": stored.head})
+        weights = weights.model_copy(update={"average_bits": tied})
     chosen = {"dtype": text.dtype, "weights": weights, "kv_dtype": text.kv_cache}
     return model.model_copy(update={field: value for field, value in chosen.items() if value})
+
+
+def _format(name: str, at: Locator) -> WeightFormat:
+    known = find_format(name)
+    if known is None:
+        close = close_names(name, known_formats())
+        meant = f"did you mean {join_or(close)}? If not, " if close else ""
+        problem = f"found {found(name)}, needed a format of weights: {join_or(known_formats())}"
+        hint = f"{meant}describe it: `{{name: int4, block_columns: 64, scale_bits: 16}}`"
+        raise at.error(("model", "weights"), problem, hint=hint)
+    return known

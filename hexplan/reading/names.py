@@ -20,7 +20,8 @@ _RANGE = re.compile(
     r"(?P<head>[^\[\]]*)\[(?P<first>[0-9]{1,6})-(?P<last>[0-9]{1,6})\](?P<tail>[^\[\]]*)"
 )
 _DEVICE_COUNT = re.compile(
-    r"(?:(?P<count>[0-9]{1,6}) *x *)?(?P<name>[A-Za-z0-9][A-Za-z0-9._+-]{0,62})"
+    r"(?:(?P<count>[0-9]{1,6}) *x *)?"
+    r"(?P<name>(?!.* x [0-9])[A-Za-z0-9](?:[A-Za-z0-9._+() -]{0,61}[A-Za-z0-9._+)-])?)"
 )
 _DEVICE_SLOT = re.compile(r"(?P<host>[^/\[\]]+)/(?P<device>[0-9]{1,4})")
 

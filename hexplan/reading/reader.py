@@ -23,7 +23,7 @@ from hexplan.reading.overlays import overlaid, read_overlay, read_overlays
 from hexplan.reading.pins import PinReader
 from hexplan.reading.profiles import read_profiles
 from hexplan.reading.text.cluster_text import ClusterText
-from hexplan.reading.workloads import check_objective, read_workload
+from hexplan.reading.workloads import check_context, check_objective, read_workload
 from hexplan.spec import Spec
 
 SPEC_VERSION = 1
@@ -57,7 +57,9 @@ def _resolve(document: YamlDocument, path: Path, overlays: Sequence[Path] = ()) 
     for overlay in (*named, *map(read_overlay, overlays)):
         cluster = overlaid(cluster, overlay)
     check_objective(text, at)
-    return Spec(cluster, model, read_workload(text.workload, path.parent, at), text.objective)
+    workload = read_workload(text.workload, path.parent, at)
+    check_context(workload, model, at)
+    return Spec(cluster, model, workload, text.objective)
 
 
 def _validated(document: YamlDocument, at: Locator) -> ClusterText:

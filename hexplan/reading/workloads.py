@@ -10,9 +10,11 @@ from hexplan.reading.traces import read_trace
 from hexplan.workload import Lengths, Slo, Workload
 
 if TYPE_CHECKING:
+    from hexplan.model import Model
     from hexplan.reading.locate import Locator
     from hexplan.reading.text.cluster_text import ClusterText
     from hexplan.reading.text.workload_text import LengthsText, WorkloadText
+    from hexplan.wording import KeyPath
 
 NEEDS_RATE = ("latency", "cost")
 
@@ -34,6 +36,24 @@ def read_workload(text: WorkloadText, folder: Path, at: Locator) -> Workload:
         slo=_slo(text),
         trace=text.trace,
     )
+
+
+def check_context(workload: Workload, model: Model, at: Locator) -> None:
+    """Refuse requests that are longer than the model's context."""
+    if workload.max_tokens <= model.max_context:
+        return
+    prompt, output = workload.prompt_tokens.max, workload.output_tokens.max
+    path: KeyPath = ("workload",) if workload.trace is None else ("workload", "trace")
+    problem = (
+        f"the longest request has {prompt} prompt + {output} output = {workload.max_tokens} tokens,"
+        f" but {model.name} has a context of {model.max_context}"
+    )
+    hint = "shorten it, choose another model, or state `max_context` beside the model's name"
+    if workload.trace is not None:
+        hint = "leave its longest requests out, or choose a model with a longer context"
+    elif model.path is not None:
+        hint = "shorten it, or state rope scaling in the model's config.json"
+    raise at.error(path, problem, hint=hint)
 
 
 def check_objective(text: ClusterText, at: Locator) -> None:

@@ -146,9 +146,9 @@ def host(name: str, cluster: Cluster) -> str:
 
 
 def types(model: Model) -> str:
-    """Return the types in which a model runs: `float16, int4 weights, fp8 KV`."""
+    """Return the types in which a model runs: `float16, awq weights of 4.156 bits, fp8 KV`."""
     parts: list[str] = [model.dtype]
-    parts += [f"{model.weights.name} weights"] if model.weights else []
+    parts += [model.weights.words] if model.weights else []
     parts += [f"{model.kv_dtype} KV"] if model.kv_dtype else []
     return ", ".join(parts)
 

@@ -170,6 +170,11 @@ REFERENCES = (
         change_plan(TWO, workload=_output_tokens(10)),
         "HEX109",
     ),
+    broken(
+        "a request that is one token longer than the context",
+        change_plan(TWO, model=TWO.model.model_copy(update={"max_context": 149})),
+        "HEX112",
+    ),
 )
 
 PLACEMENTS = (

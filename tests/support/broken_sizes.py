@@ -103,7 +103,11 @@ MEMORY = (
     ),
     broken(
         "no room for the longest request",
-        change_plan(TWO, workload=_lengths("output_tokens", 20, 561)),
+        change_plan(
+            TWO,
+            model=_model(TWO.model, max_context=1000),
+            workload=_lengths("output_tokens", 20, 561),
+        ),
         "HEX305",
     ),
     broken(

@@ -30,7 +30,7 @@ def tiny_model(layers: int, kv_heads: int = 4) -> Model:
         ffn=128,
         vocab=256,
         dtype="float16",
-        max_context=1024,
+        max_context=1_000_000,
     )
 
 

@@ -202,6 +202,12 @@ LENGTHS_REVERSED = Rule(
     "HEX109", "lengths-reversed", "The longest prompt and output are at least as long as the mean."
 )
 
+CONTEXT_EXCEEDED = Rule(
+    "HEX112",
+    "context-exceeded",
+    "The longest prompt and the longest output together fit the model's context.",
+)
+
 
 def _lengths(lookup: Lookup) -> Iterator[Violation]:
     workload = lookup.plan.workload
@@ -210,3 +216,9 @@ def _lengths(lookup: Lookup) -> Iterator[Violation]:
         if lengths.max < lengths.mean:
             message = f"the longest is {lengths.max} tokens, the mean {lengths.mean}"
             yield LENGTHS_REVERSED.at(f"workload, {side}", message)
+    longest = workload.prompt_tokens.max + workload.output_tokens.max
+    if longest > lookup.plan.model.max_context:
+        message = (
+            f"{longest} tokens, but the model has a context of {lookup.plan.model.max_context}"
+        )
+        yield CONTEXT_EXCEEDED.at("workload, longest request", message)

@@ -8,7 +8,13 @@ from fractions import Fraction
 from math import ceil
 
 from hexplan.check.exact import exact
-from hexplan.check.stage.sizes import kv_token_bytes, layer_of, length, token_numbers
+from hexplan.check.stage.sizes import (
+    head_bytes,
+    kv_token_bytes,
+    layer_of,
+    length,
+    token_numbers,
+)
 from hexplan.constants import MAX_BATCH
 from hexplan.device import DeviceType
 from hexplan.host import Interconnect
@@ -114,8 +120,8 @@ def head_seconds(request: StageRequest, shards: Sequence[ShardOnDevice]) -> Frac
 
     def step(held: ShardOnDevice) -> Fraction:
         table, device = length(held.shard.vocab) * model.hidden, held.device_type
-        work = 2 * beta * table / _flops(device, device.compute_flops_per_s)
-        return work + table * model.dtype_bytes / _bandwidth(device)
+        work = 2 * beta * table / _flops(device, _peak_16(model, device))
+        return work + head_bytes(model, held.shard) / _bandwidth(device)
 
     return Fraction(request.workload.output_tokens.mean, beta) * max(map(step, shards))
 
@@ -147,9 +153,14 @@ def decode_attention(request: StageRequest, held: ShardOnDevice) -> Fraction:
 def work(model: Model, held: ShardOnDevice, tokens: int) -> Fraction:
     """Return the seconds of matrix work for so many tokens."""
     shard, kind = held.shard, held.device_type
-    peak = kind.compute_flops_per_s
-    if model.weights is not None and model.weights.name == "fp8" and kind.fp8_flops_per_s:
+    form, peak = model.weights, None
+    if form is not None and form.name == "fp8":
         peak = kind.fp8_flops_per_s
+    elif form is not None and form.operands is not None:
+        rates = (kind.fp8_flops_per_s, kind.int8_ops_per_s, kind.fp4_flops_per_s)
+        peak = rates[("fp8", "int8", "fp4").index(form.operands)]
+    if not peak:
+        peak = _peak_16(model, kind)
     return 2 * token_numbers(model, shard) * tokens / _flops(kind, peak)
 
 
@@ -167,7 +178,14 @@ def weights(model: Model, held: ShardOnDevice, tokens: int) -> Fraction:
 def _position(model: Model, held: ShardOnDevice) -> Fraction:
     shard, kind = held.shard, held.device_type
     queries = length(shard.kv_heads) * model.group * model.head_dim
-    return 4 * queries / _flops(kind, kind.compute_flops_per_s)
+    return 4 * queries / _flops(kind, _peak_16(model, kind))
+
+
+def _peak_16(model: Model, kind: DeviceType) -> int:
+    """Return `peak_16`: in 16 bits, or in the 32 of a model in float32 where that is known."""
+    if model.dtype == "float32" and kind.float32_flops_per_s is not None:
+        return kind.float32_flops_per_s
+    return kind.compute_flops_per_s
 
 
 def _reduce(

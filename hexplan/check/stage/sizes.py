@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 
+from hexplan.check.exact import exact
 from hexplan.constants import LOGIT_BYTES, MAX_BATCH
 from hexplan.model import Model
 from hexplan.plan import Shard
@@ -34,12 +36,15 @@ def layer_of(model: Model, shard: Shard) -> LayerBytes:
     """Return the bytes of one layer's shard."""
     h, keys, c = model.hidden, length(shard.kv_heads) * model.head_dim, length(shard.ffn)
     queries = keys * model.group
+    stored = model.weights.average_bits if model.weights else None
+    attention_bits = stored.attention if stored else None
+    network_bits = stored.network if stored else None
     attention = (
-        2 * matrix_bytes(model, keys, h)
-        + matrix_bytes(model, queries, h)
-        + matrix_bytes(model, h, queries)
+        2 * matrix_bytes(model, attention_bits, keys, h)
+        + matrix_bytes(model, attention_bits, queries, h)
+        + matrix_bytes(model, attention_bits, h, queries)
     )
-    network = 2 * matrix_bytes(model, c, h) + matrix_bytes(model, h, c)
+    network = 2 * matrix_bytes(model, network_bits, c, h) + matrix_bytes(model, network_bits, h, c)
     total = model.experts.total if model.experts else 1
     return LayerBytes(attention, network, model.dtype_bytes * _rest(model, shard), total)
 
@@ -52,27 +57,40 @@ def token_numbers(model: Model, shard: Shard) -> int:
     return attention + active * 3 * model.hidden * length(shard.ffn) + _rest(model, shard)
 
 
-def matrix_bytes(model: Model, rows: int, columns: int) -> int:
-    """Return the bytes of a matrix, with the scales of its blocks if it is quantised."""
+def matrix_bytes(model: Model, bits: Decimal | None, rows: int, columns: int) -> int:
+    """Return the bytes of a matrix: by its average bits, its type, or its numbers and scales."""
     form = model.weights
+    if bits is not None:
+        return ceil(exact(bits) * rows * columns / 8)
     if form is None:
         return model.dtype_bytes * rows * columns
     down = ceil(Fraction(rows, form.block_rows)) if form.block_rows else 1
     across = ceil(Fraction(columns, form.block_columns)) if form.block_columns else 1
-    bits = 4 if form.name == "int4" else 8
+    number_bits = int(form.name[-1])  # of fp8, int4 and so on
     scales = down * across * (form.scale_bits + form.zero_bits)
-    return ceil(Fraction(rows * columns * bits, 8)) + ceil(Fraction(scales, 8))
+    return ceil(Fraction(rows * columns * number_bits, 8)) + ceil(Fraction(scales, 8))
+
+
+def head_bytes(model: Model, shard: Shard) -> int:
+    """Return the bytes of a shard's rows of the output head."""
+    stored = model.weights.average_bits if model.weights else None
+    return _table_bytes(model, stored.head if stored else None, shard)
+
+
+def _table_bytes(model: Model, bits: Decimal | None, shard: Shard) -> int:
+    numbers = length(shard.vocab) * model.hidden
+    return numbers * model.dtype_bytes if bits is None else ceil(exact(bits) * numbers / 8)
 
 
 def weights_bytes(model: Model, layers: tuple[int, int], shard: Shard) -> int:
     """Return the bytes of a shard's weights: its layers, and its part of embedding and head."""
     is_first, is_last = layers[0] == 0, layers[1] == model.layers
-    table = length(shard.vocab) * model.hidden * model.dtype_bytes
+    stored = model.weights.average_bits if model.weights else None
     total = length(layers) * layer_of(model, shard).total
     if is_first:
-        total += table
+        total += _table_bytes(model, stored.embedding if stored else None, shard)
     if is_last and not (model.tied_embeddings and is_first):
-        total += table
+        total += head_bytes(model, shard)
     if is_last:
         total += model.hidden * model.dtype_bytes
     return total

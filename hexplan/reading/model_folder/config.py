@@ -1,4 +1,4 @@
-"""The fields of one config.json, and what is said of one that is wrong."""
+"""The fields of one config.json, and the errors about them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ class ModelConfig:
     file: Path
     values: Mapping[str, object]
     sha256: str
+    prefix: str = ""
+    """Where the fields stand in the file: `text_config.` inside a wrapper."""
 
     def error(self, field: str, problem: str, hint: str | None = None) -> SpecError:
         """Return the error that names this file and one of its fields."""
-        return SpecError(f"{self.file}: {field}", problem, hint=hint)
+        return SpecError(f"{self.file}: {self.prefix}{field}", problem, hint=hint)
 
     def count(self, field: str, default: int | None = None) -> int:
         """Return a whole number above 0, or the default where the field is missing."""

@@ -1,77 +1,35 @@
-"""Read a model's sizes from the config.json of a Hugging Face folder, without torch."""
+"""Read a model's sizes and formats from a Hugging Face folder, without torch."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hexplan.errors import SpecError
 from hexplan.files.bounded import read_bounded
 from hexplan.files.json_reader import parse_json
-from hexplan.model import DTYPE_BYTES, Dtype, Experts, Family, Model
+from hexplan.model import DTYPE_BYTES, Dtype, Experts, Model
+from hexplan.reading.model_folder.architecture import (
+    Architecture,
+    read_architecture,
+    text_config,
+)
 from hexplan.reading.model_folder.config import ModelConfig
-from hexplan.reading.model_folder.quantisation import read_weight_format
+from hexplan.reading.model_folder.context import read_max_context
+from hexplan.reading.model_folder.formats import read_formats
 from hexplan.wording import found, join_or
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 CONFIG_NAME = "config.json"
-MAX_CONFIG_BYTES = 1 << 20
-"""The largest config.json that is read."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Architecture:
-    """What a family's fields mean, and their defaults; the same as in transformers."""
-
-    family: Family
-    kv_heads: int | None = None
-    """KV heads if the field is missing; None means as many as query heads."""
-    head_dim: int | None = None
-    """Width of a head if the field is missing; None means hidden size / heads."""
-    has_qkv_bias: bool = False
-    """Whether query, key and value always have biases."""
-    reads_attention_bias: bool = False
-    reads_mlp_bias: bool = False
-    qk_norm: bool = False
-    experts: Experts | None = None
-    """Experts of a layer if the fields are missing; None means no experts."""
-    ffn_field: str = "intermediate_size"
-    """The field with the channels of one network."""
-    ffn: int | None = None
-    """Channels of one network if the field is missing; None means that it must be there."""
-
-
-_ARCHITECTURES: Mapping[str, _Architecture] = MappingProxyType(
-    {
-        "LlamaForCausalLM": _Architecture("llama", reads_attention_bias=True, reads_mlp_bias=True),
-        "MistralForCausalLM": _Architecture("mistral", kv_heads=8),
-        "Qwen2ForCausalLM": _Architecture("qwen2", kv_heads=32, has_qkv_bias=True),
-        "Qwen3ForCausalLM": _Architecture(
-            "qwen3", kv_heads=32, head_dim=128, reads_attention_bias=True, qk_norm=True
-        ),
-        "MixtralForCausalLM": _Architecture(
-            "mixtral", kv_heads=8, experts=Experts(total=8, active=2)
-        ),
-        "Qwen3MoeForCausalLM": _Architecture(
-            "qwen3_moe",
-            kv_heads=4,
-            reads_attention_bias=True,
-            qk_norm=True,
-            experts=Experts(total=128, active=8),
-            ffn_field="moe_intermediate_size",
-            ffn=768,
-        ),
-    }
-)
+MAX_CONFIG_BYTES = 16 << 20
+"""The largest config.json that is read; configs that list all modules have a few MB."""
 
 
 def read_model_folder(folder: Path, dtype: Dtype | None = None) -> Model:
-    """Return the sizes that the folder's config.json states.
+    """Return the sizes that the folder's config.json states, and the formats of its weights.
 
     Parameters
     ----------
@@ -87,14 +45,17 @@ def read_model_folder(folder: Path, dtype: Dtype | None = None) -> Model:
     file = _config_file(folder.resolve())
     text = read_bounded(file, MAX_CONFIG_BYTES)
     try:
-        values = parse_json(text, str(file))
+        values = parse_json(text, str(file), allow_infinity=True)
     except SpecError as error:  # not quoted: a cluster.yaml can name any folder
         problem = f"this is not a model's config.json: {error.needed}"
         raise SpecError(error.where, problem) from error
     if not isinstance(values, dict):
         raise SpecError(str(file), "needed an object with a model's sizes")
-    config = ModelConfig(file, values, hashlib.sha256(text.encode()).hexdigest())
-    return _model(config, dtype or _dtype(config))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    config = text_config(ModelConfig(file, values, digest))
+    kind = read_architecture(config)
+    model = _model(config, kind, dtype or _dtype(config))
+    return read_formats(replace(config, prefix=""), model)
 
 
 def _config_file(folder: Path) -> Path:
@@ -102,14 +63,15 @@ def _config_file(folder: Path) -> Path:
     if not file.exists():
         problem = f"found no {CONFIG_NAME} in it" if folder.is_dir() else "found no such folder"
         hint = "give the folder that a Hugging Face model was downloaded to, or saved in"
+        if "~" in folder.parts:
+            hint = "write the whole path: `~` does not stand for your home here"
         raise SpecError(str(folder), f"{problem}, needed a model folder", hint=hint)
     return file
 
 
-def _model(config: ModelConfig, dtype: Dtype) -> Model:
-    kind = _architecture(config)
+def _model(config: ModelConfig, kind: Architecture, dtype: Dtype) -> Model:
+    """Return the sizes, without the formats of quantised weights."""
     heads = config.count("num_attention_heads")
-    kv_heads = _kv_heads(config, kind, heads)
     attention_bias = kind.reads_attention_bias and config.flag("attention_bias")
     return Model(
         name=config.file.parent.name,
@@ -117,7 +79,7 @@ def _model(config: ModelConfig, dtype: Dtype) -> Model:
         layers=config.count("num_hidden_layers"),
         hidden=config.count("hidden_size"),
         heads=heads,
-        kv_heads=kv_heads,
+        kv_heads=_kv_heads(config, kind, heads),
         head_dim=_head_dim(config, kind, heads),
         ffn=config.count(kind.ffn_field, kind.ffn),
         vocab=config.count("vocab_size"),
@@ -128,24 +90,13 @@ def _model(config: ModelConfig, dtype: Dtype) -> Model:
         qk_norm=kind.qk_norm,
         experts=_experts(config, kind),
         dtype=dtype,
-        weights=read_weight_format(config),
-        max_context=config.count("max_position_embeddings"),
+        max_context=read_max_context(config),
         path=str(config.file.parent),
         config_sha256=config.sha256,
     )
 
 
-def _architecture(config: ModelConfig) -> _Architecture:
-    names = config.values.get("architectures")
-    name = names[0] if isinstance(names, list) and len(names) == 1 else names
-    kind = _ARCHITECTURES.get(name) if isinstance(name, str) else None
-    if kind is None:
-        problem = f"found {found(name)}, needed one of {join_or(_ARCHITECTURES)}"
-        raise config.error("architectures", problem)
-    return kind
-
-
-def _experts(config: ModelConfig, kind: _Architecture) -> Experts | None:
+def _experts(config: ModelConfig, kind: Architecture) -> Experts | None:
     """Return the experts of every layer; refuse a model with dense layers among them."""
     if kind.experts is None:
         return None
@@ -163,7 +114,7 @@ def _experts(config: ModelConfig, kind: _Architecture) -> Experts | None:
     return Experts(total=total, active=active)
 
 
-def _kv_heads(config: ModelConfig, kind: _Architecture, heads: int) -> int:
+def _kv_heads(config: ModelConfig, kind: Architecture, heads: int) -> int:
     field = "num_key_value_heads"
     is_null = field in config.values and config.values[field] is None
     kv_heads = config.count(field, heads if is_null else kind.kv_heads or heads)
@@ -173,7 +124,7 @@ def _kv_heads(config: ModelConfig, kind: _Architecture, heads: int) -> int:
     return kv_heads
 
 
-def _head_dim(config: ModelConfig, kind: _Architecture, heads: int) -> int:
+def _head_dim(config: ModelConfig, kind: Architecture, heads: int) -> int:
     if kind.head_dim is not None or config.values.get("head_dim") is not None:
         return config.count("head_dim", kind.head_dim)
     hidden = config.count("hidden_size")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from hexplan.cluster import Allowed, Parallel
 from hexplan.model import Model
@@ -33,7 +33,7 @@ from hexplan.reading.text.fields import (
     mapping_or_value,
     model_form,
 )
-from hexplan.reading.text.model_text import FolderModel, NamedModel
+from hexplan.reading.text.model_text import FolderModel, NamedModel, Numbers, with_known_format
 from hexplan.reading.text.workload_text import WorkloadText
 
 
@@ -224,7 +224,11 @@ class ClusterText(Text):
         Annotated[Label, Tag("<value>")]
         | Annotated[NamedModel, Tag("<named>")]
         | Annotated[FolderModel, Tag("<folder>")]
-        | Annotated[Model, Tag("<numbers>")],
+        | Annotated[
+            Model,
+            BeforeValidator(with_known_format, json_schema_input_type=Numbers),
+            Tag("<numbers>"),
+        ],
         Discriminator(model_form),
     ]
     """A name from the catalog, a folder with a config.json, or the numbers."""

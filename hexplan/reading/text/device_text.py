@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from hexplan.device import DeviceKind
 from hexplan.reading.text.base import Text
-from hexplan.reading.text.fields import Bandwidth, Bytes, Compute, Fraction, Kind
+from hexplan.reading.text.fields import Bandwidth, Bytes, Compute, Fraction
 
 
 class EfficiencyText(Text):
@@ -24,7 +25,7 @@ class EfficiencyText(Text):
 class DeviceText(Text):
     """A device type: changes to one of the catalog, or all figures of a new one."""
 
-    kind: Kind | None = None
+    kind: DeviceKind | None = None
     """Which torch backend drives it."""
     memory: Bytes | None = None
     """Memory that the driver reports."""
@@ -34,6 +35,12 @@ class DeviceText(Text):
     """Peak dense matrix rate in 16 bits with 32-bit sums (32 bits on a CPU)."""
     fp8_compute: Compute | None = None
     """Peak dense matrix rate in 8-bit floats, if it has one."""
+    int8_compute: Compute | None = None
+    """Peak dense matrix rate in 8-bit integers, if it has one."""
+    fp4_compute: Compute | None = None
+    """Peak dense matrix rate in 4-bit floats, if it has one."""
+    float32_compute: Compute | None = None
+    """Peak rate in 32-bit floats, for models in float32."""
     bfloat16: bool | None = None
     """Whether it computes in bfloat16; true for a new device if left out."""
     overhead: Bytes | None = None

@@ -39,9 +39,19 @@ from hexplan.units import (
 from hexplan.wording import found
 
 T = TypeVar("T")
-Kind = Literal["cuda", "rocm", "hpu", "mps", "cpu"]
-LinkName = Literal["nvlink", "nvlink2", "nvlink3", "nvlink4", "nvlink5", "pcie3", "pcie4", "pcie5"]
-_SIZES = Model.model_fields.keys() - {"name", "dtype", "weights", "kv_dtype", "path"}
+_NvLink = Literal["nvlink", "nvlink2", "nvlink3", "nvlink4", "nvlink5"]
+_Pcie = Literal["pcie3", "pcie4", "pcie5", "pcie6"]
+_Pcie3 = Literal["pcie3x1", "pcie3x4", "pcie3x8", "pcie3x16"]
+_Pcie4 = Literal["pcie4x1", "pcie4x4", "pcie4x8", "pcie4x16"]
+_Pcie5 = Literal["pcie5x1", "pcie5x4", "pcie5x8", "pcie5x16"]
+_Pcie6 = Literal["pcie6x1", "pcie6x4", "pcie6x8", "pcie6x16"]
+_Thunderbolt = Literal["thunderbolt3", "thunderbolt4", "thunderbolt5"]
+LinkName = Literal[_NvLink, _Pcie, _Pcie3, _Pcie4, _Pcie5, _Pcie6, _Thunderbolt]
+"""Links between the devices of a host; `pcie4x8` is generation 4 over 8 lanes."""
+_SIZES = Model.model_fields.keys() - {
+    *("name", "dtype", "weights", "kv_dtype", "path", "max_context")
+}
+"""Fields that only a model in numbers has."""
 
 
 def _schema(quantity: Quantity, example: str) -> WithJsonSchema:

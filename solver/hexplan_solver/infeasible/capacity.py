@@ -60,8 +60,8 @@ def missing_words(problem: Problem, num_layers: int) -> str:
     model = problem.spec.model
     whole = ShardSizes(model.kv_heads, model.ffn, model.vocab)
     gib = num_layers * weights_bytes(model, whole, (1, 2)) / GIB
-    kind = model.weights.name if model.weights else model.dtype
-    return f"short by {num_layers} layers, {gib:.1f} GiB of {kind} weights"
+    kind = model.weights.words if model.weights else f"{model.dtype} weights"
+    return f"short by {num_layers} layers, {gib:.1f} GiB of {kind}"
 
 
 def capacity_hint(problem: Problem) -> str:

@@ -13,6 +13,7 @@ from support.parameter_count import (
 )
 
 from hexplan import catalog
+from hexplan.catalog.rates import find_rates
 from hexplan.catalog.shipped import (
     LinkInfo,
     close_devices,
@@ -66,7 +67,9 @@ def test_a_device_is_found_in_si_units() -> None:
     assert device.origin.startswith("datasheet: NVIDIA H100")
 
 
-@pytest.mark.parametrize("name", ["RTX-4090", "rtx-4090", "4090"])
+@pytest.mark.parametrize(
+    "name", ["RTX-4090", "rtx-4090", "4090", "RTX 4090", "rtx_4090", "RTX4090"]
+)
 def test_a_device_answers_to_its_aliases_in_any_case_under_one_name(name: str) -> None:
     device = find_device(name)
     assert device is not None
@@ -74,7 +77,17 @@ def test_a_device_answers_to_its_aliases_in_any_case_under_one_name(name: str) -
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("T4", "cuda"), ("MI300X", "rocm"), ("Gaudi3", "hpu"), ("M4-Max", "mps")]
+    ("name", "kind"),
+    [
+        ("T4", "cuda"),
+        ("MI300X", "rocm"),
+        ("Gaudi3", "hpu"),
+        ("Arc-B580", "xpu"),  # the one kind that is not the vendor's
+        ("M4-Max", "mps"),
+        ("Ascend-910B", "npu"),
+        ("TPU-v6e", "tpu"),
+        ("CPU-DDR5-8ch-512GB", "cpu"),
+    ],
 )
 def test_the_vendor_decides_the_backend(name: str, kind: str) -> None:
     device = find_device(name)
@@ -84,7 +97,7 @@ def test_the_vendor_decides_the_backend(name: str, kind: str) -> None:
 
 def test_every_row_of_the_datasheets_becomes_a_device() -> None:
     rows = json.loads((DATA / "devices.json").read_text())["devices"]
-    assert len(rows) == 48
+    assert len(rows) == 103
     assert known_devices() == tuple(row["name"] for row in rows)
     for row in rows:
         device = find_device(row["name"])
@@ -95,8 +108,11 @@ def test_every_row_of_the_datasheets_becomes_a_device() -> None:
 
 def test_no_two_devices_share_a_name() -> None:
     rows = json.loads((DATA / "devices.json").read_text())["devices"]
-    names = [name.casefold() for row in rows for name in (row["name"], *row["aliases"])]
-    assert len(names) == len(set(names))
+    for row in rows:
+        for name in (row["name"], *row["aliases"]):
+            device = find_device(name)
+            assert device is not None
+            assert device.name == row["name"], name
 
 
 def test_the_datasheets_hold_no_prices() -> None:
@@ -108,6 +124,75 @@ def test_a_figure_that_no_driver_confirmed_says_so() -> None:
     assert device is not None
     assert device.memory_bytes == 144 * 2**30
     assert "75 % of 192 GiB" in device.origin
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("NVIDIA GeForce RTX 3090", "RTX-3090"),
+        ("GeForce RTX 3090 Ti", "RTX-3090-Ti"),
+        ("NVIDIA H100 80GB HBM3", "H100-SXM"),
+        ("AMD Instinct MI300X", "MI300X"),
+        ("NVIDIA GB10", "DGX-Spark"),
+        ("H100-80GB-SXM", "H100-SXM"),
+    ],
+)
+def test_a_device_answers_to_what_its_driver_calls_it(name: str, expected: str) -> None:
+    device = find_device(name)
+    assert device is not None
+    assert device.name == expected
+
+
+def test_a_mac_is_named_with_its_memory() -> None:
+    assert find_device("M3-Ultra") is None
+    assert set(close_devices("M3-Ultra")) >= {"M3-Ultra-96GB", "M3-Ultra-256GB", "M3-Ultra-512GB"}
+
+
+def test_a_processor_reads_memory_as_fast_as_its_channels() -> None:
+    device = find_device("CPU-DDR5-12ch-768GB")
+    assert device is not None
+    assert device.memory_bandwidth_bytes_per_s == 12 * 6400 * 8 * 10**6
+    assert device.overhead_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "float32", "int8", "fp4"),
+    [
+        ("A100-80GB-SXM", 19.5, 624, None),
+        ("B200-SXM", 75, 4500, 9000),
+        ("B300-SXM", None, 153.5, 14_000),  # Blackwell Ultra all but dropped int8
+        ("T4", 8.1, 130, None),
+        ("M4-Max", None, None, None),
+    ],
+)
+def test_a_device_has_the_rates_that_are_known_of_it(
+    name: str, float32: float | None, int8: float | None, fp4: float | None
+) -> None:
+    device = find_device(name)
+    assert device is not None
+    rates = (device.float32_flops_per_s, device.int8_ops_per_s, device.fp4_flops_per_s)
+    assert rates == tuple(
+        None if rate is None else round(rate * 1e12) for rate in (float32, int8, fp4)
+    )
+
+
+def test_rates_belong_to_devices_and_are_of_their_size() -> None:
+    rows = json.loads((DATA / "rates.json").read_text())["devices"]
+    assert len({row["name"] for row in rows}) == len(rows)
+    for row in rows:
+        device = find_device(row["name"])
+        assert device is not None
+        assert device.name == row["name"]
+        assert row["source"]
+        assert (device.float32_flops_per_s or 0) < device.compute_flops_per_s
+        for eight_bits in (device.fp8_flops_per_s, device.compute_flops_per_s):
+            if device.fp4_flops_per_s and eight_bits:
+                assert device.fp4_flops_per_s > eight_bits
+
+
+def test_the_network_of_a_device_is_known_where_its_machines_are_alike() -> None:
+    assert find_rates("H100-SXM").nic_bytes_per_s == 50 * 10**9  # 400 Gb/s
+    assert find_rates("RTX-4090").nic_bytes_per_s is None
 
 
 def test_an_unknown_device_is_not_guessed() -> None:
@@ -125,7 +210,7 @@ def test_close_names_begin_with_what_was_typed() -> None:
 
 
 def test_close_names_forgive_a_slip() -> None:
-    assert close_devices("RTX4090")[0] == "RTX-4090"
+    assert close_devices("RTX-4O90")[0] == "RTX-4090"
     assert close_models("llama2-70")[0] == "llama-2-70b"
     assert close_devices("abacus") == ()
 

@@ -58,8 +58,9 @@ def _full_to_the_last_byte() -> Plan:
 
 
 JUST_KEPT = {
-    "a longest request that fills the smallest KV room": _workload(
-        Lengths(mean=60, max=100), Lengths(mean=20, max=560)
+    "a longest request that fills the smallest KV room, and the context": change_plan(
+        _workload(Lengths(mean=60, max=100), Lengths(mean=20, max=560)),
+        model=TWO.model.model_copy(update={"max_context": 660}),
     ),
     "a longest output that is the mean": _workload(
         Lengths(mean=60, max=100), Lengths(mean=20, max=20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from support.weights import missing_bytes, pieces
 from hexplan.cost import HeldWeights, ShardSizes, fetched_layers, moved_bytes
 from hexplan.cost.memory import weights_bytes
 from hexplan.field_types import Range
-from hexplan.model import Model
+from hexplan.model import Model, PartBits, WeightFormat
 
 LAYERS, KV_HEADS, FFN, VOCAB = 5, 4, 7, 6
 
@@ -62,6 +64,17 @@ def test_an_empty_device_fetches_the_whole_shard(sizes: Model, after: HeldWeight
     assert moved_bytes(sizes, None, after) == missing_bytes(sizes, {}, pieces_of(sizes, after))
     assert moved_bytes(sizes, None, after) == weights_bytes(sizes, after.sizes, after.layers)
     assert moved_bytes(sizes, after, after) == 0
+
+
+@given(models, shards, shards)
+def test_quantised_parts_move_as_the_bytes_that_are_stored(
+    sizes: Model, before: HeldWeights, after: HeldWeights
+) -> None:
+    """16 bits on average are those of the plain weights."""
+    alike = {part: Decimal(16) for part in PartBits.model_fields}
+    form = WeightFormat(name="int8", average_bits=PartBits(**alike))
+    quantised = sizes.model_copy(update={"weights": form})
+    assert moved_bytes(quantised, before, after) == moved_bytes(sizes, before, after)
 
 
 @given(shards, shards)

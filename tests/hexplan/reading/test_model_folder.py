@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.model_folders import small, write_folder
 from support.parameter_count import count, kv_width, module_of, parameters
 
 from hexplan.catalog.shipped import find_model, known_models
@@ -22,45 +23,21 @@ QWEN25_PARAMETERS = {"qwen2.5-0.5b": 494_032_768, "qwen2.5-7b": 7_615_616_512}
 FAMILIES = ("Llama", "Mistral", "Qwen2", "Qwen3", "Mixtral", "Qwen3Moe")
 
 
-def folder_of(tmp_path: Path, config: object) -> Path:
-    folder = tmp_path / "some-model"
-    folder.mkdir(exist_ok=True)
-    text = config if isinstance(config, str) else json.dumps(config)
-    (folder / "config.json").write_text(text, "utf-8")
-    return folder
-
-
 def published(name: str) -> dict[str, Any]:
     config: dict[str, Any] = json.loads((CONFIGS / f"{name}.json").read_text("utf-8"))
     return config
 
 
-def small(family: str) -> dict[str, Any]:
-    """Return a config of 32 heads, which suits the KV heads that each family assumes."""
-    return {
-        "architectures": [f"{family}ForCausalLM"],
-        "num_hidden_layers": 2,
-        "hidden_size": 64,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 4,
-        "head_dim": 16,
-        "intermediate_size": 96,
-        "vocab_size": 80,
-        "max_position_embeddings": 128,
-        "torch_dtype": "float16",
-    }
-
-
 @pytest.mark.parametrize("name", known_models())
 def test_a_published_config_gives_the_sizes_of_the_catalog(name: str, tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, published(name))
+    folder = write_folder(tmp_path, published(name))
     own = {"name": name, "path": None, "config_sha256": None}
     assert read_model_folder(folder).model_copy(update=own) == find_model(name)
 
 
 @pytest.mark.parametrize("name", QWEN25_PARAMETERS)
 def test_qwen2_always_has_biases_on_query_key_and_value(name: str, tmp_path: Path) -> None:
-    model = read_model_folder(folder_of(tmp_path, published(name)))
+    model = read_model_folder(write_folder(tmp_path, published(name)))
     assert (model.family, model.qkv_bias, model.out_bias) == ("qwen2", True, False)
     assert parameters(model) == QWEN25_PARAMETERS[name]
 
@@ -70,7 +47,7 @@ def test_a_published_config_has_the_parameters_that_transformers_counts(
     name: str, tmp_path: Path
 ) -> None:
     config = published(name)
-    model = read_model_folder(folder_of(tmp_path, config))
+    model = read_model_folder(write_folder(tmp_path, config))
     module = module_of(config)
     assert parameters(model) == count(module)
     assert 2 * model.layers * model.kv_heads * model.head_dim == kv_width(module)
@@ -93,7 +70,7 @@ def test_a_silent_config_means_what_transformers_takes_it_to_mean(
 ) -> None:
     config = small(family) | stated
     config.pop(missing, None)
-    model = read_model_folder(folder_of(tmp_path, config))
+    model = read_model_folder(write_folder(tmp_path, config))
     module = module_of(config)
     assert parameters(model) == count(module)
     assert 2 * model.layers * model.kv_heads * model.head_dim == kv_width(module)
@@ -101,12 +78,12 @@ def test_a_silent_config_means_what_transformers_takes_it_to_mean(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_null_kv_heads_are_as_many_as_query_heads(family: str, tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, small(family) | {"num_key_value_heads": None})
+    folder = write_folder(tmp_path, small(family) | {"num_key_value_heads": None})
     assert read_model_folder(folder).kv_heads == 32
 
 
 def test_the_folder_is_named_and_hashed_so_that_a_launch_sees_a_change(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, small("Llama"))
+    folder = write_folder(tmp_path, small("Llama"))
     model = read_model_folder(folder / ".." / "some-model")
     assert model.name == "some-model"
     assert model.path == str(folder.resolve())
@@ -115,7 +92,7 @@ def test_the_folder_is_named_and_hashed_so_that_a_launch_sees_a_change(tmp_path:
 
 def test_the_hash_is_of_the_bytes_as_they_stand(tmp_path: Path) -> None:
     text = json.dumps(small("Llama"), indent=1).replace("\n", "\r\n") + "\r\n"
-    folder = folder_of(tmp_path, "{}")
+    folder = write_folder(tmp_path, "{}")
     (folder / "config.json").write_bytes(text.encode())
     digest = hashlib.sha256(text.encode()).hexdigest()
     assert read_model_folder(folder).config_sha256 == digest
@@ -127,14 +104,14 @@ def test_the_type_of_weights_is_read_under_its_new_and_its_old_name(
 ) -> None:
     config = small("Llama")
     del config["torch_dtype"]
-    model = read_model_folder(folder_of(tmp_path, config | {field: "bfloat16"}))
+    model = read_model_folder(write_folder(tmp_path, config | {field: "bfloat16"}))
     assert model.dtype == "bfloat16"
 
 
 def test_the_caller_may_choose_the_type_of_weights(tmp_path: Path) -> None:
     config = small("Llama")
     del config["torch_dtype"]
-    assert read_model_folder(folder_of(tmp_path, config), "float32").dtype == "float32"
+    assert read_model_folder(write_folder(tmp_path, config), "float32").dtype == "float32"
 
 
 @pytest.mark.parametrize(
@@ -153,9 +130,9 @@ def test_the_caller_may_choose_the_type_of_weights(tmp_path: Path) -> None:
             "found 'aqlm', needed `fp8`, `gptq`, `awq`",
         ),
         (
-            {"quantization_config": {"quant_method": "gptq", "bits": 3}},
+            {"quantization_config": {"quant_method": "gptq", "bits": 5}},
             "quantization_config.bits",
-            "found 3, needed 4 or 8",
+            "found 5, needed 2, 3, 4 or 8",
         ),
         (
             {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 0}},
@@ -193,7 +170,7 @@ def test_the_caller_may_choose_the_type_of_weights(tmp_path: Path) -> None:
 def test_a_config_that_cannot_be_planned_with_is_refused(
     change: dict[str, Any], field: str, part: str, tmp_path: Path
 ) -> None:
-    folder = folder_of(tmp_path, small("Llama") | change)
+    folder = write_folder(tmp_path, small("Llama") | change)
     with pytest.raises(SpecError) as caught:
         read_model_folder(folder)
     assert caught.value.where == f"{folder.resolve()}/config.json: {field}"
@@ -234,6 +211,7 @@ def test_a_config_that_cannot_be_planned_with_is_refused(
         (
             {
                 "quant_method": "compressed-tensors",
+                "ignore": ["lm_head"],
                 "config_groups": {
                     "group_0": {"weights": {"num_bits": 8, "type": "float", "strategy": "channel"}}
                 },
@@ -243,6 +221,7 @@ def test_a_config_that_cannot_be_planned_with_is_refused(
         (
             {
                 "quant_method": "compressed-tensors",
+                "ignore": ["lm_head"],
                 "config_groups": {
                     "group_0": {
                         "weights": {
@@ -263,7 +242,7 @@ def test_quantised_weights_are_read_as_their_method_stores_them(
     stated: dict[str, Any], expected: WeightFormat, tmp_path: Path
 ) -> None:
     config = small("Llama") | {"quantization_config": stated}
-    assert read_model_folder(folder_of(tmp_path, config)).weights == expected
+    assert read_model_folder(write_folder(tmp_path, config)).weights == expected
 
 
 @pytest.mark.parametrize(
@@ -279,16 +258,71 @@ def test_quantised_weights_are_read_as_their_method_stores_them(
 def test_experts_that_cannot_be_planned_with_are_refused(
     change: dict[str, Any], field: str, part: str, tmp_path: Path
 ) -> None:
-    folder = folder_of(tmp_path, small("Qwen3Moe") | change)
+    folder = write_folder(tmp_path, small("Qwen3Moe") | change)
     with pytest.raises(SpecError) as caught:
         read_model_folder(folder)
     assert caught.value.where.endswith(f"config.json: {field}")
     assert part in caught.value.problem
 
 
+@pytest.mark.parametrize(
+    "name", ["GptOssForCausalLM", "Qwen3VLForConditionalGeneration", "GPT2LMHeadModel"]
+)
+def test_another_architecture_is_refused_before_its_type_with_a_way_out(
+    name: str, tmp_path: Path
+) -> None:
+    config = small("Llama") | {"architectures": [name], "torch_dtype": None}
+    with pytest.raises(SpecError, match=f"architectures: found '{name}', needed one of") as caught:
+        read_model_folder(write_folder(tmp_path, config))
+    assert "`hexplan schema model`" in (caught.value.hint or "")
+
+
+def wrapper(text: dict[str, Any], **outside: object) -> dict[str, Any]:
+    """Return a config as of Mistral-Small-3.1: the text model inside, some fields outside."""
+    inside = {k: v for k, v in text.items() if k not in ("architectures", "torch_dtype")}
+    names = {"architectures": ["Mistral3ForConditionalGeneration"], "torch_dtype": "bfloat16"}
+    return {**names, "text_config": inside, "vision_config": {"hidden_size": 1024}, **outside}
+
+
+def test_the_text_model_of_a_wrapper_is_planned(tmp_path: Path) -> None:
+    text = small("Mistral")
+    stated = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    config = wrapper(text | {"model_type": "mistral"}, quantization_config=stated)
+    model = read_model_folder(write_folder(tmp_path, config))
+    alone = text | {"torch_dtype": "bfloat16", "quantization_config": stated}
+    own = {"config_sha256": model.config_sha256}
+    assert read_model_folder(write_folder(tmp_path, alone)).model_copy(update=own) == model
+
+
+def test_a_text_model_of_another_kind_is_named(tmp_path: Path) -> None:
+    config = wrapper(small("Mistral") | {"model_type": "gemma3_text"})
+    with pytest.raises(SpecError, match="with a text model of type 'gemma3_text', needed one of"):
+        read_model_folder(write_folder(tmp_path, config))
+
+
+def test_a_wrong_size_inside_a_wrapper_is_told_with_its_place(tmp_path: Path) -> None:
+    config = wrapper(small("Mistral") | {"model_type": "mistral", "hidden_size": 0})
+    with pytest.raises(SpecError, match=r"config\.json: text_config\.hidden_size: found 0"):
+        read_model_folder(write_folder(tmp_path, config))
+
+
+def test_infinity_is_a_number_as_it_is_for_transformers(tmp_path: Path) -> None:
+    text = json.dumps(small("Llama") | {"time_step_limit": [0.0, float("inf")]})
+    assert "Infinity" in text
+    assert read_model_folder(write_folder(tmp_path, text)).layers == 2
+
+
+def test_a_config_that_lists_every_module_is_read(tmp_path: Path) -> None:
+    """MiniMax-M3-NVFP4 has a config.json of more than 1 MiB."""
+    modules = [f"model.layers.{i}.mlp.experts.{i}.w1" for i in range(40_000)]
+    text = json.dumps(small("Llama") | {"unused": modules})
+    assert len(text) > 1 << 20
+    assert read_model_folder(write_folder(tmp_path, text)).layers == 2
+
+
 def test_a_missing_type_comes_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
-        read_model_folder(folder_of(tmp_path, small("Llama") | {"torch_dtype": None}))
+        read_model_folder(write_folder(tmp_path, small("Llama") | {"torch_dtype": None}))
     assert caught.value.hint is not None
     assert "`dtype`" in caught.value.hint
 
@@ -307,7 +341,7 @@ def test_a_missing_type_comes_with_a_hint(tmp_path: Path) -> None:
 )
 def test_a_file_that_holds_no_config_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"config\.json"):
-        read_model_folder(folder_of(tmp_path, text))
+        read_model_folder(write_folder(tmp_path, text))
 
 
 def test_a_folder_without_a_config_is_refused(tmp_path: Path) -> None:
@@ -328,7 +362,7 @@ FIELDS = st.sampled_from([*small("Llama"), "attention_bias", "dtype", "quantizat
 def test_any_config_gives_a_model_or_an_error_for_its_user(
     tmp_path_factory: pytest.TempPathFactory, family: str, change: dict[str, Any]
 ) -> None:
-    folder = folder_of(tmp_path_factory.mktemp("model"), small(family) | change)
+    folder = write_folder(tmp_path_factory.mktemp("model"), small(family) | change)
     try:
         model = read_model_folder(folder)
     except InputError as error:

@@ -126,7 +126,7 @@ def test_a_model_of_the_catalog_can_run_in_another_type() -> None:
 def test_a_model_can_be_given_by_its_numbers() -> None:
     numbers = (
         "{name: tiny, family: qwen3, layers: 4, hidden: 8, heads: 4, kv_heads: 2, head_dim: 4,"
-        " ffn: 16, vocab: 32, qk_norm: true, dtype: float16, max_context: 64}"
+        " ffn: 16, vocab: 32, qk_norm: true, dtype: float16, max_context: 1152}"
     )
     assert spec_of(two_nodes("llama-2-7b", numbers)).model == Model(
         name="tiny",
@@ -140,7 +140,7 @@ def test_a_model_can_be_given_by_its_numbers() -> None:
         vocab=32,
         qk_norm=True,
         dtype="float16",
-        max_context=64,
+        max_context=1152,
     )
 
 

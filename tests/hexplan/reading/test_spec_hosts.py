@@ -62,6 +62,22 @@ def test_every_device_of_the_catalog_can_be_written(name: str) -> None:
     assert spec_of(two_nodes("devices: L4", f"devices: {name}")).cluster.hosts[1].devices == (name,)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["2 x NVIDIA GeForce RTX 4090", "2x GeForce RTX 4090", "[NVIDIA GeForce RTX 4090, RTX-4090]"],
+)
+def test_devices_may_be_called_as_their_driver_calls_them(text: str) -> None:
+    new = f"devices: {text}\n    interconnect: pcie4"
+    assert spec_of(two_nodes("devices: L4", new)).cluster.hosts[1].devices == ("RTX-4090",) * 2
+
+
+def test_the_file_can_change_a_device_by_its_drivers_name() -> None:
+    text = two_nodes("devices: L4", "devices: RTX-4090")
+    text += "devices: {NVIDIA GeForce RTX 4090: {memory: 48GiB, int8_compute: 500 TFLOP/s}}\n"
+    device = spec_of(text).cluster.device_type_by_name["RTX-4090"]
+    assert (device.memory_bytes, device.int8_ops_per_s) == (48 * 2**30, 500 * 10**12)
+
+
 def test_the_file_can_change_single_figures_of_a_device() -> None:
     cluster = spec_of(f"{TWO_NODES}devices: {{L4: {{memory: 20GiB}}}}\n").cluster
     listed = find_device("L4")
@@ -109,6 +125,15 @@ def test_described_devices_that_no_host_uses_stay_out() -> None:
         ("2 x L4", "pcie3", 4_500_000_000, "0.000045"),
         ("2 x L4", "pcie4", 4_500_000_000, "0.000045"),
         ("2 x L4", "pcie5", 4_500_000_000, "0.000045"),
+        ("2 x L4", "pcie6", 4_500_000_000, "0.000045"),
+        ("2 x L4", "pcie3x1", 788_000_000, "0.000045"),  # 0.8 of 0.985 GB/s
+        ("2 x L4", "pcie3x4", 3_152_000_000, "0.000045"),
+        ("2 x L4", "pcie4x4", 4_500_000_000, "0.000045"),  # more than collectives reach
+        ("2 x L4", "pcie4x16", 4_500_000_000, "0.000045"),
+        ("2 x L4", "pcie6x8", 4_500_000_000, "0.000045"),
+        ("2 x L4", "thunderbolt3", 2_750_000_000, "0.000045"),
+        ("2 x L4", "thunderbolt4", 3_152_000_000, "0.000045"),
+        ("2 x L4", "thunderbolt5", 4_500_000_000, "0.000045"),
         ("2 x L4", "{bandwidth: 300GB/s, latency: 8us}", 300_000_000_000, "0.000008"),
     ],
 )

@@ -54,7 +54,8 @@ def test_lengths_are_read_from_a_trace(
     tmp_path: Path, name: str, content: str, prompt: Lengths, output: Lengths
 ) -> None:
     (tmp_path / name).write_bytes(content.encode())
-    workload = spec_of(two_nodes(LENGTHS, f"  trace: {name}\n"), tmp_path).workload
+    text = two_nodes(LENGTHS, f"  trace: {name}\n").replace("llama-2-7b", "llama-3.1-8b")
+    workload = spec_of(text, tmp_path).workload
     assert workload.prompt_tokens == prompt
     assert workload.output_tokens == output
     assert workload.trace == name
