@@ -100,7 +100,7 @@ def test_ctrl_c_keeps_what_is_measured_and_resume_goes_on_from_it(
         (["--tp", "1"], "--tp"),
         (["--model", "/nowhere"], "found no such folder"),
         (["-o", "-"], "--output: found -, needed a file"),
-        (["-o", "/nowhere/profile.yaml"], "cannot write it"),
+        (["-o", "/nowhere/profile.yaml"], "but there is no folder /nowhere"),
     ],
 )
 def test_a_mistake_exits_with_2_before_anything_is_measured(
