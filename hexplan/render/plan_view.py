@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
+from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 MAX_ROUTES = 12
 """How many routes are listed one by one; the weights of the others are summed."""
+
+FULL = Decimal("0.999")
+"""A flow of this share of the cut uses it up: prices in a plan are rounded."""
+ASKED = "the plan carries the rate that was asked, not the largest flow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +162,18 @@ def _hop(stage_id: str, enter_layer: int, stages: dict[str, Stage]) -> str:
 
 
 def _bottleneck(certificate: Certificate, stages: dict[str, Stage]) -> Iterator[str]:
-    yield "Every request needs a part of these, and they are used up:"
+    if _is_used_up(certificate):
+        yield "Every request needs a part of these, and they are used up:"
+    else:
+        most = words.rate(certificate.cut_tokens_per_s)
+        yield f"The plan sends only what was asked. These would limit more, at {most} tokens/s:"
     for term in certificate.cut:
         yield f"  {words.constraint(term, stages)}"
+
+
+def _is_used_up(certificate: Certificate) -> bool:
+    """Say whether the flow is the largest of its stages, up to the rounding of the prices."""
+    return certificate.flow_tokens_per_s >= certificate.cut_tokens_per_s * FULL
 
 
 def _unused(plan: Plan) -> Iterator[str]:
@@ -176,11 +190,13 @@ def _certificate(plan: Plan) -> Iterator[str]:
     told = (f"{origin} (within {words.percent(error)})" for origin, error in origins)
     if plan.solve.method != "hexplan":
         yield f"  method {plan.solve.method}, a baseline: it placed the layers"
+    asked = "" if _is_used_up(certificate) else ", as asked"
+    gap = f"none stated: {ASKED}" if asked else words.gap(certificate.gap)
     for label, value in (
-        ("flow", f"{words.rate(certificate.flow_tokens_per_s)} tokens/s"),
+        ("flow", f"{words.rate(certificate.flow_tokens_per_s)} tokens/s{asked}"),
         ("cut", f"{words.rate(certificate.cut_tokens_per_s)} tokens/s at most here"),
         ("bound", f"{words.rate(certificate.bound_tokens_per_s)} tokens/s at most anywhere"),
-        ("gap", words.gap(certificate.gap)),
+        ("gap", gap),
         ("proof", certificate.bound_proof),
         ("solver", certificate.status),
         ("speeds", "; ".join(told)),

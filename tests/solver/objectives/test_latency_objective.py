@@ -65,7 +65,8 @@ def test_a_rate_is_split_over_two_hosts_as_by_trying_every_share(requests_per_s:
         total = 0.0
         for station, part in zip(stations, (share, 1 - share), strict=True):
             rate = part * requests_per_s
-            hop = station.prompt_hop_s(rate) + 63 * station.decode_hop_s(rate)
+            round_s = station.alone_s + 2 * 0.001
+            hop = station.prompt_hop_s(rate) + 63 * station.decode_hop_s(rate, round_s)
             total += part * hop
         return total
 

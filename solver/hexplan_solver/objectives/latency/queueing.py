@@ -25,37 +25,71 @@ class Station:
     output_tokens: float
     """Decode tokens that follow each prompt."""
 
+    @property
+    def alone_s(self) -> float:
+        """The time of a step with one decode token."""
+        return self.base_s + self.token_s
+
     def utilisation(self, rate_per_s: float) -> float:
         """Return rho, the share of the time that grows with the rate of requests; below 1."""
         return rate_per_s * (self.prompt_s + self.output_tokens * self.token_s)
 
     def prompt_hop_s(self, rate_per_s: float) -> float:
-        """Return the mean time from a prompt's arrival to the end of its step."""
-        return self._delay_s(rate_per_s) + self._busy(rate_per_s) * self.base_s + self.prompt_s
+        """Return the mean time from a prompt's arrival to the end of its step.
 
-    def decode_hop_s(self, rate_per_s: float) -> float:
-        """Return the mean time from a decode token's arrival to the end of its step."""
-        return self._delay_s(rate_per_s) + self.base_s + self.token_s
-
-    def _delay_s(self, rate_per_s: float) -> float:
-        """Return the wait for the step under way, and the work of what arrives meanwhile.
-
-        A step that follows one of length S takes `base + rho S` in the mean. So its mean is
-        `s = base / (1 - rho)`, its variance over its mean is `rate prompt^2 / (1 - rho^2)`, and
-        an arrival meets a step that is longer than the mean by that (length bias). It waits for
-        half of it, and shares its own step with what arrived in all of it.
+        Prompts arrive at random moments (PASTA). A prompt waits for half of the step that it meets,
+        and shares its own step with all that arrived during that one.
         """
         rho = self.utilisation(rate_per_s)
         if rho >= 1:
             return math.inf
-        spread_s = self._spread_s(rate_per_s) / (1 - rho * rho)
-        met_s = self._busy(rate_per_s) * self.base_s / (1 - rho) + spread_s
-        return met_s * (0.5 + rho)
+        busy = self._busy(rate_per_s)
+        met_s = busy * self.base_s / (1 - rho) + self._excess_s(rate_per_s, self.prompt_s**2)
+        return met_s * (0.5 + rho) + busy * self.base_s + self.prompt_s
 
-    def _spread_s(self, rate_per_s: float) -> float:
-        """Return what the Poisson arrivals of one second add to the variance of steps."""
-        squares = self.prompt_s**2 + self.output_tokens * self.token_s**2
-        return rate_per_s * squares
+    def decode_hop_s(self, rate_per_s: float, round_s: float) -> float:
+        """Return the mean time from a decode token's arrival to the end of its step.
+
+        A request's tokens do not arrive at random moments: each comes one round after the one
+        before, and never meets a step of its own request. So it waits only for other requests.
+
+        Parameters
+        ----------
+        round_s
+            The time of a token around all stages and links, without any wait.
+        """
+        rho = self.utilisation(rate_per_s)
+        if rho >= 1:
+            return math.inf
+        # Two requests that take turns at this stage need two steps a round, if none is shorter.
+        turns_s = max(0.0, 2 * self.alone_s - round_s)
+        shared_s = rho * self.base_s / (1 - rho)
+        others_s = self._company(rate_per_s, round_s) * (turns_s + shared_s)
+        met_s = self._excess_s(rate_per_s, self._met_prompt_s2(round_s))
+        return self.alone_s + others_s + met_s * (0.5 + rho)
+
+    def _company(self, rate_per_s: float, round_s: float) -> float:
+        """Return the probability that another request decodes: their number is Poisson."""
+        return -math.expm1(-rate_per_s * self.output_tokens * round_s)
+
+    def _met_prompt_s2(self, round_s: float) -> float:
+        """Return twice what one prompt makes the tokens of one request wait, times a round.
+
+        A prompt begins at a random moment of a round, and the token comes once a round: it waits
+        `prompt - u`, for u uniform in the round, if that is above 0.
+        """
+        met_s = min(self.prompt_s, round_s)
+        return met_s * (2 * self.prompt_s - met_s)
+
+    def _excess_s(self, rate_per_s: float, prompt_s2: float) -> float:
+        """Return by how much a step that is met is longer than the mean (length bias).
+
+        A step that follows one of length S takes `base + rho S` in the mean. So its mean is
+        `s = base / (1 - rho)`, and its variance over its mean is `rate prompt^2 / (1 - rho^2)`.
+        """
+        rho = self.utilisation(rate_per_s)
+        squares = prompt_s2 + self.output_tokens * self.token_s**2
+        return rate_per_s * squares / (1 - rho * rho)
 
     def _busy(self, rate_per_s: float) -> float:
         """Return the probability that an arrival meets a step under way.
