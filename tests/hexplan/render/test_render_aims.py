@@ -92,3 +92,14 @@ def test_a_plan_for_throughput_says_what_it_always_said() -> None:
 )
 def test_amounts_are_shown_to_the_cent_or_finer(amount: str, shown: str) -> None:
     assert usd(Decimal(amount)) == shown
+
+
+def test_a_plan_that_sends_less_than_its_stages_pass_has_no_used_up_stages() -> None:
+    plan = two_hosts_plan()
+    assert "they are used up:" in plan_text(plan)
+    cut = plan.certificate.cut_tokens_per_s
+    less = change_certificate(plan, flow_tokens_per_s=cut / 1000, gap=Decimal(1030))
+    text = " ".join(plan_text(less).split())
+    assert "used up" not in text
+    assert "up to" not in text
+    assert f"These would limit more, at {cut:,.1f} tokens/s:" in text
