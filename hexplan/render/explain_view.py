@@ -28,12 +28,12 @@ def explanation_json(explanation: Explanation) -> str:
 
 
 def _sections(explanation: Explanation) -> Iterator[Section]:
-    yield "", _gap(explanation)
-    yield "Bottleneck", _bottleneck(explanation)
-    yield "What more would bring", _gains(explanation.gains)
+    yield Section("", _gap(explanation))
+    yield Section("Bottleneck", _bottleneck(explanation))
+    yield Section("What more would bring", _gains(explanation.gains))
     if explanation.idle:
-        yield "Idle devices", _idle(explanation)
-    yield "Degrees", _degrees(explanation)
+        yield Section("Idle devices", _idle(explanation))
+    yield Section("Degrees", _degrees(explanation))
 
 
 def _gap(explanation: Explanation) -> Iterator[Part]:

@@ -15,7 +15,7 @@ from hexplan.plan import Certificate, Plan, Route, Stage
 from hexplan.render import words
 from hexplan.render.aim_view import aim_lines
 from hexplan.render.console import open_console
-from hexplan.render.sections import Part, fits, print_part
+from hexplan.render.sections import Part, Section, fits, print_part
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,9 +63,9 @@ def show_plan(plan: Plan, console: Console) -> None:
     """Print a plan in sections as wide as the console; colour carries no meaning."""
     for line in _headline(plan):
         print_part(line, console)
-    for title, parts in _sections(plan, console):
-        console.print(Text(f"\n{title}", style="bold"))
-        for part in parts:
+    for section in _sections(plan, console):
+        console.print(Text(f"\n{section.title}", style="bold"))
+        for part in section.parts:
             print_part(part, console)
 
 
@@ -90,14 +90,14 @@ def _headline(plan: Plan) -> Iterator[str]:
     yield from aim_lines(plan)
 
 
-def _sections(plan: Plan, console: Console) -> Iterator[tuple[str, Iterable[Part]]]:
+def _sections(plan: Plan, console: Console) -> Iterator[Section]:
     stages = {stage.id: stage for stage in plan.stages}
-    yield "Stages", _stages(plan, console)
-    yield f"Routes ({len(plan.routes)})", _routes(plan.routes, stages)
-    yield "Bottleneck (*)", _bottleneck(plan.certificate, stages)
+    yield Section("Stages", _stages(plan, console))
+    yield Section(f"Routes ({len(plan.routes)})", _routes(plan.routes, stages))
+    yield Section("Bottleneck (*)", _bottleneck(plan.certificate, stages))
     if plan.unused:
-        yield "Unused devices", _unused(plan)
-    yield "Certificate", _certificate(plan)
+        yield Section("Unused devices", _unused(plan))
+    yield Section("Certificate", _certificate(plan))
 
 
 def _stages(plan: Plan, console: Console) -> Iterator[Part]:
