@@ -169,9 +169,9 @@ def _unused(draft: Draft) -> Iterator[Unused]:
 
 
 def _whole_problem(draft: Draft) -> Problem:
-    """Return the problem with all of the user's hosts; the search may have seen only some."""
+    """Return the problem of the user's cluster; the search may have seen only a part of it."""
     searched = draft.evaluated.problem
-    if draft.cluster is None or draft.cluster.hosts == searched.spec.cluster.hosts:
+    if draft.cluster is None or draft.cluster == searched.spec.cluster:
         return searched
     return build_problem(replace(searched.spec, cluster=draft.cluster))
 

@@ -31,10 +31,14 @@ SLOW = 10**8
 REQUESTS = 300
 
 
-def chain_of(speeds: Sequence[int]) -> tuple[Spec, list[PlacedStage]]:
+def chain_of(speeds: Sequence[int], slower_prompts: int) -> tuple[Spec, list[PlacedStage]]:
     """Return a spec with a host of each speed, and a stage on each, of equally many layers."""
     names = [f"h{i}" for i in range(len(speeds))]
     types = [device_type(f"d-{n}", speed=SLOW * s) for n, s in zip(names, speeds, strict=True)]
+    types = [
+        t.model_copy(update={"compute_flops_per_s": t.compute_flops_per_s // slower_prompts})
+        for t in types
+    ]
     hosts = [host(name, [f"d-{name}"]) for name in names]
     spec = spec_of(tiny_model(LAYERS), hosts, types=types)
     lengths = Lengths(mean=PROMPT, max=PROMPT), Lengths(mean=OUTPUT, max=OUTPUT)
@@ -49,11 +53,14 @@ def chain_of(speeds: Sequence[int]) -> tuple[Spec, list[PlacedStage]]:
 
 
 @pytest.mark.parametrize("speeds", [(1,), (1, 1), (1, 3), (3, 1, 2), (1, 1, 1, 1)])
-@pytest.mark.parametrize("requests_at_once", [0.01, 0.1, 0.4])
+@pytest.mark.parametrize(
+    ("slower_prompts", "requests_at_once"),
+    [(1, 0.01), (1, 0.1), (1, 0.3), (16, 0.01), (16, 0.1)],  # of 16, one takes 60 rounds of tokens
+)
 def test_a_token_takes_as_long_as_simulated_at_a_low_rate(
-    speeds: Sequence[int], requests_at_once: float
+    speeds: Sequence[int], slower_prompts: int, requests_at_once: float
 ) -> None:
-    spec, stages = chain_of(speeds)
+    spec, stages = chain_of(speeds, slower_prompts)
     problem, network = build_problem(spec), build_network(spec, stages)
     stations = [station_of(problem, stage).station for stage in network.stages]
     alone_s = sum(station.alone_s for station in stations) + 0.001 * (len(stages) + 1)

@@ -61,7 +61,7 @@ class Station:
         rho = self.utilisation(rate_per_s)
         if rho >= 1:
             return math.inf
-        # Two requests that take turns at this stage need two steps a round, if none is shorter.
+        # Two requests that take turns at this stage need two steps a round.
         turns_s = max(0.0, 2 * self.alone_s - round_s)
         shared_s = rho * self.base_s / (1 - rho)
         others_s = self._company(rate_per_s, round_s) * (turns_s + shared_s)
@@ -69,17 +69,24 @@ class Station:
         return self.alone_s + others_s + met_s * (0.5 + rho)
 
     def _company(self, rate_per_s: float, round_s: float) -> float:
-        """Return the probability that another request decodes: their number is Poisson."""
-        return -math.expm1(-rate_per_s * self.output_tokens * round_s)
+        """Return the probability that another request decodes beside a token's.
+
+        The number of other requests is Poisson. One that arrives during the prompt of another waits
+        for it, and then holds up its tokens: both decode from then on, whichever came first.
+        """
+        together_s = self.output_tokens * round_s + 2 * self.prompt_s
+        return -math.expm1(-rate_per_s * together_s)
 
     def _met_prompt_s2(self, round_s: float) -> float:
-        """Return twice what one prompt makes the tokens of one request wait, times a round.
+        """Return twice the wait of a token for prompts, over the rate of prompts.
 
         A prompt begins at a random moment of a round, and the token comes once a round: it waits
-        `prompt - u`, for u uniform in the round, if that is above 0.
+        `prompt - u`, for u uniform in the round, if that is above 0. A prompt that came during the
+        request's own prompt holds up the first of its tokens.
         """
         met_s = min(self.prompt_s, round_s)
-        return met_s * (2 * self.prompt_s - met_s)
+        first_s2 = 2 * self.prompt_s**2 / max(1.0, self.output_tokens)
+        return met_s * (2 * self.prompt_s - met_s) + first_s2
 
     def _excess_s(self, rate_per_s: float, prompt_s2: float) -> float:
         """Return by how much a step that is met is longer than the mean (length bias).
