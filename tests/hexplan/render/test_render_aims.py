@@ -41,7 +41,7 @@ def test_a_bound_of_nothing_has_no_gap() -> None:
 def test_times_are_shown_with_what_they_rest_on() -> None:
     asked = TWO.workload.model_copy(update={"request_rate_per_s": 60.0})
     plan = change_predicted(change_plan(TWO, objective="latency", workload=asked), **TIMES)
-    assert "1.25 s to the first token and 30.1 ms a token in the mean (by hand)" in plan_text(plan)
+    assert "1.25 s to the first token and 30.1 ms a token on average (by hand)" in plan_text(plan)
     assert summary(plan, None).startswith("1.25 s to the first token, 30.1 ms a token at 60 req")
 
 

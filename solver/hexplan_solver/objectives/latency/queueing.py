@@ -37,8 +37,9 @@ class Station:
     def prompt_hop_s(self, rate_per_s: float) -> float:
         """Return the mean time from a prompt's arrival to the end of its step.
 
-        Prompts arrive at random moments (PASTA). A prompt waits for half of the step that it meets,
-        and shares its own step with all that arrived during that one.
+        Prompts arrive at random moments, so they find the stage as it is on average (PASTA). A
+        prompt waits for half of the step that it meets, and shares its own step with all that
+        arrived during that one.
         """
         rho = self.utilisation(rate_per_s)
         if rho >= 1:
@@ -69,10 +70,11 @@ class Station:
         return self.alone_s + others_s + met_s * (0.5 + rho)
 
     def _company(self, rate_per_s: float, round_s: float) -> float:
-        """Return the probability that another request decodes beside a token's.
+        """Return the probability that another request decodes at the same time.
 
-        The number of other requests is Poisson. One that arrives during the prompt of another waits
-        for it, and then holds up its tokens: both decode from then on, whichever came first.
+        The number of other requests is Poisson. If a request arrives during another one's prompt,
+        it waits for that, and its own prompt then holds up the other's first token. So the two
+        decode at the same time from then on, whichever came first.
         """
         together_s = self.output_tokens * round_s + 2 * self.prompt_s
         return -math.expm1(-rate_per_s * together_s)
