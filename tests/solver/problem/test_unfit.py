@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.clusters import device_type, host, link, spec_of, tiny_model
+from support.clusters import device_type, host, link, profile, spec_of, tiny_model
 from support.specs import spec_of as spec_of_text
 
 from hexplan.check import check_plan
@@ -92,3 +92,13 @@ def test_a_device_that_a_pin_ties_into_an_impossible_group_has_no_stage() -> Non
     )
     kinds = [kind.group for kind in build_problem(spec).kinds]
     assert (reason_of(spec, "b") == NO_STAGE) == (("d0", "d0") not in kinds)
+
+
+def test_a_device_that_could_serve_is_left_out_with_a_proof_or_with_a_way_to_look_further() -> None:
+    """Two of three like hosts hold the two layers; the third serves only beside one of them."""
+    three = spec_of(tiny_model(2), [host(n, ["d0"]) for n in "abc"], profiles=[profile("d0", [90])])
+    plan = solved(three)
+    (unused,) = plan.unused
+    is_proved = plan.certificate.gap == 0
+    assert ("is proved the largest, with it or without it" in unused.reason) == is_proved
+    assert ("`hexplan explain` tries each place for it" in unused.reason) == (not is_proved)
