@@ -49,7 +49,11 @@ def launch(
         bool, typer.Option("--json", help="Print one JSON object a line, for each prompt.")
     ] = False,
 ) -> None:
-    """Run a plan on this machine, and stream the continuations of prompts to stdout."""
+    """Run a plan on this machine, and stream the continuations of prompts to stdout.
+
+    Starts one process for each device. Runs models of the families llama, mistral, qwen2 and qwen3,
+    with weights that are not quantised. Ctrl-C ends all processes.
+    """
     _require_runtime()
     from hexplan.launching import continue_prompts
     from hexplan.measured.observation_file import ObservationFile

@@ -32,6 +32,14 @@ def require_sound(path: Path, plan: Plan) -> None:
         raise CheckFailed(message, hint=f"`hexplan check {path}` lists every rule that it breaks")
 
 
+def require_output(output: Path | None) -> None:
+    """Refuse an `--output` that could not be written after the search; - is stdout."""
+    from hexplan.files.writable import require_writable
+
+    if output is not None and output != Path("-"):
+        require_writable("--output", output)
+
+
 def write(plan: Plan, output: Path | None, *, as_json: bool) -> None:
     """Write a plan to a file; or to stdout as tables, or as JSON if asked."""
     from hexplan.plan_file import plan_json, write_plan

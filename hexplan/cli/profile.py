@@ -11,7 +11,7 @@ import typer
 
 from hexplan.cli.exit_codes import INTERRUPTED
 from hexplan.cli.interrupts import stop_on_interrupt
-from hexplan.cli.output import emit
+from hexplan.cli.output import emit, require_output
 from hexplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def profile(
     from hexplan.render import measure_progress, samples_text, say, warn_of_spread
     from hexplan_runtime.measure import Lengths, ProfileFiles, ProfileJob, choose_kind, measure
 
+    require_output(output)
     model = read_model_folder(model_folder, dtype.value if dtype else None)
     job = ProfileJob(
         model=model,

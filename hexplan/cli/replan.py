@@ -10,7 +10,7 @@ import typer
 
 from hexplan.cli.inputs import Overlays, PlanFile, seconds, source
 from hexplan.cli.interrupts import stop_on_interrupt
-from hexplan.cli.output import emit, require_own_plan_sound, require_sound
+from hexplan.cli.output import emit, require_output, require_own_plan_sound, require_sound
 from hexplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def replan(
     from hexplan_solver import ReplanOptions, SolveOptions
     from hexplan_solver import replan as find_plan
 
+    require_output(output)
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
     limit_s, share = seconds("--time-limit", time_limit), _loss_share(max_loss)

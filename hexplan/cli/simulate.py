@@ -113,12 +113,15 @@ def simulate(
     stages, and the KV cache of each prompt moves between them over the plan's links.
     """
     from hexplan.files.bounded import write_atomically
+    from hexplan.files.writable import require_writable
     from hexplan.plan_file import read_plan
     from hexplan.render import outcome_json, outcome_picture, outcome_text, picture_kind, say
     from hexplan_solver.simulate import Window
     from hexplan_solver.simulate import simulate as run
 
     kind = None if plot is None else picture_kind("--plot", plot)
+    if plot is not None:
+        require_writable("--plot", plot)
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
     traffic = _traffic(plan, rate, trace, is_offline=offline)

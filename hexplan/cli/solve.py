@@ -10,7 +10,7 @@ import typer
 
 from hexplan.cli.inputs import AsJson, Overlays, seconds, source
 from hexplan.cli.interrupts import stop_on_interrupt
-from hexplan.cli.output import require_own_plan_sound, write
+from hexplan.cli.output import require_output, require_own_plan_sound, write
 
 
 class Method(StrEnum):
@@ -54,6 +54,7 @@ def solve(
     from hexplan_solver import SolveOptions
     from hexplan_solver import solve as find_plan
 
+    require_output(output)
     spec = read_spec(source(spec_file), overlay or ())
     with stop_on_interrupt() as stop, solve_progress(quiet=quiet) as report:
         limit_s = seconds("--time-limit", time_limit)

@@ -117,7 +117,7 @@ def version_problem(version: object, known: int) -> FieldError | None:
 def _explain_one(detail: ErrorDetails, root: type[BaseModel]) -> FieldError:
     path = tuple(part for part in detail["loc"] if part not in FORMS)
     if detail["type"] == "extra_forbidden":
-        return FieldError(path, UNKNOWN_FIELD, did_you_mean(str(path[-1]), _fields(root, path)))
+        return FieldError(path, UNKNOWN_FIELD, _unknown_hint(detail, _fields(root, path)))
     if detail["type"] == "missing":
         description = _fields(root, path).get(str(path[-1]))
         hint = f"`{path[-1]}`: {description}" if description else None
@@ -131,6 +131,15 @@ def _explain_one(detail: ErrorDetails, root: type[BaseModel]) -> FieldError:
     context: Mapping[str, Any] = detail.get("ctx", {})
     problem = f"found {found(detail['input'])}, needed {needed.format(**context)}"
     return FieldError(path, problem, _hint(detail))
+
+
+def _unknown_hint(detail: ErrorDetails, fields: Iterable[str]) -> str | None:
+    """Return what was probably meant by an unknown field."""
+    name = str(detail["loc"][-1])
+    if detail["input"] is None and not close_names(name, fields):
+        # Inside braces, YAML takes the text after a comma for the name of the next field.
+        return f"if `{name}` belongs to the value before it, write a list: `[..., {name}]`"
+    return did_you_mean(name, fields)
 
 
 def _hint(detail: ErrorDetails) -> str | None:

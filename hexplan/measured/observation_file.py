@@ -99,7 +99,10 @@ class ObservationFile:
 
     def _failure(self, error: OSError | ValueError) -> InputError:
         reason = error.strerror if isinstance(error, OSError) else error
-        return InputError(f"{self._path}: cannot write observations there: {reason}")
+        message = f"{self._path}: cannot write observations there: {reason}"
+        folder = self._path.parent
+        hint = None if folder.is_dir() else f"create the folder: `mkdir -p {folder}`"
+        return InputError(message, hint=hint)
 
 
 _OURS: Final = b'{"kind":"observations"'

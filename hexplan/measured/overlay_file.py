@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from hexplan.cluster import Correction
 from hexplan.errors import InputError
 from hexplan.files.bounded import write_atomically
+from hexplan.files.writable import require_writable
 from hexplan.files.yaml_reader import read_yaml
 from hexplan.files.yaml_writer import Row, yaml_text
 from hexplan.measured.comparison import Comparison
@@ -29,12 +30,10 @@ def check_target(path: Path, spec_file: Path | None, *, may_overwrite: bool) -> 
     Raises
     ------
     InputError
-        The path is the user's spec, or is not a file, or names a file that must stay.
+        The path is the user's spec, or cannot be written, or names a file that must stay.
     """
-    hint: str | None = None
-    if path.name in ("", "-") or path.is_dir() or not path.parent.is_dir():
-        problem = f"found {path}, needed a file in an existing folder"
-    elif spec_file and path.exists() and spec_file.exists() and path.samefile(spec_file):
+    require_writable("--output", path)
+    if spec_file and path.exists() and spec_file.exists() and path.samefile(spec_file):
         problem = f"found {path}, which is the spec, and probe never changes a spec"
         hint = "write the measured figures to another file, and name it in the spec: `overlays:`"
     elif not path.exists():

@@ -118,7 +118,7 @@ def split_device_count(text: str) -> DeviceCount:
     """Read `4 x L4` or `L4`."""
     match = _DEVICE_COUNT.fullmatch(text)
     if match is None:
-        message = f"found {found(text)}, needed a count and a device type such as `4 x L4`"
+        message = f"found {found(text)}, needed `4 x L4`, or a list: `[4 x L4, 2 x T4]`"
         raise ValueError(message)
     count = int(match["count"] or 1)
     if not 0 < count <= MAX_DEVICES:

@@ -33,7 +33,7 @@ def aim_lines(plan: Plan) -> Iterator[str]:
     if predicted.ttft_s is not None and predicted.tpot_s is not None:
         yield (
             f"{_time(predicted.ttft_s)} to the first token and {_time(predicted.tpot_s)} a"
-            f" token in the mean ({predicted.latency_basis})"
+            f" token on average ({predicted.latency_basis})"
         )
 
 

@@ -28,15 +28,15 @@ def calibration_json(found: Calibration) -> str:
 
 
 def _sections(found: Calibration) -> Iterator[Section]:
-    yield "", _headline(found)
+    yield Section("", _headline(found))
     if found.stages:
-        yield "Stages", _stages(found)
+        yield Section("Stages", _stages(found))
     if found.groups:
-        yield "Corrections", _corrections(found)
+        yield Section("Corrections", _corrections(found))
     if found.edges:
-        yield "Edges", _edges(found)
+        yield Section("Edges", _edges(found))
     if found.remarks:
-        yield "Remarks", iter(found.remarks)
+        yield Section("Remarks", iter(found.remarks))
 
 
 def _headline(found: Calibration) -> Iterator[Part]:

@@ -28,28 +28,33 @@ def explanation_json(explanation: Explanation) -> str:
 
 
 def _sections(explanation: Explanation) -> Iterator[Section]:
-    yield "", _gap(explanation)
-    yield "Bottleneck", _bottleneck(explanation)
-    yield "What more would bring", _gains(explanation.gains)
+    yield Section("", _gap(explanation))
+    yield Section("Bottleneck", _bottleneck(explanation))
+    yield Section("What more would bring", _gains(explanation.gains))
     if explanation.idle:
-        yield "Idle devices", _idle(explanation)
-    yield "Degrees", _degrees(explanation)
+        yield Section("Idle devices", _idle(explanation))
+    yield Section("Degrees", _degrees(explanation))
 
 
 def _gap(explanation: Explanation) -> Iterator[Part]:
     flow, bound = explanation.flow_tokens_per_s, explanation.bound_tokens_per_s
+    sent = explanation.sent_tokens_per_s
+    if sent is not None:
+        yield f"{words.rate(sent)} tokens/s are sent, as asked; the stages could pass more:"
     if flow == bound:
         yield f"{words.rate(flow)} tokens/s, proved the largest of all plans"
     else:
-        share = words.gap((bound - flow) / flow)
-        yield f"{words.rate(flow)} tokens/s; no plan passes {words.rate(bound)} ({share} more)"
+        gap = words.gap((bound - flow) / flow)
+        most = words.rate(bound)
+        yield f"{words.rate(flow)} tokens/s; no plan passes more than {most} (gap {gap})"
     yield f"  proof: {explanation.bound_proof}"
     for part in explanation.gap_parts:
         yield f"  {words.rate(part.tokens_per_s)} {part.what}"
 
 
 def _bottleneck(explanation: Explanation) -> Iterator[Part]:
-    yield "  Used up by the flow, each for its share of it:"
+    flow = words.rate(explanation.flow_tokens_per_s)
+    yield f"  Used up at {flow} tokens/s, with the share of the flow that each limits:"
     for binding in explanation.bottleneck[:MAX_BINDING]:
         alone = f"; twice as much of it alone brings {_plus(binding.alone_tokens_per_s)}"
         told = f"{binding.subject}: {_capacity(binding)}{alone}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
+from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,17 @@ from hexplan.plan import Certificate, Plan, Route, Stage
 from hexplan.render import words
 from hexplan.render.aim_view import aim_lines
 from hexplan.render.console import open_console
-from hexplan.render.sections import Part, fits, print_part
+from hexplan.render.sections import Part, Section, fits, print_part
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 MAX_ROUTES = 12
 """How many routes are listed one by one; the weights of the others are summed."""
+
+FULL = Decimal("0.999")
+"""A flow of this share of the cut uses it up: prices in a plan are rounded."""
+ASKED = "the plan carries the rate that was asked, not the largest flow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,9 @@ def show_plan(plan: Plan, console: Console) -> None:
     """Print a plan in sections as wide as the console; colour carries no meaning."""
     for line in _headline(plan):
         print_part(line, console)
-    for title, parts in _sections(plan, console):
-        console.print(Text(f"\n{title}", style="bold"))
-        for part in parts:
+    for section in _sections(plan, console):
+        console.print(Text(f"\n{section.title}", style="bold"))
+        for part in section.parts:
             print_part(part, console)
 
 
@@ -85,14 +90,14 @@ def _headline(plan: Plan) -> Iterator[str]:
     yield from aim_lines(plan)
 
 
-def _sections(plan: Plan, console: Console) -> Iterator[tuple[str, Iterable[Part]]]:
+def _sections(plan: Plan, console: Console) -> Iterator[Section]:
     stages = {stage.id: stage for stage in plan.stages}
-    yield "Stages", _stages(plan, console)
-    yield f"Routes ({len(plan.routes)})", _routes(plan.routes, stages)
-    yield "Bottleneck (*)", _bottleneck(plan.certificate, stages)
+    yield Section("Stages", _stages(plan, console))
+    yield Section(f"Routes ({len(plan.routes)})", _routes(plan.routes, stages))
+    yield Section("Bottleneck (*)", _bottleneck(plan.certificate, stages))
     if plan.unused:
-        yield "Unused devices", _unused(plan)
-    yield "Certificate", _certificate(plan)
+        yield Section("Unused devices", _unused(plan))
+    yield Section("Certificate", _certificate(plan))
 
 
 def _stages(plan: Plan, console: Console) -> Iterator[Part]:
@@ -157,9 +162,18 @@ def _hop(stage_id: str, enter_layer: int, stages: dict[str, Stage]) -> str:
 
 
 def _bottleneck(certificate: Certificate, stages: dict[str, Stage]) -> Iterator[str]:
-    yield "Every request needs a part of these, and they are used up:"
+    if _is_used_up(certificate):
+        yield "Every request needs a part of these, and they are used up:"
+    else:
+        most = words.rate(certificate.cut_tokens_per_s)
+        yield f"The plan sends only what was asked. These would limit more, at {most} tokens/s:"
     for term in certificate.cut:
         yield f"  {words.constraint(term, stages)}"
+
+
+def _is_used_up(certificate: Certificate) -> bool:
+    """Say whether the flow is the largest of its stages, up to the rounding of the prices."""
+    return certificate.flow_tokens_per_s >= certificate.cut_tokens_per_s * FULL
 
 
 def _unused(plan: Plan) -> Iterator[str]:
@@ -176,11 +190,13 @@ def _certificate(plan: Plan) -> Iterator[str]:
     told = (f"{origin} (within {words.percent(error)})" for origin, error in origins)
     if plan.solve.method != "hexplan":
         yield f"  method {plan.solve.method}, a baseline: it placed the layers"
+    asked = "" if _is_used_up(certificate) else ", as asked"
+    gap = f"none stated: {ASKED}" if asked else words.gap(certificate.gap)
     for label, value in (
-        ("flow", f"{words.rate(certificate.flow_tokens_per_s)} tokens/s"),
+        ("flow", f"{words.rate(certificate.flow_tokens_per_s)} tokens/s{asked}"),
         ("cut", f"{words.rate(certificate.cut_tokens_per_s)} tokens/s at most here"),
         ("bound", f"{words.rate(certificate.bound_tokens_per_s)} tokens/s at most anywhere"),
-        ("gap", words.gap(certificate.gap)),
+        ("gap", gap),
         ("proof", certificate.bound_proof),
         ("solver", certificate.status),
         ("speeds", "; ".join(told)),

@@ -59,10 +59,10 @@ def probe_json(comparison: Comparison) -> str:
 
 
 def _sections(comparison: Comparison) -> Iterator[Section]:
-    yield "", _headline(comparison)
+    yield Section("", _headline(comparison))
     if comparison.links:
-        yield "Links", _links(comparison)
-    yield "Hosts", _hosts(comparison)
+        yield Section("Links", _links(comparison))
+    yield Section("Hosts", _hosts(comparison))
 
 
 def _headline(comparison: Comparison) -> Iterator[Part]:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from hexplan.render import words
 from hexplan.render.console import open_console, say
-from hexplan.render.sections import Part, sections_text, table
+from hexplan.render.sections import Part, Section, sections_text, table
 
 if TYPE_CHECKING:
     from hexplan_runtime.measure import Point, Sample, SampleListener
@@ -39,7 +39,7 @@ def measure_progress(*, quiet: bool) -> Iterator[SampleListener]:
 
 def samples_text(samples: Sequence[Sample]) -> str:
     """Return each point's time as `profile` prints it on stdout."""
-    return sections_text([("", _tables(samples))])
+    return sections_text([Section("", _tables(samples))])
 
 
 def warn_of_spread(samples: Sequence[Sample]) -> None:

@@ -27,18 +27,16 @@ def replanning_json(replanning: Replanning) -> str:
 
 
 def _sections(replanning: Replanning) -> Iterator[Section]:
-    yield "", _flows(replanning)
+    yield Section("", _flows(replanning))
     if replanning.gone:
-        yield (
-            "Gone",
-            (
-                f"  {gone.id} (layers {words.span(gone.layers)}): {gone.reason}"
-                for gone in replanning.gone
-            ),
+        gone = (
+            f"  {stage.id} (layers {words.span(stage.layers)}): {stage.reason}"
+            for stage in replanning.gone
         )
+        yield Section("Gone", gone)
     if replanning.notes:
-        yield "Note", (f"  {note}" for note in replanning.notes)
-    yield "To move", _moves(replanning)
+        yield Section("Note", (f"  {note}" for note in replanning.notes))
+    yield Section("To move", _moves(replanning))
 
 
 def _flows(replanning: Replanning) -> Iterator[Part]:

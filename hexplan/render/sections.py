@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from rich.measure import Measurement
@@ -19,21 +20,27 @@ if TYPE_CHECKING:
 Part: TypeAlias = Table | str
 """A table, or a line that is folded to the width with a hanging indent."""
 
-Section: TypeAlias = tuple[str, Iterable[Part]]
-"""A title with the parts under it; without a title, no blank line comes before them."""
-
 MIN_WIDTH = 40
 """On narrower consoles, lines are folded to this many columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A title with the parts under it."""
+
+    title: str
+    """Empty for no title, and no blank line before the parts."""
+    parts: Iterable[Part]
 
 
 def sections_text(sections: Iterable[Section]) -> str:
     """Return sections as they are printed on stdout, which may be a terminal."""
     console = open_console(stderr=False)
     with console.capture() as capture:
-        for title, parts in sections:
-            if title:
-                console.print(Text(f"\n{title}", style="bold"))
-            for part in parts:
+        for section in sections:
+            if section.title:
+                console.print(Text(f"\n{section.title}", style="bold"))
+            for part in section.parts:
                 print_part(part, console)
     return capture.get()
 

@@ -20,13 +20,13 @@ def outcome_json(outcome: Outcome) -> str:
 
 
 def _sections(outcome: Outcome) -> Iterator[Section]:
-    yield "", _headline(outcome)
-    yield "Latency", [_latency(outcome)]
+    yield Section("", _headline(outcome))
+    yield Section("Latency", [_latency(outcome)])
     if outcome.slo is not None:
-        yield "Promise", _promise(outcome)
-    yield "Stages", [_stages(outcome)]
+        yield Section("Promise", _promise(outcome))
+    yield Section("Stages", [_stages(outcome)])
     if outcome.warnings:
-        yield "Bear in mind", [f"  {warning}" for warning in outcome.warnings]
+        yield Section("Bear in mind", [f"  {warning}" for warning in outcome.warnings])
 
 
 def _headline(outcome: Outcome) -> Iterator[Part]:

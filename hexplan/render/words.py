@@ -14,7 +14,8 @@ from hexplan.plan import CutTerm, Stage
 from hexplan.results.capacity import in_words
 
 SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-HUGE_PERCENT = 10**9
+LARGE_GAP, HUGE_FACTOR = 10, 10**6
+"""Larger gaps are written as a factor, and only up to a million: percents would mislead."""
 BANDWIDTH_UNITS = ("B/s", "kB/s", "MB/s", "GB/s", "TB/s", "PB/s")
 BIT_UNITS = (("Tbps", 1e12), ("Gbps", 1e9), ("Mbps", 1e6), ("kbps", 1e3))
 TIME_UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
@@ -43,10 +44,13 @@ def percent(share: Decimal | float) -> str:
 
 
 def gap(share: Decimal | float) -> str:
-    """Return a gap in percent, rounded up, so that only a gap of 0 reads as 0."""
+    """Return a gap in percent, or as a factor if it is large, rounded up: only 0 reads as 0."""
+    factor = 1 + Decimal(share)
+    if factor > HUGE_FACTOR:
+        return "more than a million times"
+    if share >= LARGE_GAP:
+        return f"up to {factor.to_integral_value(ROUND_CEILING):,} times"
     value = Decimal(share) * 100
-    if value > HUGE_PERCENT:
-        return f"{value:.0e} %"
     step = Decimal("0.1") if value >= 1 else Decimal("0.0001")
     rounded = value.quantize(step, ROUND_CEILING).normalize()
     return f"{rounded:f} %"

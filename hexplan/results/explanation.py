@@ -120,7 +120,9 @@ class Explanation(FrozenModel):
     version: Literal[1] = 1
     """Version of this format."""
     flow_tokens_per_s: Exact
-    """Of the plan."""
+    """The largest flow of the plan's stages."""
+    sent_tokens_per_s: Exact | None = None
+    """What the plan sends, if it is made for a rate below that flow."""
     bound_tokens_per_s: Exact
     """No plan for this cluster has a larger flow."""
     bound_proof: str

@@ -19,6 +19,9 @@ at the start of a text. Chosen by trial."""
 _UNFINISHED = "\ufffd"
 """What a tokenizer decodes an incomplete character to."""
 
+_TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "tekken.json")
+"""Files of which a transformers tokenizer has at least one."""
+
 
 class Tokenizer(Protocol):
     """The part of a transformers tokenizer that is used here."""
@@ -100,10 +103,20 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError) as error:
-        message = f"{folder}: transformers cannot read its tokenizer: {error}"
-        raise InputError(message) from error
+    except Exception as error:  # its libraries raise anything, even a bare Exception
+        raise _unreadable(folder, error) from error
     return cast("Tokenizer", tokenizer)
+
+
+def _unreadable(folder: Path, error: Exception) -> InputError:
+    """Return the error for a tokenizer that transformers cannot read."""
+    files = sorted(path for kind in _TOKENIZER_FILES for path in folder.glob(kind))
+    if not files:
+        message = f"{folder}: found no tokenizer file, needed tokenizer.json or tokenizer.model"
+        return InputError(message, hint="copy it there, from where the weights came")
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    message = f"{files[0]}: transformers cannot read this tokenizer: {reason}"
+    return InputError(message, hint="is the file whole? If not, download it again")
 
 
 def make_requests(

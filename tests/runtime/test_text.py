@@ -76,9 +76,20 @@ def test_each_prompt_has_its_own_seed() -> None:
     assert first.prompt_ids == tuple(tokenizer().encode("It is"))
 
 
-def test_a_folder_without_a_tokenizer_is_refused(llama: Path) -> None:
-    with pytest.raises(InputError, match="transformers cannot read its tokenizer"):
-        read_tokenizer(llama)
+def test_a_folder_without_a_tokenizer_is_refused(llama: Path, tmp_path: Path) -> None:
+    for folder in (llama, tmp_path):
+        with pytest.raises(InputError, match="found no tokenizer file, needed tokenizer.json"):
+            read_tokenizer(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"model": {"type": "BPE"}}', "null"])
+def test_a_corrupt_tokenizer_is_named_and_is_no_bug(tmp_path: Path, text: str) -> None:
+    for name in ("config.json", "tokenizer_config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((AUSTEN / name).read_bytes())
+    (tmp_path / "tokenizer.json").write_text(text)
+    with pytest.raises(InputError, match="tokenizer.json: transformers cannot read") as caught:
+        read_tokenizer(tmp_path)
+    assert caught.value.hint == "is the file whole? If not, download it again"
 
 
 def test_prompts_are_continued_as_text(austen: Path, austen_model: Model) -> None:

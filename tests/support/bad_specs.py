@@ -110,7 +110,7 @@ BAD_FIELDS = [
     ("devices: L4", "devices: 0 x L4", 15, "found 0 devices, needed 1 to 1024"),
     ("devices: L4", "devices: 2000 x L4", 15, "found 2000 devices, needed 1 to 1024"),
     ("devices: L4", "devices: [600 x L4, 600 x L4]", 15, "found more than 1024 devices"),
-    ("devices: L4", "devices: L4 x 4", 15, "needed a count and a device type such as `4 x L4`"),
+    ("devices: L4", "devices: L4 x 4", 15, "needed `4 x L4`, or a list: `[4 x L4, 2 x T4]`"),
     ("devices: L4", "devices: []", 15, "hosts[1].devices: found a list, needed at least 1"),
     ("devices: L4", "devices: [L4, 5]", 15, "hosts[1].devices[1]: found 5, needed text"),
     ("name: two-nodes", "name: x\ndevices: {New: {kind: cuda}}", 3, "lacks memory, memory_bandw"),

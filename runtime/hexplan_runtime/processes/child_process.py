@@ -22,6 +22,10 @@ from hexplan_runtime.processes.command import Command
 Message = TypeVar("Message", bound=FrozenModel)
 """What a child says, a line each."""
 
+KILLED_HINT: Final = (
+    "Linux kills a process when memory runs out, and `dmesg` then says so: if it did, leave more"
+    " memory free, with a lower `limits.memory_fraction` in the spec"
+)
 _STDERR_LINES: Final = 40
 _STDERR_LINE_BYTES: Final = 4096
 _MESSAGE_BYTES: Final = 2**20
@@ -49,8 +53,9 @@ class Ended(Generic[Message]):
     def failure(self) -> LaunchError:
         """The error that names the child, how it ended, and its last lines."""
         words = self.child.last_words
-        hint = f"its last lines were:\n{words}" if words else None
-        return LaunchError(f"{self.child.name} {self._how}", hint=hint)
+        hints = [KILLED_HINT] if self.exit_code == -signal.SIGKILL else []
+        hints += [f"its last lines were:\n{words}"] if words else []
+        return LaunchError(f"{self.child.name} {self._how}", hint="\n".join(hints) or None)
 
     @property
     def _how(self) -> str:

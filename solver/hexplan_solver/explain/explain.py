@@ -18,6 +18,8 @@ from hexplan_solver.explain.degrees import degrees_of
 from hexplan_solver.explain.gains import gain_of
 from hexplan_solver.explain.idle import idle_devices
 from hexplan_solver.explain.params import EXPLAIN_PARAMS
+from hexplan_solver.flow.max_flow import max_flow
+from hexplan_solver.flow.network import build_network
 from hexplan_solver.options import Progress, Report, SolveOptions, be_silent
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.plans.read_back import read_back
@@ -38,10 +40,13 @@ def explain(
     """
     spec = Spec(plan.cluster, plan.model, plan.workload)
     back = read_back(build_problem(spec), plan.stages)
+    sent = plan.certificate.flow_tokens_per_s
+    plan = _at_largest_flow(plan, spec, back.stages)
     certificate = plan.certificate
     work = work_bound(back.problem)
     return Explanation(
         flow_tokens_per_s=certificate.flow_tokens_per_s,
+        sent_tokens_per_s=sent if sent < certificate.flow_tokens_per_s else None,
         bound_tokens_per_s=certificate.bound_tokens_per_s,
         bound_proof=certificate.bound_proof,
         work_bound_tokens_per_s=_tokens(work),
@@ -51,6 +56,18 @@ def explain(
         idle=idle_devices(back.problem, plan, back.stages),
         degrees=degrees_of(back.problem, plan, back.stages),
     )
+
+
+def _at_largest_flow(plan: Plan, spec: Spec, stages: Sequence[PlacedStage]) -> Plan:
+    """Return the plan with the largest flow of its stages.
+
+    A plan for a given rate sends only that, so nothing is used up; what limits it shows only here.
+    """
+    largest = _tokens(max_flow(build_network(spec, stages)).value)
+    if largest <= plan.certificate.flow_tokens_per_s:
+        return plan
+    certificate = plan.certificate.model_copy(update={"flow_tokens_per_s": largest})
+    return plan.model_copy(update={"certificate": certificate})
 
 
 def _gains(
@@ -78,10 +95,10 @@ def _gap_parts(plan: Plan, problem: Problem, stages: Sequence[PlacedStage]) -> I
     bound = plan.certificate.bound_tokens_per_s
     free = min(bound, _tokens(_covered(problem, stages)))
     if free > flow:
-        what = "lost on links: this placement would pass that much more if they carried everything"
+        what = "lost on links: this much more would pass if the links carried everything"
         yield GapPart(what=what, tokens_per_s=free - flow)
     if bound > max(free, flow):
-        what = "open: no placement was found that passes it, nor a proof that none does"
+        what = "open: no placement was found that passes it, and no proof that none does"
         yield GapPart(what=what, tokens_per_s=bound - max(free, flow))
 
 

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hexplan.constants import MICRO
-from hexplan.cost import DeviceShard, StageShape
-from hexplan.cost.memory import memory_needs
 from hexplan.field_types import Range
 from hexplan.plan import Plan
 from hexplan.results.explanation import IdleDevices
-from hexplan.units import GIB
 from hexplan_solver.explain.params import EXPLAIN_PARAMS
 from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.plans.read_back import class_of
+from hexplan_solver.plans.write import EXCLUDED
 from hexplan_solver.problem.problem import Problem, StageKind
-from hexplan_solver.problem.shards import shard_sizes
+from hexplan_solver.problem.unfit import Fitness
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def idle_devices(
     for (host, name), devices in left.items():
         out = [d for d in devices if cluster.is_excluded(host, d)]
         if out:
-            grouped[name, _Verdict("kept out by a pin")].append((host, len(out)))
+            grouped[name, _Verdict(EXCLUDED)].append((host, len(out)))
         free = tuple(d for d in devices if d not in out)
         if not free:
             continue
@@ -85,11 +83,19 @@ def idle_devices(
 def _verdict(
     problem: Problem, plan: Plan, stages: Sequence[PlacedStage], idle: _IdleGroup
 ) -> _Verdict:
+    name = idle.device_type
+    unfit = Fitness(problem).why_unfit(idle.host, idle.devices[0])
+    if unfit is not None:
+        return _Verdict(unfit)
+    if plan.objective != "throughput":
+        # More flow would not make this plan better.
+        here = (idle.host, idle.devices[0])
+        return _Verdict(next(u.reason for u in plan.unused if (u.host, u.device) == here))
     home = class_of(problem, idle.host)
-    groups = {(idle.device_type,) * n for n in range(1, len(idle.devices) + 1)}
+    groups = {(name,) * n for n in range(1, len(idle.devices) + 1)}
     kinds = [k for k in problem.kinds if k.host_class == home and k.group in groups]
     if not kinds:
-        return _Verdict(_too_small(problem, idle.device_type))
+        return _Verdict("no stage can be formed of the idle devices of its host alone")
     if plan.certificate.bound_tokens_per_s == plan.certificate.flow_tokens_per_s:
         return _Verdict("the flow is proved the largest of all plans: nothing can raise it")
     tried, best, layers = 0, 0, None
@@ -100,7 +106,7 @@ def _verdict(
         if gain > best:
             best, layers = gain, stage.layers
     if layers is None:
-        reason = f"in none of {tried} places does it raise the flow, the others left as they are"
+        reason = f"it raises the flow in none of {tried} places, with the other stages as they are"
     else:
         reason = f"it would help at layers [{layers[0]}, {layers[1]}); this plan can be improved"
     return _Verdict(reason, tried, layers, best)
@@ -124,23 +130,3 @@ def _stages_to_try(
                 found.append(PlacedStage(layers, idle.host, chosen, kind.index, rate))
     step = max(1, -(-len(found) // EXPLAIN_PARAMS.max_tries))
     yield from found[::step]
-
-
-def _too_small(problem: Problem, name: str) -> str:
-    """Say what one device lacks to hold one layer with room for one longest request."""
-    spec = problem.spec
-    device = spec.cluster.device_type_by_name[name]
-    sizes = shard_sizes(spec.model, [device])
-    layers = (1, 2) if spec.model.layers > 2 else (0, 1)
-    if not device.runs(spec.model.dtype):
-        return f"it does not compute in {spec.model.dtype}"
-    if sizes is not None:
-        shape = StageShape(layers, (DeviceShard(device, sizes[0]),))
-        (need,) = memory_needs(spec, shape)
-        needed = need.fixed_bytes + spec.workload.max_tokens * need.kv_token_bytes
-        if needed > need.budget_bytes:
-            return (
-                f"one layer with room for one longest request takes {needed / GIB:.1f} GiB, and the"
-                f" plan may fill {need.budget_bytes / GIB:.1f} GiB of it"
-            )
-    return "no stage can be formed of it as its host is pinned, or it has no measured speed"

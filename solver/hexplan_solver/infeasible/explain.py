@@ -15,6 +15,7 @@ from hexplan_solver.infeasible.capacity import (
     missing_layers,
     missing_words,
 )
+from hexplan_solver.infeasible.missing_rules import missing_rule_hint
 from hexplan_solver.infeasible.params import INFEASIBLE_PARAMS
 from hexplan_solver.infeasible.places import PlacePath, hosts_at_the_ends, place_paths
 from hexplan_solver.infeasible.possible import is_impossible, is_too_small
@@ -138,9 +139,10 @@ def _hardware(bare: Spec, spec: Spec, options: SolveOptions) -> InfeasibleError:
             hint=capacity_hint(problem),
         )
     message = f"the links do not join hosts that hold all {problem.num_layers} layers together"
+    paths = place_paths(problem)
     return InfeasibleError(
-        message + ":" + _paths_words(bare, place_paths(problem)),
-        hint="add rules under `links`: pairs that no rule names are unconnected",
+        message + ":" + _paths_words(bare, paths),
+        hint=missing_rule_hint(bare.cluster, coordinator_first=not paths),
     )
 
 

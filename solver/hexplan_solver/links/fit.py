@@ -11,6 +11,7 @@ from hexplan_solver.budget import Budget
 from hexplan_solver.flow.evaluate import Evaluated, better_of, evaluate_used
 from hexplan_solver.flow.network import Network
 from hexplan_solver.flow.valuers import valuer_for
+from hexplan_solver.infeasible.missing_rules import missing_rule_hint
 from hexplan_solver.links.link_milp import small_network, solve_links
 from hexplan_solver.links.link_search import LinkSearch
 from hexplan_solver.links.params import LINK_PARAMS, LinkParams
@@ -60,9 +61,7 @@ def fit_links(
         message = (
             "no placement was found whose stages are connected to each other and the coordinator"
         )
-        raise LimitReached(
-            message, hint="look at `links`: pairs that no rule names are unconnected"
-        )
+        raise LimitReached(message, hint=missing_rule_hint(problem.spec.cluster))
     run.tell("links", best.value / MICRO)
     return best
 

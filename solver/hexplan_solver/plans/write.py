@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import groupby
 
@@ -26,8 +27,9 @@ from hexplan_solver.flow.routes import Flow
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.plans.predicted import predicted, rate
-from hexplan_solver.problem.problem import Problem
+from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.problem.shards import intervals, split
+from hexplan_solver.problem.unfit import Fitness
 
 WEIGHT_UNIT = 10**WEIGHT_DIGITS
 EXCLUDED = "excluded by a pin"
@@ -143,22 +145,41 @@ def _routes(network: Network, flow: Flow) -> tuple[Route, ...]:
 
 
 def _unused(draft: Draft) -> Iterator[Unused]:
-    """Yield every device without a stage, with the reason why it has none."""
-    flow = rate(draft.value)
-    default = f"no placement was found in which it raises the flow above {flow:f} tokens/s"
+    """Yield every device without a stage, with the reason that comes closest to the truth."""
     cluster, idle = draft.user_cluster, draft.idle
     used = {(s.host, device) for s in draft.evaluated.network.stages for device in s.devices}
     used_hosts = set(draft.used_hosts)
-    for host in cluster.hosts:
-        for device in range(len(host.devices)):
-            if (host.name, device) in used:
-                continue
-            reason = idle.device or default
-            if cluster.is_excluded(host.name, device):
-                reason = EXCLUDED
-            elif idle.host is not None and host.name not in used_hosts:
-                reason = idle.host
-            yield Unused(host=host.name, device=device, reason=reason)
+    slots = [(host.name, i) for host in cluster.hosts for i in range(len(host.devices))]
+    left_out = [slot for slot in slots if slot not in used]
+    if not left_out:
+        return
+    fitness = Fitness(_whole_problem(draft))
+    for host, device in left_out:
+        reason = idle.device or _flow_reason(draft)
+        if idle.host is not None and host not in used_hosts:
+            reason = idle.host
+        if cluster.is_excluded(host, device):
+            reason = EXCLUDED
+        else:
+            reason = fitness.why_unfit(host, device) or reason
+        yield Unused(host=host, device=device, reason=reason)
+
+
+def _whole_problem(draft: Draft) -> Problem:
+    """Return the problem of the user's cluster; the search may have seen only a part of it."""
+    searched = draft.evaluated.problem
+    if draft.cluster is None or draft.cluster == searched.spec.cluster:
+        return searched
+    return build_problem(replace(searched.spec, cluster=draft.cluster))
+
+
+def _flow_reason(draft: Draft) -> str:
+    """Say why the largest flow found leaves a device out, which could serve."""
+    flow = f"{rate(draft.value):f} tokens/s"
+    if draft.value == draft.proof.micro_tokens_per_s:
+        return f"the flow of {flow} is proved the largest, with it or without it"
+    found = f"no placement was found in which it raises the flow above {flow}"
+    return f"{found}; `hexplan explain` tries each place for it"
 
 
 def _certificate(draft: Draft) -> Certificate:

@@ -37,7 +37,7 @@ LONG_SPEC = Path(__file__).parents[3] / "cluster_specs" / "helix-geo24-llama30b.
         ),
         (["solve", "cluster.yaml", "--time-limit", "0s"], "--time-limit: found 0s, needed"),
         (["solve", "cluster.yaml", "--solver", "Oracle"], "solver `Oracle` was not found"),
-        (["solve", "cluster.yaml", "-o", "missing/plan.json"], "cannot write it"),
+        (["solve", "cluster.yaml", "-o", "missing/plan.json"], "but there is no folder missing"),
         (["show", "cluster.yaml"], "cluster.yaml:1:1: not JSON"),
         (["check", "plan.json", "--format", "sarif"], "'sarif' is not one of 'text', 'json'"),
         (["schema", "clutser"], "'clutser' is not one of"),
@@ -191,3 +191,27 @@ def test_an_interrupted_solve_gives_the_best_plan_so_far(
     plan = read_plan(tmp_path / "plan.json")
     assert check_plan(plan) == ()
     assert plan.certificate.status == "interrupted"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("solve", "no.yaml", "-o"),
+        ("replan", "no.json", "--without", "h0", "-o"),
+        ("simulate", "no.json", "--plot"),
+        ("profile", "--model", "nowhere", "--device", "d", "-o"),
+        ("calibrate", "PLAN", "no.jsonl", "-o"),
+        ("probe", "SPEC", "-o"),
+        ("launch", "PLAN", "--prompt", "a", "--observe"),
+    ],
+)
+def test_an_output_in_a_missing_folder_is_refused_before_any_work(
+    hexplan: Shell, plan_file: Path, spec_file: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """The other inputs are missing or unread, so nothing was computed from them."""
+    inputs = {"PLAN": plan_file, "SPEC": spec_file}
+    folder = tmp_path / "not" / "there"
+    ran = hexplan(*(inputs.get(word, word) for word in words), folder / "new.svg")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"`mkdir -p {folder}`" in ran.err
+    assert not folder.exists()

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from make_tiny_checkpoints import make_config
 from support.plans import two_hosts_plan
 from support.shared_plans import SHIFT, SP
 from support.shell import PROGRAM, Shell, program
+from support.tiny_models import OPTIONS
 
 from hexplan import cli
 from hexplan.cli.output import emit_generated
+from hexplan.model import Family
 from hexplan.plan import Plan
 from hexplan.plan_file import write_plan
 from hexplan.render import InOrder, JsonLines, LaunchView
@@ -55,6 +60,14 @@ def laptop_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     solved = program("solve", LAPTOP, "-o", path)
     assert solved.returncode == 0, solved.stderr
     return path
+
+
+def test_the_help_names_the_families_that_run(hexplan: Shell) -> None:
+    """Those of which the runtime's tests run a model (support/tiny_models.py)."""
+    run = {make_config(kind).model_type for kind, _ in OPTIONS.values()}
+    text = hexplan("launch", "--help").out
+    told = {name for name in get_args(Family) if re.search(rf"\b{name}\b", text)}
+    assert told == run
 
 
 def test_a_launched_plan_streams_text_and_tells_the_rest_on_stderr(laptop_plan: Path) -> None:

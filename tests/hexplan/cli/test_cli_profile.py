@@ -78,7 +78,7 @@ def test_ctrl_c_keeps_what_is_measured_and_resume_goes_on_from_it(
         said = process.communicate()[1]
     unfinished = tmp_path / "profile.yaml.unfinished.json"
     assert process.returncode == 130, said
-    assert f"are kept in {unfinished}; `--resume` goes on" in said
+    assert f"are kept in {unfinished}; `--resume` continues" in said
     record = json.loads(unfinished.read_text())
     assert record["status"] == "unfinished"
     kept = len(record["samples"])
@@ -100,7 +100,7 @@ def test_ctrl_c_keeps_what_is_measured_and_resume_goes_on_from_it(
         (["--tp", "1"], "--tp"),
         (["--model", "/nowhere"], "found no such folder"),
         (["-o", "-"], "--output: found -, needed a file"),
-        (["-o", "/nowhere/profile.yaml"], "cannot write it"),
+        (["-o", "/nowhere/profile.yaml"], "but there is no folder /nowhere"),
     ],
 )
 def test_a_mistake_exits_with_2_before_anything_is_measured(

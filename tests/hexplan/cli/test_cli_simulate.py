@@ -120,7 +120,7 @@ def test_a_run_in_which_nothing_is_finished_is_told(hexplan: Shell, plan_file: P
     ("arguments", "told"),
     [
         (("--rate", "2"), "--rate"),  # no unit
-        (("--offline", "--rate", "2/s"), "needed one of them"),  # two loads
+        (("--offline", "--rate", "2/s"), "needed only one of them"),  # two loads
         (("--duration", "10s", "--warmup", "10s"), "--warmup"),  # nothing left
         (("--fail", "s9@1s"), "--fail"),  # no such stage
         (("--fail", "s0@5s-3s"), "end after the start"),  # back before it fails
@@ -132,7 +132,7 @@ def test_a_run_in_which_nothing_is_finished_is_told(hexplan: Shell, plan_file: P
         (("--prefill-stages", "s0,s9"), "found s9"),  # no such stage
         (("--prefill-stages", "s0,"), "found no name"),  # a comma too many
         (("--decode-stages", "s0"), "without --prefill-stages"),  # half of it
-        (("--prefill-stages", "s0,s1", "--decode-stages", "s0"), "nothing for s2"),  # one left
+        (("--prefill-stages", "s0,s1", "--decode-stages", "s0"), "no use of s2"),  # one left
     ],
 )
 def test_wrong_options_are_refused_in_words(

@@ -262,8 +262,8 @@ def test_only_an_older_overlay_may_be_overwritten_and_never_the_spec(tmp_path: P
         (spec, True, "which is the spec, and probe never changes a spec"),
         (tmp_path / "link.yaml", True, "which is the spec"),
         (other, True, "which is a file, but no overlay"),
-        (tmp_path, True, "needed a file in an existing folder"),
-        (tmp_path / "no" / "new.yaml", False, "needed a file in an existing folder"),
+        (tmp_path, True, "needed a file"),
+        (tmp_path / "no" / "new.yaml", False, f"but there is no folder {tmp_path / 'no'}"),
         (Path("-"), True, "found -, needed a file"),
     ]
     for path, may_overwrite, phrase in refused:

@@ -25,6 +25,7 @@ def test_a_bad_field_is_refused_with_its_line(old: str, new: str, line: int, phr
 HINTS = [
     ("name: two-nodes", "nam: two-nodes", "did you mean `name`?"),
     ("within: lab", "withn: lab", "did you mean `within`?"),
+    ("{site: lab, nic", "{site: lab, 1 x T4, nic", "write a list: `[..., 1 x T4]`"),
     ("name: small", "nmae: small", "did you mean `name`?"),
     ("{mean: 512", "{meen: 512", "did you mean `mean`?"),
     ("version: 1", "version: 2", "upgrade hexplan"),

@@ -148,7 +148,7 @@ def test_numbers_beyond_reason_are_still_shown() -> None:
             update={"certificate": certificate}
         )
     )
-    assert "1e+402 %" in text
+    assert "more than a million times" in text
 
 
 def test_a_name_cannot_drive_the_terminal() -> None:

@@ -41,7 +41,7 @@ def test_a_bound_of_nothing_has_no_gap() -> None:
 def test_times_are_shown_with_what_they_rest_on() -> None:
     asked = TWO.workload.model_copy(update={"request_rate_per_s": 60.0})
     plan = change_predicted(change_plan(TWO, objective="latency", workload=asked), **TIMES)
-    assert "1.25 s to the first token and 30.1 ms a token in the mean (by hand)" in plan_text(plan)
+    assert "1.25 s to the first token and 30.1 ms a token on average (by hand)" in plan_text(plan)
     assert summary(plan, None).startswith("1.25 s to the first token, 30.1 ms a token at 60 req")
 
 
@@ -92,3 +92,14 @@ def test_a_plan_for_throughput_says_what_it_always_said() -> None:
 )
 def test_amounts_are_shown_to_the_cent_or_finer(amount: str, shown: str) -> None:
     assert usd(Decimal(amount)) == shown
+
+
+def test_a_plan_that_sends_less_than_its_stages_pass_has_no_used_up_stages() -> None:
+    plan = two_hosts_plan()
+    assert "they are used up:" in plan_text(plan)
+    cut = plan.certificate.cut_tokens_per_s
+    less = change_certificate(plan, flow_tokens_per_s=cut / 1000, gap=Decimal(1030))
+    text = " ".join(plan_text(less).split())
+    assert "used up" not in text
+    assert "up to" not in text
+    assert f"These would limit more, at {cut:,.1f} tokens/s:" in text

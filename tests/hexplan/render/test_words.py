@@ -50,13 +50,17 @@ def test_sizes_are_in_binary_units(count_bytes: int, text: str) -> None:
         (0.00123, "0.123 %"),
         (0.0200001, "2.1 %"),  # rounds up
         (1.0, "100 %"),
+        (9.5, "950 %"),
+        (11.7, "up to 13 times"),
+        (10313.68, "up to 10,315 times"),
+        (1e30, "more than a million times"),
     ],
 )
 def test_a_gap_is_never_made_smaller(share: float, text: str) -> None:
     assert words.gap(share) == text
 
 
-@given(st.floats(min_value=0, max_value=10))
+@given(st.floats(min_value=0, max_value=10, exclude_max=True))
 def test_a_gap_in_words_is_at_least_the_gap(share: float) -> None:
     assert Decimal(words.gap(share).removesuffix(" %")) >= Decimal(share) * 100
 
@@ -130,3 +134,9 @@ def test_bit_rates_are_those_of_network_cards() -> None:
 
 def test_a_ratio_is_told_as_a_factor() -> None:
     assert [words.times(ratio) for ratio in (0.256, 2.5, 12.4)] == ["0.26x", "2.50x", "12x"]
+
+
+@given(st.floats(min_value=10, max_value=999_999))
+def test_a_large_gap_is_a_factor_that_is_large_enough(share: float) -> None:
+    factor = words.gap(share).removeprefix("up to ").removesuffix(" times").replace(",", "")
+    assert Decimal(share) + 1 <= Decimal(factor) < Decimal(share) + 2

@@ -99,6 +99,13 @@ def test_the_end_of_a_child_names_it_and_how_it_ended(
     assert ended(supervisor).failure.message == how
 
 
+def test_a_killed_child_comes_with_the_usual_cause(supervisor: Supervisor[Reply]) -> None:
+    start(supervisor, "die", "")
+    hint = ended(supervisor).failure.hint
+    assert hint is not None
+    assert hint.startswith("Linux kills a process when memory runs out")
+
+
 def test_an_error_comes_with_the_last_lines_of_the_child(supervisor: Supervisor[Reply]) -> None:
     child = start(supervisor, "complain", "a warning")
     child.tell(Task(act="print", text="a library's chatter"))
@@ -118,7 +125,7 @@ def test_words_from_before_an_answer_can_be_forgotten(supervisor: Supervisor[Rep
         time.sleep(0.01)
     child.forget_words()
     child.send_signal(signal.SIGKILL)
-    assert ended(supervisor).failure.hint is None
+    assert "a warning" not in str(ended(supervisor).failure.hint)
 
 
 def test_a_line_that_is_no_message_counts_among_the_last_words(

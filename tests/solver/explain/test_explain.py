@@ -204,7 +204,7 @@ class TestIdle:
             exclusions=(Exclusion(host="c"),),
         )
         reasons = self.reasons(spec)
-        assert reasons["c"] == "kept out by a pin"
+        assert reasons["c"] == "excluded by a pin"
         assert "one layer with room for one longest request takes" in reasons["s"]
         three = spec_of(
             tiny_model(2), [host(n, ["d0"]) for n in "abc"], profiles=[profile("d0", [90])]

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from scipy.optimize import minimize_scalar
 from support.clusters import GBIT, device_type, host, link, profile, spec_of, tiny_model
+from support.specs import spec_of as spec_of_text
 
 from hexplan.check import check_plan
 from hexplan.constants import MICRO
@@ -65,7 +66,8 @@ def test_a_rate_is_split_over_two_hosts_as_by_trying_every_share(requests_per_s:
         total = 0.0
         for station, part in zip(stations, (share, 1 - share), strict=True):
             rate = part * requests_per_s
-            hop = station.prompt_hop_s(rate) + 63 * station.decode_hop_s(rate)
+            round_s = station.alone_s + 2 * 0.001
+            hop = station.prompt_hop_s(rate) + 63 * station.decode_hop_s(rate, round_s)
             total += part * hop
         return total
 
@@ -131,3 +133,30 @@ def test_a_wide_stage_is_preferred_to_a_chain_of_narrow_ones() -> None:
 def test_a_rate_beyond_every_plan_is_refused_with_the_proved_most() -> None:
     with pytest.raises(InfeasibleError, match="at most 2.343 requests/s; asked 2.5"):
         solve(asking(two_in_parallel(), 2.5))
+
+
+THREE_ODD = """\
+version: 1
+name: three-odd
+model: {name: llama-2-7b, weights: int4}
+workload: {prompt_tokens: 32, output_tokens: 50, request_rate: 10/h}
+objective: latency
+devices:
+  some: {kind: cuda, memory: 8GiB, memory_bandwidth: 256GB/s, compute: 62 TFLOP/s}
+  old: {kind: cuda, memory: 8GiB, memory_bandwidth: 256GB/s, compute: 6.5 TFLOP/s}
+  large: {kind: rocm, memory: 12GiB, memory_bandwidth: 384GB/s, compute: 26 TFLOP/s}
+hosts:
+  - {name: a, site: home, devices: some, nic: 1Gbps}
+  - {name: b, site: home, devices: old, nic: 1Gbps}
+  - {name: c, site: home, devices: large, nic: 1Gbps}
+coordinator: {site: home, nic: 1Gbps}
+links: [{within: home, bandwidth: 1Gbps, latency: 0.3ms}]
+"""
+
+
+def test_an_idle_device_has_its_reason_whatever_hosts_were_tried() -> None:
+    """The best placement is found without the others, which is no reason to call them unfit."""
+    plan = solved(spec_of_text(THREE_ODD), 4)
+    assert {stage.host for stage in plan.stages} == {"c"}
+    reasons = {u.reason for u in plan.unused}
+    assert reasons == {"no placement was found in which it shortens a request"}

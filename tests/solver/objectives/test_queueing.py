@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -46,14 +47,17 @@ def simulated(
 
 
 @pytest.mark.parametrize("load", [0.05, 0.3, 1.0, 4.0])
-def test_steps_of_fixed_length_wait_as_the_closed_form_says(load: float) -> None:
-    """M/D/1 with batches of any size: an arrival waits d / 2 if it meets a step (PASTA)."""
+def test_prompts_meet_steps_of_fixed_length_as_the_closed_form_says(load: float) -> None:
+    """M/D/1 with batches of any size: an arrival waits d / 2 if it meets a step (PASTA).
+
+    A prompt of no length of its own then shares the next step.
+    """
     step_s, output = 0.1, 9.0
     station = Station(base_s=step_s, token_s=0.0, prompt_s=0.0, output_tokens=output)
     rate = load / step_s / (1 + output)
     busy_s = step_s * math.exp(load)
     busy = busy_s / (busy_s + step_s / load)
-    assert station.decode_hop_s(rate) == pytest.approx(step_s + busy * step_s / 2)
+    assert station.prompt_hop_s(rate) == pytest.approx(busy * step_s / 2 + busy * step_s)
 
 
 @pytest.mark.parametrize("load", [0.1, 0.5, 0.9])
@@ -73,7 +77,7 @@ def test_no_wait_is_shorter_than_that_of_a_queue_that_lets_each_go_when_it_is_do
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.5, 1.0, 1.6])
-def test_prompts_and_tokens_together_take_as_long_as_at_a_server_that_works_in_steps(
+def test_prompts_among_tokens_take_as_long_as_at_a_server_that_works_in_steps(
     rate: float,
 ) -> None:
     output = 40.0
@@ -82,12 +86,76 @@ def test_prompts_and_tokens_together_take_as_long_as_at_a_server_that_works_in_s
         {"prompt": rate, "token": output * rate},
         lambda p, t: 0.03 * (t > 0) + 0.0004 * t + 0.5 * p,
     )
-    assert station.decode_hop_s(rate) == pytest.approx(found["token"], rel=0.12)
     assert station.prompt_hop_s(rate) == pytest.approx(found["prompt"], rel=0.12)
+
+
+def turns_s(steps_s: Sequence[float], num_requests: int) -> float:
+    """Return the mean round of requests whose tokens go around stages, one step after the other.
+
+    A stage takes all that has arrived; a step of many tokens takes as long as one of one.
+    """
+    free_s, arrivals = [0.0] * len(steps_s), [(0.1 * i, i, 0) for i in range(num_requests)]
+    heapq.heapify(arrivals)
+    first_s: dict[int, list[float]] = {}
+    while len(first_s.get(0, ())) < 400:
+        at_s, request, stage = heapq.heappop(arrivals)
+        start_s = max(at_s, free_s[stage])
+        batch = [request]
+        while arrivals and arrivals[0][0] <= start_s:
+            later = [entry for entry in arrivals if entry[0] <= start_s and entry[2] == stage]
+            if not later:
+                break
+            batch += [entry[1] for entry in later]
+            arrivals = [entry for entry in arrivals if entry not in later]
+            heapq.heapify(arrivals)
+        free_s[stage] = start_s + steps_s[stage]
+        after = (stage + 1) % len(steps_s)
+        for member in batch:
+            heapq.heappush(arrivals, (free_s[stage], member, after))
+            if after == 0:
+                first_s.setdefault(member, []).append(free_s[stage])
+    return (first_s[0][-1] - first_s[0][100]) / (len(first_s[0]) - 101)
+
+
+@pytest.mark.parametrize(
+    "steps_s", [(1.0, 0.01), (1.0, 1.0), (3.0, 1.0), (2.0, 1.0, 2.0), (5.0, 1.0, 1.0)]
+)
+def test_two_requests_wait_for_each_other_as_if_they_took_turns(steps_s: tuple[float, ...]) -> None:
+    round_s = sum(steps_s)
+    together_s = 0.0
+    for step_s in steps_s:
+        station = Station(base_s=step_s, token_s=0.0, prompt_s=0.0, output_tokens=1e6)
+        together_s += station.decode_hop_s(1.0, round_s)  # another request is there for certain
+    assert together_s == pytest.approx(turns_s(steps_s, 2), rel=0.01)
+
+
+@pytest.mark.parametrize(("prompt_s", "round_s"), [(0.5, 2.0), (2.0, 0.5), (1.0, 1.0)])
+def test_a_token_waits_for_prompts_as_in_a_round_with_a_prompt_at_random(
+    prompt_s: float, round_s: float
+) -> None:
+    rng, rate = random.Random(5), 1e-5
+    waits = [max(0.0, prompt_s - rng.uniform(0, round_s)) for _ in range(200_000)]
+    # So many tokens that the prompts which come during the request's own do not matter; and steps
+    # so short that nobody waits for a turn.
+    station = Station(base_s=1e-9, token_s=0.0, prompt_s=prompt_s, output_tokens=1e6)
+    expected_s = rate * round_s * sum(waits) / len(waits)
+    waited_s = station.decode_hop_s(rate, round_s) - station.alone_s
+    assert waited_s == pytest.approx(expected_s, rel=0.01)
+
+
+def test_a_request_never_waits_for_its_own_tokens() -> None:
+    """However many tokens it has: only the chance that another request is there matters."""
+    few, many = (
+        Station(base_s=0.05, token_s=0.0, prompt_s=0.0, output_tokens=n) for n in (10, 10_000)
+    )
+    rate = 1e-3  # the request with many tokens is alone for most of its time
+    assert few.decode_hop_s(rate, 0.05) == pytest.approx(0.05, rel=1e-3)
+    others = 1 - math.exp(-rate * 10_000 * 0.05)
+    assert many.decode_hop_s(rate, 0.05) == pytest.approx(0.05 * (1 + others))
 
 
 def test_an_idle_stage_takes_the_bare_time_and_a_full_one_forever() -> None:
     station = Station(base_s=0.03, token_s=0.0004, prompt_s=0.5, output_tokens=40)
     assert station.prompt_hop_s(1e-9) == pytest.approx(0.5)
-    assert station.decode_hop_s(1e-9) == pytest.approx(0.0304)
-    assert station.decode_hop_s(1 / (0.5 + 40 * 0.0004)) == math.inf
+    assert station.decode_hop_s(1e-9, 0.0304) == pytest.approx(0.0304)
+    assert station.decode_hop_s(1 / (0.5 + 40 * 0.0004), 0.0304) == math.inf

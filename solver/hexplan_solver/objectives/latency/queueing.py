@@ -22,6 +22,11 @@ class Station:
     output_tokens: float
     """Decode tokens that follow each prompt."""
 
+    @property
+    def alone_s(self) -> float:
+        """The time of a step with one decode token."""
+        return self.base_s + self.token_s
+
     def utilisation(self, rate_per_s: float) -> float:
         """Return rho: the work in prompts and tokens that arrives in one second, below 1.
 
@@ -30,33 +35,70 @@ class Station:
         return rate_per_s * (self.prompt_s + self.output_tokens * self.token_s)
 
     def prompt_hop_s(self, rate_per_s: float) -> float:
-        """Return the mean time from a prompt's arrival to the end of its step."""
-        return self._delay_s(rate_per_s) + self._busy(rate_per_s) * self.base_s + self.prompt_s
+        """Return the mean time from a prompt's arrival to the end of its step.
 
-    def decode_hop_s(self, rate_per_s: float) -> float:
-        """Return the mean time from a decode token's arrival to the end of its step."""
-        return self._delay_s(rate_per_s) + self.base_s + self.token_s
-
-    def _delay_s(self, rate_per_s: float) -> float:
-        """Return the wait for the step under way, and for what shares the next step.
-
-        A step that follows one of length S takes `base + rho S` in the mean. So the mean step is
-        `s = base / (1 - rho)`, and its variance over its mean is `rate prompt^2 / (1 - rho^2)`.
-        An arrival is more likely to meet a long step, so the step that it meets is longer than the
-        mean by that ratio (length bias). It waits for half of that step, and then shares its own
-        step with all that arrived during it.
+        Prompts arrive at random moments, so they find the stage as it is on average (PASTA). A
+        prompt waits for half of the step that it meets, and shares its own step with all that
+        arrived during that one.
         """
         rho = self.utilisation(rate_per_s)
         if rho >= 1:
             return math.inf
-        spread_s = self._spread_s(rate_per_s) / (1 - rho * rho)
-        met_s = self._busy(rate_per_s) * self.base_s / (1 - rho) + spread_s
-        return met_s * (0.5 + rho)
+        busy = self._busy(rate_per_s)
+        met_s = busy * self.base_s / (1 - rho) + self._excess_s(rate_per_s, self.prompt_s**2)
+        return met_s * (0.5 + rho) + busy * self.base_s + self.prompt_s
 
-    def _spread_s(self, rate_per_s: float) -> float:
-        """Return the variance that the Poisson arrivals of one second add to a step, in s^2 / s."""
-        squares = self.prompt_s**2 + self.output_tokens * self.token_s**2
-        return rate_per_s * squares
+    def decode_hop_s(self, rate_per_s: float, round_s: float) -> float:
+        """Return the mean time from a decode token's arrival to the end of its step.
+
+        A request's tokens do not arrive at random moments: each comes one round after the one
+        before, and never meets a step of its own request. So it waits only for other requests.
+
+        Parameters
+        ----------
+        round_s
+            The time of a token around all stages and links, without any wait.
+        """
+        rho = self.utilisation(rate_per_s)
+        if rho >= 1:
+            return math.inf
+        # Two requests that take turns at this stage need two steps a round.
+        turns_s = max(0.0, 2 * self.alone_s - round_s)
+        shared_s = rho * self.base_s / (1 - rho)
+        others_s = self._company(rate_per_s, round_s) * (turns_s + shared_s)
+        met_s = self._excess_s(rate_per_s, self._met_prompt_s2(round_s))
+        return self.alone_s + others_s + met_s * (0.5 + rho)
+
+    def _company(self, rate_per_s: float, round_s: float) -> float:
+        """Return the probability that another request decodes at the same time.
+
+        The number of other requests is Poisson. If a request arrives during another one's prompt,
+        it waits for that, and its own prompt then holds up the other's first token. So the two
+        decode at the same time from then on, whichever came first.
+        """
+        together_s = self.output_tokens * round_s + 2 * self.prompt_s
+        return -math.expm1(-rate_per_s * together_s)
+
+    def _met_prompt_s2(self, round_s: float) -> float:
+        """Return twice the wait of a token for prompts, over the rate of prompts.
+
+        A prompt begins at a random moment of a round, and the token comes once a round: it waits
+        `prompt - u`, for u uniform in the round, if that is above 0. A prompt that came during the
+        request's own prompt holds up the first of its tokens.
+        """
+        met_s = min(self.prompt_s, round_s)
+        first_s2 = 2 * self.prompt_s**2 / max(1.0, self.output_tokens)
+        return met_s * (2 * self.prompt_s - met_s) + first_s2
+
+    def _excess_s(self, rate_per_s: float, prompt_s2: float) -> float:
+        """Return by how much a step that is met is longer than the mean (length bias).
+
+        A step that follows one of length S takes `base + rho S` in the mean. So its mean is
+        `s = base / (1 - rho)`, and its variance over its mean is `rate prompt^2 / (1 - rho^2)`.
+        """
+        rho = self.utilisation(rate_per_s)
+        squares = prompt_s2 + self.output_tokens * self.token_s**2
+        return rate_per_s * squares / (1 - rho * rho)
 
     def _busy(self, rate_per_s: float) -> float:
         """Return the probability that an arrival meets a step under way.

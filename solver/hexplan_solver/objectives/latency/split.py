@@ -58,17 +58,14 @@ def times_of(
     ttft = tpot = 0.0
     for path in paths:
         share = path.amount / whole
-        for step in path.arcs:
-            arc = network.arc(*step)
-            if arc is None:
-                continue
-            prompt_s, token_s = _arc_s(problem, network, arc)
-            ttft += share * prompt_s
-            # Each token goes around: out to the coordinator, and in again as the next input.
-            tpot += share * token_s
-        for stage in path.stages:
-            ttft += share * stations[stage].prompt_hop_s(load[stage])
-            tpot += share * stations[stage].decode_hop_s(load[stage])
+        arcs = [arc for ends in path.arcs if (arc := network.arc(*ends)) is not None]
+        times = [_arc_s(problem, network, arc) for arc in arcs]
+        prompt_s, token_s = (sum(time) for time in zip(*times, strict=True))
+        # Each token goes around: out to the coordinator, and in again as the next input.
+        round_s = token_s + sum(stations[stage].alone_s for stage in path.stages)
+        hops = [(stations[stage], load[stage]) for stage in path.stages]
+        ttft += share * (prompt_s + sum(s.prompt_hop_s(rate) for s, rate in hops))
+        tpot += share * (token_s + sum(s.decode_hop_s(rate, round_s) for s, rate in hops))
     output = problem.spec.workload.output_tokens.mean
     return Times(ttft, tpot, ttft + (output - 1) * tpot)
 
@@ -160,20 +157,23 @@ class _Program:
         )
         return found.x[:num_arcs].tolist() if found.status == 0 else None
 
-    def _cut(self, stage: int, station: Station) -> list[_Piece]:
+    def _cut(self, position: int, station: Station) -> list[_Piece]:
         """Cut a stage's total time into pieces of rising slope."""
-        params = LATENCY_PARAMS
-        capacity = self._network.stages[stage].rate / MICRO
+        params, stage = LATENCY_PARAMS, self._network.stages[position]
+        capacity = stage.rate / MICRO
+        # Before the split, the rest of a round is unknown: it is taken to be as fast as this stage.
+        held = stage.layers[1] - stage.layers[0]
+        round_s = station.alone_s * self._problem.num_layers / held
         full = params.fullest / max(station.utilisation(1 / self._tokens), 1e-30)
         ends = np.linspace(0.0, min(capacity * (1 - params.slack), full), params.pieces + 1)
         totals = [
-            end * self._time(station.prompt_hop_s(rate), station.decode_hop_s(rate))
+            end * self._time(station.prompt_hop_s(rate), station.decode_hop_s(rate, round_s))
             for end in ends.tolist()
             for rate in [end / self._tokens]
         ]
         width = float(ends[1])
         slopes = np.maximum.accumulate(np.diff(totals) / width)
-        return [_Piece(stage, float(slope), width) for slope in slopes]
+        return [_Piece(position, float(slope), width) for slope in slopes]
 
     def _time(self, first_s: float, token_s: float) -> float:
         return first_s + (self._output - 1) * token_s
