@@ -53,10 +53,9 @@ def fit_links(
     loses = _loses_flow(best, link_free)
     for other in known:
         best = better_of(best, other)
-    if not run.is_proved(best.value):
+    if loses and not run.is_proved(best.value):
         search = LinkSearch(run, problem, valuer_for(best), params)
-        fit = _searched if loses else _refined
-        best = better_of(best, fit(search, best, [link_free, *others], known))
+        best = _searched(search, best, [link_free, *others], known)
     if best.value == 0:
         message = (
             "no placement was found whose stages are connected to each other and the coordinator"
@@ -69,19 +68,6 @@ def fit_links(
 def _loses_flow(found: Evaluated, link_free: LinkFreePlacement) -> bool:
     """Say whether the links pass less than a placement has without them."""
     return found.value < link_free.value * (1 - MILP_TOLERANCE)
-
-
-def _refined(
-    search: LinkSearch,
-    best: Evaluated,
-    link_free: Sequence[LinkFreePlacement],
-    known: Sequence[Evaluated],
-) -> Evaluated:
-    """Search from placements whose flow the links carry."""
-    problem = search.problem
-    starts = [best.placement, *(place(problem, found.counts) for found in link_free)]
-    walked = Walks(search, [*starts, *(found.placement for found in known)]).walk()
-    return evaluate_used(problem, walked)
 
 
 def _searched(

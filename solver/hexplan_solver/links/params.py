@@ -100,7 +100,7 @@ class LinkParams:
     first_steps: int = 500
     """Local search: steps of each of the first walks. Counts, so that two runs that end before
     their time limit end alike. Each later walk has half as many steps again as the one before..."""
-    max_steps: int = 20_000
+    longest_steps: int = 20_000
     """...and those above this many are not taken."""
     max_walks: int = 100
     """Local search: more walks than there ever are, so that each has a seed of its own."""

@@ -39,7 +39,7 @@ class Walks:
         """Walk until the time or all steps are used up, and return the best placement."""
         run, params = self._search.run, self._search.params
         until = run.elapsed_s + min(time_limit_s, run.left_s)
-        while self._steps <= params.max_steps and self._fresh + self._walked:
+        while self._steps <= params.longest_steps and self._fresh + self._walked:
             gap = run.bound - self._ranked()[0][0]
             if gap <= params.close * run.bound or run.elapsed_s >= until or not run.left_s:
                 break
