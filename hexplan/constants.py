@@ -52,6 +52,25 @@ Hops to other stages get the rest. A fixed share keeps the flow a plain max-flow
 safe side (docs/decisions/0007-joined-hosts.md); this one was not fitted.
 """
 
+EXCHANGE_STARTS: Final = 2
+"""Start-ups of an all-reduce that an all-to-all or an all-gather takes.
+
+NCCL's take 10 to 14 us on A100, H100, H200 and B200, where all-reduces take 5 to 8 us
+(benchmarks/wheel.py names the tables).
+"""
+
+STEP_OVERHEAD_S: Final = Decimal("0.0005")
+"""What a step of a stage takes besides its kernels, unless the spec says otherwise.
+
+Scheduling, launches and sampling; PLACEHOLDER.
+"""
+
+HOP_OVERHEAD_S: Final = Decimal("0.0002")
+"""What a message between two stages takes besides its link, unless the spec says otherwise.
+
+PLACEHOLDER.
+"""
+
 SCALED_ERROR: Final = Decimal("0.25")
 """The least error of times that were scaled from another group's profile.
 

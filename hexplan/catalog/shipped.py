@@ -9,7 +9,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from hexplan.device import DeviceType, Efficiency
+from hexplan.catalog.efficiencies import Chip, find_efficiency
+from hexplan.device import DeviceType
 from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
 from hexplan.wording import close_names
@@ -29,8 +30,6 @@ OVERHEAD_BYTES: Mapping[_Kind, int] = MappingProxyType(
 A CUDA context with lazily loaded kernels takes about 300 MB (pytorch/pytorch#107667), to which
 collectives add theirs. What a cluster file gives for a processor is what is free there.
 """
-OTHER = "any other"
-"""The row of architectures that nobody measured."""
 _MOST_CLOSE = 4
 _MEBI, _GIGA, _TERA = 1 << 20, 10**9, 10**12
 
@@ -79,7 +78,9 @@ class _Datasheet(FrozenModel):
             bfloat16=self.bf16,
             arch=self.arch,
             overhead_bytes=OVERHEAD_BYTES[_KIND_BY_VENDOR[self.vendor]],
-            efficiency=_efficiency(self),
+            efficiency=find_efficiency(
+                Chip(self.arch, self.fp16_dense_tflops, self.bandwidth_gb_per_s)
+            ),
             origin=f"datasheet: {self.source}{note}",
         )
 
@@ -97,23 +98,6 @@ class _DeviceFile(FrozenModel):
 
     comment: str
     devices: tuple[_Datasheet, ...]
-
-
-class _Calibrated(FrozenModel):
-    """One architecture in data/efficiency.json."""
-
-    arch: str
-    compute: Decimal
-    bandwidth: Decimal
-    error: Decimal
-    measured: tuple[str, ...]
-
-
-class _EfficiencyFile(FrozenModel):
-    """All of data/efficiency.json."""
-
-    comment: str
-    architectures: tuple[_Calibrated, ...]
 
 
 class _Listing(FrozenModel):
@@ -168,28 +152,6 @@ def close_models(name: str) -> tuple[str, ...]:
     return _close(name, {known: model.name for known, model in _models().items()})
 
 
-def _efficiency(sheet: _Datasheet) -> Efficiency:
-    """Return what a device reaches of its peak, by what was measured nearest.
-
-    Devices of one architecture and one peak rate are one chip; the error of its figures is known.
-    For others it is what comes of leaving an architecture out.
-    """
-    rows = {entry.arch: entry for entry in _efficiency_file().architectures}
-    found, other = rows.get(sheet.arch, rows[OTHER]), rows[OTHER]
-    chips = [_sheets()[name.casefold()] for name in found.measured]
-    is_measured = any(
-        (chip.arch, chip.fp16_dense_tflops) == (sheet.arch, sheet.fp16_dense_tflops)
-        for chip in chips
-    )
-    relation = "" if is_measured else "another chip, " if found is not other else "other kinds: "
-    return Efficiency(
-        compute=found.compute,
-        bandwidth=found.bandwidth,
-        error=found.error if is_measured else other.error,
-        origin=f"calibrated on {relation}{', '.join(found.measured)}",
-    )
-
-
 def _close(name: str, main_name: Mapping[str, str]) -> tuple[str, ...]:
     """Return the main names of what begins with `name`, then of what looks like it."""
     longer = (known for known in main_name if known.startswith(name.casefold()))
@@ -214,11 +176,6 @@ def _models() -> Mapping[str, Model]:
 @cache
 def _device_file() -> _DeviceFile:
     return _DeviceFile.model_validate_json(_data("devices.json"))
-
-
-@cache
-def _efficiency_file() -> _EfficiencyFile:
-    return _EfficiencyFile.model_validate_json(_data("efficiency.json"))
 
 
 @cache

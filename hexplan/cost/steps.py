@@ -49,8 +49,11 @@ def uncorrected_step_times(
     profile = find_profile(spec.cluster, shape.devices) if roofline is None else None
     if profile is not None and profile.prefill_layer_s:
         return measured_steps(profile)
-    steps = RooflineSteps(roofline or Roofline(model, shape.group, shape.interconnect))
+    own = roofline or Roofline(model, shape.group, shape.interconnect)
     group = nearest_measured_group(spec.cluster, shape.devices) if profile is None else None
+    if profile is None and group is None:
+        return RooflineSteps(own, float(spec.cluster.limits.step_overhead_s) / shape.num_layers)
+    steps = RooflineSteps(own)
     if group is None or not group.profile.prefill_layer_s:
         return steps
     measured = measured_steps(group.profile)
@@ -150,12 +153,15 @@ class RooflineSteps:
     origin = "datasheet"
     measured_tokens: tuple[int, int] | None = None
 
-    def __init__(self, roofline: Roofline) -> None:
-        self._roofline = roofline
+    def __init__(self, roofline: Roofline, overhead_s: float = 0.0) -> None:
+        """Take one layer's share of what a step costs besides its layers."""
+        self._roofline, self._overhead_s = roofline, overhead_s
 
     def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
-        """Return the seconds of one layer."""
-        return self._roofline.layer_s(prompt, reach, decode, context)
+        """Return the seconds of one layer, with its share of what the step costs besides."""
+        if not prompt and not decode:
+            return 0.0
+        return self._roofline.layer_s(prompt, reach, decode, context) + self._overhead_s
 
     def head_s(self, rows: int) -> float:
         """Return the seconds of the output head for `rows` tokens."""

@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from hexplan.catalog.interconnects import interconnect_of
 from hexplan.catalog.shipped import find_link
 from hexplan.host import Interconnect
 from hexplan.reading.text.cluster_text import InterconnectText
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hexplan.reading.locate import Locator
     from hexplan.reading.text.cluster_text import HostText
     from hexplan.wording import KeyPath
-
-NVLINK_LATENCY_S = Decimal("5e-6")
-"""Start-up time of one message of a collective: assumed, not measured."""
-PCIE_LATENCY_S = Decimal("45e-6")
-"""The same over PCIe: what fits measured groups (benchmarks/roofline.py)."""
-
-# Per device, in one direction. NVLink: half of the total on NVIDIA's datasheets of the V100
-# (300 GB/s), A100 (600), H100 (900) and B200 (1800). PCIe: not what the slot carries, but what
-# collectives reached through the memory of the host, on groups of T4 (PCIe 3) and L4 (PCIe 4) in
-# a cloud, by benchmarks/roofline.py; PCIe 5 was not measured, and is taken to do as well.
-_GB_PER_S: Mapping[str, Decimal] = MappingProxyType(
-    {
-        "nvlink2": Decimal(150),
-        "nvlink3": Decimal(300),
-        "nvlink4": Decimal(450),
-        "nvlink5": Decimal(900),
-        "pcie3": Decimal("4.5"),
-        "pcie4": Decimal("4.5"),
-        "pcie5": Decimal("4.5"),
-    }
-)
-
 
 def read_interconnect(
     text: HostText, devices: tuple[str, ...], path: KeyPath, at: Locator
@@ -56,14 +31,7 @@ def read_interconnect(
         return Interconnect(bandwidth_bytes_per_s=name.bandwidth, latency_s=name.latency)
     if name == "nvlink":
         return _own_link(devices, (*path, "interconnect"), at)
-    return _named(name)
-
-
-def _named(name: str) -> Interconnect:
-    return Interconnect(
-        bandwidth_bytes_per_s=int(_GB_PER_S[name] * 10**9),
-        latency_s=NVLINK_LATENCY_S if name.startswith("nvlink") else PCIE_LATENCY_S,
-    )
+    return interconnect_of(name)
 
 
 def _own_link(devices: tuple[str, ...], path: KeyPath, at: Locator) -> Interconnect:
@@ -87,6 +55,4 @@ def _own_link(devices: tuple[str, ...], path: KeyPath, at: Locator) -> Interconn
             f"found `nvlink` on {len(devices)} x {kinds[0]}, whose NVLink bridge joins pairs only"
         )
         raise at.error(path, problem, hint="write `pcie4`, or give the link's numbers")
-    return Interconnect(
-        bandwidth_bytes_per_s=link.bandwidth_bytes_per_s, latency_s=NVLINK_LATENCY_S
-    )
+    return interconnect_of(link.kind, link.bandwidth_bytes_per_s)
