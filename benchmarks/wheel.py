@@ -1,9 +1,9 @@
-"""Derive the points of measured/kernels.json from the tables of the aiconfigurator-core wheel.
+"""Derive the points of measured/kernels.json.gz from the tables of the aiconfigurator-core wheel.
 
     pip install aiconfigurator-core==0.12.0 pyarrow pandas
     python benchmarks/wheel.py
 
-The wheel (NVIDIA, Apache-2.0) has the times of single kernels, as vLLM runs them, and requests that
+The wheel (NVIDIA, Apache-2.0) has the times of single kernels of serving engines, and requests that
 were measured end to end. A layer is put together from its four matrix multiplications, its
 attention and its two all-reduces.
 """
@@ -11,6 +11,7 @@ attention and its two all-reduces.
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from scipy.interpolate import RegularGridInterpolator
 from hexplan.catalog.shipped import find_model
 from hexplan.model import Model
 
-TARGET = Path(__file__).parent / "measured/kernels.json"
+TARGET = Path(__file__).parent / "measured/kernels.json.gz"
 FOLDERS: Mapping[str, str] = {
     "A100-80GB-SXM": "a100_sxm",
     "H100-SXM": "h100_sxm",
@@ -40,19 +41,19 @@ DENSE = ("llama-3.1-8b", "llama-3.1-70b", "qwen3-32b", "qwen3-14b", "qwen3-8b")
 ROUTED = ("mixtral-8x7b", "mixtral-8x22b", "qwen3-235b-a22b", "qwen3-30b-a3b")
 DEGREES = (1, 2, 4, 8)
 PROMPTS = (128, 256, 512, 1024, 2048, 4096, 8192)
-BATCHES = (1, 4, 16, 64, 256)
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CONTEXTS = (512, 2048, 8192, 32768)
 EXPERT_TOKENS = (1, 4, 16, 64, 256, 1024, 4096)
 MESSAGES = tuple(1 << power for power in range(11, 28))
 """Numbers in a message, not bytes: so the wheel counts them."""
-KINDS: Mapping[str, tuple[str, ...]] = {"bfloat16": ("bfloat16",), "fp8": ("fp8", "fp8_block")}
-"""The wheel's names of a type; of two formats, experts use the faster one."""
+DTYPES = ("bfloat16", "fp8")
+ENGINES = ("vllm", "sglang", "trtllm")
 SPREAD = "power_law_1.01"
 """How unevenly tokens choose experts: the middle one of the wheel's three spreads."""
+# Not nvidia/Llama-3.1-8B-Instruct-FP8: some of its rows take less time than the peak rates allow.
 END_MODELS: Mapping[str, str] = {
     "meta-llama/Llama-3.1-70B": "llama-3.1-70b",
     "meta-llama/Llama-3.1-8B-Instruct": "llama-3.1-8b",
-    "nvidia/Llama-3.1-8B-Instruct-FP8": "llama-3.1-8b",
     "Qwen/Qwen3-32B": "qwen3-32b",
     "Qwen/Qwen3-235B-A22B-FP8": "qwen3-235b-a22b",
 }
@@ -71,13 +72,16 @@ class Tables:
         return pd.read_parquet(found[-1])
 
     def matrices(self, dtype: str) -> RegularGridInterpolator | None:
-        """Return log seconds by the logs of rows, outputs and inputs; None if not measured."""
-        table = self.newest("gemm/vllm", "gemm_perf")
-        table = table[table.gemm_dtype == dtype]
-        if table.empty:
+        """Return log seconds by the logs of rows, outputs and inputs; None if not measured.
+
+        They are those of the fastest engine: each is slow at some shapes that others run well.
+        """
+        own, *others = (self.newest(f"gemm/{engine}", "gemm_perf") for engine in ENGINES)
+        own, *others = (table[table.gemm_dtype == dtype] for table in (own, *others))
+        if own.empty:
             return None
-        least = table.groupby(["m", "n", "k"]).latency.min()
-        axes = [np.array(sorted(table[axis].unique()), dtype=float) for axis in "mnk"]
+        least = pd.concat([own, *others]).groupby(["m", "n", "k"]).latency.min()
+        axes = [np.array(sorted(own[axis].unique()), dtype=float) for axis in "mnk"]
         index = pd.MultiIndex.from_product(axes, names=["m", "n", "k"])
         grid = np.log(least.reindex(index).to_numpy() * 1e-3).reshape([len(a) for a in axes])
         return RegularGridInterpolator([np.log(axis) for axis in axes], grid)
@@ -111,12 +115,22 @@ class Tables:
         table = pd.concat([nccl[columns], own[columns]])
         return table[table.num_gpus == n].groupby("message_size").latency.min() * 1e-3
 
+    @staticmethod
+    def _expert_format(dtype: str, table: pd.DataFrame) -> str:
+        """Return the format of experts: of two that have 8 bits, the one that is usually faster."""
+        sizes = ["num_tokens", "hidden_size", "inter_size", "num_experts", "topk", "moe_tp_size"]
+        means = table.groupby(["moe_dtype", *sizes]).latency.mean()
+        if dtype != "fp8" or "fp8_block" not in means.index.levels[0]:
+            return dtype
+        ratios = (means["fp8_block"] / means["fp8"]).dropna()
+        return "fp8_block" if ratios.median() < 1 else "fp8"
+
     def experts(self, dtype: str, model: Model, n: int) -> pd.Series:
         """Return seconds of all experts of a layer, by tokens."""
         assert model.experts is not None
         table = self.newest("moe/vllm", "moe_perf")
         table = table[
-            table.moe_dtype.isin(KINDS[dtype])
+            (table.moe_dtype == self._expert_format(dtype, table))
             & (table.hidden_size == model.hidden)
             & (table.inter_size == model.ffn)
             & (table.num_experts == model.experts.total)
@@ -135,7 +149,7 @@ def _version(path: Path) -> tuple[int, ...]:
 def dense_rows(device: str, tables: Tables) -> Iterator[Row]:
     """Yield device, type, model, degree, phase, tokens, context, and seconds of each part."""
     reduces = {n: tables.reduce(n) for n in DEGREES[1:]}
-    for dtype in KINDS:
+    for dtype in DTYPES:
         matrices = tables.matrices(dtype)
         if matrices is None:
             continue
@@ -183,7 +197,7 @@ def _matrices_s(matrices: RegularGridInterpolator, model: Model, n: int, tokens:
 
 def expert_rows(device: str, tables: Tables) -> Iterator[Row]:
     """Yield device, type, model, degree, tokens and seconds of the experts of a layer."""
-    for dtype in KINDS:
+    for dtype in DTYPES:
         for name in ROUTED:
             for n in DEGREES:
                 table = tables.experts(dtype, model_of(name), n)
@@ -209,20 +223,22 @@ def end_rows(systems: Path) -> Iterator[Row]:
     """
     table = pd.read_csv(systems / "silicon_sample.csv")
     devices = {folder: device for device, folder in FOLDERS.items()}
-    types = {"bf16": "bfloat16", "bfloat16": "bfloat16", "fp8": "fp8"}
+    # Where the wheel names no type of weights, they have that of the checkpoint.
+    formats = table.gemm_quant_mode.where(table.gemm_quant_mode.notna(), "bfloat16")
+    table = table.assign(dtype=formats.replace("fp8_block", "fp8"))
     plain = table[
         (table["mode"] == "agg")
         & table.model_path.isin(END_MODELS)
         & table.system.isin(devices)
-        & table.gemm_quant_mode.isin({*types, "fp8_block", "fp8_static"})
+        & table["dtype"].isin(DTYPES)
+        & (table.system != "gb200")
         & (table.attention_dp_size.fillna(1) == 1)
         & (table.pp_size.fillna(1) == 1)
         & (table.moe_ep_size.fillna(1) == 1)
     ]
     for row in plain.itertuples():
-        dtype = types.get(row.gemm_quant_mode, "fp8")
         counts = (row.tp_size, row.isl, row.osl, row.batch_size)
-        head: Row = [devices[row.system], dtype, END_MODELS[row.model_path], row.backend]
+        head: Row = [devices[row.system], row.dtype, END_MODELS[row.model_path], row.backend]
         times = (row.silicon_ttft_ms, row.silicon_tpot_ms)
         yield [*head, *map(int, counts), *(_short(ms * 1e-3) for ms in times)]
 
@@ -260,7 +276,8 @@ def main() -> None:
     }
     found["requests"] = list(end_rows(systems))
     lines = (f'"{kind}": [\n{_joined(rows)}\n]' for kind, rows in found.items())
-    TARGET.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    TARGET.write_bytes(gzip.compress(text.encode(), mtime=0))
     print({kind: len(rows) for kind, rows in found.items()})
 
 
