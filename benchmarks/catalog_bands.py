@@ -53,8 +53,8 @@ def write() -> None:
     for row in rows:
         used = {device for device, link in LINKS.items() if link == row["name"]}
         groups = [one for one in found if one.kind[0] in used and one.kind[3] != "1"]
-        plain = [one for one in groups if one.kind[1] == "bfloat16"]
-        row["error"] = _band(plain) if plain else UNMEASURED
+        kinds = [[one for one in groups if one.kind[1] == d] for d in ("bfloat16", "fp8")]
+        row["error"] = max((_band(kind) for kind in kinds if kind), default=UNMEASURED)
     (CATALOG / "interconnects.json").write_text(
         _file(
             "What collectives reach over the links inside a host, by benchmarks/prediction.py: a"

@@ -10,14 +10,24 @@ benchmarks/prediction.py judges what this writes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
-from kernels import Dtype, ExpertLayer, Layer, device, expert_layers, group_of, layers, model_of
-from kernels import helix_layers, reduces
+from kernels import (
+    Dtype,
+    ExpertLayer,
+    Layer,
+    device,
+    expert_layers,
+    group_of,
+    helix_layers,
+    layers,
+    model_of,
+    reduces,
+)
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 

@@ -14,14 +14,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from kernels import (
-    PHASES,
     ExpertLayer,
     Layer,
     Requests,
@@ -36,7 +34,7 @@ from kernels import (
 from planner import machine, row
 
 from hexplan.catalog.interconnects import interconnect_of
-from hexplan.constants import STEP_OVERHEAD_S
+from hexplan.constants import STEP_OVERHEAD_S, TOKEN_OVERHEAD_S
 from hexplan.cost.roofline import Roofline
 from hexplan.device import Efficiency
 from hexplan.host import Interconnect
@@ -149,7 +147,8 @@ def tpot_s(asked: Requests, efficiency: Efficiency, link: Interconnect) -> float
     roofline = Roofline(model, group_of(model, kind, asked.n), link)
     contexts = asked.at_once * (asked.prompt + asked.output / 2)
     decode_s = model.layers * roofline.layer_s(0, 0.0, asked.at_once, contexts)
-    decode_s += roofline.head_s(asked.at_once) + float(STEP_OVERHEAD_S)
+    decode_s += roofline.head_s(asked.at_once) + asked.at_once * float(TOKEN_OVERHEAD_S)
+    decode_s += float(STEP_OVERHEAD_S)
     prompt_s = model.layers * roofline.layer_s(asked.prompt, asked.prompt**2 / 2, 0, 0.0)
     return decode_s + (asked.at_once - 1) / asked.output * prompt_s
 

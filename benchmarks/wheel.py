@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import RegularGridInterpolator
 
-from hexplan.catalog.shipped import find_model
+from hexplan.catalog.shipped import find_device, find_model
 from hexplan.model import Model
 
 TARGET = Path(__file__).parent / "measured/kernels.json.gz"
@@ -65,6 +65,8 @@ class Tables:
     """The kernels of one device."""
 
     root: Path
+    bytes_per_s: int
+    """Peak bandwidth of its memory."""
 
     def newest(self, family: str, name: str) -> pd.DataFrame:
         """Return the table of the newest version that the wheel has."""
@@ -80,6 +82,7 @@ class Tables:
         own, *others = (table[table.gemm_dtype == dtype] for table in (own, *others))
         if own.empty:
             return None
+        others = [table[_reads_memory(table, dtype, self.bytes_per_s)] for table in others]
         least = pd.concat([own, *others]).groupby(["m", "n", "k"]).latency.min()
         axes = [np.array(sorted(own[axis].unique()), dtype=float) for axis in "mnk"]
         index = pd.MultiIndex.from_product(axes, names=["m", "n", "k"])
@@ -142,6 +145,12 @@ class Tables:
         return table.groupby("num_tokens").latency.min() * 1e-3
 
 
+def _reads_memory(table: pd.DataFrame, dtype: str, bytes_per_s: int) -> pd.Series:
+    """Say which kernels took long enough to read their weights from memory, not from the cache."""
+    weights = table.n * table.k * (1 if dtype == "fp8" else 2)
+    return table.latency * 1e-3 * bytes_per_s > weights
+
+
 def _version(path: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in path.parent.name.split(".") if part.isdigit())
 
@@ -168,9 +177,7 @@ def dense_rows(device: str, tables: Tables) -> Iterator[Row]:
                             yield [*head, *map(_short, parts)]
 
 
-def _attended(
-    tables: Tables, phase: str, model: Model, n: int
-) -> Iterator[tuple[int, int, float]]:
+def _attended(tables: Tables, phase: str, model: Model, n: int) -> Iterator[tuple[int, int, float]]:
     table = tables.attention(phase, model, n)
     if phase == "prefill":
         yield from ((x, x, float(table[x])) for x in PROMPTS if x in table.index)
@@ -268,7 +275,11 @@ def main() -> None:
         spec = find_spec("aiconfigurator_core")
         assert spec is not None and spec.origin is not None, "install the wheel, or name its folder"
         systems = Path(spec.origin).parent / "systems"
-    tables = {name: Tables(systems / "data" / folder) for name, folder in FOLDERS.items()}
+    tables = {}
+    for name, folder in FOLDERS.items():
+        kind = find_device(name)
+        assert kind is not None
+        tables[name] = Tables(systems / "data" / folder, kind.memory_bandwidth_bytes_per_s)
     kinds = {"layers": dense_rows, "experts": expert_rows, "reduces": reduce_rows}
     found = {
         kind: [row for name, table in tables.items() for row in rows(name, table)]

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hexplan.constants import STEP_OVERHEAD_S
 from hexplan.device import DeviceType
 from hexplan.field_types import Exact, Positive, Range
 from hexplan.frozen_model import FrozenModel
@@ -161,11 +160,12 @@ class Limits(FrozenModel):
     """How the devices of a stage may share its work; a stage uses the fastest of these."""
     join: Annotated[tuple[tuple[str, ...], ...], Field(exclude_if=lambda sets: not sets)] = ()
     """Sets of hosts; the hosts of a set may be joined, so that their devices form one stage."""
-    step_overhead_s: Annotated[Exact, Field(lt=60)] = STEP_OVERHEAD_S
-    """What each step of a stage takes besides its layers [o]; measured profiles include theirs."""
-    hop_overhead_s: Annotated[Exact, Field(lt=60)] | None = None
-    """What a message between two stages takes besides its link; null means the default, but
-    nothing where profiles are given."""
+    step_overhead_s: Annotated[Exact, Field(lt=60)] = Decimal(0)
+    """What each step of a stage takes besides its layers [o]; measured times include theirs."""
+    token_overhead_s: Annotated[Exact, Field(lt=60)] = Decimal(0)
+    """What the last stage takes for each output token besides its head; so do measured times."""
+    hop_overhead_s: Annotated[Exact, Field(lt=60)] = Decimal(0)
+    """What a message between two stages takes besides its link."""
     solve_time_s: Annotated[float, Field(gt=0)] = 30.0
     """Wall-clock limit of the search."""
 

@@ -10,6 +10,7 @@ from hexplan.cluster import Cluster, Correction, Profile
 from hexplan.constants import MAX_BATCH, MICRO, UNTRIED_ERROR
 from hexplan.cost.corrections import as_corrected, find_correction
 from hexplan.cost.memory import step_tokens
+from hexplan.cost.overheads import NO_OVERHEADS, Overheads
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import MeasuredGroup, nearest_measured_group
 from hexplan.cost.sequence import stage_roofline
@@ -77,7 +78,7 @@ def stage_speed(spec: Spec, shape: StageShape, kv_tokens: int) -> StageSpeed:
     group = nearest_measured_group(spec.cluster, shape.devices)
     if group is None:
         origin, error, factor = "datasheet", roofline_error(spec.model, shape), 1.0
-        request = replace(request, step_s=float(spec.cluster.limits.step_overhead_s))
+        request = replace(request, overheads=Overheads.of(spec.cluster))
     else:
         origin, error = group.origin, group.error
         factor = _factor(group, request, shape)
@@ -158,8 +159,8 @@ class _MeanRequest:
     step_tokens: int
     layers: Range
     kv_tokens: int
-    step_s: float = 0.0
-    """What each step takes besides its layers."""
+    overheads: Overheads = NO_OVERHEADS
+    """What the stage takes besides its kernels."""
 
     @classmethod
     def of(cls, spec: Spec, shape: StageShape, kv_tokens: int) -> _MeanRequest:
@@ -180,7 +181,8 @@ class _MeanRequest:
         """Return the seconds of the stage's time that the request takes."""
         head_s = 0.0
         if self.layers[1] == self.model.layers:
-            head_s = self._decode_steps * roofline.head_s(self._batch)
+            rows_s = roofline.head_s(self._batch) + self._batch * self.overheads.token_s
+            head_s = self._decode_steps * rows_s
         return self.num_layers * self.layer_s(roofline, factors) + factors.decode * head_s
 
     def layer_s(self, roofline: Roofline, factors: PhaseFactors = UNCORRECTED) -> float:
@@ -190,7 +192,7 @@ class _MeanRequest:
         """
         prompt, output = self.workload.prompt_tokens.mean, self.workload.output_tokens.mean
         batch = self._batch
-        besides_s = self.step_s / self.num_layers
+        besides_s = self.overheads.step_s / self.num_layers
         prefill_s = roofline.layer_s(prompt, prompt**2 / 2, 0, 0.0, self._passes)
         prefill_s += self._passes * besides_s
         decode_s = roofline.layer_s(0, 0.0, batch, batch * (prompt + output / 2)) + besides_s

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from hexplan.cluster import Profile, StepPoint
 from hexplan.cost.corrections import CorrectedSteps, find_correction
+from hexplan.cost.overheads import NO_OVERHEADS, Overheads
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import nearest_measured_group
 from hexplan.cost.speed import find_profile
@@ -52,7 +53,7 @@ def uncorrected_step_times(
     own = roofline or Roofline(model, shape.group, shape.interconnect)
     group = nearest_measured_group(spec.cluster, shape.devices) if profile is None else None
     if profile is None and group is None:
-        return RooflineSteps(own, float(spec.cluster.limits.step_overhead_s) / shape.num_layers)
+        return RooflineSteps(own, Overheads.of(spec.cluster), shape.num_layers)
     steps = RooflineSteps(own)
     if group is None or not group.profile.prefill_layer_s:
         return steps
@@ -153,19 +154,22 @@ class RooflineSteps:
     origin = "datasheet"
     measured_tokens: tuple[int, int] | None = None
 
-    def __init__(self, roofline: Roofline, overhead_s: float = 0.0) -> None:
-        """Take one layer's share of what a step costs besides its layers."""
-        self._roofline, self._overhead_s = roofline, overhead_s
+    def __init__(
+        self, roofline: Roofline, overheads: Overheads = NO_OVERHEADS, num_layers: int = 1
+    ) -> None:
+        """Take what a step costs besides its layers, and the layers over which that is spread."""
+        self._roofline, self._token_s = roofline, overheads.token_s
+        self._besides_s = overheads.step_s / num_layers
 
     def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
         """Return the seconds of one layer, with its share of what the step costs besides."""
         if not prompt and not decode:
             return 0.0
-        return self._roofline.layer_s(prompt, reach, decode, context) + self._overhead_s
+        return self._roofline.layer_s(prompt, reach, decode, context) + self._besides_s
 
     def head_s(self, rows: int) -> float:
-        """Return the seconds of the output head for `rows` tokens."""
-        return self._roofline.head_s(rows)
+        """Return the seconds of the output head for `rows` tokens, with what each costs besides."""
+        return self._roofline.head_s(rows) + rows * self._token_s
 
 
 class ScaledSteps:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hexplan.reading.text.cluster_text import HostText
     from hexplan.wording import KeyPath
 
+
 def read_interconnect(
     text: HostText, devices: tuple[str, ...], path: KeyPath, at: Locator
 ) -> Interconnect | None:

@@ -46,6 +46,8 @@ class StageRequest:
     """Layers of the stage."""
     step_s: Fraction
     """What a step takes besides its layers; 0 unless its times rest on the datasheet."""
+    token_s: Fraction
+    """What an output token takes besides the head; likewise."""
 
     @property
     def batch(self) -> int:
@@ -126,7 +128,8 @@ def head_seconds(request: StageRequest, shards: Sequence[ShardOnDevice]) -> Frac
         work = 2 * beta * table / (exact(device.efficiency.compute) * device.compute_flops_per_s)
         return both(device.efficiency, work, table * model.dtype_bytes / _bandwidth(device))
 
-    return Fraction(request.workload.output_tokens.mean, beta) * max(map(step, shards))
+    each = max(map(step, shards)) + beta * request.token_s
+    return Fraction(request.workload.output_tokens.mean, beta) * each
 
 
 def _prefill(request: StageRequest, held: ShardOnDevice) -> Fraction:

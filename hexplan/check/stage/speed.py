@@ -156,9 +156,15 @@ def _request(lookup: Lookup, stage: Stage) -> StageRequest:
     step_tokens = min(plan.cluster.limits.chunk_tokens, longest)
     is_profiled = stage.parallel == "tp" and profile_of(lookup, stage) is not None
     is_measured = is_profiled or _basis(lookup, stage, _shards(lookup, stage)) is not None
-    step = Fraction(0) if is_measured else exact(plan.cluster.limits.step_overhead_s)
+    limits = plan.cluster.limits
+    besides = (limits.step_overhead_s, limits.token_overhead_s)
     return StageRequest(
-        plan.model, plan.workload, step_tokens, stage.kv_tokens, length(stage.layers), step
+        plan.model,
+        plan.workload,
+        step_tokens,
+        stage.kv_tokens,
+        length(stage.layers),
+        *(Fraction(0) if is_measured else exact(overhead) for overhead in besides),
     )
 
 
