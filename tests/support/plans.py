@@ -125,7 +125,7 @@ def two_hosts_plan() -> Plan:
     (one,), (other,) = shards(4), shards(4, first_device=1)
     devices = ((left, BIG), (right, BIG))
     stages = (
-        stage(MODEL, "s0", ("big", (0, 4)), devices, (2432, "8395.7014", whole)),
+        stage(MODEL, "s0", ("big", (0, 4)), devices, (2432, "8539.08461", whole)),
         stage(MODEL, "s1", ("small", (4, 6)), ((one, SMALL),), figures),
         stage(MODEL, "s2", ("small", (4, 6)), ((other, SMALL),), figures),
     )
