@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from math import ceil
 from pathlib import Path
@@ -37,8 +37,8 @@ KEPT = {
     "L4": ("ada", 0.45, 0.89, 0.12),
     "T4": ("turing", 0.45, 0.84, 0.15),
 }
-"""Chips that only the artifact of Helix measured, as whole layers: benchmarks/roofline.py fits their
-shares of compute and bandwidth, with work and reading added, and gives the band."""
+"""Chips that only the artifact of Helix measured, as whole layers: architecture, shares of compute
+and of bandwidth with work and reading added, and band, all by benchmarks/roofline.py."""
 
 
 def write() -> None:
@@ -163,6 +163,3 @@ def _file(
         parts.append(f'"{name}": [\n{lines}\n]')
     parts += [f'"{name}": {json.dumps(value)}' for name, value in rest.items()]
     return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-Links = Callable[[str], Interconnect]

@@ -2,9 +2,9 @@
 
     python benchmarks/prediction.py [--write]
 
-The constants of measured/left_out.json (by benchmarks/efficiencies.py) predict the model or the chip
-that they were fitted without. `--write` puts the constants that were fitted to everything, with the
-bands found here, into hexplan/catalog/data. docs/prediction.md has such an output.
+The constants of measured/left_out.json (by benchmarks/efficiencies.py) predict the model or the
+chip that they were fitted without. `--write` puts the constants that were fitted to everything,
+with the bands found here, into hexplan/catalog/data. docs/prediction.md has such an output.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from planner import machine, row
 
 from hexplan.catalog.interconnects import interconnect_of
 from hexplan.constants import STEP_OVERHEAD_S, TOKEN_OVERHEAD_S
-from hexplan.cost.roofline import Roofline
+from hexplan.cost.roofline import Roofline, shard_times
+from hexplan.cost.weights import read_share
 from hexplan.device import Efficiency
 from hexplan.host import Interconnect
 from hexplan.model import Model
@@ -91,9 +92,6 @@ def seconds_of(point: Layer, efficiency: Efficiency, link: Interconnect) -> floa
 
 def expert_seconds_of(point: ExpertLayer, efficiency: Efficiency) -> float:
     """Return the predicted seconds of the experts of a layer."""
-    from hexplan.cost.roofline import shard_times
-    from hexplan.cost.weights import read_share
-
     model = model_of(point.model, point.dtype)
     kind = device(point.device).model_copy(update={"efficiency": efficiency})
     times = shard_times(model, kind, group_of(model, kind, point.n)[0].sizes).experts

@@ -109,7 +109,7 @@ class Tables:
         return table.groupby(["batch_size", "step"]).latency.min() * 1e-3
 
     def reduce(self, n: int) -> pd.Series:
-        """Return seconds of an all-reduce by its numbers: of NCCL or the engine's own, if faster."""
+        """Return seconds of an all-reduce by its numbers, of NCCL's or the engine's own kernel."""
         nccl = self.newest("comm/nccl", "nccl_perf")
         nccl = nccl[(nccl.op_name == "all_reduce") & (nccl.nccl_dtype == "half")]
         own = self.newest("comm/vllm", "custom_allreduce_perf")

@@ -62,8 +62,9 @@ NCCL's take 10 to 14 us on A100, H100, H200 and B200, where all-reduces take 5 t
 STEP_OVERHEAD_S: Final = Decimal("0.0008")
 """What a step of a stage takes besides its kernels, unless the spec says otherwise.
 
-Scheduling, launches and the kernels between the large ones. Fitted, with TOKEN_OVERHEAD_S, to the seconds
-between two tokens of 895 kinds of requests on three serving engines (benchmarks/prediction.py).
+Scheduling, launches and the kernels between the large ones. Fitted, with TOKEN_OVERHEAD_S, to the
+seconds between two tokens of 842 kinds of requests on three serving engines
+(benchmarks/prediction.py).
 """
 
 TOKEN_OVERHEAD_S: Final = Decimal("0.000019")

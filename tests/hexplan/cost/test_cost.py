@@ -128,7 +128,7 @@ def test_the_roofline_is_the_one_of_the_formulation_by_hand() -> None:
 
 
 def test_an_all_reduce_starts_once_and_a_ring_over_hosts_in_every_step() -> None:
-    """Two devices, alpha = 1 ms: 2 all-reduces for the prompt and each token; a ring has 2 steps."""
+    """Two devices, alpha = 1 ms: 2 all-reduces for a prompt and each token; a ring has 2 steps."""
     spec = spec_of(tiny_model(8), [host("h", ["d0", "d0"])])
     half = ShardSizes(2, 64, 128)
     group = (DeviceShard(device_type("d0"), half),) * 2
