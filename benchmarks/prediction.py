@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from kernels import (
 )
 from planner import machine, row
 
+from hexplan.catalog.efficiencies import Chip, find_efficiency
 from hexplan.catalog.interconnects import interconnect_of
 from hexplan.constants import STEP_OVERHEAD_S, TOKEN_OVERHEAD_S
 from hexplan.cost.roofline import Roofline, shard_times
@@ -100,7 +102,10 @@ def expert_seconds_of(point: ExpertLayer, efficiency: Efficiency) -> float:
 
 
 def judged_layers(link_of: Callable[[str], Interconnect], chip: str = "") -> Iterator[Judged]:
-    """Judge every layer by what was fitted without its model, or without its chip if told."""
+    """Judge every layer by what was fitted without its model, or without its chip if told.
+
+    The band of a chip left out is that of `other` in the catalog.
+    """
     for point in (*layers(), *helix_layers()):
         if chip == OTHER:
             efficiency = folds()[OTHER][point.device]
@@ -111,7 +116,13 @@ def judged_layers(link_of: Callable[[str], Interconnect], chip: str = "") -> Ite
         link = link_of(LINKS.get(point.device, "pcie4"))
         error = seconds_of(point, efficiency, link) / point.seconds - 1
         kind = (point.device, point.dtype, point.phase, str(point.n))
-        yield Judged(kind, error, band_of(point, link))
+        stated = _other() if chip == OTHER else device(point.device).efficiency
+        yield Judged(kind, error, band_of(point, stated, link))
+
+
+def _other() -> Efficiency:
+    """Return what the catalog says of chips of architectures that nobody measured."""
+    return find_efficiency(Chip("none", Decimal(1), Decimal(1)))
 
 
 def judged_experts(chip: str = "") -> Iterator[Judged]:
@@ -120,15 +131,14 @@ def judged_experts(chip: str = "") -> Iterator[Judged]:
         fits = folds()[OTHER if chip == OTHER else point.device]
         efficiency = fits[point.device if chip == OTHER else point.model]
         error = expert_seconds_of(point, efficiency) / point.seconds - 1
-        stated = device(point.device).efficiency
+        stated = _other() if chip == OTHER else device(point.device).efficiency
         found = stated.fp8_experts if point.dtype == "fp8" else stated.experts
         band = float(found.error) if found else 0.5
         yield Judged((point.device, point.dtype, "experts", str(point.n)), error, band)
 
 
-def band_of(point: Layer, link: Interconnect) -> float:
+def band_of(point: Layer, efficiency: Efficiency, link: Interconnect) -> float:
     """Return the band that a plan would state."""
-    efficiency = device(point.device).efficiency
     kind = (efficiency.fp8 or efficiency) if point.dtype == "fp8" else efficiency
     return float(max(kind.error, link.error) if point.n > 1 else kind.error)
 
@@ -171,24 +181,40 @@ def judged_requests(link_of: Callable[[str], Interconnect]) -> Iterator[Judged]:
             yield Judged(kind, predicted_s / asked.tpot_s - 1, 0.0)
 
 
-def show(found: Sequence[Judged], fields: Mapping[str, int]) -> None:
-    """Print bias, mean, worst and the share inside the band, by some fields of the kind."""
-    heads = [*fields, "points", "bias", "mean", "9 in 10", "worst", "band", "inside"]
+def show(found: Sequence[Judged], fields: Mapping[str, int], degree: int | None = None) -> None:
+    """Print bias, mean, worst and the share inside the band, by some fields of the kind.
+
+    Parameters
+    ----------
+    degree
+        Which field of the kind is the degree; then the mean at each degree is printed, too.
+    """
+    degrees = sorted({one.kind[degree] for one in found}) if degree is not None else []
+    heads = [*fields, "points", *(f"TP {n}" for n in degrees)]
+    heads += ["bias", "mean", "9 in 10", "worst", "band", "inside"]
     print(row(heads), row(["---"] * len(heads)), sep="\n")
     groups: dict[tuple[str, ...], list[Judged]] = {}
     for one in found:
         groups.setdefault(tuple(one.kind[index] for index in fields.values()), []).append(one)
-    for key, group in groups.items():
-        errors = np.array([one.error for one in group])
-        bands = np.array([one.band for one in group])
-        told = [f"{errors.mean():+.0%}", f"{np.abs(errors).mean():.0%}"]
-        told += [f"{np.quantile(np.abs(errors), 0.9):.0%}", f"{np.abs(errors).max():.0%}"]
-        if bands.any():
-            told += [f"{bands.max():.0%}", f"{(np.abs(errors) <= bands).mean():.0%}"]
-        else:
-            told += ["", ""]
-        print(row([*key, str(len(group)), *told]))
+    for key, group in sorted(groups.items()):
+        cells = [*key, str(len(group))]
+        for n in degrees:
+            of_degree = [abs(one.error) for one in group if one.kind[degree or 0] == n]
+            cells.append(f"{np.mean(of_degree):.0%}" if of_degree else "")
+        print(row([*cells, *_summary(group)]))
     print()
+
+
+def _summary(group: Sequence[Judged]) -> list[str]:
+    errors = np.array([one.error for one in group])
+    bands = np.array([one.band for one in group])
+    sizes = np.abs(errors)
+    told = [f"{errors.mean():+.0%}", f"{sizes.mean():.0%}"]
+    told += [f"{np.quantile(sizes, 0.9):.0%}", f"{sizes.max():.0%}"]
+    if not bands.any():
+        return [*told, "", ""]
+    stated = sorted({f"{bands.min():.0%}", f"{bands.max():.0%}"}, key=lambda text: float(text[:-1]))
+    return [*told, " to ".join(stated), f"{(sizes <= bands).mean():.0%}"]
 
 
 def main() -> None:
@@ -201,11 +227,17 @@ def main() -> None:
         write()
     print(f"{date.today()}, {machine()}\n")  # noqa: DTZ011
     by = {"device": 0, "weights": 1, "phase": 2}
-    show(list(judged_layers(interconnect_of)), {**by, "TP": 3})
-    show(list(judged_experts()), by)
-    show([*judged_layers(interconnect_of, OTHER), *judged_experts(OTHER)], by)
-    show(list(judged_requests(interconnect_of)), {"device": 0, "model": 1, "weights": 2, "TP": 4})
-    show(list(judged_requests(interconnect_of)), {"TP": 4})
+    print("Layers of a model left out\n")
+    show(list(judged_layers(interconnect_of)), by, degree=3)
+    print("Experts of a model left out\n")
+    show(list(judged_experts()), by, degree=3)
+    print("Layers and experts of a chip left out\n")
+    left_out = [*judged_layers(interconnect_of, OTHER), *judged_experts(OTHER)]
+    show([one for one in left_out if one.kind[3] == "1"], by)
+    print("Seconds between two tokens of requests, measured end to end\n")
+    found = list(judged_requests(interconnect_of))
+    show(found, {"device": 0, "model": 1, "weights": 2, "engine": 3}, degree=4)
+    show(found, {"TP": 4})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Derive the points of measured/kernels.json.gz from the tables of the aiconfigurator-core wheel.
 
     pip install aiconfigurator-core==0.12.0 pyarrow pandas
-    python benchmarks/wheel.py
+    python benchmarks/wheel.py .../site-packages/aiconfigurator_core/systems
 
 The wheel (NVIDIA, Apache-2.0) has the times of single kernels of serving engines, and requests that
 were measured end to end. A layer is put together from its four matrix multiplications, its
@@ -15,7 +15,6 @@ import gzip
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -269,12 +268,8 @@ def _short(seconds: float) -> float:
 def main() -> None:
     """Write the points."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("systems", type=Path, nargs="?", help="the wheel's `systems` folder")
+    parser.add_argument("systems", type=Path, help="the folder aiconfigurator_core/systems")
     systems = parser.parse_args().systems
-    if systems is None:
-        spec = find_spec("aiconfigurator_core")
-        assert spec is not None and spec.origin is not None, "install the wheel, or name its folder"
-        systems = Path(spec.origin).parent / "systems"
     tables = {}
     for name, folder in FOLDERS.items():
         kind = find_device(name)
