@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 from efficiencies import reduce_fit
-from kernels import device
+from kernels import PHASES, device
 from prediction import LINKS, OTHER, Judged, folds, judged_experts, judged_layers
+from roofline import DEVICES, GROUPS, MODELS, errors_of
 
 from hexplan.device import Efficiency
 from hexplan.host import Interconnect
@@ -31,6 +32,10 @@ PEAKS: Mapping[str, float] = {
 NVIDIA's datasheets of P100 (160), V100 (300 GB/s), A100 (600), H100 (900) and B200 (1800)."""
 STANDS_FOR = {"nvlink1": "nvlink3", "nvlink2": "nvlink3", "pcie3": "pcie4"}
 """Links that nobody measured, and those whose figures they take."""
+CLOUD_GROUPS = {"pcie3": ("T4x2", "T4x4"), "pcie4": ("L4x2",)}
+CLOUD_BYTES_PER_S = 4.5e9
+"""What fits the groups of T4 best (benchmarks/roofline.py)."""
+CLOUD_SOURCE = "bandwidth: groups of T4 in a cloud, Helix's artifact; the rest "
 UNMEASURED = 0.5
 KEPT = {
     "V100-SXM2-16GB": ("volta", 0.79, 0.73, 0.24),
@@ -54,7 +59,9 @@ def write() -> None:
         used = {device for device, link in LINKS.items() if link == row["name"]}
         groups = [one for one in found if one.kind[0] in used and one.kind[3] != "1"]
         kinds = [[one for one in groups if one.kind[1] == d] for d in ("bfloat16", "fp8")]
-        row["error"] = max((_band(kind) for kind in kinds if kind), default=UNMEASURED)
+        bands = [_band(kind) for kind in kinds if kind]
+        clouds = list(_judged_cloud_groups(row["name"], link_of(row["name"])))
+        row["error"] = max([*bands, *([_band(clouds)] if clouds else [])], default=UNMEASURED)
     (CATALOG / "interconnects.json").write_text(
         _file(
             "What collectives reach over the links inside a host, by benchmarks/prediction.py: a"
@@ -80,12 +87,27 @@ def write() -> None:
     )
 
 
+def _judged_cloud_groups(name: str, link: Interconnect) -> Iterator[Judged]:
+    """Judge a link by the groups of Helix's artifact, which talk through the memory of a host."""
+    for group in CLOUD_GROUPS.get(name, ()):
+        kind, n = GROUPS[group]
+        _, *pair, _ = KEPT[DEVICES[kind]]
+        for model in MODELS:
+            found = errors_of(model, group, (pair[0], pair[1]), (kind, n), link)
+            for phase, logarithms in zip(PHASES, found, strict=True):
+                for error in np.exp(logarithms) - 1:
+                    yield Judged((group, "bfloat16", phase, str(n)), float(error), 0.0)
+
+
 def _link(name: str) -> dict[str, str | float]:
     measured = STANDS_FOR.get(name, name)
     # GB200 was measured with two and four devices only, and with other kernels.
     users = [one for one, link in LINKS.items() if link == measured and one != "GB200"]
     rate, start, further, crowd = reduce_fit(users)
-    assumed = f"not measured: the shares of {measured}, that is of " if measured != name else ""
+    if name == "pcie3":
+        rate, crowd = CLOUD_BYTES_PER_S * PEAKS[measured] / PEAKS[name], 0.0
+    source = f"not measured: the shares of {measured}, that is of " if measured != name else ""
+    source = CLOUD_SOURCE + source if name == "pcie3" else source
     return {
         "name": name,
         "gb_per_s": PEAKS[name],
@@ -94,7 +116,7 @@ def _link(name: str) -> dict[str, str | float]:
         "device_latency_us": round(further * 1e6, 2),
         "contention": round(crowd, 2),
         "error": 0.0,
-        "source": f"{assumed}{', '.join(users)}: aiconfigurator-core 0.12.0",
+        "source": f"{source}{', '.join(users)}: aiconfigurator-core 0.12.0",
     }
 
 

@@ -60,10 +60,10 @@ def test_experts_of_a_model_left_out_lie_within_their_bands(tables: list[list[Ro
 
 
 def test_no_band_is_much_wider_than_nine_in_ten_points_need(tables: list[list[Row]]) -> None:
-    """A band is that of the worse phase and degree, so the better one has some room."""
+    """A band is that of the worse phase and degree, and of PCIe 4 in a cloud, too."""
     for row in (*tables[0], *tables[1]):
         widest = float(row["band"].split(" to ")[-1].removesuffix("%"))
-        assert widest <= 2.5 * percent(row, "9 in 10"), row
+        assert widest <= 3 * percent(row, "9 in 10"), row
 
 
 def test_most_points_of_a_chip_left_out_lie_within_the_band_of_any_other(
