@@ -170,14 +170,15 @@ def matrix_seconds(model: Model, held: ShardOnDevice, tokens: int, steps: int = 
         dense = efficiency.fp8 or efficiency
         networks = efficiency.fp8_experts
     whole = layer.attention + layer.rest + (0 if model.experts else layer.network)
-    parts = ((dense, token_numbers(model, shard), Fraction(whole)),)
+    parts: list[tuple[KernelEfficiency, int, Fraction]]
+    parts = [(dense, token_numbers(model, shard), Fraction(whole))]
     if model.experts is not None:
         untouched = (1 - Fraction(model.experts.active, model.experts.total)) ** ceil(
             Fraction(tokens, steps)
         )
         kind = networks or dense.model_copy(update={"exposed": Decimal(1)})
         read = (1 - untouched) * layer.num_networks * layer.network
-        parts = (*parts, (kind, expert_numbers(model, shard), read))
+        parts.append((kind, expert_numbers(model, shard), read))
     seconds = Fraction(0)
     for kind, numbers, num_bytes in parts:
         work = 2 * numbers * tokens / (exact(kind.compute) * peak)
