@@ -38,7 +38,9 @@ class Roofline:
         interconnect: Interconnect | None,
     ) -> None:
         self._model = model
-        self._shards = tuple(shard_times(model, shard.device, shard.sizes) for shard in group)
+        self._shards = tuple(
+            shard_times(model, shard.device, shard.sizes) for shard in distinct(group)
+        )
         reduce = all_reduce_cost(interconnect, len(group))
         self._reduce_s = 2 * reduce.start_s
         self._reduce_token_s = 2 * reduce.byte_s * model.hidden * model.dtype_bytes
@@ -76,6 +78,11 @@ class Roofline:
         if not rows:
             return 0.0
         return max(s.head.seconds(rows, 1) for s in self._shards)
+
+
+def distinct(group: Sequence[DeviceShard]) -> tuple[DeviceShard, ...]:
+    """Return one device of each kind of device and shard, as the others take as long."""
+    return tuple({(id(shard.device), shard.sizes): shard for shard in group}.values())
 
 
 @dataclass(frozen=True, slots=True)

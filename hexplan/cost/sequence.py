@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from hexplan.cluster import Parallel
 from hexplan.constants import LARGEST_STEP_TOKENS
 from hexplan.cost.collectives import exchange_cost
-from hexplan.cost.roofline import Roofline, shard_times
+from hexplan.cost.roofline import Roofline, distinct, shard_times
 from hexplan.cost.sharing import TENSOR, Sharing
 from hexplan.cost.stage_shape import DeviceShard, StageShape
 from hexplan.cost.weights import ShardSizes, read_share
@@ -35,7 +35,7 @@ class SequenceRoofline(Roofline):
         super().__init__(model, group, interconnect)
         whole = ShardSizes(model.kv_heads, model.ffn, model.vocab)
         self._num_devices = n = len(group)
-        self._whole = tuple(shard_times(model, shard.device, whole) for shard in group)
+        self._whole = tuple(shard_times(model, shard.device, whole) for shard in distinct(group))
         # Two all-to-alls per layer: queries, keys and values go from own tokens to own heads, and
         # the results of attention go back.
         row_bytes = 2 * (model.group + 1) * model.kv_heads * model.head_dim * model.dtype_bytes

@@ -119,11 +119,11 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
 def _hop_overhead(text: ClusterText) -> Decimal:
     """Return what a hop takes besides its link: nothing if not stated, where speeds are measured.
 
-    Measured profiles carry their own timing, and plans from them stay comparable with others'.
+    Profiles and overlays carry their own timing, and plans from them stay comparable with others'.
     """
     if text.limits.hop_overhead is not None:
         return text.limits.hop_overhead
-    return Decimal(0) if text.profiles else HOP_OVERHEAD_S
+    return Decimal(0) if text.profiles or text.overlays else HOP_OVERHEAD_S
 
 
 def _measured_types(

@@ -208,7 +208,7 @@ class LimitsText(Text):
     token_overhead: Annotated[Seconds, Field(lt=60)] = TOKEN_OVERHEAD_S
     """What the last stage takes for each output token besides its head; so do measured times."""
     hop_overhead: Annotated[Seconds, Field(lt=60)] | None = None
-    """What a message between stages takes besides its link: 0.2ms, or nothing with `profiles`."""
+    """What a message between stages takes besides its link: 0.2ms, or nothing with measurements."""
     join: (
         Annotated[
             Annotated[Literal["any"], Tag("<value>")]
