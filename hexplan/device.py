@@ -22,7 +22,7 @@ class KernelEfficiency(FrozenModel):
     bandwidth: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.7")
     """Share of the peak memory bandwidth [eta_memory]."""
     exposed: Annotated[Exact, Field(le=1)] = Decimal(1)
-    """Share of the shorter of work and reading that the longer does not hide [x]; 1 adds them."""
+    """Share of the shorter of work and reading that the longer does not hide [xi]; 1 adds them."""
     start_s: Annotated[Exact, Field(lt=1)] = Decimal(0)
     """What the kernels of one layer take in every step, whatever they work on [c]."""
     error: Annotated[Exact, Field(lt=1)] = Decimal("0.5")

@@ -188,7 +188,7 @@ def matrix_seconds(model: Model, held: ShardOnDevice, tokens: int, steps: int = 
 
 
 def both(kind: KernelEfficiency, work: Fraction, read: Fraction) -> Fraction:
-    """Return `max(work, read) + x min(work, read)`."""
+    """Return `max(work, read) + xi min(work, read)`."""
     return max(work, read) + exact(kind.exposed) * min(work, read)
 
 
