@@ -60,7 +60,8 @@ def write() -> None:
         groups = [one for one in found if one.kind[0] in used and one.kind[3] != "1"]
         kinds = [[one for one in groups if one.kind[1] == d] for d in ("bfloat16", "fp8")]
         bands = [_band(kind) for kind in kinds if kind]
-        clouds = list(_judged_cloud_groups(row["name"], link_of(row["name"])))
+        name = str(row["name"])
+        clouds = list(_judged_cloud_groups(name, link_of(name)))
         row["error"] = max([*bands, *([_band(clouds)] if clouds else [])], default=UNMEASURED)
     (CATALOG / "interconnects.json").write_text(
         _file(

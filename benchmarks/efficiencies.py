@@ -158,8 +158,15 @@ def _expert_features(point: ExpertLayer) -> tuple[float, float, float]:
 
 
 def _least(loss: Callable[[Array], float], starts: Sequence[Sequence[float]]) -> Array:
-    options = {"maxiter": 4000, "maxfev": 4000, "fatol": 1e-6}
-    runs = [minimize(loss, np.log(s), method="Nelder-Mead", options=options) for s in starts]
+    runs = [
+        minimize(
+            loss,
+            np.log(np.array(start, dtype=np.float64)),
+            method="Nelder-Mead",
+            options={"maxiter": 4000, "maxfev": 4000, "fatol": 1e-6},
+        )
+        for start in starts
+    ]
     found: Array = np.exp(min(runs, key=lambda run: run.fun).x)
     return found
 
@@ -225,7 +232,8 @@ def main() -> None:
     for chip in chips:
         dense = [point for point in layers() if point.device == chip]
         experts = [point for point in expert_layers() if point.device == chip]
-        left_out = [None, *dict.fromkeys(p.model for p in (*dense, *experts))]
+        models = [*(point.model for point in dense), *(point.model for point in experts)]
+        left_out = [None, *dict.fromkeys(models)]
         folds[chip] = {
             name or "": fit_chip(dense, experts, name).model_dump(mode="json", exclude_none=True)
             for name in left_out
