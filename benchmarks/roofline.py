@@ -1,16 +1,15 @@
 """Print how close the roofline comes to measured layers, with the efficiencies that fit best.
 
-    python benchmarks/roofline.py [--write]
+    python benchmarks/roofline.py
 
 The layers are those of measured/helix_layers.json: two models on seven kinds of machines. Each
 architecture's pair of efficiencies is fitted to one model and judged on the other, and the other
 way round; all four together stand for architectures that were not measured, judged by leaving
-each out in turn. `--write` puts the pairs into hexplan/catalog/data/efficiency.json.
+each out in turn. The catalog has the pairs of V100, L4 and T4 (benchmarks/catalog_bands.py).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +49,6 @@ Errors = tuple[NDArray[np.float64], NDArray[np.float64]]
 Cell = tuple[str, str, Pair, tuple[str, int]]
 """Model, kind of machine, efficiencies, and the group that the machine is."""
 STARTS: Sequence[Pair] = ((0.5, 0.7), (0.8, 0.8), (0.4, 0.9))
-FILE = ROOT / "hexplan/catalog/data/efficiency.json"
 
 
 @dataclass(frozen=True)
@@ -215,32 +213,8 @@ def interconnect(bandwidth: float, latency: float) -> Interconnect:
     )
 
 
-def write(fits: Sequence[Fit]) -> None:
-    """Write the pairs where the catalog finds them."""
-    rows = [
-        {
-            "arch": found.arch,
-            "compute": found.pair[0],
-            "bandwidth": found.pair[1],
-            "error": float(np.ceil(found.band * 100) / 100),
-            "measured": found.devices,
-        }
-        for found in fits
-    ]
-    comment = (
-        "Shares of peak compute and bandwidth that one layer of a dense 16-bit model reaches, by"
-        " benchmarks/roofline.py; `error` is what nine in ten points of the model left out (for"
-        " `any other`, of the architecture left out) stay below."
-    )
-    lines = ",\n".join(json.dumps(entry) for entry in rows)
-    FILE.write_text(f'{{\n"comment": "{comment}",\n"architectures": [\n{lines}\n]\n}}\n')
-
-
 def main() -> None:
     """Fit, judge and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--write", action="store_true", help="update the catalog's efficiencies")
-    arguments = parser.parse_args()
     print(f"{date.today()}, {machine()}\n")  # noqa: DTZ011
     fits = [*by_architecture(), over_all()]
     show_fits(fits)
@@ -248,8 +222,6 @@ def main() -> None:
     show_assumed()
     print()
     show_groups(fits)
-    if arguments.write:
-        write(fits)
 
 
 if __name__ == "__main__":

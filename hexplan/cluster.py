@@ -160,6 +160,12 @@ class Limits(FrozenModel):
     """How the devices of a stage may share its work; a stage uses the fastest of these."""
     join: Annotated[tuple[tuple[str, ...], ...], Field(exclude_if=lambda sets: not sets)] = ()
     """Sets of hosts; the hosts of a set may be joined, so that their devices form one stage."""
+    step_overhead_s: Annotated[Exact, Field(lt=60)] = Decimal(0)
+    """What each step of a stage takes besides its layers [o]; measured times include theirs."""
+    token_overhead_s: Annotated[Exact, Field(lt=60)] = Decimal(0)
+    """What the last stage takes for each output token besides its head; so do measured times."""
+    hop_overhead_s: Annotated[Exact, Field(lt=60)] = Decimal(0)
+    """What a message between two stages takes besides its link."""
     solve_time_s: Annotated[float, Field(gt=0)] = 30.0
     """Wall-clock limit of the search."""
 

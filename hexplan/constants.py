@@ -55,6 +55,35 @@ Hops to other stages get the rest. A fixed share keeps the flow a plain max-flow
 safe side (docs/decisions/0007-joined-hosts.md); this one was not fitted.
 """
 
+EXCHANGE_STARTS: Final = 2
+"""Start-ups of an all-reduce that an all-to-all or an all-gather takes.
+
+NCCL's take 10 to 14 us on A100, H100, H200 and B200, where all-reduces take 5 to 8 us
+(benchmarks/wheel.py names the tables).
+"""
+
+STEP_OVERHEAD_S: Final = Decimal("0.0008")
+"""What a step of a stage takes besides its kernels, unless the spec says otherwise.
+
+Scheduling, launches and the kernels between the large ones. Fitted, with TOKEN_OVERHEAD_S, to the
+seconds between two tokens of 842 kinds of requests on three serving engines
+(benchmarks/prediction.py).
+"""
+
+TOKEN_OVERHEAD_S: Final = Decimal("0.000019")
+"""What the last stage takes for each output token besides its head: to choose it and hand it out.
+
+Fitted with STEP_OVERHEAD_S. A profile of vLLM's loop on a CPU agrees with both: 0.54 ms a step, and
+13 us for each request in it (openfabric-systems/simllm#204).
+"""
+
+HOP_OVERHEAD_S: Final = Decimal("0.0002")
+"""What a message between two stages takes besides its link, without profiles or a stated figure.
+
+Assumed: two thread wake-ups and the launch of a send and a receive. It was not fitted; no public
+measurement tells it apart from the link.
+"""
+
 SCALED_ERROR: Final = Decimal("0.25")
 """The least error of times that were scaled from another group's profile.
 

@@ -11,8 +11,8 @@ from hexplan.field_types import Exact, Positive
 from hexplan.frozen_model import FrozenModel
 
 
-class Efficiency(FrozenModel):
-    """Shares of a datasheet's peak figures that a device reaches.
+class KernelEfficiency(FrozenModel):
+    """What the matrix kernels of one kind reach of a datasheet's peak figures.
 
     The defaults are assumed, for devices that nobody calibrated; the error says how unsure.
     """
@@ -21,8 +21,27 @@ class Efficiency(FrozenModel):
     """Share of the peak matrix rate [eta_compute]."""
     bandwidth: Annotated[Exact, Field(gt=0, le=1)] = Decimal("0.7")
     """Share of the peak memory bandwidth [eta_memory]."""
+    exposed: Annotated[Exact, Field(le=1)] = Decimal(1)
+    """Share of the shorter of work and reading that the longer does not hide [xi]; 1 adds them."""
+    start_s: Annotated[Exact, Field(lt=1)] = Decimal(0)
+    """What the kernels of one layer take in every step, whatever they work on [c]."""
     error: Annotated[Exact, Field(lt=1)] = Decimal("0.5")
     """How far times that rest on them may be off, as a share of them."""
+
+
+class Efficiency(KernelEfficiency):
+    """What a device reaches of its peak figures, first of all in dense 16-bit matrices."""
+
+    attention: Annotated[Exact, Field(gt=0, le=1)] | None = None
+    """Share of the peak matrix rate in attention [eta_A]; null means that of matrices."""
+    attention_start_s: Annotated[Exact, Field(lt=1)] = Decimal(0)
+    """The least that the attention of one layer takes in a step [c_A]."""
+    fp8: KernelEfficiency | None = None
+    """Dense matrices in 8-bit floats, if they were measured; null means as in 16 bits."""
+    experts: KernelEfficiency | None = None
+    """Experts in 16 bits, if they were measured."""
+    fp8_experts: KernelEfficiency | None = None
+    """Experts in 8-bit floats, if they were measured."""
     origin: str = "assumed"
     """What they rest on."""
 

@@ -16,9 +16,16 @@ class Interconnect(FrozenModel):
     """How the devices of one host reach each other, per device and direction."""
 
     bandwidth_bytes_per_s: Positive
-    """Bytes per second in one direction."""
+    """Bytes per second in one direction, as a collective of two devices reaches them [B]."""
     latency_s: Exact
-    """Start-up time of one message."""
+    """Start-up time of one message, or of one collective of two devices [alpha]."""
+    device_latency_s: Annotated[Exact, Field(exclude_if=lambda seconds: not seconds)] = Decimal(0)
+    """What each device beyond the second adds to the start-up of a collective [alpha_d]."""
+    contention: Annotated[Exact, Field(exclude_if=lambda share: not share)] = Decimal(0)
+    """How much longer each byte takes for each device beyond the second, as a share [gamma]."""
+    error: Annotated[Exact, Field(lt=1, exclude_if=lambda error: not error)] = Decimal(0)
+    """How far the times of groups over it may be off, as a share of them; 0 if that of its devices
+    is no smaller."""
     crosses_hosts: Annotated[bool, Field(exclude_if=lambda crosses: not crosses)] = False
     """Whether it consists of the links between joined hosts; profiles of groups in one host do not
     apply to groups over it."""

@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from hexplan.catalog.driver_names import CATALOG_NAMES, VENDOR_PREFIX
+from hexplan.catalog.efficiencies import Chip, find_efficiency
 from hexplan.catalog.rates import find_rates
-from hexplan.device import DeviceKind, DeviceType, Efficiency
+from hexplan.device import DeviceKind, DeviceType
 from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
 from hexplan.wording import close_names
@@ -41,8 +42,6 @@ OVERHEAD_BYTES: Mapping[DeviceKind, int] = MappingProxyType(
 A CUDA context with lazily loaded kernels takes about 300 MB (pytorch/pytorch#107667), and
 collectives add buffers. A CPU or a Mac has none, because its row states the memory that is free.
 """
-OTHER = "any other"
-"""The row for architectures that nobody measured."""
 _MOST_CLOSE = 4
 """The most names that a hint lists."""
 _SEPARATORS = dict.fromkeys(map(ord, " -_"))
@@ -100,7 +99,9 @@ class _Datasheet(FrozenModel):
             bfloat16=self.bf16,
             arch=self.arch,
             overhead_bytes=OVERHEAD_BYTES[kind],
-            efficiency=_efficiency(self),
+            efficiency=find_efficiency(
+                Chip(self.arch, self.fp16_dense_tflops, self.bandwidth_gb_per_s)
+            ),
             origin=f"datasheet: {self.source}{note}",
         )
 
@@ -118,23 +119,6 @@ class _DeviceFile(FrozenModel):
 
     comment: str
     devices: tuple[_Datasheet, ...]
-
-
-class _Calibrated(FrozenModel):
-    """One architecture in data/efficiency.json."""
-
-    arch: str
-    compute: Decimal
-    bandwidth: Decimal
-    error: Decimal
-    measured: tuple[str, ...]
-
-
-class _EfficiencyFile(FrozenModel):
-    """All of data/efficiency.json."""
-
-    comment: str
-    architectures: tuple[_Calibrated, ...]
 
 
 class _Listing(FrozenModel):
@@ -205,28 +189,6 @@ def close_models(name: str) -> tuple[str, ...]:
     return _close(name, {known: model.name for known, model in _models().items()})
 
 
-def _efficiency(sheet: _Datasheet) -> Efficiency:
-    """Return the shares of its peak figures that a device reaches, from the nearest measured chip.
-
-    Devices of one architecture and one peak rate have the same chip, so its own error applies. Any
-    other device has the error of predicting an architecture from the others.
-    """
-    rows = {entry.arch: entry for entry in _efficiency_file().architectures}
-    found, other = rows.get(sheet.arch, rows[OTHER]), rows[OTHER]
-    chips = [_sheets()[_folded(name)] for name in found.measured]
-    is_measured = any(
-        (chip.arch, chip.fp16_dense_tflops) == (sheet.arch, sheet.fp16_dense_tflops)
-        for chip in chips
-    )
-    relation = "" if is_measured else "another chip, " if found is not other else "other kinds: "
-    return Efficiency(
-        compute=found.compute,
-        bandwidth=found.bandwidth,
-        error=found.error if is_measured else other.error,
-        origin=f"calibrated on {relation}{', '.join(found.measured)}",
-    )
-
-
 def _close(name: str, main_name: Mapping[str, str]) -> tuple[str, ...]:
     """Return the main names that begin with `name`, then those that look like it."""
     longer = (known for known in main_name if known.startswith(name.casefold()))
@@ -267,11 +229,6 @@ def _model_ids() -> Mapping[str, str]:
 @cache
 def _device_file() -> _DeviceFile:
     return _DeviceFile.model_validate_json(_data("devices.json"))
-
-
-@cache
-def _efficiency_file() -> _EfficiencyFile:
-    return _EfficiencyFile.model_validate_json(_data("efficiency.json"))
 
 
 @cache

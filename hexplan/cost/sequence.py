@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from hexplan.cluster import Parallel
 from hexplan.constants import LARGEST_STEP_TOKENS
-from hexplan.cost.roofline import Roofline, shard_times
+from hexplan.cost.collectives import exchange_cost
+from hexplan.cost.roofline import Roofline, distinct, shard_times
 from hexplan.cost.sharing import TENSOR, Sharing
 from hexplan.cost.stage_shape import DeviceShard, StageShape
 from hexplan.cost.weights import ShardSizes, read_share
@@ -34,15 +35,15 @@ class SequenceRoofline(Roofline):
         super().__init__(model, group, interconnect)
         whole = ShardSizes(model.kv_heads, model.ffn, model.vocab)
         self._num_devices = n = len(group)
-        self._whole = tuple(shard_times(model, shard.device, whole) for shard in group)
+        self._whole = tuple(shard_times(model, shard.device, whole) for shard in distinct(group))
         # Two all-to-alls per layer: queries, keys and values go from own tokens to own heads, and
         # the results of attention go back.
         row_bytes = 2 * (model.group + 1) * model.kv_heads * model.head_dim * model.dtype_bytes
-        alpha_s, rate = float(interconnect.latency_s), interconnect.bandwidth_bytes_per_s
+        exchange = exchange_cost(interconnect, n)
         # At the end of the stage all rows are gathered, once for all its layers.
-        gathered_bytes = model.hidden * model.dtype_bytes / num_layers
-        self._exchange_s = (n - 1) * (2 + 1 / num_layers) * alpha_s
-        self._exchange_row_s = (n - 1) * (row_bytes / n + gathered_bytes) / rate
+        gathered_bytes = n * model.hidden * model.dtype_bytes / num_layers
+        self._exchange_s = (2 + 1 / num_layers) * exchange.start_s
+        self._exchange_row_s = exchange.byte_s * (row_bytes + gathered_bytes)
 
     def layer_s(
         self, prompt: int, reach: float, decode: int, context: float, passes: int = 1
@@ -57,9 +58,7 @@ class SequenceRoofline(Roofline):
         rows = math.ceil(math.ceil(tokens / passes) / self._num_devices)
         touched = read_share(self._model, rows)
         slowest = max(
-            passes * (rows * whole.token_s + whole.dense_s + touched * whole.experts_s)
-            + reach * own.reach_s
-            + context * max(own.reach_s, own.kv_s)
+            passes * whole.matrices_s(rows, touched) + own.attention_s(reach, context, passes)
             for whole, own in zip(self._whole, self._shards, strict=True)
         )
         return slowest + passes * (self._exchange_s + rows * self._exchange_row_s)

@@ -10,11 +10,12 @@ from hexplan.cluster import Cluster, Correction, Profile
 from hexplan.constants import MAX_BATCH, MICRO, UNTRIED_ERROR
 from hexplan.cost.corrections import as_corrected, find_correction
 from hexplan.cost.memory import step_tokens
+from hexplan.cost.overheads import NO_OVERHEADS, Overheads
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import MeasuredGroup, nearest_measured_group
 from hexplan.cost.sequence import stage_roofline
 from hexplan.cost.stage_shape import StageShape
-from hexplan.device import DeviceType
+from hexplan.device import DeviceType, Efficiency
 from hexplan.field_types import Range
 from hexplan.model import Model
 from hexplan.spec import Spec
@@ -76,7 +77,8 @@ def stage_speed(spec: Spec, shape: StageShape, kv_tokens: int) -> StageSpeed:
     roofline = stage_roofline(spec.model, shape)
     group = nearest_measured_group(spec.cluster, shape.devices)
     if group is None:
-        origin, error, factor = "datasheet", roofline_error(spec.model, shape.devices), 1.0
+        origin, error, factor = "datasheet", roofline_error(spec.model, shape), 1.0
+        request = replace(request, overheads=Overheads.of(spec.cluster))
     else:
         origin, error = group.origin, group.error
         factor = _factor(group, request, shape)
@@ -87,10 +89,22 @@ def stage_speed(spec: Spec, shape: StageShape, kv_tokens: int) -> StageSpeed:
     return _corrected(stated, request, roofline, factor, correction)
 
 
-def roofline_error(model: Model, devices: Sequence[DeviceType]) -> Decimal:
+def roofline_error(model: Model, shape: StageShape) -> Decimal:
     """Return how far datasheet times may be off, as a share of them."""
-    error = max(device.efficiency.error for device in devices)
-    return max(error, UNTRIED_ERROR) if model.experts or model.weights else error
+    error = max(_device_error(model, device.efficiency) for device in shape.devices)
+    if len(shape.devices) > 1 and shape.interconnect is not None:
+        error = max(error, shape.interconnect.error)
+    return error
+
+
+def _device_error(model: Model, efficiency: Efficiency) -> Decimal:
+    """Return the largest error of the kernels that a model uses; of untried ones, a large one."""
+    form = model.weights.name if model.weights else None
+    dense = {None: efficiency, "fp8": efficiency.fp8}.get(form)
+    experts = {None: efficiency.experts, "fp8": efficiency.fp8_experts}.get(form)
+    used = (dense, experts) if model.experts else (dense,)
+    errors = [kind.error if kind else max(efficiency.error, UNTRIED_ERROR) for kind in used]
+    return max(errors)
 
 
 def _profiled_speed(
@@ -145,6 +159,8 @@ class _MeanRequest:
     step_tokens: int
     layers: Range
     kv_tokens: int
+    overheads: Overheads = NO_OVERHEADS
+    """What the stage takes besides its kernels."""
 
     @classmethod
     def of(cls, spec: Spec, shape: StageShape, kv_tokens: int) -> _MeanRequest:
@@ -165,15 +181,21 @@ class _MeanRequest:
         """Return the seconds of the stage's time that the request takes."""
         head_s = 0.0
         if self.layers[1] == self.model.layers:
-            head_s = self._decode_steps * roofline.head_s(self._batch)
+            rows_s = roofline.head_s(self._batch) + self._batch * self.overheads.token_s
+            head_s = self._decode_steps * rows_s
         return self.num_layers * self.layer_s(roofline, factors) + factors.decode * head_s
 
     def layer_s(self, roofline: Roofline, factors: PhaseFactors = UNCORRECTED) -> float:
-        """Return the seconds of one layer that its prompt and its share of decode steps take."""
+        """Return the seconds of one layer that its prompt and its share of decode steps take.
+
+        What a step takes besides its layers is spread over them.
+        """
         prompt, output = self.workload.prompt_tokens.mean, self.workload.output_tokens.mean
         batch = self._batch
+        besides_s = self.overheads.step_s / self.num_layers
         prefill_s = roofline.layer_s(prompt, prompt**2 / 2, 0, 0.0, self._passes)
-        decode_s = roofline.layer_s(0, 0.0, batch, batch * (prompt + output / 2))
+        prefill_s += self._passes * besides_s
+        decode_s = roofline.layer_s(0, 0.0, batch, batch * (prompt + output / 2)) + besides_s
         return factors.prefill * prefill_s + factors.decode * self._decode_steps * decode_s
 
     @property

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from hexplan.cluster import Profile, StepPoint
 from hexplan.cost.corrections import CorrectedSteps, find_correction
+from hexplan.cost.overheads import NO_OVERHEADS, Overheads
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.scaling import nearest_measured_group
 from hexplan.cost.speed import find_profile
@@ -49,8 +50,11 @@ def uncorrected_step_times(
     profile = find_profile(spec.cluster, shape.devices) if roofline is None else None
     if profile is not None and profile.prefill_layer_s:
         return measured_steps(profile)
-    steps = RooflineSteps(roofline or Roofline(model, shape.group, shape.interconnect))
+    own = roofline or Roofline(model, shape.group, shape.interconnect)
     group = nearest_measured_group(spec.cluster, shape.devices) if profile is None else None
+    if profile is None and group is None:
+        return RooflineSteps(own, Overheads.of(spec.cluster), shape.num_layers)
+    steps = RooflineSteps(own)
     if group is None or not group.profile.prefill_layer_s:
         return steps
     measured = measured_steps(group.profile)
@@ -150,16 +154,22 @@ class RooflineSteps:
     origin = "datasheet"
     measured_tokens: tuple[int, int] | None = None
 
-    def __init__(self, roofline: Roofline) -> None:
-        self._roofline = roofline
+    def __init__(
+        self, roofline: Roofline, overheads: Overheads = NO_OVERHEADS, num_layers: int = 1
+    ) -> None:
+        """Take what a step costs besides its layers, and the layers over which that is spread."""
+        self._roofline, self._token_s = roofline, overheads.token_s
+        self._besides_s = overheads.step_s / num_layers
 
     def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
-        """Return the seconds of one layer."""
-        return self._roofline.layer_s(prompt, reach, decode, context)
+        """Return the seconds of one layer, with its share of what the step costs besides."""
+        if not prompt and not decode:
+            return 0.0
+        return self._roofline.layer_s(prompt, reach, decode, context) + self._besides_s
 
     def head_s(self, rows: int) -> float:
-        """Return the seconds of the output head for `rows` tokens."""
-        return self._roofline.head_s(rows)
+        """Return the seconds of the output head for `rows` tokens, with what each costs besides."""
+        return self._roofline.head_s(rows) + rows * self._token_s
 
 
 class ScaledSteps:

@@ -64,11 +64,20 @@ def read_share(model: Model, tokens: int) -> float:
 
 
 def token_parameters(model: Model, sizes: ShardSizes) -> int:
-    """Count the parameters of one layer's shard that a token uses."""
+    """Count the parameters of one layer's shard that a token uses, whichever experts it picks."""
     width = sizes.kv_heads * model.head_dim
     matrices = width * model.hidden * (2 * model.group + 2)
-    networks = model.active_experts * 3 * model.hidden * sizes.ffn
-    return matrices + networks + _unquantised(model, sizes)
+    network = 0 if model.experts else _network_parameters(model, sizes)
+    return matrices + network + _unquantised(model, sizes)
+
+
+def token_expert_parameters(model: Model, sizes: ShardSizes) -> int:
+    """Count the parameters of a layer's experts that a token uses; 0 for a dense layer."""
+    return model.experts.active * _network_parameters(model, sizes) if model.experts else 0
+
+
+def _network_parameters(model: Model, sizes: ShardSizes) -> int:
+    return 3 * model.hidden * sizes.ffn
 
 
 def end_bytes(model: Model, sizes: ShardSizes, layers: Range) -> int:

@@ -110,5 +110,9 @@ def _figures(text: DeviceText) -> dict[str, str | int | bool | Efficiency]:
 def _efficiency(text: EfficiencyText | None) -> Efficiency | None:
     if text is None:
         return None
-    figures = {"compute": text.compute, "bandwidth": text.bandwidth, "error": text.error}
-    return Efficiency(**figures, origin="given in the cluster file")
+    return Efficiency(
+        compute=text.compute,
+        bandwidth=text.bandwidth,
+        error=text.error,
+        origin="given in the cluster file",
+    )

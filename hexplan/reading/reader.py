@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from hexplan.cluster import Cluster, Limits, Profile
+from hexplan.constants import HOP_OVERHEAD_S
 from hexplan.device import DeviceType
 from hexplan.files.field_errors import UNKNOWN_FIELD, FieldError, explain, version_problem
 from hexplan.files.yaml_reader import YamlDocument, parse_yaml, read_yaml
@@ -103,6 +105,9 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
             memory_fraction=text.limits.memory_fraction,
             chunk_tokens=text.limits.chunk_tokens,
             solve_time_s=float(text.limits.time),
+            step_overhead_s=text.limits.step_overhead,
+            token_overhead_s=text.limits.token_overhead,
+            hop_overhead_s=_hop_overhead(text),
             parallel=tuple(text.limits.parallel),
         ),
     )
@@ -111,6 +116,16 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
         update={"join": read_joins(text.limits.join, cluster, model, at)}
     )
     return cluster.model_copy(update={"limits": limits})
+
+
+def _hop_overhead(text: ClusterText) -> Decimal:
+    """Return what a hop takes besides its link: nothing if not stated, where speeds are measured.
+
+    Profiles and overlays carry their own timing, and plans from them stay comparable with others'.
+    """
+    if text.limits.hop_overhead is not None:
+        return text.limits.hop_overhead
+    return Decimal(0) if text.profiles or text.overlays else HOP_OVERHEAD_S
 
 
 def _measured_types(

@@ -92,8 +92,8 @@ BROKEN_OBJECTIVES = (
     broken(
         "a cost at the full price of a host on a spot offer",
         change_stage(
-            on_spot(PRICED, "0.75"), 0, capacity_tokens_per_s=Decimal("6296.77605")
-        ),  # 8395.7014 * 0.75, rounded down
+            on_spot(PRICED, "0.75"), 0, capacity_tokens_per_s=Decimal("6404.313457")
+        ),  # 8539.08461 * 0.75, rounded down
         "HEX712",
     ),
     broken(

@@ -136,12 +136,12 @@ SPEED = (
     ),
     broken(
         "a capacity above the roofline",
-        change_stage(TWO, 0, **_capacity("8395.702")),
+        change_stage(TWO, 0, **_capacity("8539.085")),
         "HEX401",
     ),
     broken(
         "a capacity below the roofline",
-        change_stage(TWO, 0, **_capacity("8395.7013")),
+        change_stage(TWO, 0, **_capacity("8539.084")),
         "HEX401",
     ),
     broken(
@@ -190,7 +190,7 @@ SPEED = (
     ),
     broken(
         "a capacity between two steps",
-        change_stage(TWO, 0, **_capacity("8395.7014005")),
+        change_stage(TWO, 0, **_capacity("8539.0846105")),
         "HEX404",
     ),
     broken(

@@ -1,7 +1,9 @@
 """A valid plan whose first host is two joined machines, made by hand from that of two hosts.
 
 The reduces of a request move 80 tokens of 64 numbers, twice in each of 4 layers, half of
-them to and half from each device: 81,920 bytes, here over a ring of nine tenths of 10 MB/s.
+them to and half from each device: 81,920 bytes, here over a ring of nine tenths of 10 MB/s. A ring
+starts twice in each reduce, where the devices of one host start once: 8395.7014 tokens/s instead of
+8539.08461, before the slower bytes.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def two_hosts_plan() -> Plan:
     (one,), (other,) = shards(4), shards(4, first_device=1)
     devices = ((left, BIG), (right, BIG))
     stages = (
-        stage(MODEL, "s0", ("big", (0, 4)), devices, (2432, "8395.7014", whole)),
+        stage(MODEL, "s0", ("big", (0, 4)), devices, (2432, "8539.08461", whole)),
         stage(MODEL, "s1", ("small", (4, 6)), ((one, SMALL),), figures),
         stage(MODEL, "s2", ("small", (4, 6)), ((other, SMALL),), figures),
     )
@@ -229,7 +229,7 @@ def two_sites_plan() -> Plan:
 
 def mixed_stage_plan() -> Plan:
     """Return one stage of unlike devices with uneven shards, with biases and tied embeddings."""
-    speed = "3244.733231"
+    speed = "3359.179464"
     parts = tuple(zip(shards(2, 1, 1), (BIG, SMALL, SMALL), strict=True))
     flow = Flow(
         edges=(
@@ -238,9 +238,9 @@ def mixed_stage_plan() -> Plan:
         ),
         routes=(route((("s0", 0),), speed, "1"),),
         proof=certificate(speed, (("stage:s0", "1", speed),), speed, speed, "0"),
-        requests_per_s="40.559165",
-        least="1622.366615",
-        most="4867.099847",
+        requests_per_s="41.989743",
+        least="1679.589732",
+        most="5038.769196",
     )
     stages = (stage(BIASED_MODEL, "s0", ("odd", (0, 6)), parts, (1213, speed, speed)),)
     return _plan(MIXED_STAGE, BIASED_MODEL, stages, flow)

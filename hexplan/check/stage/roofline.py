@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 
 from hexplan.check.exact import exact
 from hexplan.check.stage.sizes import (
+    expert_numbers,
     head_bytes,
     kv_token_bytes,
     layer_of,
@@ -16,7 +18,7 @@ from hexplan.check.stage.sizes import (
     token_numbers,
 )
 from hexplan.constants import MAX_BATCH
-from hexplan.device import DeviceType
+from hexplan.device import DeviceType, KernelEfficiency
 from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.plan import Shard
@@ -43,6 +45,10 @@ class StageRequest:
     """Tokens of context for which the stage has room."""
     num_layers: int
     """Layers of the stage."""
+    step_s: Fraction
+    """What a step takes besides its layers; 0 unless its times rest on the datasheet."""
+    token_s: Fraction
+    """What an output token takes besides the head; likewise."""
 
     @property
     def batch(self) -> int:
@@ -93,7 +99,7 @@ def prefill_seconds(
 ) -> Fraction:
     """Return the seconds of one layer for the prompt."""
     message = request.workload.prompt_tokens.mean * request.row_bytes
-    reduce = _reduce(len(shards), interconnect, message, request.chunks)
+    reduce = all_reduce(len(shards), interconnect, message, request.chunks)
     return max(_prefill(request, held) for held in shards) + 2 * reduce
 
 
@@ -101,7 +107,7 @@ def decode_seconds(
     request: StageRequest, shards: Sequence[ShardOnDevice], interconnect: Interconnect | None
 ) -> Fraction:
     """Return the seconds of one layer for a step of decodes."""
-    reduce = _reduce(len(shards), interconnect, request.batch * request.row_bytes, 1)
+    reduce = all_reduce(len(shards), interconnect, request.batch * request.row_bytes, 1)
     return max(_decode(request, held) for held in shards) + 2 * reduce
 
 
@@ -110,8 +116,8 @@ def tensor_seconds(
 ) -> Fraction:
     """Return the seconds of one layer for a tensor-parallel step, without attention."""
     message = tokens * model.hidden * model.dtype_bytes
-    slowest = max(work(model, held, tokens) + weights(model, held, tokens) for held in shards)
-    return slowest + 2 * _reduce(len(shards), interconnect, message, 1)
+    slowest = max(matrix_seconds(model, held, tokens) for held in shards)
+    return slowest + 2 * all_reduce(len(shards), interconnect, message, 1)
 
 
 def head_seconds(request: StageRequest, shards: Sequence[ShardOnDevice]) -> Fraction:
@@ -120,65 +126,91 @@ def head_seconds(request: StageRequest, shards: Sequence[ShardOnDevice]) -> Frac
 
     def step(held: ShardOnDevice) -> Fraction:
         table, device = length(held.shard.vocab) * model.hidden, held.device_type
-        work = 2 * beta * table / _flops(device, _peak_16(model, device))
-        return work + head_bytes(model, held.shard) / _bandwidth(device)
+        work = 2 * beta * table / (exact(device.efficiency.compute) * _peak_16(model, device))
+        return both(device.efficiency, work, head_bytes(model, held.shard) / _bandwidth(device))
 
-    return Fraction(request.workload.output_tokens.mean, beta) * max(map(step, shards))
+    each = max(map(step, shards)) + beta * request.token_s
+    return Fraction(request.workload.output_tokens.mean, beta) * each
 
 
 def _prefill(request: StageRequest, held: ShardOnDevice) -> Fraction:
     prompt, chunks = request.workload.prompt_tokens.mean, request.chunks
-    reading = chunks * weights(request.model, held, ceil(Fraction(prompt, chunks)))
-    return work(request.model, held, prompt) + prompt_attention(request, held) + reading
+    matrices = matrix_seconds(request.model, held, prompt, chunks)
+    return matrices + prompt_attention(request, held)
 
 
 def _decode(request: StageRequest, held: ShardOnDevice) -> Fraction:
-    model, beta = request.model, request.batch
-    return work(model, held, beta) + decode_attention(request, held) + weights(model, held, beta)
+    matrices = matrix_seconds(request.model, held, request.batch)
+    return matrices + decode_attention(request, held)
 
 
 def prompt_attention(request: StageRequest, held: ShardOnDevice) -> Fraction:
-    """Return `P^2 / 2 position`."""
-    return Fraction(request.workload.prompt_tokens.mean**2, 2) * _position(request.model, held)
+    """Return `max(m c_A, P^2 / 2 position)`."""
+    least = request.chunks * exact(held.device_type.efficiency.attention_start_s)
+    squares = Fraction(request.workload.prompt_tokens.mean**2, 2)
+    return max(least, squares * _position(request.model, held))
 
 
 def decode_attention(request: StageRequest, held: ShardOnDevice) -> Fraction:
-    """Return `beta (P + D/2) max(position, read)`."""
-    model = request.model
+    """Return `max(c_A, beta (P + D/2) max(position, read))`."""
+    model, kind = request.model, held.device_type
     context = request.workload.prompt_tokens.mean + Fraction(request.workload.output_tokens.mean, 2)
-    read = kv_token_bytes(model, (0, 1), held.shard) / _bandwidth(held.device_type)
-    return request.batch * context * max(_position(model, held), read)
+    read = kv_token_bytes(model, (0, 1), held.shard) / _bandwidth(kind)
+    seconds = request.batch * context * max(_position(model, held), read)
+    return max(exact(kind.efficiency.attention_start_s), seconds)
 
 
-def work(model: Model, held: ShardOnDevice, tokens: int) -> Fraction:
-    """Return the seconds of matrix work for so many tokens."""
-    shard, kind = held.shard, held.device_type
-    form, peak = model.weights, None
-    if form is not None and form.name == "fp8":
-        peak = kind.fp8_flops_per_s
-    elif form is not None and form.operands is not None:
-        rates = (kind.fp8_flops_per_s, kind.int8_ops_per_s, kind.fp4_flops_per_s)
-        peak = rates[("fp8", "int8", "fp4").index(form.operands)]
-    if not peak:
-        peak = _peak_16(model, kind)
-    return 2 * token_numbers(model, shard) * tokens / _flops(kind, peak)
-
-
-def weights(model: Model, held: ShardOnDevice, tokens: int) -> Fraction:
-    """Return the seconds of reading the weights of a layer that so many tokens use."""
-    shard, kind = held.shard, held.device_type
-    layer = layer_of(model, shard)
-    touched = Fraction(1)
+def matrix_seconds(model: Model, held: ShardOnDevice, tokens: int, steps: int = 1) -> Fraction:
+    """Return the seconds of a layer's matrices for some tokens in so many equal steps."""
+    shard, device, layer = held.shard, held.device_type, layer_of(model, held.shard)
+    efficiency, operands = device.efficiency, _operands(model)
+    rates = {
+        "fp8": device.fp8_flops_per_s,
+        "int8": device.int8_ops_per_s,
+        "fp4": device.fp4_flops_per_s,
+    }
+    peak = (rates[operands] if operands else None) or _peak_16(model, device)
+    dense: KernelEfficiency = efficiency
+    networks = efficiency.experts
+    if operands == "fp8":
+        dense = efficiency.fp8 or efficiency
+        networks = efficiency.fp8_experts
+    whole = layer.attention + layer.rest + (0 if model.experts else layer.network)
+    parts: list[tuple[KernelEfficiency, int, Fraction]]
+    parts = [(dense, token_numbers(model, shard), Fraction(whole))]
     if model.experts is not None:
-        touched -= (1 - Fraction(model.experts.active, model.experts.total)) ** tokens
-    networks = touched * layer.num_networks * layer.network
-    return (layer.attention + layer.rest + networks) / _bandwidth(kind)
+        untouched = (1 - Fraction(model.experts.active, model.experts.total)) ** ceil(
+            Fraction(tokens, steps)
+        )
+        kind = networks or dense.model_copy(update={"exposed": Decimal(1)})
+        read = (1 - untouched) * layer.num_networks * layer.network
+        parts.append((kind, expert_numbers(model, shard), read))
+    seconds = Fraction(0)
+    for kind, numbers, num_bytes in parts:
+        work = 2 * numbers * tokens / (exact(kind.compute) * peak)
+        read = steps * num_bytes / (exact(kind.bandwidth) * device.memory_bandwidth_bytes_per_s)
+        seconds += both(kind, work, read) + steps * exact(kind.start_s)
+    return seconds
+
+
+def both(kind: KernelEfficiency, work: Fraction, read: Fraction) -> Fraction:
+    """Return `max(work, read) + xi min(work, read)`."""
+    return max(work, read) + exact(kind.exposed) * min(work, read)
 
 
 def _position(model: Model, held: ShardOnDevice) -> Fraction:
     shard, kind = held.shard, held.device_type
     queries = length(shard.kv_heads) * model.group * model.head_dim
-    return 4 * queries / _flops(kind, _peak_16(model, kind))
+    share = kind.efficiency.attention or kind.efficiency.compute
+    return 4 * queries / (exact(share) * _peak_16(model, kind))
+
+
+def _operands(model: Model) -> str | None:
+    """Return the type in which the layers' matrices are multiplied; None means the model's."""
+    form = model.weights
+    if form is None:
+        return None
+    return "fp8" if form.name == "fp8" else form.operands
 
 
 def _peak_16(model: Model, kind: DeviceType) -> int:
@@ -188,18 +220,28 @@ def _peak_16(model: Model, kind: DeviceType) -> int:
     return kind.compute_flops_per_s
 
 
-def _reduce(
+def start(n: int, interconnect: Interconnect) -> Fraction:
+    """Return the start-up of an all-reduce; a ring over joined hosts starts in every step."""
+    alpha = exact(interconnect.latency_s)
+    if interconnect.crosses_hosts:
+        return 2 * (n - 1) * alpha
+    return alpha + (n - 2) * exact(interconnect.device_latency_s)
+
+
+def seconds_per_byte(n: int, interconnect: Interconnect) -> Fraction:
+    """Return `(1 + gamma (n - 2)) / B`."""
+    crowd = 1 + exact(interconnect.contention) * (n - 2)
+    return crowd / interconnect.bandwidth_bytes_per_s
+
+
+def all_reduce(
     n: int, interconnect: Interconnect | None, message_bytes: int, messages: int
 ) -> Fraction:
-    """Return the seconds of ring all-reduces, `2 (n - 1) (count alpha + bytes / (n B))`."""
+    """Return the seconds of some all-reduces, which carry so many bytes together."""
     if n == 1 or interconnect is None:
         return Fraction(0)
-    part = Fraction(message_bytes, n * interconnect.bandwidth_bytes_per_s)
-    return 2 * (n - 1) * (messages * exact(interconnect.latency_s) + part)
-
-
-def _flops(kind: DeviceType, peak: int) -> Fraction:
-    return exact(kind.efficiency.compute) * peak
+    byte = Fraction(2 * (n - 1), n) * seconds_per_byte(n, interconnect)
+    return messages * start(n, interconnect) + message_bytes * byte
 
 
 def _bandwidth(kind: DeviceType) -> Fraction:

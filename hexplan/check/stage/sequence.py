@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
 
-from hexplan.check.exact import exact
 from hexplan.check.stage.roofline import (
     ShardOnDevice,
     StageRequest,
     decode_attention,
     decode_seconds,
+    matrix_seconds,
     prefill_seconds,
     prompt_attention,
-    weights,
-    work,
+    seconds_per_byte,
+    start,
 )
 from hexplan.check.stage.sizes import length, weights_bytes, workspace_bytes
-from hexplan.constants import LOGIT_BYTES, MAX_BATCH
+from hexplan.constants import EXCHANGE_STARTS, LOGIT_BYTES, MAX_BATCH
 from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.plan import Shard, Stage
@@ -68,7 +68,8 @@ def shared_phase_seconds(
         if _is_tensor(stage, request.batch)
         else _decode(request, shards, interconnect)
     )
-    return prefill, request.decode_steps * decode
+    besides = request.step_s / request.num_layers
+    return prefill + request.chunks * besides, request.decode_steps * (decode + besides)
 
 
 def sequence_seconds(
@@ -91,7 +92,7 @@ def sequence_seconds(
     """
     rows = ceil(Fraction(tokens, len(shards)))
     whole = [ShardOnDevice(_whole(model, held.shard), held.device_type) for held in shards]
-    slowest = max(work(model, held, rows) + weights(model, held, rows) for held in whole)
+    slowest = max(matrix_seconds(model, held, rows) for held in whole)
     return slowest + _exchange(model, len(shards), interconnect, rows, num_layers)
 
 
@@ -126,12 +127,13 @@ def _exchange(
     """Return the seconds of a layer's two all-to-alls, and its share of the gather at the end."""
     if interconnect is None:
         return Fraction(0)
-    bandwidth, alpha = interconnect.bandwidth_bytes_per_s, exact(interconnect.latency_s)
+    byte, begin = seconds_per_byte(n, interconnect), EXCHANGE_STARTS * start(n, interconnect)
     heads, e = model.kv_heads * model.group, model.head_dim
-    there = Fraction(rows * (heads + 2 * model.kv_heads) * e * model.dtype_bytes, n * bandwidth)
-    back = Fraction(rows * heads * e * model.dtype_bytes, n * bandwidth)
-    gather = Fraction(rows * model.hidden * model.dtype_bytes, bandwidth)
-    return (n - 1) * (2 * alpha + there + back + (alpha + gather) / num_layers)
+    there = Fraction(rows * (heads + 2 * model.kv_heads) * e * model.dtype_bytes, n)
+    back = Fraction(rows * heads * e * model.dtype_bytes, n)
+    gather = Fraction(rows * model.hidden * model.dtype_bytes, num_layers)
+    carried = (n - 1) * (there + back + gather) * byte
+    return (2 + Fraction(1, num_layers)) * begin + carried
 
 
 def _whole(model: Model, shard: Shard) -> Shard:

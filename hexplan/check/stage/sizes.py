@@ -50,11 +50,17 @@ def layer_of(model: Model, shard: Shard) -> LayerBytes:
 
 
 def token_numbers(model: Model, shard: Shard) -> int:
-    """Return `p`: the number of a layer's weights that one token uses."""
+    """Return `p`: the number of a layer's weights that every token uses."""
     keys = length(shard.kv_heads) * model.head_dim
     attention = 2 * keys * model.hidden + 2 * keys * model.group * model.hidden
-    active = model.experts.active if model.experts else 1
-    return attention + active * 3 * model.hidden * length(shard.ffn) + _rest(model, shard)
+    network = 0 if model.experts else 3 * model.hidden * length(shard.ffn)
+    return attention + network + _rest(model, shard)
+
+
+def expert_numbers(model: Model, shard: Shard) -> int:
+    """Return `p_e`: the number of weights in the experts that a token picks; 0 without any."""
+    active = model.experts.active if model.experts else 0
+    return active * 3 * model.hidden * length(shard.ffn)
 
 
 def matrix_bytes(model: Model, bits: Decimal | None, rows: int, columns: int) -> int:

@@ -17,7 +17,8 @@ from hexplan.check.stage.sizes import length
 from hexplan.check.text import number, rate
 from hexplan.cluster import Correction, Profile
 from hexplan.constants import SCALED_ERROR, UNTRIED_ERROR
-from hexplan.device import DeviceType
+from hexplan.device import DeviceType, Efficiency, KernelEfficiency
+from hexplan.model import Model
 from hexplan.plan import Shard, Stage
 
 
@@ -153,8 +154,17 @@ def _request(lookup: Lookup, stage: Stage) -> StageRequest:
     plan = lookup.plan
     longest = plan.workload.prompt_tokens.max
     step_tokens = min(plan.cluster.limits.chunk_tokens, longest)
+    is_profiled = stage.parallel == "tp" and profile_of(lookup, stage) is not None
+    is_measured = is_profiled or _basis(lookup, stage, _shards(lookup, stage)) is not None
+    limits = plan.cluster.limits
+    besides = (limits.step_overhead_s, limits.token_overhead_s)
     return StageRequest(
-        plan.model, plan.workload, step_tokens, stage.kv_tokens, length(stage.layers)
+        plan.model,
+        plan.workload,
+        step_tokens,
+        stage.kv_tokens,
+        length(stage.layers),
+        *(Fraction(0) if is_measured else exact(overhead) for overhead in besides),
     )
 
 
@@ -163,13 +173,13 @@ def _computed(lookup: Lookup, stage: Stage) -> RecomputedSpeed:
     plan, shards = lookup.plan, _shards(lookup, stage)
     interconnect = lookup.hosts[stage.host].interconnect
     request = _request(lookup, stage)
+    basis = _basis(lookup, stage, shards)
     layer_s = sum(shared_phase_seconds(request, shards, interconnect, stage), Fraction())
     seconds = request.num_layers * layer_s
     if stage.layers[1] == plan.model.layers:
         seconds += head_seconds(request, shards)
-    basis = _basis(lookup, stage, shards)
     if basis is None:
-        basis_in_words, error = "the roofline", _datasheet_error(lookup, shards)
+        basis_in_words, error = "the roofline", _datasheet_error(lookup, stage, shards)
     else:
         profile, kind = basis
         basis_in_words, error = "a scaled profile", max(exact(profile.error), exact(SCALED_ERROR))
@@ -183,11 +193,26 @@ def _computed(lookup: Lookup, stage: Stage) -> RecomputedSpeed:
     )
 
 
-def _datasheet_error(lookup: Lookup, shards: list[ShardOnDevice]) -> Fraction:
-    error = max(exact(held.device_type.efficiency.error) for held in shards)
-    model = lookup.plan.model
-    is_untried = model.experts is not None or model.weights is not None
-    return max(error, exact(UNTRIED_ERROR)) if is_untried else error
+def _datasheet_error(lookup: Lookup, stage: Stage, shards: list[ShardOnDevice]) -> Fraction:
+    model, interconnect = lookup.plan.model, lookup.hosts[stage.host].interconnect
+    errors = [_kernel_error(model, held.device_type.efficiency) for held in shards]
+    if len(shards) > 1 and interconnect is not None:
+        errors.append(exact(interconnect.error))
+    return max(errors)
+
+
+def _kernel_error(model: Model, efficiency: Efficiency) -> Fraction:
+    """Return the largest error of what the model's layers are made of."""
+    kinds: list[KernelEfficiency | None]
+    if model.weights is None:
+        kinds = [efficiency, efficiency.experts]
+    elif model.weights.name == "fp8":
+        kinds = [efficiency.fp8, efficiency.fp8_experts]
+    else:
+        kinds = [None, None]
+    untried = max(exact(efficiency.error), exact(UNTRIED_ERROR))
+    used = kinds if model.experts else kinds[:1]
+    return max(untried if kind is None else exact(kind.error) for kind in used)
 
 
 def profile_of(lookup: Lookup, stage: Stage) -> Profile | None:

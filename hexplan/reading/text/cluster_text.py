@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from hexplan.cluster import Allowed, Parallel
+from hexplan.constants import STEP_OVERHEAD_S, TOKEN_OVERHEAD_S
 from hexplan.model import Model
 from hexplan.plan import Objective
 from hexplan.reading.text.base import Text
@@ -202,6 +203,12 @@ class LimitsText(Text):
     """The most prompt tokens that a stage runs at once; longer prompts are split."""
     parallel: Annotated[Many[Parallel], Field(min_length=1)] = ("tp",)
     """How the devices of a stage may share its work: `tp`, `sp` and `shift`; `launch` runs `tp`."""
+    step_overhead: Annotated[Seconds, Field(lt=60)] = STEP_OVERHEAD_S
+    """What each step of a stage takes besides its layers; measured times include theirs."""
+    token_overhead: Annotated[Seconds, Field(lt=60)] = TOKEN_OVERHEAD_S
+    """What the last stage takes for each output token besides its head; so do measured times."""
+    hop_overhead: Annotated[Seconds, Field(lt=60)] | None = None
+    """What a message between stages takes besides its link: 0.2ms, or nothing with measurements."""
     join: (
         Annotated[
             Annotated[Literal["any"], Tag("<value>")]

@@ -12,7 +12,7 @@ from hexplan.reading.text.fields import Bandwidth, Bytes, Compute, Fraction
 
 
 class EfficiencyText(Text):
-    """Shares of the peak figures that a device reaches."""
+    """Shares of the peak figures that a device reaches; work and reading then add up."""
 
     compute: Fraction
     """Share of the peak matrix rate: `45%`."""

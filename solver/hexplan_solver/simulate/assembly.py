@@ -196,4 +196,6 @@ def _reach(cluster: Cluster, source: str, target: str) -> tuple[float, float]:
     way = cluster.host_by_name[source].interconnect if source == target else None
     link = way or cluster.link(source, target)
     assert link is not None, "a flow goes only where the network has an arc"
-    return float(link.bandwidth_bytes_per_s), float(link.latency_s)
+    is_hop = COORDINATOR not in (source, target)
+    overhead_s = float(cluster.limits.hop_overhead_s) if is_hop else 0.0
+    return float(link.bandwidth_bytes_per_s), float(link.latency_s) + overhead_s

@@ -51,10 +51,10 @@ def test_the_speed_of_a_stage_of_two_devices_adds_up() -> None:
     assert position < read
     prefill = Fraction(2 * 21_632 * 60, 2_000_000_000) + 60**2 / Fraction(2) * position + weights
     decode = Fraction(2 * 21_632 * 20, 2_000_000_000) + 20 * 70 * read + weights
-    reduce_prompt = 2 * (10 * MICRO + Fraction(60 * 64 * 2, 2 * 100_000_000))
-    reduce_step = 2 * (10 * MICRO + Fraction(20 * 64 * 2, 2 * 100_000_000))
+    reduce_prompt = 10 * MICRO + Fraction(60 * 64 * 2, 100_000_000)
+    reduce_step = 10 * MICRO + Fraction(20 * 64 * 2, 100_000_000)
     layer_s = prefill + 2 * reduce_prompt + Fraction(20, 20) * (decode + 2 * reduce_step)
-    assert layer_s == Fraction(5211, 2_187_500)
+    assert layer_s == Fraction(10247, 4_375_000)
     capacity = Fraction(two_hosts_plan().stages[0].capacity_tokens_per_s)
     assert 0 <= 80 / (4 * layer_s) - capacity < MICRO
 

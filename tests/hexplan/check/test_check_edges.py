@@ -168,7 +168,7 @@ WORDS = {
     ),
     "a capacity between two steps": (
         "stage s0, capacity",
-        "8395.7014005 must be a multiple of 1e-6",
+        "8539.0846105 must be a multiple of 1e-6",
     ),
     "a cut that states another capacity": (
         "certificate, link:s1>s3",

@@ -192,8 +192,8 @@ def test_a_step_is_the_one_of_the_formulation_by_hand() -> None:
     work_s = 2 * 41_088 * 3 / 0.5e14
     reading_s = 2 * 41_088 / 0.7e12
     attention_s = 300 * 2 * 32 * 2 / 0.7e12
-    exchange_s = 2 * 10e-6 + 3 * 256 * 2 / (2 * 1e9)
-    gather_s = 10e-6 + 3 * 64 * 2 / 1e9
+    exchange_s = 2 * 20e-6 + 3 * 256 * 2 / (2 * 1e9)
+    gather_s = 20e-6 + 3 * 64 * 2 / 1e9
     expected = work_s + reading_s + attention_s + exchange_s + gather_s / 4
     assert found.layer_s(0, 0.0, 5, 300) == pytest.approx(expected, rel=1e-12)
     assert found.head_s(5) == Roofline(model, cut(model, 2, device_type("d")), WIRE).head_s(5)
@@ -260,7 +260,7 @@ def test_a_chunk_pays_for_its_messages_and_its_weights_by_itself() -> None:
     model = tiny_model(8)
     found = SequenceRoofline(model, cut(model, 2, device_type("d")), LATENCY, 8)
     once, thrice = (found.layer_s(300, 0.0, 0, 0.0, passes) for passes in (1, 3))
-    assert thrice - once == pytest.approx(2 * (2 * 41_088 / 0.7e12 + 2.125e-3))
+    assert thrice - once == pytest.approx(2 * (2 * 41_088 / 0.7e12 + 2 * 2.125e-3))
 
 
 @pytest.mark.parametrize(

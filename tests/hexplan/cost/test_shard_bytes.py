@@ -16,6 +16,7 @@ from hexplan.cost.weights import (
     experts_bytes,
     layer_bytes,
     read_share,
+    token_expert_parameters,
     token_parameters,
 )
 from hexplan.model import Experts, Model, WeightFormat
@@ -37,7 +38,9 @@ def test_a_mixture_holds_all_experts_and_a_router_and_a_token_meets_some() -> No
     attention = 4 * 64 * 64 + 2 * 64
     assert layer_bytes(dense, whole(dense)) == 2 * (attention + 3 * 64 * 128)
     assert layer_bytes(MIXTURE, whole(MIXTURE)) == 2 * (attention + 8 * 64 + 8 * 3 * 64 * 128)
-    assert token_parameters(MIXTURE, whole(MIXTURE)) == attention + 8 * 64 + 2 * 3 * 64 * 128
+    assert token_parameters(MIXTURE, whole(MIXTURE)) == attention + 8 * 64
+    assert token_expert_parameters(MIXTURE, whole(MIXTURE)) == 2 * 3 * 64 * 128
+    assert token_expert_parameters(dense, whole(dense)) == 0
     assert dense_bytes(MIXTURE, whole(MIXTURE)) == 2 * (attention + 8 * 64)
     assert experts_bytes(dense, whole(dense)) == 0
 

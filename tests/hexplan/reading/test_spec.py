@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from support.specs import TWO_NODES, spec_of, two_nodes
 
+from hexplan.catalog.interconnects import interconnect_of
 from hexplan.catalog.shipped import find_device, find_model
 from hexplan.cluster import Coordinator, Exclusion, GroupPin, LayerPin, Limits, Link, Profile
-from hexplan.host import Host, Interconnect
+from hexplan.host import Host
 from hexplan.model import Model
 from hexplan.reading import read_spec
 from hexplan.workload import Lengths, Workload
@@ -27,9 +28,7 @@ def test_the_two_nodes_are_read_field_by_field() -> None:
             name="big",
             site="lab",
             devices=("A100-80GB-SXM", "A100-80GB-SXM"),
-            interconnect=Interconnect(
-                bandwidth_bytes_per_s=300_000_000_000, latency_s=Decimal("0.000005")
-            ),
+            interconnect=interconnect_of("nvlink3"),
             nic_in_bytes_per_s=3_125_000_000,
             nic_out_bytes_per_s=3_125_000_000,
         ),
@@ -54,7 +53,13 @@ def test_the_two_nodes_are_read_field_by_field() -> None:
     )
     assert cluster.device_types == (find_device("A100-80GB-SXM"), find_device("L4"))
     assert (cluster.profiles, cluster.layer_pins, cluster.group_pins) == ((), (), ())
-    assert cluster.limits == Limits(memory_fraction=Decimal("0.9"), solve_time_s=30.0)
+    assert cluster.limits == Limits(
+        memory_fraction=Decimal("0.9"),
+        solve_time_s=30.0,
+        step_overhead_s=Decimal("0.0008"),
+        token_overhead_s=Decimal("0.000019"),
+        hop_overhead_s=Decimal("0.0002"),
+    )
     assert spec.model == find_model("llama-2-7b")
     assert spec.workload == Workload(
         prompt_tokens=Lengths(mean=512, max=1024), output_tokens=Lengths(mean=128, max=128)
@@ -150,9 +155,13 @@ def test_the_request_rate_is_kept_per_second() -> None:
 
 
 def test_limits_are_kept_in_seconds_and_shares() -> None:
-    text = f"{TWO_NODES}limits: {{time: 2min, memory_fraction: 95%}}\n"
+    overheads = "step_overhead: 2ms, token_overhead: 5us, hop_overhead: 0s"
+    text = f"{TWO_NODES}limits: {{time: 2min, memory_fraction: 95%, {overheads}}}\n"
     assert spec_of(text).cluster.limits == Limits(
-        memory_fraction=Decimal("0.95"), solve_time_s=120.0
+        memory_fraction=Decimal("0.95"),
+        solve_time_s=120.0,
+        step_overhead_s=Decimal("0.002"),
+        token_overhead_s=Decimal("0.000005"),
     )
 
 

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from support.specs import TWO_NODES, spec_of, two_nodes
 
+from hexplan import catalog
 from hexplan.catalog.shipped import find_device, known_devices
 from hexplan.host import Interconnect
+
+DATA = Path(catalog.__file__).parent / "data"
 
 
 def names_of(name: str) -> list[str]:
@@ -112,37 +117,45 @@ def test_described_devices_that_no_host_uses_stay_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("devices", "text", "bandwidth", "latency"),
+    ("devices", "text", "kind", "gigabytes_per_s"),
     [
-        ("2 x V100-32GB", "nvlink", 150_000_000_000, "0.000005"),
-        ("2 x A800", "nvlink", 200_000_000_000, "0.000005"),  # half of its 400 GB/s
-        ("2 x A40", "nvlink", 56_250_000_000, "0.000005"),  # a bridge joins two
-        ("8 x H100", "nvlink", 450_000_000_000, "0.000005"),
-        ("2 x L4", "nvlink2", 150_000_000_000, "0.000005"),
-        ("2 x L4", "nvlink3", 300_000_000_000, "0.000005"),
-        ("2 x L4", "nvlink4", 450_000_000_000, "0.000005"),
-        ("2 x L4", "nvlink5", 900_000_000_000, "0.000005"),
-        ("2 x L4", "pcie3", 4_500_000_000, "0.000045"),
-        ("2 x L4", "pcie4", 4_500_000_000, "0.000045"),
-        ("2 x L4", "pcie5", 4_500_000_000, "0.000045"),
-        ("2 x L4", "pcie6", 4_500_000_000, "0.000045"),
-        ("2 x L4", "pcie3x1", 788_000_000, "0.000045"),  # 0.8 of 0.985 GB/s
-        ("2 x L4", "pcie3x4", 3_152_000_000, "0.000045"),
-        ("2 x L4", "pcie4x4", 4_500_000_000, "0.000045"),  # more than collectives reach
-        ("2 x L4", "pcie4x16", 4_500_000_000, "0.000045"),
-        ("2 x L4", "pcie6x8", 4_500_000_000, "0.000045"),
-        ("2 x L4", "thunderbolt3", 2_750_000_000, "0.000045"),
-        ("2 x L4", "thunderbolt4", 3_152_000_000, "0.000045"),
-        ("2 x L4", "thunderbolt5", 4_500_000_000, "0.000045"),
-        ("2 x L4", "{bandwidth: 300GB/s, latency: 8us}", 300_000_000_000, "0.000008"),
+        ("2 x V100-32GB", "nvlink", "nvlink2", 150),
+        ("2 x A800", "nvlink", "nvlink3", 200),  # half of its 400 GB/s
+        ("2 x A40", "nvlink", "nvlink3", 56.25),  # a bridge joins two
+        ("8 x H100", "nvlink", "nvlink4", 450),
+        ("2 x L4", "nvlink2", "nvlink2", 150),
+        ("2 x L4", "nvlink3", "nvlink3", 300),
+        ("2 x L4", "nvlink4", "nvlink4", 450),
+        ("2 x L4", "nvlink5", "nvlink5", 900),
+        ("2 x L4", "pcie3", "pcie3", 15.75),
+        ("2 x L4", "pcie4", "pcie4", 31.5),
+        ("2 x L4", "pcie5", "pcie5", 63),
+        ("2 x L4", "pcie6", "pcie6", 121),
+        ("2 x L4", "pcie3x1", "pcie3", 15.75 / 16),
+        ("2 x L4", "pcie4x8", "pcie4", 31.5 / 2),
+        ("2 x L4", "thunderbolt3", "thunderbolt3", 2.75),
+        ("2 x L4", "thunderbolt5", "thunderbolt5", 7.88),
     ],
 )
-def test_an_interconnect_has_the_numbers_of_its_name(
-    devices: str, text: str, bandwidth: int, latency: str
+def test_an_interconnect_reaches_the_measured_share_of_its_datasheet(
+    devices: str, text: str, kind: str, gigabytes_per_s: float
 ) -> None:
+    rows = json.loads((DATA / "interconnects.json").read_text())["kinds"]
+    (row,) = (row for row in rows if row["name"] == kind)
     new = f"devices: {devices}\n    interconnect: {text}"
-    interconnect = spec_of(two_nodes("devices: L4", new)).cluster.hosts[1].interconnect
-    assert interconnect == Interconnect(bandwidth_bytes_per_s=bandwidth, latency_s=Decimal(latency))
+    found = spec_of(two_nodes("devices: L4", new)).cluster.hosts[1].interconnect
+    assert found is not None
+    assert found.bandwidth_bytes_per_s == pytest.approx(gigabytes_per_s * 1e9 * row["share"])
+    assert float(found.latency_s) == pytest.approx(row["latency_us"] * 1e-6)
+    assert float(found.device_latency_s) == pytest.approx(row["device_latency_us"] * 1e-6)
+    assert (float(found.contention), float(found.error)) == (row["contention"], row["error"])
+
+
+def test_an_interconnect_with_numbers_is_taken_at_its_word() -> None:
+    text = "devices: 2 x L4\n    interconnect: {bandwidth: 300GB/s, latency: 8us}"
+    assert spec_of(two_nodes("devices: L4", text)).cluster.hosts[1].interconnect == Interconnect(
+        bandwidth_bytes_per_s=300_000_000_000, latency_s=Decimal("0.000008")
+    )
 
 
 def test_one_device_needs_no_interconnect() -> None:

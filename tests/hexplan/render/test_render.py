@@ -53,7 +53,7 @@ def test_every_width_tells_the_same_facts(width: int, monkeypatch: pytest.Monkey
     ("plan", "told"),
     [
         (SP, "2 x Big (0-1), sp x2"),
-        (SHIFT, "2 x Big (0-1), shift x2, tp to 26 tokens"),
+        (SHIFT, "2 x Big (0-1), shift x2, tp to 54 tokens"),
     ],
 )
 def test_a_stage_that_shares_tokens_says_so(
@@ -70,7 +70,7 @@ def test_a_wide_terminal_gets_a_row_a_stage(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_narrow_terminal_gets_a_paragraph_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = at_width(two_hosts_plan(), 60, monkeypatch)
     assert "s0: layers [0, 4) on big" in lines
-    assert "  load 4,370 of 8,396 tokens/s" in lines
+    assert "  load 4,370 of 8,539 tokens/s" in lines
 
 
 def test_a_plan_in_a_pipe_has_no_escape_codes() -> None:

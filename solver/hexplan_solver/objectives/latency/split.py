@@ -86,7 +86,9 @@ def _arc_s(problem: Problem, network: Network, arc: Arc) -> tuple[float, float]:
     one_s = arc.token_bytes / bandwidth
     # The coordinator gets only one token for each prompt.
     prompt = 1 if arc.target == OUTSIDE else problem.spec.workload.prompt_tokens.mean
-    return float(latency) + prompt * one_s, float(latency) + one_s
+    is_hop = COORDINATOR not in (source, target)
+    passed_s = float(latency) + (float(cluster.limits.hop_overhead_s) if is_hop else 0.0)
+    return passed_s + prompt * one_s, passed_s + one_s
 
 
 @dataclass(frozen=True, slots=True)
