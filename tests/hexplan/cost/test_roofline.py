@@ -135,8 +135,9 @@ def test_devices_beyond_the_second_start_later_and_crowd_the_link() -> None:
 @pytest.mark.parametrize("name", known_links())
 def test_no_link_reaches_more_than_its_datasheet_says(name: str) -> None:
     peaks = {"nvlink1": 80, "nvlink2": 150, "nvlink3": 300, "nvlink4": 450, "nvlink5": 900}
-    peaks |= {"pcie3": 16, "pcie4": 32, "pcie5": 64}
-    assert 0 < interconnect_of(name).bandwidth_bytes_per_s < peaks[name] * 10**9
+    peaks |= {"pcie3": 16, "pcie4": 32, "pcie5": 64, "pcie6": 128}
+    peaks |= {"thunderbolt3": 2.75, "thunderbolt4": 4, "thunderbolt5": 8}
+    assert 0 < interconnect_of(name).bandwidth_bytes_per_s <= peaks[name] * 10**9
 
 
 def test_the_band_is_that_of_the_kernels_in_use_and_of_the_link() -> None:

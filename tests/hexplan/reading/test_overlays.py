@@ -219,4 +219,4 @@ def test_solve_and_replan_take_overlays(hexplan: Shell, spec_file: Path, tmp_pat
         assert found.bandwidth_bytes_per_s == 7 * GBIT
     ran = hexplan("replan", plan, "--without", "b", "--overlay", file)
     assert ran.code == 2
-    assert "--overlay: found it without `--spec`" in ran.err
+    assert "--overlay: found it without --spec" in ran.err
