@@ -72,6 +72,8 @@ class PipelineModel:
     kv_edges: tuple[EdgeModel, ...] = ()
     """Connections from stages that prefill to stages that decode what they prefilled; `token_bytes`
     are those of the KV of one token in one layer."""
+    context_tokens: int = 0
+    """Mean context of a decode, by which micro-batches are sized."""
 
     @property
     def is_split(self) -> bool:

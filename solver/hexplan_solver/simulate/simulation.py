@@ -13,6 +13,7 @@ from itertools import count
 
 from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate.admission import Admission
+from hexplan_solver.simulate.entry import make_entry
 from hexplan_solver.simulate.fabric import Fabric
 from hexplan_solver.simulate.pipeline_model import PipelineModel
 from hexplan_solver.simulate.policy import Policy
@@ -42,6 +43,7 @@ class Simulation:
         ]
         self._policy, self._window, self._traffic = policy, window, traffic
         self._fabric = Fabric(pipeline)
+        self._entry = make_entry(pipeline, policy)
         self.admission = Admission(
             pipeline, policy, self.recorder, lambda stage: not self.stage_states[stage].is_down
         )
@@ -200,6 +202,7 @@ class Simulation:
             self._collect_prompt(group.requests[0])
             return
         self.recorder.tokens_of(group, self.now_s)
+        self._entry.come_back(group.requests)
         self._decode(self._going(group.requests))
 
     def _collect_prompt(self, request: RequestState) -> None:
@@ -228,12 +231,13 @@ class Simulation:
         return going
 
     def _decode(self, requests: list[RequestState]) -> None:
-        entering: dict[int, list[RequestState]] = {}
-        for request in requests:
-            assert request.route is not None
-            entering.setdefault(request.route.decode.entry, []).append(request)
-        for edge, group in entering.items():
-            self._send(edge, TokenGroup.of_decodes(group))
+        """Send the next tokens of requests, together with those that waited for them."""
+        self._entry.wait(requests)
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        for edge, requests in self._entry.take():
+            self._send(edge, TokenGroup.of_decodes(requests))
 
     def _end(self, request: RequestState) -> None:
         self.admission.end(request)
@@ -263,10 +267,12 @@ class Simulation:
 
     def _evict(self, requests: list[RequestState]) -> None:
         """Let requests start over, and drop what of them waits at stages."""
+        self._entry.drop(requests)
         self.admission.evict(requests)
         self._has_lost = self._has_lost or bool(requests)
         for state in self.stage_states if requests else ():
             state.drop_lost()
+        self._send_waiting()
         self._admit()
 
     def _snapshot_again(self, every_s: float) -> None:

@@ -1,0 +1,157 @@
+"""Micro-batches: which decodes of a route travel together, and how many groups are under way.
+
+The coordinator sees every token come back. It sends decodes into a route in micro-batches, at most
+so many at a time, so that tokens that come back meanwhile join the next one. If each token went
+back in at once, those of a single stage would alternate in two halves for ever: one half comes back
+while the other runs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+R = TypeVar("R", bound=Hashable)
+
+NEAR = 0.02
+"""Share of the shortest round by which fewer micro-batches may be longer: steps that are saved
+leave room for prompts and other routes, and no estimate of a step is more precise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A connection that decodes pass."""
+
+    latency_s: float
+    token_s: float
+    """Time for which one token keeps it busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """The way of decodes through the stages of a route and back to the coordinator."""
+
+    steps: Sequence[Callable[[int], float]]
+    """Of each stage: seconds of a step of so many decodes."""
+    moves: Sequence[Move]
+
+    def alone_s(self, decodes: int) -> float:
+        """Return the seconds of one round for a micro-batch that meets no other."""
+        steps_s = sum([step_s(decodes) for step_s in self.steps])
+        return steps_s + sum([move.latency_s + decodes * move.token_s for move in self.moves])
+
+    def busiest_s(self, decodes: int) -> float:
+        """Return the seconds for which a micro-batch keeps the stage or connection that is slowest.
+
+        It is the least time between two micro-batches.
+        """
+        steps_s = max([step_s(decodes) for step_s in self.steps])
+        return max([steps_s, *[decodes * move.token_s for move in self.moves]])
+
+    def round_s(self, decodes: int, count: int) -> float:
+        """Return the seconds between two tokens of a request, of decodes in so many micro-batches.
+
+        These are the asymptotic bounds of a closed network (Denning and Buzen, "The operational
+        analysis of queueing network models", ACM Computing Surveys 10(3), 1978).
+        """
+        size = -(-decodes // count)
+        return max(self.alone_s(size), count * self.busiest_s(size))
+
+
+def micro_batches(loop: Loop, decodes: int, largest: int) -> int:
+    """Return into how many micro-batches to divide some decodes: the fewest of a shortest round.
+
+    Equal stages with short hops get one each. A stage alone gets one, unless its tokens are away
+    for longer than it runs.
+
+    Parameters
+    ----------
+    largest
+        Decodes of one micro-batch, at most.
+    """
+
+    def is_full(count: int) -> bool:
+        size = -(-decodes // count)
+        return count * loop.busiest_s(size) >= loop.alone_s(size)
+
+    least = -(-decodes // largest)
+    # More micro-batches are alone for a shorter time, and keep the busiest stage for longer.
+    full = _first(least, decodes, is_full)
+    best = min(
+        range(max(least, full - 1), full + 1), key=lambda count: loop.round_s(decodes, count)
+    )
+    enough_s = loop.round_s(decodes, best) * (1 + NEAR)
+    return _first(least, best, lambda count: loop.round_s(decodes, count) <= enough_s)
+
+
+def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """Return the first number for which a condition holds, by bisection; `high` if none does."""
+    while low < high:
+        middle = (low + high) // 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return high
+
+
+class RouteDecodes(Generic[R]):
+    """The requests that decode on one route: those whose next token waits, and those under way.
+
+    Parameters
+    ----------
+    largest
+        Decodes of one micro-batch: those of a step.
+    """
+
+    def __init__(self, loop: Loop, largest: int) -> None:
+        self._loop, self._largest = loop, largest
+        self._waiting: deque[R] = deque()
+        self._sent: dict[R, int] = {}
+        """The micro-batch in which each request's token is under way."""
+        self._left: dict[int, int] = {}
+        """Tokens still under way of each micro-batch."""
+        self._sent_batches = 0
+        self._divided: dict[int, int] = {}
+
+    def wait(self, request: R) -> None:
+        """Take a request whose next token is to be sent."""
+        self._waiting.append(request)
+
+    def come_back(self, request: R) -> None:
+        """Note that a request's token is back; the one that its prompt gave was never sent."""
+        batch = self._sent.pop(request, None)
+        if batch is None:
+            return
+        self._left[batch] -= 1
+        if not self._left[batch]:
+            del self._left[batch]
+
+    def drop(self, request: R) -> None:
+        """Forget a request, wherever its token is."""
+        self.come_back(request)
+        if request in self._waiting:
+            self._waiting.remove(request)
+
+    def take(self) -> list[list[R]]:
+        """Return the micro-batches to send now."""
+        taken: list[list[R]] = []
+        while self._waiting:
+            decodes = len(self._waiting) + len(self._sent)
+            allowed = self._allowed(decodes)
+            if len(self._left) >= allowed:
+                break
+            size = min(len(self._waiting), -(-decodes // allowed))
+            batch = [self._waiting.popleft() for _ in range(size)]
+            self._sent_batches += 1
+            self._left[self._sent_batches] = size
+            self._sent.update(dict.fromkeys(batch, self._sent_batches))
+            taken.append(batch)
+        return taken
+
+    def _allowed(self, decodes: int) -> int:
+        if decodes not in self._divided:
+            self._divided[decodes] = micro_batches(self._loop, decodes, self._largest)
+        return self._divided[decodes]
