@@ -50,14 +50,19 @@ class Loop:
         steps_s = max([step_s(decodes) for step_s in self.steps])
         return max([steps_s, *[decodes * move.token_s for move in self.moves]])
 
+    def all_s(self, decodes: int, count: int) -> float:
+        """Return the seconds for which decodes in so many micro-batches keep the slowest busy."""
+        size, larger = divmod(decodes, count)
+        all_s = (count - larger) * self.busiest_s(size)
+        return all_s + larger * self.busiest_s(size + 1) if larger else all_s
+
     def round_s(self, decodes: int, count: int) -> float:
         """Return the seconds between two tokens of a request, of decodes in so many micro-batches.
 
         These are the asymptotic bounds of a closed network (Denning and Buzen, "The operational
         analysis of queueing network models", ACM Computing Surveys 10(3), 1978).
         """
-        size = -(-decodes // count)
-        return max(self.alone_s(size), count * self.busiest_s(size))
+        return max(self.alone_s(-(-decodes // count)), self.all_s(decodes, count))
 
 
 def micro_batches(loop: Loop, decodes: int, largest: int) -> int:
@@ -73,8 +78,7 @@ def micro_batches(loop: Loop, decodes: int, largest: int) -> int:
     """
 
     def is_full(count: int) -> bool:
-        size = -(-decodes // count)
-        return count * loop.busiest_s(size) >= loop.alone_s(size)
+        return loop.all_s(decodes, count) >= loop.alone_s(-(-decodes // count))
 
     least = -(-decodes // largest)
     # More micro-batches are alone for a shorter time, and keep the busiest stage for longer.

@@ -96,11 +96,11 @@ def loop_of(pipeline: PipelineModel, route: PhaseRoute) -> Loop:
     moves: list[Move] = []
     edge, layer = pipeline.edges[route.entry], 0
     while edge.target != OUTSIDE:
-        moves.append(_move(pipeline, edge))
+        moves.append(_move(edge))
         steps.append(_step_s(pipeline, edge.target, layer))
         layer = pipeline.stages[edge.target].layers[1]
         edge = pipeline.edges[route.next_edge[edge.target]]
-    return Loop(tuple(steps), (*moves, _move(pipeline, edge)))
+    return Loop(tuple(steps), (*moves, _move(edge)))
 
 
 def _step_s(pipeline: PipelineModel, stage: int, enter: int) -> Callable[[int], float]:
@@ -115,6 +115,6 @@ def _step_s(pipeline: PipelineModel, stage: int, enter: int) -> Callable[[int], 
     return step_s
 
 
-def _move(pipeline: PipelineModel, edge: EdgeModel) -> Move:
-    shared = [pipeline.shared_bytes_per_s[way] for way in edge.shared]
-    return Move(edge.latency_s, edge.token_bytes / min([edge.bytes_per_s, *shared]))
+def _move(edge: EdgeModel) -> Move:
+    """Return the connection; what other routes leave of cards and trunks is not known."""
+    return Move(edge.latency_s, edge.token_bytes / edge.bytes_per_s)

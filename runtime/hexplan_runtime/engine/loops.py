@@ -1,0 +1,61 @@
+"""Loops: how long the decodes of each route take, by the plan's own cost model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hexplan.cluster import COORDINATOR
+from hexplan.cost import DeviceShard, ShardSizes, Sharing, StageShape
+from hexplan.cost.links import token_bytes
+from hexplan.cost.stage_step_times import stage_step_times
+from hexplan.plan import Plan, Route, Stage
+from hexplan.schedule.micro_batches import Loop, Move
+from hexplan.spec import Spec
+
+
+def loops_of(plan: Plan) -> tuple[Loop, ...]:
+    """Return the loop of each route, by which its decodes are divided into micro-batches."""
+    stages = {stage.id: stage for stage in plan.stages}
+    return tuple(_loop(plan, stages, route) for route in plan.routes)
+
+
+def _loop(plan: Plan, stages: dict[str, Stage], route: Route) -> Loop:
+    passed = [stages[hop.stage] for hop in route.hops]
+    enters = [hop.enter_layer for hop in route.hops]
+    hosts = [COORDINATOR, *(stage.host for stage in passed), COORDINATOR]
+    return Loop(
+        tuple(_step_s(plan, stage, enter) for stage, enter in zip(passed, enters, strict=True)),
+        tuple(_move(plan, *ends) for ends in zip(hosts, hosts[1:], strict=False)),
+    )
+
+
+def _step_s(plan: Plan, stage: Stage, enter_layer: int) -> Callable[[int], float]:
+    host = plan.cluster.host_by_name[stage.host]
+    types = plan.cluster.device_type_by_name
+    group = tuple(
+        DeviceShard(types[host.devices[shard.device]], ShardSizes.of(shard))
+        for shard in stage.shards
+    )
+    sharing = Sharing(stage.parallel, stage.shift_tokens)
+    shape = StageShape(stage.layers, group, host.interconnect, sharing)
+    steps = stage_step_times(Spec(plan.cluster, plan.model, plan.workload), shape)
+    num_layers = stage.layers[1] - enter_layer
+    ends_model = stage.layers[1] == plan.model.layers
+    context = plan.workload.mean_context_tokens
+
+    def step_s(decodes: int) -> float:
+        layers_s = num_layers * steps.layer_s(0, 0, decodes, decodes * context)
+        return layers_s + (steps.head_s(decodes) if ends_model else 0.0)
+
+    return step_s
+
+
+def _move(plan: Plan, source: str, target: str) -> Move:
+    cluster = plan.cluster
+    way = cluster.host_by_name[source].interconnect if source == target else None
+    link = way or cluster.link(source, target)
+    assert link is not None, "a route passes only where the plan has a link"
+    return Move(
+        float(link.latency_s),
+        token_bytes(plan.model, source, target) / float(link.bandwidth_bytes_per_s),
+    )
