@@ -19,6 +19,10 @@ NEAR = 0.02
 """Share of the shortest round by which fewer micro-batches may be longer: steps that are saved
 leave room for prompts and other routes, and no estimate of a step is more precise."""
 
+HOLD = 0.5
+"""Share of its last step for which a stage waits at most. Where tokens are away for longer, two
+halves in turn lose no more than the wait. By hand; simulated waits end long before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -99,6 +103,22 @@ def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
         else:
             low = middle + 1
     return high
+
+
+def hold_s(last_step_s: float, away_s: float) -> float:
+    """Return for how long a stage that is a whole route waits, at most, for its tokens to return.
+
+    They are away for a short and known time. A stage that began with what waits would keep them for
+    a whole step, and read its weights once more for few tokens. The wait ends as soon as they are
+    back.
+
+    Parameters
+    ----------
+    away_s
+        Latency of the way to the coordinator and back.
+    """
+    most_s = HOLD * last_step_s
+    return most_s if away_s <= most_s else 0.0
 
 
 class RouteDecodes(Generic[R]):
