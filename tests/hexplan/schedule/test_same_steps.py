@@ -89,7 +89,7 @@ def executed_steps(queue: list[tuple[bool, int]], limits: StepLimits) -> list[Ta
     ]
     left = sum(row.tokens for row in rows)
     edge = OneBatch(Batch(tuple(rows), torch.zeros(left, dtype=torch.int64)))
-    inbox = Inbox(plan, Ends({}, {"entry": edge}))
+    inbox = Inbox(plan, "s0", Ends({}, {"entry": edge}))
     steps = []
     while left:
         taken: Taken = Counter()
