@@ -34,28 +34,37 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """A stage that decodes pass."""
+
+    step_s: Callable[[int], float]
+    """Seconds of a step of so many decodes."""
+    share: float = 1.0
+    """Part of the stage's requests that are of this route, so the part of its time that is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Loop:
     """The way of decodes through the stages of a route and back to the coordinator."""
 
-    steps: Sequence[Callable[[int], float]]
-    """Of each stage: seconds of a step of so many decodes."""
+    visits: Sequence[Visit]
     moves: Sequence[Move]
 
     def alone_s(self, decodes: int) -> float:
         """Return the seconds of one round for a micro-batch that meets no other."""
-        steps_s = sum([step_s(decodes) for step_s in self.steps])
+        steps_s = sum([visit.step_s(decodes) for visit in self.visits])
         return steps_s + sum([move.latency_s + decodes * move.token_s for move in self.moves])
 
     def busiest_s(self, decodes: int) -> float:
-        """Return the seconds for which a micro-batch keeps the stage or connection that is slowest.
+        """Return the least seconds between two micro-batches at the slowest stage or connection.
 
-        It is the least time between two micro-batches.
+        A stage that other routes share runs theirs in between.
         """
-        steps_s = max([step_s(decodes) for step_s in self.steps])
+        steps_s = max([visit.step_s(decodes) / visit.share for visit in self.visits])
         return max([steps_s, *[decodes * move.token_s for move in self.moves]])
 
     def all_s(self, decodes: int, count: int) -> float:
-        """Return the seconds for which decodes in so many micro-batches keep the slowest busy."""
+        """Return the seconds in which the slowest passes decodes in so many micro-batches."""
         size, larger = divmod(decodes, count)
         all_s = (count - larger) * self.busiest_s(size)
         return all_s + larger * self.busiest_s(size + 1) if larger else all_s

@@ -9,7 +9,7 @@ from hexplan.cost import DeviceShard, ShardSizes, Sharing, StageShape
 from hexplan.cost.links import token_bytes
 from hexplan.cost.stage_step_times import stage_step_times
 from hexplan.plan import Plan, Route, Stage
-from hexplan.schedule.micro_batches import Loop, Move
+from hexplan.schedule.micro_batches import Loop, Move, Visit
 from hexplan.spec import Spec
 
 
@@ -23,10 +23,19 @@ def _loop(plan: Plan, stages: dict[str, Stage], route: Route) -> Loop:
     passed = [stages[hop.stage] for hop in route.hops]
     enters = [hop.enter_layer for hop in route.hops]
     hosts = [COORDINATOR, *(stage.host for stage in passed), COORDINATOR]
-    return Loop(
-        tuple(_step_s(plan, stage, enter) for stage, enter in zip(passed, enters, strict=True)),
-        tuple(_move(plan, *ends) for ends in zip(hosts, hosts[1:], strict=False)),
+    visits = [
+        Visit(_step_s(plan, stage, enter), _share(plan, stage, route))
+        for stage, enter in zip(passed, enters, strict=True)
+    ]
+    return Loop(visits, [_move(plan, *ends) for ends in zip(hosts, hosts[1:], strict=False)])
+
+
+def _share(plan: Plan, stage: Stage, route: Route) -> float:
+    """Return the part of a stage's requests that take a route; all where none is planned to."""
+    through = sum(
+        other.weight for other in plan.routes if any(hop.stage == stage.id for hop in other.hops)
     )
+    return float(route.weight / through) if route.weight else 1.0
 
 
 def _step_s(plan: Plan, stage: Stage, enter_layer: int) -> Callable[[int], float]:

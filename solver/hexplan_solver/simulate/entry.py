@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from hexplan.schedule.micro_batches import Loop, Move, RouteDecodes
+from hexplan.schedule.micro_batches import Loop, Move, RouteDecodes, Visit
 from hexplan_solver.flow.network import OUTSIDE
-from hexplan_solver.simulate.pipeline_model import EdgeModel, PipelineModel
+from hexplan_solver.simulate.pipeline_model import EdgeModel, PipelineModel, hops_of
 from hexplan_solver.simulate.policy import Policy
 from hexplan_solver.simulate.request_route import PhaseRoute
 from hexplan_solver.simulate.request_state import RequestState
@@ -92,15 +92,33 @@ def make_entry(pipeline: PipelineModel, policy: Policy) -> Entry:
 
 def loop_of(pipeline: PipelineModel, route: PhaseRoute) -> Loop:
     """Return the way of decodes through the stages of a route."""
-    steps: list[Callable[[int], float]] = []
-    moves: list[Move] = []
-    edge, layer = pipeline.edges[route.entry], 0
-    while edge.target != OUTSIDE:
-        moves.append(_move(edge))
-        steps.append(_step_s(pipeline, edge.target, layer))
-        layer = pipeline.stages[edge.target].layers[1]
-        edge = pipeline.edges[route.next_edge[edge.target]]
-    return Loop(tuple(steps), (*moves, _move(edge)))
+    edges = [pipeline.edges[route.entry]]
+    while edges[-1].target != OUTSIDE:
+        edges.append(pipeline.edges[route.next_edge[edges[-1].target]])
+    chain = tuple(edge.target for edge in edges[:-1])
+    shares = _shares(pipeline, chain)
+    layers = [stage.layers for stage in pipeline.stages]
+    hops = hops_of(layers, chain)
+    visits = [
+        Visit(_step_s(pipeline, stage, enter), share)
+        for (stage, (enter, _)), share in zip(hops, shares, strict=True)
+    ]
+    return Loop(visits, [_move(edge) for edge in edges])
+
+
+def _shares(pipeline: PipelineModel, chain: tuple[int, ...]) -> list[float]:
+    """Return the part of each stage's requests that take a chain; all where it is no route."""
+    weights: dict[tuple[int, ...], int] = {}
+    for route in pipeline.routes:
+        stages = route.decode_stages or route.stages
+        weights[stages] = weights.get(stages, 0) + route.weight
+    own = weights.get(chain, 0)
+    if not own:
+        return [1.0] * len(chain)
+    through = [
+        sum(weight for other, weight in weights.items() if stage in other) for stage in chain
+    ]
+    return [own / weight for weight in through]
 
 
 def _step_s(pipeline: PipelineModel, stage: int, enter: int) -> Callable[[int], float]:

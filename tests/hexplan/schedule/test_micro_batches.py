@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexplan.schedule.micro_batches import NEAR, Loop, Move, RouteDecodes, micro_batches
+from hexplan.schedule.micro_batches import NEAR, Loop, Move, RouteDecodes, Visit, micro_batches
 
 COSTS = st.floats(1e-4, 0.1)
 
 
-def loop_of(*steps: tuple[float, float], hop_s: float = 0.0) -> Loop:
+def loop_of(*steps: tuple[float, float], hop_s: float = 0.0, share: float = 1.0) -> Loop:
     """Return stages whose step takes a fixed time and a time for each decode, with equal hops."""
     moves = [Move(hop_s, 0.0)] * (len(steps) + 1)
-    return Loop([lambda n, a=a, b=b: a + b * n for a, b in steps], moves)
+    return Loop([Visit(lambda n, a=a, b=b: a + b * n, share) for a, b in steps], moves)
 
 
 @pytest.mark.parametrize("num_stages", [1, 2, 4, 7])
@@ -22,6 +22,12 @@ def loop_of(*steps: tuple[float, float], hop_s: float = 0.0) -> Loop:
 def test_equal_stages_get_a_micro_batch_each(num_stages: int, decodes: int) -> None:
     loop = loop_of(*[(0.01, 0.001)] * num_stages, hop_s=1e-5)
     assert micro_batches(loop, decodes, decodes) == num_stages
+
+
+def test_routes_that_share_all_stages_divide_the_micro_batches() -> None:
+    """As many under way as stages: two routes of equal weight get two of the four each."""
+    loop = loop_of(*[(0.01, 0.001)] * 4, hop_s=1e-5, share=0.5)
+    assert micro_batches(loop, 200, 200) == 2
 
 
 def test_a_stage_whose_tokens_are_away_for_long_gets_more_than_one() -> None:
