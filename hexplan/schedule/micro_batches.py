@@ -13,15 +13,9 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from hexplan.schedule.params import SCHEDULE_PARAMS
+
 R = TypeVar("R", bound=Hashable)
-
-NEAR = 0.02
-"""Share of the shortest round by which fewer micro-batches may be longer: steps that are saved
-leave room for prompts and other routes, and no estimate of a step is more precise."""
-
-HOLD = 0.5
-"""Share of its last step for which a stage waits at most. Where tokens are away for longer, two
-halves in turn lose no more than the wait. By hand; simulated waits end long before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +93,7 @@ def micro_batches(loop: Loop, decodes: int, largest: int) -> int:
     best = min(
         range(max(least, full - 1), full + 1), key=lambda count: loop.round_s(decodes, count)
     )
-    enough_s = loop.round_s(decodes, best) * (1 + NEAR)
+    enough_s = loop.round_s(decodes, best) * (1 + SCHEDULE_PARAMS.near)
     return _first(least, best, lambda count: loop.round_s(decodes, count) <= enough_s)
 
 
@@ -126,7 +120,7 @@ def hold_s(last_step_s: float, away_s: float) -> float:
     away_s
         Latency of the way to the coordinator and back.
     """
-    most_s = HOLD * last_step_s
+    most_s = SCHEDULE_PARAMS.hold * last_step_s
     return most_s if away_s <= most_s else 0.0
 
 

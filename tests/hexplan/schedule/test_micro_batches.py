@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexplan.schedule.micro_batches import NEAR, Loop, Move, RouteDecodes, Visit, micro_batches
+from hexplan.schedule.micro_batches import Loop, Move, RouteDecodes, Visit, micro_batches
+from hexplan.schedule.params import SCHEDULE_PARAMS
 
 COSTS = st.floats(1e-4, 0.1)
 
@@ -61,7 +62,7 @@ def test_no_other_division_has_a_much_shorter_round(
     counts = range(min(decodes, -(-decodes // largest)), decodes + 1)
     chosen = micro_batches(loop, decodes, largest)
     assert chosen in counts
-    assert round_s(chosen) <= min(map(round_s, counts)) * (1 + NEAR) * (1 + 1e-9)
+    assert round_s(chosen) <= min(map(round_s, counts)) * (1 + SCHEDULE_PARAMS.near) * (1 + 1e-9)
 
 
 def test_tokens_that_come_back_during_a_step_share_the_next_one() -> None:
