@@ -112,8 +112,9 @@ class Engine:
             flight = self._flights[row.request]
             if not flight.is_over:
                 self._decodes[flight.route].come_back(row.request)
-                events.append(self._advance(row.request, token))
-                if flight.is_over:
+                event = self._advance(row.request, token)
+                events.append(event)
+                if event.is_last:
                     closes.append(self._close_row(row.request))
         for row in batch.rows:
             if row.closes:

@@ -15,7 +15,11 @@ COSTS = st.floats(1e-4, 0.1)
 def loop_of(*steps: tuple[float, float], hop_s: float = 0.0, share: float = 1.0) -> Loop:
     """Return stages whose step takes a fixed time and a time for each decode, with equal hops."""
     moves = [Move(hop_s, 0.0)] * (len(steps) + 1)
-    return Loop([Visit(lambda n, a=a, b=b: a + b * n, share) for a, b in steps], moves)
+    return Loop([visit_of(*step, share) for step in steps], moves)
+
+
+def visit_of(fixed_s: float, decode_s: float, share: float) -> Visit:
+    return Visit(lambda decodes: fixed_s + decode_s * decodes, share)
 
 
 @pytest.mark.parametrize("num_stages", [1, 2, 4, 7])
