@@ -6,7 +6,8 @@
 For each cluster: the published placement, the plan of largest flow, and the plan for the sustained
 rate, each simulated with the published scheduler and with hexplan's own; with hexplan's own, the
 first two with the largest steps and with the step limits that suit them best by the formula. With
-`--formula`: how near the formula comes to the simulator on the plan of largest flow of every spec.
+`--formula`: how near the formula comes to the simulator on the plan of largest flow of every spec,
+and of generated ones to which no constant was fitted.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 
+from served_specs import SEEDS as SPEC_SEEDS
+from served_specs import cluster_text
+
 from hexplan.check import check_plan
+from hexplan.errors import InfeasibleError
 from hexplan.plan import Plan
-from hexplan.reading import read_spec
+from hexplan.reading import parse_spec, read_spec
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.flow.max_flow import max_flow
@@ -124,9 +129,14 @@ HEADER = (
 def print_formula() -> None:
     """Print the formula and the simulator on the plan of largest flow of every spec."""
     print("\n| spec | in flight | steps | formula | simulated | ratio |\n|---|---|---|---|---|---|")
-    for path in sorted((ROOT / "cluster_specs").glob("*.yaml")):
-        spec = read_spec(path)
-        plan = solve(spec, SolveOptions(time_limit_s=STATIC_LIMIT_S))
+    paths = sorted((ROOT / "cluster_specs").glob("*.yaml"))
+    specs = [read_spec(path) for path in paths]
+    specs += [parse_spec(cluster_text(seed), ROOT / "cluster.yaml") for seed in SPEC_SEEDS]
+    for spec in specs:
+        try:
+            plan = solve(spec, SolveOptions(time_limit_s=STATIC_LIMIT_S))
+        except InfeasibleError:
+            continue
         pipeline, policy = pipeline_of_plan(plan), policy_of_plan(plan)
         served = served_rate(pipeline, spec.workload, policy)
         stay_s = served.residence_s
@@ -135,7 +145,7 @@ def print_formula() -> None:
         formula, simulated = served.decode_tokens_per_s, outcome.decode_tokens_per_s
         rates = f"{formula:.1f} | {simulated:.1f} | {formula / simulated:.2f}"
         cells = f"{served.in_flight:.0f} | {steps(policy)} | {rates}"
-        print(f"| {path.stem} | {cells} |", flush=True)
+        print(f"| {spec.cluster.name} | {cells} |", flush=True)
 
 
 def entries(spec: Spec, name: str, policy: Policy, options: SolveOptions) -> list[Entry]:

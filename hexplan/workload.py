@@ -51,6 +51,11 @@ class Workload(FrozenModel):
         return self.prompt_tokens.mean + self.output_tokens.mean
 
     @property
+    def mean_context_tokens(self) -> int:
+        """Context of a decode of a mean request, halfway through its output."""
+        return self.prompt_tokens.mean + self.output_tokens.mean // 2
+
+    @property
     def max_tokens(self) -> int:
         """Prompt and output tokens of the longest request."""
         return self.prompt_tokens.max + self.output_tokens.max

@@ -5,14 +5,17 @@ It moves no bytes: the launcher sends what the engine says, and tells it what ca
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 
 from hexplan.errors import InputError
 from hexplan.plan import Plan
 from hexplan.schedule.limits import step_limits_of
+from hexplan.schedule.micro_batches import RouteDecodes
 from hexplan.schedule.step import prompt_room
 from hexplan_runtime.batch import Batch, Limits, Row
+from hexplan_runtime.engine.loops import loops_of
 from hexplan_runtime.engine.router import Router
 from hexplan_runtime.request import FinishReason, Request, TokenEvent
 from hexplan_runtime.stage.edges import route_edges
@@ -44,6 +47,7 @@ class _Flight:
     request: Request
     route: int
     produced: int = 0
+    last_token: int = 0
     is_over: bool = False
 
 
@@ -55,6 +59,9 @@ class Engine:
         self._step_limits = step_limits_of(plan)
         self._depth = max((len(route.hops) for route in plan.routes), default=1)
         self._router = Router(plan)
+        self._decodes: list[RouteDecodes[int]] = [
+            RouteDecodes(loop, self._step_limits.decodes) for loop in loops_of(plan)
+        ]
         self._flights: dict[int, _Flight] = {}
         self._next_id = 0
         self._tokens_by_route = [0] * len(plan.routes)
@@ -93,29 +100,40 @@ class Engine:
             for first in range(0, len(prompt), size)
         ]
 
-    def receive(self, batch: Batch) -> tuple[list[TokenEvent], list[EntryRow]]:
-        """Take what came out of the last stage; return new tokens, and what to send for them."""
+    def receive(self, batch: Batch) -> tuple[list[TokenEvent], list[list[EntryRow]]]:
+        """Take what came out of a last stage; return new tokens, and what to send now.
+
+        Each list of rows goes to one stage, together.
+        """
         ids: list[int] = [] if batch.token_ids is None else batch.token_ids.tolist()
         sampled = [row for row in batch.rows if not row.closes]
-        events, next_rows = [], []
+        events, closes = [], []
         for row, token in zip(sampled, ids, strict=True):
-            if not self._flights[row.request].is_over:
-                event, next_row = self._advance(row.request, token)
+            flight = self._flights[row.request]
+            if not flight.is_over:
+                self._decodes[flight.route].come_back(row.request)
+                event = self._advance(row.request, token)
                 events.append(event)
-                next_rows.append(next_row)
+                if event.is_last:
+                    closes.append(self._close_row(row.request))
         for row in batch.rows:
             if row.closes:
                 self._land(row.request)
-        return events, next_rows
+        routes = dict.fromkeys(row.route for row in sampled)
+        return events, _by_stage(closes, self._take_decodes(routes))
 
     def abandon(self) -> list[EntryRow]:
         """End every request under way, and return what tells the stages so."""
         ongoing = [request for request, flight in self._flights.items() if not flight.is_over]
-        return [self._close(request) for request in ongoing]
+        for request in ongoing:
+            flight = self._flights[request]
+            flight.is_over = True
+            self._decodes[flight.route].drop(request)
+        return [self._close_row(request) for request in ongoing]
 
     @property
     def limits(self) -> Limits:
-        """How much to send at once: requests go in as many groups as there are stages in a row.
+        """How much of prompts to send at once: in as many groups as there are stages in a row.
 
         With fewer groups some stages would wait; within a group the stages batch as they like.
         """
@@ -130,16 +148,26 @@ class Engine:
                 count[pair] = count.get(pair, 0) + tokens
         return tuple(EdgeTokens(*pair, tokens) for pair, tokens in count.items())
 
-    def _advance(self, flight_id: int, token: int) -> tuple[TokenEvent, EntryRow]:
-        """Return a request's new token, and its next step: this token, or the end."""
+    def _advance(self, flight_id: int, token: int) -> TokenEvent:
+        """Return a request's new token, which waits to be sent in unless it is the last."""
         flight = self._flights[flight_id]
         flight.produced += 1
+        flight.last_token = token
         reason = _finish_reason(flight, token)
-        event = TokenEvent(flight.index, token, reason is not None, reason)
-        if reason is not None:
-            return event, self._close(flight_id)
+        flight.is_over = reason is not None
+        if not flight.is_over:
+            self._decodes[flight.route].wait(flight_id)
+        return TokenEvent(flight.index, token, flight.is_over, reason)
+
+    def _take_decodes(self, routes: Iterable[int]) -> list[list[EntryRow]]:
+        """Return the micro-batches that routes take now."""
+        taken = [batch for route in routes for batch in self._decodes[route].take()]
+        return [[self._decode_row(flight_id) for flight_id in batch] for batch in taken]
+
+    def _decode_row(self, flight_id: int) -> EntryRow:
+        flight = self._flights[flight_id]
         position = len(flight.request.prompt_ids) + flight.produced - 1
-        return event, self._entry_row(flight_id, position, (token,))
+        return self._entry_row(flight_id, position, (flight.last_token,))
 
     def _entry_row(self, flight_id: int, position: int, token_ids: tuple[int, ...]) -> EntryRow:
         flight = self._flights[flight_id]
@@ -157,10 +185,9 @@ class Engine:
         )
         return EntryRow(self._first_stage(flight), row, token_ids)
 
-    def _close(self, flight_id: int) -> EntryRow:
-        """End a request; its room is free once this has travelled the whole route."""
+    def _close_row(self, flight_id: int) -> EntryRow:
+        """Return what ends a request; its room is free once this has passed the whole route."""
         flight = self._flights[flight_id]
-        flight.is_over = True
         row = Row(
             request=flight_id,
             route=flight.route,
@@ -178,6 +205,19 @@ class Engine:
 
     def _first_stage(self, flight: _Flight) -> str:
         return self._plan.routes[flight.route].hops[0].stage
+
+
+def _by_stage(closes: list[EntryRow], batches: list[list[EntryRow]]) -> list[list[EntryRow]]:
+    """Let rows that end requests go with the first batch for their stage, or by themselves."""
+    first: dict[str, list[EntryRow]] = {}
+    for batch in batches:
+        first.setdefault(batch[0].stage, batch)
+    for row in closes:
+        if row.stage not in first:
+            first[row.stage] = []
+            batches.append(first[row.stage])
+        first[row.stage].append(row)
+    return batches
 
 
 def _finish_reason(flight: _Flight, token: int) -> FinishReason | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -15,7 +15,7 @@ from hexplan.errors import HexplanError
 from hexplan.measured.observation_file import ObservationFile
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan.schedule.routing import admit_in_order
-from hexplan_runtime.batch import Batch, regroup
+from hexplan_runtime.batch import Batch, merge, regroup
 from hexplan_runtime.engine.engine import EdgeTokens, Engine, EntryRow
 from hexplan_runtime.launch.collecting import Collector
 from hexplan_runtime.launch.fleet import Fleet
@@ -162,16 +162,21 @@ class Pipeline:
         """Wait for tokens, and send them back in for the next step before anyone looks at them."""
         batch = self._fleet.next_news()
         assert isinstance(batch, Batch)
-        events, parcels = self._engine.receive(batch)
-        self._send(parcels)
+        events, together = self._engine.receive(batch)
+        for rows in together:
+            self._send_to(rows[0].stage, [merge([_as_batch(row) for row in rows])])
         return events
 
-    def _send(self, parcels: Sequence[EntryRow]) -> None:
+    def _send(self, rows: Sequence[EntryRow]) -> None:
+        """Send rows in groups, as far as the limits go."""
+        for stage in self._senders:
+            mine = [_as_batch(row) for row in rows if row.stage == stage]
+            self._send_to(stage, regroup(mine, self._engine.limits))
+
+    def _send_to(self, stage: str, batches: Iterable[Batch]) -> None:
         try:
-            for stage, sender in self._senders.items():
-                mine = [_as_batch(parcel) for parcel in parcels if parcel.stage == stage]
-                for batch in regroup(mine, self._engine.limits):
-                    sender.send(batch)
+            for batch in batches:
+                self._senders[stage].send(batch)
         except PeerLost as loss:
             self._fleet.tell(loss)
 
@@ -190,6 +195,6 @@ class Pipeline:
         self._is_running = True
 
 
-def _as_batch(parcel: EntryRow) -> Batch:
-    ids = torch.tensor(parcel.token_ids, dtype=torch.int64) if parcel.token_ids else None
-    return Batch((parcel.row,), ids)
+def _as_batch(entry: EntryRow) -> Batch:
+    ids = torch.tensor(entry.token_ids, dtype=torch.int64) if entry.token_ids else None
+    return Batch((entry.row,), ids)

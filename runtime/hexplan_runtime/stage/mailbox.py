@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 
 import torch
 from torch import Tensor
 
+from hexplan.cluster import COORDINATOR
 from hexplan.errors import HexplanError
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan.schedule.limits import step_limits_of
+from hexplan.schedule.micro_batches import hold_s
 from hexplan.schedule.step import next_step
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row, merge, sampled, single_rows
 from hexplan_runtime.net.gloo import PeerLost
@@ -43,10 +46,12 @@ def drain(receiver: Receives, deliver: Callable[[Batch | Loss], None]) -> Thread
 class Inbox:
     """Gathers what arrives on all edges of a stage into steps within the plan's limits."""
 
-    def __init__(self, plan: Plan, ends: Ends) -> None:
+    def __init__(self, plan: Plan, stage: str, ends: Ends) -> None:
         self._limits = step_limits_of(plan)
-        self._queue: SimpleQueue[tuple[int, Batch | Loss]] = SimpleQueue()
+        self._queue: SimpleQueue[_Delivery] = SimpleQueue()
         self._waiting: list[WaitingRow] = []
+        is_whole_route = set(ends.receivers) == {ENTRY} and set(ends.senders) == {EXIT}
+        self._hold = _Hold(plan, stage) if is_whole_route else None
         ends_of_stages = {stage.id: stage.layers[1] for stage in plan.stages} | {ENTRY: 0}
         for source, receiver in ends.receivers.items():
             drain(receiver, self._deliver_from(ends_of_stages[source]))
@@ -57,21 +62,67 @@ class Inbox:
         The rows stand in the order of the layer where they enter; one request's rows keep their
         order.
         """
+        if self._hold is not None:
+            self._wait_for_tokens(self._hold.end_step())
         while not (self._waiting and self._queue.empty()):
-            self._take()
+            self._take(self._queue.get())
         taken, self._waiting = next_step(self._waiting, self._limits, MAX_ROWS)
         taken.sort(key=lambda waiting: waiting.enter_layer)
+        if self._hold is not None:
+            self._hold.begin_step(gives_tokens=any(waiting.row.samples for waiting in taken))
         return merge([waiting.batch for waiting in taken])
 
-    def _take(self) -> None:
-        """Wait for a batch, and take its rows in."""
-        enter_layer, batch = self._queue.get()
+    def _wait_for_tokens(self, deadline_s: float) -> None:
+        """Wait for tokens of the last step, or the end of a request, where none is here."""
+        while not any(waiting.row.decodes or waiting.row.closes for waiting in self._waiting):
+            left_s = deadline_s - monotonic()
+            try:
+                delivery = self._queue.get(timeout=left_s) if left_s > 0 else None
+            except Empty:
+                delivery = None
+            if delivery is None:
+                return
+            self._take(delivery)
+
+    def _take(self, delivery: _Delivery) -> None:
+        """Take the rows of a batch in."""
+        batch = delivery.batch
         if isinstance(batch, Exception):
             raise batch
-        self._waiting += [WaitingRow(enter_layer, single) for single in single_rows(batch)]
+        rows = single_rows(batch)
+        self._waiting += [WaitingRow(delivery.enter_layer, single) for single in rows]
 
     def _deliver_from(self, enter_layer: int) -> Callable[[Batch | Loss], None]:
-        return lambda batch: self._queue.put((enter_layer, batch))
+        return lambda batch: self._queue.put(_Delivery(enter_layer, batch))
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """What came over an edge."""
+
+    enter_layer: int
+    batch: Batch | Loss
+
+
+class _Hold:
+    """Until when a stage that is a whole route waits for the tokens of its last step."""
+
+    def __init__(self, plan: Plan, stage: str) -> None:
+        host = next(planned.host for planned in plan.stages if planned.id == stage)
+        ways = (COORDINATOR, host), (host, COORDINATOR)
+        links = [plan.cluster.link(*ends) for ends in ways]
+        self._away_s = sum(float(link.latency_s) for link in links if link is not None)
+        self._begun_s = 0.0
+        self._gives_tokens = False
+
+    def begin_step(self, *, gives_tokens: bool) -> None:
+        """Note that a step begins, and whether tokens come of it."""
+        self._begun_s, self._gives_tokens = monotonic(), gives_tokens
+
+    def end_step(self) -> float:
+        """Return the time until which to wait now that the step has ended."""
+        now_s = monotonic()
+        return now_s + hold_s(now_s - self._begun_s, self._away_s) * self._gives_tokens
 
 
 class Outbox:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from hexplan.schedule.routing import admit_in_order
 from hexplan_solver.simulate.kv_reservations import KvReservations
 from hexplan_solver.simulate.pipeline_model import PipelineModel
 from hexplan_solver.simulate.policy import Policy
-from hexplan_solver.simulate.recorder import Recorder
+from hexplan_solver.simulate.recorder import Recorder, Snapshot
 from hexplan_solver.simulate.request_state import RequestState
 from hexplan_solver.simulate.router import IsUp, ResponseRouter, make_router
+from hexplan_solver.simulate.stage_state import StageState
 from hexplan_solver.simulate.token_group import TokenGroup
 
 
@@ -62,6 +63,24 @@ class Admission:
         if isinstance(self._router, ResponseRouter):
             for group in groups:
                 self._router.record_response(group.edge, now_s - group.sent_s)
+
+    def take_snapshot(self, now_s: float, stages: Sequence[StageState]) -> None:
+        """Record how things stand."""
+        recorder = self._recorder
+        recorder.take(
+            Snapshot(
+                at_s=now_s,
+                arrived=recorder.arrived,
+                finished=recorder.finished,
+                tokens=recorder.tokens,
+                decoded=recorder.decoded,
+                waiting=len(self.waiting),
+                running=len(self.running),
+                busy_s=tuple(stage.busy_s(now_s) for stage in stages),
+                kv_share=self.kv.shares(),
+                queued_tokens=tuple(stage.waiting_tokens for stage in stages),
+            )
+        )
 
     def move_kv(self, request: RequestState, layer_tokens: int) -> bool:
         """Note that KV has moved, in tokens times layers; say whether it was the last of it."""

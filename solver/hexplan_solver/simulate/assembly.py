@@ -121,6 +121,7 @@ def assemble(
         stages,
         connections.edges(flows),
         tuple(routes),
+        context_tokens=spec.workload.mean_context_tokens,
         activation_bytes=spec.model.hidden * spec.model.dtype_bytes,
         kv_edges=connections.edges(moves, kv_layer_bytes(spec.model)),
         shared_bytes_per_s=connections.shared_bytes_per_s(),

@@ -46,6 +46,9 @@ class Policy:
     """Whether the profile's limits of a step hold too."""
     delay_s: float = 0.0
     """Time for which an idle stage lets a batch gather."""
+    is_paced: bool = True
+    """Whether decodes enter a route in micro-batches (`hexplan.schedule.micro_batches`), or each as
+    soon as its token is back."""
     routing: Literal["routes", "edges", "responses"] = "routes"
     """Round robin by the weights of the routes, or at each stage by the flows of its edges, or by
     how quickly these answered lately."""
@@ -82,6 +85,7 @@ WHOLE = Policy(
     obeys_profile=True,
     routing="edges",
     min_edge_share=0.05,
+    is_paced=False,
     prompt_gives_token=False,
     sends_singly=True,
     intake_s_per_byte=1 / 4e9 + 1 / 5e9,

@@ -10,9 +10,9 @@ from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate.pipeline_model import PipelineModel, hops_of, kv_moves
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PhaseRoute:
-    """A chain of stages through all layers, by positions of edges."""
+    """A chain of stages through all layers, by positions of edges; the same chain is one object."""
 
     entry: int
     """The edge that leads to its first stage."""

@@ -13,14 +13,14 @@ from itertools import count
 
 from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate.admission import Admission
+from hexplan_solver.simulate.entry import make_entry
 from hexplan_solver.simulate.fabric import Fabric
-from hexplan_solver.simulate.pipeline_model import PipelineModel
+from hexplan_solver.simulate.pipeline_model import PipelineModel, Topology
 from hexplan_solver.simulate.policy import Policy
-from hexplan_solver.simulate.recorder import Recorder, Snapshot
+from hexplan_solver.simulate.recorder import Recorder
 from hexplan_solver.simulate.request_state import RequestState
 from hexplan_solver.simulate.stage_state import RunningStep, StageState
 from hexplan_solver.simulate.token_group import TokenGroup, by_edge
-from hexplan_solver.simulate.topology import Topology
 from hexplan_solver.simulate.traffic import Arrival, Closed, Offline, Traffic
 from hexplan_solver.simulate.window import Outage, Window
 
@@ -35,6 +35,7 @@ class Simulation:
         self.recorder = Recorder()
         topology = Topology.of(pipeline)
         self._targets, self._leaving = topology.targets, topology.leaving
+        self._sources = [edge.source for edge in pipeline.edges]
         self._is_split = pipeline.is_split
         self.stage_states = [
             StageState(pipeline, stage, entries, policy)
@@ -42,6 +43,7 @@ class Simulation:
         ]
         self._policy, self._window, self._traffic = policy, window, traffic
         self._fabric = Fabric(pipeline)
+        self._entry = make_entry(pipeline, policy)
         self.admission = Admission(
             pipeline, policy, self.recorder, lambda stage: not self.stage_states[stage].is_down
         )
@@ -132,6 +134,8 @@ class Simulation:
             return
         state = self.stage_states[target]
         state.queues[segment].append(group)
+        if not group.is_prompt:
+            self._stop_holding(target)
         if state.step is None and not state.is_waking:
             self._wake(target, self.now_s + self._policy.delay_s)
 
@@ -139,12 +143,16 @@ class Simulation:
 
     def _wake(self, stage: int, time_s: float) -> None:
         """Start a step at that time, after everything else that happens at the same moment."""
-        self.stage_states[stage].is_waking = True
-        heappush(self._events, (time_s, next(self._order), self._start, (stage,)))
-
-    def _start(self, stage: int) -> None:
         state = self.stage_states[stage]
-        state.is_waking = False
+        state.is_waking, state.is_holding = True, False
+        state.wakes += 1
+        heappush(self._events, (time_s, next(self._order), self._start, (stage, state.wakes)))
+
+    def _start(self, stage: int, wake: int) -> None:
+        state = self.stage_states[stage]
+        if wake != state.wakes:
+            return
+        state.is_waking = state.is_holding = False
         step = None if state.is_down or state.step is not None else state.next_step()
         if step is not None:
             state.step, state.begun_s = step, self.now_s
@@ -162,7 +170,9 @@ class Simulation:
             self.admission.record_responses(step.groups, self.now_s)
             self._send_on(stage, step.groups)
         if not state.is_waking:
-            self._wake(stage, self.now_s)
+            held_s = state.hold_s(step)
+            self._wake(stage, self.now_s + held_s)
+            state.is_holding = held_s > 0
 
     def _send_on(self, stage: int, groups: list[TokenGroup]) -> None:
         if self._is_split:
@@ -200,7 +210,16 @@ class Simulation:
             self._collect_prompt(group.requests[0])
             return
         self.recorder.tokens_of(group, self.now_s)
-        self._decode(self._going(group.requests))
+        self._entry.come_back(group.requests)
+        going = self._going(group.requests)
+        self._decode(going)
+        if not going:
+            self._stop_holding(self._sources[group.edge])
+
+    def _stop_holding(self, stage: int) -> None:
+        """Let a stage go on at once where none of the tokens that it waits for will return."""
+        if self.stage_states[stage].is_holding:
+            self._wake(stage, self.now_s)
 
     def _collect_prompt(self, request: RequestState) -> None:
         going = [request]
@@ -228,12 +247,13 @@ class Simulation:
         return going
 
     def _decode(self, requests: list[RequestState]) -> None:
-        entering: dict[int, list[RequestState]] = {}
-        for request in requests:
-            assert request.route is not None
-            entering.setdefault(request.route.decode.entry, []).append(request)
-        for edge, group in entering.items():
-            self._send(edge, TokenGroup.of_decodes(group))
+        """Send the next tokens of requests, together with those that waited for them."""
+        self._entry.wait(requests)
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        for edge, requests in self._entry.take():
+            self._send(edge, TokenGroup.of_decodes(requests))
 
     def _end(self, request: RequestState) -> None:
         self.admission.end(request)
@@ -263,10 +283,12 @@ class Simulation:
 
     def _evict(self, requests: list[RequestState]) -> None:
         """Let requests start over, and drop what of them waits at stages."""
+        self._entry.drop(requests)
         self.admission.evict(requests)
         self._has_lost = self._has_lost or bool(requests)
         for state in self.stage_states if requests else ():
             state.drop_lost()
+        self._send_waiting()
         self._admit()
 
     def _snapshot_again(self, every_s: float) -> None:
@@ -275,17 +297,4 @@ class Simulation:
             self._at(self.now_s + every_s, self._snapshot_again, every_s)
 
     def _snapshot(self) -> None:
-        self.recorder.take(
-            Snapshot(
-                at_s=self.now_s,
-                arrived=self.recorder.arrived,
-                finished=self.recorder.finished,
-                tokens=self.recorder.tokens,
-                decoded=self.recorder.decoded,
-                waiting=len(self.admission.waiting),
-                running=len(self.admission.running),
-                busy_s=tuple(state.busy_s(self.now_s) for state in self.stage_states),
-                kv_share=self.admission.kv.shares(),
-                queued_tokens=tuple(state.waiting_tokens for state in self.stage_states),
-            )
-        )
+        self.admission.take_snapshot(self.now_s, self.stage_states)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hexplan.schedule.micro_batches import hold_s
 from hexplan.schedule.step import WholeStepLimits, next_step, next_whole_step
 from hexplan.step_limits import StepLimits
+from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate.pipeline_model import NO_LIMIT, PipelineModel
 from hexplan_solver.simulate.policy import Policy
 from hexplan_solver.simulate.token_group import TokenGroup
@@ -53,8 +55,12 @@ class StageState:
         self.queues: list[list[TokenGroup]] = [[] for _ in entries]
         self.step: RunningStep | None = None
         """What runs now."""
+        self.wakes = 0
+        """How often a step was due; a wake that another one has overtaken does nothing."""
         self.is_waking = False
         """Whether its next step is due."""
+        self.is_holding = False
+        """Whether that waits for tokens of the last step to return."""
         self.is_down = False
         self.begun_s = 0.0
         """When the step began."""
@@ -63,6 +69,7 @@ class StageState:
         self.largest_step = [0, 0]
         """The most prompt and decode tokens in a step."""
         self._next_segment = 0
+        self._away_s = _away_s(pipeline, stage) if policy.is_paced else None
 
     @property
     def last_segment(self) -> int:
@@ -76,6 +83,12 @@ class StageState:
     def end_step(self, now_s: float) -> None:
         """Put the step away, whether it came to its end or not."""
         self.past_busy_s, self.step = self.busy_s(now_s), None
+
+    def hold_s(self, step: RunningStep) -> float:
+        """Return how long to wait for the tokens of the step that has ended."""
+        if self._away_s is None or not any(not g.is_prompt or g.is_prompt_end for g in step.groups):
+            return 0.0
+        return hold_s(step.seconds, self._away_s)
 
     @property
     def waiting_tokens(self) -> int:
@@ -132,3 +145,13 @@ class StageState:
         if self._policy.decodes_go_first:
             taken.sort(key=lambda group: group.is_prompt)
         return taken
+
+
+def _away_s(pipeline: PipelineModel, stage: int) -> float | None:
+    """Return the latency to the coordinator and back; None if a stage is not a whole route."""
+    if pipeline.is_split:
+        return None
+    met = [edge for edge in pipeline.edges if stage in (edge.source, edge.target)]
+    if any(OUTSIDE not in (edge.source, edge.target) for edge in met):
+        return None
+    return sum(edge.latency_s for edge in met)

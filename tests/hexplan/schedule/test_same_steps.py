@@ -1,10 +1,11 @@
-"""The simulator and the runtime take the same steps from a queue, and the same routes in turn."""
+"""The simulator and the runtime take the same steps, routes and micro-batches."""
 
 from __future__ import annotations
 
 from collections import Counter
 from threading import Event
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,15 +13,19 @@ from support.pipelines import TokenSteps, chain
 from support.runtime_plans import bare_model, make_plan
 
 from hexplan.schedule.limits import most_decodes
+from hexplan.schedule.micro_batches import micro_batches
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import Batch, Row
+from hexplan_runtime.engine.loops import loops_of
 from hexplan_runtime.engine.router import Router
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.request import GREEDY
 from hexplan_runtime.stage.edges import Ends
 from hexplan_runtime.stage.mailbox import Inbox
 from hexplan_solver.simulate import pipeline_of_plan, policy_of_plan
+from hexplan_solver.simulate.entry import loop_of
 from hexplan_solver.simulate.kv_reservations import KvReservations
+from hexplan_solver.simulate.request_route import RequestRoutes
 from hexplan_solver.simulate.request_state import RequestState
 from hexplan_solver.simulate.router import RouteRouter
 from hexplan_solver.simulate.stage_state import StageState
@@ -89,7 +94,7 @@ def executed_steps(queue: list[tuple[bool, int]], limits: StepLimits) -> list[Ta
     ]
     left = sum(row.tokens for row in rows)
     edge = OneBatch(Batch(tuple(rows), torch.zeros(left, dtype=torch.int64)))
-    inbox = Inbox(plan, Ends({}, {"entry": edge}))
+    inbox = Inbox(plan, "s0", Ends({}, {"entry": edge}))
     steps = []
     while left:
         taken: Taken = Counter()
@@ -128,3 +133,21 @@ def test_the_simulator_and_the_runtime_take_the_same_routes(
         assert taken == (None if route is None else route.holds[0].stage)
         if route is not None:
             kv.reserve(request, route)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=4), st.integers(1, 200))
+def test_the_simulator_and_the_runtime_divide_decodes_alike(held: list[int], decodes: int) -> None:
+    """On a chain of stages of several sizes, and on one that holds all layers."""
+    ends = [sum(held[: j + 1]) for j in range(len(held))]
+    stages = [((end - size, end), (1,)) for end, size in zip(ends, held, strict=True)]
+    chains = [(range(len(held)), 50), ([len(held)], 50)]
+    plan = make_plan(bare_model(layers=ends[-1]), [*stages, ((0, ends[-1]), (1,))], chains)
+    pipeline = pipeline_of_plan(plan)
+    routes = RequestRoutes(pipeline)
+    for executed, route in zip(loops_of(plan), pipeline.routes, strict=True):
+        simulated = loop_of(pipeline, routes.of(route.stages).decode)
+        assert executed.alone_s(decodes) == pytest.approx(simulated.alone_s(decodes))
+        assert executed.busiest_s(decodes) == pytest.approx(simulated.busiest_s(decodes))
+        counts = [micro_batches(loop, decodes, decodes) for loop in (executed, simulated)]
+        assert counts[0] == counts[1]

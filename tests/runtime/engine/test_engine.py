@@ -47,7 +47,8 @@ def play(engine: Engine, parcels: list[EntryRow], tokens: list[int]) -> list[Tok
     """Feed tokens back until none is left, and then what closes the requests."""
     events = []
     for token in tokens:
-        new, parcels = engine.receive(echo(parcels, token))
+        new, together = engine.receive(echo(parcels, token))
+        parcels = [parcel for batch in together for parcel in batch]
         events += new
     engine.receive(echo(parcels, token=0))
     return events
@@ -71,9 +72,9 @@ def test_a_request_ends_at_a_stop_token(engine: Engine) -> None:
 def test_each_step_sends_the_last_token_at_the_next_position(engine: Engine) -> None:
     (prompt,) = admit(engine, 0, Request((1, 2, 5), 3))
     assert (prompt.row.position, prompt.row.tokens, prompt.row.samples) == (0, 3, True)
-    _, (step,) = engine.receive(echo([prompt], 10))
+    _, ((step,),) = engine.receive(echo([prompt], 10))
     assert (step.token_ids, step.row.position) == ((10,), 3)
-    _, (step,) = engine.receive(echo([step], 11))
+    _, ((step,),) = engine.receive(echo([step], 11))
     assert (step.token_ids, step.row.position) == ((11,), 4)
 
 
@@ -106,7 +107,7 @@ def test_a_piece_of_a_prompt_fits_beside_a_steps_decodes(
 def test_only_what_was_drawn_counts_as_decoded(engine: Engine) -> None:
     parcels = admit(engine, 0, Request(tuple(range(17)), 3))
     assert [(p.row.tokens, p.row.decodes) for p in parcels] == [(16, False), (1, False)]
-    _, (step,) = engine.receive(echo(parcels, 10))
+    _, ((step,),) = engine.receive(echo(parcels, 10))
     assert (step.row.tokens, step.row.decodes) == (1, True)
 
 

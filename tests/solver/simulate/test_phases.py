@@ -147,5 +147,5 @@ def test_who_loses_kv_by_a_failure_starts_over(
 
 
 def test_edges_are_no_way_to_route_by_here() -> None:
-    with pytest.raises(ValueError, match="go by routes"):
+    with pytest.raises(ValueError, match="needs routing by routes"):
         run(pair(), (0.0, 1, 1), policy=replace(CHUNKED, routing="edges"))
