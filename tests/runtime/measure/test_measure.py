@@ -76,7 +76,10 @@ def test_rates_from_the_rooflines_own_times_are_the_rooflines(memory_bytes: int)
     model, workload = spec.model, spec.workload
     mean = workload.prompt_tokens.model_copy(update={"max": workload.prompt_tokens.mean})
     workload = workload.model_copy(update={"prompt_tokens": mean})
-    spec = replace(spec, workload=workload)
+    # A profile has the times of layers alone.
+    limits = spec.cluster.limits.model_copy(update={"step_overhead_s": Decimal(0)})
+    cluster = spec.cluster.model_copy(update={"limits": limits})
+    spec = replace(spec, cluster=cluster, workload=workload)
     lengths = Lengths(mean.mean, workload.output_tokens.mean)
     device = find_device("L4")
     assert device is not None
