@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from hexplan.check.exact import RATE_STEP
 from hexplan.constants import RATE_DIGITS
+from hexplan.field_types import Range
 
 UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "bytes"))
 
@@ -36,6 +37,6 @@ def _decimals(value: Fraction, digits: int) -> str:
     return f"{sign}{whole}.{part:0{digits}d}".rstrip("0").rstrip(".")
 
 
-def span(interval: tuple[int, int]) -> str:
+def span(interval: Range) -> str:
     """Write a half-open interval."""
     return f"[{interval[0]}, {interval[1]})"

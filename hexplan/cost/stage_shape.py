@@ -9,6 +9,7 @@ from hexplan.cost.weights import ShardSizes
 from hexplan.device import DeviceType
 from hexplan.field_types import Range
 from hexplan.host import Interconnect
+from hexplan.plan import Plan, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,18 @@ class StageShape:
     """What joins its devices; nothing if the host has none."""
     sharing: Sharing = TENSOR
     """How its devices share the work."""
+
+    @staticmethod
+    def of(plan: Plan, stage: Stage) -> StageShape:
+        """Return the shape of a plan's stage."""
+        host = plan.cluster.host_by_name[stage.host]
+        types = plan.cluster.device_type_by_name
+        group = tuple(
+            DeviceShard(types[host.devices[shard.device]], ShardSizes.of(shard))
+            for shard in stage.shards
+        )
+        sharing = Sharing(stage.parallel, stage.shift_tokens)
+        return StageShape(stage.layers, group, host.interconnect, sharing)
 
     @property
     def num_layers(self) -> int:

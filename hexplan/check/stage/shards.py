@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.text import span
+from hexplan.field_types import Range
 from hexplan.plan import Shard, Stage
 
 
@@ -21,7 +22,7 @@ def shard_violations(lookup: Lookup) -> Iterator[Violation]:
             yield from _tiling(stage, axis, total)
 
 
-def _intervals(shard: Shard) -> tuple[tuple[str, tuple[int, int]], ...]:
+def _intervals(shard: Shard) -> tuple[tuple[str, Range], ...]:
     return ("kv_heads", shard.kv_heads), ("ffn", shard.ffn), ("vocab", shard.vocab)
 
 

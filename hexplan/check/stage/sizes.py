@@ -9,6 +9,7 @@ from math import ceil
 
 from hexplan.check.exact import exact
 from hexplan.constants import LOGIT_BYTES, MAX_BATCH
+from hexplan.field_types import Range
 from hexplan.model import Model
 from hexplan.plan import Shard
 
@@ -88,7 +89,7 @@ def _table_bytes(model: Model, bits: Decimal | None, shard: Shard) -> int:
     return numbers * model.dtype_bytes if bits is None else ceil(exact(bits) * numbers / 8)
 
 
-def weights_bytes(model: Model, layers: tuple[int, int], shard: Shard) -> int:
+def weights_bytes(model: Model, layers: Range, shard: Shard) -> int:
     """Return the bytes of a shard's weights: its layers, and its part of embedding and head."""
     is_first, is_last = layers[0] == 0, layers[1] == model.layers
     stored = model.weights.average_bits if model.weights else None
@@ -102,7 +103,7 @@ def weights_bytes(model: Model, layers: tuple[int, int], shard: Shard) -> int:
     return total
 
 
-def workspace_bytes(model: Model, layers: tuple[int, int], shard: Shard, step_tokens: int) -> int:
+def workspace_bytes(model: Model, layers: Range, shard: Shard, step_tokens: int) -> int:
     """Return the bytes of the activations of the largest step, and of logits on a last stage."""
     a, c = length(shard.kv_heads), length(shard.ffn)
     active = model.experts.active if model.experts else 1
@@ -111,13 +112,13 @@ def workspace_bytes(model: Model, layers: tuple[int, int], shard: Shard, step_to
     return model.dtype_bytes * step_tokens * widths + logits
 
 
-def kv_token_bytes(model: Model, layers: tuple[int, int], shard: Shard) -> int:
+def kv_token_bytes(model: Model, layers: Range, shard: Shard) -> int:
     """Return the bytes that one token of context takes in a shard's KV cache."""
     heads = length(shard.kv_heads)
     return 2 * length(layers) * heads * model.head_dim * model.kv_bytes
 
 
-def length(interval: tuple[int, int]) -> int:
+def length(interval: Range) -> int:
     """Return the length of a half-open interval."""
     return interval[1] - interval[0]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from hexplan.cost import DeviceShard, ShardSizes, StageShape
+from hexplan.cost import StageShape
 from hexplan.cost.corrections import phase_seconds
-from hexplan.cost.sharing import Sharing
 from hexplan.cost.stage_step_times import stage_step_times
 from hexplan.cost.step_times import StepTimes
 from hexplan.measured.observations import StepSeen
@@ -55,15 +54,9 @@ class StepReader:
         planned = Spec(plan.cluster, plan.model, plan.workload)
         uncorrected = plan.cluster.model_copy(update={"corrections": ()})
         host = plan.cluster.host_by_name[stage.host]
-        types = plan.cluster.device_type_by_name
-        group = tuple(
-            DeviceShard(types[host.devices[shard.device]], ShardSizes.of(shard))
-            for shard in stage.shards
-        )
-        sharing = Sharing(stage.parallel, stage.shift_tokens)
-        shape = StageShape(stage.layers, group, host.interconnect, sharing)
+        shape = StageShape.of(plan, stage)
         self.devices = shape.devices
-        self.is_tensor = sharing.is_tensor
+        self.is_tensor = shape.sharing.is_tensor
         self.is_joined = bool(host.parts)
         """Whether the devices are in several machines."""
         self._planned = stage_step_times(planned, shape)

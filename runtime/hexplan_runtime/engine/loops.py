@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hexplan.cluster import COORDINATOR
-from hexplan.cost import DeviceShard, ShardSizes, Sharing, StageShape
+from hexplan.cost import StageShape
 from hexplan.cost.links import token_bytes
 from hexplan.cost.stage_step_times import stage_step_times
 from hexplan.plan import Plan, Route, Stage
@@ -39,14 +39,7 @@ def _share(plan: Plan, stage: Stage, route: Route) -> float:
 
 
 def _step_s(plan: Plan, stage: Stage, enter_layer: int) -> Callable[[int], float]:
-    host = plan.cluster.host_by_name[stage.host]
-    types = plan.cluster.device_type_by_name
-    group = tuple(
-        DeviceShard(types[host.devices[shard.device]], ShardSizes.of(shard))
-        for shard in stage.shards
-    )
-    sharing = Sharing(stage.parallel, stage.shift_tokens)
-    shape = StageShape(stage.layers, group, host.interconnect, sharing)
+    shape = StageShape.of(plan, stage)
     steps = stage_step_times(Spec(plan.cluster, plan.model, plan.workload), shape)
     num_layers = stage.layers[1] - enter_layer
     ends_model = stage.layers[1] == plan.model.layers

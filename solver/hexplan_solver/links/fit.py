@@ -27,8 +27,7 @@ from hexplan_solver.start.link_free import LinkFreePlacement
 def fit_links(
     run: Run,
     problem: Problem,
-    link_free: LinkFreePlacement,
-    others: Sequence[LinkFreePlacement],
+    link_free: Sequence[LinkFreePlacement],
     known: Sequence[Evaluated] = (),
     params: LinkParams = LINK_PARAMS,
 ) -> Evaluated:
@@ -37,9 +36,8 @@ def fit_links(
     Parameters
     ----------
     link_free
-        The best placement without links; if the links carry its flow, it is the answer.
-    others
-        More placements without links to search from, if they do not.
+        Placements without links, the best first. If the links carry its flow, that is the answer;
+        if not, the search begins from all of them.
     known
         Placements of other methods: the answer is not worse than any, and the search begins from
         these too.
@@ -49,13 +47,13 @@ def fit_links(
     LimitReached
         If no placement was found whose links carry anything.
     """
-    best = evaluate_used(problem, place(problem, link_free.counts))
-    loses = _loses_flow(best, link_free)
+    best = evaluate_used(problem, place(problem, link_free[0].counts))
+    loses = _loses_flow(best, link_free[0])
     for other in known:
         best = better_of(best, other)
     if loses and not run.is_proved(best.value):
         search = LinkSearch(run, problem, valuer_for(best), params)
-        best = _searched(search, best, [link_free, *others], known)
+        best = _searched(search, best, link_free, known)
     if best.value == 0:
         message = (
             "no placement was found whose stages are connected to each other and the coordinator"

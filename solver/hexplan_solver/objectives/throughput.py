@@ -60,12 +60,12 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     start, best = _best_without_links(run, problem, balanced, part)
     if part == 1 and not run.is_proved(evaluate_used(problem, place(problem, best.counts)).value):
         known = quick_placements(run, problem, run.limit_s * params.quick_share)
-    found = fit_links(run, problem, best, [start, balanced], known)
+    found = fit_links(run, problem, [best, start, balanced], known)
     if part < 1 and found.value >= best.value and not run.is_proved(found.value):
         # The links do not limit the flow, so the time that was kept for them is left.
         again = first_placement(problem, run.options, run.left_s * params.start_share, balanced)
         if again.value > found.value:
-            found = better_of(found, fit_links(run, problem, again, []))
+            found = better_of(found, fit_links(run, problem, [again]))
     return Draft(found, run.proof(found.value))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.constants import WEIGHT_DIGITS
-from hexplan.cost import DeviceShard, ShardSizes, Sharing, StageShape, kv_room_tokens
+from hexplan.cost import ShardSizes, StageShape, kv_room_tokens
 from hexplan.cost.links import token_bytes
 from hexplan.cost.memory import kv_bytes_per_token
 from hexplan.cost.speed import find_profile
@@ -83,14 +83,7 @@ def stages_of_plan(plan: Plan) -> list[Hosted]:
     """Return a plan's stages, with the KV room that it states."""
     spec, stages = spec_of(plan), []
     for stage in plan.stages:
-        host = plan.cluster.host_by_name[stage.host]
-        types = plan.cluster.device_type_by_name
-        group = tuple(
-            DeviceShard(types[host.devices[shard.device]], ShardSizes.of(shard))
-            for shard in stage.shards
-        )
-        sharing = Sharing(stage.parallel, stage.shift_tokens)
-        shape = StageShape(stage.layers, group, host.interconnect, sharing)
+        shape = StageShape.of(plan, stage)
         stages.append((stage.host, _stage(spec, stage.id, shape, stage.kv_tokens)))
     return stages
 
