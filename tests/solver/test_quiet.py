@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import hexplan_solver
 
 SOLVE = """
 from hexplan_solver.quiet import quiet_highs
@@ -34,3 +37,9 @@ def test_a_solver_runs_with_stdout_closed() -> None:
     closed = f"import os\nos.close(1)\n{SOLVE.replace('print(', '(')}"
     ran = subprocess.run([sys.executable, "-c", closed], capture_output=True, check=True)  # noqa: S603
     assert ran.stderr == b""
+
+
+def test_no_other_code_makes_a_highs_object() -> None:
+    solver = Path(hexplan_solver.__file__).parent
+    makers = [path.name for path in solver.rglob("*.py") if "highspy.Highs()" in path.read_text()]
+    assert makers == ["quiet.py"]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import highspy
 import numpy as np
 
+from hexplan_solver.quiet import quiet_highs
+
 
 @dataclass(frozen=True, slots=True)
 class LpColumn:
@@ -31,8 +33,7 @@ class ColumnLp:
     """Maximise the gain of all columns within the bounds of the rows."""
 
     def __init__(self, rows: Sequence[RowBounds]) -> None:
-        self._highs = highspy.Highs()
-        self._highs.silent()
+        self._highs = quiet_highs()
         self._highs.setOptionValue("threads", 1)
         for row in rows:
             self._highs.addRow(row.low, row.high, 0, [], [])

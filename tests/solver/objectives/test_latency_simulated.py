@@ -75,4 +75,4 @@ def test_a_token_takes_as_long_as_simulated_at_a_low_rate(
         Window(REQUESTS / requests_per_s, 0.0, 1),
     )
     assert simulated.tpot is not None
-    assert stated.tpot_s == pytest.approx(simulated.tpot.mean_s, rel=0.1)
+    assert stated.tpot_s == pytest.approx(simulated.tpot.mean_s, rel=0.12)

@@ -62,10 +62,7 @@ class Station:
         rho = self.utilisation(rate_per_s)
         if rho >= 1:
             return math.inf
-        # Two requests that take turns at this stage need two steps a round.
-        turns_s = max(0.0, 2 * self.alone_s - round_s)
-        shared_s = rho * self.base_s / (1 - rho)
-        others_s = self._company(rate_per_s, round_s) * (turns_s + shared_s)
+        others_s = self._company(rate_per_s, round_s) * rho * self.base_s / (1 - rho)
         met_s = self._excess_s(rate_per_s, self._met_prompt_s2(round_s))
         return self.alone_s + others_s + met_s * (0.5 + rho)
 
