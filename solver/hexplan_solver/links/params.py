@@ -16,13 +16,13 @@ class LinkParams:
     Each `..._share` of time is a share of the time that is left when that part begins.
     """
 
-    bound_share: float = 0.4
+    bound_share: float = 0.2
     """Share of time for the zone bound."""
     exact_share: float = 0.6
     """Share of time for the MILP over placement and flow."""
     close: float = 1e-3
     """The search ends once no more than this share of the bound is left to gain."""
-    early_share: float = 0.3
+    early_share: float = 0.4
     """Share of time for walks from the quick starts, before starts that take long."""
 
     max_candidates: int = 220
@@ -35,9 +35,9 @@ class LinkParams:
     """Share of time for arranging the placements that were made without links."""
     segments_share: float = 0.15
     """Share of time for more segments to arrange."""
-    banded_share: float = 0.5
+    banded_share: float = 0.3
     """Share of time for segments with zone bands."""
-    grouping_share: float = 0.4
+    grouping_share: float = 0.3
     """Share of time for groups of sites that serve by themselves."""
     arrangements: int = 16
     """Seeds from which a placement is arranged."""

@@ -20,7 +20,7 @@ class ThroughputParams:
     """Share of the time left for the coverage MILP."""
     trunk_share: float = 0.4
     """Where sites share trunks, the three shares are multiplied by this: links need time."""
-    link_share: float = 0.2
+    link_share: float = 0.1
     """The same where network cards or single links limit a quick placement: its flow without them
     is seldom near."""
     quick_share: float = 0.1
