@@ -42,5 +42,8 @@ class BoundParams:
     zone_close: float = 5e-3
     """Zone bound: the bisection ends when it knows the bound to this share."""
 
+    crossing_hosts: int = 256
+    """Crossing bound: not computed for more hosts, as it looks at each pair of them."""
+
 
 BOUND_PARAMS = BoundParams()

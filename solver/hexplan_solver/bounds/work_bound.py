@@ -30,7 +30,7 @@ def work_bound(problem: Problem) -> int:
     Every layer passes F tokens/s, and a stage of k layers adds at most min(T, F) to each of its k
     layers. Exact in integers; found by bisection, as it is monotone in F.
     """
-    work = _Work.of(problem)
+    work = Work.of(problem)
     low, high = 0, sum(len(c.hosts) * _max_stages(c) for c in problem.classes) * work.fastest
     while low < high:
         middle = (low + high + 1) // 2
@@ -41,11 +41,11 @@ def work_bound(problem: Problem) -> int:
 
 def work_at(problem: Problem, flow: int) -> int:
     """Return the most work that all hosts do, in layers times flow, if each layer passes `flow`."""
-    return _Work.of(problem).at_most(flow)
+    return Work.of(problem).at_most(flow)
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class Work:
     """What the hosts can do, in layers times 1e-6 tokens/s."""
 
     best: tuple[NDArray[np.int64], ...]
@@ -54,7 +54,7 @@ class _Work:
     """How many hosts have which partitions; their sites do not matter."""
 
     @classmethod
-    def of(cls, problem: Problem) -> _Work:
+    def of(cls, problem: Problem) -> Work:
         """Take together the kinds and hosts that do equal work."""
         numbers: dict[tuple[Rates, Range | None], int] = {}
         curve_of = [numbers.setdefault((k.rates, k.pin), len(numbers)) for k in problem.kinds]

@@ -9,6 +9,7 @@ from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
 from hexplan_solver.baselines.methods import quick_placements
+from hexplan_solver.bounds.crossing_bound import crossing_bound
 from hexplan_solver.bounds.pattern_bound import pattern_bound
 from hexplan_solver.bounds.work_bound import coordinator_bound, work_bound
 from hexplan_solver.budget import Budget
@@ -52,6 +53,10 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
         "coordinator bound: what the coordinator's network card can carry",
     )
     limits, params = link_limits(problem, run.bound), THROUGHPUT_PARAMS
+    run.lower(
+        crossing_bound(problem, limits.zones, run.bound),
+        "crossing bound: the work of hosts that pass no more than they serve, receive and send",
+    )
     balanced = balanced_placement(problem, run.bound)
     part = _part_without_links(problem, limits, balanced)
     known: list[Evaluated] = []
