@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from efficiencies import reduce_fit
 from kernels import PHASES, device
-from prediction import LINKS, OTHER, Judged, folds, judged_experts, judged_layers
+from left_out import LINKS, OTHER, Judged, folds, judged_experts, judged_layers
 from roofline import DEVICES, GROUPS, MODELS, errors_of
 
 from hexplan.device import Efficiency
@@ -27,16 +27,23 @@ PEAKS: Mapping[str, float] = {
     "pcie3": 15.75,
     "pcie4": 31.5,
     "pcie5": 63,
+    "pcie6": 121,
 }
 """GB/s of each link by its datasheet, per device and direction. NVLink: half of the total on
 NVIDIA's datasheets of P100 (160), V100 (300 GB/s), A100 (600), H100 (900) and B200 (1800)."""
-STANDS_FOR = {"nvlink1": "nvlink3", "nvlink2": "nvlink3", "pcie3": "pcie4"}
+STANDS_FOR = {"nvlink1": "nvlink3", "nvlink2": "nvlink3", "pcie3": "pcie4", "pcie6": "pcie5"}
 """Links that nobody measured, and those whose figures they take."""
 CLOUD_GROUPS = {"pcie3": ("T4x2", "T4x4"), "pcie4": ("L4x2",)}
 CLOUD_BYTES_PER_S = 4.5e9
 """What fits the groups of T4 best (benchmarks/roofline.py)."""
 CLOUD_SOURCE = "bandwidth: groups of T4 in a cloud, Helix's artifact; the rest "
 UNMEASURED = 0.5
+TUNNELS: Mapping[str, tuple[float, float, str]] = {
+    "thunderbolt3": (2.75, 1.0, "22 Gb/s of tunnelled PCIe by Intel's brief"),
+    "thunderbolt4": (3.94, 0.8, "four lanes of PCIe 3 by Intel's brief, of which 0.8 is reached"),
+    "thunderbolt5": (7.88, 0.8, "four lanes of PCIe 4 by Intel's brief, of which 0.8 is reached"),
+}
+"""Links that tunnel PCIe: GB/s, the share that transfers reach, and the source of both."""
 KEPT = {
     "V100-SXM2-16GB": ("volta", 0.79, 0.73, 0.24),
     "L4": ("ada", 0.45, 0.89, 0.12),
@@ -63,6 +70,8 @@ def write() -> None:
         name = str(row["name"])
         clouds = list(_judged_cloud_groups(name, link_of(name)))
         row["error"] = max([*bands, *([_band(clouds)] if clouds else [])], default=UNMEASURED)
+    start_ups = by_name["pcie4"]
+    rows += [_tunnel(name, start_ups) for name in TUNNELS]
     (CATALOG / "interconnects.json").write_text(
         _file(
             "What collectives reach over the links inside a host, by benchmarks/prediction.py: a"
@@ -118,6 +127,21 @@ def _link(name: str) -> dict[str, str | float]:
         "contention": round(crowd, 2),
         "error": 0.0,
         "source": f"{source}{', '.join(users)}: aiconfigurator-core 0.12.0",
+    }
+
+
+def _tunnel(name: str, start_ups: Mapping[str, str | float]) -> dict[str, str | float]:
+    """Return the row of a link that nobody measured, with the start-ups of another."""
+    rate, share, source = TUNNELS[name]
+    return {
+        "name": name,
+        "gb_per_s": rate,
+        "share": share,
+        "latency_us": start_ups["latency_us"],
+        "device_latency_us": start_ups["device_latency_us"],
+        "contention": 0.0,
+        "error": UNMEASURED,
+        "source": f"not measured: {source}, and the start-ups of {start_ups['name']}",
     }
 
 
