@@ -24,7 +24,9 @@ class ThroughputParams:
     """The same where network cards or single links limit a quick placement: its flow without them
     is seldom near."""
     quick_share: float = 0.1
-    """Share of the time limit that the quick published methods may take together."""
+    """Share of the time limit that the quick published methods may take together..."""
+    quick_least_s: float = 1.0
+    """...or this many seconds, if that is longer: on a small cluster they take milliseconds."""
     zone_share: float = 0.12
     """The same where the trunks carry so little that there are several zones."""
 

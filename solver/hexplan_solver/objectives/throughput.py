@@ -60,11 +60,12 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     balanced = balanced_placement(problem, run.bound)
     part = _part_without_links(problem, limits, balanced)
     known: list[Evaluated] = []
+    quick_s = max(run.limit_s * params.quick_share, params.quick_least_s)
     if part < 1:
-        known = quick_placements(run, problem, run.limit_s * params.quick_share)
+        known = quick_placements(run, problem, quick_s)
     start, best = _best_without_links(run, problem, balanced, part)
     if part == 1 and not run.is_proved(evaluate_used(problem, place(problem, best.counts)).value):
-        known = quick_placements(run, problem, run.limit_s * params.quick_share)
+        known = quick_placements(run, problem, quick_s)
     found = fit_links(run, problem, [best, start, balanced], known)
     if part < 1 and found.value >= best.value and not run.is_proved(found.value):
         # The links do not limit the flow, so the time that was kept for them is left.
