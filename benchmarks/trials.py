@@ -12,12 +12,16 @@ import sys
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
+from textwrap import fill
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 from planner import machine, row  # noqa: E402
 from support.trials import TRIALS, Trial  # noqa: E402
+
+COLUMNS = 115
+"""Of a line of the docs."""
 
 
 def show(trials: Iterable[Trial]) -> None:
@@ -36,7 +40,7 @@ def show(trials: Iterable[Trial]) -> None:
         print(row([*cells, f"{trial.measured:g}", f"{predicted:.4g}", ratio]), flush=True)
     print()
     for number, note in enumerate(notes, 1):
-        print(f"{number}. {note}")
+        print(fill(f"{number}. {note}", COLUMNS, subsequent_indent="   "))
 
 
 if __name__ == "__main__":
