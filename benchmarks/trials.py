@@ -40,7 +40,8 @@ def show(trials: Iterable[Trial]) -> None:
         print(row([*cells, f"{trial.measured:g}", f"{predicted:.4g}", ratio]), flush=True)
     print()
     for number, note in enumerate(notes, 1):
-        print(fill(f"{number}. {note}", COLUMNS, subsequent_indent="   "))
+        text = f"{number}. {note}"
+        print(fill(text, COLUMNS, subsequent_indent="   ", break_on_hyphens=False))
 
 
 if __name__ == "__main__":

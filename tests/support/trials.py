@@ -131,7 +131,7 @@ def _slo(plan: Plan) -> Slo | None:
 
 OLD_ENGINE = (
     "The report ran vLLM 0.7.2; the constants rest on kernels of vLLM 0.24 and leave little time"
-    " between steps. What its steps took longer grows with users and degree, from 2 to 23 ms."
+    " between steps. The report's steps took 2 to 22 ms longer, the more users and devices the more."
 )
 TRIALS = (
     Trial("01", "geerlingguy/beowulf-ai-cluster#17", "M3 Ultra, Llama 3.3 70B Q4_K_M", 14.41),
