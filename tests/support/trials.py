@@ -126,12 +126,12 @@ def layers_of(plan: Plan, host: str) -> int:
 
 def _slo(plan: Plan) -> Slo | None:
     promised = plan.workload.slo
-    return promised and Slo(float(promised.ttft_s), float(promised.tpot_s))
+    return Slo(float(promised.ttft_s), float(promised.tpot_s)) if promised else None
 
 
 OLD_ENGINE = (
     "The report ran vLLM 0.7.2; the constants rest on kernels of vLLM 0.24 and leave little time"
-    " between steps. The report's steps took 2 to 22 ms longer, the more users and devices the more."
+    " between steps. The report's steps took 2 to 22 ms longer, and more with more users."
 )
 TRIALS = (
     Trial("01", "geerlingguy/beowulf-ai-cluster#17", "M3 Ultra, Llama 3.3 70B Q4_K_M", 14.41),
@@ -148,8 +148,8 @@ TRIALS = (
         "DGX Spark, Llama 3.3 70B NVFP4",
         4.1,
         why="The engine reached 60 % of the chip's memory bandwidth (6.7 tokens/s by another"
-        " user's sum, NVIDIA/dgx-spark-playbooks#91). No kernel of this chip was measured for us,"
-        " so it has the constants of any other.",
+        " user's sum, NVIDIA/dgx-spark-playbooks#91). Kernels of this chip were not measured; it"
+        " has the constants of the RTX PRO 6000.",
     ),
     Trial("04", "mark-ramsey-ri/vllm-dgx-spark#1", "2 DGX Spark, Llama 3 70B, TP 2", 3.0),
     Trial("05", "vllm-project/vllm#16300", "2 A100, QwQ-32B, TP 2", 36.2),
