@@ -50,14 +50,7 @@ def test_the_stated_tpot_is_that_of_the_simulation_at_low_load(row: str) -> None
 @pytest.mark.parametrize(
     "row",
     [
-        pytest.param(
-            "01",
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="formulation 9 lets requests that decode at the same time take turns at a"
-                " stage, but they share its steps",
-            ),
-        ),
+        "01",
         "04b",
         "10",
         "18",
