@@ -82,6 +82,8 @@ def _part_without_links(problem: Problem, limits: LinkLimits, balanced: LinkFree
     do is seen from a placement that ignores them.
     """
     params = THROUGHPUT_PARAMS
+    if not balanced.value:
+        return 1.0
     if limits.has_trunks:
         return params.zone_share if limits.is_zoned else params.trunk_share
     carried = evaluate(problem, place(problem, balanced.counts)).value

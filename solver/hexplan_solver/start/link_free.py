@@ -62,7 +62,9 @@ def first_placement(
         held = hold_most_layers(problem, options)
         value = least_coverage(problem, held.counts.stages)
         return LinkFreePlacement(held.counts, value, status=held.status)
-    best = (balanced or balanced_placement(problem, bound, params)).counts
+    if balanced is None or not balanced.value:
+        balanced = balanced_placement(problem, bound, params)
+    best = balanced.counts
     is_large = num_devices(problem) > params.large
     if not is_large or least_coverage(problem, best.stages) < params.balanced_enough * bound:
         best = _better(problem, _by_segments(problem, options, until, params), best)
