@@ -82,10 +82,10 @@ def _part_without_links(problem: Problem, limits: LinkLimits, balanced: LinkFree
     do is seen from a placement that ignores them.
     """
     params = THROUGHPUT_PARAMS
-    if not balanced.value:
-        return 1.0
     if limits.has_trunks:
         return params.zone_share if limits.is_zoned else params.trunk_share
+    if not balanced.value:
+        return 1.0
     carried = evaluate(problem, place(problem, balanced.counts)).value
     return 1.0 if carried >= balanced.value * (1 - MILP_TOLERANCE) else params.link_share
 
