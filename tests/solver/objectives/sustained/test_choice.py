@@ -12,12 +12,13 @@ from support.clusters import device_type, host, link, profile, spec_of, tiny_mod
 from hexplan.field_types import Range
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of
 from hexplan_solver.objectives.sustained.choice import choose
-from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
-from hexplan_solver.objectives.sustained.trial import window_for
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.served.step_limits import widest
-from hexplan_solver.simulate import CHUNKED
+from hexplan_solver.simulate import CHUNKED, Window
+
+WINDOW = Window(duration_s=220.0, warmup_s=16.0, seed=0)
+"""A tenth of what the search would simulate of these, so that many runs take seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +66,7 @@ def test_a_better_candidate_that_was_tried_is_never_given_up_for_want_of_time(
 ) -> None:
     deep = placement(problem, [[(i, i + 3) for i in range(0, 12, 3)]])
     shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]] * 2)
-    window = window_for([deep, shallow], SUSTAINED_PARAMS.longest_tokens, seed=0)
-    chosen = [choose([deep], [shallow], window, Runs(checks)).found for checks in range(8)]
+    chosen = [choose([deep], [shallow], WINDOW, Runs(checks)).found for checks in range(8)]
     is_shallow = [found.evaluated is shallow.evaluated for found in chosen]
     assert not is_shallow[0]
     assert is_shallow[-1]
