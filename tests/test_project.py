@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,7 @@ CODE = tuple(
 )
 MAX_FILE_LINES = 300
 MAX_README_LINES = 120
+MAX_MODULES = 20
 HEAVY = ("torch", "transformers", "deepspeed", "pulp", "highspy", "scipy", "networkx", "matplotlib")
 
 BANS = {
@@ -52,6 +54,11 @@ def imported_by(statement: str) -> set[str]:
     code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+def test_no_folder_holds_more_modules_than_fit_a_head() -> None:
+    held = Counter(path.parent for path in CODE if path.name != "__init__.py")
+    assert [name_of(folder) for folder, count in held.items() if count > MAX_MODULES] == []
 
 
 @pytest.mark.parametrize("pattern", BANS, ids=BANS.values())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from hexplan.errors import LimitReached
-from hexplan_solver.baselines.helix_milp import place_helix
+from hexplan_solver.baselines.helix.milp import place_helix
 from hexplan_solver.baselines.hexgen import place_hexgen
 from hexplan_solver.baselines.petals import place_petals
 from hexplan_solver.baselines.ram import place_ram

@@ -14,9 +14,9 @@ from hexplan.check import check_plan
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
-from hexplan_solver.baselines.helix_links import helix_links
-from hexplan_solver.baselines.helix_model import helix_model
-from hexplan_solver.baselines.helix_rows import add_rows
+from hexplan_solver.baselines.helix.links import helix_links
+from hexplan_solver.baselines.helix.model import helix_model
+from hexplan_solver.baselines.helix.rows import add_rows
 from hexplan_solver.baselines.machines import machines_of
 from hexplan_solver.baselines.params import HELIX_PARAMS
 from hexplan_solver.flow.network import OUTSIDE

@@ -12,10 +12,10 @@ artifact's runs: they change nothing, since flow only has to be kept off links t
 
 from __future__ import annotations
 
-from hexplan_solver.baselines.helix_links import helix_links
-from hexplan_solver.baselines.helix_model import helix_model
-from hexplan_solver.baselines.helix_rows import add_rows
-from hexplan_solver.baselines.helix_start import helix_start
+from hexplan_solver.baselines.helix.links import helix_links
+from hexplan_solver.baselines.helix.model import helix_model
+from hexplan_solver.baselines.helix.rows import add_rows
+from hexplan_solver.baselines.helix.start import helix_start
 from hexplan_solver.baselines.machines import machines_of
 from hexplan_solver.baselines.result import MethodResult, give_up
 from hexplan_solver.budget import Budget

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from hexplan.constants import MICRO
 from hexplan.errors import LimitReached
 from hexplan.field_types import Range
-from hexplan_solver.baselines.helix_links import HelixLink
+from hexplan_solver.baselines.helix.links import HelixLink
 from hexplan_solver.baselines.machines import BaselineMachine
 from hexplan_solver.baselines.petals import place_petals
 from hexplan_solver.baselines.result import PlacementMethod

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import pulp
 
 from hexplan.field_types import Range
-from hexplan_solver.baselines.helix_links import HelixLink
-from hexplan_solver.baselines.helix_start import HelixStart
+from hexplan_solver.baselines.helix.links import HelixLink
+from hexplan_solver.baselines.helix.start import HelixStart
 from hexplan_solver.baselines.machines import BaselineMachine
 from hexplan_solver.flow.network import OUTSIDE
 
 
 @dataclass(frozen=True, slots=True)
 class HelixModel:
-    """The MILP and its variables; rows are added by `helix_rows`."""
+    """The MILP and its variables; rows are added by `rows`."""
 
     model: pulp.LpProblem
     num_layers: int

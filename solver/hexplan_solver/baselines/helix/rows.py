@@ -10,8 +10,8 @@ import pulp
 from hexplan.constants import MICRO
 from hexplan.cost import token_bytes
 from hexplan.spec import Spec
-from hexplan_solver.baselines.helix_links import HelixLink
-from hexplan_solver.baselines.helix_model import HelixModel
+from hexplan_solver.baselines.helix.links import HelixLink
+from hexplan_solver.baselines.helix.model import HelixModel
 from hexplan_solver.baselines.machines import BaselineMachine
 from hexplan_solver.flow.network import OUTSIDE
 
