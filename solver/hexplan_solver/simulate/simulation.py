@@ -1,7 +1,6 @@
 """A simulation: events in the order of time.
 
-An event is a request's arrival, a message's arrival, or the end of a stage's step. The work
-is per message and per step; only where tokens leave the pipeline is it per token.
+An event is the arrival of a request or of a message, or the end of a stage's step.
 """
 
 from __future__ import annotations
@@ -50,8 +49,7 @@ class Simulation:
         self._rng = random.Random(window.seed)  # noqa: S311
         self._arrivals = iter(traffic.arrivals(self._rng))
         self._events: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
-        self._order = count()
-        self._numbers = count()
+        self._order, self._numbers = count(), count()
         self._has_lost = False
 
     def run(self, outages: Iterable[Outage] = ()) -> Recorder:
@@ -139,8 +137,6 @@ class Simulation:
         if state.step is None and not state.is_waking:
             self._wake(target, self.now_s + self._policy.delay_s)
 
-    # steps
-
     def _wake(self, stage: int, time_s: float) -> None:
         """Start a step at that time, after everything else that happens at the same moment."""
         state = self.stage_states[stage]
@@ -207,7 +203,8 @@ class Simulation:
 
     def _collect(self, group: TokenGroup) -> None:
         if group.is_prompt:
-            self._collect_prompt(group.requests[0])
+            if not self._collect_prompt(group.requests[0]):
+                self._stop_holding(self._sources[group.edge])
             return
         self.recorder.tokens_of(group, self.now_s)
         self._entry.come_back(group.requests)
@@ -221,7 +218,8 @@ class Simulation:
         if self.stage_states[stage].is_holding:
             self._wake(stage, self.now_s)
 
-    def _collect_prompt(self, request: RequestState) -> None:
+    def _collect_prompt(self, request: RequestState) -> bool:
+        """Take in the end of a prompt, and say whether its request goes on."""
         going = [request]
         if self._policy.prompt_gives_token:
             self.recorder.first_token(request, self.now_s)
@@ -232,6 +230,7 @@ class Simulation:
             self._decode(going)
         if isinstance(self._traffic, Offline):
             self._feed()
+        return bool(going)
 
     def _going(self, requests: list[RequestState]) -> list[RequestState]:
         """Count a token of each request, and return those that have another one to decode."""

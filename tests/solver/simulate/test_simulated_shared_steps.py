@@ -30,12 +30,16 @@ def decode_s(plan: Plan, context: int) -> Fraction:
 
 @pytest.mark.parametrize("plan", [SP, SHIFT], ids=["sp", "shift"])
 def test_a_lone_request_takes_what_its_steps_take_by_hand(plan: Plan) -> None:
-    """A prompt of 60 tokens in pieces of 31 and 29, both split by tokens; then three decodes."""
+    """A prompt of 60 tokens in pieces of 31 and 29, then three decodes.
+
+    Below its threshold, `shift` runs both pieces in shards.
+    """
+    mode = tensor_s if plan is SHIFT else split_s
     outcome = simulate(
         pipeline_of_plan(plan), Replay(((0.0, 60, 4),)), CHUNKS, Window(warmup_s=0.0)
     )
     reach = 31 * Fraction(31, 2), 29 * (31 + Fraction(29, 2))
-    pieces = (6 * (split_s(n) + r * POSITION_S) for n, r in zip((31, 29), reach, strict=True))
+    pieces = (6 * (mode(n) + r * POSITION_S) for n, r in zip((31, 29), reach, strict=True))
     ttft_s = OUT_S + sum(pieces, Fraction(0)) + head_s(1) + ONE_S
     decodes = [decode_s(plan, context) + 2 * ONE_S for context in (61, 62, 63)]
     assert outcome.ttft is not None

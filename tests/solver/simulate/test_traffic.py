@@ -63,7 +63,7 @@ def test_offline_traffic_fills_the_kv_cache_to_the_mark_and_no_further() -> None
     outcome = simulate(pipeline, Offline(SHORT, gap_s=0.0), CHUNKED, Window(20.0, 5.0))
     # equal requests end together, so that a few are launched above the mark
     assert 0.7 < outcome.stages[0].mean_kv < 0.9
-    assert outcome.stages[0].busy == pytest.approx(1.0)
+    assert outcome.stages[0].busy > 0.8  # it waits for its tokens to return between steps
 
 
 def test_traffic_without_an_end_needs_a_duration() -> None:

@@ -23,7 +23,7 @@ from hexplan_solver.simulate import (
     simulate,
 )
 
-OPTIONS = SolveOptions(time_limit_s=290, effort_s=120)
+OPTIONS = SolveOptions(time_limit_s=290, effort_s=25)
 """More time than the effort takes, so that the clock decides nothing on a busy machine either."""
 
 
