@@ -79,7 +79,8 @@ def test_the_plan_states_what_it_serves_by_the_formula_and_in_the_simulator(
     assert sustained.objective == "sustained"
     assert rate is not None
     assert rate.simulated is not None
-    assert rate.simulated.seeds == (0, 1, 2)
+    # As many as the effort allows, in this order.
+    assert rate.simulated.seeds == (0, 1, 2)[: len(rate.simulated.seeds)] != ()
     by_hand = simulated(sustained, 11)
     assert float(rate.simulated.decode_tokens_per_s) == pytest.approx(by_hand, rel=0.1)
     assert float(rate.decode_tokens_per_s) == pytest.approx(by_hand, rel=0.4)
