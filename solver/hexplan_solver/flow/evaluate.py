@@ -33,11 +33,6 @@ class Evaluated:
         return self.flow.value
 
     @property
-    def is_cut_by_shared(self) -> bool:
-        """Whether a NIC, or a link that several arcs use, is part of what limits the flow."""
-        return any(term.constraint.startswith(("nic", "pair")) for term in self.flow.cut)
-
-    @property
     def needed(self) -> Placement:
         """The stages that some route uses, and those of pinned hosts."""
         used = {stage for path in self.flow.paths for stage in path.stages}

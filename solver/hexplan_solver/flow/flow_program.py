@@ -33,6 +33,8 @@ PRIMAL_SIMPLEX = 4
 NO_PRICE = 1e-7
 """Prices below HiGHS's tolerance of dual feasibility say nothing."""
 
+Limiting = frozenset[tuple[str, Range]]
+"""Stages that limit a flow, by host and layers."""
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -66,7 +68,7 @@ class FlowProgram:
     """Computes the largest flow of many placements of one problem, every capacity counted."""
 
     def __init__(self, problem: Problem) -> None:
-        self.limiting: frozenset[tuple[str, Range]] = frozenset()
+        self.limiting: Limiting = frozenset()
         """The stages with a price in the LP solved last, by host and layers."""
         self._problem, self._spec, self._layers = problem, problem.spec, problem.num_layers
         self._ends = [*(host.name for host in problem.spec.cluster.hosts), COORDINATOR]

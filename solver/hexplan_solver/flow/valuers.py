@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hexplan.constants import MICRO
-from hexplan.field_types import Range
 from hexplan_solver.flow.evaluate import Evaluated
-from hexplan_solver.flow.flow_program import FlowProgram
+from hexplan_solver.flow.flow_program import FlowProgram, Limiting
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.flow.site_flow import suits_site_lp
 from hexplan_solver.flow.site_lp import SiteLp
@@ -19,7 +18,7 @@ from hexplan_solver.problem.problem import Problem
 class Valuer(Protocol):
     """Computes the flow of a placement."""
 
-    limiting: frozenset[tuple[str, Range]]
+    limiting: Limiting
     """Which stages limit the flow computed last, by host and layers; empty where it is unknown."""
 
     def flow(self, placement: Placement) -> int:
@@ -38,7 +37,7 @@ class SiteValuer:
     """Computes the flow by the site LP, which ignores single links and network cards."""
 
     problem: Problem
-    limiting: frozenset[tuple[str, Range]] = field(default=frozenset(), init=False)
+    limiting: Limiting = field(default=frozenset(), init=False)
 
     def flow(self, placement: Placement) -> int:
         """Return the flow in 1e-6 tokens/s."""

@@ -17,8 +17,6 @@ from hexplan_solver.links.link_search import LinkSearch
 from hexplan_solver.links.params import LINK_PARAMS, LinkParams
 from hexplan_solver.links.starts import quick_starts, zone_starts
 from hexplan_solver.links.walks import Walks
-from hexplan_solver.placement.naming import place
-from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.zones import link_limits
 from hexplan_solver.run import MILP_TOLERANCE, Run
 from hexplan_solver.start.link_free import LinkFreePlacement
@@ -26,7 +24,7 @@ from hexplan_solver.start.link_free import LinkFreePlacement
 
 def fit_links(
     run: Run,
-    problem: Problem,
+    placed: Evaluated,
     link_free: Sequence[LinkFreePlacement],
     known: Sequence[Evaluated] = (),
     params: LinkParams = LINK_PARAMS,
@@ -35,9 +33,11 @@ def fit_links(
 
     Parameters
     ----------
+    placed
+        The best placement without links, on named devices. If the links carry its flow, it is the
+        answer.
     link_free
-        Placements without links, the best first. If the links carry its flow, that is the answer;
-        if not, the search begins from all of them.
+        Placements without links, that one first: if it is not, the search begins from all of them.
     known
         Placements of other methods: the answer is not worse than any, and the search begins from
         these too.
@@ -47,8 +47,8 @@ def fit_links(
     LimitReached
         If no placement was found whose links carry anything.
     """
-    best = evaluate_used(problem, place(problem, link_free[0].counts))
-    loses = _loses_flow(best, link_free[0])
+    problem, best = placed.problem, placed
+    loses = _loses_flow(placed, link_free[0])
     for other in known:
         best = better_of(best, other)
     if loses and not run.is_proved(best.value):

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hexplan_solver.anneal import Scored, Threshold, Walk, anneal
+from hexplan_solver.flow.flow_program import Limiting
 from hexplan_solver.flow.valuers import Valuer
 from hexplan_solver.links.link_search import LinkSearch
-from hexplan_solver.links.moves import Limiting, Moves
+from hexplan_solver.links.moves import Moves
 from hexplan_solver.placement.placement import Placement
 
 

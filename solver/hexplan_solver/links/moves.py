@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hexplan.field_types import Range
+from hexplan_solver.flow.flow_program import Limiting
 from hexplan_solver.links.params import LINK_PARAMS, LinkParams
 from hexplan_solver.placement.naming import group_devices
 from hexplan_solver.placement.placement import PlacedStage, Placement
@@ -17,9 +18,6 @@ from hexplan_solver.problem.problem import Problem
 
 Stages = list[PlacedStage]
 """The stages of a placement that is being changed."""
-
-Limiting = frozenset[tuple[str, Range]]
-"""Stages that limit a flow, by host and layers."""
 
 
 class Moves:

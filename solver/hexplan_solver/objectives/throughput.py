@@ -64,14 +64,16 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     if part < 1:
         known = quick_placements(run, problem, quick_s)
     start, best = _best_without_links(run, problem, balanced, part)
-    if part == 1 and not run.is_proved(evaluate_used(problem, place(problem, best.counts)).value):
+    placed = evaluate_used(problem, place(problem, best.counts))
+    if part == 1 and not run.is_proved(placed.value):
         known = quick_placements(run, problem, quick_s)
-    found = fit_links(run, problem, [best, start, balanced], known)
+    found = fit_links(run, placed, [best, start, balanced], known)
     if part < 1 and found.value >= best.value and not run.is_proved(found.value):
         # The links do not limit the flow, so the time that was kept for them is left.
         again = first_placement(problem, run.options, run.left_s * params.start_share, balanced)
         if again.value > found.value:
-            found = better_of(found, fit_links(run, problem, [again]))
+            placed = evaluate_used(problem, place(problem, again.counts))
+            found = better_of(found, fit_links(run, placed, [again]))
     return Draft(found, run.proof(found.value))
 
 
