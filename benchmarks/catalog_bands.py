@@ -52,6 +52,21 @@ KEPT = {
 """Chips that only the artifact of Helix measured, as whole layers: architecture, shares of compute
 and of bandwidth with work and reading added, and band, all by benchmarks/roofline.py."""
 
+SPARK = "DGX-Spark"
+SPARK_RELATIVE = "RTX-PRO-6000-BSE"
+"""The chip of the same core generation whose kernels were measured."""
+SPARK_SPEEDS = (
+    (38.65, 4.98e9),
+    (20.5, 8.03e9),
+    (2.7, 70.6e9),
+    (13.1, 15.1e9),
+    (3.7, 64.0e9),
+)
+"""Published tokens/s of one request on a DGX Spark, and the bytes of weights that a token reads:
+Llama 3.1 8B in NVFP4 (NVIDIA, "How NVIDIA DGX Spark's performance enables intensive AI tasks", 2025)
+and in fp8, Llama 3.1 70B in fp8 (LMSYS's review, 2025), both as quoted by
+AI-Daily-Builder's table of 2026-05-24; Qwen3-8B and Qwen3-32B in bfloat16 (lyb.re, 2026-03-10)."""
+
 
 def write() -> None:
     """Write both files."""
@@ -83,6 +98,7 @@ def write() -> None:
     )
     experts = list(judged_experts())
     chips = [_chip(name, found, experts) for name in folds() if name != OTHER]
+    chips.append(_spark(next(chip for chip in chips if chip["device"] == SPARK_RELATIVE)))
     chips += [_kept(name) for name in KEPT]
     others = [one for one in judged_layers(link_of, OTHER) if one.kind[3] == "1"]
     other = _no_surer(_with_bands(folds()[OTHER][""], others, list(judged_experts(OTHER))))
@@ -159,6 +175,21 @@ def _chip(name: str, layers: Iterable[Judged], experts: Iterable[Judged]) -> dic
     alone = [one for one in layers if one.kind[0] == name and one.kind[3] == "1"]
     own = [one for one in experts if one.kind[0] == name]
     return {**_figures(name), "efficiency": _with_bands(folds()[name][""], alone, own)}
+
+
+def _spark(relative: Mapping[str, object]) -> dict[str, object]:
+    """Return a row with the bandwidth that published speeds show, and the rest of a relative."""
+    figures = _figures(SPARK)
+    peak = float(str(figures["gb_per_s"])) * 1e9
+    shares = np.array([rate * size / peak for rate, size in SPARK_SPEEDS])
+    share = float(np.exp(np.log(shares).mean()))
+    error = float(np.abs(shares / share - 1).max())
+    told: dict[str, object] = json.loads(json.dumps(relative["efficiency"]))
+    for part in (told, *told.values()):
+        if isinstance(part, dict):
+            part["bandwidth"] = round(share, 3)
+            part["error"] = max(part["error"], ceil(error * 100) / 100)
+    return {**figures, "efficiency": told}
 
 
 def _kept(name: str) -> dict[str, object]:

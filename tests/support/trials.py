@@ -129,10 +129,6 @@ def _slo(plan: Plan) -> Slo | None:
     return Slo(float(promised.ttft_s), float(promised.tpot_s)) if promised else None
 
 
-OLD_ENGINE = (
-    "The report ran vLLM 0.7.2; the constants rest on kernels of vLLM 0.24 and leave little time"
-    " between steps. The report's steps took 2 to 22 ms longer, and more with more users."
-)
 TRIALS = (
     Trial("01", "geerlingguy/beowulf-ai-cluster#17", "M3 Ultra, Llama 3.3 70B Q4_K_M", 14.41),
     Trial(
@@ -147,9 +143,6 @@ TRIALS = (
         "NVIDIA/dgx-spark-playbooks#79",
         "DGX Spark, Llama 3.3 70B NVFP4",
         4.1,
-        why="The engine reached 60 % of the chip's memory bandwidth (6.7 tokens/s by another"
-        " user's sum, NVIDIA/dgx-spark-playbooks#91). Kernels of this chip were not measured; it"
-        " has the constants of the RTX PRO 6000.",
     ),
     Trial("04", "mark-ramsey-ri/vllm-dgx-spark#1", "2 DGX Spark, Llama 3 70B, TP 2", 3.0),
     Trial("05", "vllm-project/vllm#16300", "2 A100, QwQ-32B, TP 2", 36.2),
@@ -161,7 +154,6 @@ TRIALS = (
         2300,
         What.AT_ONCE,
         128,
-        why=OLD_ENGINE,
     ),
     Trial("05b", "vllm-project/vllm#16300", "4 A100, QwQ-32B, TP 4", 50),
     Trial(
@@ -171,9 +163,8 @@ TRIALS = (
         660,
         What.AT_ONCE,
         16,
-        why=OLD_ENGINE,
     ),
-    Trial("05c", "vllm-project/vllm#16300", "8 A100, QwQ-32B, TP 8", 63, why=OLD_ENGINE),
+    Trial("05c", "vllm-project/vllm#16300", "8 A100, QwQ-32B, TP 8", 63),
     Trial(
         "05c",
         "vllm-project/vllm#16300",
@@ -181,7 +172,6 @@ TRIALS = (
         760,
         What.AT_ONCE,
         16,
-        why=OLD_ENGINE,
     ),
     Trial(
         "07",
