@@ -82,6 +82,13 @@ class LinkParams:
     group_start_share: float = 0.6
     """Share of a group's time for its first placement; the rest is for improving it."""
 
+    max_chained_sites: int = 5
+    """With more sites, no rows of them are tried: their number grows with its factorial."""
+    chain_halvings: int = 12
+    """Sites in a row: steps of the bisection on the flow."""
+    chain_share: float = 0.15
+    """Share of time for sites in a row."""
+
     pair_bases: tuple[float, ...] = (0.3, 0.6, 0.8)
     """Zone pair: shares of its work bound that the smaller zone may pass on all layers, besides
     nothing."""

@@ -10,6 +10,7 @@ from hexplan_solver.infeasible.one_route import find_route
 from hexplan_solver.infeasible.places import place_paths
 from hexplan_solver.links.arrange import ArrangeOptions, arrange
 from hexplan_solver.links.link_search import LinkSearch
+from hexplan_solver.links.site_chain import best_chain
 from hexplan_solver.links.site_groups import best_grouping
 from hexplan_solver.links.zoned_starts import balanced_starts, banded_starts
 from hexplan_solver.placement.naming import place
@@ -45,6 +46,8 @@ def quick_starts(
     if limits.is_zoned and not problem.is_pinned:
         starts.add(balanced_starts(search, limits.zones))
     starts.add_arranged([placement for placement in link_free if placement.value])
+    if starts.best < params.good_enough * run.bound and not problem.is_pinned:
+        starts.add([best_chain(search, run.left_s * params.chain_share, starts.best)])
     if not starts.best and not problem.is_pinned:
         # Where links are few, one route may be all that any search finds.
         paths = place_paths(problem)[: params.max_paths]

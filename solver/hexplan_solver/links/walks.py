@@ -59,8 +59,10 @@ class Walks:
             plan = WalkPlan(self._steps, params.later_warmth, seed)
             self._steps += self._steps // 2
 
+        known = max(flow for flow, _ in self._ranked()) if self._ranked() else 0
+
         def may_go_on(best: int) -> bool:
-            run.tell("links", best / MICRO)
+            run.tell("links", max(best, known) / MICRO)
             return run.elapsed_s < until and run.left_s > 0
 
         found = improve(self._search, start, Goal(run.bound, may_go_on), plan)
