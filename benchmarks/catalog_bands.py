@@ -63,9 +63,8 @@ SPARK_SPEEDS = (
     (3.7, 64.0e9),
 )
 """Published tokens/s of one request on a DGX Spark, and the bytes of weights that a token reads:
-Llama 3.1 8B in NVFP4 (NVIDIA, "How NVIDIA DGX Spark's performance enables intensive AI tasks", 2025)
-and in fp8, Llama 3.1 70B in fp8 (LMSYS's review, 2025), both as quoted by
-AI-Daily-Builder's table of 2026-05-24; Qwen3-8B and Qwen3-32B in bfloat16 (lyb.re, 2026-03-10)."""
+Llama 3.1 8B in NVFP4 and in fp8, Llama 3.1 70B in fp8 (NVIDIA and users, as quoted in
+AI-Daily-Builder's table of 2026-05-24); Qwen3-8B and Qwen3-32B in bfloat16 (lyb.re, 2026-03-10)."""
 
 
 def write() -> None:

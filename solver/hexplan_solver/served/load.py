@@ -32,7 +32,10 @@ def load_of(stop: Stop, arriving: float, request: MeanRequest) -> Load:
     prompt_steps_per_s = prompt_tokens_per_s / tokens
     by_prompts = prompt_steps_per_s * prompt_s
     ride_s = stop.ride_s(tokens)
-    busy = (by_decodes + by_prompts) / (1 + prompt_steps_per_s * (prompt_s - ride_s))
+    mixing = (by_decodes + by_prompts) / (1 + prompt_steps_per_s * (prompt_s - ride_s))
+    full = arriving * stop.full_s
+    # The busier a stage, the more waits for its next step, so steps fill up.
+    busy = max(full, min(mixing, SCHEDULER.filling * full))
     if busy >= 1:
         return Load(busy, math.inf)
     rides = min(1.0, mixed * prompt_steps_per_s / decode_steps_per_s)

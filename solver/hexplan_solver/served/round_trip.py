@@ -13,7 +13,7 @@ from hexplan_solver.served.load import Load, load_of
 from hexplan_solver.served.request import MeanRequest
 from hexplan_solver.served.scheduler import SCHEDULER, clump_tokens
 from hexplan_solver.served.shares import Shares
-from hexplan_solver.served.visits import Visit, crossings_of, stop_of, way_of
+from hexplan_solver.served.visits import Visit, balanced, crossings_of, stop_of, way_of
 from hexplan_solver.simulate import PipelineModel, Policy
 
 
@@ -29,14 +29,22 @@ class RoundTrip:
         policy: Policy,
     ) -> None:
         self._request = request
-        self._policy, self._in_flight = policy, in_flight
-        self._stops = [
-            stop_of(stage, Visit(share, held), share * in_flight, request, policy)
+        self._policy = policy
+        self._in_flight = in_flight / shares.hops**SCHEDULER.spreading
+        stops = [
+            stop_of(
+                stage,
+                Visit(share, held, is_last=stage.layers[1] == pipeline.num_layers),
+                share * self._in_flight,
+                request,
+                policy,
+            )
             for stage, share, held in zip(
                 pipeline.stages, shares.stages, shares.held_layers, strict=True
             )
             if share > 0
         ]
+        self._stops = balanced(stops, request, in_flight)
         self._ways = [
             way_of(pipeline, edge, share, request)
             for edge, share in zip(pipeline.edges, shares.edges, strict=True)
@@ -63,7 +71,7 @@ class RoundTrip:
         wait_s = self._wait_s(requests_per_s)
         if wait_s is None:
             return None
-        behind_s = SCHEDULER.catching * self._behind_s(requests_per_s, self.idle_s + wait_s)
+        behind_s = self._behind_s(requests_per_s, self.idle_s + wait_s)
         prompt_s = sum(self._prompts_s) / len(self._prompts_s)
         return self.idle_s + wait_s + behind_s, prompt_s + wait_s
 
@@ -125,10 +133,11 @@ class RoundTrip:
         total = 0.0
         for lead_s in self._leads_s:
             if lead_s > 0 and rate > 0:
-                held_s = lead_s + math.expm1(-rate * lead_s) / rate
+                held_s = SCHEDULER.catching * (lead_s + math.expm1(-rate * lead_s) / rate)
+                held_s = min(held_s, lead_s)
                 once = rate * (lead_s - free_s / 2)
                 if lead_s > free_s and once < 1:
-                    held_s = min(held_s, free_s * once / (1 - once))
+                    held_s = min(held_s, SCHEDULER.catching * free_s * once / (1 - once))
                 total += held_s
         return total / len(self._leads_s)
 

@@ -10,10 +10,15 @@ from hexplan_solver.simulate import Policy
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """How chunked prefill with decodes first bunches what it runs; fitted to the simulator."""
+    """How chunked prefill with decodes first bunches what it runs; fitted to the simulator.
+
+    `benchmarks/served_fit.py` fits all but `filling`, which was set by hand, on generated clusters.
+    """
 
     clumps: float
     """Clumps in which all decodes in flight travel, at least."""
+    spreading: float
+    """Power of the hops by which there are more clumps: as many micro-batches as stages."""
     sharpness: float
     """How suddenly the limit of a step takes over from the clump: a power mean of both."""
     catching: float
@@ -22,11 +27,13 @@ class Scheduler:
     """Weight of what a clump waits for at busy stages and links."""
     mixing: float
     """Power of a stage's load that is the share of its prompt steps which hold decodes too."""
+    filling: float
+    """How much longer than with full steps a stage is busy, at most: a busy one fills its steps."""
     riding: float
     """Weight of the time by which prompts lengthen the steps of decodes."""
 
 
-SCHEDULER = Scheduler(1.24, 4.2, 0.87, 0.067, 2.8, 0.42)
+SCHEDULER = Scheduler(1.36, 0.655, 4.44, 2.19, 0.046, 1.7, 1.3, 0.4)
 
 
 def clump_tokens(policy: Policy, in_flight: float) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from hexplan.schedule.limits import least_prompt_tokens
 from hexplan_solver.flow.network import OUTSIDE
@@ -22,6 +23,8 @@ class Visit:
     """Share of the requests that visit it."""
     held_layers: float
     """Layers that a mean request runs in it."""
+    is_last: bool
+    """Whether it has the output head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,9 @@ class Stop:
     """Prompt tokens in the step of an idle stage, in the mean."""
     context_tokens: float
     """Mean context of a decode."""
+    full_s: float
+    """What a visit takes of the stage's time, prompt and decodes, where every step is full; of
+    stages side by side, as if their loads were equal."""
     model: StageModel
 
     def prompt_s(self, tokens: float) -> float:
@@ -104,7 +110,44 @@ def stop_of(
     least_room = least_prompt_tokens(chunk)
     sizes = request.prompt_sizes
     least = sum(sizes) / sum(math.ceil(size / chunk) for size in sizes)
-    return Stop(share, layers, batch, decode_s, chunk, least_room, least, context, stage)
+    full_s = _full_s(stage, visit, request, policy)
+    return Stop(share, layers, batch, decode_s, chunk, least_room, least, context, full_s, stage)
+
+
+def _full_s(stage: StageModel, visit: Visit, request: MeanRequest, policy: Policy) -> float:
+    """Return what a visit takes of a stage's time in full steps, which hold the mean mix."""
+    assert policy.chunk_tokens is not None, "prompts come in chunks"
+    mix = request.decode_tokens / (request.prompt_tokens + request.decode_tokens)
+    decodes = max(1.0, min(policy.max_decode_tokens, policy.chunk_tokens * mix))
+    prompt = int(decodes * (1 - mix) / mix)
+    whole = round(decodes)
+    context = int(whole * request.context_tokens)
+    layer_s = stage.steps.layer_s(prompt, prompt * prompt / 2, whole, context)
+    head_s = stage.steps.head_s(whole) if visit.is_last else 0.0
+    return request.decode_tokens / decodes * (visit.held_layers / visit.share * layer_s + head_s)
+
+
+def balanced(stops: Sequence[Stop], request: MeanRequest, in_flight: float) -> list[Stop]:
+    """Give stages the loads that they have where a full one turns requests away.
+
+    A stage without KV room for all requests in flight turns some away while they wait for it. Those
+    go to the stages beside it, so all that hold a layer are full before it passes no more.
+    """
+    cuts = sorted({layer for stop in stops for layer in stop.model.layers})
+    seconds: dict[int, float] = {}
+    """What a request takes of all stages that hold the layers from a cut to the next."""
+    for first in cuts[:-1]:
+        beside = [s for s in stops if s.model.layers[0] <= first < s.model.layers[1]]
+        if beside:
+            seconds[first] = 1 / sum(1 / stop.full_s for stop in beside)
+    found = []
+    for stop in stops:
+        first, end = stop.model.layers
+        if stop.model.kv_tokens < in_flight * request.reserved_tokens:
+            slowest_s = max(s for cut, s in seconds.items() if first <= cut < end)
+            stop = replace(stop, full_s=slowest_s / stop.share)
+        found.append(stop)
+    return found
 
 
 def way_of(pipeline: PipelineModel, edge: EdgeModel, share: float, request: MeanRequest) -> Way:
