@@ -20,6 +20,7 @@ SOURCES := $(shell find hexplan solver runtime -not -name __pycache__ -not -name
 SITE := import sysconfig; print(sysconfig.get_path("purelib"))
 
 # Python then leaves the current folder out of its search path, in child processes too.
+TEST_PROCESSES ?= 2
 PYTEST := PYTHONSAFEPATH=1 $(WHEEL_PYTHON) -m pytest
 
 .PHONY: help demo test test-slow test-random wheel-test lint format reference lock clean
@@ -37,7 +38,7 @@ demo: $(READY) ## Plan a laptop's CPU, check the plan, launch it and stream text
 test: lint wheel-test ## Lint, types, import contracts, and the tests against the built wheel
 
 wheel-test: $(WHEEL_READY) ## The tests against the built wheel
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 test-slow: $(WHEEL_READY) ## The tests that take minutes
 	$(PYTEST) -m slow
