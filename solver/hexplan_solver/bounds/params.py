@@ -45,5 +45,14 @@ class BoundParams:
     crossing_hosts: int = 256
     """Crossing bound: not computed for more hosts, as it looks at each pair of them."""
 
+    layered_hosts: int = 64
+    """Layered bound: not computed for more hosts, as it has a column for each pair and block."""
+    layered_blocks: int = 8
+    """Layered bound: blocks of layers. On the `wan` clusters 4 and 16 gave the same bounds."""
+    layered_points: int = 60
+    """Layered bound: flows at which the work of a host is known..."""
+    layered_range: float = 1000.0
+    """...the largest over the smallest of them."""
+
 
 BOUND_PARAMS = BoundParams()

@@ -82,6 +82,8 @@ class LinkParams:
     group_start_share: float = 0.6
     """Share of a group's time for its first placement; the rest is for improving it."""
 
+    alone_share: float = 0.1
+    """Share of time for hosts and sites that serve by themselves."""
     max_chained_sites: int = 5
     """With more sites, no rows of them are tried: their number grows with its factorial."""
     chain_halvings: int = 12

@@ -8,6 +8,7 @@ from hexplan_solver.budget import Budget
 from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.infeasible.one_route import find_route
 from hexplan_solver.infeasible.places import place_paths
+from hexplan_solver.links.alone import alone_starts
 from hexplan_solver.links.arrange import ArrangeOptions, arrange
 from hexplan_solver.links.link_search import LinkSearch
 from hexplan_solver.links.site_chain import best_chain
@@ -45,6 +46,8 @@ def quick_starts(
     starts.add(evaluated.placement for evaluated in known)
     if limits.is_zoned and not problem.is_pinned:
         starts.add(balanced_starts(search, limits.zones))
+    if not problem.is_pinned:
+        starts.add(alone_starts(search, run.left_s * params.alone_share))
     starts.add_arranged([placement for placement in link_free if placement.value])
     if starts.best < params.good_enough * run.bound and not problem.is_pinned:
         starts.add([best_chain(search, run.left_s * params.chain_share, starts.best)])

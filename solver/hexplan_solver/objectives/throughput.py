@@ -10,6 +10,7 @@ from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
 from hexplan_solver.baselines.methods import quick_placements
 from hexplan_solver.bounds.crossing_bound import crossing_bound
+from hexplan_solver.bounds.layered_bound import layered_bound
 from hexplan_solver.bounds.pattern_bound import pattern_bound
 from hexplan_solver.bounds.work_bound import coordinator_bound, work_bound
 from hexplan_solver.budget import Budget
@@ -56,6 +57,10 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     run.lower(
         crossing_bound(problem, limits.zones, run.bound),
         "crossing bound: the work of hosts that pass no more than they serve, receive and send",
+    )
+    run.lower(
+        layered_bound(problem, run.bound),
+        "layered bound: a linear program over what hosts pass at each layer and exchange",
     )
     balanced = balanced_placement(problem, run.bound)
     part = _part_without_links(problem, limits, balanced)
