@@ -52,6 +52,16 @@ class Uniform:
         stages = (stage for pipeline in self.pipelines for stage in pipeline)
         return frozenset((stage.host, device) for stage in stages for device in stage.devices)
 
+    def first(self, problem: Problem, num_pipelines: int) -> Uniform:
+        """Return the grid of the first pipelines, those of the fastest devices."""
+        kept = self.pipelines[:num_pipelines]
+        return replace(
+            self,
+            num_pipelines=len(kept),
+            pipelines=kept,
+            evaluated=_evaluated(problem, kept),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _Team:
@@ -111,7 +121,8 @@ def _evaluated(problem: Problem, pipelines: Sequence[Pipeline]) -> Evaluated:
     chains = [Path(tuple(position[stage] for stage in pipeline), 1) for pipeline in pipelines]
     paths = [replace(path, amount=_narrowest(network, path)) for path in chains]
     value = sum(path.amount for path in paths)
-    if value < found.value or _overloads(network, paths):
+    is_cut = any(path.amount == 0 for path in paths)
+    if is_cut or value < found.value or _overloads(network, paths):
         return evaluate_used(problem, found.placement)
     flow = Flow(value, tuple(sorted(paths, key=lambda p: (-p.amount, p.stages))), found.flow.cut)
     return replace(found, flow=flow)
