@@ -51,7 +51,7 @@ def grids(problem: Problem, needed: int, goes_on: GoesOn) -> Iterator[Evaluated]
 
 
 def _fewer(problem: Problem, grid: Uniform, needed: int) -> Uniform:
-    """Leave out pipelines far beyond those that carry the rate: they would bring next to nothing."""
+    """Leave out pipelines far beyond those that carry the rate: they bring next to nothing."""
     params = LATENCY_PARAMS
     carrying = -(-needed * len(grid.pipelines) // max(1, grid.evaluated.value))
     kept = max(params.most_chains, params.spare * carrying)

@@ -66,6 +66,8 @@ class ChainSearch:
     def __init__(self, problem: Problem, floor: int) -> None:
         """Consider stages that pass `floor`, in 1e-6 tokens/s, at least."""
         self._problem = problem
+        self._known: dict[tuple[str, str], float] = {}
+        self._alone: dict[tuple[int, Range], float] = {}
         self._output = problem.spec.workload.output_tokens.mean
         offers = [self._offer(kind, max(1, floor)) for kind in problem.kinds]
         self._offers = sorted(
@@ -74,7 +76,6 @@ class ChainSearch:
         )
         hops = [offer.hop_s for offer in self._offers]
         self._least_hop_s = list(accumulate(reversed(hops), min))[::-1]
-        self._known: dict[tuple[str, str], float] = {}
 
     def fastest(self, stocks: Stocks) -> Iterator[tuple[PlacedStage, ...]]:
         """Yield some chains from what is left of the hosts, about the fastest first."""
@@ -111,9 +112,14 @@ class ChainSearch:
         """Return the seconds that a stage adds to a request that has it to itself."""
         layers = _middle(num_layers, self._problem.num_layers)
         host = self._problem.classes[kind.host_class].hosts[0]
-        stage = PlacedStage(layers, host, (), kind.index, kind.rates.of(*layers))
-        station = station_of(self._problem, stage).station
-        return station.prompt_s + (self._output - 1) * station.alone_s
+        return self._stage_s(PlacedStage(layers, host, (), kind.index, kind.rates.of(*layers)))
+
+    def _stage_s(self, stage: PlacedStage) -> float:
+        key = stage.kind, stage.layers
+        if key not in self._alone:
+            station = station_of(self._problem, stage).station
+            self._alone[key] = station.prompt_s + (self._output - 1) * station.alone_s
+        return self._alone[key]
 
     def _bound(self, node: _Node) -> float:
         """Return what every chain takes that has these stages."""
@@ -174,41 +180,50 @@ class ChainSearch:
         return None if known < 0 else known
 
     def _arranged(self, parts: Sequence[_Part]) -> tuple[PlacedStage, ...] | None:
-        """Order the stages so that the links take least time; None where some pair has none."""
-        by_host: dict[str, list[_Part]] = defaultdict(list)
-        for part in parts:
-            by_host[part.host].append(part)
-        best: tuple[float, tuple[str, ...]] | None = None
-        for hosts in self._orders(list(by_host)):
-            ends = pairwise((COORDINATOR, *hosts, COORDINATOR))
-            ways = [self._cross_s(*pair) for pair in ends]
-            way_s = sum(way for way in ways if way is not None)
-            if None not in ways and (best is None or way_s < best[0]):
-                best = way_s, hosts
-        if best is None:
-            return None
-        first, stages = 0, []
-        for part in (part for host in best[1] for part in by_host[host]):
-            layers = first, first + part.num_layers
-            rate = part.kind.rates.of(*layers)
-            if not rate:
-                return None
-            stages.append(PlacedStage(layers, part.host, part.devices, part.kind.index, rate))
-            first = layers[1]
-        return tuple(stages)
+        """Order the stages so that a request takes least time; None where links are missing."""
+        best: tuple[float, tuple[PlacedStage, ...]] | None = None
+        for ordered in self._orders(parts):
+            stages = _in_a_row(ordered)
+            hosts = (COORDINATOR, *(stage.host for stage in stages), COORDINATOR)
+            ways = [self._cross_s(*pair) for pair in pairwise(hosts)]
+            if None in ways or not all(stage.rate for stage in stages):
+                continue
+            total_s = sum(way for way in ways if way is not None)
+            total_s += sum(self._stage_s(stage) for stage in stages)
+            if best is None or total_s < best[0]:
+                best = total_s, stages
+        return None if best is None else best[1]
 
-    def _orders(self, hosts: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """Yield orders of hosts: every one of a few hosts, else every one of their sites."""
-        if len(hosts) <= LATENCY_PARAMS.permuted:
-            yield from permutations(hosts)
+    def _orders(self, parts: Sequence[_Part]) -> Iterator[Sequence[_Part]]:
+        """Yield orders of stages: every one of a few stages, else those of hosts or of sites.
+
+        In the latter, the fastest stage of a host comes last, since the last one has the head.
+        """
+        if len(parts) <= LATENCY_PARAMS.permuted:
+            yield from permutations(parts)
             return
+        site_of = self._problem.spec.cluster.site_of
+        by_host: dict[str, list[_Part]] = defaultdict(list)
         by_site: dict[str, list[str]] = defaultdict(list)
-        for host in hosts:
-            by_site[self._problem.spec.cluster.host_by_name[host].site].append(host)
-        num_permuted = min(len(by_site), LATENCY_PARAMS.permuted)
-        sites = list(by_site)
-        for order in permutations(sites[:num_permuted]):
-            yield tuple(host for site in (*order, *sites[num_permuted:]) for host in by_site[site])
+        for part in reversed(parts):
+            by_host[part.host].append(part)
+        for host in by_host:
+            by_site[site_of(host)].append(host)
+        blocks = list(by_site.values())
+        if len(by_host) <= LATENCY_PARAMS.permuted:
+            blocks = [[host] for host in by_host]
+        few, rest = blocks[: LATENCY_PARAMS.permuted], blocks[LATENCY_PARAMS.permuted :]
+        for order in permutations(few):
+            yield [part for block in (*order, *rest) for host in block for part in by_host[host]]
+
+
+def _in_a_row(parts: Sequence[_Part]) -> tuple[PlacedStage, ...]:
+    """Give the stages their layers, from the first on; a rate is 0 where the ends do not fit."""
+    ends = accumulate((part.num_layers for part in parts), initial=0)
+    return tuple(
+        PlacedStage(layers, part.host, part.devices, part.kind.index, part.kind.rates.of(*layers))
+        for part, layers in zip(parts, pairwise(ends), strict=True)
+    )
 
 
 def _most_layers(kind: StageKind, floor: int) -> int:

@@ -20,7 +20,7 @@ class LatencyParams:
     chains: int = 4
     """Chains that one search finds; they differ by less than its costs are exact."""
     permuted: int = 4
-    """Hosts, or else sites, of a chain that are tried in every order."""
+    """Stages of a chain, or else hosts, or else sites, that are tried in every order."""
     loads: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0)
     """What each stage of a chain must pass at least, as a share of the rate asked: with 0.25, four
     chains share the rate; with 2, a stage is half full."""
