@@ -202,20 +202,7 @@ def test_a_promise_that_users_of_one_batch_can_be_given_is_served(row: str) -> N
     assert plan.predicted.tpot_s <= slo.tpot_s
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        "26",
-        pytest.param(
-            "26c",
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="the search judges a rate by 205 requests, before the queue has grown, and"
-                " states more than the plan sustains",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("row", ["26", "26c"])
 def test_a_promise_is_kept_for_as_long_as_its_rate_lasts(row: str) -> None:
     """Over 2000 requests, nearly as many keep it as over those that the search simulates."""
     plan = plan_of(row)

@@ -62,11 +62,11 @@ def promised_rate(pipeline: PipelineModel, workload: Workload, policy: Policy, s
         times = model.at(rate)
         return times is not None and times.tpot_s <= slo.tpot_s and times.ttft_s <= slo.ttft_s
 
-    low, high = 0.0, model.most
-    if not is_kept(high * SLO_PARAMS.lowest):
+    low, high = model.most * SLO_PARAMS.rare, model.most
+    if not is_kept(low):
         return 0.0
     for _ in range(SLO_PARAMS.bisections):
-        middle = (low + high) / 2
+        middle = math.sqrt(low * high)
         low, high = (middle, high) if is_kept(middle) else (low, middle)
     return low
 

@@ -101,7 +101,9 @@ class Judge:
             return SLO_PARAMS.long_requests
         workload = candidate.draft.evaluated.problem.spec.workload
         request_s = self._seconds / self.token_hops * workload.output_tokens.mean * candidate.hops
-        return int(seconds / request_s) - self._warm_up(workload, rate_at(step))
+        return int(seconds * SLO_PARAMS.long_share / request_s) - self._warm_up(
+            workload, rate_at(step)
+        )
 
     def _warm_up(self, workload: Workload, rate: float) -> int:
         """Return the requests that come before as many are in flight as the promise allows."""

@@ -60,6 +60,9 @@ class SloParams:
     """Requests that are measured to put candidates in order."""
     long_requests: int = 2000
     """Requests that have to keep the promise at the rate that the plan states..."""
+    long_share: float = 0.7
+    """Share of the time left that a long run may take, as runs have taken so far: a busy machine
+    may become slower meanwhile."""
     least_requests: int = 800
     """...or at least so many, if there is no time for more."""
     growth: float = 1.25
@@ -67,10 +70,12 @@ class SloParams:
     middle third..."""
     growth_requests: float = 10.0
     """...and so many more, so that a few requests more do not count."""
+    rare: float = 1e-6
+    """By the model of steps: the rate at which a request is alone, as a share of the largest."""
     bisections: int = 12
-    """By the formula: steps of the bisection for a rate."""
+    """By the model of steps: steps of the bisection for a rate."""
     rounds: int = 12
-    """By the formula: rounds in which the requests in flight and the times settle."""
+    """By the model of steps: rounds in which the requests in flight and the times settle."""
 
 
 SLO_PARAMS = SloParams()
