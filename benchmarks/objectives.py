@@ -6,7 +6,7 @@ Each row is a cluster (`objective_specs.py`): hexplan's figure, the best of all 
 type of device and of all types, and how many there are. For `slo` these are the largest rates at
 which 2,000 requests keep the promise, with the same random numbers; a uniform configuration is
 tried just above hexplan's rate, and its own rate is sought only if it keeps that, or if it is the
-best by the formula. For `latency` these are the mean seconds of a request by the queueing model,
+best by the model of steps. For `latency` these are the mean seconds of a request by the queueing model,
 the rate split over the routes of each alike. The table is Markdown.
 """
 
@@ -38,6 +38,9 @@ from hexplan_solver.start.uniform import uniform_placements
 
 PLENTY_S = 3600.0
 """Time for what a uniform configuration reaches."""
+HOPELESS = 0.6
+"""Uniform configurations below this share of hexplan's rate, by the model of steps, are not
+simulated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +83,18 @@ def compare_slo(spec: Spec, plan: Plan) -> Row:
     found = []
     for grid in uniform_placements(problem):
         draft = Draft(grid.evaluated, Proof(grid.evaluated.value, "not sought", "feasible"))
-        found += [
-            (candidate.guess, grid.name, candidate) for candidate in candidates_of(draft, slo)
-        ]
-    found.sort(key=lambda item: -item[0])
+        found.append((grid.name, candidates_of(draft, slo)[0]))
+    found.sort(key=lambda item: -item[1].guess)
     best, best_name = 0.0, "none"
-    for position, (_, name, candidate) in enumerate(found):
+    for position, (name, candidate) in enumerate(found):
+        if candidate.guess < float(own) * HOPELESS:
+            continue
         is_above = judge.short(candidate, step + 1) and judge.long(candidate, step + 1, 2000)
         if position == 0 or is_above:
             kept = best_kept(run, judge, [candidate])
             if kept is not None and kept.rate > best:
                 best, best_name = kept.rate, name
-    return Row(float(own), best, best_name, len({name for _, name, _ in found}))
+    return Row(float(own), best, best_name, len(found))
 
 
 COMPARISONS: dict[str, Callable[[Spec, Plan], Row]] = {

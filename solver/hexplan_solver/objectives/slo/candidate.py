@@ -1,4 +1,4 @@
-"""A candidate: a placement with step limits, and its promised rate by the formula."""
+"""A candidate: a placement with step limits, and its promised rate by the model of steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hexplan_solver.simulate import CHUNKED, PipelineModel, Policy
 
 @dataclass(frozen=True, slots=True)
 class SloCandidate:
-    """A placement with step limits, and its promised rate by the formula."""
+    """A placement with step limits, and its promised rate by the model of steps."""
 
     draft: Draft
     pipeline: PipelineModel
@@ -33,7 +33,7 @@ class SloCandidate:
 
 
 def candidates_of(draft: Draft, slo: Slo) -> list[SloCandidate]:
-    """Return a placement with each step limit, those of the largest rates by the formula first.
+    """Return a placement with each step limit, those of the largest rates by the model of steps first.
 
     The largest steps are those of a whole prompt, if there is workspace for it.
     """

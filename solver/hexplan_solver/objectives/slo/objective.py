@@ -26,8 +26,8 @@ NOT_FASTER = "no placement was found in which it raises the rate that keeps the 
 def draft_slo(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
     """Find the plan whose simulated requests keep the SLO at the largest rate.
 
-    Uniform placements, those of the quick methods and plans of large flow are compared by a
-    formula, the best of them by short simulations, and the best of these by long ones, all with
+    Uniform placements, those of the quick methods and plans of large flow are compared by a model
+    of steps, the best of them by short simulations, and the best of these by long ones, all with
     the same random numbers and at the same rates. There is no proof that no other plan does
     better.
 

@@ -33,9 +33,9 @@ class SloParams:
     fewest: int = 3
     """Candidates that are simulated however long that takes."""
     most: int = 12
-    """Candidates that are simulated, those of the largest rates by the formula."""
+    """Candidates that are simulated, those of the largest rates by the model of steps."""
     hopeless: float = 0.85
-    """Candidates below this share of the best rate by the formula are not simulated."""
+    """Candidates below this share of the best rate by that model are not simulated."""
     finalists: int = 3
     """Candidates that are simulated for long, if the ones before do not exceed them."""
 

@@ -1,4 +1,4 @@
-"""The candidates that are worth a simulation, by the formula of served rates."""
+"""The candidates that are worth a simulation, by the model of steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hexplan_solver.start.uniform import Uniform, side_by_side, uniform_placemen
 
 
 def shortlist(run: Run, spec: Spec, first: Draft, slo: Slo) -> list[SloCandidate]:
-    """Return the candidates to simulate, those of the largest rates by the formula first.
+    """Return the candidates to simulate, those of the largest rates by the model of steps first.
 
     They come from the placement of largest flow, every uniform placement, the best uniform ones of
     each type of device side by side, the quick methods, and plans on fewer hosts or with wider
@@ -53,7 +53,7 @@ def shortlist(run: Run, spec: Spec, first: Draft, slo: Slo) -> list[SloCandidate
 def _best_of_each(
     by_type: dict[tuple[str, ...], list[tuple[float, Uniform]]],
 ) -> Iterator[tuple[Uniform, ...]]:
-    """Yield a grid of each type, the best by the formula and the next."""
+    """Yield a grid of each type, the best by the model of steps and the next."""
     each = [
         [grid for _, grid in sorted(grids, key=lambda pair: -pair[0])[: SLO_PARAMS.of_each_type]]
         for grids in by_type.values()
@@ -82,7 +82,7 @@ class _Listing:
         self._best = 0.0
 
     def add(self, evaluated: Evaluated) -> float:
-        """Add a placement with each step limit; return its largest rate by the formula."""
+        """Add a placement with each step limit; return its largest rate by the model of steps."""
         spec = evaluated.problem.spec
         most = evaluated.value / MICRO / spec.workload.mean_tokens
         key = tuple((s.layers, s.host, s.devices) for s in evaluated.network.stages)
