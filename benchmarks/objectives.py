@@ -6,8 +6,8 @@ Each row is a cluster (`objective_specs.py`): hexplan's figure, the best of all 
 type of device and of all types, and how many there are. For `slo` these are the largest rates at
 which 2,000 requests keep the promise, with the same random numbers; a uniform configuration is
 tried just above hexplan's rate, and its own rate is sought only if it keeps that, or if it is the
-best by the model of steps. For `latency` these are the mean seconds of a request by the queueing model,
-the rate split over the routes of each alike. The table is Markdown.
+best by the model of steps. For `latency` these are the mean seconds of a request by the queueing
+model, the rate split over the routes of each alike. The table is Markdown.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, count, pairwise, permutations
+from itertools import accumulate, count, islice, pairwise, permutations
 
 from hexplan.cluster import COORDINATOR
 from hexplan.field_types import Range
@@ -159,9 +159,7 @@ class ChainSearch:
                 return
         for hosts in similar.values():
             if stocks[hosts[0]].take(offer.kind.group) is not None:
-                host = next((host for host in hosts if host not in node.touched), None)
-                if host is not None:
-                    yield host
+                yield from islice((host for host in hosts if host not in node.touched), 1)
 
     def _way_s(self, node: _Node, host: str) -> float | None:
         """Return what the links to one more stage add, from the nearest host of the chain."""

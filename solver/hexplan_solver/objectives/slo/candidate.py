@@ -33,7 +33,7 @@ class SloCandidate:
 
 
 def candidates_of(draft: Draft, slo: Slo) -> list[SloCandidate]:
-    """Return a placement with each step limit, those of the largest rates by the model of steps first.
+    """Return a placement with each step limit, the largest rates by the model of steps first.
 
     The largest steps are those of a whole prompt, if there is workspace for it.
     """
