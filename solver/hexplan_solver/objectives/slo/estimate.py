@@ -9,7 +9,7 @@ candidates in order; simulations decide.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from hexplan.constants import MAX_BATCH
@@ -22,6 +22,9 @@ from hexplan_solver.served.request import MeanRequest, mean_request
 from hexplan_solver.served.shares import Shares, shares_of
 from hexplan_solver.simulate import PipelineModel, Policy, StageModel
 
+ALIKE_DIGITS = 6
+"""Shares and layers that agree to so many digits count as equal: flows are rounded."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Stop:
@@ -33,6 +36,8 @@ class _Stop:
     """Layers that a visit runs."""
     is_last: bool
     model: StageModel
+    count: int = 1
+    """Stages that are met alike."""
 
     def step_s(self, decodes: float, prompt: float, request: MeanRequest) -> float:
         """Return the time of a step with so many decodes and prompt tokens."""
@@ -82,13 +87,7 @@ class _Model:
         self._decodes = min(policy.max_decode_tokens, MAX_BATCH)
         self._request = mean_request(workload, policy)
         shares = shares_of(pipeline)
-        self._stops = [
-            _Stop(share, held / share, stage.layers[1] == pipeline.num_layers, stage)
-            for stage, share, held in zip(
-                pipeline.stages, shares.stages, shares.held_layers, strict=True
-            )
-            if share > 0
-        ]
+        self._stops = _stops(pipeline, shares)
         self._hops = shares.hops
         self._token_way_s, self._prompt_way_s = _ways(pipeline, shares, self._request)
         self._late = max(1e-6, 1 - attainment)
@@ -101,14 +100,14 @@ class _Model:
         )
         self._varied = regular + sum((size / mean - 1) ** 2 for size in sizes) / len(sizes)
         self._in_flight = max(1.0, requests_in_flight(pipeline, shares, self._request, policy))
-        alone_s = sum(s.share * s.step_s(1, 0, self._request) for s in self._stops)
+        alone_s = sum(s.count * s.share * s.step_s(1, 0, self._request) for s in self._stops)
         self.most = self._in_flight / (self._request.decode_tokens * alone_s)
         """Requests per second that no pipeline exceeds whose KV cache is full."""
 
     def at(self, rate: float) -> _Times | None:
         """Return the times at a rate; None beyond capacity."""
         tpot_s = self._token_way_s + sum(
-            stop.share * stop.step_s(1, 0, self._request) for stop in self._stops
+            stop.count * stop.share * stop.step_s(1, 0, self._request) for stop in self._stops
         )
         for _ in range(SLO_PARAMS.rounds):
             found = self._tpot_s(rate, tpot_s, 0.0)
@@ -151,7 +150,9 @@ class _Model:
             chunk_s = stop.step_s(many, self._room(batch), self._request)
             # In a chain, decodes also meet steps of prompts alone, in the mean half way through.
             met_s = (1 - 1 / self._hops) * min(1.0, chunks * chunk_s) * chunk_s / 2
-            times.append((stop.share, plain_s + with_chunk * (chunk_s - plain_s) + met_s))
+            times.append(
+                (stop.count * stop.share, plain_s + with_chunk * (chunk_s - plain_s) + met_s)
+            )
         around_s = self._token_way_s + sum(share * step_s for share, step_s in times)
         return max(around_s, self._hops * max(step_s for _, step_s in times))
 
@@ -163,7 +164,7 @@ class _Model:
             room = self._room(batch)
             chunk_s = stop.step_s(batch, min(room, self._request.prompt_tokens), self._request)
             chunks = max(1.0, self._request.prompt_tokens / room)
-            first_s += stop.share * chunk_s
+            first_s += stop.count * stop.share * chunk_s
             busy = rate * stop.share * chunks * chunk_s
             if busy >= 1:
                 return None
@@ -174,6 +175,20 @@ class _Model:
         scale_s = service_s * self._varied / (2 * (1 - busiest))
         wait_s = max(0.0, scale_s * math.log(max(busiest, 1e-9) / self._late))
         return first_s + later_s + wait_s
+
+
+def _stops(pipeline: PipelineModel, shares: Shares) -> list[_Stop]:
+    """Return the stages that requests visit, with those that are as fast and as busy as one."""
+    found: dict[object, _Stop] = {}
+    for stage, share, held in zip(pipeline.stages, shares.stages, shares.held_layers, strict=True):
+        if share > 0:
+            stop = _Stop(share, held / share, stage.layers[1] == pipeline.num_layers, stage)
+            # Two steps, one of decodes and one of a prompt, tell stages of different speeds apart.
+            speeds = stage.steps.layer_s(0, 0.0, 8, 8000), stage.steps.layer_s(256, 32768.0, 0, 0)
+            key = round(share, ALIKE_DIGITS), round(stop.layers, ALIKE_DIGITS), stop.is_last, speeds
+            alike = found.get(key)
+            found[key] = stop if alike is None else replace(alike, count=alike.count + 1)
+    return list(found.values())
 
 
 def _ways(pipeline: PipelineModel, shares: Shares, request: MeanRequest) -> tuple[float, float]:

@@ -85,15 +85,20 @@ class Judge:
 
     def short(self, candidate: SloCandidate, step: int) -> Kept | None:
         """Return the candidate at a rate if a short run keeps the promise."""
-        found = self.outcome(candidate, rate_at(step), SLO_PARAMS.short_requests)
-        return Kept(candidate, step, found) if self._is_kept(found) else None
+        return self._kept(candidate, step, SLO_PARAMS.short_requests)
 
     def long(self, candidate: SloCandidate, step: int, requests: int) -> Kept | None:
         """Return the candidate at a rate if a long run keeps the promise and no queue grows."""
-        found = self.outcome(candidate, rate_at(step), requests)
-        if not self._is_kept(found) or _grows(found):
+        kept = self._kept(candidate, step, requests)
+        return None if kept is None or _grows(kept.outcome) else kept
+
+    def _kept(self, candidate: SloCandidate, step: int, requests: int) -> Kept | None:
+        workload, rate = candidate.draft.evaluated.problem.spec.workload, rate_at(step)
+        if self._full(workload, rate) > SLO_PARAMS.most_warm_up and rate > candidate.guess:
+            # The run is over before so many are in flight, so the model of steps decides.
             return None
-        return Kept(candidate, step, found)
+        found = self.outcome(candidate, rate, requests)
+        return Kept(candidate, step, found) if self._is_kept(found) else None
 
     def affordable(self, candidate: SloCandidate, step: int, seconds: float) -> int:
         """Return how many requests a long run can measure, as fast as runs have been so far."""
@@ -106,10 +111,15 @@ class Judge:
         )
 
     def _warm_up(self, workload: Workload, rate: float) -> int:
-        """Return the requests that come before as many are in flight as the promise allows."""
-        stay_s = float(self.slo.ttft_s + workload.output_tokens.mean * self.slo.tpot_s)
+        """Return the requests that come before the measurement."""
         params = SLO_PARAMS
-        return max(params.warm_up_requests, int(params.warm_up_stays * rate * stay_s))
+        full = min(params.most_warm_up, self._full(workload, rate))
+        return max(params.warm_up_requests, full)
+
+    def _full(self, workload: Workload, rate: float) -> int:
+        """Return the requests that come until as many are in flight as the promise allows."""
+        stay_s = float(self.slo.ttft_s + workload.output_tokens.mean * self.slo.tpot_s)
+        return int(SLO_PARAMS.warm_up_stays * rate * stay_s)
 
     def _is_kept(self, outcome: Outcome) -> bool:
         if outcome.slo is None or outcome.turned_away:

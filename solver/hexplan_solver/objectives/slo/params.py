@@ -34,7 +34,7 @@ class SloParams:
     """Candidates that are simulated however long that takes."""
     most: int = 12
     """Candidates that are simulated, those of the largest rates by the model of steps."""
-    hopeless: float = 0.85
+    hopeless: float = 0.8
     """Candidates below this share of the best rate by that model are not simulated."""
     finalists: int = 3
     """Candidates that are simulated for long, if the ones before do not exceed them."""
@@ -56,6 +56,8 @@ class SloParams:
     """Requests of one simulation that arrive before the measurement, in the mean..."""
     warm_up_stays: float = 1.5
     """...or as many as arrive in so many times the longest stay that keeps the promise."""
+    most_warm_up: int = 3000
+    """Most of them: on large clusters more are in flight than a run can hold."""
     short_requests: int = 300
     """Requests that are measured to put candidates in order."""
     long_requests: int = 2000
