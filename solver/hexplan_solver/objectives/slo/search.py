@@ -40,7 +40,8 @@ def _screened(run: Run, judge: Judge, candidates: Sequence[SloCandidate]) -> lis
             found.append(kept)
 
     for tried, candidate in enumerate(candidates[: params.most]):
-        if not may_go_on(tried):
+        # Without the first there would be no plan at all, however late it is.
+        if tried and not may_go_on(tried):
             break
         climb(candidate)
     if found:
@@ -86,7 +87,7 @@ def _first_kept(
     high, stride = None, SLO_PARAMS.stride
     while True:
         kept = judge.short(candidate, step)
-        if kept is not None or step <= lowest or not judge.has_time:
+        if kept is not None or step <= lowest:
             return kept, high
         high, step, stride = step, max(lowest, step - stride), 2 * stride
 
