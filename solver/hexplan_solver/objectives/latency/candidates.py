@@ -54,7 +54,7 @@ def _fewer(problem: Problem, grid: Uniform, needed: int) -> Uniform:
     """Leave out pipelines far beyond those that carry the rate: they bring next to nothing."""
     params = LATENCY_PARAMS
     carrying = -(-needed * len(grid.pipelines) // max(1, grid.evaluated.value))
-    kept = max(params.most_chains, params.spare * carrying)
+    kept = max(params.most_chains // grid.num_stages, params.spare * carrying)
     return grid if len(grid.pipelines) <= kept else grid.first(problem, kept)
 
 

@@ -25,8 +25,8 @@ class LatencyParams:
     """What each stage of a chain must pass at least, as a share of the rate asked: with 0.25, four
     chains share the rate; with 2, a stage is half full."""
     most_chains: int = 32
-    """Chains side by side, each from what the ones before have left, and the number of uniform
-    pipelines that are tried in any case."""
+    """Chains side by side, each from what the ones before have left, and stages of each range of
+    layers in a uniform placement that are tried in any case, fewer where pipelines are long."""
     spare: int = 4
     """Uniform pipelines that are kept for each one that the rate needs, if there are many."""
     quick_share: float = 0.1
