@@ -56,7 +56,7 @@ SPECS = {
     "home-lab": lambda: read_spec(FOLDER / "home-lab.yaml"),
     "two-datacentres": lambda: read_spec(FOLDER / "two-datacentres.yaml"),
 }
-"""The first two are those of AIConfigurator's published choices (docs/benchmarks.md)."""
+"""The first two are compared with a public planner's figures, too (docs/benchmarks.md)."""
 ASKED = {
     "8-h100": _Asked("1", "0.03", "0.99", 1.0),
     "8-h200": _Asked("1", "0.03", "0.99", 1.0),
