@@ -32,22 +32,6 @@ class ThroughputParams:
 
 
 @dataclass(frozen=True, slots=True)
-class SloParams:
-    """How the search for the largest rate that keeps the SLO spends its time and its requests."""
-
-    first_share: float = 0.25
-    """Share of the time left for the plan of largest flow."""
-    variant_share: float = 0.1
-    """Share of the time left for each variant of the spec."""
-    warm_up_requests: int = 100
-    """Requests of one simulation that arrive before the measurement, in the mean."""
-    measured_requests: int = 200
-    """Requests of one simulation that are measured, in the mean."""
-    rate_steps: int = 64
-    """Rates are tried at this many steps up to the rate of the largest flow."""
-
-
-@dataclass(frozen=True, slots=True)
 class JoinParams:
     """How the ways to join hosts share the time."""
 
@@ -57,5 +41,4 @@ class JoinParams:
 
 
 THROUGHPUT_PARAMS = ThroughputParams()
-SLO_PARAMS = SloParams()
 JOIN_PARAMS = JoinParams()

@@ -11,7 +11,7 @@ from hexplan.spec import Spec
 from hexplan_solver.objectives.cost.search import draft_cost
 from hexplan_solver.objectives.joined import Planner, best_joined
 from hexplan_solver.objectives.latency.search import draft_latency
-from hexplan_solver.objectives.slo import draft_slo
+from hexplan_solver.objectives.slo.objective import draft_slo
 from hexplan_solver.objectives.sustained.objective import draft_sustained
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, SolveOptions

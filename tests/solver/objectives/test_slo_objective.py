@@ -30,7 +30,7 @@ def promising(ttft: str, tpot: str) -> Spec:
 
 
 def solved(spec: Spec) -> Plan:
-    plan = solve(spec, SolveOptions(time_limit_s=20))
+    plan = solve(spec, SolveOptions(time_limit_s=120, effort_s=3))
     assert [str(violation) for violation in check_plan(plan)] == []
     assert plan.objective == "slo"
     assert plan.cluster == spec.cluster
@@ -68,5 +68,5 @@ def test_a_looser_promise_is_kept_at_no_smaller_rate() -> None:
 
 def test_a_promise_that_no_plan_keeps_is_refused_with_what_is_possible() -> None:
     with pytest.raises(LimitReached, match="no plan was found that keeps 0.0001 s") as caught:
-        solve(promising("0.0001", "0.0001"), SolveOptions(time_limit_s=10))
+        solve(promising("0.0001", "0.0001"), SolveOptions(time_limit_s=60, effort_s=1))
     assert "even at a low rate the means are" in str(caught.value.hint)

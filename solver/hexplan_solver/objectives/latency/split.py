@@ -13,6 +13,7 @@ from hexplan.cluster import COORDINATOR
 from hexplan.constants import MICRO
 from hexplan_solver.flow.network import OUTSIDE, Arc, Network
 from hexplan_solver.flow.routes import Path, paths_of
+from hexplan_solver.objectives.latency.crossing import Crossing, crossing_of
 from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
 from hexplan_solver.objectives.latency.queueing import Station
 from hexplan_solver.problem.problem import Problem
@@ -59,8 +60,9 @@ def times_of(
     for path in paths:
         share = path.amount / whole
         arcs = [arc for ends in path.arcs if (arc := network.arc(*ends)) is not None]
-        times = [_arc_s(problem, network, arc) for arc in arcs]
-        prompt_s, token_s = (sum(time) for time in zip(*times, strict=True))
+        crossings = [_crossing(network, arc) for arc in arcs]
+        prompt_s = sum(crossing.prompt_s for crossing in crossings)
+        token_s = sum(crossing.token_s for crossing in crossings)
         # Each token goes around: out to the coordinator, and in again as the next input.
         round_s = token_s + sum(stations[stage].alone_s for stage in path.stages)
         hops = [(stations[stage], load[stage]) for stage in path.stages]
@@ -70,25 +72,14 @@ def times_of(
     return Times(ttft, tpot, ttft + (output - 1) * tpot)
 
 
-def _arc_s(problem: Problem, network: Network, arc: Arc) -> tuple[float, float]:
-    """Return the seconds that a prompt takes over an arc, and those that one token takes."""
-    cluster = problem.spec.cluster
-    source, target = (
+def _crossing(network: Network, arc: Arc) -> Crossing:
+    ends = (
         COORDINATOR if end == OUTSIDE else network.stages[end].host
         for end in (arc.source, arc.target)
     )
-    if source == target:
-        inner = cluster.host_by_name[source].interconnect
-        latency, bandwidth = (inner.latency_s, inner.bandwidth_bytes_per_s) if inner else (0, 1)
-    else:
-        link = cluster.link(source, target)
-        latency, bandwidth = (link.latency_s, link.bandwidth_bytes_per_s) if link else (0, 1)
-    one_s = arc.token_bytes / bandwidth
-    # The coordinator gets only one token for each prompt.
-    prompt = 1 if arc.target == OUTSIDE else problem.spec.workload.prompt_tokens.mean
-    is_hop = COORDINATOR not in (source, target)
-    passed_s = float(latency) + (float(cluster.limits.hop_overhead_s) if is_hop else 0.0)
-    return passed_s + prompt * one_s, passed_s + one_s
+    crossing = crossing_of(network.spec, *ends)
+    assert crossing is not None, "an arc has a link"
+    return crossing
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +119,7 @@ class _Program:
         """Return the flow of each arc, or None where the flow does not fit."""
         arcs, network = self._network.arcs, self._network
         num_arcs, num_stages, free = len(arcs), len(network.stages), 1 - LATENCY_PARAMS.slack
-        costs = [self._time(*_arc_s(self._problem, network, arc)) for arc in arcs]
+        costs = [_crossing(network, arc).request_s(self._output) for arc in arcs]
         costs += [piece.slope_s for piece in self._pieces]
         limits = [arc.capacity / MICRO * free for arc in arcs]
         limits += [piece.width for piece in self._pieces]

@@ -1,0 +1,66 @@
+"""A candidate: a placement with step limits, and its promised rate by the model of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from hexplan.schedule.limits import most_decodes
+from hexplan.workload import Slo
+from hexplan_solver.objectives.slo.estimate import promised_rate
+from hexplan_solver.objectives.sustained.figures import draft_pipeline
+from hexplan_solver.plans.draft import Draft
+from hexplan_solver.served.params import SERVED_PARAMS
+from hexplan_solver.served.step_limits import neighbours, widest
+from hexplan_solver.simulate import CHUNKED, PipelineModel, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class SloCandidate:
+    """A placement with step limits, and its promised rate by the model of steps."""
+
+    draft: Draft
+    pipeline: PipelineModel
+    policy: Policy
+    guess: float
+    """In requests/s."""
+
+    @property
+    def hops(self) -> float:
+        """Stages of a mean request."""
+        paths = self.draft.evaluated.flow.paths
+        return sum(len(p.stages) * p.amount for p in paths) / sum(p.amount for p in paths)
+
+
+def candidates_of(draft: Draft, slo: Slo) -> list[SloCandidate]:
+    """Return a placement with each step limit, the largest rates by the model of steps first.
+
+    The largest steps are those of a whole prompt, if there is workspace for it.
+    """
+    spec, pipeline = draft.evaluated.problem.spec, draft_pipeline(draft)
+    policies = _halved(widest(spec, CHUNKED))
+    found = [_candidate(draft, pipeline, policy, slo) for policy in policies]
+    return sorted(found, key=lambda candidate: -candidate.guess)
+
+
+def retuned(candidate: SloCandidate, slo: Slo) -> Iterator[SloCandidate]:
+    """Yield a candidate with larger and smaller steps."""
+    spec = candidate.draft.evaluated.problem.spec
+    for policy in neighbours(spec, candidate.policy):
+        yield _candidate(candidate.draft, candidate.pipeline, policy, slo)
+
+
+def _candidate(draft: Draft, pipeline: PipelineModel, policy: Policy, slo: Slo) -> SloCandidate:
+    workload = draft.evaluated.problem.spec.workload
+    guess = promised_rate(pipeline, workload, policy, slo)
+    return SloCandidate(draft, pipeline, policy, guess)
+
+
+def _halved(policy: Policy) -> Iterator[Policy]:
+    """Yield a policy, and the same with smaller steps."""
+    tokens = policy.chunk_tokens
+    for _ in range(SERVED_PARAMS.halvings + 1):
+        if tokens is None or tokens < SERVED_PARAMS.least_tokens:
+            return
+        yield replace(policy, chunk_tokens=tokens, max_decode_tokens=most_decodes(tokens))
+        tokens //= 2

@@ -1,0 +1,131 @@
+"""The search for the candidate that keeps a promise at the largest rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hexplan_solver.objectives.slo.candidate import SloCandidate, retuned
+from hexplan_solver.objectives.slo.judge import Judge, Kept, lowest_step, step_below
+from hexplan_solver.objectives.slo.params import SLO_PARAMS
+from hexplan_solver.run import Run
+
+
+def best_kept(run: Run, judge: Judge, candidates: Sequence[SloCandidate]) -> Kept | None:
+    """Return the candidate that keeps the promise at the largest rate, for as long as is measured.
+
+    None is returned if none keeps it even at the lowest rate that is tried.
+
+    Parameters
+    ----------
+    candidates
+        The most promising first.
+    """
+    return _confirmed(run, judge, _screened(run, judge, candidates))
+
+
+def _screened(run: Run, judge: Judge, candidates: Sequence[SloCandidate]) -> list[Kept]:
+    """Return the candidates that were the best so far in short runs, the best first."""
+    params = SLO_PARAMS
+    until_s = run.elapsed_s + run.left_s * params.screen_share
+    most = run.effort_s * params.screen_share * params.token_hops_per_s
+    found: list[Kept] = []
+
+    def may_go_on(tried: int) -> bool:
+        is_affordable = judge.token_hops < most and run.elapsed_s < until_s
+        return judge.has_time and (is_affordable or tried < params.fewest)
+
+    def climb(candidate: SloCandidate) -> None:
+        kept = _most(judge, candidate, found[-1].step if found else None)
+        if kept is not None:
+            found.append(kept)
+
+    for tried, candidate in enumerate(candidates[: params.most]):
+        # Without the first there would be no plan at all, however late it is.
+        if tried and not may_go_on(tried):
+            break
+        climb(candidate)
+    if found:
+        for candidate in retuned(found[-1].candidate, judge.slo):
+            if not may_go_on(params.fewest):
+                break
+            climb(candidate)
+    return found[::-1]
+
+
+def _most(judge: Judge, candidate: SloCandidate, above: int | None) -> Kept | None:
+    """Return the largest rate at which a candidate keeps the promise in short runs, nearly.
+
+    Parameters
+    ----------
+    above
+        The step to exceed: the one just above it is tried first, so that a candidate that is no
+        better costs one run.
+    """
+    lowest, guess = lowest_step(candidate), step_below(max(candidate.guess, 1e-9))
+    if above is not None:
+        kept = judge.short(candidate, above + 1)
+        high = None
+    else:
+        kept, high = _first_kept(judge, candidate, lowest, max(guess, lowest))
+    if kept is None:
+        return None
+    stride = max(SLO_PARAMS.stride, guess - kept.step)
+    while judge.has_time and (high is None or high - kept.step > SLO_PARAMS.resolution):
+        step = (kept.step + high) // 2 if high is not None else kept.step + stride
+        found = judge.short(candidate, step)
+        if found is None:
+            high = step
+        else:
+            kept, stride = found, 2 * SLO_PARAMS.stride
+    return kept
+
+
+def _first_kept(
+    judge: Judge, candidate: SloCandidate, lowest: int, step: int
+) -> tuple[Kept | None, int | None]:
+    """Go down from a rate until the promise is kept; also return the lowest rate that failed."""
+    high, stride = None, SLO_PARAMS.stride
+    while True:
+        kept = judge.short(candidate, step)
+        if kept is not None or step <= lowest:
+            return kept, high
+        high, step, stride = step, max(lowest, step - stride), 2 * stride
+
+
+def _confirmed(run: Run, judge: Judge, found: Sequence[Kept]) -> Kept | None:
+    """Return the best of some candidates by long runs, at lower rates where these miss the promise.
+
+    Where no time is left for a long run, the rate of a short one is lowered instead.
+    """
+    best: Kept | None = None
+    for kept in found[: SLO_PARAMS.finalists]:
+        floor = best.step if best is not None else lowest_step(kept.candidate)
+        if kept.step <= floor and best is not None:
+            continue
+        best = _lasting(run, judge, kept, floor) or best
+    if best is None and found:
+        kept = found[0]
+        return judge.short(kept.candidate, kept.step - SLO_PARAMS.margin) or kept
+    return best
+
+
+def _lasting(run: Run, judge: Judge, kept: Kept, floor: int) -> Kept | None:
+    """Return the largest rate above `floor` at which long runs keep the promise."""
+    best: Kept | None = None
+    params = SLO_PARAMS
+    high, stride = kept.step + 1, params.first_lower
+    step = max(floor + 1, kept.step - stride)
+    while floor < step < high:
+        requests = min(params.long_requests, judge.affordable(kept.candidate, step, run.left_s))
+        if requests < params.least_requests:
+            return best
+        found = judge.long(kept.candidate, step, requests)
+        if found is None:
+            high = step
+        else:
+            best, floor = found, step
+        if best is None:
+            step, stride = max(floor + 1, step - stride), 2 * stride
+        else:
+            step = (floor + high) // 2
+    return best
