@@ -8,6 +8,7 @@ from types import MappingProxyType
 from hexplan.errors import InputError
 from hexplan.plan import Objective
 from hexplan.spec import Spec
+from hexplan_solver.objectives.balanced.objective import draft_balanced
 from hexplan_solver.objectives.cost.search import draft_cost
 from hexplan_solver.objectives.joined import Planner, best_joined
 from hexplan_solver.objectives.latency.search import draft_latency
@@ -19,6 +20,7 @@ from hexplan_solver.plans.draft import Draft
 
 PLANNERS: Mapping[Objective, Planner] = MappingProxyType(
     {
+        "balanced": draft_balanced,
         "throughput": draft_throughput,
         "sustained": draft_sustained,
         "latency": draft_latency,

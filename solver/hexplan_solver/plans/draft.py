@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from hexplan.balance import Balance
 from hexplan.cluster import Cluster
 from hexplan.plan import Objective, SustainedRate
 from hexplan.step_limits import StepLimits
@@ -60,6 +61,7 @@ class Draft:
     sustained: SustainedRate | None = None
     step_limits: StepLimits | None = None
     cost_proof: CostProof | None = None
+    balance: Balance | None = None
 
     @property
     def user_cluster(self) -> Cluster:
