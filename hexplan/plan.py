@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hexplan.balance import Balance
 from hexplan.cluster import Cluster, Parallel
 from hexplan.field_types import Exact, Range
 from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
-from hexplan.objective import Objective as Objective
 from hexplan.step_limits import StepLimits
-from hexplan.workload import Workload
+from hexplan.workload import Balance, Workload
+from hexplan.workload import Objective as Objective
 
 ENTRY = "entry"
 EXIT = "exit"

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from hexplan.cluster import Cluster
 from hexplan.model import Model
-from hexplan.objective import Objective
-from hexplan.workload import Workload
+from hexplan.workload import Objective, Workload
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, mod
 from hexplan.cluster import Allowed, Parallel, Scheduling
 from hexplan.constants import STEP_OVERHEAD_S, TOKEN_OVERHEAD_S
 from hexplan.model import Model
-from hexplan.objective import DEFAULT_OBJECTIVE, Objective
 from hexplan.reading.text.base import Text
 from hexplan.reading.text.device_text import DeviceText
 from hexplan.reading.text.fields import (
@@ -37,6 +36,7 @@ from hexplan.reading.text.fields import (
 )
 from hexplan.reading.text.model_text import FolderModel, NamedModel, Numbers, with_known_format
 from hexplan.reading.text.workload_text import WorkloadText
+from hexplan.workload import DEFAULT_OBJECTIVE, Objective
 
 
 class DuplexText(Text):

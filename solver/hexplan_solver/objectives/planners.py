@@ -29,6 +29,9 @@ PLANNERS: Mapping[Objective, Planner] = MappingProxyType(
     }
 )
 
+ROBUST: tuple[Objective, ...] = ("throughput", "balanced")
+"""Objectives under which `SolveOptions.is_robust` can be asked for."""
+
 
 def draft_objective(spec: Spec, options: SolveOptions, report: Report) -> Draft:
     """Return the best draft for the objective that the spec names, with hosts joined if allowed.
@@ -45,6 +48,9 @@ def draft_objective(spec: Spec, options: SolveOptions, report: Report) -> Draft:
     if spec.objective not in PLANNERS:
         message = f"the objective `{spec.objective}` is not supported yet"
         raise InputError(message, hint=f"these are: {', '.join(PLANNERS)}")
+    if options.is_robust and spec.objective not in ROBUST:
+        message = f"the objective `{spec.objective}` has no robust choice"
+        raise InputError(message, hint=f"leave `--robust` out; these have: {', '.join(ROBUST)}")
     planner = PLANNERS[spec.objective]
     if spec.cluster.limits.join:
         return best_joined(planner, spec, options, report)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.balance import Balance
 from hexplan.cluster import Cluster
 from hexplan.plan import Objective, SustainedRate
 from hexplan.step_limits import StepLimits
+from hexplan.workload import Balance
 from hexplan_solver.bounds.proof import Proof
 from hexplan_solver.flow.evaluate import Evaluated
 

@@ -47,10 +47,11 @@ def choose(limits: Limits, others: Sequence[Candidate], budget: TrialBudget) -> 
         reference = _loaded(_trial(shallowest, budget))
         trials = _trials(reference, limits, others, budget)
         if len(trials) > 1 or not others:
-            return Balanced(_best(reference, trials, limits.factor), reference)
+            return Balanced(_best(reference, trials, limits), reference)
     estimates = [Estimate.of(one, BALANCED_PARAMS.load) for one in others]
     allowed = [one for one in estimates if lateness(one, limits.shallowest) <= limits.factor]
-    return Balanced(_shallow(_equal([limits.shallowest, *allowed])), limits.shallowest)
+    equal = _equal([limits.shallowest, *allowed], limits)
+    return Balanced(min(equal, key=depth_of), limits.shallowest)
 
 
 def _trials(
@@ -67,27 +68,23 @@ def _trials(
     return trials
 
 
-def _best(reference: Trial, trials: Sequence[Trial], factor: float) -> Trial:
+def _best(reference: Trial, trials: Sequence[Trial], limits: Limits) -> Trial:
     """Return the trial of the largest rate whose latencies are allowed, or a shallower equal."""
     allowed: list[Trial] = []
-    for trial in sorted(trials, key=lambda one: -one.decode_tokens_per_s):
-        if allowed and len(_equal([*allowed, trial])) == len(allowed):
+    for trial in sorted(trials, key=limits.merit, reverse=True):
+        if allowed and len(_equal([*allowed, trial], limits)) == len(allowed):
             break
         loaded = trial if trial is reference else _loaded(trial)
-        if lateness(loaded, reference) <= factor:
+        if lateness(loaded, reference) <= limits.factor:
             allowed.append(loaded)
-    return _shallow(allowed)
+    return min(allowed, key=depth_of)
 
 
-def _equal(judged: Sequence[AnyJudged]) -> list[AnyJudged]:
+def _equal(judged: Sequence[AnyJudged], limits: Limits) -> list[AnyJudged]:
     """Keep those whose rate is the largest but for the noise of a trial."""
-    most = max(one.decode_tokens_per_s for one in judged)
+    most = max(map(limits.merit, judged))
     least = most * (1 - SUSTAINED_PARAMS.noise)
-    return [one for one in judged if one.decode_tokens_per_s >= least]
-
-
-def _shallow(judged: Sequence[AnyJudged]) -> AnyJudged:
-    return min(judged, key=depth_of)
+    return [one for one in judged if limits.merit(one) >= least]
 
 
 def _trial(found: Candidate, budget: TrialBudget) -> Trial:

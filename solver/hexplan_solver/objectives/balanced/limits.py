@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
+from hexplan_solver.objectives.robust import least_share
 from hexplan_solver.objectives.shallowness import Shallowness
 from hexplan_solver.objectives.sustained.candidate import Candidate, tuned
-from hexplan_solver.objectives.sustained.trial import Estimate, lateness
+from hexplan_solver.objectives.sustained.trial import Estimate, Judged, lateness
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,19 @@ class Limits:
     shallowest: Estimate
     factor: float
     """How many times the TTFT and the TPOT of the shallowest candidate."""
+    is_robust: bool = False
+    """Whether rates count as far as they are kept if speeds are lower than predicted."""
 
     @property
     def most_tpot_s(self) -> float:
         """The longest time from token to token at the whole sustained rate, by the formula."""
         tpot_s = self.shallowest.found.served.tpot_s
         return math.inf if tpot_s is None else tpot_s * self.factor
+
+    def merit(self, one: Judged) -> float:
+        """Return the rate that candidates are compared by."""
+        share = least_share(one.found.evaluated) if self.is_robust else 1.0
+        return one.decode_tokens_per_s * share
 
     def is_late(self, found: Candidate) -> bool:
         """Say whether latencies are longer than allowed, and by more than the formula errs."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from hexplan.balance import Balance, JudgedBy
 from hexplan.constants import FIGURE_DIGITS
 from hexplan.spec import Spec
+from hexplan.workload import Balance, JudgedBy
 from hexplan_solver.objectives.balanced.choice import Balanced
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
 from hexplan_solver.objectives.balanced.search import search
@@ -81,7 +81,7 @@ def _balanced(draft: Draft, found: Balanced, factor: Decimal) -> Draft:
         hops=_exact(shallowest.found.served.hops),
         judged_by=how,
     )
-    basis = f"{how} at {BALANCED_PARAMS.load:.0%} of the sustained rate"
+    basis = f"{how} at {100 * BALANCED_PARAMS.load:.0f} % of that rate"
     latency = Latency(chosen.ttft_s, chosen.tpot_s, basis)
     return replace(draft, latency=latency, balance=balance)
 

@@ -35,7 +35,7 @@ def search(run: Run, static: Evaluated, policy: Policy, factor: float) -> Balanc
         How many times the TTFT and the TPOT of the shallowest candidate are allowed.
     """
     found = all_starts(run, static, policy)
-    limits = Limits(shallowest_of(found), factor)
+    limits = Limits(shallowest_of(found), factor, run.options.is_robust)
     best, *rest = _ranked(run, found, limits)
     flow = candidate_of(static.problem, static.placement, policy)
     assert flow is not None, "the placement of largest flow has a flow"
