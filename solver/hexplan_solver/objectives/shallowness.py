@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from hexplan.cost import StageShape, kv_room_tokens
@@ -35,7 +36,10 @@ class Shallowness:
         whole = sum(path.amount for path in paths)
         hops = sum(path.amount * len(path.stages) for path in paths) / whole
         used = [stages[position] for position in {s for path in paths for s in path.stages}]
-        room = sum(_kv_room(found.problem, stage) for stage in used)
+        # Large clusters have many stages of few kinds.
+        alike = Counter((stage.kind, stage.layers) for stage in used)
+        first = {(stage.kind, stage.layers): stage for stage in used}
+        room = sum(_kv_room(found.problem, first[key]) * count for key, count in alike.items())
         return Shallowness(round(hops, HOP_DIGITS), len({stage.host for stage in used}), -room)
 
 

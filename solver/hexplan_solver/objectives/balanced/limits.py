@@ -34,6 +34,10 @@ class Limits:
         share = least_share(one.found.evaluated) if self.is_robust else 1.0
         return one.decode_tokens_per_s * share
 
+    def is_deep(self, found: Candidate) -> bool:
+        """Say whether tokens follow each other too slowly at the whole rate: quick to tell."""
+        return (found.served.tpot_s or 0.0) > self.most_tpot_s * BALANCED_PARAMS.slack
+
     def is_late(self, found: Candidate) -> bool:
         """Say whether latencies are longer than allowed, and by more than the formula errs."""
         one = Estimate.of(found, BALANCED_PARAMS.load)

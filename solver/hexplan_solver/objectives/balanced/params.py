@@ -36,6 +36,8 @@ class BalancedParams:
     """...but at least this many."""
     hopeless: float = 0.5
     """Candidates whose rate by the formula is below this share of the best are not simulated."""
+    late_candidates: int = 3
+    """Candidates that are judged by the formula once the time is up."""
     slack: float = 1.25
     """By how much the time from token to token may exceed by the formula what is allowed, so that a
     trial is worth its time: the formula is within 25 % of the simulator

@@ -47,15 +47,18 @@ def search(run: Run, static: Evaluated, policy: Policy, factor: float) -> Balanc
 def _ranked(run: Run, found: Sequence[Candidate], limits: Limits) -> list[Candidate]:
     """Return the candidates of a large rate, those that are fast enough by the formula first."""
     params = BALANCED_PARAMS
-    starts = sorted(leading(run, found), key=limits.is_late)
+    starts = sorted(leading(run, found), key=limits.is_deep)
     walks = Walks(
         params.walks_effort, params.walks_time, params.steps_per_stage, limits.most_tpot_s
     )
     every = [*searched(run, starts, walks), *starts]
     cleaned = [tuned(spread(used_part(one))) if run.left_s else one for one in every]
-    ranked = sorted(cleaned, key=lambda one: (limits.is_late(one), -rate_of(one)))
-    least = params.hopeless * rate_of(ranked[0])
-    return [one for one in ranked if rate_of(one) >= least]
+    late = [limits.is_late(one) if run.left_s else limits.is_deep(one) for one in cleaned]
+    order = sorted(range(len(cleaned)), key=lambda i: (late[i], -rate_of(cleaned[i])))
+    least = params.hopeless * rate_of(cleaned[order[0]])
+    ranked = [cleaned[i] for i in order if rate_of(cleaned[i]) >= least]
+    # Where the time is up, each candidate more takes time that there is not.
+    return ranked if run.left_s else ranked[: params.late_candidates]
 
 
 def _budget(run: Run, expected: Sequence[Candidate]) -> EffortBudget:

@@ -115,7 +115,8 @@ def searched(run: Run, found: Sequence[Candidate], walks: Walks) -> list[Candida
         start = found[attempt % min(2, len(found))] if is_fresh else max(results, key=aim.value)
         size = len(start.placement)
         walk = Walk(max(1, min(pace // size, walks.steps_per_stage * size)))
-        results.append(tuned(improve(start, walk, aim, may_go_on)))
+        better = improve(start, walk, aim, may_go_on)
+        results.append(tuned(better) if run.left_s else better)
     return results
 
 
