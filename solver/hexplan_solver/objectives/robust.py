@@ -6,6 +6,7 @@ from hexplan.constants import MICRO
 from hexplan.cost import StageShape, kv_room_tokens, stage_speed
 from hexplan.results.robustness import Part, Speed, robustness
 from hexplan_solver.flow.evaluate import Evaluated
+from hexplan_solver.flow.routes import ArcEnds
 
 
 def least_share(found: Evaluated) -> float:
@@ -15,7 +16,7 @@ def least_share(found: Evaluated) -> float:
     lower count here, so network cards and shared lines can be left out.
     """
     loads: dict[int, int] = {}
-    edges: dict[tuple[int, int], int] = {}
+    edges: dict[ArcEnds, int] = {}
     for path in found.flow.paths:
         for stage in path.stages:
             loads[stage] = loads.get(stage, 0) + path.amount

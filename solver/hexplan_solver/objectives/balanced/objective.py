@@ -38,9 +38,8 @@ def draft_balanced(spec: Spec, options: SolveOptions, report: Report = be_silent
         If the time was up before one was found.
     """
     run = Run(spec, options, report)
-    static = draft_throughput(
-        replace(spec, objective="throughput"), run.nested(_static_s(run, spec)), report
-    )
+    limited = replace(run.nested(_static_s(run, spec)), patience=BALANCED_PARAMS.patience)
+    static = draft_throughput(replace(spec, objective="throughput"), limited, report)
     run.lower(static.proof.micro_tokens_per_s, static.proof.how)
     factor = spec.cluster.limits.latency_factor
     policy = widest(spec, policy_named(spec.cluster.limits.policy))

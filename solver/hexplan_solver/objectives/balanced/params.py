@@ -16,8 +16,11 @@ class BalancedParams:
     """Most of the time for the plan of largest flow, which gives the bound."""
     static_device_s: float = 0.25
     """Seconds that it gets for each device, if that is shorter..."""
-    static_least_s: float = 1.0
+    static_least_s: float = 3.0
     """...but at least this many."""
+    patience: float = 0.1
+    """Share of the usual steps of the MILP over layers: most of them go into the proof. With this
+    it takes a second or less on a few hosts."""
     load: float = 0.8
     """Share of its sustained rate at which the latencies of a plan are taken. At all of it the
     queues before the first stages grow for as long as a run lasts; up to about this share they do
