@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from hexplan.check.exact import exact
 from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.text import number
+from hexplan.constants import FIGURE_DIGITS
 from hexplan.workload import Balance
+
+FIGURE_STEP = Fraction(1, 10**FIGURE_DIGITS)
+"""Latencies are rounded to this, and those of the shallowest plan before they are multiplied."""
 
 BALANCE_WRONG = Rule(
     "HEX730",
@@ -51,6 +56,6 @@ def _stated(lookup: Lookup, balance: Balance) -> Iterator[Violation]:
     ):
         if own is None:
             yield BALANCE_WRONG.at(f"prediction, {name}", "the objective balanced needs it")
-        elif own > most:
+        elif exact(own) > exact(most) + exact(balance.factor) * FIGURE_STEP:
             message = f"states {number(exact(own))} s, allowed are {number(exact(most))} s"
             yield BALANCE_WRONG.at(f"prediction, {name}", message)
