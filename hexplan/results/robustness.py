@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hexplan.plan import Plan
+from hexplan.plan import Plan, Stage
 
 NUM_WORLDS = 100
 """Worlds that are drawn."""
@@ -67,13 +67,9 @@ def robustness(parts: Sequence[Part], cut: Sequence[Part] = ()) -> Robustness:
 
 
 def robustness_of_plan(plan: Plan) -> Robustness:
-    """Return the robustness of a plan."""
-    hosts = plan.cluster.host_by_name
+    """Return the robustness of a plan, which need not be sound."""
     speeds = {
-        f"stage:{stage.id}": Speed(
-            tuple(sorted({hosts[stage.host].devices[device] for device in stage.devices})),
-            float(stage.speed_error),
-        )
+        f"stage:{stage.id}": Speed(_device_types(plan, stage), float(stage.speed_error))
         for stage in plan.stages
     }
     parts = [
@@ -90,12 +86,21 @@ def robustness_of_plan(plan: Plan) -> Robustness:
     cut = [
         Part(float(term.price * term.capacity / flow), speeds.get(term.constraint, Speed()))
         for term in plan.certificate.cut
+        if flow
     ]
     return robustness([*parts, *links], cut)
 
 
+def _device_types(plan: Plan, stage: Stage) -> tuple[str, ...]:
+    """Return the types of a stage's devices; the host stands for what the cluster lacks."""
+    host = plan.cluster.host_by_name.get(stage.host)
+    known = () if host is None else host.devices
+    types = {known[d] if 0 <= d < len(known) else stage.host for d in stage.devices}
+    return tuple(sorted(types))
+
+
 def _share(parts: Sequence[Part], cut: Sequence[Part], world: int) -> float:
-    narrowest = min(part.headroom * part.speed.factor(world) for part in parts)
+    narrowest = min((part.headroom * part.speed.factor(world) for part in parts), default=1.0)
     if not cut:
         return narrowest
     return min(narrowest, sum(part.headroom * part.speed.factor(world) for part in cut))
