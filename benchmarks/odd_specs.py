@@ -22,6 +22,7 @@ def odd_spec(family: str, seed: int) -> str:
     head = [
         "version: 1",
         f"name: {family}-{seed}",
+        "objective: throughput",
         f"model: {rng.choice(MODELS)}",
         "workload:",
         "  prompt_tokens: {mean: 900, max: 4096}",

@@ -34,6 +34,7 @@ def cluster_text(num_devices: int, seed: int = 0, trunk: str | None = None) -> s
     lines = [
         "version: 1",
         f"name: scale-{num_devices}",
+        "objective: throughput",
         "model: llama-2-70b",
         "workload:",
         "  prompt_tokens: {mean: 750, max: 2048}",

@@ -33,12 +33,8 @@ from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
-from hexplan_solver.objectives.sustained.objective import draft_sustained
-from hexplan_solver.options import be_silent
 from hexplan_solver.placement.placement import PlacedStage
-from hexplan_solver.plans.write import write_plan
 from hexplan_solver.problem.problem import build_problem
-from hexplan_solver.run import Run
 from hexplan_solver.served.request import spread_lengths
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import widest, with_step_limits
@@ -135,7 +131,9 @@ def print_formula() -> None:
     specs += _generated([*SEEN_SEEDS, *NEW_SEEDS])
     for spec in specs:
         try:
-            plan = solve(spec, SolveOptions(time_limit_s=STATIC_LIMIT_S))
+            plan = solve(
+                replace(spec, objective="throughput"), SolveOptions(time_limit_s=STATIC_LIMIT_S)
+            )
         except InfeasibleError:
             continue
         pipeline, policy = pipeline_of_plan(plan), policy_of_plan(plan)
@@ -161,13 +159,13 @@ def entries(spec: Spec, name: str, policy: Policy, options: SolveOptions) -> lis
     file = ROOT / "benchmarks" / "published" / f"{name}__helix.json"
     policy = widest(spec, policy)
     found = [published(spec, file, policy)] if file.exists() else []
-    static = solve(spec, SolveOptions(time_limit_s=STATIC_LIMIT_S))
+    static = solve(replace(spec, objective="throughput"), SolveOptions(time_limit_s=STATIC_LIMIT_S))
     found.append(of_plan("largest flow", static, policy))
     if policy.chunk_tokens is not None:
         found = [entry for one in found for entry in (one, one.with_best_steps(spec))]
-    aimed = replace(spec, objective="sustained")
-    run = Run(aimed, options, be_silent)
-    plan = write_plan(draft_sustained(aimed, options, policy=policy), run.info())
+    limits = spec.cluster.limits.model_copy(update={"policy": policy.name})
+    cluster = spec.cluster.model_copy(update={"limits": limits})
+    plan = solve(replace(spec, cluster=cluster, objective="sustained"), options)
     own = policy_of_plan(plan) if policy.chunk_tokens is not None else policy
     return [*found, of_plan("sustained", plan, own)]
 

@@ -62,6 +62,8 @@ class Link(FrozenModel):
         return self.allow == "all"
 
 
+Scheduling = Literal["chunked", "whole"]
+"""How prompts run: in chunks beside decodes, or whole inside the steps of decodes."""
 Parallel = Literal["tp", "sp", "shift"]
 """How the devices of a stage share its work.
 
@@ -166,6 +168,10 @@ class Limits(FrozenModel):
     """What the last stage takes for each output token besides its head; so do measured times."""
     hop_overhead_s: Annotated[Exact, Field(lt=60)] = Decimal(0)
     """What a message between two stages takes besides its link."""
+    policy: Annotated[Scheduling, Field(exclude_if=lambda policy: policy == "chunked")] = "chunked"
+    """The scheduler to plan for, where a rate is sustained."""
+    latency_factor: Annotated[Exact, Field(ge=1, exclude_if=lambda k: k == 2)] = Decimal(2)
+    """How many times the latencies of the shallowest plan the objective balanced allows."""
     solve_time_s: Annotated[float, Field(gt=0)] = 30.0
     """Wall-clock limit of the search."""
 

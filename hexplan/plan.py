@@ -11,10 +11,8 @@ from hexplan.field_types import Exact, Range
 from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
 from hexplan.step_limits import StepLimits
-from hexplan.workload import Workload
-
-Objective = Literal["throughput", "sustained", "latency", "slo", "cost"]
-"""What a plan is made for (docs/formulation.md 9)."""
+from hexplan.workload import Balance, Workload
+from hexplan.workload import Objective as Objective
 
 ENTRY = "entry"
 EXIT = "exit"
@@ -176,7 +174,7 @@ class SustainedRate(FrozenModel):
     basis: str
     """What both rates rest on."""
     simulated: SimulatedRate | None = None
-    """The simulated rate, if the objective is sustained."""
+    """The simulated rate; always stated if the objective is sustained."""
 
 
 class Basis(FrozenModel):
@@ -206,13 +204,15 @@ class Predicted(FrozenModel):
     slo_requests_per_s: Exact | None = None
     """The largest simulated rate that meets the workload's SLO, if that is the objective."""
     ttft_s: Exact | None = None
-    """Mean time to the first token, at the workload's rate (objective latency) or the SLO's."""
+    """Mean time to the first token, at the rate of the objective (latency, slo or balanced)."""
     tpot_s: Exact | None = None
     """Mean time from one output token to the next, at the same rate."""
     latency_basis: str | None = None
     """What both times rest on."""
     sustained: SustainedRate | None = None
     """The rate that it can sustain; the rates above are those of the static flow."""
+    balance: Balance | None = None
+    """Which latencies were allowed, if the objective is balanced."""
 
 
 class CutTerm(FrozenModel):

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from hexplan.cluster import Cluster
 from hexplan.model import Model
-from hexplan.plan import Objective
-from hexplan.workload import Workload
+from hexplan.workload import Objective, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,4 +20,4 @@ class Spec:
     workload: Workload
     """The requests to plan for."""
     objective: Objective = "throughput"
-    """What the plan is made for."""
+    """What the plan is made for; a file that names none means `balanced`."""

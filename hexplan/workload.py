@@ -1,14 +1,21 @@
-"""The workload: how long requests are, and how many arrive."""
+"""The workload: how long requests are, how many arrive, and what a plan is made for."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from hexplan.field_types import Exact
 from hexplan.frozen_model import FrozenModel
+
+Objective = Literal["balanced", "throughput", "sustained", "latency", "slo", "cost"]
+"""What a plan is made for (docs/formulation.md 9)."""
+DEFAULT_OBJECTIVE: Objective = "balanced"
+"""What an operator wants who states nothing."""
+JudgedBy = Literal["simulation", "formula"]
+"""What a rate and its latencies come from."""
 
 
 class Lengths(FrozenModel):
@@ -59,3 +66,18 @@ class Workload(FrozenModel):
     def max_tokens(self) -> int:
         """Prompt and output tokens of the longest request."""
         return self.prompt_tokens.max + self.output_tokens.max
+
+
+class Balance(FrozenModel):
+    """The latencies that the objective `balanced` allows: a multiple of the shallowest plan's."""
+
+    factor: Annotated[Exact, Field(ge=1)]
+    """`limits.latency_factor` of the cluster."""
+    ttft_s: Annotated[Exact, Field(ge=0)]
+    """The longest mean time to the first token that is allowed."""
+    tpot_s: Annotated[Exact, Field(ge=0)]
+    """The longest mean time from one output token to the next that is allowed."""
+    hops: Annotated[Exact, Field(ge=1)]
+    """Stages that a mean request visits on the shallowest plan."""
+    judged_by: JudgedBy
+    """Where these times and those of the plan come from: both from the same."""

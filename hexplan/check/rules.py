@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hexplan.check.figures import band, cost, magnitudes, prediction, sustained
+from hexplan.check.figures import balance, band, cost, magnitudes, prediction, sustained
 from hexplan.check.flow import certificate, edges, routes, shares
 from hexplan.check.placement import joining, occupancy, pins, references
 from hexplan.check.rule import Rule
 from hexplan.check.stage import memory, shards, sharing, speed
 
 _MODULES = (
-    *(band, cost, magnitudes, prediction, sustained),
+    *(balance, band, cost, magnitudes, prediction, sustained),
     *(certificate, edges, routes, shares),
     *(joining, occupancy, pins, references),
     *(memory, shards, sharing, speed),

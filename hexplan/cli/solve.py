@@ -39,6 +39,10 @@ def solve(
     method: Annotated[
         Method, typer.Option(help="hexplan's own search, or a published method to compare with.")
     ] = Method.HEXPLAN,
+    robust: Annotated[
+        bool,
+        typer.Option(help="Choose by what is passed even if speeds are lower than predicted."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
     solver: Annotated[str, typer.Option(help="A MILP solver that PuLP can find.")] = "HiGHS",
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads of the solver.")] = 1,
@@ -64,6 +68,7 @@ def solve(
             solver=solver,
             threads=threads,
             method=method.value,
+            is_robust=robust,
             stop=stop,
         )
         plan = find_plan(spec, search, report)

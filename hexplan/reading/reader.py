@@ -109,6 +109,8 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
             token_overhead_s=text.limits.token_overhead,
             hop_overhead_s=_hop_overhead(text),
             parallel=tuple(text.limits.parallel),
+            policy=text.limits.policy,
+            latency_factor=text.limits.latency_factor,
         ),
     )
     check_reach(cluster, at)

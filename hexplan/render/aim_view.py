@@ -10,7 +10,7 @@ from hexplan.render import words
 
 if TYPE_CHECKING:
     from hexplan.plan import Plan, SimulatedRate, SustainedRate
-    from hexplan.workload import Workload
+    from hexplan.workload import Balance, Workload
 
 
 def aim_lines(plan: Plan) -> Iterator[str]:
@@ -35,6 +35,8 @@ def aim_lines(plan: Plan) -> Iterator[str]:
             f"{_time(predicted.ttft_s)} to the first token and {_time(predicted.tpot_s)} a"
             f" token on average ({predicted.latency_basis})"
         )
+    if predicted.balance is not None:
+        yield _balance(predicted.balance)
 
 
 def aim_summary(plan: Plan) -> str | None:
@@ -50,11 +52,21 @@ def aim_summary(plan: Plan) -> str | None:
     ):
         times = f"{_time(predicted.ttft_s)} to the first token, {_time(predicted.tpot_s)} a token"
         return f"{times} at {asked:g} requests/s"
-    if plan.objective == "sustained" and predicted.sustained is not None:
+    if plan.objective in ("sustained", "balanced") and predicted.sustained is not None:
         return _sustained(predicted.sustained, plan.workload)
     if plan.objective == "slo" and predicted.slo_requests_per_s is not None:
         return f"{words.rate(predicted.slo_requests_per_s)} requests/s within the SLO, simulated"
     return None
+
+
+def _balance(balance: Balance) -> str:
+    """Return which latencies were allowed."""
+    hops = round(float(balance.hops), 1)
+    stages = "1 stage" if hops == 1 else f"{hops:g} stages"
+    return (
+        f"allowed: {_time(balance.ttft_s)} and {_time(balance.tpot_s)},"
+        f" {balance.factor:f} times those of a plan of {stages}"
+    )
 
 
 def _sustained(sustained: SustainedRate, workload: Workload) -> str:

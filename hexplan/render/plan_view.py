@@ -16,6 +16,7 @@ from hexplan.render import words
 from hexplan.render.aim_view import aim_lines
 from hexplan.render.console import open_console
 from hexplan.render.sections import Part, Section, fits, print_part
+from hexplan.results.robustness import NUM_WORLDS, robustness_of_plan
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,7 +88,17 @@ def _headline(plan: Plan) -> Iterator[str]:
         f"{words.rate(predicted.least_tokens_per_s)} to {words.rate(predicted.most_tokens_per_s)}"
         f" within the error of its speeds ({bases})"
     )
+    yield _robustness(plan)
     yield from aim_lines(plan)
+
+
+def _robustness(plan: Plan) -> str:
+    """Say what the plan passes with the routes that it has, if its speeds are off."""
+    found, flow = robustness_of_plan(plan), float(plan.predicted.tokens_per_s)
+    least, middle, most = (
+        words.rate(Decimal(share * flow)) for share in (found.p5, found.median, found.p95)
+    )
+    return f"{least} to {most} in 90 % of {NUM_WORLDS} worlds within that error, median {middle}"
 
 
 def _sections(plan: Plan, console: Console) -> Iterator[Section]:

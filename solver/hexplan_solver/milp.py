@@ -35,6 +35,11 @@ class Patience:
     small_gap: float
     """As a share of the bound."""
 
+    def shortened(self, share: float) -> Patience:
+        """Return a patience of fewer steps."""
+        steps = max(1, int(self.max_steps * share)), max(1, int(self.proof_steps * share))
+        return Patience(*steps, self.small_gap)
+
     def is_over(self, step: int, best: float, bound: float) -> bool:
         """Say whether a maximisation should end."""
         is_close = step >= self.proof_steps and best >= (1 - self.small_gap) * bound

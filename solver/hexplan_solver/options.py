@@ -24,6 +24,11 @@ class SolveOptions:
     """Threads of the solver."""
     method: str = "hexplan"
     """Name of what places the layers: hexplan's own search, or a published method."""
+    patience: float = 1.0
+    """Share of the usual steps after which the MILP over layers ends without a proof."""
+    is_robust: bool = False
+    """Whether plans are chosen by what they pass in all but 5 % of the worlds that the errors of
+    speeds allow, for the objectives throughput and balanced."""
     presolve: bool = True
     """Whether HiGHS simplifies a MILP first. Without it, HiGHS solves another matrix, so that its
     answer is a second opinion."""

@@ -112,7 +112,7 @@ BAD_PLANS = [
     ('"version": 1,', "", ": version: found nothing, needed 1"),
     ('"version": 1,', '"version": 1, "version": 1,', ":2:16: found the name 'version' twice"),
     ('"version": 1,', '"version": 1, "sttages": [],', ": sttages: unknown field"),
-    ('"objective": "throughput"', '"objective": 7', ": objective: found 7, needed 'throughput'"),
+    ('"objective": "throughput"', '"objective": 7', ": objective: found 7, needed 'balanced'"),
     ('"id": "s0"', '"id": 0', ": stages[0].id: found 0, needed text"),
     ('"id": "s0",', "", ": stages[0]: the field `id` is missing"),
     ('"from": "entry"', '"source": "entry"', ": edges[0]: the field `from` is missing"),

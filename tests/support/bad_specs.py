@@ -24,7 +24,7 @@ BAD_FIELDS = [
     # fields of the format that are still to come
     ("name: two-nodes", "name: x\nlimits: {kv_fraction: 0.5}", 3, "kv_fraction: this field is not"),
     # objectives, and what they need
-    ("name: two-nodes", "name: x\nobjective: speed", 3, "found 'speed', needed 'throughput'"),
+    ("name: two-nodes", "name: x\nobjective: speed", 3, "found 'speed', needed 'balanced'"),
     ("name: two-nodes", "name: x\nobjective: slo", 5, "found no `slo`, which the objective `slo`"),
     ("name: two-nodes", "name: x\nobjective: latency", 5, "found no `request_rate`, which the obj"),
     ("name: two-nodes", "name: x\nobjective: cost", 5, "found no `request_rate`, which the object"),

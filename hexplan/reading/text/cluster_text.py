@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from hexplan.cluster import Allowed, Parallel
+from hexplan.cluster import Allowed, Parallel, Scheduling
 from hexplan.constants import STEP_OVERHEAD_S, TOKEN_OVERHEAD_S
 from hexplan.model import Model
-from hexplan.plan import Objective
 from hexplan.reading.text.base import Text
 from hexplan.reading.text.device_text import DeviceText
 from hexplan.reading.text.fields import (
@@ -20,6 +19,7 @@ from hexplan.reading.text.fields import (
     DeviceName,
     DeviceSlot,
     Exclusion,
+    Factor,
     Fraction,
     Label,
     LinkName,
@@ -36,6 +36,7 @@ from hexplan.reading.text.fields import (
 )
 from hexplan.reading.text.model_text import FolderModel, NamedModel, Numbers, with_known_format
 from hexplan.reading.text.workload_text import WorkloadText
+from hexplan.workload import DEFAULT_OBJECTIVE, Objective
 
 
 class DuplexText(Text):
@@ -207,6 +208,10 @@ class LimitsText(Text):
     """What each step of a stage takes besides its layers; measured times include theirs."""
     token_overhead: Annotated[Seconds, Field(lt=60)] = TOKEN_OVERHEAD_S
     """What the last stage takes for each output token besides its head; so do measured times."""
+    policy: Scheduling = "chunked"
+    """The scheduler to plan for, where a rate is sustained; `launch` runs `chunked`."""
+    latency_factor: Annotated[Factor, Field(ge=1)] = Decimal(2)
+    """How many times the latencies of the shallowest plan the objective balanced allows."""
     hop_overhead: Annotated[Seconds, Field(lt=60)] | None = None
     """What a message between stages takes besides its link: 0.2ms, or nothing with measurements."""
     join: (
@@ -241,7 +246,7 @@ class ClusterText(Text):
     """A name from the catalog, a folder with a config.json, or the numbers."""
     workload: WorkloadText
     """What the cluster is planned for."""
-    objective: Objective = "throughput"
+    objective: Objective = DEFAULT_OBJECTIVE
     """What the plan is made for (docs/formulation.md 9)."""
     hosts: Annotated[Many[HostText], Field(min_length=1)]
     """The machines with devices."""

@@ -14,6 +14,10 @@ from hexplan_solver.plans.draft import Draft, IdleReasons
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
 
+FOR_FLOW = ("throughput", "balanced")
+"""Objectives under which a published method may plan: it maximises the flow, and a file that names
+no objective does not ask for anything else."""
+
 
 def draft_baseline(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
     """Plan with a published method, and bound the flow of every plan.
@@ -50,7 +54,7 @@ def _refuse_unsupported(method: str, spec: Spec) -> None:
         message = f"there is no method `{method}`"
         raise InputError(message, hint=f"these are: hexplan, {', '.join(BASELINES)}")
     unsupported = None
-    if spec.objective != "throughput":
+    if spec.objective not in FOR_FLOW:
         unsupported = f"the objective `{spec.objective}`; it plans for throughput"
     elif spec.cluster.layer_pins:
         unsupported = "layers that are pinned to a host"

@@ -98,7 +98,7 @@ def _merit(draft: Draft) -> Decimal:
         return Decimal(draft.slo_requests_per_s)
     if draft.objective == "cost" and draft.cost_usd_per_h is not None:
         return -draft.cost_usd_per_h
-    if draft.objective == "sustained" and draft.sustained is not None:
+    if draft.objective in ("sustained", "balanced") and draft.sustained is not None:
         return (draft.sustained.simulated or draft.sustained).decode_tokens_per_s
     return rate(draft.value)
 

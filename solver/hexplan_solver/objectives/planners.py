@@ -8,6 +8,7 @@ from types import MappingProxyType
 from hexplan.errors import InputError
 from hexplan.plan import Objective
 from hexplan.spec import Spec
+from hexplan_solver.objectives.balanced.objective import draft_balanced
 from hexplan_solver.objectives.cost.search import draft_cost
 from hexplan_solver.objectives.joined import Planner, best_joined
 from hexplan_solver.objectives.latency.search import draft_latency
@@ -19,6 +20,7 @@ from hexplan_solver.plans.draft import Draft
 
 PLANNERS: Mapping[Objective, Planner] = MappingProxyType(
     {
+        "balanced": draft_balanced,
         "throughput": draft_throughput,
         "sustained": draft_sustained,
         "latency": draft_latency,
@@ -26,6 +28,9 @@ PLANNERS: Mapping[Objective, Planner] = MappingProxyType(
         "cost": draft_cost,
     }
 )
+
+ROBUST: tuple[Objective, ...] = ("throughput", "balanced")
+"""Objectives under which `SolveOptions.is_robust` can be asked for."""
 
 
 def draft_objective(spec: Spec, options: SolveOptions, report: Report) -> Draft:
@@ -43,6 +48,9 @@ def draft_objective(spec: Spec, options: SolveOptions, report: Report) -> Draft:
     if spec.objective not in PLANNERS:
         message = f"the objective `{spec.objective}` is not supported yet"
         raise InputError(message, hint=f"these are: {', '.join(PLANNERS)}")
+    if options.is_robust and spec.objective not in ROBUST:
+        message = f"the objective `{spec.objective}` has no robust choice"
+        raise InputError(message, hint=f"leave `--robust` out; these have: {', '.join(ROBUST)}")
     planner = PLANNERS[spec.objective]
     if spec.cluster.limits.join:
         return best_joined(planner, spec, options, report)

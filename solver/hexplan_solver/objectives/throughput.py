@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -19,6 +20,8 @@ from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.links.fit import fit_links
 from hexplan_solver.milp import MilpStatus
 from hexplan_solver.objectives.params import THROUGHPUT_PARAMS
+from hexplan_solver.objectives.robust import least_flow
+from hexplan_solver.objectives.shallowness import Shallowness
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.placement.naming import place
 from hexplan_solver.plans.draft import Draft
@@ -79,7 +82,25 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
         if again.value > found.value:
             placed = evaluate_used(problem, place(problem, again.counts))
             found = better_of(found, fit_links(run, placed, [again]))
-    return Draft(found, run.proof(found.value))
+    others = [placed, *known, *_placed(found, [start, balanced])]
+    if options.is_robust:
+        chosen = max([found, *(one for one in others if one.value)], key=least_flow)
+    else:
+        chosen = _shallowest(found, others)
+    return Draft(chosen, run.proof(chosen.value))
+
+
+def _placed(found: Evaluated, counts: Sequence[LinkFreePlacement]) -> Iterator[Evaluated]:
+    """Yield the placements without links that may pass as much as the one found."""
+    for one in counts:
+        if one.value >= found.value:
+            yield evaluate_used(found.problem, place(found.problem, one.counts))
+
+
+def _shallowest(found: Evaluated, others: Sequence[Evaluated]) -> Evaluated:
+    """Return the shallowest of the placements that pass as much, up to the MILP's tolerance."""
+    least = found.value * (1 - MILP_TOLERANCE)
+    return min([found, *(one for one in others if one.value >= least)], key=Shallowness.of)
 
 
 def _part_without_links(problem: Problem, limits: LinkLimits, balanced: LinkFreePlacement) -> float:

@@ -63,7 +63,8 @@ def solve_coverage(
     """
     coverage = coverage_model(problem, candidates, budget.bound)
     warm = _start_values(coverage, start)
-    result = solve_milp(coverage.model, options, budget, warm, PATIENT)
+    patience = PATIENT.shortened(options.patience)
+    result = solve_milp(coverage.model, options, budget, warm, patience)
     if result.values is None:
         return CoverageResult(NO_STAGES, result.bound, result.status)
     counts = counts_of(coverage.stages, coverage.partitions, result.values)

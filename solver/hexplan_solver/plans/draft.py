@@ -8,6 +8,7 @@ from decimal import Decimal
 from hexplan.cluster import Cluster
 from hexplan.plan import Objective, SustainedRate
 from hexplan.step_limits import StepLimits
+from hexplan.workload import Balance
 from hexplan_solver.bounds.proof import Proof
 from hexplan_solver.flow.evaluate import Evaluated
 
@@ -60,6 +61,7 @@ class Draft:
     sustained: SustainedRate | None = None
     step_limits: StepLimits | None = None
     cost_proof: CostProof | None = None
+    balance: Balance | None = None
 
     @property
     def user_cluster(self) -> Cluster:

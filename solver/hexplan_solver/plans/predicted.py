@@ -49,6 +49,7 @@ def predicted(draft: Draft, stages: Sequence[Stage]) -> Predicted:
         tpot_s=None if latency is None else _rounded(latency.tpot_s),
         latency_basis=None if latency is None else latency.basis,
         sustained=draft.sustained,
+        balance=draft.balance,
     )
 
 

@@ -21,6 +21,9 @@ class ServedParams:
     """Mean request: prompts of different size that stand for all."""
     bisections: int = 12
     """Served rate: steps of the bisection, which leave an error of 1 in 4096."""
+    load_rounds: int = 6
+    """Latencies at a part of the served rate: steps towards their fixed point; after six, what is
+    left of the first distance is 2 %."""
     rounds: int = 2
     """Load: rounds in which the prompt tokens of a step and its time settle."""
     congestion: float = 1.5

@@ -28,6 +28,10 @@ class ServedRate:
     """Stages that a mean request visits."""
     busy: float
     """Share of the time in which the busiest stage runs a step."""
+    ttft_s: float | None = None
+    """From the admission of a request to its first token; None where prompts run whole."""
+    tpot_s: float | None = None
+    """Mean time from one token to the next; None where prompts run whole."""
 
     @property
     def residence_s(self) -> float:
@@ -81,5 +85,9 @@ def served_above(
         middle = (low + high) / 2
         low, high = (middle, high) if is_carried(middle) else (low, middle)
     round_trip_s = (in_flight / low) / request.decode_tokens
-    busy = trip.busy_at(low)
-    return ServedRate(low * request.decode_tokens, low, in_flight, round_trip_s, shares.hops, busy)
+    busy, times = trip.busy_at(low), trip.at(low)
+    assert times is not None, "the rate is carried"
+    decoded = low * request.decode_tokens
+    return ServedRate(
+        decoded, low, in_flight, round_trip_s, shares.hops, busy, ttft_s=times[1], tpot_s=times[0]
+    )

@@ -34,6 +34,7 @@ from hexplan_solver.simulate.policy import (
     WHOLE,
     Policy,
     Reservation,
+    policy_named,
     policy_of_plan,
 )
 from hexplan_solver.simulate.simulation import Simulation
@@ -87,6 +88,7 @@ __all__ = [
     "pipeline_of_plan",
     "pipeline_of_split_placement",
     "pipeline_of_split_plan",
+    "policy_named",
     "policy_of_plan",
     "simulate",
     "spec_of",

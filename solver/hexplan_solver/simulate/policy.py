@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hexplan.cluster import Scheduling
 from hexplan.constants import MAX_BATCH
 from hexplan.plan import Plan
 from hexplan.schedule.limits import step_limits_of
@@ -93,3 +94,8 @@ WHOLE = Policy(
 )
 """The published one: whole prompts inside decode steps, first come, first served (Helix, ASPLOS
 2025: its simulator's scheduler, offline parameters)."""
+
+
+def policy_named(scheduling: Scheduling) -> Policy:
+    """Return the policy that a cluster asks for by name."""
+    return WHOLE if scheduling == "whole" else CHUNKED

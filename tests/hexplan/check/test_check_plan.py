@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from support.broken_balance import BALANCED, BROKEN_BALANCE
 from support.broken_certificates import BROKEN_CERTIFICATES
 from support.broken_flows import BROKEN_FLOWS
 from support.broken_objectives import BROKEN_OBJECTIVES, PRICED, on_spot
@@ -44,6 +45,7 @@ BROKEN = (
     + BROKEN_CERTIFICATES
     + BROKEN_OBJECTIVES
     + BROKEN_SUSTAINED
+    + BROKEN_BALANCE
     + BROKEN_SHARED
     + BROKEN_JOINED
 )
@@ -63,6 +65,11 @@ def test_a_good_plan_is_as_good_when_it_was_read_from_json(good: Callable[[], Pl
 
 def test_a_plan_that_says_what_it_sustains_breaks_no_rule() -> None:
     assert check_plan(SUSTAINED) == ()
+
+
+def test_a_balanced_plan_within_its_latencies_breaks_no_rule() -> None:
+    assert check_plan(BALANCED) == ()
+    assert check_plan(Plan.model_validate_json(BALANCED.model_dump_json(by_alias=True))) == ()
 
 
 @pytest.mark.parametrize("good", GOOD_JOINED)

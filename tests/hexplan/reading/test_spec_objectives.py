@@ -29,12 +29,26 @@ PRICED = two_nodes("    nic: 25Gbps\n", "    nic: 25Gbps\n    price: 12.3 USD/h\
 )
 
 
-def test_the_objective_is_throughput_unless_the_file_says_otherwise() -> None:
-    assert spec_of(two_nodes()).objective == "throughput"
+def test_the_objective_is_balanced_unless_the_file_says_otherwise() -> None:
+    assert spec_of(two_nodes()).objective == "balanced"
     asked = two_nodes("workload:\n", "objective: latency\nworkload:\n  request_rate: 300/min\n")
     spec = spec_of(asked)
     assert spec.objective == "latency"
     assert spec.workload.request_rate_per_s == 5.0
+
+
+def test_the_scheduler_and_the_latency_factor_are_read_and_leave_the_hash_alone() -> None:
+    plain = spec_of(two_nodes()).cluster
+    stated = spec_of(two_nodes() + "limits: {policy: chunked, latency_factor: 2}\n").cluster
+    other = spec_of(two_nodes() + "limits: {policy: whole, latency_factor: 1.5}\n").cluster
+    assert (other.limits.policy, other.limits.latency_factor) == ("whole", Decimal("1.5"))
+    assert stated.sha256 == plain.sha256 != other.sha256
+
+
+@pytest.mark.parametrize("line", ["policy: fastest", "latency_factor: 0.5", "latency_factor: 2x"])
+def test_an_unknown_scheduler_or_a_factor_below_one_is_refused(line: str) -> None:
+    with pytest.raises(InputError, match=line.partition(":")[0]):
+        spec_of(two_nodes() + f"limits: {{{line}}}\n")
 
 
 def test_a_promise_is_read_in_seconds_with_its_share() -> None:

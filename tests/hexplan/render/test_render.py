@@ -64,7 +64,7 @@ def test_a_stage_that_shares_tokens_says_so(
 
 def test_a_wide_terminal_gets_a_row_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = at_width(two_hosts_plan(), 80, monkeypatch)
-    assert [line.split()[0] for line in lines[6:9]] == ["s0", "s1*", "s2*"]
+    assert [line.split()[0] for line in lines[7:10]] == ["s0", "s1*", "s2*"]
 
 
 def test_a_narrow_terminal_gets_a_paragraph_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from support.broken_balance import BALANCED
 from support.broken_objectives import PRICED
-from support.changes import change_certificate, change_plan, change_predicted
+from support.changes import change_certificate, change_plan, change_predicted, change_stage
 from support.plans import two_hosts_plan
 
 from hexplan.plan import SimulatedRate, SustainedRate
-from hexplan.render import plan_text, summary
+from hexplan.render import plan_text, summary, words
 from hexplan.render.aim_view import usd
 from hexplan.workload import Slo
 
@@ -53,6 +54,21 @@ def test_a_promise_is_shown_with_the_rate_that_keeps_it() -> None:
     line = "12.5 requests/s keep 2 s to the first token and 100 ms a token for 99 % of them"
     assert line in " ".join(plan_text(plan).split())
     assert summary(plan, None).startswith("12.5 requests/s within the SLO, simulated, in 3 stages")
+
+
+def test_a_balance_is_shown_with_the_latencies_that_were_allowed() -> None:
+    line = "allowed: 400 ms and 20 ms, 2 times those of a plan of 1 stage"
+    assert line in plan_text(BALANCED)
+    assert "decoded tokens/s sustained" in summary(BALANCED, None)
+
+
+def test_a_plan_says_what_it_passes_if_its_speeds_are_off() -> None:
+    certain = TWO
+    for index in range(len(TWO.stages)):
+        certain = change_stage(certain, index, speed_error=Decimal(0))
+    flow = words.rate(TWO.predicted.tokens_per_s)
+    line = f"{flow} to {flow} in 90 % of 100 worlds within that error, median {flow}"
+    assert line in plan_text(certain)
 
 
 def test_what_is_sustained_is_shown_by_formula_or_as_simulated() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
+from hexplan_solver.objectives.sustained.trial import window_for, work_of
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import Window
 
@@ -13,7 +15,15 @@ from hexplan_solver.simulate import Window
 class TrialBudget(Protocol):
     """Decides what may still be simulated."""
 
-    def may_run(self, candidate: Candidate, num_seeds: int = 1) -> bool:
+    def affords(self, candidates: Sequence[Candidate]) -> bool:
+        """Say whether there is enough for a run of each."""
+        ...
+
+    def window(self, found: Candidate) -> Window:
+        """Return what of a candidate's run is measured, and its first seed."""
+        ...
+
+    def may_run(self, found: Candidate, num_seeds: int = 1) -> bool:
         """Say whether a candidate may have some more runs; if so, charge them."""
         ...
 
@@ -26,31 +36,54 @@ class EffortBudget:
     """A budget of work that follows from the effort, so that equal solves make equal runs.
 
     The clock has no part in it, except that no run begins that may end after the time limit.
+
+    Parameters
+    ----------
+    share
+        Share of the effort that the trials may take.
+    expected
+        The candidates in the order of their trials: runs are shorter where there is too little for
+        all of these, down to `least_scale`.
     """
 
-    def __init__(self, run: Run, window: Window) -> None:
-        self._run, self._window = run, window
-        params = SUSTAINED_PARAMS
-        self._total = run.effort_s * params.trials_share * params.token_hops_per_s
+    def __init__(self, run: Run, share: float, expected: Sequence[Candidate]) -> None:
+        self._run, params = run, SUSTAINED_PARAMS
+        self._total = run.effort_s * share * params.work_per_s
         self._spent = 0.0
-        self._longest_s, self._begun_s = 0.0, run.elapsed_s
+        self._begun_s = run.elapsed_s
+        usual = sum(self._work(found, 1.0) for found in expected)
+        affordable = self._total * params.first_share / usual
+        self._scale = max(params.least_scale, min(1.0, affordable))
 
-    def may_run(self, candidate: Candidate, num_seeds: int = 1) -> bool:
+    def affords(self, candidates: Sequence[Candidate]) -> bool:
+        """Say whether there is enough for a run of each."""
+        return sum(self._work(found, self._scale) for found in candidates) <= self._total
+
+    def window(self, found: Candidate) -> Window:
+        """Return what of a candidate's run is measured, and its first seed."""
+        return window_for(found, self._scale, self._run.options.seed)
+
+    def may_run(self, found: Candidate, num_seeds: int = 1) -> bool:
         """Say whether a candidate may have some more runs; if so, charge them."""
-        self._run.tell(
-            "trials", None
-        )  # no rate: the bound on the flow is no bound on a served rate
-        now_s = self._run.elapsed_s
-        self._longest_s = max(self._longest_s, now_s - self._begun_s)
-        self._begun_s = now_s
-        served = candidate.served
-        duration_s = self._window.duration_s or 0.0
-        work = num_seeds * duration_s * served.decode_tokens_per_s * served.hops
-        is_affordable = self._spent + work <= self._total
-        if is_affordable:
-            self._spent += work
-        return is_affordable and self._run.left_s > self._longest_s
+        # No rate is told: the bound on the flow is no bound on a served rate.
+        self._run.tell("trials", None)
+        work = num_seeds * self._work(found, self._scale)
+        if self._spent + work > self._total or work / self._pace() > self._run.left_s:
+            return False
+        self._spent += work
+        return True
 
     def may_tune(self) -> bool:
         """Say whether enough is left for runs with other step limits."""
         return self._spent < self._total * (1 - SUSTAINED_PARAMS.final_share)
+
+    def _work(self, found: Candidate, scale: float) -> float:
+        return work_of(found, window_for(found, scale, 0).duration_s or 0.0)
+
+    def _pace(self) -> float:
+        """Return the work done in a second so far, or at first what any machine does."""
+        taken_s = self._run.elapsed_s - self._begun_s
+        least = SUSTAINED_PARAMS.work_per_s * SUSTAINED_PARAMS.slow_machine
+        if not self._spent or taken_s <= 0:
+            return least
+        return self._spent / taken_s

@@ -1,74 +1,106 @@
-"""The choice: candidates simulated with the same seeds, and the best of them."""
+"""The choice: candidates judged alike, and the best of them at latencies that are allowed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hexplan_solver.objectives.sustained.budget import TrialBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
-from hexplan_solver.objectives.sustained.trial import Trial, run
+from hexplan_solver.objectives.sustained.trial import (
+    AnyJudged,
+    Judged,
+    Trial,
+    depth_of,
+    is_hopeless,
+    lateness,
+    run,
+)
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import neighbours
-from hexplan_solver.simulate import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Which latencies are allowed: those of the references, times a factor."""
+
+    num_references: int
+    """The first so many candidates are the references. The choice serves no less than they do."""
+    factor: float = 1.0
+
+    def best_of(self, judged: Sequence[AnyJudged]) -> AnyJudged:
+        """Return the one that serves most; of those that serve as much, the shallowest.
+
+        Rates that differ by less than the noise of a trial count as equal.
+        """
+        allowed = [one for one in judged if self.is_allowed(one, judged)]
+        most = max(one.decode_tokens_per_s for one in allowed)
+        floor = max(one.decode_tokens_per_s for one in judged[: self.num_references])
+        least = max(floor, most * (1 - SUSTAINED_PARAMS.noise))
+        equal = [one for one in allowed if one.decode_tokens_per_s >= least]
+        return min(equal, key=depth_of)
+
+    def is_allowed(self, one: Judged, judged: Sequence[Judged]) -> bool:
+        """Say whether TTFT and TPOT are within the factor of one of the references."""
+        return self.excess(one, judged) <= 1
+
+    def excess(self, one: Judged, judged: Sequence[Judged]) -> float:
+        """Return by what factor the latencies exceed those that are allowed; up to 1 is fine."""
+        references = judged[: self.num_references]
+        return min(lateness(one, reference) for reference in references) / self.factor
 
 
 def choose(
-    references: Sequence[Candidate],
-    others: Sequence[Candidate],
-    window: Window,
-    budget: TrialBudget,
-) -> Trial:
-    """Return the candidate that serves most at mean latencies no worse than a reference's.
+    contest: Contest, candidates: Sequence[Candidate], budget: TrialBudget
+) -> list[Trial] | None:
+    """Return trials to choose from, the references first; None if there are only references.
 
     All are run with one seed; then the leading ones with other step limits; then the best of all
-    with more seeds. Among equals the one of fewest hops is kept. If the budget is spent before
-    that, the runs so far decide.
+    with more seeds. All trials that are returned have had the same seeds.
 
     Parameters
     ----------
-    references
-        Those that the others are compared with; the first is run in any case.
-    window
-        What of a run is measured, and the first seed.
+    candidates
+        The references, then the others, the most promising first.
     """
-    first, *rest = [*references, *others]
-    count = len(references)
-    trials = [run(first, window, [window.seed])]
-    for found in rest:
-        if not budget.may_run(found):
-            return best_of(trials, count)
-        trials.append(run(found, window, [window.seed]))
+    count = contest.num_references
+    trials: list[Trial] = []
+    for found in candidates:
+        is_reference = len(trials) < count
+        if not is_reference and is_hopeless(found, contest.best_of(trials).decode_tokens_per_s):
+            continue
+        if budget.may_run(found):
+            trials.append(_first_run(found, budget))
+        elif is_reference:
+            return None
+    if len(trials) <= count < len(candidates):
+        return None  # a trial of the references alone compares them with nothing
     for _ in range(SUSTAINED_PARAMS.tunings):
-        for found in _tunings(_leading(trials, count), trials):
+        for found in _tunings(_leading(contest, trials), trials):
             if not budget.may_tune() or not budget.may_run(found):
                 break
-            trials.append(run(found, window, [window.seed]))
-    seeds = range(window.seed + 1, window.seed + SUSTAINED_PARAMS.seeds)
+            trials.append(_first_run(found, budget))
+    return _with_more_seeds(contest, trials, budget)
+
+
+def _first_run(found: Candidate, budget: TrialBudget) -> Trial:
+    window = budget.window(found)
+    return run(found, window, [window.seed])
+
+
+def _with_more_seeds(contest: Contest, trials: list[Trial], budget: TrialBudget) -> list[Trial]:
+    """Run the references and the best of the others with more seeds, as far as the budget goes."""
+    count = contest.num_references
     longer: list[Trial] = []
-    finalists = _fastest(trials, count)[: SUSTAINED_PARAMS.finalists]
-    for trial in [*trials[:count], *finalists]:
+    for trial in [*trials[:count], *_fastest(contest, trials)[: SUSTAINED_PARAMS.finalists]]:
+        seeds = range(trial.window.seed + 1, trial.window.seed + SUSTAINED_PARAMS.seeds)
         if not budget.may_run(trial.found, len(seeds)):
             # More seeds count only if a candidate beside the references has had them.
-            return best_of(longer if len(longer) > count else trials, count)
-        more = run(trial.found, window, seeds)
+            return longer if len(longer) > count else trials
+        more = run(trial.found, trial.window, seeds)
         longer.append(replace(trial, outcomes=trial.outcomes + more.outcomes))
-    return best_of(longer, count)
-
-
-def best_of(trials: Sequence[Trial], num_references: int) -> Trial:
-    """Return the best of some trials, all of the same seeds; the first are the references."""
-    references = trials[:num_references]
-    allowed = [trial for trial in trials if _is_allowed(trial, references)]
-    most = max(trial.decode_tokens_per_s for trial in allowed)
-    least = most * (1 - SUSTAINED_PARAMS.noise)
-    equal = [t for t in allowed if t.decode_tokens_per_s >= least]
-    return min(equal, key=lambda t: (round(t.found.served.hops, 6), -t.decode_tokens_per_s))
-
-
-def _is_allowed(trial: Trial, references: Sequence[Trial]) -> bool:
-    return any(not trial.is_slower_than(reference) for reference in references)
+    return longer
 
 
 def _tunings(leading: Sequence[Trial], trials: Sequence[Trial]) -> Iterator[Candidate]:
@@ -83,24 +115,23 @@ def _tunings(leading: Sequence[Trial], trials: Sequence[Trial]) -> Iterator[Cand
                 yield replace(found, policy=policy, served=served)
 
 
-def _leading(trials: Sequence[Trial], num_references: int) -> list[Trial]:
+def _leading(contest: Contest, trials: Sequence[Trial]) -> list[Trial]:
     """Return up to three trials: the best, the fastest, and the least late of the faster ones.
 
     A trial is faster if it serves more than the best. Its latencies are then worse than allowed,
     and other step limits may mend that.
     """
-    best, references = best_of(trials, num_references), trials[:num_references]
+    best = contest.best_of(trials)
     faster = [t for t in trials if t.decode_tokens_per_s > best.decode_tokens_per_s]
     if not faster:
         return [best]
     fastest = max(faster, key=lambda trial: trial.decode_tokens_per_s)
-    return [best, fastest, min(faster, key=lambda t: min(map(t.lateness, references)))]
+    return [best, fastest, min(faster, key=lambda trial: contest.excess(trial, trials))]
 
 
-def _fastest(trials: Sequence[Trial], num_references: int) -> list[Trial]:
+def _fastest(contest: Contest, trials: Sequence[Trial]) -> list[Trial]:
     """Sort all but the references: first those allowed, and then by rate, the largest first."""
-    references = trials[:num_references]
     return sorted(
-        trials[num_references:],
-        key=lambda t: (not _is_allowed(t, references), -t.decode_tokens_per_s),
+        trials[contest.num_references :],
+        key=lambda t: (not contest.is_allowed(t, trials), -t.decode_tokens_per_s),
     )

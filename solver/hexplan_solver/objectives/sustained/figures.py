@@ -8,7 +8,8 @@ from decimal import Decimal
 from hexplan.constants import FIGURE_DIGITS, MICRO, WEIGHT_DIGITS
 from hexplan.plan import SimulatedRate, SustainedRate
 from hexplan.step_limits import StepLimits
-from hexplan_solver.objectives.sustained.trial import Trial
+from hexplan_solver.objectives.sustained.candidate import Candidate
+from hexplan_solver.objectives.sustained.trial import Trial, mean_tpot_s, mean_ttft_s
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.shards import split
 from hexplan_solver.served.served import ServedRate
@@ -52,14 +53,19 @@ def with_trial(draft: Draft, trial: Trial) -> Draft:
     simulated = SimulatedRate(
         decode_tokens_per_s=_exact(trial.decode_tokens_per_s),
         requests_per_s=_exact(trial.requests_per_s),
-        ttft_s=_exact(trial.ttft_s),
-        tpot_s=_exact(trial.tpot_s),
+        ttft_s=_exact(mean_ttft_s(trial.outcomes)),
+        tpot_s=_exact(mean_tpot_s(trial.outcomes)),
         seeds=tuple(outcome.seed for outcome in trial.outcomes),
         duration_s=_exact(window.duration_s or 0.0),
         warmup_s=_exact(window.warmup_s or 0.0),
     )
     policy = trial.found.policy
     return _stating(draft, policy, sustained_rate(trial.found.served, policy, simulated))
+
+
+def with_estimate(draft: Draft, found: Candidate) -> Draft:
+    """Return the draft with its sustained rate by the formula alone."""
+    return _stating(draft, found.policy, sustained_rate(found.served, found.policy))
 
 
 def sustained_rate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,23 @@ from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
 
 
-def improve(start: Candidate, walk: Walk, seed: int, may_go_on: Callable[[], bool]) -> Candidate:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a walk looks for."""
+
+    seed: int
+    most_tpot_s: float = math.inf
+    """A candidate counts for less by what its time from token to token exceeds this."""
+
+    def value(self, found: Candidate) -> float:
+        """Return the rate, less what is too late."""
+        late = (found.served.tpot_s or 0.0) / self.most_tpot_s
+        return found.served.decode_tokens_per_s / max(1.0, late)
+
+
+def improve(
+    start: Candidate, walk: Walk, search: Search, may_go_on: Callable[[], bool]
+) -> Candidate:
     """Improve the served rate of a placement by small changes.
 
     A change that loses a little is accepted too, so that the search can leave a local optimum.
@@ -25,14 +42,15 @@ def improve(start: Candidate, walk: Walk, seed: int, may_go_on: Callable[[], boo
         Asked before each step; False ends the search.
     """
     problem = start.evaluated.problem
-    rng = random.Random(seed)  # noqa: S311 - a search, not a secret
+    rng = random.Random(search.seed)  # noqa: S311 - a search, not a secret
     params = SUSTAINED_PARAMS
     least_flow = max(1, int(start.evaluated.value * params.least_flow))
-    landscape = _ServedRates(problem, Moves(problem, rng), start, least_flow, may_go_on)
+    moves = Moves(problem, rng)
+    landscape = _ServedRates(problem, moves, start, least_flow, search, may_go_on)
     acceptance = Threshold(
         lambda value, _, progress: params.cooling * value * (1 - progress), 2, rng
     )
-    return anneal(landscape, _scored(start), acceptance, walk).state
+    return anneal(landscape, landscape.scored(start), acceptance, walk).state
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,7 @@ class _ServedRates:
     moves: Moves
     start: Candidate
     least_flow: int
+    search: Search
     goes_on: Callable[[], bool]
 
     def change(self, state: Candidate) -> Placement | None:
@@ -51,11 +70,10 @@ class _ServedRates:
     def score(self, change: Placement, floor: float) -> Scored[Candidate] | None:
         least = Floor(self.least_flow, floor)
         found = candidate_of(self.problem, change, self.start.policy, least)
-        return None if found is None else _scored(found)
+        return None if found is None else self.scored(found)
 
     def may_go_on(self, step: int, best: Scored[Candidate]) -> bool:
         return self.goes_on()
 
-
-def _scored(candidate: Candidate) -> Scored[Candidate]:
-    return Scored(candidate, candidate.served.decode_tokens_per_s)
+    def scored(self, found: Candidate) -> Scored[Candidate]:
+        return Scored(found, self.search.value(found))

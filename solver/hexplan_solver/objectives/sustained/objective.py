@@ -13,14 +13,12 @@ from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft, IdleReasons
 from hexplan_solver.run import Run
 from hexplan_solver.served.step_limits import widest
-from hexplan_solver.simulate import CHUNKED, Policy
+from hexplan_solver.simulate import policy_named
 
 NOT_USED = "no placement was found in which it raises the sustained rate"
 
 
-def draft_sustained(
-    spec: Spec, options: SolveOptions, report: Report = be_silent, policy: Policy = CHUNKED
-) -> Draft:
+def draft_sustained(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
     """Find the plan that sustains most, at latencies no worse than those of the largest flow.
 
     The plan states its largest flow and the bound on every flow. Its sustained rate is simulated,
@@ -34,10 +32,10 @@ def draft_sustained(
         If the time was up before one was found.
     """
     run = Run(spec, options, report)
-    share = SUSTAINED_PARAMS.static_share
-    limited = run.nested(run.left_s * share, share)
+    limited = run.nested(run.left_s * SUSTAINED_PARAMS.static_share)
     static = draft_throughput(replace(spec, objective="throughput"), limited, report)
     run.lower(static.proof.micro_tokens_per_s, static.proof.how)
+    policy = policy_named(spec.cluster.limits.policy)
     trial = search(run, static.evaluated, widest(spec, policy))
     draft = Draft(
         trial.found.evaluated,

@@ -12,11 +12,25 @@ class SustainedParams:
     Where nothing else is said, a value was set by hand, with the example specs in view.
     """
 
-    static_share: float = 0.3
-    """Share of the time for the placement of largest flow, which the others have to beat."""
+    static_share: float = 0.4
+    """Share of the time for the placement of largest flow, which the others have to beat. Its
+    search may count on all of the effort, so that only the clock makes it shorter."""
+    simple_share: float = 0.2
+    """Share of the time then left for simple placements and their rates..."""
+    simple_least_s: float = 1.0
+    """...or this many seconds, if that is longer."""
+    quick_share: float = 0.1
+    """Share of the same time for the quick published methods together..."""
+    quick_least_s: float = 0.5
+    """...or this many seconds, if that is longer: on a small cluster they take milliseconds."""
+    grid_stages: int = 2_000
+    """Stages of the uniform grids that are valued, all together: on a small cluster that is every
+    grid, on a large one those with the fewest stages a pipeline."""
+    most_starts: int = 16
+    """Simple placements and starts that go on, the best by the formula."""
     starts_share: float = 0.1
     """Share of the time then left for the starts."""
-    search_share: float = 0.65
+    search_share: float = 0.5
     """Share of the time then left for the annealing."""
     targets: tuple[float, ...] = (0.75, 0.55, 0.4)
     """Flows, as shares of the bound, at which placements of fewer hops are looked for."""
@@ -25,6 +39,8 @@ class SustainedParams:
     """Steps times stages of the annealing for each second of effort: a step takes longer the more
     stages there are. A count, so that the same effort and seed give the same plan wherever the
     time is enough."""
+    walks_share: float = 0.25
+    """Share of the effort for the annealing."""
     steps_per_stage: int = 1_000
     """Most steps of one walk for each stage."""
     fresh_walks: int = 2
@@ -36,8 +52,6 @@ class SustainedParams:
     least_flow: float = 0.3
     """Placements whose flow is below this share of the start's are passed over unvalued."""
 
-    fewest_candidates: int = 4
-    """Candidates that are simulated however many tokens they emit, the references among them."""
     most_candidates: int = 12
     """Most candidates that are simulated, the references among them."""
     hopeless: float = 0.75
@@ -48,21 +62,25 @@ class SustainedParams:
     """A spread flow is multiplied by this. It loses more than the LP's tolerance of 1e-7, and less
     than the one part in a million that the check allows between a flow and the largest."""
 
-    token_hops_per_s: int = 200_000
-    """Tokens times hops that are simulated for each second of effort. One core simulates 240,000
-    to 1,200,000 a second (2 x AMD EPYC, 2026-11-29): the least, with room for a slower machine."""
-    trials_share: float = 0.45
+    work_per_s: int = 500_000
+    """Work of trials for each second of effort, in tokens times hops and what steps add. One core
+    does 230,000 to 1,900,000 a second (2 x AMD EPYC, 2026-11-29)."""
+    step_work: float = 8.0
+    """Tokens times hops that take as long to simulate as a step and its message do besides its
+    tokens: with this the pace is about the same on all examples."""
+    trials_share: float = 0.35
     """Share of the effort for trials; the placements get the rest."""
+    slow_machine: float = 0.5
+    """Share of that pace at which the first run is expected to go, so that it ends in time."""
+    first_share: float = 0.5
+    """Share of the trials for the first runs of all candidates."""
     final_share: float = 0.35
     """Share of the trials that is kept for more runs of the best."""
-    simulated_tokens: int = 8_000_000
-    """Tokens that the first runs of all candidates may emit together."""
-    tokens_per_s: int = 10_000
-    """Tokens of one run for each second of effort, so that a run takes a small part of it."""
-    longest_tokens: int = 4_000_000
-    """Most tokens of one run, about: a large cluster is measured for a shorter time."""
-    hasty_tokens: int = 400_000
-    """Tokens of one run, about, where there is little or no time."""
+    least_scale: float = 0.5
+    """Least share of the usual length of a run: one stay to warm up, and one and a half to measure.
+    Below that a run says less than the formula."""
+    hasty_work: float = 400_000.0
+    """Work of the run of a plan that was chosen by the formula."""
 
     warm_up_stays: float = 2.0
     """Start of a run that is not measured, in stays of a mean request."""
@@ -74,6 +92,9 @@ class SustainedParams:
     """Runs of each finalist."""
     finalists: int = 3
     """Candidates that get more than one run, beside the references."""
+    formula_error: float = 0.15
+    """By how much a candidate may serve more than the formula says: the largest difference on the
+    examples is 10 % (docs/benchmarks.md)."""
     tunings: int = 3
     """Rounds in which the leading trials are run with other step limits."""
     noise: float = 0.01

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hexplan_solver.anneal import Walk
 from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.objectives.sustained.budget import EffortBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of, tuned, used_part
-from hexplan_solver.objectives.sustained.choice import choose
-from hexplan_solver.objectives.sustained.improve import improve
+from hexplan_solver.objectives.sustained.choice import Contest, choose
+from hexplan_solver.objectives.sustained.improve import Search, improve
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
+from hexplan_solver.objectives.sustained.simple import simple_candidates
 from hexplan_solver.objectives.sustained.split import spread
 from hexplan_solver.objectives.sustained.starts import starts
-from hexplan_solver.objectives.sustained.trial import Trial, window_for
+from hexplan_solver.objectives.sustained.trial import Estimate, Trial, hasty_window
+from hexplan_solver.objectives.sustained.trial import run as run_trial
 from hexplan_solver.run import Run
-from hexplan_solver.simulate import Policy, Window
+from hexplan_solver.simulate import Policy
 
 
 def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
     """Return the candidate that serves most in the simulator; the formula finds the candidates.
+
+    Where the effort is too little for trials, the formula decides, and one short run is made of
+    the candidate that it chooses.
 
     Parameters
     ----------
@@ -29,14 +36,20 @@ def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
     """
     reference = candidate_of(static.problem, static.placement, policy)
     assert reference is not None, "the placement of largest flow has a flow"
-    references = _distinct([tuned(reference), reference])
-    distinct = _distinct([*references, *_candidates(run, static, policy)])
-    params = SUSTAINED_PARAMS
-    tokens = min(params.longest_tokens, int(run.effort_s * params.tokens_per_s))
-    longest = max(params.hasty_tokens, tokens)
-    window = window_for(distinct, longest, run.options.seed)
-    others = distinct[len(references) : _affordable(distinct, window)]
-    return choose(references, others, window, EffortBudget(run, window))
+    references = distinct([tuned(reference), reference])
+    most = SUSTAINED_PARAMS.most_candidates
+    every = distinct([*references, *_candidates(run, static, policy)])[:most]
+    budget = EffortBudget(run, SUSTAINED_PARAMS.trials_share, every)
+    contest = Contest(len(references))
+    if len(references) > 1 and not budget.affords(every[: len(references) + 2]):
+        # The steps of its own plan are what the plan of largest flow would serve with.
+        contest, every = Contest(1), [every[0], *every[len(references) :]]
+    trials = choose(contest, every, budget)
+    if trials is not None:
+        return contest.best_of(trials)
+    best = contest.best_of([Estimate.of(found) for found in every]).found
+    window = hasty_window(best, run.options.seed)
+    return run_trial(best, window, [window.seed])
 
 
 def _candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
@@ -44,20 +57,50 @@ def _candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
 
     The first is the best of them with the largest steps, and the others follow by their rates.
     """
-    found = starts(static, policy, run.options, run.left_s * SUSTAINED_PARAMS.starts_share)
-    found = sorted(map(tuned, found), key=_rate, reverse=True)
-    every = [*_searched(run, found), *found]
-    cleaned = [tuned(spread(used_part(candidate))) for candidate in every]
-    ranked = sorted(cleaned, key=_rate, reverse=True)
-    hopeful = [c for c in ranked if _rate(c) >= SUSTAINED_PARAMS.hopeless * _rate(ranked[0])]
+    found, params = leading(run, all_starts(run, static, policy)), SUSTAINED_PARAMS
+    walks = Walks(params.walks_share, params.search_share, params.steps_per_stage)
+    every = [*searched(run, found, walks), *found]
+    cleaned = [tuned(spread(used_part(one))) if run.left_s else one for one in every]
+    ranked = sorted(cleaned, key=rate_of, reverse=True)
+    hopeful = [c for c in ranked if rate_of(c) >= params.hopeless * rate_of(ranked[0])]
     # Small steps make first tokens late, so the largest are tried first, even in a short time.
     return [tuned(ranked[0], halvings=0), *hopeful]
 
 
-def _searched(run: Run, found: Sequence[Candidate]) -> list[Candidate]:
+def all_starts(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
+    """Return every placement to start from: the one of largest flow, simple ones, segments."""
+    found = starts(static, policy, run.options, run.left_s * SUSTAINED_PARAMS.starts_share)
+    return distinct([*found, *simple_candidates(run, static.problem, policy)])
+
+
+def leading(run: Run, found: Sequence[Candidate]) -> list[Candidate]:
+    """Return the best starts with their step limits, the largest rate by the formula first.
+
+    Where the time is up, they keep the step limits that they have.
+    """
+    ranked = sorted(found, key=rate_of, reverse=True)[: SUSTAINED_PARAMS.most_starts]
+    limited = [tuned(one) if run.left_s else one for one in ranked]
+    return sorted(limited, key=rate_of, reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Walks:
+    """What the annealing may take."""
+
+    effort: float
+    """Share of the effort: from it follows the number of steps."""
+    time: float
+    """Share of the time left, after which the clock ends it."""
+    steps_per_stage: int
+    """Most steps of one walk for each stage."""
+    most_tpot_s: float = math.inf
+    """Beyond this a candidate counts for less (see `Search`)."""
+
+
+def searched(run: Run, found: Sequence[Candidate], walks: Walks) -> list[Candidate]:
     """Search from the best starts, and then from the best found, each with its step limits."""
     params = SUSTAINED_PARAMS
-    until = run.elapsed_s + run.left_s * params.search_share
+    until = run.elapsed_s + run.left_s * walks.time
 
     def may_go_on() -> bool:
         run.tell("sustained", None)
@@ -65,32 +108,26 @@ def _searched(run: Run, found: Sequence[Candidate]) -> list[Candidate]:
 
     results: list[Candidate] = []
     num_walks = params.fresh_walks + params.further_walks
-    pace = int(params.pace * run.effort_s / num_walks)
+    pace = int(params.pace * run.effort_s * walks.effort / num_walks)
     for attempt in range(num_walks):
+        aim = Search(run.options.seed * num_walks + attempt, walks.most_tpot_s)
         is_fresh = attempt < params.fresh_walks
-        start = found[attempt % min(2, len(found))] if is_fresh else max(results, key=_rate)
+        start = found[attempt % min(2, len(found))] if is_fresh else max(results, key=aim.value)
         size = len(start.placement)
-        walk = Walk(max(1, min(pace // size, params.steps_per_stage * size)))
-        seed = run.options.seed * num_walks + attempt
-        results.append(tuned(improve(start, walk, seed, may_go_on)))
+        walk = Walk(max(1, min(pace // size, walks.steps_per_stage * size)))
+        better = improve(start, walk, aim, may_go_on)
+        results.append(tuned(better) if run.left_s else better)
     return results
 
 
-def _rate(found: Candidate) -> float:
+def rate_of(found: Candidate) -> float:
+    """Return the rate by the formula."""
     return found.served.decode_tokens_per_s
 
 
-def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
+def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Keep one candidate of each flow and rate: others like it differ only in names of hosts."""
     kept: dict[object, Candidate] = {}
     for candidate in candidates:
-        kept.setdefault((candidate.evaluated.value, round(_rate(candidate), 6)), candidate)
+        kept.setdefault((candidate.evaluated.value, round(rate_of(candidate), 6)), candidate)
     return list(kept.values())
-
-
-def _affordable(candidates: Sequence[Candidate], window: Window) -> int:
-    """Return how many candidates are simulated: more if each run emits fewer tokens."""
-    tokens = (window.duration_s or 0.0) * max(_rate(c) for c in candidates)
-    params = SUSTAINED_PARAMS
-    affordable = int(params.simulated_tokens / max(tokens, 1.0))
-    return max(params.fewest_candidates, min(params.most_candidates, affordable))

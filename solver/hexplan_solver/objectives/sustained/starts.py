@@ -1,4 +1,4 @@
-"""Placements to search from: that of largest flow, and ones of fewer hops, over all sites or each.
+"""Placements to search from: that of largest flow, simple ones, and segments of fewer hops.
 
 A placement of fewer hops passes a smaller flow, but a request holds its KV cache for a shorter time
 on it, so it may serve more.

@@ -1,24 +1,89 @@
-"""A trial: a candidate and its simulations, one for each of some seeds."""
+"""What a candidate is judged by: an estimate by the formula, or a trial in the simulator."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Protocol, TypeVar
 
+from hexplan_solver.objectives.shallowness import Shallowness
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
+from hexplan_solver.served.latencies import latencies_at
 from hexplan_solver.served.request import spread_lengths
-from hexplan_solver.simulate import Offline, Outcome, Window, simulate
+from hexplan_solver.served.scheduler import clump_tokens
+from hexplan_solver.simulate import Offline, Outcome, Poisson, Traffic, Window, simulate
+
+
+class Judged(Protocol):
+    """A candidate with its rate and its mean latencies."""
+
+    @property
+    def found(self) -> Candidate:
+        """The candidate."""
+        ...
+
+    @property
+    def decode_tokens_per_s(self) -> float:
+        """Tokens decoded per second."""
+        ...
+
+    @property
+    def ttft_s(self) -> float:
+        """Mean time to the first token; 0 if it is not known."""
+        ...
+
+    @property
+    def tpot_s(self) -> float:
+        """Mean time between two tokens of a request; 0 if it is not known."""
+        ...
+
+
+AnyJudged = TypeVar("AnyJudged", bound=Judged)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A candidate, judged by the formula."""
+
+    found: Candidate
+    ttft_s: float
+    """0 where prompts run whole."""
+    tpot_s: float
+    """0 where prompts run whole."""
+
+    @staticmethod
+    def of(found: Candidate, load: float = 1.0) -> Estimate:
+        """Judge a candidate, its latencies at a share of its rate."""
+        workload = found.evaluated.problem.spec.workload
+        times = latencies_at(load, found.pipeline, workload, found.policy, found.served)
+        if times is None:
+            return Estimate(found, 0.0, 0.0)
+        return Estimate(found, times.ttft_s, times.tpot_s)
+
+    @property
+    def decode_tokens_per_s(self) -> float:
+        """By the formula."""
+        return self.found.served.decode_tokens_per_s
+
+    @property
+    def stay_s(self) -> float:
+        """Time of a mean request, from its arrival to its last token."""
+        workload = self.found.evaluated.problem.spec.workload
+        return self.ttft_s + workload.output_tokens.mean * self.tpot_s
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A candidate and its simulations."""
+    """A candidate and its simulations, one for each of some seeds."""
 
     found: Candidate
     window: Window
     outcomes: tuple[Outcome, ...]
+    """With as many requests as the KV cache takes."""
+    loaded: tuple[Outcome, ...] = ()
+    """With requests that arrive at random, at a share of the rate that the run above served."""
 
     @property
     def decode_tokens_per_s(self) -> float:
@@ -32,54 +97,93 @@ class Trial:
 
     @property
     def ttft_s(self) -> float:
-        """Mean time to the first token; 0 if none came in the measured time."""
-        return fmean(outcome.ttft.mean_s if outcome.ttft else 0.0 for outcome in self.outcomes)
+        """Mean time to the first token, in the loaded runs if there are any."""
+        return mean_ttft_s(self.loaded or self.outcomes)
 
     @property
     def tpot_s(self) -> float:
-        """Mean time between two tokens of a request; 0 if there was none in the measured time."""
-        return fmean(outcome.tpot.mean_s if outcome.tpot else 0.0 for outcome in self.outcomes)
-
-    def is_slower_than(self, other: Trial) -> bool:
-        """Say whether the TTFT or the TPOT is larger."""
-        return self.ttft_s > other.ttft_s or self.tpot_s > other.tpot_s
-
-    def lateness(self, other: Trial) -> float:
-        """Return the larger of two ratios to the other trial: of the TTFT and of the TPOT."""
-        pairs = (self.ttft_s, other.ttft_s), (self.tpot_s, other.tpot_s)
-        return max(own / its if its else 1.0 for own, its in pairs)
+        """Mean time between two tokens of a request, in the loaded runs if there are any."""
+        return mean_tpot_s(self.loaded or self.outcomes)
 
 
-def window_for(candidates: Sequence[Candidate], longest: int, seed: int) -> Window:
-    """Return a window long enough for every candidate, by the formula's stay of a request.
+def mean_ttft_s(outcomes: Sequence[Outcome]) -> float:
+    """Return the mean time to the first token; 0 if none came in the measured time."""
+    return fmean(outcome.ttft.mean_s if outcome.ttft else 0.0 for outcome in outcomes)
+
+
+def mean_tpot_s(outcomes: Sequence[Outcome]) -> float:
+    """Return the mean time between two tokens; 0 if there was none in the measured time."""
+    return fmean(outcome.tpot.mean_s if outcome.tpot else 0.0 for outcome in outcomes)
+
+
+def lateness(one: Judged, other: Judged) -> float:
+    """Return the larger of two ratios of one to the other: of the TTFT and of the TPOT."""
+    pairs = (one.ttft_s, other.ttft_s), (one.tpot_s, other.tpot_s)
+    return max(own / its if its else 1.0 for own, its in pairs)
+
+
+def depth_of(one: Judged) -> tuple[Shallowness, float]:
+    """Return the key of the one to take, of several that serve as much: the smallest."""
+    return Shallowness.of(one.found.evaluated), -one.decode_tokens_per_s
+
+
+def is_hopeless(found: Candidate, best: float) -> bool:
+    """Say whether a candidate serves less than a trial, even if the formula errs as it may."""
+    return found.served.decode_tokens_per_s * (1 + SUSTAINED_PARAMS.formula_error) < best
+
+
+def window_for(found: Candidate, scale: float, seed: int) -> Window:
+    """Return the window of a candidate's run, by the formula's stay of a request.
 
     Parameters
     ----------
-    longest
-        About how many tokens a run may emit; the window is shortened to that.
+    scale
+        Share of the usual length; the least number of requests falls with its square.
     """
-    stay_s = max(found.served.residence_s for found in candidates)
-    slowest = min(found.served.requests_per_s for found in candidates)
-    fastest = max(found.served.decode_tokens_per_s for found in candidates)
-    params = SUSTAINED_PARAMS
-    warmup_s = params.warm_up_stays * stay_s
-    measured_s = max(params.measured_stays * stay_s, params.measured_requests / slowest)
-    duration_s = warmup_s + measured_s
-    shorter = min(1.0, longest / (duration_s * fastest))
-    return Window(round(duration_s * shorter, 3), round(warmup_s * shorter, 3), seed)
+    served, params = found.served, SUSTAINED_PARAMS
+    warmup_s = params.warm_up_stays * served.residence_s
+    measured_s = max(
+        params.measured_stays * served.residence_s,
+        params.measured_requests * scale / served.requests_per_s,
+    )
+    return Window(round((warmup_s + measured_s) * scale, 3), round(warmup_s * scale, 3), seed)
+
+
+def work_of(found: Candidate, duration_s: float) -> float:
+    """Return about how much work a run of so many simulated seconds is: tokens times hops.
+
+    Each step that decodes few tokens counts for a few more.
+    """
+    served, num_stages = found.served, len(found.pipeline.stages)
+    clump = clump_tokens(found.policy, served.in_flight * served.hops / num_stages)
+    token_hops = duration_s * served.decode_tokens_per_s * served.hops
+    return token_hops * (1 + SUSTAINED_PARAMS.step_work / clump)
+
+
+def hasty_window(found: Candidate, seed: int) -> Window:
+    """Return the window of a run that takes about a second, however long a request stays."""
+    usual = window_for(found, SUSTAINED_PARAMS.least_scale, seed)
+    duration_s, warmup_s = usual.duration_s or 0.0, usual.warmup_s or 0.0
+    share = min(1.0, SUSTAINED_PARAMS.hasty_work / work_of(found, duration_s))
+    return Window(round(duration_s * share, 3), round(warmup_s * share, 3), seed)
 
 
 def run(found: Candidate, window: Window, seeds: Sequence[int]) -> Trial:
     """Simulate a candidate once for each seed, its KV cache filled with requests."""
-    workload = found.evaluated.problem.spec.workload
-    traffic = Offline(spread_lengths(workload))
-    outcomes = tuple(
-        simulate(
-            found.pipeline,
-            traffic,
-            found.policy,
-            Window(window.duration_s, window.warmup_s, seed),
-        )
-        for seed in seeds
-    )
-    return Trial(found, window, outcomes)
+    traffic = Offline(spread_lengths(found.evaluated.problem.spec.workload))
+    return Trial(found, window, _outcomes(found, traffic, window, seeds))
+
+
+def with_load(trial: Trial, load: float) -> Trial:
+    """Add a run for each seed in which requests arrive at random, at a share of the rate served."""
+    found, seeds = trial.found, [outcome.seed for outcome in trial.outcomes]
+    served = trial.requests_per_s or found.served.requests_per_s
+    traffic = Poisson(served * load, spread_lengths(found.evaluated.problem.spec.workload))
+    return replace(trial, loaded=_outcomes(found, traffic, trial.window, seeds))
+
+
+def _outcomes(
+    found: Candidate, traffic: Traffic, window: Window, seeds: Sequence[int]
+) -> tuple[Outcome, ...]:
+    windows = (Window(window.duration_s, window.warmup_s, seed) for seed in seeds)
+    return tuple(simulate(found.pipeline, traffic, found.policy, seeded) for seeded in windows)

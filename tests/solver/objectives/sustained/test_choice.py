@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
@@ -11,7 +11,8 @@ from support.clusters import device_type, host, link, profile, spec_of, tiny_mod
 
 from hexplan.field_types import Range
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of
-from hexplan_solver.objectives.sustained.choice import choose
+from hexplan_solver.objectives.sustained.choice import Contest, choose
+from hexplan_solver.objectives.sustained.trial import Estimate
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.served.step_limits import widest
@@ -53,7 +54,13 @@ class Runs:
 
     left: int
 
-    def may_run(self, candidate: Candidate, num_seeds: int = 1) -> bool:
+    def affords(self, candidates: Sequence[Candidate]) -> bool:
+        return self.left >= len(candidates)
+
+    def window(self, found: Candidate) -> Window:
+        return WINDOW
+
+    def may_run(self, found: Candidate, num_seeds: int = 1) -> bool:
         self.left -= 1
         return self.left >= 0
 
@@ -66,8 +73,33 @@ def test_a_better_candidate_that_was_tried_is_never_given_up_for_want_of_time(
 ) -> None:
     deep = placement(problem, [[(i, i + 3) for i in range(0, 12, 3)]])
     shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]] * 2)
-    chosen = [choose([deep], [shallow], WINDOW, Runs(checks)).found for checks in range(8)]
-    is_shallow = [found.evaluated is shallow.evaluated for found in chosen]
-    assert not is_shallow[0]
-    assert is_shallow[-1]
-    assert is_shallow == sorted(is_shallow)
+    contest = Contest(1)
+    found = [choose(contest, [deep, shallow], Runs(checks)) for checks in range(8)]
+    # With less than a run of each there is nothing to compare.
+    assert found[:2] == [None, None]
+    chosen = [contest.best_of(trials).found for trials in found if trials is not None]
+    assert len(chosen) == 6
+    assert all(one.evaluated is shallow.evaluated for one in chosen)
+
+
+def test_of_two_that_serve_as_much_the_shallower_one_is_chosen(problem: Problem) -> None:
+    deep = placement(problem, [[(i, i + 3) for i in range(0, 12, 3)]])
+    shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]])
+    # Judged by a formula whose rates are made equal but for less than the noise of a trial.
+    judged = [
+        Estimate(replace(one, served=replace(deep.served, decode_tokens_per_s=rate)), 1.0, 1.0)
+        for one, rate in ((deep, 100.5), (shallow, 100.0))
+    ]
+    # The first is the reference, and the choice serves no less than that.
+    assert Contest(1).best_of(judged).found.evaluated is deep.evaluated
+    assert Contest(1).best_of(judged[::-1]).found.evaluated is shallow.evaluated
+
+
+def test_latencies_beyond_the_factor_are_not_allowed(problem: Problem) -> None:
+    shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]])
+    better = replace(shallow, served=replace(shallow.served, decode_tokens_per_s=10**6))
+    reference = Estimate(shallow, ttft_s=1.0, tpot_s=0.1)
+    late = Estimate(better, ttft_s=2.1, tpot_s=0.05)
+    fine = Estimate(better, ttft_s=1.9, tpot_s=0.19)
+    assert Contest(1, factor=2.0).best_of([reference, late]) is reference
+    assert Contest(1, factor=2.0).best_of([reference, late, fine]) is fine

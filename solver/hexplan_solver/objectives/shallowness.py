@@ -1,0 +1,51 @@
+"""Shallowness: what decides between plans that the objective takes for equal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from hexplan.cost import StageShape, kv_room_tokens
+from hexplan_solver.flow.evaluate import Evaluated
+from hexplan_solver.placement.placement import PlacedStage
+from hexplan_solver.problem.problem import Problem
+
+HOP_DIGITS = 6
+"""Mean hops are rounded to this many decimals, so that equal routes compare as equal."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Shallowness:
+    """How deep a placement with its flow is: the shallower of two is the smaller one.
+
+    Fewer hops come first, as each adds to every token's time; then fewer hosts, as each may fail;
+    then more room for the KV cache.
+    """
+
+    hops: float
+    """Stages that a mean request visits."""
+    num_hosts: int
+    """Hosts of the stages that some route uses."""
+    lacking_kv: int
+    """The room for the KV cache with its sign changed, in tokens times layers."""
+
+    @staticmethod
+    def of(found: Evaluated) -> Shallowness:
+        """Measure the stages that the flow uses; the flow must not be 0."""
+        paths, stages = found.flow.paths, found.network.stages
+        whole = sum(path.amount for path in paths)
+        hops = sum(path.amount * len(path.stages) for path in paths) / whole
+        used = [stages[position] for position in {s for path in paths for s in path.stages}]
+        # Large clusters have many stages of few kinds.
+        alike = Counter((stage.kind, stage.layers) for stage in used)
+        first = {(stage.kind, stage.layers): stage for stage in used}
+        room = sum(_kv_room(found.problem, first[key]) * count for key, count in alike.items())
+        return Shallowness(round(hops, HOP_DIGITS), len({stage.host for stage in used}), -room)
+
+
+def _kv_room(problem: Problem, stage: PlacedStage) -> int:
+    """Return the KV room of a stage, in tokens times layers."""
+    sharing = problem.sharing_of(stage.kind, stage.layers)
+    interconnect = problem.spec.cluster.host_by_name[stage.host].interconnect
+    shape = StageShape(stage.layers, problem.group_of(stage.kind), interconnect, sharing)
+    return kv_room_tokens(problem.spec, shape) * (stage.layers[1] - stage.layers[0])

@@ -1,0 +1,50 @@
+"""Plans that contradict the latencies that their objective allows."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from support.broken_sustained import RATE
+from support.changes import broken, change_plan, change_predicted
+from support.plans import two_hosts_plan
+
+from hexplan.plan import Plan
+from hexplan.workload import Balance
+
+BALANCE = Balance(
+    factor=Decimal(2),
+    ttft_s=Decimal("0.4"),
+    tpot_s=Decimal("0.02"),
+    hops=Decimal(1),
+    judged_by="simulation",
+)
+BALANCED = change_predicted(
+    change_plan(two_hosts_plan(), objective="balanced"),
+    sustained=RATE,
+    balance=BALANCE,
+    ttft_s=Decimal("0.2"),
+    tpot_s=Decimal("0.02"),
+    latency_basis="by hand",
+)
+
+
+def changed(**update: object) -> Plan:
+    """Return the plan with other latencies allowed."""
+    return change_predicted(BALANCED, balance=BALANCE.model_copy(update=update))
+
+
+BROKEN_BALANCE = (
+    broken("a balance of other latencies", changed(tpot_s=Decimal("0.019")), "HEX730"),
+    broken("a balance by another factor", changed(factor=Decimal(3)), "HEX730"),
+    broken("no balance", change_predicted(BALANCED, balance=None), "HEX730"),
+    broken("no time to the first token", change_predicted(BALANCED, ttft_s=None), "HEX730"),
+    broken(
+        "a simulation that nobody ran",
+        change_predicted(BALANCED, sustained=RATE.model_copy(update={"simulated": None})),
+        "HEX730",
+    ),
+    broken("no sustained rate", change_predicted(BALANCED, sustained=None), "HEX730"),
+    broken(
+        "a balance under another objective", change_plan(BALANCED, objective="throughput"), "HEX730"
+    ),
+)
