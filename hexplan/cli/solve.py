@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -49,6 +50,7 @@ def solve(
 
     Ctrl-C ends the search and keeps the best plan so far; a second Ctrl-C gives up.
     """
+    started_s = time.monotonic()
     from hexplan.reading import read_spec
     from hexplan.render import say, solve_progress, summary
     from hexplan_solver import SolveOptions
@@ -64,6 +66,7 @@ def solve(
             solver=solver,
             threads=threads,
             method=method.value,
+            started_s=started_s,
             stop=stop,
         )
         plan = find_plan(spec, search, report)

@@ -31,6 +31,8 @@ from hexplan_solver.start.link_free import (
     first_placement,
 )
 
+PATTERN_BOUND = "pattern bound: LP duals, each priced against every pattern of a layer"
+
 
 def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
     """Find a plan of large flow, and prove a bound on the flow of every plan.
@@ -57,16 +59,19 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
         crossing_bound(problem, limits.zones, run.bound),
         "crossing bound: the work of hosts that pass no more than they serve, receive and send",
     )
-    balanced = balanced_placement(problem, run.bound)
+    balanced_until = run.elapsed_s + run.left_s * params.balanced_share
+    balanced = balanced_placement(
+        problem, run.bound, goes_on=lambda: run.elapsed_s < balanced_until and run.left_s > 0
+    )
     part = _part_without_links(problem, limits, balanced)
     known: list[Evaluated] = []
     quick_s = max(run.limit_s * params.quick_share, params.quick_least_s)
     if part < 1:
-        known = quick_placements(run, problem, quick_s)
+        known = quick_placements(run, problem, min(quick_s, run.left_s))
     start, best = _best_without_links(run, problem, balanced, part)
     placed = evaluate_used(problem, place(problem, best.counts))
     if part == 1 and not run.is_proved(placed.value):
-        known = quick_placements(run, problem, quick_s)
+        known = quick_placements(run, problem, min(quick_s, run.left_s))
     found = fit_links(run, placed, [best, start, balanced], known)
     if part < 1 and found.value >= best.value and not run.is_proved(found.value):
         # The links do not limit the flow, so the time that was kept for them is left.
@@ -74,7 +79,35 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
         if again.value > found.value:
             placed = evaluate_used(problem, place(problem, again.counts))
             found = better_of(found, fit_links(run, placed, [again]))
+            best = again
+    found = _with_time_left(run, found, best)
     return Draft(found, run.proof(found.value))
+
+
+def _with_time_left(run: Run, found: Evaluated, best: LinkFreePlacement) -> Evaluated:
+    """Use the time that is left for more rounds where no link binds: a bound, then a placement.
+
+    The rounds are counted, so that a search that ends before its limit is the same everywhere.
+    """
+    problem, params = found.problem, THROUGHPUT_PARAMS
+    least_s = run.limit_s * params.least_round_share
+    for number in range(1, 1 + int(run.effort_s / params.round_s)):
+        binds = found.value < best.value * (1 - MILP_TOLERANCE)
+        if binds or problem.is_pinned or run.is_proved(found.value) or run.left_s < least_s:
+            break
+        budget = Budget(run.left_s * params.round_bound_share, run.bound, found.value)
+        proved = pattern_bound(problem, budget)
+        run.lower(proved, PATTERN_BOUND)
+        options = replace(run.options, seed=run.options.seed + number)
+        watch = run.watcher("layers")
+        budget = Budget(run.left_s * params.round_placement_share, run.bound, watch=watch)
+        again = better_placement(problem, best, options, budget)
+        run.tighten(again.bound, again.value)
+        if again.value > best.value:
+            best = again
+            placed = evaluate_used(problem, place(problem, again.counts))
+            found = better_of(found, fit_links(run, placed, [again], [found]))
+    return found
 
 
 def _part_without_links(problem: Problem, limits: LinkLimits, balanced: LinkFreePlacement) -> float:
@@ -107,7 +140,7 @@ def _best_without_links(
     run.tell("start", start.value / MICRO)
     budget = Budget(run.left_s * params.bound_share * part, run.bound, start.value)
     proved = pattern_bound(problem, budget)
-    run.lower(proved, "pattern bound: LP duals, each priced against every pattern of a layer")
+    run.lower(proved, PATTERN_BOUND)
     watch = run.watcher("layers")
     budget = Budget(run.left_s * params.milp_share * part, run.bound, watch=watch)
     best = better_placement(problem, start, options, budget)

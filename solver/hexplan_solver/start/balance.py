@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexplan.field_types import Range
+from hexplan_solver.budget import GoesOn, always
 from hexplan_solver.placement.stage_counts import StageCount, StageCounts
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.start.params import START_PARAMS, StartParams
@@ -42,6 +43,7 @@ def balance(
     loss: float,
     floors: Floors | None = None,
     params: StartParams = START_PARAMS,
+    goes_on: GoesOn = always,
 ) -> StageCounts:
     """Return a placement on all hosts whose least covered layer comes near a target flow.
 
@@ -53,6 +55,8 @@ def balance(
         Share of its largest work that a stage may lose by its choice of range.
     floors
         Flows that single zones should pass; what they lack adds to the needs.
+    goes_on
+        Asked before each host is moved; the first placement of all hosts is made in any case.
     """
     rng = random.Random(params.seed)  # noqa: S311 - a search, not a secret
     layout = _Layout(problem, target, loss, floors or Floors({}, ()))
@@ -62,7 +66,9 @@ def balance(
     narrowing = params.narrowest / params.widest
     for step in range(params.passes):
         layout.set_scale(target * params.widest * narrowing ** (step / (params.passes - 1)))
-        layout.move_all(rng, may_regroup=step % params.regroup_every == 0)
+        may_regroup = step % params.regroup_every == 0
+        if not layout.move_all(rng, goes_on, may_regroup=may_regroup):
+            break
         if layout.value > best_value:
             best, best_value = layout.counts(), layout.value
     return best
@@ -122,16 +128,22 @@ class _Layout:
         for host in self._hosts:
             host.stages = [self._put(kind) for kind in self._kinds(host)]
 
-    def move_all(self, rng: random.Random, *, may_regroup: bool) -> None:
-        """Take out every stage once and put it back where it takes off most need."""
+    def move_all(self, rng: random.Random, goes_on: GoesOn, *, may_regroup: bool) -> bool:
+        """Take out every stage once and put it back where it takes off most need.
+
+        Returns whether there was time for all.
+        """
         rng.shuffle(self._hosts)
         for host in self._hosts:
+            if not goes_on():
+                return False
             if may_regroup and len(self._classes[host.host_class].partitions) > 1:
                 self._regroup(host)
                 continue
             for position, stage in enumerate(host.stages):
                 self._change(stage, -1)
                 host.stages[position] = self._put(stage.kind)
+        return True
 
     def counts(self) -> StageCounts:
         """Return the placement by kinds."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from hexplan_solver.bounds.work_bound import work_bound
-from hexplan_solver.budget import Budget
+from hexplan_solver.budget import Budget, GoesOn, always
 from hexplan_solver.infeasible.most_layers import hold_most_layers
 from hexplan_solver.milp import MilpStatus
 from hexplan_solver.options import SolveOptions
@@ -72,7 +72,10 @@ def first_placement(
 
 
 def balanced_placement(
-    problem: Problem, bound: int, params: StartParams = START_PARAMS
+    problem: Problem,
+    bound: int,
+    params: StartParams = START_PARAMS,
+    goes_on: GoesOn = always,
 ) -> LinkFreePlacement:
     """Return the best placement by balancing alone: quick, of fair quality, none under pins.
 
@@ -80,11 +83,13 @@ def balanced_placement(
     ----------
     bound
         No placement has a larger flow, in 1e-6 tokens/s.
+    goes_on
+        Asked now and then; once it says no, the best placement so far is the answer.
     """
     if not bound or problem.is_pinned:
         return LinkFreePlacement(NO_STAGES, 0)
     best = fill_chain(problem) or NO_STAGES
-    for candidate in _balanced(problem, bound, params):
+    for candidate in _balanced(problem, bound, params, goes_on):
         best = _better(problem, best, candidate)
     return LinkFreePlacement(best, least_coverage(problem, best.stages))
 
@@ -108,9 +113,14 @@ def _by_segments(
     return solve_in_slices(problem, solve, params)
 
 
-def _balanced(problem: Problem, bound: int, params: StartParams) -> Iterator[StageCounts]:
-    for loss in params.losses:
-        yield balance(problem, bound, loss, params=params)
+def _balanced(
+    problem: Problem, bound: int, params: StartParams, goes_on: GoesOn
+) -> Iterator[StageCounts]:
+    """Yield one placement at least, and the others while there is time."""
+    for position, loss in enumerate(params.losses):
+        if position and not goes_on():
+            return
+        yield balance(problem, bound, loss, params=params, goes_on=goes_on)
 
 
 def better_placement(
