@@ -14,6 +14,7 @@ from hexplan_solver.flow.arc_columns import ArcColumns, flow_highs
 from hexplan_solver.flow.arcs import StageArrays, arcs_between
 from hexplan_solver.flow.evaluate import evaluate
 from hexplan_solver.flow.link_arrays import LinkArrays
+from hexplan_solver.flow.params import FLOW_PARAMS
 from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
 
@@ -32,9 +33,19 @@ class FlowProgram:
         """The stages with a price in the LP solved last, by host and layers."""
         self._problem, self._layers = problem, problem.num_layers
         self._links, self._highs = LinkArrays(problem.spec), flow_highs()
+        self._known: dict[Placement, tuple[int, Limiting]] = {}
+        """What is known of large placements: their LPs take so long that there are few."""
 
     def flow(self, placement: Placement) -> int:
         """Return the flow in 1e-6 tokens/s, up to the LP's tolerance."""
+        if len(placement) < FLOW_PARAMS.large_stages:
+            return self._solve(placement)
+        if placement not in self._known:
+            self._known[placement] = self._solve(placement), self.limiting
+        value, self.limiting = self._known[placement]
+        return value
+
+    def _solve(self, placement: Placement) -> int:
         self.limiting = frozenset()
         if not placement:
             return 0

@@ -26,5 +26,8 @@ class FlowParams:
     added_arcs: int = 3
     """Most arcs that are added at a time for each stage and direction."""
 
+    large_stages: int = 200
+    """From so many stages on, no flow is computed twice that is known: it takes seconds."""
+
 
 FLOW_PARAMS = FlowParams()

@@ -34,6 +34,8 @@ class ThroughputParams:
     round_s: float = 4.0
     """Effort that pays for one more round of placements without links, if no link binds and the
     bound leaves a gap."""
+    stale_rounds: int = 3
+    """Rounds without a gain after which the search ends."""
     least_round_share: float = 0.02
     """Share of the time limit that a round needs at least."""
     round_bound_share: float = 0.3

@@ -87,17 +87,21 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
 def _with_time_left(run: Run, found: Evaluated, best: LinkFreePlacement) -> Evaluated:
     """Use the time that is left for more rounds where no link binds: a bound, then a placement.
 
-    The rounds are counted, so that a search that ends before its limit is the same everywhere.
+    They end after some without any gain. As they are counted, a search that ends before its limit
+    is the same everywhere.
     """
     problem, params = found.problem, THROUGHPUT_PARAMS
     least_s = run.limit_s * params.least_round_share
+    stale = 0
     for number in range(1, 1 + int(run.effort_s / params.round_s)):
         binds = found.value < best.value * (1 - MILP_TOLERANCE)
-        if binds or problem.is_pinned or run.is_proved(found.value) or run.left_s < least_s:
+        if binds or problem.is_pinned or run.is_proved(found.value):
             break
+        if stale == params.stale_rounds or run.left_s < least_s:
+            break
+        before = run.bound, found.value
         budget = Budget(run.left_s * params.round_bound_share, run.bound, found.value)
-        proved = pattern_bound(problem, budget)
-        run.lower(proved, PATTERN_BOUND)
+        run.lower(pattern_bound(problem, budget), PATTERN_BOUND)
         options = replace(run.options, seed=run.options.seed + number)
         watch = run.watcher("layers")
         budget = Budget(run.left_s * params.round_placement_share, run.bound, watch=watch)
@@ -107,6 +111,7 @@ def _with_time_left(run: Run, found: Evaluated, best: LinkFreePlacement) -> Eval
             best = again
             placed = evaluate_used(problem, place(problem, again.counts))
             found = better_of(found, fit_links(run, placed, [again], [found]))
+        stale = stale + 1 if (run.bound, found.value) == before else 0
     return found
 
 

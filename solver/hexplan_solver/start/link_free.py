@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -56,7 +55,7 @@ def first_placement(
     balanced
         What `balanced_placement` returned, if it is known already.
     """
-    until = time.monotonic() + time_limit_s
+    until = options.clock.wall_s() + time_limit_s
     bound = work_bound(problem)
     if not bound or problem.is_pinned:
         held = hold_most_layers(problem, options)
@@ -107,7 +106,7 @@ def _by_segments(
     share = reached // num_slices(problem, params)
 
     def solve(part: Problem, num_left: int) -> StageCounts:
-        seconds = (until - time.monotonic()) / num_left
+        seconds = (until - options.clock.wall_s()) / num_left
         return solve_segments(part, options, Budget(seconds, work_bound(part), share))
 
     return solve_in_slices(problem, solve, params)
@@ -135,7 +134,7 @@ def better_placement(
     If the coverage MILP with every possible stage is small enough, it does this. Otherwise, more
     segments do, and then a MILP over the stages near those of the best placement.
     """
-    bound, until = budget.bound, time.monotonic() + budget.seconds
+    bound, until = budget.bound, options.clock.wall_s() + budget.seconds
     best = start.counts
     if start.value == bound:
         return start
@@ -150,7 +149,7 @@ def better_placement(
     if not is_complete and (is_too_large or value >= params.good_enough * bound):
         return LinkFreePlacement(best, value, status=start.status)
     candidates = possible_stages(problem) if is_complete else _near(problem, best, params)
-    left_s = max(params.least_milp_s, until - time.monotonic())
+    left_s = max(params.least_milp_s, until - options.clock.wall_s())
     left = replace(budget, seconds=left_s)
     milp = solve_coverage(problem, candidates, options, left, best.stages)
     milp_value = least_coverage(problem, milp.counts.stages)

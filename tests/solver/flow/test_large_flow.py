@@ -12,9 +12,14 @@ from hypothesis import strategies as st
 from support.random_clusters import WILD, Dials, random_spec
 from test_flow import assert_flow_is_sound
 
+from hexplan.check import check_plan
 from hexplan.cluster import COORDINATOR
 from hexplan.constants import MICRO
 from hexplan.cost import link_rate
+from hexplan.plan import SolveInfo
+from hexplan_solver.bounds.proof import Proof
+from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.flow.evaluate import evaluate_used
 from hexplan_solver.flow.large_flow import large_flow
 from hexplan_solver.flow.link_arrays import LinkArrays
 from hexplan_solver.flow.network import SharedCapacities, build_network
@@ -23,6 +28,8 @@ from hexplan_solver.flow.priced_flow import shared_flow_value
 from hexplan_solver.links.moves import Moves
 from hexplan_solver.placement.chain import fill_chain
 from hexplan_solver.placement.naming import place
+from hexplan_solver.plans.draft import Draft
+from hexplan_solver.plans.write import write_plan
 from hexplan_solver.problem.problem import build_problem
 
 FEW = FlowParams(dense_arcs=-1, first_arcs=1, added_arcs=1)
@@ -49,6 +56,25 @@ def test_a_flow_by_a_part_of_the_arcs_is_as_large_as_by_all(seed: int, steps: in
         return
     assert flow.value / MICRO == pytest.approx(expected, rel=1e-6)
     assert_flow_is_sound(network, flow)
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10**6), steps=st.integers(0, 30))
+def test_a_flow_stays_proved_when_idle_stages_are_dropped(seed: int, steps: int) -> None:
+    problem = build_problem(random_spec(seed, MODEST, 1.0))
+    counts = fill_chain(problem)
+    assume(counts is not None and not problem.is_pinned)
+    assert counts is not None
+    moves, placement = Moves(problem, random.Random(seed)), place(problem, counts)
+    for _ in range(steps):
+        placement = moves.neighbour(placement) or placement
+    found = evaluate_used(problem, placement, FlowParams(large_stages=0))
+    assume(found.value)
+    assert len(found.needed) == len(found.placement)
+    proof = Proof(max(work_bound(problem), found.value), "by hand", "feasible")
+    info = SolveInfo(wall_s=0.0, seed=0, versions={}, method="test")
+    plan = write_plan(Draft(found, proof), info)
+    assert check_plan(plan) == ()
 
 
 @pytest.mark.parametrize("seed", range(40))
