@@ -35,7 +35,7 @@ def solve(
         Path | None, typer.Option("-o", "--output", help="Write the plan here; - is stdout.")
     ] = None,
     time_limit: Annotated[
-        str | None, typer.Option(help="Stop searching after this time, such as 30s.")
+        str | None, typer.Option(help="Have the plan after this time, such as 30s.")
     ] = None,
     method: Annotated[
         Method, typer.Option(help="hexplan's own search, or a published method to compare with.")

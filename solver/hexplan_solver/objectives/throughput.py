@@ -13,13 +13,14 @@ from hexplan_solver.bounds.crossing_bound import crossing_bound
 from hexplan_solver.bounds.pattern_bound import pattern_bound
 from hexplan_solver.bounds.work_bound import coordinator_bound, work_bound
 from hexplan_solver.budget import Budget
-from hexplan_solver.flow.evaluate import Evaluated, better_of, evaluate, evaluate_used
+from hexplan_solver.flow.evaluate import Evaluated, better_of, evaluate_used
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.links.fit import fit_links
 from hexplan_solver.milp import MilpStatus
 from hexplan_solver.objectives.params import THROUGHPUT_PARAMS
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.stage_counts import StageCounts
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.problem.zones import LinkLimits, link_limits
@@ -63,13 +64,14 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     balanced = balanced_placement(
         problem, run.bound, goes_on=lambda: run.elapsed_s < balanced_until and run.left_s > 0
     )
-    part = _part_without_links(problem, limits, balanced)
+    named = _Named(problem)
+    part = _part_without_links(named, limits, balanced)
     known: list[Evaluated] = []
     quick_s = max(run.limit_s * params.quick_share, params.quick_least_s)
     if part < 1:
         known = quick_placements(run, problem, min(quick_s, run.left_s))
     start, best = _best_without_links(run, problem, balanced, part)
-    placed = evaluate_used(problem, place(problem, best.counts))
+    placed = named.evaluated(best)
     if part == 1 and not run.is_proved(placed.value):
         known = quick_placements(run, problem, min(quick_s, run.left_s))
     found = fit_links(run, placed, [best, start, balanced], known)
@@ -77,14 +79,16 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
         # The links do not limit the flow, so the time that was kept for them is left.
         again = first_placement(problem, run.options, run.left_s * params.start_share, balanced)
         if again.value > found.value:
-            placed = evaluate_used(problem, place(problem, again.counts))
+            placed = named.evaluated(again)
             found = better_of(found, fit_links(run, placed, [again]))
             best = again
-    found = _with_time_left(run, found, best)
+    found = _with_time_left(run, named, found, best)
     return Draft(found, run.proof(found.value))
 
 
-def _with_time_left(run: Run, found: Evaluated, best: LinkFreePlacement) -> Evaluated:
+def _with_time_left(
+    run: Run, named: _Named, found: Evaluated, best: LinkFreePlacement
+) -> Evaluated:
     """Use the time that is left for more rounds where no link binds: a bound, then a placement.
 
     They end after some without any gain. As they are counted, a search that ends before its limit
@@ -109,13 +113,28 @@ def _with_time_left(run: Run, found: Evaluated, best: LinkFreePlacement) -> Eval
         run.tighten(again.bound, again.value)
         if again.value > best.value:
             best = again
-            placed = evaluate_used(problem, place(problem, again.counts))
+            placed = named.evaluated(again)
             found = better_of(found, fit_links(run, placed, [again], [found]))
         stale = stale + 1 if (run.bound, found.value) == before else 0
     return found
 
 
-def _part_without_links(problem: Problem, limits: LinkLimits, balanced: LinkFreePlacement) -> float:
+class _Named:
+    """Placements on named devices, each evaluated once: on large clusters it takes seconds."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._known: dict[StageCounts, Evaluated] = {}
+
+    def evaluated(self, placement: LinkFreePlacement) -> Evaluated:
+        """Name the devices of a placement's stages, and drop the stages without flow."""
+        counts = placement.counts
+        if counts not in self._known:
+            self._known[counts] = evaluate_used(self._problem, place(self._problem, counts))
+        return self._known[counts]
+
+
+def _part_without_links(named: _Named, limits: LinkLimits, balanced: LinkFreePlacement) -> float:
     """Return the share of the usual time for placements without links.
 
     Where links limit the flow, fitting them needs the rest. Whether network cards and single links
@@ -126,7 +145,7 @@ def _part_without_links(problem: Problem, limits: LinkLimits, balanced: LinkFree
         return params.zone_share if limits.is_zoned else params.trunk_share
     if not balanced.value:
         return 1.0
-    carried = evaluate(problem, place(problem, balanced.counts)).value
+    carried = named.evaluated(balanced).value
     return 1.0 if carried >= balanced.value * (1 - MILP_TOLERANCE) else params.link_share
 
 

@@ -65,7 +65,9 @@ def first_placement(
         balanced = balanced_placement(problem, bound, params)
     best = balanced.counts
     is_large = num_devices(problem) > params.large
-    if not is_large or least_coverage(problem, best.stages) < params.balanced_enough * bound:
+    value = least_coverage(problem, best.stages)
+    has_time = not value or options.clock.wall_s() < until
+    if has_time and (not is_large or value < params.balanced_enough * bound):
         best = _better(problem, _by_segments(problem, options, until, params), best)
     return LinkFreePlacement(best, least_coverage(problem, best.stages))
 
@@ -141,7 +143,8 @@ def better_placement(
     is_complete = _num_entries(problem, params) <= params.max_entries or start.value == 0
     is_large = num_devices(problem) > params.large
     enough = params.balanced_enough if is_large else params.segments_enough
-    if not is_complete and start.value < enough * bound and not problem.is_pinned:
+    has_time = options.clock.wall_s() < until
+    if not is_complete and has_time and start.value < enough * bound and not problem.is_pinned:
         found = _by_segments(problem, options, until, params, start.value)
         best = _better(problem, best, found)
     value = least_coverage(problem, best.stages)
