@@ -39,6 +39,7 @@ _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fal
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_VALUES = (yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent)
 _PLAIN_STARTS = frozenset("+-.0123456789~nNtTfF")
 """What a scalar without quotes begins with if it is more than text."""
 
@@ -162,11 +163,13 @@ class _Tree:
         self._count(event, path)
         if isinstance(event, yaml.AliasEvent):
             return self._repeat(event, path)
+        if not isinstance(event, _VALUES):
+            raise _Refusal(event, "found no value", "one")
         if event.tag is not None:
             raise _Refusal(event, f"found the tag {found(event.tag)}", "plain values")
-        is_kept = event.anchor is not None and not self._is_repeating
-        if is_kept:
-            self._open_anchor(event)
+        anchor = None if self._is_repeating else event.anchor
+        if anchor is not None:
+            self._open_anchor(event, anchor)
         value: YamlValue
         if isinstance(event, yaml.ScalarEvent):
             value = _scalar(event)
@@ -174,8 +177,8 @@ class _Tree:
             value = self._sequence(path)
         else:
             value = self._mapping(path)
-        if is_kept:
-            self._anchors[event.anchor] = self._open.pop(event.anchor)
+        if anchor is not None:
+            self._anchors[anchor] = self._open.pop(anchor)
         return value
 
     def _count(self, event: yaml.Event, path: KeyPath) -> None:
@@ -187,12 +190,12 @@ class _Tree:
         if len(path) == MAX_DEPTH:
             raise _Refusal(event, f"nested more than {MAX_DEPTH} deep", "fewer levels")
 
-    def _open_anchor(self, event: yaml.Event) -> None:
+    def _open_anchor(self, event: yaml.Event, anchor: str) -> None:
         """Keep the events of a value from now on, until it ends."""
-        if event.anchor in self._anchors or event.anchor in self._open:
-            problem = f"found the second occurrence of the anchor '{event.anchor}'"
+        if anchor in self._anchors or anchor in self._open:
+            problem = f"found the second occurrence of the anchor '{anchor}'"
             raise _Refusal(event, problem, "each anchor once", "give it another name")
-        self._open[event.anchor] = [event]
+        self._open[anchor] = [event]
 
     def _repeat(self, event: yaml.AliasEvent, path: KeyPath) -> YamlValue:
         """Return the value that an alias repeats."""

@@ -197,7 +197,8 @@ def _most_loads(stages: StageArrays, arcs: ArcArrays, rows: Ints, num_rows: int)
     rate = np.append(stages.rate, np.inf)
     most = np.minimum(np.minimum(rate[arcs.tail], rate[arcs.head]), arcs.capacity)
     amounts = np.repeat(most * arcs.token_bytes, MOST_SHARED)
-    return np.bincount(rows.ravel(), amounts, minlength=num_rows)
+    loads: Floats = np.bincount(rows.ravel(), amounts, minlength=num_rows).astype(np.float64)
+    return loads
 
 
 def _least_few(ends: Ints, key: Floats, most: int) -> Ints:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hexplan.cluster import COORDINATOR, Cluster, Link
+from hexplan.cluster import COORDINATOR, Cluster, Coordinator, Link
 from hexplan.constants import MICRO
 from hexplan.cost import token_bytes
+from hexplan.host import Host
 from hexplan.spec import Spec
 from hexplan_solver.flow.network import Shared
 
@@ -49,7 +50,7 @@ class LinkArrays:
         """Names of the hosts, then the coordinator."""
         self.position = {name: i for i, name in enumerate(self.ends)}
         hosts, outside = cluster.hosts, cluster.coordinator
-        nics = [*hosts, outside]
+        nics: list[Host | Coordinator] = [*hosts, outside]
         self._nic_out = _floats(end.nic_out_bytes_per_s for end in nics)
         self._nic_in = _floats(end.nic_in_bytes_per_s for end in nics)
         inside = [h.interconnect.bandwidth_bytes_per_s if h.interconnect else 0 for h in hosts]

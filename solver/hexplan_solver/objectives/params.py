@@ -26,7 +26,9 @@ class ThroughputParams:
     quick_share: float = 0.2
     """Share of the time limit that the quick published methods may take together..."""
     quick_least_s: float = 1.0
-    """...or this many seconds, if that is longer: on a small cluster they take milliseconds."""
+    """...or this many seconds, if that is longer, even if the time is up..."""
+    quick_devices: int = 256
+    """...with up to this many devices, where they take milliseconds: so no plan is behind them."""
     zone_share: float = 0.12
     """The same where the trunks carry so little that there are several zones."""
     balanced_share: float = 0.4

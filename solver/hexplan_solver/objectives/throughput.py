@@ -31,6 +31,7 @@ from hexplan_solver.start.link_free import (
     better_placement,
     first_placement,
 )
+from hexplan_solver.start.slices import num_devices
 
 PATTERN_BOUND = "pattern bound: LP duals, each priced against every pattern of a layer"
 
@@ -60,20 +61,15 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
         crossing_bound(problem, limits.zones, run.bound),
         "crossing bound: the work of hosts that pass no more than they serve, receive and send",
     )
-    balanced_until = run.elapsed_s + run.left_s * params.balanced_share
-    balanced = balanced_placement(
-        problem, run.bound, goes_on=lambda: run.elapsed_s < balanced_until and run.left_s > 0
-    )
-    named = _Named(problem)
+    named, until = _Named(problem), run.elapsed_s + run.left_s * params.balanced_share
+    balanced = balanced_placement(problem, run.bound, goes_on=lambda: run.elapsed_s < until)
     part = _part_without_links(named, limits, balanced)
-    known: list[Evaluated] = []
-    quick_s = max(run.limit_s * params.quick_share, params.quick_least_s)
-    if part < 1:
-        known = quick_placements(run, problem, min(quick_s, run.left_s))
+    known = quick_placements(run, problem, _quick_s(run, problem)) if part < 1 else []
     start, best = _best_without_links(run, problem, balanced, part)
     placed = named.evaluated(best)
     if part == 1 and not run.is_proved(placed.value):
-        known = quick_placements(run, problem, min(quick_s, run.left_s))
+        carried = placed.value if placed.value >= best.value * (1 - MILP_TOLERANCE) else 0
+        known = quick_placements(run, problem, _quick_s(run, problem), carried)
     found = fit_links(run, placed, [best, start, balanced], known)
     if part < 1 and found.value >= best.value and not run.is_proved(found.value):
         # The links do not limit the flow, so the time that was kept for them is left.
@@ -84,6 +80,14 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
             best = again
     found = _with_time_left(run, named, found, best)
     return Draft(found, run.proof(found.value))
+
+
+def _quick_s(run: Run, problem: Problem) -> float:
+    """Return the seconds that the quick methods may take."""
+    params = THROUGHPUT_PARAMS
+    seconds = min(run.limit_s * params.quick_share, run.left_s)
+    is_small = num_devices(problem) <= params.quick_devices
+    return max(seconds, params.quick_least_s) if is_small else seconds
 
 
 def _with_time_left(

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +59,7 @@ def balance(
         Asked before each host is moved; the first placement of all hosts is made in any case.
     """
     rng = random.Random(params.seed)  # noqa: S311 - a search, not a secret
-    layout = _Layout(problem, target, loss, floors or Floors({}, ()))
+    layout = _Layout(problem, target, loss, floors or Floors({}, ()), params)
     layout.set_scale(target * params.widest)
     layout.place_all()
     best, best_value = layout.counts(), layout.value
@@ -95,8 +95,10 @@ class _HostLayout:
 class _Layout:
     """A placement of every host, and the coverage of every layer."""
 
-    def __init__(self, problem: Problem, target: int, loss: float, floors: Floors) -> None:
-        self._classes = problem.classes
+    def __init__(
+        self, problem: Problem, target: int, loss: float, floors: Floors, params: StartParams
+    ) -> None:
+        self._classes, self._most_partitions = problem.classes, params.most_partitions
         self._target, self._floors = target, np.array(floors.least, dtype=np.int64)
         self._zone = [problem.zone_of(kind.index, floors.zone_of) for kind in problem.kinds]
         self._by_zone = np.zeros((len(floors.least), problem.num_layers), dtype=np.int64)
@@ -138,7 +140,7 @@ class _Layout:
             if not goes_on():
                 return False
             if may_regroup and len(self._classes[host.host_class].partitions) > 1:
-                self._regroup(host)
+                self._regroup(host, rng)
                 continue
             for position, stage in enumerate(host.stages):
                 self._change(stage, -1)
@@ -181,14 +183,18 @@ class _Layout:
         own = self._floors[:, None] - self._by_zone
         return np.vstack([self._target - self._coverage, own])
 
-    def _regroup(self, host: _HostLayout) -> None:
-        """Try every partition of a host, and keep the one that leaves least need."""
+    def _regroup(self, host: _HostLayout, rng: random.Random) -> None:
+        """Try every partition of a host, or many, and keep the one that leaves least need."""
+        every = range(len(self._classes[host.host_class].partitions))
+        ways: Sequence[int] = every
+        if len(every) > self._most_partitions:
+            ways = sorted({host.partition, *rng.sample(every, self._most_partitions - 1)})
         for stage in host.stages:
             self._change(stage, -1)
         before = self._coverage.copy(), self._by_zone.copy()
         top = self._lacks().max()
         tried: list[tuple[float, int, list[_RangedStage]]] = []
-        for partition in range(len(self._classes[host.host_class].partitions)):
+        for partition in ways:
             host.partition = partition
             stages = [self._put(kind) for kind in self._kinds(host)]
             needs = float(np.exp((self._lacks() - top) / self._tau).sum())
