@@ -140,7 +140,8 @@ def better_placement(
     best = start.counts
     if start.value == bound:
         return start
-    is_complete = _num_entries(problem, params) <= params.max_entries or start.value == 0
+    num_entries = _num_entries(problem, params)
+    is_complete = num_entries <= params.max_entries or start.value == 0
     is_large = num_devices(problem) > params.large
     enough = params.balanced_enough if is_large else params.segments_enough
     has_time = options.clock.wall_s() < until
@@ -151,6 +152,10 @@ def better_placement(
     is_too_large = num_devices(problem) > params.milp_devices
     if not is_complete and (is_too_large or value >= params.good_enough * bound):
         return LinkFreePlacement(best, value, status=start.status)
+    if value and until - options.clock.wall_s() < params.entry_s * min(
+        num_entries, params.max_entries
+    ):
+        return LinkFreePlacement(best, value, status=MilpStatus.TIME_LIMIT)
     candidates = possible_stages(problem) if is_complete else _near(problem, best, params)
     left_s = max(params.least_milp_s, until - options.clock.wall_s())
     left = replace(budget, seconds=left_s)

@@ -29,6 +29,9 @@ class StartParams:
     """Share of the bound from which no more segments are looked for."""
     good_enough: float = 0.98
     """Share of the bound from which the MILP over near stages gains too little for its time."""
+    entry_s: float = 2e-5
+    """Seconds in which PuLP builds a matrix entry and hands it to HiGHS. Where less is left for the
+    MILP, and there is a placement, it is left out."""
     least_milp_s: float = 0.1
     """Least seconds of the coverage MILP, even if the time is up."""
 
