@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,9 @@ from support.random_clusters import Dials, random_spec
 from support.specs import TWO_NODES, spec_of
 
 from hexplan.check import check_plan
+from hexplan.errors import LimitReached
 from hexplan_solver import SolveOptions, solve
+from hexplan_solver.baselines.methods import BASELINES
 from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.clock import Clock
 from hexplan_solver.options import be_silent
@@ -123,3 +126,14 @@ def test_what_is_left_when_the_search_begins_is_all_that_it_looks_at() -> None:
     # At the end a few more looks follow, at most a hundredth of a second each.
     assert used[0] < 1.0 * 1.1 + 1
     assert used[1] < 10.0 * 1.1 + 1
+
+
+@pytest.mark.parametrize("method", ["tflops", "hexgen", "symmetric"])
+def test_a_method_on_many_machines_ends_soon_after_its_time(method: str) -> None:
+    spec = random_spec(5, Dials((4, 4), (90, 90), 4, 360, (10.0, 1000.0), (1e9, 1e9), False), 1.0)
+    counter = Counter(0.01)
+    clock = Clock(counter.look, counter.look)
+    run = Run(spec, SolveOptions(time_limit_s=1, clock=clock), be_silent)
+    with suppress(LimitReached):
+        BASELINES[method](run, build_problem(spec))
+    assert counter.now_s < 1.5
