@@ -25,10 +25,11 @@ class ThroughputParams:
     is seldom near."""
     quick_share: float = 0.2
     """Share of the time limit that the quick published methods may take together..."""
-    quick_least_s: float = 1.0
+    quick_least_s: float = 10.0
     """...or this many seconds, if that is longer, even if the time is up..."""
-    quick_devices: int = 256
-    """...with up to this many devices, where they take milliseconds: so no plan is behind them."""
+    quick_devices: int = 64
+    """...with up to this many devices. There they take a few hundredths of a second of work, and on
+    a busy machine a plan should not be behind them either."""
     zone_share: float = 0.12
     """The same where the trunks carry so little that there are several zones."""
     balanced_share: float = 0.4
