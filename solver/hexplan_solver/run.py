@@ -19,9 +19,10 @@ MILP_TOLERANCE = 1e-6
 """A MILP's bound is raised by this share, which is more than the solver's feasibility tolerance."""
 END_SHARE = 0.02
 """Share of the time that is kept for writing the plan, at least..."""
-END_WORK_S = 1.5e-3
-"""...and the work for each device: its share of the plan's served rate, memory, routes and check.
-Measured on plans of 1,300 and 4,096 devices, on one core of an AMD EPYC."""
+END_WORK_S = 3e-3
+"""...and the work for each device: its share of a last evaluation, of the plan's served rate,
+memory, routes, and check. On `large` clusters of 1,300 devices (benchmarks/odd_specs.py), where it
+is most, that was 4.5 s on one core of an AMD EPYC."""
 MOST_END_SHARE = 0.4
 """Share of the time that is kept at most: a hasty search finds more with the rest than without."""
 LEAST_WORK_S = 0.05
