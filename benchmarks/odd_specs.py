@@ -1,14 +1,16 @@
 """Generated clusters that nobody would buy: odd hosts, and NICs and links that bind.
 
-Four families: `lab` has odd hosts behind one switch, `sites` some odd hosts on up to four sites,
+Five families: `lab` has odd hosts behind one switch, `sites` some odd hosts on up to four sites,
 `wan` five sites with links in one direction and asymmetric NICs, `pairs` hosts with a rule for
-nearly every pair. A seed is a cluster; the same seed gives the same text on every machine.
+nearly every pair, `large` 300 hosts of ten kinds with 5,500 rules for pairs. A seed is a cluster;
+the same seed gives the same text on every machine.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
 from types import MappingProxyType
 
 KINDS = ("A10", "L4", "A40", "T4", "RTX-4090", "RTX-3090", "L40S")
@@ -85,16 +87,42 @@ def _pairs(rng: random.Random, count: int = 24) -> list[str]:
     return [*hosts, "coordinator: {site: dc, nic: 25Gbps}", "links:", *links]
 
 
+def large_text(rng: random.Random, num_rules: int, count: int = 300) -> list[str]:
+    """Return the hosts of ten kinds and the links of a large cluster with so many pair rules."""
+    kinds = [(_devices(rng, 4), rng.choice((10, 25, 100))) for _ in range(10)]
+    names = [f"h{i:03}" for i in range(count)]
+    hosts = []
+    for name in names:
+        devices, nic = rng.choice(kinds)
+        hosts.append(_host_line(name, "dc", devices, f"{nic}Gbps"))
+    pairs = rng.sample(list(combinations(names, 2)), num_rules)
+    rates = (500, 1000, 2500, 5000, 10_000)
+    links = [_between(rng, f"between: [{one}, {other}]", rates) for one, other in sorted(pairs)]
+    coordinator = "coordinator: {site: dc, nic: 100Gbps}"
+    return [*hosts, coordinator, "links:", _within("dc", 10), *links]
+
+
+def _large(rng: random.Random) -> list[str]:
+    return large_text(rng, 5500)
+
+
 FAMILIES: Mapping[str, Callable[[random.Random], list[str]]] = MappingProxyType(
-    {"lab": _lab, "sites": _sites, "wan": _wan, "pairs": _pairs}
+    {"lab": _lab, "sites": _sites, "wan": _wan, "pairs": _pairs, "large": _large}
 )
 """What draws the hosts, the coordinator and the links of each family."""
 
 
 def _host(rng: random.Random, name: str, site: str, nic: float | str) -> str:
-    mix = rng.sample(KINDS, rng.choice((1, 1, 2, 2, 3)))
-    devices = ", ".join(f"{rng.randint(1, 5)} x {kind}" for kind in mix)
     speed = nic if isinstance(nic, str) else f"{nic}Gbps"
+    return _host_line(name, site, _devices(rng, 5), speed)
+
+
+def _devices(rng: random.Random, most: int) -> str:
+    mix = rng.sample(KINDS, rng.choice((1, 1, 2, 2, 3)))
+    return ", ".join(f"{rng.randint(1, most)} x {kind}" for kind in mix)
+
+
+def _host_line(name: str, site: str, devices: str, speed: str) -> str:
     fields = f"name: {name}, site: {site}, devices: [{devices}], interconnect: pcie4, nic: {speed}"
     return f"  - {{{fields}}}"
 

@@ -144,6 +144,7 @@ class _IdFile(FrozenModel):
     """The name of a model in models.json by its id on Hugging Face."""
 
 
+@cache
 def find_device(name: str) -> DeviceType | None:
     """Return the device of this name, alias or driver's name, or None if it is unknown.
 

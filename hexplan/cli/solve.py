@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +35,7 @@ def solve(
         Path | None, typer.Option("-o", "--output", help="Write the plan here; - is stdout.")
     ] = None,
     time_limit: Annotated[
-        str | None, typer.Option(help="Stop searching after this time, such as 30s.")
+        str | None, typer.Option(help="Have the plan after this time, such as 30s.")
     ] = None,
     method: Annotated[
         Method, typer.Option(help="hexplan's own search, or a published method to compare with.")
@@ -53,6 +54,7 @@ def solve(
 
     Ctrl-C ends the search and keeps the best plan so far; a second Ctrl-C gives up.
     """
+    started_s = time.monotonic()
     from hexplan.reading import read_spec
     from hexplan.render import say, solve_progress, summary
     from hexplan_solver import SolveOptions
@@ -69,6 +71,7 @@ def solve(
             threads=threads,
             method=method.value,
             is_robust=robust,
+            started_s=started_s,
             stop=stop,
         )
         plan = find_plan(spec, search, report)

@@ -4,44 +4,44 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import yaml
 
 from hexplan.errors import SpecError
 from hexplan.files.bounded import read_bounded
+from hexplan.files.yaml_events import FastParserFailed, fast_events, plain_events
 from hexplan.wording import KeyPath, found
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 YamlValue: TypeAlias = "None | bool | int | float | str | list[YamlValue] | dict[str, YamlValue]"
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 32 << 20
+"""Of a file: about as much as `MAX_VALUES` values of an ordinary length take."""
+MAX_VALUES = 1_000_000
+"""Of a file: a rule for a pair of hosts has six, so these are enough for 100,000 pairs. Each takes
+about 10 us and 0.5 kB while it is read: 10 s and 0.5 GB for all of them."""
+MAX_REPEATED = 50_000
+"""Values that all aliases together stand for. Aliases are for a few lines of reuse; without a limit
+of their own, a hundred of them could repeat a large file a hundred times."""
 MAX_DEPTH = 32
-MAX_VALUES = 50_000
+"""Of nesting: no field of any file is a third as deep, and Python's stack holds it."""
 MAX_ALIASES = 100
 MAX_DIGITS = 18
+"""Of a whole number: it then fits into 64 bits."""
 
-_NEWLINE = "\n"
 _NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_QUOTE_RANGES = 'inside brackets and braces, put a range in quotes: `["a-[0-3]", b]`'
-_HINTS = {
-    "expected ',' or ']', but got '['": _QUOTE_RANGES,
-    "expected ',' or '}', but got '['": _QUOTE_RANGES,
-    "mapping values are not allowed here": (
-        "check the indentation, and put quotes around text that contains `: `"
-    ),
-    "found character '\\t' that cannot start any token": "indent with spaces, not with tabs",
-    "could not find expected ':'": "a field is `name: value`, with a space after the colon",
-    "but found another document": "remove the line `---` in the middle of the file",
-}
+_VALUES = (yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent)
+_PLAIN_STARTS = frozenset("+-.0123456789~nNtTfF")
+"""What a scalar without quotes begins with if it is more than text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,13 @@ def reads_as_text(scalar: str) -> bool:
     return not is_word and not any(number.fullmatch(scalar) for number in numbers)
 
 
-def parse_yaml(text: str, file: str) -> YamlDocument:
+def parse_yaml(text: str, file: str, max_values: int = MAX_VALUES) -> YamlDocument:
     """Return the one mapping that a YAML text holds; `file` names it in errors.
+
+    Parameters
+    ----------
+    max_values
+        The most keys, list entries and aliases that the text may have, all together.
 
     Raises
     ------
@@ -79,21 +84,10 @@ def parse_yaml(text: str, file: str) -> YamlDocument:
         needed, hint = "needed plain UTF-8", "save it without BOM"
         problem = f"found a byte order mark, {needed}"
         raise SpecError(first_line, problem, hint=hint, needed=needed)
-    tree = _Tree()
     try:
-        root = _compose(text)
-        data = None if root is None else tree.build(root, ())
+        tree, data = _tree(text, file, max_values)
     except _Refusal as error:
         raise error.at(file) from error
-    except yaml.MarkedYAMLError as error:
-        raise _at_mark(error, file) from error
-    except yaml.reader.ReaderError as error:
-        where = f"{file}:{text.count(_NEWLINE, 0, error.position) + 1}"
-        needed = "needed printable text"
-        problem = f"found the character {chr(error.character)!r}, {needed}"
-        raise SpecError(where, problem, needed=needed) from error
-    except (ValueError, OverflowError) as error:  # PyYAML lets these pass
-        raise SpecError(file, f"not YAML: {error}", needed="needed YAML") from error
     if not isinstance(data, dict):
         needed = "needed a mapping of `name: value` lines"
         problem = "the file is empty" if data is None else f"found {found(data)}"
@@ -105,10 +99,10 @@ class _Refusal(Exception):
     """Raised for YAML that is well formed, but not accepted."""
 
     def __init__(
-        self, node: yaml.Node | yaml.Event, problem: str, needed: str, hint: str | None = None
+        self, event: yaml.Event, problem: str, needed: str, hint: str | None = None
     ) -> None:
         super().__init__(problem)
-        self._line = node.start_mark.line + 1 if node.start_mark else 1
+        self._line = _line(event)
         self._problem = problem
         self._needed = f"needed {needed}"
         self._hint = hint
@@ -119,83 +113,139 @@ class _Refusal(Exception):
         return SpecError(f"{file}:{self._line}", problem, hint=self._hint, needed=self._needed)
 
 
-class _BoundedLoader(yaml.SafeLoader):
-    """Composes nodes without tags, with few aliases and little depth, and constructs nothing."""
+def _tree(text: str, file: str, max_values: int) -> tuple[_Tree, YamlValue]:
+    """Read a text with the fast parser, or with the other one if that refuses it."""
+    try:
+        tree = _Tree(fast_events(text), max_values)
+        return tree, tree.document()
+    except FastParserFailed:
+        tree = _Tree(plain_events(text, file), max_values)
+        return tree, tree.document()
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._depth = 0
-        self._aliases = 0
-        self._values = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose the next node within the bounds."""
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        self._values += 1
-        if self._values > 2 * MAX_VALUES:  # names count here, too
-            raise _Refusal(event, f"found more than {MAX_VALUES} values", "fewer")
-        self._aliases += isinstance(event, yaml.AliasEvent)
+class _Tree:
+    """Builds values from events without tags, within bounds, and records their lines."""
+
+    def __init__(self, events: Iterator[yaml.Event], max_values: int) -> None:
+        self.lines: dict[KeyPath, int] = {}
+        """Of each key and list entry, by its path."""
+        self._events, self._max_values = events, max_values
+        self._anchors: dict[str, list[yaml.Event]] = {}
+        """The events of the values that aliases may repeat."""
+        self._open: dict[str, list[yaml.Event]] = {}
+        """The same of values that have not ended yet."""
+        self._aliases = self._repeated = 0
+        self._is_repeating = False
+
+    def document(self) -> YamlValue:
+        """Return the value of the only document; None if there is none."""
+        self._next()
+        if isinstance(self._next(), yaml.StreamEndEvent):
+            return None
+        value = self._value(self._next(), ())
+        self._next()
+        after = self._next()
+        if not isinstance(after, yaml.StreamEndEvent):
+            hint = "remove the line `---` in the middle of the file"
+            raise _Refusal(after, "found another document", "only one", hint)
+        return value
+
+    def _next(self) -> yaml.Event:
+        event = next(self._events)
+        if self._open and not self._is_repeating:
+            for events in self._open.values():
+                events.append(event)
+        return event
+
+    def _value(self, event: yaml.Event, path: KeyPath) -> YamlValue:
+        """Return the value that an event begins, at a path."""
+        self.lines.setdefault(path, _line(event))
+        self._count(event, path)
+        if isinstance(event, yaml.AliasEvent):
+            return self._repeat(event, path)
+        if not isinstance(event, _VALUES):
+            raise _Refusal(event, "found no value", "one")
+        if event.tag is not None:
+            raise _Refusal(event, f"found the tag {found(event.tag)}", "plain values")
+        anchor = None if self._is_repeating else event.anchor
+        if anchor is not None:
+            self._open_anchor(event, anchor)
+        value: YamlValue
+        if isinstance(event, yaml.ScalarEvent):
+            value = _scalar(event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = self._sequence(path)
+        else:
+            value = self._mapping(path)
+        if anchor is not None:
+            self._anchors[anchor] = self._open.pop(anchor)
+        return value
+
+    def _count(self, event: yaml.Event, path: KeyPath) -> None:
+        self._repeated += self._is_repeating
+        if self._repeated > MAX_REPEATED:
+            raise _Refusal(event, f"found more than {MAX_REPEATED} values by aliases", "fewer")
+        if len(self.lines) - self._repeated > self._max_values:
+            raise _Refusal(event, f"found more than {self._max_values} values", "fewer")
+        if len(path) == MAX_DEPTH:
+            raise _Refusal(event, f"nested more than {MAX_DEPTH} deep", "fewer levels")
+
+    def _open_anchor(self, event: yaml.Event, anchor: str) -> None:
+        """Keep the events of a value from now on, until it ends."""
+        if anchor in self._anchors or anchor in self._open:
+            problem = f"found the second occurrence of the anchor '{anchor}'"
+            raise _Refusal(event, problem, "each anchor once", "give it another name")
+        self._open[anchor] = [event]
+
+    def _repeat(self, event: yaml.AliasEvent, path: KeyPath) -> YamlValue:
+        """Return the value that an alias repeats."""
+        name = event.anchor
+        if name in self._open:
+            raise _Refusal(event, "found an alias to itself", "plain values")
+        if name not in self._anchors:
+            raise _Refusal(event, f"found the undefined alias '{name}'", "an anchor before it")
+        self._aliases += not self._is_repeating
         if self._aliases > MAX_ALIASES:
             raise _Refusal(event, f"found more than {MAX_ALIASES} aliases", "fewer")
-        if getattr(event, "tag", None) is not None:
-            raise _Refusal(event, f"found the tag {found(event.tag)}", "plain values")
-        if self._depth == MAX_DEPTH:
-            raise _Refusal(event, f"nested more than {MAX_DEPTH} deep", "fewer levels")
-        self._depth += 1
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
+        outer = self._events, self._is_repeating
+        self._events, self._is_repeating = iter(self._anchors[name]), True
+        value = self._value(next(self._events), path)
+        self._events, self._is_repeating = outer
+        return value
 
+    def _sequence(self, path: KeyPath) -> YamlValue:
+        items: list[YamlValue] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            items.append(self._value(event, (*path, len(items))))
+        return items
 
-def _compose(text: str) -> yaml.Node | None:
-    loader = _BoundedLoader(text)
-    try:
-        return loader.get_single_node()
-    finally:
-        loader.dispose()
-
-
-@dataclass(slots=True)
-class _Tree:
-    """Builds values from nodes, and records their lines."""
-
-    lines: dict[KeyPath, int] = field(default_factory=dict)
-
-    def build(self, node: yaml.Node, path: KeyPath) -> YamlValue:
-        """Return the value of a node at a path."""
-        self.lines.setdefault(path, node.start_mark.line + 1)
-        if len(self.lines) > MAX_VALUES:
-            raise _Refusal(node, f"found more than {MAX_VALUES} values", "fewer")
-        if len(path) > MAX_DEPTH:
-            raise _Refusal(node, "found an alias to itself or a deep one", "plain values")
-        if isinstance(node, yaml.ScalarNode):
-            return _scalar(node)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
-        return self._mapping(node, path)
-
-    def _mapping(self, node: yaml.Node, path: KeyPath) -> YamlValue:
+    def _mapping(self, path: KeyPath) -> YamlValue:
         mapping: dict[str, YamlValue] = {}
-        for key_node, value_node in node.value:
-            key = _key(key_node)
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            key = self._key(event)
             if key in mapping:
                 line = self.lines[*path, key]
                 problem = f"found the field {found(key)} again, first at line {line}"
-                raise _Refusal(key_node, problem, "each field once", "keep one of them")
-            self.lines[*path, key] = key_node.start_mark.line + 1
-            mapping[key] = self.build(value_node, (*path, key))
+                raise _Refusal(event, problem, "each field once", "keep one of them")
+            self.lines[*path, key] = _line(event)
+            mapping[key] = self._value(self._next(), (*path, key))
         return mapping
 
+    def _key(self, event: yaml.Event) -> str:
+        if not isinstance(event, yaml.ScalarEvent) or not event.value:
+            raise _Refusal(event, "found no name", "a name before the colon")
+        if event.tag is not None:
+            raise _Refusal(event, f"found the tag {found(event.tag)}", "plain values")
+        return _text(event)
 
-def _key(node: yaml.Node) -> str:
-    if not isinstance(node, yaml.ScalarNode) or not node.value:
-        raise _Refusal(node, "found no name", "a name before the colon")
-    return _text(node)
+
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 1
 
 
-def _scalar(node: yaml.ScalarNode) -> YamlValue:
-    text = _text(node)
-    if node.style is not None:
+def _scalar(event: yaml.ScalarEvent) -> YamlValue:
+    text = _text(event)
+    if event.style or (text and text[0] not in _PLAIN_STARTS):
         return text
     if text in _NULLS:
         return None
@@ -203,26 +253,19 @@ def _scalar(node: yaml.ScalarNode) -> YamlValue:
         return _BOOLS[text]
     if _INT.fullmatch(text):
         if len(text) > MAX_DIGITS:
-            raise _Refusal(node, f"found {found(text)}", f"at most {MAX_DIGITS} digits")
+            raise _Refusal(event, f"found {found(text)}", f"at most {MAX_DIGITS} digits")
         return int(text)
     number = float(text) if _FLOAT.fullmatch(text) else 0.0
     if _NOT_FINITE.fullmatch(text) or math.isinf(number):
-        raise _Refusal(node, f"found {found(text)}", "a finite number")
+        raise _Refusal(event, f"found {found(text)}", "a finite number")
     return number if _FLOAT.fullmatch(text) else text
 
 
-def _text(node: yaml.ScalarNode) -> str:
+def _text(event: yaml.ScalarEvent) -> str:
     """Return the text of a scalar; an escape may stand for what UTF-8 cannot encode."""
-    text: str = node.value
+    text: str = event.value
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise _Refusal(node, f"found {found(text)}", "Unicode text") from error
+        raise _Refusal(event, f"found {found(text)}", "Unicode text") from error
     return text
-
-
-def _at_mark(error: yaml.MarkedYAMLError, file: str) -> SpecError:
-    mark = error.problem_mark or error.context_mark
-    problem = str(error.problem or error.context)
-    where = f"{file}:{mark.line + 1 if mark else 1}"
-    return SpecError(where, problem, hint=_HINTS.get(problem), needed="needed YAML")

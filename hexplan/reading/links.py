@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from hexplan.wording import KeyPath
 
 MAX_LINKS = 100_000
-"""The most pairs that all rules together may name; larger clusters write rules for sites."""
+"""The most pairs that all rules together may name. A plan repeats each in about 250 bytes, so these
+take 25 of the 64 MB that a plan may have; larger clusters write rules for sites."""
 _FEWER = "write the rules for sites instead of hosts"
 
 

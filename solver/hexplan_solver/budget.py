@@ -8,8 +8,16 @@ from dataclasses import dataclass
 Watch = Callable[[float | None, float | None], bool]
 """Called while a solver runs, with the best objective so far and its bound; False ends the run."""
 
+GoesOn = Callable[[], bool]
+"""Called while a search runs; False ends it."""
+
 NO_BOUND = 2**62
 """Stands for no bound, in 1e-6 tokens/s: `build_problem` refuses rates whose sum reaches it."""
+
+
+def always() -> bool:
+    """Let a search run until it ends by itself."""
+    return True
 
 
 def never_stop(best: float | None, bound: float | None) -> bool:

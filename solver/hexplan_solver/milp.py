@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import threading
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,6 +20,8 @@ from hexplan_solver.quiet import quiet_stdout
 
 POLL_S = 0.05
 """Seconds between two looks at a running solver, short enough for Ctrl-C to feel immediate."""
+LEAST_LIMIT_S = 1e-2
+"""Seconds that HiGHS gets at least, so that it checks the solution that it starts from."""
 RELATIVE_GAP, ABSOLUTE_GAP = 1e-9, 1e-7
 """HiGHS ends at these gaps. With its own defaults it would call a plan optimal that is 0.01 % below
 the best."""
@@ -146,8 +149,13 @@ def _solve_with_highs(
     )
     with quiet_stdout():
         solver.createAndConfigureSolver(model)
+    began_s = time.monotonic()
     solver.buildSolverModel(model)
     highs: highspy.Highs = model.solverModel
+    # HiGHS counts its time from here on. It looks at it between two steps of presolve, of the
+    # simplex method and of branch and bound, but not while it factors a large matrix.
+    left_s = budget.seconds - (time.monotonic() - began_s)
+    highs.setOptionValue("time_limit", max(LEAST_LIMIT_S, left_s))
     if start is not None:
         chosen = [(v.index, start[v.name]) for v in model.variables() if v.name in start]
         highs.setSolution(len(chosen), *(list(column) for column in zip(*chosen, strict=True)))

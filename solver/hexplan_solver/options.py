@@ -6,6 +6,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hexplan_solver.clock import CLOCK, Clock
+
+OWN_METHOD = "hexplan"
+"""The name of hexplan's own search among the methods."""
+
 
 @dataclass(frozen=True, slots=True)
 class SolveOptions:
@@ -22,7 +27,7 @@ class SolveOptions:
     """Name of a solver that PuLP finds on this machine."""
     threads: int = 1
     """Threads of the solver."""
-    method: str = "hexplan"
+    method: str = OWN_METHOD
     """Name of what places the layers: hexplan's own search, or a published method."""
     patience: float = 1.0
     """Share of the usual steps after which the MILP over layers ends without a proof."""
@@ -32,6 +37,13 @@ class SolveOptions:
     presolve: bool = True
     """Whether HiGHS simplifies a MILP first. Without it, HiGHS solves another matrix, so that its
     answer is a second opinion."""
+    started_s: float | None = None
+    """When the time limit began, on the clock's wall: with the command, before the spec was read.
+    None means with the search."""
+    is_nested: bool = False
+    """Whether another search runs this one, and writes the plan."""
+    clock: Clock = field(default=CLOCK, compare=False)
+    """What says how much time has passed."""
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
     """Set it, from a signal handler or another thread, to get the best plan found so far."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import platform
-import time
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -14,12 +13,20 @@ from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
 from hexplan_solver.bounds.proof import Proof
 from hexplan_solver.budget import Watch
-from hexplan_solver.options import Progress, Report, SolveOptions
+from hexplan_solver.options import OWN_METHOD, Progress, Report, SolveOptions
 
 MILP_TOLERANCE = 1e-6
 """A MILP's bound is raised by this share, which is more than the solver's feasibility tolerance."""
 END_SHARE = 0.02
-"""Share of the time that is kept for writing the plan."""
+"""Share of the time that is kept for writing the plan, at least..."""
+END_WORK_S = 3e-3
+"""...and the work for each device: its share of a last evaluation, of the plan's served rate,
+memory, routes, and check. On `large` clusters of 1,300 devices (benchmarks/odd_specs.py), where it
+is most, that was 4.5 s on one core of an AMD EPYC."""
+MOST_END_SHARE = 0.4
+"""Share of the time that is kept at most: a hasty search finds more with the rest than without."""
+LEAST_WORK_S = 0.05
+"""Work from which it says how busy the machine is."""
 LEAST_LIMIT_S = 1e-3
 """The least time of a nested search: above 0, so that it still tries what costs no time."""
 TOLD_S = 0.2
@@ -41,21 +48,36 @@ class Run:
         self.status: str = CertificateStatus.FEASIBLE
         """How the search ended, in the words of a certificate, or in those of a baseline."""
         self._report = report
-        self._start = time.monotonic()
+        self._clock = options.clock
+        self._began_s, self._worked_s = self._clock.wall_s(), self._clock.work_s()
+        self._start = self._began_s if options.started_s is None else options.started_s
+        devices = sum(len(host.devices) for host in spec.cluster.hosts)
+        self._end_work_s = 0.0 if options.is_nested else END_WORK_S * devices
         self._incumbent: float | None = None
         self._told: tuple[str, float] = ("", 0.0)
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the solve began."""
-        return time.monotonic() - self._start
+        return self._clock.wall_s() - self._start
 
     @property
     def left_s(self) -> float:
         """Seconds until the wall-clock limit; 0 once the caller wants to stop."""
         if self.options.stop.is_set():
             return 0.0
-        return max(0.0, self.limit_s * (1 - END_SHARE) - self.elapsed_s)
+        return max(0.0, self.limit_s - self._end_s() - self.elapsed_s)
+
+    def _end_s(self) -> float:
+        """Return the seconds to keep for writing the plan, on a machine that is busy as this one.
+
+        A process that got only a part of a core so far will get no more of it at the end.
+        """
+        wall_s = self._clock.wall_s() - self._began_s
+        work_s = self._clock.work_s() - self._worked_s
+        waits = max(1.0, wall_s / work_s) if work_s > LEAST_WORK_S else 1.0
+        least, most = (share * self.limit_s for share in (END_SHARE, MOST_END_SHARE))
+        return min(most, max(least, self._end_work_s * waits))
 
     def tell(self, phase: str, incumbent: float | None, bound: float | None = None) -> None:
         """Report progress in tokens/s, but not too often.
@@ -89,7 +111,13 @@ class Run:
             the clock.
         """
         limit_s = max(LEAST_LIMIT_S, time_limit_s)
-        return replace(self.options, time_limit_s=limit_s, effort_s=self.effort_s * effort)
+        return replace(
+            self.options,
+            time_limit_s=limit_s,
+            effort_s=self.effort_s * effort,
+            started_s=None,
+            is_nested=True,
+        )
 
     def watcher(self, phase: str) -> Watch:
         """Return a watch that reports a MILP's progress and ends it if the caller wants that."""
@@ -147,9 +175,14 @@ class Run:
             return CertificateStatus.OPTIMAL
         if self.options.stop.is_set():
             return CertificateStatus.INTERRUPTED
-        # The MILP's optimum ignores the links, so it proves nothing about this flow.
-        is_optimal = self.status == CertificateStatus.OPTIMAL
-        return CertificateStatus.FEASIBLE if is_optimal else self.status
+        if self.options.method != OWN_METHOD:
+            return self.status
+        if not self.left_s:
+            return CertificateStatus.TIME_LIMIT
+        # The MILP's optimum ignores the links, so it proves nothing about this flow; and the time
+        # of the MILP is only a part of the search's.
+        parts = (CertificateStatus.OPTIMAL, CertificateStatus.TIME_LIMIT)
+        return CertificateStatus.FEASIBLE if self.status in parts else self.status
 
     def is_proved(self, flow: int) -> bool:
         """Say whether a flow reaches the bound, apart from the MILP's tolerances."""

@@ -10,13 +10,12 @@ from hexplan_solver.baselines.methods import BASELINES
 from hexplan_solver.infeasible import explain_infeasible
 from hexplan_solver.objectives.planners import draft_objective
 from hexplan_solver.objectives.sustained.figures import with_sustained
-from hexplan_solver.options import Report, SolveOptions, be_silent
+from hexplan_solver.options import OWN_METHOD, Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.plans.write import write_plan
 from hexplan_solver.run import Run
 
-HEXPLAN = "hexplan"
-METHODS = (HEXPLAN, *BASELINES)
+METHODS = (OWN_METHOD, *BASELINES)
 """Names of all methods, hexplan's own search first."""
 
 
@@ -35,7 +34,7 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     """
     options = options or SolveOptions()
     run = Run(spec, options, report)
-    draft = _draft if options.method == HEXPLAN else draft_baseline
+    draft = _draft if options.method == OWN_METHOD else draft_baseline
     return write_plan(with_sustained(draft(spec, options, report)), run.info())
 
 

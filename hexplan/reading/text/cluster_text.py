@@ -197,7 +197,7 @@ class LimitsText(Text):
     """What a plan may use."""
 
     time: Annotated[Seconds, Field(gt=0)] = Decimal(30)
-    """Wall-clock limit of the search."""
+    """Wall-clock limit, from the start of the command until the plan is written."""
     memory_fraction: Fraction = Decimal("0.9")
     """Share of each device's memory that the plan may fill."""
     chunk_tokens: Annotated[int, Field(ge=16, le=10**6)] = 512

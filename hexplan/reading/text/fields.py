@@ -119,5 +119,6 @@ Label = Annotated[str, AfterValidator(check_label)]
 DeviceName = Annotated[str, AfterValidator(check_device_name)]
 Exclusion = Annotated[str, AfterValidator(check_exclusion)]
 DeviceSlot = Annotated[str, AfterValidator(check_device_slot)]
-Many = Annotated[tuple[T, ...], Field(strict=False, max_length=10_000)]
+Many = Annotated[tuple[T, ...], Field(strict=False, max_length=100_000)]
+"""A list: the longest, that of links, may name as many pairs as `read_links` takes."""
 Pair = Annotated[tuple[T, T], Field(strict=False)]

@@ -14,7 +14,7 @@ import random
 
 from hexplan_solver.baselines.hexgen_pipeline import Devices, HexgenPipeline, PipelinePlanner
 from hexplan_solver.baselines.params import HEXGEN_PARAMS
-from hexplan_solver.baselines.result import MethodResult, give_up, result_of
+from hexplan_solver.baselines.result import MethodResult, give_up, result_of, time_for
 from hexplan_solver.baselines.stocks import Stock, stocks_of
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
@@ -27,7 +27,7 @@ Individual = tuple[Devices, ...]
 def place_hexgen(run: Run, problem: Problem) -> MethodResult:
     """Search groups of devices by evolution, and place a pipeline on each that has room for one."""
     stocks = stocks_of(problem)
-    planner = PipelinePlanner(problem.spec, stocks)
+    planner = PipelinePlanner(problem.spec, stocks, time_for(run, len(stocks)))
     best = _evolve(run, planner, _by_site(stocks))
     pipelines = [pipeline for group in best if (pipeline := planner.plan(group))]
     if not pipelines:

@@ -19,6 +19,7 @@ from hexplan_solver.baselines.hexgen_cost import (
 from hexplan_solver.baselines.params import HEXGEN_PARAMS
 from hexplan_solver.baselines.stocks import Stock
 from hexplan_solver.baselines.waterfill import water_fill
+from hexplan_solver.budget import GoesOn, always
 
 Devices = tuple[int, ...]
 """How many devices of each stock."""
@@ -71,8 +72,8 @@ def splits(
 class PipelinePlanner:
     """Plans the best pipeline on some devices of a spec's stocks, and remembers it."""
 
-    def __init__(self, spec: Spec, stocks: list[Stock]) -> None:
-        self.stocks = stocks
+    def __init__(self, spec: Spec, stocks: list[Stock], goes_on: GoesOn = always) -> None:
+        self.stocks, self._goes_on = stocks, goes_on
         self._spec = spec
         workload = spec.workload
         self._request = HexgenRequest(
@@ -102,6 +103,8 @@ class PipelinePlanner:
         """
         by_stages: dict[int, tuple[int, tuple[tuple[int, int], ...]]] = {0: (0, ())}
         for stock, count in enumerate(devices):
+            if not self._goes_on():
+                return None
             after: dict[int, tuple[int, tuple[tuple[int, int], ...]]] = {}
             for stages, (speed, groups) in by_stages.items():
                 for way in splits(count):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hexplan.errors import LimitReached
+from hexplan_solver.budget import GoesOn, always
 from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
@@ -22,8 +23,19 @@ class MethodResult:
     status: str = "heuristic"
 
 
+QUICK_MACHINES = 64
+"""With up to this many machines, one step of any method takes milliseconds."""
+
 PlacementMethod = Callable[[Run, Problem], MethodResult]
 """A method that places the layers; it raises LimitReached if it has no placement."""
+
+
+def time_for(run: Run, size: int) -> GoesOn:
+    """Return what says whether a method's step on so many machines may go on.
+
+    On few machines a step takes milliseconds, and is done even if the time is up.
+    """
+    return always if size <= QUICK_MACHINES else lambda: run.left_s > 0
 
 
 def result_of(stages: Iterable[PlacedStage]) -> MethodResult:

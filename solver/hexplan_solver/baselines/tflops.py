@@ -15,8 +15,9 @@ from itertools import accumulate
 
 from hexplan_solver.baselines.machines import BaselineMachine, chain, machines_of
 from hexplan_solver.baselines.params import PARALLAX_PARAMS
-from hexplan_solver.baselines.result import MethodResult, give_up, result_of
+from hexplan_solver.baselines.result import MethodResult, give_up, result_of, time_for
 from hexplan_solver.baselines.waterfill import water_fill
+from hexplan_solver.budget import GoesOn
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
@@ -42,11 +43,13 @@ def place_tflops(run: Run, problem: Problem) -> MethodResult:
     for count, bound in sorted(bounds.items(), key=lambda item: (-item[1], item[0])):
         if bound < _score(best) or bound == 0 or (best and run.left_s == 0):
             break
-        found = _fewest_machines(machines, count, total)
+        found = _fewest_machines(machines, count, total, time_for(run, len(machines)))
         better = (_score(found), -len(found)) > (_score(best), -len(best))
         best = found if better else best
+        if not found and not time_for(run, len(machines))():
+            break
     if not best:
-        raise give_up("all machines together hold less than the model")
+        raise give_up("all machines together hold less than the model, or its time was up")
     return result_of(stage for pipeline in best for stage in _filled(pipeline, total))
 
 
@@ -69,14 +72,18 @@ def _filled(pipeline: Sequence[BaselineMachine], total: int) -> Iterator[PlacedS
     return chain(pipeline, counts)
 
 
-def _fewest_machines(machines: Sequence[BaselineMachine], count: int, total: int) -> Pipelines:
-    """Fill `count` pipelines with the fewest machines.
+def _fewest_machines(
+    machines: Sequence[BaselineMachine], count: int, total: int, goes_on: GoesOn
+) -> Pipelines:
+    """Fill `count` pipelines with the fewest machines; return none if the time is up before.
 
     A dynamic program over the machines: each joins a pipeline or is left out. States beyond a limit
     are dropped, so with many machines the result may not be the fewest.
     """
     states = [_State((total,) * count, 0, ((),) * count)]
     for machine in machines:
+        if not goes_on():
+            return ()
         after: dict[tuple[int, ...], _State] = {}
         for state in states:
             for successor in (state, *_joined(state, machine)):

@@ -47,8 +47,15 @@ def crossing_bound(
         for host in zone.hosts
         if len(zones) > 1
     }
+    alone: dict[str, int] = {}
+    for host_class in problem.classes:
+        served = work_bound(problem.only(host_class.hosts[:1]))
+        alone.update(dict.fromkeys(host_class.hosts, served))
     caps = {
-        host.name: min(_most_passed(problem, host.name), zone_cap.get(host.name, bound))
+        host.name: min(
+            alone.get(host.name, 0) + _most_exchanged(problem, host.name),
+            zone_cap.get(host.name, bound),
+        )
         for host in hosts
     }
     if min(caps.values(), default=bound) >= bound:
@@ -67,8 +74,8 @@ def crossing_bound(
     return low
 
 
-def _most_passed(problem: Problem, name: str) -> int:
-    """Return what a host serves alone, receives and sends at most, in 1e-6 tokens/s."""
+def _most_exchanged(problem: Problem, name: str) -> int:
+    """Return what a host receives and sends at most, in 1e-6 tokens/s."""
     cluster, model = problem.spec.cluster, problem.spec.model
     host, others = cluster.host_by_name[name], [h.name for h in cluster.hosts if h.name != name]
     num_bytes = token_bytes(model, name, name)
@@ -76,4 +83,4 @@ def _most_passed(problem: Problem, name: str) -> int:
     out = sum(link_rate(cluster, model, name, other) or 0 for other in others)
     received = min(into, host.nic_in_bytes_per_s * MICRO // num_bytes)
     sent = min(out, host.nic_out_bytes_per_s * MICRO // num_bytes)
-    return work_bound(problem.only([name])) + received + sent
+    return received + sent

@@ -11,6 +11,7 @@ from networkx.algorithms.flow import dinitz
 
 from hexplan.constants import MICRO
 from hexplan.plan import CutTerm
+from hexplan_solver.flow.large_flow import large_flow
 from hexplan_solver.flow.network import OUTSIDE, Network, arc_name, stage_name
 from hexplan_solver.flow.priced_flow import priced_flow
 from hexplan_solver.flow.routes import Flow, paths_of
@@ -21,8 +22,8 @@ from hexplan_solver.flow.stacking import stacked_flow
 def max_flow(network: Network) -> Flow:
     """Return a largest flow: exact where no NIC or trunk binds, else that of an LP, rounded down.
 
-    What is quick comes first. The LP over all arcs, the slowest, is solved only where a shared
-    capacity binds and the LP over sites does not help.
+    What is quick comes first. The LP over all arcs, the slowest, is solved only where there are few
+    of them, a shared capacity binds, and the LP over sites does not help.
     """
     stacked = stacked_flow(network)
     if stacked is not None:
@@ -30,6 +31,9 @@ def max_flow(network: Network) -> Flow:
     by_site = site_flow(network)
     if by_site is not None:
         return by_site
+    large = large_flow(network)
+    if large is not None:
+        return large
     arc_flows, cut = _combinatorial_flow(network)
     if not _overloads(network, arc_flows):
         paths = paths_of(network, arc_flows)

@@ -18,11 +18,12 @@ from hexplan_solver.flow.network import OUTSIDE, Network
 from hexplan_solver.flow.partial_paths import PartialPath, completed_paths
 from hexplan_solver.flow.residual import Residual
 from hexplan_solver.flow.routes import Flow, Path, stage_term
+from hexplan_solver.placement.placement import PlacedStage
 
 
 def stacked_flow(network: Network) -> Flow | None:
     """Return a flow as large as the least coverage, or None if the links do not carry it."""
-    layer, value = _least_covered(network)
+    layer, value = _least_covered(network.stages, network.spec.model.layers)
     stack = _Stack(network)
     if value == 0 or not stack.fill(value):
         return None
@@ -30,10 +31,15 @@ def stacked_flow(network: Network) -> Flow | None:
     return Flow(value, stack.paths(), tuple(stage_term(network, i) for i in holders))
 
 
-def _least_covered(network: Network) -> tuple[int, int]:
+def most_flow(stages: Sequence[PlacedStage], num_layers: int) -> int:
+    """Return the least coverage of a layer: a placement's flow, in 1e-6 tokens/s, without links."""
+    return _least_covered(stages, num_layers)[1]
+
+
+def _least_covered(stages: Sequence[PlacedStage], num_layers: int) -> tuple[int, int]:
     """Return the least covered layer, and the summed rate of the stages that hold it."""
-    change = [0] * (network.spec.model.layers + 1)
-    for stage in network.stages:
+    change = [0] * (num_layers + 1)
+    for stage in stages:
         change[stage.layers[0]] += stage.rate
         change[stage.layers[1]] -= stage.rate
     coverage = list(accumulate(change[:-1]))

@@ -34,8 +34,14 @@ def missing_layers(problem: Problem) -> int:
 def unheld_layers(problem: Problem) -> list[int]:
     """List the layers that no stage can hold."""
     served = {i for i, host_class in enumerate(problem.classes) if host_class.hosts}
-    kinds = (kind for kind in problem.kinds if kind.host_class in served)
-    held = {layer for kind in kinds for layers in kind.ranges() for layer in range(*layers)}
+    held: set[int] = set()
+    for kind in problem.kinds:
+        if kind.host_class not in served:
+            continue
+        for layers in kind.ranges():
+            held.update(range(*layers))
+        if len(held) == problem.num_layers:
+            return []  # without pins, the first kind says it
     return sorted(set(range(problem.num_layers)) - held)
 
 

@@ -81,7 +81,7 @@ def _searched(
     best = better_of(best, evaluate_used(problem, walks.best))
     if _loses_flow(best, link_free[0]):
         _lower_bound(search, best)
-    if every is not None:
+    if every is not None and run.left_s:
         best = _exact(search, every, best)
         walks.add([best.placement])
     walked = walks.walk(run.left_s * params.early_share)

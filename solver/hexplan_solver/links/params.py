@@ -62,7 +62,7 @@ class LinkParams:
     arrange_cooling: float = 0.1
     """At first a change may lose about this share of the wanted flow at one boundary; at the end
     it may lose nothing."""
-    clock_every: int = 256
+    clock_every: int = 16
     """Changes of an arrangement between two looks at the clock."""
 
     balanced_slacks: tuple[float, ...] = (0.02, 0.1, 0.2, 0.4)

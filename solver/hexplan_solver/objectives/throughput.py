@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -15,7 +15,7 @@ from hexplan_solver.bounds.layered_bound import layered_bound
 from hexplan_solver.bounds.pattern_bound import pattern_bound
 from hexplan_solver.bounds.work_bound import coordinator_bound, work_bound
 from hexplan_solver.budget import Budget
-from hexplan_solver.flow.evaluate import Evaluated, better_of, evaluate, evaluate_used
+from hexplan_solver.flow.evaluate import Evaluated, better_of, evaluate_used
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.links.fit import fit_links
 from hexplan_solver.milp import MilpStatus
@@ -24,6 +24,7 @@ from hexplan_solver.objectives.robust import least_flow
 from hexplan_solver.objectives.shallowness import Shallowness
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.stage_counts import StageCounts
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.problem.zones import LinkLimits, link_limits
@@ -34,6 +35,9 @@ from hexplan_solver.start.link_free import (
     better_placement,
     first_placement,
 )
+from hexplan_solver.start.slices import num_devices
+
+PATTERN_BOUND = "pattern bound: LP duals, each priced against every pattern of a layer"
 
 
 def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
@@ -65,36 +69,31 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
         layered_bound(problem, run.bound),
         "layered bound: a linear program over what hosts pass at each layer and exchange",
     )
-    balanced = balanced_placement(problem, run.bound)
-    part = _part_without_links(problem, limits, balanced)
-    known: list[Evaluated] = []
-    quick_s = max(run.limit_s * params.quick_share, params.quick_least_s)
-    if part < 1:
-        known = quick_placements(run, problem, quick_s)
+    named, until = _Named(problem), run.elapsed_s + run.left_s * params.balanced_share
+    balanced = balanced_placement(problem, run.bound, goes_on=lambda: run.elapsed_s < until)
+    part = _part_without_links(named, limits, balanced)
+    known = quick_placements(run, problem, _quick_s(run, problem)) if part < 1 else []
     start, best = _best_without_links(run, problem, balanced, part)
-    placed = evaluate_used(problem, place(problem, best.counts))
+    placed = named.evaluated(best)
     if part == 1 and not run.is_proved(placed.value):
-        known = quick_placements(run, problem, quick_s)
+        carried = placed.value if placed.value >= best.value * (1 - MILP_TOLERANCE) else 0
+        known = quick_placements(run, problem, _quick_s(run, problem), carried)
     found = fit_links(run, placed, [best, start, balanced], known)
     if part < 1 and found.value >= best.value and not run.is_proved(found.value):
         # The links do not limit the flow, so the time that was kept for them is left.
         again = first_placement(problem, run.options, run.left_s * params.start_share, balanced)
         if again.value > found.value:
-            placed = evaluate_used(problem, place(problem, again.counts))
+            placed = named.evaluated(again)
             found = better_of(found, fit_links(run, placed, [again]))
-    others = [placed, *known, *_placed(found, [start, balanced])]
+            best = again
+    found = _with_time_left(run, named, found, best)
+    without_links = [named.evaluated(one) for one in (start, balanced) if one.value >= found.value]
+    others = [placed, *known, *without_links]
     if options.is_robust:
         chosen = max([found, *(one for one in others if one.value)], key=least_flow)
     else:
         chosen = _shallowest(found, others)
     return Draft(chosen, run.proof(chosen.value))
-
-
-def _placed(found: Evaluated, counts: Sequence[LinkFreePlacement]) -> Iterator[Evaluated]:
-    """Yield the placements without links that may pass as much as the one found."""
-    for one in counts:
-        if one.value >= found.value:
-            yield evaluate_used(found.problem, place(found.problem, one.counts))
 
 
 def _shallowest(found: Evaluated, others: Sequence[Evaluated]) -> Evaluated:
@@ -103,7 +102,63 @@ def _shallowest(found: Evaluated, others: Sequence[Evaluated]) -> Evaluated:
     return min([found, *(one for one in others if one.value >= least)], key=Shallowness.of)
 
 
-def _part_without_links(problem: Problem, limits: LinkLimits, balanced: LinkFreePlacement) -> float:
+def _quick_s(run: Run, problem: Problem) -> float:
+    """Return the seconds that the quick methods may take."""
+    params = THROUGHPUT_PARAMS
+    seconds = min(run.limit_s * params.quick_share, run.left_s)
+    is_small = num_devices(problem) <= params.quick_devices
+    return max(seconds, params.quick_least_s) if is_small else seconds
+
+
+def _with_time_left(
+    run: Run, named: _Named, found: Evaluated, best: LinkFreePlacement
+) -> Evaluated:
+    """Use the time that is left for more rounds where no link binds: a bound, then a placement.
+
+    They end after some without any gain. As they are counted, a search that ends before its limit
+    is the same everywhere.
+    """
+    problem, params = found.problem, THROUGHPUT_PARAMS
+    least_s = run.limit_s * params.least_round_share
+    stale = 0
+    for number in range(1, 1 + int(run.effort_s / params.round_s)):
+        binds = found.value < best.value * (1 - MILP_TOLERANCE)
+        if binds or problem.is_pinned or run.is_proved(found.value):
+            break
+        if stale == params.stale_rounds or run.left_s < least_s:
+            break
+        before = run.bound, found.value
+        budget = Budget(run.left_s * params.round_bound_share, run.bound, found.value)
+        run.lower(pattern_bound(problem, budget), PATTERN_BOUND)
+        options = replace(run.options, seed=run.options.seed + number)
+        watch = run.watcher("layers")
+        budget = Budget(run.left_s * params.round_placement_share, run.bound, watch=watch)
+        again = better_placement(problem, best, options, budget)
+        run.tighten(again.bound, again.value)
+        if again.value > best.value:
+            best = again
+            placed = named.evaluated(again)
+            found = better_of(found, fit_links(run, placed, [again], [found]))
+        stale = stale + 1 if (run.bound, found.value) == before else 0
+    return found
+
+
+class _Named:
+    """Placements on named devices, each evaluated once: on large clusters it takes seconds."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._known: dict[StageCounts, Evaluated] = {}
+
+    def evaluated(self, placement: LinkFreePlacement) -> Evaluated:
+        """Name the devices of a placement's stages, and drop the stages without flow."""
+        counts = placement.counts
+        if counts not in self._known:
+            self._known[counts] = evaluate_used(self._problem, place(self._problem, counts))
+        return self._known[counts]
+
+
+def _part_without_links(named: _Named, limits: LinkLimits, balanced: LinkFreePlacement) -> float:
     """Return the share of the usual time for placements without links.
 
     Where links limit the flow, fitting them needs the rest. Whether network cards and single links
@@ -114,7 +169,7 @@ def _part_without_links(problem: Problem, limits: LinkLimits, balanced: LinkFree
         return params.zone_share if limits.is_zoned else params.trunk_share
     if not balanced.value:
         return 1.0
-    carried = evaluate(problem, place(problem, balanced.counts)).value
+    carried = named.evaluated(balanced).value
     return 1.0 if carried >= balanced.value * (1 - MILP_TOLERANCE) else params.link_share
 
 
@@ -133,7 +188,7 @@ def _best_without_links(
     run.tell("start", start.value / MICRO)
     budget = Budget(run.left_s * params.bound_share * part, run.bound, start.value)
     proved = pattern_bound(problem, budget)
-    run.lower(proved, "pattern bound: LP duals, each priced against every pattern of a layer")
+    run.lower(proved, PATTERN_BOUND)
     watch = run.watcher("layers")
     budget = Budget(run.left_s * params.milp_share * part, run.bound, watch=watch)
     best = better_placement(problem, start, options, budget)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import groupby
 
 from hexplan.constants import MICRO, RATE_DIGITS, WEIGHT_DIGITS
-from hexplan.cost import ShardSizes, StageShape, kv_room_tokens, memory_of, stage_speed
+from hexplan.cost import (
+    ShardSizes,
+    StageShape,
+    StageSpeed,
+    kv_room_tokens,
+    memory_of,
+    stage_speed,
+)
+from hexplan.field_types import Range
 from hexplan.plan import (
     EXIT,
     Certificate,
@@ -45,8 +53,9 @@ def write_plan(draft: Draft, info: SolveInfo) -> Plan:
     for path in flow.paths:
         for stage in path.stages:
             entering[stage] += path.amount
+    figures = _Figures(problem)
     stages = tuple(
-        _stage(problem, stage_name(j), stage, entering[j]) for j, stage in enumerate(network.stages)
+        _stage(figures, stage_name(j), stage, entering[j]) for j, stage in enumerate(network.stages)
     )
     return Plan(
         cluster=cluster,
@@ -65,13 +74,44 @@ def write_plan(draft: Draft, info: SolveInfo) -> Plan:
     )
 
 
-def _stage(problem: Problem, name: str, placed: PlacedStage, load: int) -> Stage:
-    spec, group = problem.spec, problem.group_of(placed.kind)
-    sharing = problem.sharing_of(placed.kind, placed.layers)
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """What stages of one kind with the same layers have in common."""
+
+    shape: StageShape
+    kv_tokens: int
+    speed: StageSpeed
+
+
+class _Figures:
+    """The figures of stages, each computed once for all that are alike."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._known: dict[tuple[int, Range], _Alike] = {}
+
+    def of(self, placed: PlacedStage) -> _Alike:
+        """Return the figures of a stage."""
+        alike = placed.kind, placed.layers
+        if alike not in self._known:
+            self._known[alike] = self._computed(placed)
+        return self._known[alike]
+
+    def _computed(self, placed: PlacedStage) -> _Alike:
+        problem, spec = self.problem, self.problem.spec
+        host = spec.cluster.host_by_name[placed.host]
+        sharing = problem.sharing_of(placed.kind, placed.layers)
+        group = problem.group_of(placed.kind)
+        shape = StageShape(placed.layers, group, host.interconnect, sharing)
+        kv_tokens = kv_room_tokens(spec, shape)
+        return _Alike(shape, kv_tokens, stage_speed(spec, shape, kv_tokens))
+
+
+def _stage(figures: _Figures, name: str, placed: PlacedStage, load: int) -> Stage:
+    problem, spec, alike = figures.problem, figures.problem.spec, figures.of(placed)
     host = spec.cluster.host_by_name[placed.host]
-    shape = StageShape(placed.layers, group, host.interconnect, sharing)
-    kv_tokens = kv_room_tokens(spec, shape)
-    speed = stage_speed(spec, shape, kv_tokens)
+    shape, kv_tokens, speed = alike.shape, alike.kv_tokens, alike.speed
+    sharing = shape.sharing
     return Stage(
         id=name,
         host=placed.host,

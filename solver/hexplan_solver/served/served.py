@@ -54,6 +54,13 @@ def served_rate(
     return served
 
 
+def decodes_a_hop(pipeline: PipelineModel, workload: Workload, policy: Policy) -> float:
+    """Return the requests in flight for each stage that a mean request visits."""
+    shares = shares_of(pipeline)
+    request = mean_request(workload, policy)
+    return max(1.0, requests_in_flight(pipeline, shares, request, policy)) / shares.hops
+
+
 def served_above(
     decode_tokens_per_s: float, pipeline: PipelineModel, workload: Workload, policy: Policy
 ) -> ServedRate | None:

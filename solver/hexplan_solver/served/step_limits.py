@@ -9,7 +9,7 @@ from hexplan.schedule.limits import largest_step_tokens, most_decodes
 from hexplan.spec import Spec
 from hexplan_solver.served.params import SERVED_PARAMS
 from hexplan_solver.served.request import MeanRequest, mean_request
-from hexplan_solver.served.served import ServedRate, served_rate
+from hexplan_solver.served.served import ServedRate, decodes_a_hop, served_above, served_rate
 from hexplan_solver.simulate import PipelineModel, Policy
 
 Limited = tuple[Policy, ServedRate]
@@ -28,13 +28,18 @@ def with_step_limits(
     halvings
         How often the tokens of a step may be halved.
     """
-    served = served_rate(pipeline, spec.workload, policy)
     if policy.chunk_tokens is None:
-        return policy, served
-    found = [
-        (limited, served_rate(pipeline, spec.workload, limited))
-        for limited in _policies(spec, policy, served.in_flight / served.hops, halvings)
-    ]
+        return policy, served_rate(pipeline, spec.workload, policy)
+    found: list[Limited] = []
+    least = 0.0
+    kept = 1 - max(SERVED_PARAMS.worth, SERVED_PARAMS.worth_strain)
+    near = decodes_a_hop(pipeline, spec.workload, policy)
+    for limited in _policies(spec, policy, near, halvings):
+        # Policies that serve much less than another are never chosen.
+        served = served_above(least, pipeline, spec.workload, limited)
+        if served is not None:
+            found.append((limited, served))
+            least = max(least, served.decode_tokens_per_s * kept)
     request = mean_request(spec.workload, policy)
     calm = [pair for pair in found if not _starves(*pair, request)]
     if not calm or _rate(calm) < _rate(found) * (1 - SERVED_PARAMS.worth_strain):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.constants import WEIGHT_DIGITS
@@ -11,6 +12,7 @@ from hexplan.cost.links import token_bytes
 from hexplan.cost.memory import kv_bytes_per_token
 from hexplan.cost.speed import find_profile
 from hexplan.cost.stage_step_times import stage_step_times
+from hexplan.field_types import Range
 from hexplan.model import Model
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan.spec import Spec
@@ -90,10 +92,15 @@ def stages_of_plan(plan: Plan) -> list[Hosted]:
 
 def stages_of_placement(problem: Problem, network: Network) -> list[Hosted]:
     """Return a placement's stages, named as a plan would name them."""
-    return [
-        (placed.host, _placed_stage(problem, f"s{index}", placed))
-        for index, placed in enumerate(network.stages)
-    ]
+    # Stages of one kind with the same layers are alike but for their names.
+    known: dict[tuple[int, Range], StageModel] = {}
+    stages = []
+    for index, placed in enumerate(network.stages):
+        alike = placed.kind, placed.layers
+        if alike not in known:
+            known[alike] = _placed_stage(problem, "", placed)
+        stages.append((placed.host, replace(known[alike], name=f"s{index}")))
+    return stages
 
 
 def assemble(

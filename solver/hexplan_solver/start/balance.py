@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hexplan.field_types import Range
+from hexplan_solver.budget import GoesOn, always
 from hexplan_solver.placement.stage_counts import StageCount, StageCounts
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.start.params import START_PARAMS, StartParams
@@ -42,6 +43,7 @@ def balance(
     loss: float,
     floors: Floors | None = None,
     params: StartParams = START_PARAMS,
+    goes_on: GoesOn = always,
 ) -> StageCounts:
     """Return a placement on all hosts whose least covered layer comes near a target flow.
 
@@ -53,16 +55,20 @@ def balance(
         Share of its largest work that a stage may lose by its choice of range.
     floors
         Flows that single zones should pass; what they lack adds to the needs.
+    goes_on
+        Asked before each host is moved; the first placement of all hosts is made in any case.
     """
     rng = random.Random(params.seed)  # noqa: S311 - a search, not a secret
-    layout = _Layout(problem, target, loss, floors or Floors({}, ()))
+    layout = _Layout(problem, target, loss, floors or Floors({}, ()), params)
     layout.set_scale(target * params.widest)
     layout.place_all()
     best, best_value = layout.counts(), layout.value
     narrowing = params.narrowest / params.widest
     for step in range(params.passes):
         layout.set_scale(target * params.widest * narrowing ** (step / (params.passes - 1)))
-        layout.move_all(rng, may_regroup=step % params.regroup_every == 0)
+        may_regroup = step % params.regroup_every == 0
+        if not layout.move_all(rng, goes_on, may_regroup=may_regroup):
+            break
         if layout.value > best_value:
             best, best_value = layout.counts(), layout.value
     return best
@@ -89,8 +95,10 @@ class _HostLayout:
 class _Layout:
     """A placement of every host, and the coverage of every layer."""
 
-    def __init__(self, problem: Problem, target: int, loss: float, floors: Floors) -> None:
-        self._classes = problem.classes
+    def __init__(
+        self, problem: Problem, target: int, loss: float, floors: Floors, params: StartParams
+    ) -> None:
+        self._classes, self._most_partitions = problem.classes, params.most_partitions
         self._target, self._floors = target, np.array(floors.least, dtype=np.int64)
         self._zone = [problem.zone_of(kind.index, floors.zone_of) for kind in problem.kinds]
         self._by_zone = np.zeros((len(floors.least), problem.num_layers), dtype=np.int64)
@@ -122,16 +130,22 @@ class _Layout:
         for host in self._hosts:
             host.stages = [self._put(kind) for kind in self._kinds(host)]
 
-    def move_all(self, rng: random.Random, *, may_regroup: bool) -> None:
-        """Take out every stage once and put it back where it takes off most need."""
+    def move_all(self, rng: random.Random, goes_on: GoesOn, *, may_regroup: bool) -> bool:
+        """Take out every stage once and put it back where it takes off most need.
+
+        Returns whether there was time for all.
+        """
         rng.shuffle(self._hosts)
         for host in self._hosts:
+            if not goes_on():
+                return False
             if may_regroup and len(self._classes[host.host_class].partitions) > 1:
-                self._regroup(host)
+                self._regroup(host, rng)
                 continue
             for position, stage in enumerate(host.stages):
                 self._change(stage, -1)
                 host.stages[position] = self._put(stage.kind)
+        return True
 
     def counts(self) -> StageCounts:
         """Return the placement by kinds."""
@@ -169,14 +183,18 @@ class _Layout:
         own = self._floors[:, None] - self._by_zone
         return np.vstack([self._target - self._coverage, own])
 
-    def _regroup(self, host: _HostLayout) -> None:
-        """Try every partition of a host, and keep the one that leaves least need."""
+    def _regroup(self, host: _HostLayout, rng: random.Random) -> None:
+        """Try every partition of a host, or many, and keep the one that leaves least need."""
+        every = range(len(self._classes[host.host_class].partitions))
+        ways: Sequence[int] = every
+        if len(every) > self._most_partitions:
+            ways = sorted({host.partition, *rng.sample(every, self._most_partitions - 1)})
         for stage in host.stages:
             self._change(stage, -1)
         before = self._coverage.copy(), self._by_zone.copy()
         top = self._lacks().max()
         tried: list[tuple[float, int, list[_RangedStage]]] = []
-        for partition in range(len(self._classes[host.host_class].partitions)):
+        for partition in ways:
             host.partition = partition
             stages = [self._put(kind) for kind in self._kinds(host)]
             needs = float(np.exp((self._lacks() - top) / self._tau).sum())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from hexplan_solver.bounds.work_bound import work_bound
-from hexplan_solver.budget import Budget
+from hexplan_solver.budget import Budget, GoesOn, always
 from hexplan_solver.infeasible.most_layers import hold_most_layers
 from hexplan_solver.milp import MilpStatus
 from hexplan_solver.options import SolveOptions
@@ -56,7 +55,7 @@ def first_placement(
     balanced
         What `balanced_placement` returned, if it is known already.
     """
-    until = time.monotonic() + time_limit_s
+    until = options.clock.wall_s() + time_limit_s
     bound = work_bound(problem)
     if not bound or problem.is_pinned:
         held = hold_most_layers(problem, options)
@@ -66,13 +65,18 @@ def first_placement(
         balanced = balanced_placement(problem, bound, params)
     best = balanced.counts
     is_large = num_devices(problem) > params.large
-    if not is_large or least_coverage(problem, best.stages) < params.balanced_enough * bound:
+    value = least_coverage(problem, best.stages)
+    has_time = not value or options.clock.wall_s() < until
+    if has_time and (not is_large or value < params.balanced_enough * bound):
         best = _better(problem, _by_segments(problem, options, until, params), best)
     return LinkFreePlacement(best, least_coverage(problem, best.stages))
 
 
 def balanced_placement(
-    problem: Problem, bound: int, params: StartParams = START_PARAMS
+    problem: Problem,
+    bound: int,
+    params: StartParams = START_PARAMS,
+    goes_on: GoesOn = always,
 ) -> LinkFreePlacement:
     """Return the best placement by balancing alone: quick, of fair quality, none under pins.
 
@@ -80,11 +84,13 @@ def balanced_placement(
     ----------
     bound
         No placement has a larger flow, in 1e-6 tokens/s.
+    goes_on
+        Asked now and then; once it says no, the best placement so far is the answer.
     """
     if not bound or problem.is_pinned:
         return LinkFreePlacement(NO_STAGES, 0)
     best = fill_chain(problem) or NO_STAGES
-    for candidate in _balanced(problem, bound, params):
+    for candidate in _balanced(problem, bound, params, goes_on):
         best = _better(problem, best, candidate)
     return LinkFreePlacement(best, least_coverage(problem, best.stages))
 
@@ -102,15 +108,20 @@ def _by_segments(
     share = reached // num_slices(problem, params)
 
     def solve(part: Problem, num_left: int) -> StageCounts:
-        seconds = (until - time.monotonic()) / num_left
+        seconds = (until - options.clock.wall_s()) / num_left
         return solve_segments(part, options, Budget(seconds, work_bound(part), share))
 
     return solve_in_slices(problem, solve, params)
 
 
-def _balanced(problem: Problem, bound: int, params: StartParams) -> Iterator[StageCounts]:
-    for loss in params.losses:
-        yield balance(problem, bound, loss, params=params)
+def _balanced(
+    problem: Problem, bound: int, params: StartParams, goes_on: GoesOn
+) -> Iterator[StageCounts]:
+    """Yield one placement at least, and the others while there is time."""
+    for position, loss in enumerate(params.losses):
+        if position and not goes_on():
+            return
+        yield balance(problem, bound, loss, params=params, goes_on=goes_on)
 
 
 def better_placement(
@@ -125,22 +136,28 @@ def better_placement(
     If the coverage MILP with every possible stage is small enough, it does this. Otherwise, more
     segments do, and then a MILP over the stages near those of the best placement.
     """
-    bound, until = budget.bound, time.monotonic() + budget.seconds
+    bound, until = budget.bound, options.clock.wall_s() + budget.seconds
     best = start.counts
     if start.value == bound:
         return start
-    is_complete = _num_entries(problem, params) <= params.max_entries or start.value == 0
+    num_entries = _num_entries(problem, params)
+    is_complete = num_entries <= params.max_entries or start.value == 0
     is_large = num_devices(problem) > params.large
     enough = params.balanced_enough if is_large else params.segments_enough
-    if not is_complete and start.value < enough * bound and not problem.is_pinned:
+    has_time = options.clock.wall_s() < until
+    if not is_complete and has_time and start.value < enough * bound and not problem.is_pinned:
         found = _by_segments(problem, options, until, params, start.value)
         best = _better(problem, best, found)
     value = least_coverage(problem, best.stages)
     is_too_large = num_devices(problem) > params.milp_devices
     if not is_complete and (is_too_large or value >= params.good_enough * bound):
         return LinkFreePlacement(best, value, status=start.status)
+    if value and until - options.clock.wall_s() < params.entry_s * min(
+        num_entries, params.max_entries
+    ):
+        return LinkFreePlacement(best, value, status=MilpStatus.TIME_LIMIT)
     candidates = possible_stages(problem) if is_complete else _near(problem, best, params)
-    left_s = max(params.least_milp_s, until - time.monotonic())
+    left_s = max(params.least_milp_s, until - options.clock.wall_s())
     left = replace(budget, seconds=left_s)
     milp = solve_coverage(problem, candidates, options, left, best.stages)
     milp_value = least_coverage(problem, milp.counts.stages)

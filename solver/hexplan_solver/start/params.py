@@ -16,7 +16,7 @@ class StartParams:
     max_entries: int = 60_000
     """With more matrix entries, the coverage MILP has only stages near those of the best
     placement."""
-    losses: tuple[float, ...] = (0.01, 0.04, 1.0)
+    losses: tuple[float, ...] = (1.0, 0.04, 0.01)
     """Shares of its work that a balanced stage may lose to lie where it is needed most. All are
     tried, as none is the best on every cluster."""
     large: int = 512
@@ -29,6 +29,9 @@ class StartParams:
     """Share of the bound from which no more segments are looked for."""
     good_enough: float = 0.98
     """Share of the bound from which the MILP over near stages gains too little for its time."""
+    entry_s: float = 2e-5
+    """Seconds in which PuLP builds a matrix entry and hands it to HiGHS. Where less is left for the
+    MILP, and there is a placement, it is left out."""
     least_milp_s: float = 0.1
     """Least seconds of the coverage MILP, even if the time is up."""
 
@@ -46,6 +49,10 @@ class StartParams:
     """Balancing: the last tau. It tells layers apart whose coverage differs by this share."""
     regroup_every: int = 4
     """Balancing: in every pass of this number, hosts may also change their partition."""
+    most_partitions: int = 24
+    """Balancing: most partitions of a host that are tried at a time; if it has more, some are
+    drawn. Eight devices of one type have 22. Three types on one host have up to 400, and all of
+    them took 90 % of the time on `large` clusters of benchmarks/odd_specs.py."""
     seed: int = 0
     """Balancing: seed of the order in which hosts are moved."""
 
