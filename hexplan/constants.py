@@ -48,6 +48,13 @@ LARGEST_STEP_TOKENS: Final = 1 << 20
 No stage runs one as large: `limits.chunk_tokens` is far smaller.
 """
 
+MAX_PARTITIONS: Final = 400
+"""A host with more partitions is split type by type, into equal groups and one rest.
+
+So many are still quick to list. Eight devices of one type have 22, four of each of two types 109.
+It was chosen by trial on the example specs.
+"""
+
 RING_SHARE: Final = Fraction(9, 10)
 """The share of each network card that the collectives of joined hosts may use.
 
@@ -102,7 +109,9 @@ class CertificateStatus(StrEnum):
     """How far the search for a plan got; baselines state words of their own instead."""
 
     OPTIMAL = "optimal"
-    """The flow reaches the bound."""
+    """The flow reaches the proved bound."""
+    OPTIMAL_IF_TRUSTED = "optimal if trusted"
+    """The flow reaches the trusted bound, and not the proved one."""
     OPTIMAL_IN_COST = "optimal in cost"
     """The cost reaches the bound on the cost."""
     FEASIBLE = "feasible"

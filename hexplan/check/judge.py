@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from hexplan.check.bound.proof import bound_violations
+from hexplan.check.bound.trusted import trusted_violations
 from hexplan.check.figures.band import band_violations
 from hexplan.check.figures.cost import cost_violations
 from hexplan.check.figures.magnitudes import grid_violations, magnitude_violations
@@ -45,6 +47,8 @@ STAGE_FAMILIES: tuple[RuleFamily, ...] = (
     prediction_violations,
     cost_violations,
     sustained_violations,
+    trusted_violations,
+    bound_violations,
 )
 """These judge each part by itself, and skip parts that refer to unknown names."""
 

@@ -11,6 +11,7 @@ from hexplan.check.stage.roofline import (
     StageRequest,
     decode_attention,
     decode_seconds,
+    distinct,
     matrix_seconds,
     prefill_seconds,
     prompt_attention,
@@ -91,7 +92,9 @@ def sequence_seconds(
         Layers of the stage, over which the gather at its end is spread.
     """
     rows = ceil(Fraction(tokens, len(shards)))
-    whole = [ShardOnDevice(_whole(model, held.shard), held.device_type) for held in shards]
+    whole = [
+        ShardOnDevice(_whole(model, held.shard), held.device_type) for held in distinct(shards)
+    ]
     slowest = max(matrix_seconds(model, held, rows) for held in whole)
     return slowest + _exchange(model, len(shards), interconnect, rows, num_layers)
 
@@ -109,7 +112,9 @@ def _prefill(
     step: int,
 ) -> Fraction:
     sequence = sequence_seconds(request.model, shards, interconnect, step, request.num_layers)
-    return request.chunks * sequence + max(prompt_attention(request, held) for held in shards)
+    return request.chunks * sequence + max(
+        prompt_attention(request, held) for held in distinct(shards)
+    )
 
 
 def _decode(
@@ -118,7 +123,7 @@ def _decode(
     sequence = sequence_seconds(
         request.model, shards, interconnect, request.batch, request.num_layers
     )
-    return sequence + max(decode_attention(request, held) for held in shards)
+    return sequence + max(decode_attention(request, held) for held in distinct(shards))
 
 
 def _exchange(

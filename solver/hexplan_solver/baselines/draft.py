@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hexplan.bound_proof import WorkProof
 from hexplan.errors import InputError
 from hexplan.spec import Spec
 from hexplan_solver.baselines.methods import BASELINES, OWN_GROUPS
@@ -35,7 +36,7 @@ def draft_baseline(spec: Spec, options: SolveOptions, report: Report = be_silent
     run = Run(spec, options, report)
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
-    run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
+    run.lower(work_bound(problem), WorkProof())
     result = BASELINES[method](run, problem)
     found = evaluate_used(problem, result.placement)
     if found.value == 0:

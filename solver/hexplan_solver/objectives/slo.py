@@ -52,7 +52,7 @@ def draft_slo(spec: Spec, options: SolveOptions, report: Report = be_silent) -> 
     for draft in _candidates(run, spec):
         if first is None:
             first = draft
-            run.lower(draft.proof.micro_tokens_per_s, draft.proof.how)
+            run.take(draft.proof)
         found = trial.most(draft, best.rate if best is not None else 0.0)
         if found is not None:
             best = found

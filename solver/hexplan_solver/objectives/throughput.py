@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NoReturn
 
+from hexplan.bound_proof import CoordinatorProof, WorkProof
 from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
@@ -47,16 +48,10 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     run = Run(spec, options, report)
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
-    run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
-    run.lower(
-        coordinator_bound(problem),
-        "coordinator bound: what the coordinator's network card can carry",
-    )
+    run.lower(work_bound(problem), WorkProof())
+    run.lower(coordinator_bound(problem), CoordinatorProof())
     limits, params = link_limits(problem, run.bound), THROUGHPUT_PARAMS
-    run.lower(
-        crossing_bound(problem, limits.zones, run.bound),
-        "crossing bound: the work of hosts that pass no more than they serve, receive and send",
-    )
+    run.trust(crossing_bound(problem, limits.zones, run.bound), "crossing")
     balanced = balanced_placement(problem, run.bound)
     part = _part_without_links(problem, limits, balanced)
     known: list[Evaluated] = []
@@ -107,7 +102,7 @@ def _best_without_links(
     run.tell("start", start.value / MICRO)
     budget = Budget(run.left_s * params.bound_share * part, run.bound, start.value)
     proved = pattern_bound(problem, budget)
-    run.lower(proved, "pattern bound: LP duals, each priced against every pattern of a layer")
+    run.trust(proved, "pattern")
     watch = run.watcher("layers")
     budget = Budget(run.left_s * params.milp_share * part, run.bound, watch=watch)
     best = better_placement(problem, start, options, budget)

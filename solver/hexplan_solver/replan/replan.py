@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from hexplan.bound_proof import WorkProof
 from hexplan.constants import MICRO
 from hexplan.errors import InputError
 from hexplan.model import Model
@@ -110,10 +111,10 @@ def _require_same_model(before: Model, after: Model) -> None:
 def _routes_only(task: _Task) -> Replanned:
     run, left = task.run, task.left
     found = reroute(left)
-    run.lower(work_bound(left.problem), "work bound: exact arithmetic over all layer counts")
+    run.lower(work_bound(left.problem), WorkProof())
     if task.loss.keeps_bounds:
         bound = int(task.plan.certificate.bound_tokens_per_s * MICRO)
-        run.lower(bound, "bound of the plan before, for more devices")
+        run.trust(bound, "before", f"the plan before: {task.plan.certificate.proof.kind} bound")
     movement = Movement(left.problem, holdings_of(left.problem, task.plan))
     return _written(task, movement, ReplanCandidate(found, 0), None)
 
@@ -124,7 +125,7 @@ def _fewest_bytes(task: _Task) -> Replanned:
     share = REPLAN_PARAMS.fresh_share
     limited = run.nested(run.left_s * share, share)
     fresh = draft_throughput(task.loss.spec, limited)
-    run.lower(fresh.proof.micro_tokens_per_s, fresh.proof.how)
+    run.take(fresh.proof)
     movement = Movement(left.problem, holdings_of(left.problem, task.plan))
     similar = candidate_of(movement, relabelled(movement, fresh.evaluated.placement))
     kept = candidate_of(movement, left.stages)

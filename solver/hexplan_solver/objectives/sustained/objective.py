@@ -37,7 +37,7 @@ def draft_sustained(
     share = SUSTAINED_PARAMS.static_share
     limited = run.nested(run.left_s * share, share)
     static = draft_throughput(replace(spec, objective="throughput"), limited, report)
-    run.lower(static.proof.micro_tokens_per_s, static.proof.how)
+    run.take(static.proof)
     trial = search(run, static.evaluated, widest(spec, policy))
     draft = Draft(
         trial.found.evaluated,
