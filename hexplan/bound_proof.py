@@ -37,19 +37,58 @@ class WorkProof(FrozenModel):
         return "work bound: the work that all hosts can do, over all layer counts"
 
 
+class GroupPrice(FrozenModel):
+    """What one group of devices is worth in a pattern proof."""
+
+    host: str
+    """A host that can form the group; the price holds for like groups of all hosts."""
+    devices: tuple[str, ...]
+    """Its device types, in the order of their names."""
+    price: Exact
+    """What the group is worth, in layers; a stage of k layers pays 1/k of it in each."""
+
+
+class PatternProof(FrozenModel):
+    """Prices at which the stages that hold one layer pay so much that the hosts lack the groups."""
+
+    kind: Literal["pattern"] = "pattern"
+    """Which bound it is."""
+    prices: tuple[GroupPrice, ...]
+    """Of every group that the hosts can form; one that is not listed costs nothing."""
+
+    @property
+    def sentence(self) -> str:
+        """What proves the bound, in words."""
+        count = len(self.prices)
+        groups = f"{count} group" if count == 1 else f"{count} groups"
+        return f"pattern bound: prices of {groups}, at which the hosts cannot pay all layers"
+
+
+class CrossingProof(FrozenModel):
+    """Hosts and zones do no more work than what they serve alone and what crosses their borders."""
+
+    kind: Literal["crossing"] = "crossing"
+    """Which bound it is."""
+    zones: tuple[tuple[str, ...], ...] = ()
+    """Sites that are taken together; what crosses between two zones limits both."""
+
+    @property
+    def sentence(self) -> str:
+        """What proves the bound, in words."""
+        return "crossing bound: the work of hosts that pass no more than they serve and exchange"
+
+
 BoundProof = Annotated[
-    CoordinatorProof | WorkProof,
+    CoordinatorProof | WorkProof | PatternProof | CrossingProof,
     Field(discriminator="kind"),
 ]
 """What proves a bound; `check` recomputes it."""
 
-TrustedKind = Literal["pattern", "coverage", "crossing", "zone", "link", "joins", "before"]
+TrustedKind = Literal["coverage", "zone", "link", "joins", "before"]
 """What a trusted bound is: see `TRUSTED_WORDS`."""
 
 TRUSTED_WORDS: dict[TrustedKind, str] = {
-    "pattern": "pattern bound: LP duals, each priced against every pattern of a layer",
     "coverage": "coverage bound: dual bound of the coverage MILP",
-    "crossing": "crossing bound: the work of hosts that pass no more than they serve and exchange",
     "zone": "zone bound: LP duals, over every share that a site can have of the flow",
     "link": "link bound: dual bound of the MILP over placement and flow",
     "joins": "the largest bound over all ways to join hosts",

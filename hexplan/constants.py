@@ -55,6 +55,18 @@ So many are still quick to list. Eight devices of one type have 22, four of each
 It was chosen by trial on the example specs.
 """
 
+PATTERN_STEPS: Final = 2000
+"""Steps of the target up to which the pattern bound rounds speeds.
+
+A finer grid gives a lower bound, for more time. It was chosen by trial on the example specs.
+"""
+
+PRICE_DIGITS: Final = 9
+"""The prices of a pattern proof are multiples of 1e-9, so that a file carries them exactly."""
+
+CROSSING_HOSTS: Final = 256
+"""The crossing bound is left out for more hosts, as it looks at each pair of them."""
+
 RING_SHARE: Final = Fraction(9, 10)
 """The share of each network card that the collectives of joined hosts may use.
 

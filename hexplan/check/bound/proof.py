@@ -2,47 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hexplan.bound_proof import BoundProof
-from hexplan.check.bound.supply import supply_of
+from hexplan.check.bound.crossing import crossing_bound, crossing_obstacles
+from hexplan.check.bound.pattern import pattern_violations
+from hexplan.check.bound.rules import BOUND_NOT_PROVED
+from hexplan.check.bound.supply import ShapeSupply, supply_of
 from hexplan.check.bound.work import coordinator_bound, work_bound
 from hexplan.check.exact import FLOAT_TOLERANCE, RATE_STEP, exact
 from hexplan.check.lookup import Lookup
-from hexplan.check.rule import Rule, Violation
+from hexplan.check.rule import Violation
 from hexplan.check.text import rate
 from hexplan.constants import MICRO
 
 MOST_LAYERS = 4096
 """Layers of the largest model whose bounds are recomputed: twenty times as many as any has."""
 
-BOUND_NOT_PROVED = Rule(
-    "HEX801",
-    "bound-not-proved",
-    "The bound is at least what its proof gives, recomputed from the spec in the plan, up to one"
-    " part in 1e9 and 1e-6 for each device.",
-)
-
 
 def bound_violations(lookup: Lookup) -> Iterator[Violation]:
     """Yield a bound that its proof does not prove."""
-    certificate, layers = lookup.plan.certificate, lookup.plan.model.layers
-    stated = exact(certificate.bound_tokens_per_s)
-    if layers > MOST_LAYERS:
+    proof, layers = lookup.plan.certificate.proof, lookup.plan.model.layers
+    if proof.kind == "coordinator":
+        yield from _compared(lookup, coordinator_bound(lookup.plan.cluster))
+    elif layers > MOST_LAYERS:
         message = f"the model has {layers} layers; bounds are proved for at most {MOST_LAYERS}"
         yield BOUND_NOT_PROVED.at("certificate, proof", message)
-        return
-    found = exact(_recomputed(lookup, certificate.proof)) / MICRO
+    else:
+        yield from _by_supply(lookup, supply_of(lookup), proof)
+
+
+def _by_supply(
+    lookup: Lookup, supply: Sequence[ShapeSupply], proof: BoundProof
+) -> Iterator[Violation]:
+    """Yield a bound that does not follow from what the hosts can do."""
+    if proof.kind == "pattern":
+        yield from pattern_violations(lookup, supply, proof)
+    elif proof.kind == "crossing":
+        obstacles = list(crossing_obstacles(lookup, proof))
+        yield from obstacles
+        if not obstacles:
+            yield from _compared(lookup, crossing_bound(lookup, supply, proof))
+    else:
+        yield from _compared(lookup, work_bound(supply, lookup.plan.model.layers))
+
+
+def _compared(lookup: Lookup, found_micro: int) -> Iterator[Violation]:
+    """Yield a stated bound that is below the recomputed one.
+
+    Planner and check may round the speed of each stage apart by as much as is allowed here.
+    """
+    certificate = lookup.plan.certificate
+    found, stated = exact(found_micro) / MICRO, exact(certificate.bound_tokens_per_s)
     num_devices = sum(len(host.devices) for host in lookup.hosts.values())
-    # Planner and check round the speeds of stages apart by as much.
     if found > stated * (1 + FLOAT_TOLERANCE) + (num_devices + 1) * RATE_STEP:
-        kind = certificate.proof.kind
-        message = f"states {rate(stated)}, but the {kind} bound is {rate(found)}"
+        message = f"states {rate(stated)}, but the {certificate.proof.kind} bound is {rate(found)}"
         yield BOUND_NOT_PROVED.at("certificate, bound", message)
-
-
-def _recomputed(lookup: Lookup, proof: BoundProof) -> int:
-    """Return the bound that a proof gives, in 1e-6 tokens/s."""
-    if proof.kind == "coordinator":
-        return coordinator_bound(lookup.plan.cluster)
-    return work_bound(supply_of(lookup), lookup.plan.model.layers)

@@ -12,9 +12,6 @@ class BoundParams:
     The values were chosen by trial on the example specs, where nothing else is said.
     """
 
-    steps: int = 2000
-    """Pattern bound: rates are rounded up to this many steps of the target, so a finer grid gives
-    a lower bound for more time."""
     rounds: int = 80
     """Pattern bound: patterns generated for one target."""
     precision: int = 10_000
@@ -41,9 +38,6 @@ class BoundParams:
     """Zone bound: a box is not halved once it is narrower than this share of the target."""
     zone_close: float = 5e-3
     """Zone bound: the bisection ends when it knows the bound to this share."""
-
-    crossing_hosts: int = 256
-    """Crossing bound: not computed for more hosts, as it looks at each pair of them."""
 
 
 BOUND_PARAMS = BoundParams()

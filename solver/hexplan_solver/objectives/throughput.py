@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NoReturn
 
-from hexplan.bound_proof import CoordinatorProof, WorkProof
+from hexplan.bound_proof import CoordinatorProof, CrossingProof, WorkProof
 from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
@@ -51,7 +51,7 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     run.lower(work_bound(problem), WorkProof())
     run.lower(coordinator_bound(problem), CoordinatorProof())
     limits, params = link_limits(problem, run.bound), THROUGHPUT_PARAMS
-    run.trust(crossing_bound(problem, limits.zones, run.bound), "crossing")
+    run.lower(crossing_bound(problem, limits.zones, run.bound), _crossing_proof(problem, limits))
     balanced = balanced_placement(problem, run.bound)
     part = _part_without_links(problem, limits, balanced)
     known: list[Evaluated] = []
@@ -70,6 +70,13 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
             placed = evaluate_used(problem, place(problem, again.counts))
             found = better_of(found, fit_links(run, placed, [again]))
     return Draft(found, run.proof(found.value))
+
+
+def _crossing_proof(problem: Problem, limits: LinkLimits) -> CrossingProof:
+    """Return the zones of a crossing bound by their sites; a single one limits nothing."""
+    site_of = problem.spec.cluster.site_of
+    zones = (tuple(dict.fromkeys(map(site_of, zone.hosts))) for zone in limits.zones)
+    return CrossingProof(zones=tuple(zones) if limits.is_zoned else ())
 
 
 def _part_without_links(problem: Problem, limits: LinkLimits, balanced: LinkFreePlacement) -> float:
@@ -102,7 +109,8 @@ def _best_without_links(
     run.tell("start", start.value / MICRO)
     budget = Budget(run.left_s * params.bound_share * part, run.bound, start.value)
     proved = pattern_bound(problem, budget)
-    run.trust(proved, "pattern")
+    if proved is not None:
+        run.lower(proved.micro_tokens_per_s, proved.how)
     watch = run.watcher("layers")
     budget = Budget(run.left_s * params.milp_share * part, run.bound, watch=watch)
     best = better_placement(problem, start, options, budget)
