@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from importlib.metadata import version
 
-from hexplan.bound_proof import BoundProof, TrustedKind
+from hexplan.bound_proof import TrustedKind
 from hexplan.constants import MICRO, CertificateStatus
 from hexplan.errors import HexplanError
 from hexplan.plan import SolveInfo
@@ -118,10 +118,10 @@ class Run:
         """Let a MILP that does not maximise the flow run until the caller wants to stop."""
         return not self.options.stop.is_set()
 
-    def lower(self, bound: int, how: BoundProof) -> None:
-        """Take over a bound in 1e-6 tokens/s, with its proof, if it is the first or the lowest."""
-        if self.proved is None or bound < self.proved.micro_tokens_per_s:
-            self.proved = Proved(bound, how)
+    def lower(self, found: Proved) -> None:
+        """Take over a bound with its proof if it is the first or the lowest of these."""
+        if self.proved is None or found.micro_tokens_per_s < self.proved.micro_tokens_per_s:
+            self.proved = found
 
     def trust(self, bound: int, kind: TrustedKind, by: str = "") -> None:
         """Take over a bound in 1e-6 tokens/s that has no proof, if it is the lowest of all.
@@ -136,7 +136,7 @@ class Run:
 
     def take(self, proof: Proof) -> None:
         """Take over the bounds of a search within this one, for the same hosts."""
-        self.lower(proof.proved.micro_tokens_per_s, proof.proved.how)
+        self.lower(proof.proved)
         if proof.trusted is not None:
             self.trust(proof.trusted.micro_tokens_per_s, proof.trusted.kind, proof.trusted.by)
 

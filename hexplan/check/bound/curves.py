@@ -28,15 +28,14 @@ class GroupKey:
 
     group: Group
     interconnect: Interconnect | None
-    """None for a single device."""
+    """Over it a measured group is set against its datasheet, even for a single device."""
     presence: Decimal
     is_joined: bool
 
     @classmethod
     def of(cls, shape: HostShape, group: Group) -> GroupKey:
         """Return the key of a group of a host's devices."""
-        interconnect = shape.interconnect if len(group) > 1 else None
-        return cls(group, interconnect, shape.presence, shape.is_joined)
+        return cls(group, shape.interconnect, shape.presence, shape.is_joined)
 
 
 class Curves:

@@ -148,8 +148,8 @@ def _proof(problem: Problem, classes: RateClasses, units: NDArray[np.int64]) -> 
     hosts, found = problem.spec.cluster.host_by_name, {}
     for kind in problem.kinds:
         name = problem.classes[kind.host_class].hosts[0]
-        host, is_single = hosts[name], len(kind.group) == 1
-        like = kind.group, None if is_single else host.interconnect, host.presence, bool(host.parts)
+        host = hosts[name]
+        like = kind.group, host.interconnect, host.presence, bool(host.parts)
         price = Decimal(int(units[classes.of_kind[kind.index]])).scaleb(-PRICE_DIGITS)
         if price and like not in found:
             found[like] = GroupPrice(host=name, devices=kind.group, price=price)

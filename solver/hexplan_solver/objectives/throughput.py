@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NoReturn
 
-from hexplan.bound_proof import CoordinatorProof, CrossingProof, WorkProof
+from hexplan.bound_proof import CrossingProof
 from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
 from hexplan_solver.baselines.methods import quick_placements
 from hexplan_solver.bounds.crossing_bound import crossing_bound
 from hexplan_solver.bounds.pattern_bound import pattern_bound
-from hexplan_solver.bounds.work_bound import coordinator_bound, work_bound
+from hexplan_solver.bounds.proof import Proved
+from hexplan_solver.bounds.work_bound import quick_bound
 from hexplan_solver.budget import Budget
 from hexplan_solver.flow.evaluate import Evaluated, better_of, evaluate, evaluate_used
 from hexplan_solver.infeasible import refuse_if_infeasible
@@ -48,10 +49,10 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     run = Run(spec, options, report)
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
-    run.lower(work_bound(problem), WorkProof())
-    run.lower(coordinator_bound(problem), CoordinatorProof())
+    run.lower(quick_bound(problem))
     limits, params = link_limits(problem, run.bound), THROUGHPUT_PARAMS
-    run.lower(crossing_bound(problem, limits.zones, run.bound), _crossing_proof(problem, limits))
+    crossing = crossing_bound(problem, limits.zones, run.bound)
+    run.lower(Proved(crossing, _crossing_proof(problem, limits)))
     balanced = balanced_placement(problem, run.bound)
     part = _part_without_links(problem, limits, balanced)
     known: list[Evaluated] = []
@@ -110,7 +111,7 @@ def _best_without_links(
     budget = Budget(run.left_s * params.bound_share * part, run.bound, start.value)
     proved = pattern_bound(problem, budget)
     if proved is not None:
-        run.lower(proved.micro_tokens_per_s, proved.how)
+        run.lower(proved)
     watch = run.watcher("layers")
     budget = Budget(run.left_s * params.milp_share * part, run.bound, watch=watch)
     best = better_placement(problem, start, options, budget)

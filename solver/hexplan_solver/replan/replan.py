@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from hexplan.bound_proof import WorkProof
 from hexplan.constants import MICRO
 from hexplan.errors import InputError
 from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan.results.replanning import Replanning
-from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.bounds.work_bound import quick_bound
 from hexplan_solver.objectives.sustained.figures import with_sustained
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, be_silent
@@ -111,7 +110,7 @@ def _require_same_model(before: Model, after: Model) -> None:
 def _routes_only(task: _Task) -> Replanned:
     run, left = task.run, task.left
     found = reroute(left)
-    run.lower(work_bound(left.problem), WorkProof())
+    run.lower(quick_bound(left.problem))
     if task.loss.keeps_bounds:
         bound = int(task.plan.certificate.bound_tokens_per_s * MICRO)
         run.trust(bound, "before", f"the plan before: {task.plan.certificate.proof.kind} bound")

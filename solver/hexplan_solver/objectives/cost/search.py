@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from hexplan.bound_proof import WorkProof
 from hexplan.constants import MICRO
 from hexplan.errors import HexplanError, InfeasibleError, LimitReached
 from hexplan.spec import Spec
-from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.bounds.work_bound import quick_bound
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.objectives.cost.cheapest import cheapest_hosts, work_cost_bound
 from hexplan_solver.objectives.cost.idle import without_idle
@@ -46,7 +45,7 @@ def draft_cost(spec: Spec, options: SolveOptions, report: Report = be_silent) ->
     search = _Search(spec, Run(spec, options, report), needed_flow(spec))
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
-    search.run.lower(work_bound(problem), WorkProof())
+    search.run.lower(quick_bound(problem))
     if search.needed > search.run.bound:
         raise _too_high(search)
     return search.best()
