@@ -78,18 +78,43 @@ class CrossingProof(FrozenModel):
         return "crossing bound: the work of hosts that pass no more than they serve and exchange"
 
 
+class ZoneProof(FrozenModel):
+    """Prices for every share that each zone can have of the flow, where little passes between them.
+
+    The least flow that runs in each zone, over all layers, lies between 0 and the zone's `most`:
+    in a box with a side for each zone. A box is ruled out, or halved at its widest side.
+    """
+
+    kind: Literal["zone"] = "zone"
+    """Which bound it is."""
+    zones: tuple[tuple[str, ...], ...]
+    """Sites that are taken together."""
+    most_tokens_per_s: tuple[Exact, ...]
+    """For each zone, no less than it can pass by itself, or than the bound."""
+    prices: tuple[tuple[GroupPrice, ...], ...]
+    """Lists of prices; a price holds for like groups of the hosts of one zone."""
+    boxes: tuple[int, ...]
+    """What is done with each box, the upper half of one before its lower half: the position in
+    `prices` of a list that rules it out, `-1` if it is halved, `-2` if no flows fit into it."""
+
+    @property
+    def sentence(self) -> str:
+        """What proves the bound, in words."""
+        shares = f"{len(self.boxes)} boxes of shares" if len(self.boxes) > 1 else "every share"
+        return f"zone bound: prices of groups, for {shares} that zones can have of the flow"
+
+
 BoundProof = Annotated[
-    CoordinatorProof | WorkProof | PatternProof | CrossingProof,
+    CoordinatorProof | WorkProof | PatternProof | CrossingProof | ZoneProof,
     Field(discriminator="kind"),
 ]
 """What proves a bound; `check` recomputes it."""
 
-TrustedKind = Literal["coverage", "zone", "link", "joins", "before"]
+TrustedKind = Literal["coverage", "link", "joins", "before"]
 """What a trusted bound is: see `TRUSTED_WORDS`."""
 
 TRUSTED_WORDS: dict[TrustedKind, str] = {
     "coverage": "coverage bound: dual bound of the coverage MILP",
-    "zone": "zone bound: LP duals, over every share that a site can have of the flow",
     "link": "link bound: dual bound of the MILP over placement and flow",
     "joins": "the largest bound over all ways to join hosts",
     "before": "bound of the plan before, for more devices",

@@ -61,6 +61,18 @@ PATTERN_STEPS: Final = 2000
 A finer grid gives a lower bound, for more time. It was chosen by trial on the example specs.
 """
 
+ZONE_STEPS: Final = 1000
+"""The same for the zone bound, whose patterns take longer to find."""
+
+HALVED_BOX: Final = -1
+"""In a zone proof: the box is halved."""
+
+EMPTY_BOX: Final = -2
+"""In a zone proof: no flows fit into the box."""
+
+ZONE_BOXES: Final = 400
+"""Boxes of the largest zone proof: more would keep the check busy for minutes."""
+
 PRICE_DIGITS: Final = 9
 """The prices of a pattern proof are multiples of 1e-9, so that a file carries them exactly."""
 

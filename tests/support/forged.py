@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from support.changes import change_certificate
 
 from hexplan.bound_proof import CoordinatorProof, CrossingProof, PatternProof, WorkProof
+from hexplan.constants import EMPTY_BOX
 
 if TYPE_CHECKING:
-    from hexplan.bound_proof import BoundProof
+    from hexplan.bound_proof import BoundProof, ZoneProof
     from hexplan.plan import Plan
 
 MICRO = Decimal("0.000001")
@@ -53,7 +54,7 @@ def forgeries(plan: Plan) -> Iterator[Forgery]:
     yield Forgery("the bound is the flow", stating(plan, flow, own))
     yield Forgery("and the status says optimal", stating(plan, flow, own, "optimal"))
     half = ((flow + bound) / 2).quantize(MICRO)
-    if own.kind != "pattern":
+    if own.kind not in ("pattern", "zone"):
         yield Forgery("half of the gap is gone", stating(plan, half, own))
         almost = (bound * Decimal("0.9999")).quantize(MICRO)
         yield Forgery("the bound is a little lower", stating(plan, max(flow, almost), own))
@@ -67,6 +68,37 @@ def forgeries(plan: Plan) -> Iterator[Forgery]:
         yield Forgery(f"the bound is the flow by {other.kind}", stating(plan, flow, other))
     if own.kind == "pattern":
         yield from _forged_prices(plan, own)
+    if own.kind == "zone":
+        yield from _forged_boxes(plan, own)
+
+
+def _forged_boxes(plan: Plan, proof: ZoneProof) -> Iterator[Forgery]:
+    """Yield boxes that are dropped, called empty or ruled out at once, with the proof's bound."""
+    bound, flow = plan.certificate.bound_tokens_per_s, plan.certificate.flow_tokens_per_s
+    whole = proof.most_tokens_per_s
+    changes: dict[str, dict[str, object]] = {
+        "no box": {"boxes": ()},
+        "the last box is dropped": {"boxes": proof.boxes[:-1]},
+        "one box too many": {"boxes": (*proof.boxes, EMPTY_BOX)},
+        "a list of prices that is not there": {"boxes": (len(proof.prices),)},
+        "all is called empty": {"boxes": (EMPTY_BOX,)},
+        "zones may pass little": {"most_tokens_per_s": tuple(Decimal(1) for _ in whole)},
+        "a zone is left out": {"zones": proof.zones[:-1], "most_tokens_per_s": whole[:-1]},
+        "a zone is listed twice": {
+            "zones": (*proof.zones, proof.zones[0]),
+            "most_tokens_per_s": (*whole, whole[0]),
+        },
+    }
+    for sentence, change in changes.items():
+        yield Forgery(sentence, stating(plan, bound, proof.model_copy(update=change)))
+    cheap = tuple(
+        tuple(price.model_copy(update={"price": Decimal(0)}) for price in listed)
+        for listed in proof.prices
+    )
+    free = proof.model_copy(update={"prices": cheap})
+    yield Forgery("all prices are 0", stating(plan, bound, free))
+    ruled = proof.model_copy(update={"boxes": (0,)})
+    yield Forgery("the first prices rule all out", stating(plan, flow, ruled))
 
 
 def _forged_prices(plan: Plan, proof: PatternProof) -> Iterator[Forgery]:

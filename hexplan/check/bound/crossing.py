@@ -18,16 +18,21 @@ from hexplan.constants import CROSSING_HOSTS
 
 def crossing_obstacles(lookup: Lookup, proof: CrossingProof) -> Iterator[Violation]:
     """Yield sites that the cluster does not have or that are in two zones, and too many hosts."""
+    yield from misplaced_sites(lookup, proof.zones)
+    if len(lookup.hosts) > CROSSING_HOSTS:
+        message = f"the cluster has {len(lookup.hosts)} hosts, needed at most {CROSSING_HOSTS}"
+        yield BOUND_NOT_PROVED.at("certificate, proof", message)
+
+
+def misplaced_sites(lookup: Lookup, zones: Sequence[Sequence[str]]) -> Iterator[Violation]:
+    """Yield sites of zones that the cluster does not have, or that are in two zones."""
     known = {host.site for host in lookup.hosts.values()}
-    listed = Counter(site for zone in proof.zones for site in zone)
+    listed = Counter(site for zone in zones for site in zone)
     for site, count in listed.items():
         if site not in known:
             yield PROOF_MISPLACED.at("certificate, zones", f"no host is at a site {site}")
         if count > 1:
             yield PROOF_MISPLACED.at("certificate, zones", f"site {site} is listed {count} times")
-    if len(lookup.hosts) > CROSSING_HOSTS:
-        message = f"the cluster has {len(lookup.hosts)} hosts, needed at most {CROSSING_HOSTS}"
-        yield BOUND_NOT_PROVED.at("certificate, proof", message)
 
 
 def crossing_bound(lookup: Lookup, supply: Sequence[ShapeSupply], proof: CrossingProof) -> int:
@@ -42,8 +47,8 @@ def crossing_bound(lookup: Lookup, supply: Sequence[ShapeSupply], proof: Crossin
         for name in each.hosts:
             caps[name] = alone + exchange.received[name] + exchange.sent[name]
     for zone in map(frozenset, proof.zones):
-        inside = [_within(lookup, each, zone) for each in supply]
-        cap = work_bound(inside, layers) + exchange.across(zone)
+        inside = [within(lookup, each, zone) for each in supply]
+        cap = work_bound(inside, layers) + exchange.inward(zone) + exchange.outward(zone)
         caps |= {name: min(caps[name], cap) for each in inside for name in each.hosts}
     alike = Counter((index, caps[name]) for index, each in enumerate(supply) for name in each.hosts)
 
@@ -55,6 +60,6 @@ def crossing_bound(lookup: Lookup, supply: Sequence[ShapeSupply], proof: Crossin
     return largest_flow(work, layers)
 
 
-def _within(lookup: Lookup, each: ShapeSupply, zone: frozenset[str]) -> ShapeSupply:
+def within(lookup: Lookup, each: ShapeSupply, zone: frozenset[str]) -> ShapeSupply:
     """Return the hosts of a shape that are at the sites of a zone."""
     return replace(each, hosts=tuple(n for n in each.hosts if lookup.hosts[n].site in zone))

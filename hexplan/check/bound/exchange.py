@@ -55,12 +55,18 @@ class Exchange:
             between=_between(lookup, under, per_token),
         )
 
-    def across(self, inside: frozenset[str]) -> int:
-        """Return what some sites receive from all others, and send to them, together."""
+    def inward(self, inside: frozenset[str]) -> int:
+        """Return what some sites receive from all others."""
+        amounts = self.between.items()
         return sum(
-            amount
-            for (source, target), amount in self.between.items()
-            if (source in inside) != (target in inside)
+            n for (source, target), n in amounts if target in inside and source not in inside
+        )
+
+    def outward(self, inside: frozenset[str]) -> int:
+        """Return what some sites send to all others."""
+        amounts = self.between.items()
+        return sum(
+            n for (source, target), n in amounts if source in inside and target not in inside
         )
 
 

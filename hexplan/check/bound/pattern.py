@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import ceil, floor
 
-from hexplan.bound_proof import PatternProof
+from hexplan.bound_proof import GroupPrice, PatternProof
 from hexplan.check.bound.curves import GroupKey
 from hexplan.check.bound.rules import BOUND_NOT_PROVED, PROOF_MISPLACED
 from hexplan.check.bound.supply import ShapeSupply
@@ -24,7 +24,7 @@ from hexplan.constants import MICRO, PATTERN_STEPS, PRICE_DIGITS
 UNITS = 10 ** (PRICE_DIGITS + 3)
 """Units of a price, finer than its digits: what a layer pays is rounded down to whole ones."""
 
-_Prices = Mapping[GroupKey, Fraction]
+Prices = Mapping[GroupKey, Fraction]
 
 
 def pattern_violations(
@@ -32,7 +32,7 @@ def pattern_violations(
 ) -> Iterator[Violation]:
     """Yield prices that are misplaced, or a bound that they do not prove."""
     prices: dict[GroupKey, Fraction] = {}
-    misplaced = list(_misplaced(supply, proof, prices))
+    misplaced = list(read_prices(supply, proof.prices, prices))
     yield from misplaced
     if misplaced:
         return
@@ -50,12 +50,14 @@ def pattern_violations(
         yield BOUND_NOT_PROVED.at("certificate, proof", message)
 
 
-def _misplaced(
-    supply: Sequence[ShapeSupply], proof: PatternProof, prices: dict[GroupKey, Fraction]
+def read_prices(
+    supply: Sequence[ShapeSupply],
+    listed: Sequence[GroupPrice],
+    prices: dict[GroupKey, Fraction],
 ) -> Iterator[Violation]:
     """Yield prices of unknown groups, and note all others by the groups that they are for."""
     home = {name: each for each in supply for name in each.hosts}
-    for index, each in enumerate(proof.prices):
+    for index, each in enumerate(listed):
         where = f"certificate, price {index}"
         own = home.get(each.host)
         if own is None or each.devices not in own.curves:
@@ -69,7 +71,7 @@ def _misplaced(
         prices[key] = exact(each.price)
 
 
-def cheapest_pattern(supply: Sequence[ShapeSupply], prices: _Prices, target: int) -> int:
+def cheapest_pattern(supply: Sequence[ShapeSupply], prices: Prices, target: int) -> int:
     """Return the least that a layer pays for a flow in 1e-6 tokens/s, rounded down to units.
 
     Rates are rounded up to steps of the target, which can only make patterns cheaper.
@@ -87,7 +89,7 @@ def cheapest_pattern(supply: Sequence[ShapeSupply], prices: _Prices, target: int
     return _cover(_undominated(cost_of))
 
 
-def all_groups(supply: Sequence[ShapeSupply], prices: _Prices) -> int:
+def all_groups(supply: Sequence[ShapeSupply], prices: Prices) -> int:
     """Return the most that the groups of all hosts are worth, rounded up to units."""
     total = 0
     for each in supply:

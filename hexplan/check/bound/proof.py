@@ -10,6 +10,7 @@ from hexplan.check.bound.pattern import pattern_violations
 from hexplan.check.bound.rules import BOUND_NOT_PROVED
 from hexplan.check.bound.supply import ShapeSupply, supply_of
 from hexplan.check.bound.work import coordinator_bound, work_bound
+from hexplan.check.bound.zone import zone_violations
 from hexplan.check.exact import FLOAT_TOLERANCE, RATE_STEP, exact
 from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Violation
@@ -38,6 +39,8 @@ def _by_supply(
     """Yield a bound that does not follow from what the hosts can do."""
     if proof.kind == "pattern":
         yield from pattern_violations(lookup, supply, proof)
+    elif proof.kind == "zone":
+        yield from zone_violations(lookup, supply, proof)
     elif proof.kind == "crossing":
         obstacles = list(crossing_obstacles(lookup, proof))
         yield from obstacles

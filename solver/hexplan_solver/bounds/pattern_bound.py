@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from hexplan.bound_proof import GroupPrice, PatternProof
+from hexplan.bound_proof import PatternProof
 from hexplan.constants import PATTERN_STEPS, PRICE_DIGITS
+from hexplan_solver.bounds.group_prices import group_prices
 from hexplan_solver.bounds.params import BOUND_PARAMS, BoundParams
 from hexplan_solver.bounds.proof import Proved
 from hexplan_solver.budget import Budget
@@ -50,7 +50,10 @@ def pattern_bound(
             low = target
         if high - low > high // params.precision and not targets:
             targets.append((low + high) // 2)
-    return None if found is None else Proved(high, _proof(problem, items.classes, found))
+    if found is None:
+        return None
+    of_kind = np.array(items.classes.of_kind)
+    return Proved(high, PatternProof(prices=group_prices(problem, found[of_kind])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +141,6 @@ def _worth(supply: GroupSupply, prices: NDArray[np.int64]) -> int:
         int(most) * int(count)
         for most, count in zip(dearest, supply.limits[len(prices) :], strict=True)
     )
-
-
-def _proof(problem: Problem, classes: RateClasses, units: NDArray[np.int64]) -> PatternProof:
-    """Return the prices of all groups, each with a host that can form it.
-
-    Groups that the check cannot tell apart are listed once.
-    """
-    hosts, found = problem.spec.cluster.host_by_name, {}
-    for kind in problem.kinds:
-        name = problem.classes[kind.host_class].hosts[0]
-        host = hosts[name]
-        like = kind.group, host.interconnect, host.presence, bool(host.parts)
-        price = Decimal(int(units[classes.of_kind[kind.index]])).scaleb(-PRICE_DIGITS)
-        if price and like not in found:
-            found[like] = GroupPrice(host=name, devices=kind.group, price=price)
-    return PatternProof(prices=tuple(found.values()))
 
 
 def _cheapest(

@@ -99,7 +99,8 @@ def _lower_bound(search: LinkSearch, best: Evaluated) -> None:
         limit_s = run.left_s * search.params.bound_share
         budget = Budget(limit_s, run.bound, best.value)
         proved = zone_bound(search.problem, limits.zones, budget)
-        run.trust(proved, "zone")
+        if proved is not None:
+            run.lower(proved)
         run.tell("zones", best.value / MICRO)
 
 
