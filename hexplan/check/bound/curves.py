@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from hexplan.check.bound.group_shards import group_shards
 from hexplan.check.bound.host_shapes import Group, HostShape
 from hexplan.check.lookup import Lookup
 from hexplan.check.stage.memory import kv_room
+from hexplan.check.stage.sequence import KnownSeconds
 from hexplan.check.stage.sharing import obstacle, shift_tokens
 from hexplan.check.stage.speed import is_from_datasheet, speed_of
 from hexplan.cluster import Parallel
@@ -80,6 +81,7 @@ class _Members:
     host: str
     shards: tuple[Shard, ...]
     modes: tuple[Parallel, ...]
+    known: KnownSeconds = field(default_factory=dict)
 
     @classmethod
     def of(cls, lookup: Lookup, host: str, group: Group) -> _Members | None:
@@ -132,7 +134,7 @@ class _Members:
         kv_tokens = kv_room(self.lookup, stage)
         if kv_tokens < self.lookup.plan.workload.max_tokens:
             return
-        speed = speed_of(self.lookup, stage.model_copy(update={"kv_tokens": kv_tokens}))
+        speed = speed_of(self.lookup, stage.model_copy(update={"kv_tokens": kv_tokens}), self.known)
         if speed is not None:
             yield int(speed.tokens_per_s * MICRO)
 

@@ -8,6 +8,7 @@ all groups that the hosts can form are worth, F is impossible.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
 
@@ -31,16 +32,15 @@ def pattern_violations(
     lookup: Lookup, supply: Sequence[ShapeSupply], proof: PatternProof
 ) -> Iterator[Violation]:
     """Yield prices that are misplaced, or a bound that they do not prove."""
-    prices: dict[GroupKey, Fraction] = {}
-    misplaced = list(read_prices(supply, proof.prices, prices))
-    yield from misplaced
-    if misplaced:
+    read = read_prices(supply, proof.prices)
+    yield from read.violations
+    if read.violations:
         return
     layers, bound = lookup.plan.model.layers, exact(lookup.plan.certificate.bound_tokens_per_s)
     # No flow is larger than the bound, if the next larger one is impossible.
     target = floor(bound * MICRO) + 1
-    paid = cheapest_pattern(supply, prices, target)
-    worth = all_groups(supply, prices)
+    paid = cheapest_pattern(supply, read.prices, target)
+    worth = all_groups(supply, read.prices)
     if worth >= layers * paid:
         most = f"patterns for {number(Fraction(worth, paid))} layers" if paid else "any pattern"
         message = (
@@ -50,25 +50,31 @@ def pattern_violations(
         yield BOUND_NOT_PROVED.at("certificate, proof", message)
 
 
-def read_prices(
-    supply: Sequence[ShapeSupply],
-    listed: Sequence[GroupPrice],
-    prices: dict[GroupKey, Fraction],
-) -> Iterator[Violation]:
-    """Yield prices of unknown groups, and note all others by the groups that they are for."""
+@dataclass(frozen=True, slots=True)
+class ReadPrices:
+    """Prices by the groups that they are for, and what is wrong with the list."""
+
+    prices: Prices
+    violations: tuple[Violation, ...]
+
+
+def read_prices(supply: Sequence[ShapeSupply], listed: Sequence[GroupPrice]) -> ReadPrices:
+    """Find the groups that a list of prices names."""
     home = {name: each for each in supply for name in each.hosts}
+    prices: dict[GroupKey, Fraction] = {}
+    wrong: list[Violation] = []
     for index, each in enumerate(listed):
-        where = f"certificate, price {index}"
-        own = home.get(each.host)
+        where, own = f"certificate, price {index}", home.get(each.host)
         if own is None or each.devices not in own.curves:
             message = f"no host {each.host} can form a group of {', '.join(each.devices)}"
-            yield PROOF_MISPLACED.at(where, message)
+            wrong.append(PROOF_MISPLACED.at(where, message))
             continue
         key = GroupKey.of(own.shape, each.devices)
         if key in prices:
             message = f"groups like {', '.join(each.devices)} of {each.host} have another price"
-            yield PROOF_MISPLACED.at(where, message)
+            wrong.append(PROOF_MISPLACED.at(where, message))
         prices[key] = exact(each.price)
+    return ReadPrices(prices, tuple(wrong))
 
 
 def cheapest_pattern(supply: Sequence[ShapeSupply], prices: Prices, target: int) -> int:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
+from itertools import chain
 
-from hexplan.bound_proof import GroupPrice, ZoneProof
+from hexplan.bound_proof import ZoneProof
 from hexplan.check.bound.crossing import misplaced_sites, within
-from hexplan.check.bound.curves import GroupKey
 from hexplan.check.bound.exchange import Exchange
-from hexplan.check.bound.pattern import Prices, read_prices
+from hexplan.check.bound.pattern import ReadPrices, read_prices
 from hexplan.check.bound.rules import BOUND_NOT_PROVED, PROOF_MISPLACED
 from hexplan.check.bound.supply import ShapeSupply
 from hexplan.check.bound.work import work_bound
@@ -63,33 +62,28 @@ class _Case:
             for zone in self.proof.zones
         )
 
+    @cached_property
+    def read(self) -> tuple[tuple[ReadPrices, ...], ...]:
+        """Each list of prices, by zones."""
+        homes = [{name for each in zone for name in each.hosts} for zone in self.inside]
+        return tuple(
+            tuple(
+                read_prices(zone, tuple(price for price in listed if price.host in home))
+                for zone, home in zip(self.inside, homes, strict=True)
+            )
+            for listed in self.proof.prices
+        )
+
     def misplaced_prices(self) -> Iterator[Violation]:
-        """Yield prices of groups that no host can form, or that a zone's hosts have twice."""
-        zone_of = {site: index for index, zone in enumerate(self.proof.zones) for site in zone}
-        hosts = self.lookup.hosts
-        for listed in self.proof.prices:
-            for price in listed:
-                if price.host not in hosts or hosts[price.host].site not in zone_of:
-                    message = f"host {price.host} is in no zone"
-                    yield PROOF_MISPLACED.at("certificate, prices", message)
-            for zone in range(len(self.proof.zones)):
-                yield from read_prices(self.inside[zone], self._of_zone(listed, zone), {})
-
-    def _of_zone(self, listed: Sequence[GroupPrice], zone: int) -> tuple[GroupPrice, ...]:
-        names = {name for each in self.inside[zone] for name in each.hosts}
-        return tuple(price for price in listed if price.host in names)
-
-    def _prices(self) -> tuple[tuple[Prices, ...], ...]:
-        """Return the prices of each list, by zones."""
-        found = []
-        for listed in self.proof.prices:
-            by_zone: list[Prices] = []
-            for zone in range(len(self.proof.zones)):
-                known: dict[GroupKey, Fraction] = {}
-                list(read_prices(self.inside[zone], self._of_zone(listed, zone), known))
-                by_zone.append(known)
-            found.append(tuple(by_zone))
-        return tuple(found)
+        """Yield prices for hosts in no zone, for groups that no host can form, or given twice."""
+        zoned = {name for zone in self.inside for each in zone for name in each.hosts}
+        for price in chain.from_iterable(self.proof.prices):
+            if price.host not in zoned:
+                message = f"host {price.host} is in no zone"
+                yield PROOF_MISPLACED.at("certificate, prices", message)
+        for by_zone in self.read:
+            for read in by_zone:
+                yield from read.violations
 
     def why_not(self) -> str:
         """Say why the bound is not proved; an empty text if it is."""
@@ -99,26 +93,31 @@ class _Case:
                 f"{len(lookup.hosts)} hosts and {len(proof.boxes)} boxes, needed at most"
                 f" {CROSSING_HOSTS} and {ZONE_BOXES}"
             )
-        zoned = {name for zone in self.inside for each in zone for name in each.hosts}
-        left_out = [
-            name
-            for each in self.supply
-            for name in each.hosts
-            if name not in zoned and any(map(any, each.curves.values()))
-        ]
-        if left_out:
-            return f"host {left_out[0]} is in no zone"
-        if len(proof.most_tokens_per_s) != len(proof.zones) or not self.target:
-            return f"{len(proof.zones)} zones need as many limits, and a bound above 0"
+        if not proof.zones or len(proof.most_tokens_per_s) != len(proof.zones) or not self.target:
+            return "needed zones, a limit for each of them, and a bound above 0"
         most = tuple(int(exact(limit) * MICRO) for limit in proof.most_tokens_per_s)
-        for index, (hosts, limit) in enumerate(zip(self.inside, most, strict=True)):
-            alone = min(self.target, work_bound(hosts, lookup.plan.model.layers))
-            if limit < alone:
-                return f"zone {index} may pass {rate(exact(alone) / MICRO)}, more than its limit"
+        reason = self._why_no_box(most)
+        if reason:
+            return reason
         exchange = Exchange.of(lookup)
         zones = tuple(
             ZoneSupply(hosts, max(exchange.inward(sites), exchange.outward(sites)))
             for hosts, sites in zip(self.inside, map(frozenset, proof.zones), strict=True)
         )
-        boxes = ZoneBoxes(zones, self._prices(), self.target, lookup.plan.model.layers)
+        prices = tuple(tuple(read.prices for read in by_zone) for by_zone in self.read)
+        boxes = ZoneBoxes(zones, prices, self.target, lookup.plan.model.layers)
         return boxes.why_not(tuple((0, limit) for limit in most), proof.boxes)
+
+    def _why_no_box(self, most: Sequence[int]) -> str:
+        """Say why the least flows of all zones may lie outside the first box."""
+        zoned = {name for zone in self.inside for each in zone for name in each.hosts}
+        for each in self.supply:
+            if any(map(any, each.curves.values())):
+                for name in each.hosts:
+                    if name not in zoned:
+                        return f"host {name} is in no zone"
+        for index, (hosts, limit) in enumerate(zip(self.inside, most, strict=True)):
+            alone = min(self.target, work_bound(hosts, self.lookup.plan.model.layers))
+            if limit < alone:
+                return f"zone {index} may pass {rate(exact(alone) / MICRO)}, more than its limit"
+        return ""

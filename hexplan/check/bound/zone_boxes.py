@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -73,13 +74,16 @@ class ZoneBoxes:
             self._costs[index] = tuple(
                 zone.costs(own, self.target) for zone, own in zip(self.zones, prices, strict=True)
             )
+        pairs = zip(self._costs[index], self._limits(box), strict=True)
+        *others, last = [_useful(costs, limits) for costs, limits in pairs]
         supplied: Supplied = {0: 0}
-        for costs, limits in zip(self._costs[index], self._limits(box), strict=True):
-            supplied = _combined(supplied, _useful(costs, limits))
-        if ZONE_STEPS not in supplied:
+        for other in others:
+            supplied = _combined(supplied, other)
+        paid = _least_for_all(supplied, last)
+        if paid is None:
             return True
-        pairs = zip(self.zones, prices, strict=True)
-        return sum(zone.worth(own) for zone, own in pairs) < self.num_layers * supplied[ZONE_STEPS]
+        worth = sum(zone.worth(own) for zone, own in zip(self.zones, prices, strict=True))
+        return worth < self.num_layers * paid
 
 
 def _useful(costs: Sequence[int], limits: Range) -> Supplied:
@@ -97,6 +101,17 @@ def _combined(first: Supplied, second: Supplied) -> Supplied:
             amount = min(ZONE_STEPS, one + other)
             best[amount] = min(cost + more, best.get(amount, cost + more))
     return _kept(best.items())
+
+
+def _least_for_all(first: Supplied, second: Supplied) -> int | None:
+    """Return the least cost of all steps from two zones together; None if they have too few."""
+    amounts = sorted(second)
+    found = []
+    for one, cost in first.items():
+        place = bisect_left(amounts, ZONE_STEPS - one)
+        if place < len(amounts):
+            found.append(cost + second[amounts[place]])
+    return min(found, default=None)
 
 
 def _kept(pairs: Iterable[tuple[int, int]]) -> Supplied:

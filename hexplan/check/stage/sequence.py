@@ -24,6 +24,10 @@ from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.plan import Shard, Stage
 
+PROMPT = 0
+KnownSeconds = dict[int, Fraction]
+"""Seconds of one layer: of a tensor-parallel step of so many decodes, at `PROMPT` of a prompt."""
+
 
 def held_weights_bytes(model: Model, stage: Stage, shard: Shard) -> int:
     """Return the bytes of weights on a device: of whole layers, unless the stage is `tp`."""
@@ -56,19 +60,29 @@ def shared_phase_seconds(
     shards: Sequence[ShardOnDevice],
     interconnect: Interconnect | None,
     stage: Stage,
+    known: KnownSeconds | None = None,
 ) -> tuple[Fraction, Fraction]:
-    """Return the two parts of `layer_s`, the prompt's and the decodes', each in its mode."""
+    """Return the two parts of `layer_s`, the prompt's and the decodes', each in its mode.
+
+    Parameters
+    ----------
+    known
+        Of other tensor-parallel stages of the same devices; what is computed here is added.
+    """
+    known = {} if known is None else known
     prompt_step = ceil(Fraction(request.workload.prompt_tokens.mean, request.chunks))
-    prefill = (
-        prefill_seconds(request, shards, interconnect)
-        if _is_tensor(stage, prompt_step)
-        else _prefill(request, shards, interconnect, prompt_step)
-    )
-    decode = (
-        decode_seconds(request, shards, interconnect)
-        if _is_tensor(stage, request.batch)
-        else _decode(request, shards, interconnect)
-    )
+    if _is_tensor(stage, prompt_step):
+        if PROMPT not in known:
+            known[PROMPT] = prefill_seconds(request, shards, interconnect)
+        prefill = known[PROMPT]
+    else:
+        prefill = _prefill(request, shards, interconnect, prompt_step)
+    if _is_tensor(stage, request.batch):
+        if request.batch not in known:
+            known[request.batch] = decode_seconds(request, shards, interconnect)
+        decode = known[request.batch]
+    else:
+        decode = _decode(request, shards, interconnect)
     besides = request.step_s / request.num_layers
     return prefill + request.chunks * besides, request.decode_steps * (decode + besides)
 

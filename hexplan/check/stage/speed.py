@@ -12,7 +12,7 @@ from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.stage.correction import DatasheetSeconds, corrected_seconds, correction_of
 from hexplan.check.stage.roofline import ShardOnDevice, StageRequest, head_seconds, layer_seconds
-from hexplan.check.stage.sequence import shared_phase_seconds
+from hexplan.check.stage.sequence import KnownSeconds, shared_phase_seconds
 from hexplan.check.stage.sizes import length
 from hexplan.check.text import number, rate
 from hexplan.cluster import Correction, Profile
@@ -110,14 +110,22 @@ def _capacity(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
         yield SPEED_ERROR_WRONG.at(f"stage {stage.id}", message)
 
 
-def speed_of(lookup: Lookup, stage: Stage) -> RecomputedSpeed | None:
-    """Return what a stage's speed should be, or None if nothing tells it."""
+def speed_of(
+    lookup: Lookup, stage: Stage, known: KnownSeconds | None = None
+) -> RecomputedSpeed | None:
+    """Return what a stage's speed should be, or None if nothing tells it.
+
+    Parameters
+    ----------
+    known
+        Seconds of other stages of the same devices, to which those of this stage are added.
+    """
     profile = profile_of(lookup, stage) if stage.parallel == "tp" else None
     if profile is None and stage.tp > 1 and lookup.hosts[stage.host].interconnect is None:
         return None
     if profile is not None and length(stage.layers) > len(profile.tokens_per_s):
         return None
-    speed = _measured(lookup, stage, profile) if profile else _computed(lookup, stage)
+    speed = _measured(lookup, stage, profile) if profile else _computed(lookup, stage, known)
     correction = correction_of(lookup, stage, _shards(lookup, stage))
     if correction is not None:
         speed = _corrected(lookup, stage, speed, correction)
@@ -184,13 +192,13 @@ def _request(lookup: Lookup, stage: Stage) -> StageRequest:
     )
 
 
-def _computed(lookup: Lookup, stage: Stage) -> RecomputedSpeed:
+def _computed(lookup: Lookup, stage: Stage, known: KnownSeconds | None) -> RecomputedSpeed:
     """Return `T = (P + D) / ((k layer_s + head_s) x)`, rounded down to a multiple of 1e-6."""
     plan, shards = lookup.plan, _shards(lookup, stage)
     interconnect = lookup.hosts[stage.host].interconnect
     request = _request(lookup, stage)
     basis = _basis(lookup, stage, shards)
-    layer_s = sum(shared_phase_seconds(request, shards, interconnect, stage), Fraction())
+    layer_s = sum(shared_phase_seconds(request, shards, interconnect, stage, known), Fraction())
     seconds = request.num_layers * layer_s
     if stage.layers[1] == plan.model.layers:
         seconds += head_seconds(request, shards)
