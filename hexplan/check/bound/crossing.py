@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from hexplan.bound_proof import CrossingProof
+from hexplan.check.bound import rules
 from hexplan.check.bound.exchange import Exchange
-from hexplan.check.bound.rules import BOUND_NOT_PROVED, PROOF_MISPLACED
 from hexplan.check.bound.supply import ShapeSupply
 from hexplan.check.bound.work import largest_flow, work_bound
 from hexplan.check.lookup import Lookup
@@ -21,7 +21,7 @@ def crossing_obstacles(lookup: Lookup, proof: CrossingProof) -> Iterator[Violati
     yield from misplaced_sites(lookup, proof.zones)
     if len(lookup.hosts) > CROSSING_HOSTS:
         message = f"the cluster has {len(lookup.hosts)} hosts, needed at most {CROSSING_HOSTS}"
-        yield BOUND_NOT_PROVED.at("certificate, proof", message)
+        yield rules.BOUND_NOT_PROVED.at("certificate, proof", message)
 
 
 def misplaced_sites(lookup: Lookup, zones: Sequence[Sequence[str]]) -> Iterator[Violation]:
@@ -30,9 +30,11 @@ def misplaced_sites(lookup: Lookup, zones: Sequence[Sequence[str]]) -> Iterator[
     listed = Counter(site for zone in zones for site in zone)
     for site, count in listed.items():
         if site not in known:
-            yield PROOF_MISPLACED.at("certificate, zones", f"no host is at a site {site}")
+            yield rules.PROOF_MISPLACED.at("certificate, zones", f"no host is at a site {site}")
         if count > 1:
-            yield PROOF_MISPLACED.at("certificate, zones", f"site {site} is listed {count} times")
+            yield rules.PROOF_MISPLACED.at(
+                "certificate, zones", f"site {site} is listed {count} times"
+            )
 
 
 def crossing_bound(lookup: Lookup, supply: Sequence[ShapeSupply], proof: CrossingProof) -> int:

@@ -13,8 +13,8 @@ from fractions import Fraction
 from math import ceil, floor
 
 from hexplan.bound_proof import GroupPrice, PatternProof
+from hexplan.check.bound import rules
 from hexplan.check.bound.curves import GroupKey
-from hexplan.check.bound.rules import BOUND_NOT_PROVED, PROOF_MISPLACED
 from hexplan.check.bound.supply import ShapeSupply
 from hexplan.check.exact import RATE_STEP, exact
 from hexplan.check.lookup import Lookup
@@ -47,7 +47,7 @@ def pattern_violations(
             f"at {rate(bound + RATE_STEP)} its prices allow {most},"
             f" needed fewer than the model's {layers}"
         )
-        yield BOUND_NOT_PROVED.at("certificate, proof", message)
+        yield rules.BOUND_NOT_PROVED.at("certificate, proof", message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ def read_prices(supply: Sequence[ShapeSupply], listed: Sequence[GroupPrice]) -> 
         where, own = f"certificate, price {index}", home.get(each.host)
         if own is None or each.devices not in own.curves:
             message = f"no host {each.host} can form a group of {', '.join(each.devices)}"
-            wrong.append(PROOF_MISPLACED.at(where, message))
+            wrong.append(rules.PROOF_MISPLACED.at(where, message))
             continue
         key = GroupKey.of(own.shape, each.devices)
         if key in prices:
             message = f"groups like {', '.join(each.devices)} of {each.host} have another price"
-            wrong.append(PROOF_MISPLACED.at(where, message))
+            wrong.append(rules.PROOF_MISPLACED.at(where, message))
         prices[key] = exact(each.price)
     return ReadPrices(prices, tuple(wrong))
 

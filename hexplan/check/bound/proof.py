@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hexplan.bound_proof import BoundProof
+from hexplan.check.bound import rules
 from hexplan.check.bound.crossing import crossing_bound, crossing_obstacles
 from hexplan.check.bound.pattern import pattern_violations
-from hexplan.check.bound.rules import BOUND_NOT_PROVED
 from hexplan.check.bound.supply import ShapeSupply, supply_of
 from hexplan.check.bound.work import coordinator_bound, work_bound
 from hexplan.check.bound.zone import zone_violations
@@ -28,7 +28,7 @@ def bound_violations(lookup: Lookup) -> Iterator[Violation]:
         yield from _compared(lookup, coordinator_bound(lookup.plan.cluster))
     elif layers > MOST_LAYERS:
         message = f"the model has {layers} layers; bounds are proved for at most {MOST_LAYERS}"
-        yield BOUND_NOT_PROVED.at("certificate, proof", message)
+        yield rules.BOUND_NOT_PROVED.at("certificate, proof", message)
     else:
         yield from _by_supply(lookup, supply_of(lookup), proof)
 
@@ -60,4 +60,4 @@ def _compared(lookup: Lookup, found_micro: int) -> Iterator[Violation]:
     num_devices = sum(len(host.devices) for host in lookup.hosts.values())
     if found > stated * (1 + FLOAT_TOLERANCE) + (num_devices + 1) * RATE_STEP:
         message = f"states {rate(stated)}, but the {certificate.proof.kind} bound is {rate(found)}"
-        yield BOUND_NOT_PROVED.at("certificate, bound", message)
+        yield rules.BOUND_NOT_PROVED.at("certificate, bound", message)

@@ -8,10 +8,10 @@ from functools import cached_property
 from itertools import chain
 
 from hexplan.bound_proof import ZoneProof
+from hexplan.check.bound import rules
 from hexplan.check.bound.crossing import misplaced_sites, within
 from hexplan.check.bound.exchange import Exchange
 from hexplan.check.bound.pattern import ReadPrices, read_prices
-from hexplan.check.bound.rules import BOUND_NOT_PROVED, PROOF_MISPLACED
 from hexplan.check.bound.supply import ShapeSupply
 from hexplan.check.bound.work import work_bound
 from hexplan.check.bound.zone_boxes import ZoneBoxes
@@ -34,7 +34,7 @@ def zone_violations(
         return
     reason = case.why_not()
     if reason:
-        yield BOUND_NOT_PROVED.at("certificate, proof", reason)
+        yield rules.BOUND_NOT_PROVED.at("certificate, proof", reason)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class _Case:
         for price in chain.from_iterable(self.proof.prices):
             if price.host not in zoned:
                 message = f"host {price.host} is in no zone"
-                yield PROOF_MISPLACED.at("certificate, prices", message)
+                yield rules.PROOF_MISPLACED.at("certificate, prices", message)
         for by_zone in self.read:
             for read in by_zone:
                 yield from read.violations
