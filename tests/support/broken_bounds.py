@@ -7,7 +7,7 @@ from decimal import Decimal
 from support.changes import broken, change_certificate
 from support.plans import profiled_plan, two_hosts_plan
 
-from hexplan.bound_proof import TrustedBound, WorkProof
+from hexplan.bound_proof import GroupPrice, PatternProof, TrustedBound, WorkProof
 
 TWO = two_hosts_plan()
 PROFILED = profiled_plan()
@@ -45,6 +45,16 @@ BROKEN_BOUNDS = (
             proof=WorkProof(),
         ),
         "HEX801",
+    ),
+    broken(
+        "a price for a host that is not there",
+        change_certificate(
+            TWO,
+            proof=PatternProof(
+                prices=(GroupPrice(host="nowhere", devices=("Big",), price=Decimal(1)),)
+            ),
+        ),
+        "HEX804",
     ),
     broken(
         "a trusted bound below the flow",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from support.broken_bounds import HELD
 from support.broken_certificates import BROKEN_CERTIFICATES
 from support.broken_flows import BROKEN_FLOWS
 from support.broken_places import BROKEN_PLACES
@@ -79,6 +80,7 @@ JUST_KEPT = {
     ),
     "a step of one token": change_plan(TWO, step_limits=StepLimits(tokens=1, decodes=1)),
     "a stage that fills its device to the last byte": _full_to_the_last_byte(),
+    "a trusted bound below the proved one": HELD,
     "a gap that is not rounded as far as it may be": change_certificate(
         PROFILED, gap=Decimal("2940.176470588236")
     ),
