@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from hexplan.check import check_plan
@@ -31,6 +32,14 @@ class Cell:
     def flow(self) -> float:
         """Tokens/s; 0 without a plan."""
         return float(self.plan.certificate.flow_tokens_per_s) if self.plan else 0.0
+
+
+def lowest_bound(plan: Plan) -> Decimal:
+    """Return the lowest bound that a plan states, proved or trusted, in tokens/s."""
+    certificate = plan.certificate
+    trusted = certificate.trusted
+    proved = certificate.bound_tokens_per_s
+    return proved if trusted is None else min(proved, trusted.tokens_per_s)
 
 
 def run_cell(spec: Path, method: str, time_limit_s: float) -> Cell:

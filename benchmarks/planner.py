@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
-from cell import Cell, run_cell
+from cell import Cell, lowest_bound, run_cell
 from planner_plot import planner_picture
 
 from hexplan.files.bounded import write_atomically
@@ -95,8 +95,8 @@ def row(cells: Sequence[str]) -> str:
 
 
 def bound_of(cells: Sequence[Cell]) -> float:
-    """Return the lowest bound proved for a spec: each holds for every method's plans."""
-    bounds = [cell.plan.certificate.bound_tokens_per_s for cell in cells if cell.plan]
+    """Return the lowest bound for a spec, proved or trusted: it holds for every method's plans."""
+    bounds = [lowest_bound(cell.plan) for cell in cells if cell.plan]
     return float(min(bounds, default=0))
 
 
@@ -104,7 +104,7 @@ def rows(cells: Sequence[Cell]) -> list[str]:
     """Return the rows of one spec: its bound, the published flow, and each method."""
     name, bound = cells[0].spec, bound_of(cells)
     blank = [""] * (len(COLUMNS) + 1)
-    found = [row([name, "*proved bound*", f"{bound:,.1f}", *blank])]
+    found = [row([name, "*bound*", f"{bound:,.1f}", *blank])]
     if name in PUBLISHED:
         gap = f"{bound / PUBLISHED[name] - 1:.1%}"
         found.append(

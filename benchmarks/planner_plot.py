@@ -1,4 +1,4 @@
-"""Draw the planner's table: what share of the proved bound each method reaches.
+"""Draw the planner's table: what share of the bound each method reaches.
 
     python benchmarks/planner_plot.py TABLE FILE
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OURS, PUBLISHED, OTHERS = COLOURS[0], COLOURS[1], "#9aa5b1"
-BOUND = "*proved bound*"
+BOUND = "*bound*"
 PANELS_ACROSS = 3
 PANEL_INCHES, BAR_INCHES, TITLE_INCHES, HEAD_INCHES = 4.2, 0.19, 0.8, 0.4
 """Width of a panel, and heights of a bar, of the space around the bars, and of the headline."""
@@ -65,7 +65,7 @@ def _panel(spec: str, rows: list[tuple[str, str]]) -> Panel:
 
 
 def _draw(panels: list[Panel], shape: tuple[int, int], figure: Figure) -> None:
-    figure.suptitle("Planned tokens/s by method, as a share of the proved bound")
+    figure.suptitle("Planned tokens/s by method, as a share of the bound")
     grid = list(figure.subplots(*shape, squeeze=False).flat)
     for axes, panel in zip(grid, panels, strict=False):
         _draw_panel(panel, axes)

@@ -48,6 +48,37 @@ LARGEST_STEP_TOKENS: Final = 1 << 20
 No stage runs one as large: `limits.chunk_tokens` is far smaller.
 """
 
+MAX_PARTITIONS: Final = 400
+"""A host with more partitions is split type by type, into equal groups and one rest.
+
+So many are still quick to list. Eight devices of one type have 22, four of each of two types 109.
+It was chosen by trial on the example specs.
+"""
+
+PATTERN_STEPS: Final = 2000
+"""Steps of the target up to which the pattern bound rounds speeds.
+
+A finer grid gives a lower bound, for more time. It was chosen by trial on the example specs.
+"""
+
+ZONE_STEPS: Final = 1000
+"""The same for the zone bound, whose patterns take longer to find."""
+
+HALVED_BOX: Final = -1
+"""In a zone proof: the box is halved."""
+
+EMPTY_BOX: Final = -2
+"""In a zone proof: no flows fit into the box."""
+
+ZONE_BOXES: Final = 400
+"""Boxes of the largest zone proof: more would keep the check busy for minutes."""
+
+PRICE_DIGITS: Final = 9
+"""The prices of a pattern proof are multiples of 1e-9, so that a file carries them exactly."""
+
+CROSSING_HOSTS: Final = 256
+"""The crossing bound is left out for more hosts, as it looks at each pair of them."""
+
 RING_SHARE: Final = Fraction(9, 10)
 """The share of each network card that the collectives of joined hosts may use.
 
@@ -102,7 +133,9 @@ class CertificateStatus(StrEnum):
     """How far the search for a plan got; baselines state words of their own instead."""
 
     OPTIMAL = "optimal"
-    """The flow reaches the bound."""
+    """The flow reaches the proved bound."""
+    OPTIMAL_IF_TRUSTED = "optimal if trusted"
+    """The flow reaches the trusted bound, and not the proved one."""
     OPTIMAL_IN_COST = "optimal in cost"
     """The cost reaches the bound on the cost."""
     FEASIBLE = "feasible"

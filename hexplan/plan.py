@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from hexplan.bound_proof import BoundProof, TrustedBound
 from hexplan.cluster import Cluster, Parallel
 from hexplan.field_types import Exact, Range
 from hexplan.frozen_model import FrozenModel
@@ -22,9 +23,8 @@ EXIT = "exit"
 class Shard(FrozenModel):
     """What one device of a stage holds of each layer, as half-open intervals.
 
-    In a stage that is `sp` or `shift`, each device holds the weights of whole layers. Its
-    shard then says which KV heads and vocabulary rows are its own, and what it computes in a
-    tensor-parallel step.
+    In a stage that is `sp` or `shift`, each device holds whole layers. Its shard then says which
+    KV heads and vocabulary rows are its own, and what it computes in a tensor-parallel step.
     """
 
     device: int
@@ -237,11 +237,13 @@ class Certificate(FrozenModel):
     cut_tokens_per_s: Exact
     """Sum of price times capacity: an upper bound on the flow of this placement."""
     bound_tokens_per_s: Exact
-    """An upper bound on the flow of every placement on this cluster."""
-    bound_proof: str
-    """How the bound was proved."""
+    """No placement on this cluster has a larger flow; `check` recomputes it."""
+    proof: BoundProof
+    """What proves the bound."""
     gap: Exact
     """`(bound - flow) / flow`, rounded up."""
+    trusted: TrustedBound | None = None
+    """A bound that rests on trust in a program, if the search has a lower one."""
     status: str
     """How far the search got, such as `optimal` or `feasible`."""
     cost_bound_usd_per_h: Exact | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from hexplan.check.bound.proof import bound_violations
+from hexplan.check.bound.trusted import trusted_violations
 from hexplan.check.figures.balance import balance_violations
 from hexplan.check.figures.band import band_violations
 from hexplan.check.figures.cost import cost_violations
@@ -47,6 +49,8 @@ STAGE_FAMILIES: tuple[RuleFamily, ...] = (
     cost_violations,
     sustained_violations,
     balance_violations,
+    trusted_violations,
+    bound_violations,
 )
 """These judge each part by itself, and skip parts that refer to unknown names."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hexplan.check.bound import rules as bound_rules
+from hexplan.check.bound import trusted
 from hexplan.check.figures import balance, band, cost, magnitudes, prediction, sustained
 from hexplan.check.flow import certificate, edges, routes, shares
 from hexplan.check.placement import joining, occupancy, pins, references
@@ -13,6 +15,7 @@ _MODULES = (
     *(certificate, edges, routes, shares),
     *(joining, occupancy, pins, references),
     *(memory, shards, sharing, speed),
+    *(bound_rules, trusted),
 )
 _DEFINED = (value for module in _MODULES for value in vars(module).values())
 RULES = tuple(sorted((v for v in _DEFINED if isinstance(v, Rule)), key=lambda rule: rule.id))

@@ -12,6 +12,7 @@ FAMILIES = {
     "5": "Flow (formulation 5)",
     "6": "Routes (formulation 5)",
     "7": "Certificate and prediction (formulation 6 and 8)",
+    "8": "Bound on every flow (formulation 8)",
 }
 
 

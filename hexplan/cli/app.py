@@ -106,7 +106,7 @@ app.command()(solve)
 
 @app.command()
 def show(plan_file: PlanFile, as_json: AsJson = False) -> None:
-    """Show a plan: stages, routes, bottleneck, and what is proved."""
+    """Show a plan: stages, routes, bottleneck, and what is proved or trusted."""
     from hexplan.plan_file import read_plan
 
     write(read_plan(source(plan_file)), None, as_json=as_json)
@@ -121,8 +121,9 @@ def check(
 ) -> None:
     """Check a plan against every rule.
 
-    Computes every number again from the plan alone, in exact arithmetic and without the solver.
-    Exits with 4 if a rule is broken.
+    Computes every number again from the plan alone, in exact arithmetic and without the solver: so
+    the bound is proved, too. What the plan calls trusted is not computed again: it rests on the
+    program that the plan names. Exits with 4 if a rule is broken.
     """
     from hexplan.check import RULES, check_plan
     from hexplan.plan_file import read_plan

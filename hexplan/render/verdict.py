@@ -24,11 +24,17 @@ def summary(plan: Plan, output: Path | None) -> str:
     if aim is not None:
         stages = words.count(len(plan.stages), "stage")
         return f"{written}{aim}, in {stages}, {words.duration(plan.solve.wall_s)}"
+    trusted = certificate.trusted
+    more = ""
+    if trusted is not None:
+        most = words.rate(trusted.tokens_per_s)
+        more = f" (trusted: {most} tokens/s, gap {words.gap(trusted.gap)})"
     by = "" if plan.solve.method == "hexplan" else f"{plan.solve.method}: "
     return (
         f"{written}{by}{words.rate(certificate.flow_tokens_per_s)} tokens/s in"
         f" {words.count(len(plan.stages), 'stage')}, bound"
-        f" {words.rate(certificate.bound_tokens_per_s)} tokens/s, gap {words.gap(certificate.gap)},"
+        f" {words.rate(certificate.bound_tokens_per_s)} tokens/s, gap {words.gap(certificate.gap)}"
+        f"{more},"
         f" {words.duration(plan.solve.wall_s)}"
     )
 

@@ -7,11 +7,12 @@ import platform
 from dataclasses import replace
 from importlib.metadata import version
 
+from hexplan.bound_proof import TrustedKind
 from hexplan.constants import MICRO, CertificateStatus
 from hexplan.errors import HexplanError
 from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
-from hexplan_solver.bounds.proof import Proof
+from hexplan_solver.bounds.proof import Proof, Proved, Trusted
 from hexplan_solver.budget import Watch
 from hexplan_solver.options import OWN_METHOD, Progress, Report, SolveOptions
 
@@ -41,10 +42,10 @@ class Run:
         self.limit_s = options.time_limit_s or spec.cluster.limits.solve_time_s
         self.effort_s = options.effort_s or self.limit_s
         """Seconds from which numbers of steps and runs follow: fixed, unlike the time left."""
-        self.bound = 0
-        """No placement has a larger flow, in 1e-6 tokens/s."""
-        self.how = ""
-        """How the bound was proved; empty while there is none."""
+        self.proved: Proved | None = None
+        """The lowest bound that `check` can recompute; None while there is none."""
+        self.trusted: Trusted | None = None
+        """The lowest bound that rests on trust, if there is one."""
         self.status: str = CertificateStatus.FEASIBLE
         """How the search ended, in the words of a certificate, or in those of a baseline."""
         self._report = report
@@ -55,6 +56,19 @@ class Run:
         self._end_work_s = 0.0 if options.is_nested else END_WORK_S * devices
         self._incumbent: float | None = None
         self._told: tuple[str, float] = ("", 0.0)
+
+    @property
+    def bound(self) -> int:
+        """The lowest bound, in 1e-6 tokens/s, by which the search goes; 0 while there is none."""
+        known = [b.micro_tokens_per_s for b in (self.proved, self.trusted) if b is not None]
+        return min(known, default=0)
+
+    @property
+    def how(self) -> str:
+        """What the lowest bound rests on, in words; empty while there is none."""
+        if self.trusted is not None and self.trusted.micro_tokens_per_s == self.bound:
+            return self.trusted.sentence
+        return self.proved.how.sentence if self.proved is not None else ""
 
     @property
     def elapsed_s(self) -> float:
@@ -132,16 +146,30 @@ class Run:
         """Let a MILP that does not maximise the flow run until the caller wants to stop."""
         return not self.options.stop.is_set()
 
-    def lower(self, bound: int, how: str) -> None:
-        """Take over a proved bound in 1e-6 tokens/s if it is the first or the lowest."""
-        if not self.how or bound < self.bound:
-            self.bound, self.how = bound, how
+    def lower(self, found: Proved) -> None:
+        """Take over a bound with its proof if it is the first or the lowest of these."""
+        if self.proved is None or found.micro_tokens_per_s < self.proved.micro_tokens_per_s:
+            self.proved = found
+
+    def trust(self, bound: int, kind: TrustedKind, by: str = "") -> None:
+        """Take over a bound in 1e-6 tokens/s that has no proof, if it is the lowest of all.
+
+        Parameters
+        ----------
+        by
+            The program whose answer is trusted; hexplan itself if none is named.
+        """
+        if not self.bound or bound < self.bound:
+            self.trusted = Trusted(bound, kind, by or hexplan_itself())
+
+    def take(self, proof: Proof) -> None:
+        """Take over the bounds of a search within this one, for the same hosts."""
+        self.lower(proof.proved)
+        if proof.trusted is not None:
+            self.trust(proof.trusted.micro_tokens_per_s, proof.trusted.kind, proof.trusted.by)
 
     def tighten(
-        self,
-        milp_bound: float | None,
-        reached: int,
-        how: str = "coverage bound: dual bound of the coverage MILP",
+        self, milp_bound: float | None, reached: int, kind: TrustedKind = "coverage"
     ) -> None:
         """Take over a MILP's bound in tokens/s, raised by its tolerances, if it is the lowest.
 
@@ -155,24 +183,27 @@ class Run:
             return
         bound = math.ceil(milp_bound * (1 + MILP_TOLERANCE) * MICRO)
         if bound >= reached:
-            self.lower(bound, how)
+            self.trust(bound, kind, program_of(self.options))
 
     def proof(self, flow: int) -> Proof:
-        """Return the proved bound, and how far the search got with this flow.
+        """Return the bounds, and how far the search got with this flow.
 
         Raises
         ------
         HexplanError
             If the flow exceeds the bound: then an answer of the solver was wrong.
         """
-        if flow > self.bound:
-            message = f"flow {flow} exceeds the bound {self.bound} that was proved ({self.how})"
+        if flow > self.bound or self.proved is None:
+            message = f"flow {flow} exceeds the bound {self.bound} that was found ({self.how})"
             raise HexplanError(message, hint="this is a bug of hexplan or of the MILP solver")
-        return Proof(self.bound, self.how, self._status(flow))
+        is_lower = self.bound < self.proved.micro_tokens_per_s
+        return Proof(self.proved, self.trusted if is_lower else None, self._status(flow))
 
     def _status(self, flow: int) -> str:
-        if self.is_proved(flow):
+        if self.proved is not None and _reaches(flow, self.proved.micro_tokens_per_s):
             return CertificateStatus.OPTIMAL
+        if self.is_proved(flow):
+            return CertificateStatus.OPTIMAL_IF_TRUSTED
         if self.options.stop.is_set():
             return CertificateStatus.INTERRUPTED
         if self.options.method != OWN_METHOD:
@@ -185,8 +216,8 @@ class Run:
         return CertificateStatus.FEASIBLE if self.status in parts else self.status
 
     def is_proved(self, flow: int) -> bool:
-        """Say whether a flow reaches the bound, apart from the MILP's tolerances."""
-        return self.bound - flow <= self.bound * 2 * MILP_TOLERANCE + 2
+        """Say whether a flow reaches the lowest bound, so that there is nothing left to find."""
+        return _reaches(flow, self.bound)
 
     def info(self) -> SolveInfo:
         """Return how the plan was made."""
@@ -198,3 +229,19 @@ class Run:
             versions=versions,
             method=self.options.method,
         )
+
+
+def _reaches(flow: int, bound: int) -> bool:
+    """Say whether a flow reaches a bound, apart from the MILP's tolerances."""
+    return bound - flow <= bound * 2 * MILP_TOLERANCE + 2
+
+
+def hexplan_itself() -> str:
+    """Return the name and version of this program."""
+    return f"hexplan {version('hexplan')}"
+
+
+def program_of(options: SolveOptions) -> str:
+    """Return the name of the MILP solver, with its version if it is HiGHS."""
+    is_highs = options.solver.lower() == "highs"
+    return f"HiGHS {version('highspy')}" if is_highs else options.solver

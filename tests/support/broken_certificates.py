@@ -48,7 +48,7 @@ def _less_than_could_flow() -> Plan:
     less = change_route(less, 0, **_weight("0.666666667"))
     less = change_route(less, 1, **_weight("0.333333333"))
     less = change_predicted(less, tokens_per_s=Decimal(75), requests_per_s=Decimal("0.9375"))
-    return change_certificate(less, flow_tokens_per_s=Decimal(75), gap=Decimal("0.2"))
+    return change_certificate(less, flow_tokens_per_s=Decimal(75), gap=Decimal("3332.333334"))
 
 
 BROKEN_CERTIFICATES = (
@@ -56,6 +56,7 @@ BROKEN_CERTIFICATES = (
         "a flow that is not what reaches the exit",
         change_certificate(PROFILED, flow_tokens_per_s=Decimal("84.999999")),
         "HEX701",
+        "HEX709",
         "HEX710",
     ),
     broken(
@@ -127,15 +128,16 @@ BROKEN_CERTIFICATES = (
         "a bound below the flow",
         change_certificate(PROFILED, bound_tokens_per_s=Decimal("84.999999")),
         "HEX708",
+        "HEX801",
     ),
     broken(
         "a gap that is rounded down",
-        change_certificate(PROFILED, gap=Decimal("0.058823")),
+        change_certificate(PROFILED, gap=Decimal("2940.17647")),
         "HEX709",
     ),
     broken(
         "a gap larger than the bound gives",
-        change_certificate(PROFILED, gap=Decimal("0.058825")),
+        change_certificate(PROFILED, gap=Decimal("2940.176472")),
         "HEX709",
     ),
     broken(

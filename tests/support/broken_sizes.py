@@ -195,7 +195,7 @@ SPEED = (
     ),
     broken(
         "a bound between two steps",
-        change_certificate(TWO, bound_tokens_per_s=Decimal("6000.0000001")),
+        change_certificate(TWO, bound_tokens_per_s=Decimal("250000.0000001")),
         "HEX404",
     ),
     broken(

@@ -142,7 +142,7 @@ def two_hosts_plan() -> Plan:
             route((("s0", 0), ("s2", 4)), half, "0.5"),
         ),
         proof=certificate(
-            whole, (("stage:s1", "1", half), ("stage:s2", "1", half)), whole, "6000", "0.372983"
+            whole, (("stage:s1", "1", half), ("stage:s2", "1", half)), whole, "56.20762"
         ),
         requests_per_s="54.62559",
         least="2185.023639",  # every error is a half
@@ -181,7 +181,7 @@ def profiled_plan() -> Plan:
             route((("s1", 0), ("s3", 4)), "25", "0.294117647"),
         ),
         proof=certificate(
-            "85", (("stage:s2", "1", "60"), ("link:s1>s3", "1", "25")), "85", "90", "0.058824"
+            "85", (("stage:s2", "1", "60"), ("link:s1>s3", "1", "25")), "85", "2940.176471"
         ),
         requests_per_s="1.0625",
         least="76.5",  # profiles err by a tenth, links by nothing
@@ -216,8 +216,7 @@ def two_sites_plan() -> Plan:
             whole,
             (("trunk:east>west", "0.00520833333333333", "800000"),),
             whole,
-            "6000",
-            "0.440001",
+            "59.000001",
         ),
         requests_per_s="52.083333",
         least="3749.999999",
@@ -237,7 +236,7 @@ def mixed_stage_plan() -> Plan:
             edge("s0", "exit", 6, "250000", speed, "1"),
         ),
         routes=(route((("s0", 0),), speed, "1"),),
-        proof=certificate(speed, (("stage:s0", "1", speed),), speed, speed, "0"),
+        proof=certificate(speed, (("stage:s0", "1", speed),), speed, "73.422937"),
         requests_per_s="41.989743",
         least="1679.589732",
         most="5038.769196",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from hexplan.bound_proof import CoordinatorProof
 from hexplan.cluster import Cluster, Coordinator, Link
 from hexplan.device import DeviceType
 from hexplan.field_types import Range
@@ -98,9 +99,9 @@ def make_plan(
             cut=(),
             cut_tokens_per_s=ONE,
             bound_tokens_per_s=ONE,
-            bound_proof="none, this plan is for a test",
+            proof=CoordinatorProof(),
             gap=Decimal(0),
-            status="made by hand",
+            status="feasible",
         ),
         solve=SolveInfo(wall_s=0.0, seed=0, versions={}),
     )

@@ -10,7 +10,7 @@ from hexplan.check.exact import exact
 from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.stage.sequence import held_weights_bytes, held_workspace_bytes
-from hexplan.check.stage.sizes import kv_token_bytes
+from hexplan.check.stage.sizes import axes, kv_token_bytes, length
 from hexplan.check.text import sizes
 from hexplan.constants import MAX_BATCH, PROMPT_SHARE
 from hexplan.plan import DeviceMemory, Plan, Shard, Stage
@@ -110,6 +110,15 @@ def _measured(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
     if stage.kv_tokens < largest:
         message = f"states {stage.kv_tokens} tokens, but {largest} fit"
         yield KV_ROOM_NOT_LARGEST.at(f"stage {stage.id}", message)
+
+
+def kv_room(lookup: Lookup, stage: Stage) -> int:
+    """Return the most tokens of context that fit on every device of a stage; negative if none."""
+    shards = {
+        (lookup.hosts[stage.host].devices[shard.device], *map(length, axes(shard))): shard
+        for shard in stage.shards
+    }
+    return min(_need(lookup, stage, shard).kv_tokens for shard in shards.values())
 
 
 def _need(lookup: Lookup, stage: Stage, shard: Shard) -> DeviceNeed:

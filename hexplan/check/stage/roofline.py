@@ -10,6 +10,7 @@ from math import ceil
 
 from hexplan.check.exact import exact
 from hexplan.check.stage.sizes import (
+    axes,
     expert_numbers,
     head_bytes,
     kv_token_bytes,
@@ -79,6 +80,12 @@ class StageRequest:
         return ceil(Fraction(self.workload.prompt_tokens.mean, self.step_tokens))
 
 
+def distinct(shards: Sequence[ShardOnDevice]) -> list[ShardOnDevice]:
+    """Return one of each set of equal shards on devices of one type."""
+    alike = {(held.device_type.name, *map(length, axes(held.shard))): held for held in shards}
+    return list(alike.values())
+
+
 def layer_seconds(
     request: StageRequest, shards: Sequence[ShardOnDevice], interconnect: Interconnect | None
 ) -> Fraction:
@@ -100,7 +107,7 @@ def prefill_seconds(
     """Return the seconds of one layer for the prompt."""
     message = request.workload.prompt_tokens.mean * request.row_bytes
     reduce = all_reduce(len(shards), interconnect, message, request.chunks)
-    return max(_prefill(request, held) for held in shards) + 2 * reduce
+    return max(_prefill(request, held) for held in distinct(shards)) + 2 * reduce
 
 
 def decode_seconds(
@@ -108,7 +115,7 @@ def decode_seconds(
 ) -> Fraction:
     """Return the seconds of one layer for a step of decodes."""
     reduce = all_reduce(len(shards), interconnect, request.batch * request.row_bytes, 1)
-    return max(_decode(request, held) for held in shards) + 2 * reduce
+    return max(_decode(request, held) for held in distinct(shards)) + 2 * reduce
 
 
 def tensor_seconds(
@@ -116,7 +123,7 @@ def tensor_seconds(
 ) -> Fraction:
     """Return the seconds of one layer for a tensor-parallel step, without attention."""
     message = tokens * model.hidden * model.dtype_bytes
-    slowest = max(matrix_seconds(model, held, tokens) for held in shards)
+    slowest = max(matrix_seconds(model, held, tokens) for held in distinct(shards))
     return slowest + 2 * all_reduce(len(shards), interconnect, message, 1)
 
 
@@ -129,7 +136,7 @@ def head_seconds(request: StageRequest, shards: Sequence[ShardOnDevice]) -> Frac
         work = 2 * beta * table / (exact(device.efficiency.compute) * _peak_16(model, device))
         return both(device.efficiency, work, head_bytes(model, held.shard) / _bandwidth(device))
 
-    each = max(map(step, shards)) + beta * request.token_s
+    each = max(map(step, distinct(shards))) + beta * request.token_s
     return Fraction(request.workload.output_tokens.mean, beta) * each
 
 

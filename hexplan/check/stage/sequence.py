@@ -11,6 +11,7 @@ from hexplan.check.stage.roofline import (
     StageRequest,
     decode_attention,
     decode_seconds,
+    distinct,
     matrix_seconds,
     prefill_seconds,
     prompt_attention,
@@ -22,6 +23,10 @@ from hexplan.constants import EXCHANGE_STARTS, LOGIT_BYTES, MAX_BATCH
 from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.plan import Shard, Stage
+
+PROMPT = 0
+KnownSeconds = dict[int, Fraction]
+"""Seconds of one layer: of a tensor-parallel step of so many decodes, at `PROMPT` of a prompt."""
 
 
 def held_weights_bytes(model: Model, stage: Stage, shard: Shard) -> int:
@@ -55,19 +60,29 @@ def shared_phase_seconds(
     shards: Sequence[ShardOnDevice],
     interconnect: Interconnect | None,
     stage: Stage,
+    known: KnownSeconds | None = None,
 ) -> tuple[Fraction, Fraction]:
-    """Return the two parts of `layer_s`, the prompt's and the decodes', each in its mode."""
+    """Return the two parts of `layer_s`, the prompt's and the decodes', each in its mode.
+
+    Parameters
+    ----------
+    known
+        Of other tensor-parallel stages of the same devices; what is computed here is added.
+    """
+    known = {} if known is None else known
     prompt_step = ceil(Fraction(request.workload.prompt_tokens.mean, request.chunks))
-    prefill = (
-        prefill_seconds(request, shards, interconnect)
-        if _is_tensor(stage, prompt_step)
-        else _prefill(request, shards, interconnect, prompt_step)
-    )
-    decode = (
-        decode_seconds(request, shards, interconnect)
-        if _is_tensor(stage, request.batch)
-        else _decode(request, shards, interconnect)
-    )
+    if _is_tensor(stage, prompt_step):
+        if PROMPT not in known:
+            known[PROMPT] = prefill_seconds(request, shards, interconnect)
+        prefill = known[PROMPT]
+    else:
+        prefill = _prefill(request, shards, interconnect, prompt_step)
+    if _is_tensor(stage, request.batch):
+        if request.batch not in known:
+            known[request.batch] = decode_seconds(request, shards, interconnect)
+        decode = known[request.batch]
+    else:
+        decode = _decode(request, shards, interconnect)
     besides = request.step_s / request.num_layers
     return prefill + request.chunks * besides, request.decode_steps * (decode + besides)
 
@@ -91,7 +106,9 @@ def sequence_seconds(
         Layers of the stage, over which the gather at its end is spread.
     """
     rows = ceil(Fraction(tokens, len(shards)))
-    whole = [ShardOnDevice(_whole(model, held.shard), held.device_type) for held in shards]
+    whole = [
+        ShardOnDevice(_whole(model, held.shard), held.device_type) for held in distinct(shards)
+    ]
     slowest = max(matrix_seconds(model, held, rows) for held in whole)
     return slowest + _exchange(model, len(shards), interconnect, rows, num_layers)
 
@@ -109,7 +126,9 @@ def _prefill(
     step: int,
 ) -> Fraction:
     sequence = sequence_seconds(request.model, shards, interconnect, step, request.num_layers)
-    return request.chunks * sequence + max(prompt_attention(request, held) for held in shards)
+    return request.chunks * sequence + max(
+        prompt_attention(request, held) for held in distinct(shards)
+    )
 
 
 def _decode(
@@ -118,7 +137,7 @@ def _decode(
     sequence = sequence_seconds(
         request.model, shards, interconnect, request.batch, request.num_layers
     )
-    return sequence + max(decode_attention(request, held) for held in shards)
+    return sequence + max(decode_attention(request, held) for held in distinct(shards))
 
 
 def _exchange(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from math import ceil
 
 from hexplan.check.exact import FLOAT_TOLERANCE
 from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
+from hexplan.check.stage.memory import workspace_tokens
 from hexplan.check.stage.roofline import ShardOnDevice, tensor_seconds
 from hexplan.check.stage.sequence import sequence_seconds
 from hexplan.check.stage.sizes import length
 from hexplan.check.text import number
-from hexplan.constants import LARGEST_STEP_TOKENS
+from hexplan.constants import LARGEST_STEP_TOKENS, MAX_BATCH
 from hexplan.model import Model
 from hexplan.plan import Stage
 
@@ -47,14 +49,14 @@ def sharing_violations(lookup: Lookup) -> Iterator[Violation]:
             stated = "has none" if is_shift else f"has {stage.shift_tokens}"
             message = f"it is {stage.parallel} and {stated}"
             yield SHIFT_TOKENS_MISPLACED.at(where, message)
-        obstacle = _obstacle(lookup, stage) if stage.parallel != "tp" else ""
-        if obstacle:
-            yield SHARING_IMPOSSIBLE.at(where, f"it is {stage.parallel}, but {obstacle}")
+        reason = obstacle(lookup, stage) if stage.parallel != "tp" else ""
+        if reason:
+            yield SHARING_IMPOSSIBLE.at(where, f"it is {stage.parallel}, but {reason}")
         elif is_shift and stage.shift_tokens is not None and lookup.is_measurable(stage):
             yield from _threshold(lookup, stage, stage.shift_tokens)
 
 
-def _obstacle(lookup: Lookup, stage: Stage) -> str:
+def obstacle(lookup: Lookup, stage: Stage) -> str:
     """Say why a stage cannot share out tokens; an empty text if it can."""
     if stage.tp < 2:
         return f"has {stage.tp} device, needed several"
@@ -108,6 +110,28 @@ def _threshold(lookup: Lookup, stage: Stage, stated: int) -> Iterator[Violation]
                 f" parallel and in {_micro(sequence)} us sequence parallel"
             )
             yield SHIFT_TOKENS_WRONG.at(where, message)
+
+
+def shift_tokens(lookup: Lookup, stage: Stage) -> int | None:
+    """Return the threshold of a stage as far as its steps reach; None if all steps are faster tp.
+
+    The larger a step, the more tensor parallelism loses, so bisection finds the threshold.
+    """
+    plan, n = lookup.plan, stage.tp
+
+    def is_tensor_faster(rows: int) -> bool:
+        tensor, sequence = _both_modes(lookup, stage, rows * n)
+        return tensor < sequence
+
+    doubled = max(1, LARGEST_STEP_TOKENS // n)
+    if is_tensor_faster(1 << (doubled.bit_length() - 1)):
+        return None
+    largest = max(workspace_tokens(plan), plan.workload.prompt_tokens.mean, MAX_BATCH)
+    low, high = 0, min(ceil(Fraction(largest, n)), doubled) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if is_tensor_faster(middle) else (low, middle)
+    return low * n
 
 
 def _both_modes(lookup: Lookup, stage: Stage, tokens: int) -> tuple[Fraction, Fraction]:

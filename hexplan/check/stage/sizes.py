@@ -123,6 +123,11 @@ def length(interval: Range) -> int:
     return interval[1] - interval[0]
 
 
+def axes(shard: Shard) -> tuple[Range, Range, Range]:
+    """Return the intervals of a shard: KV heads, channels and words."""
+    return shard.kv_heads, shard.ffn, shard.vocab
+
+
 def _rest(model: Model, shard: Shard) -> int:
     """Return the number of a layer's weights outside its large matrices."""
     h, e = model.hidden, model.head_dim

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
@@ -12,7 +12,7 @@ from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.stage.correction import DatasheetSeconds, corrected_seconds, correction_of
 from hexplan.check.stage.roofline import ShardOnDevice, StageRequest, head_seconds, layer_seconds
-from hexplan.check.stage.sequence import shared_phase_seconds
+from hexplan.check.stage.sequence import KnownSeconds, shared_phase_seconds
 from hexplan.check.stage.sizes import length
 from hexplan.check.text import number, rate
 from hexplan.cluster import Correction, Profile
@@ -92,27 +92,51 @@ SPEED_ERROR_WRONG = Rule(
 
 def _capacity(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
     profile = profile_of(lookup, stage) if stage.parallel == "tp" else None
-    if profile is None and stage.tp > 1 and lookup.hosts[stage.host].interconnect is None:
-        return
     if profile is not None and length(stage.layers) > len(profile.tokens_per_s):
         held, entries = length(stage.layers), len(profile.tokens_per_s)
         message = f"holds {held} layers, but its profile ends at {entries}"
         yield BEYOND_PROFILE.at(f"stage {stage.id}", message)
+    speed = speed_of(lookup, stage)
+    if speed is None:
         return
-    speed = _measured(lookup, stage, profile) if profile else _computed(lookup, stage)
-    correction = correction_of(lookup, stage, _shards(lookup, stage))
-    if correction is not None:
-        speed = _corrected(lookup, stage, speed, correction)
-    found = _with_availability(lookup, stage, speed.tokens_per_s)
     stated = exact(stage.capacity_tokens_per_s)
-    if abs(stated - found) > speed.tolerance:
-        message = f"states {rate(stated)}, but it is {rate(found)} by {speed.basis}"
+    if abs(stated - speed.tokens_per_s) > speed.tolerance:
+        message = f"states {rate(stated)}, but it is {rate(speed.tokens_per_s)} by {speed.basis}"
         yield CAPACITY_WRONG.at(f"stage {stage.id}", message)
     if exact(stage.speed_error) != speed.error:
         message = (
             f"states {number(stage.speed_error)}, but it is {number(speed.error)} by {speed.basis}"
         )
         yield SPEED_ERROR_WRONG.at(f"stage {stage.id}", message)
+
+
+def speed_of(
+    lookup: Lookup, stage: Stage, known: KnownSeconds | None = None
+) -> RecomputedSpeed | None:
+    """Return what a stage's speed should be, or None if nothing tells it.
+
+    Parameters
+    ----------
+    known
+        Seconds of other stages of the same devices, to which those of this stage are added.
+    """
+    profile = profile_of(lookup, stage) if stage.parallel == "tp" else None
+    if profile is None and stage.tp > 1 and lookup.hosts[stage.host].interconnect is None:
+        return None
+    if profile is not None and length(stage.layers) > len(profile.tokens_per_s):
+        return None
+    speed = _measured(lookup, stage, profile) if profile else _computed(lookup, stage, known)
+    correction = correction_of(lookup, stage, _shards(lookup, stage))
+    if correction is not None:
+        speed = _corrected(lookup, stage, speed, correction)
+    return replace(speed, tokens_per_s=_with_availability(lookup, stage, speed.tokens_per_s))
+
+
+def is_from_datasheet(lookup: Lookup, stage: Stage) -> bool:
+    """Say whether no measurement has a part in a stage's speed."""
+    shards = _shards(lookup, stage)
+    known = profile_of(lookup, stage), _basis(lookup, stage, shards)
+    return known == (None, None) and correction_of(lookup, stage, shards) is None
 
 
 def _with_availability(lookup: Lookup, stage: Stage, found: Fraction) -> Fraction:
@@ -168,13 +192,13 @@ def _request(lookup: Lookup, stage: Stage) -> StageRequest:
     )
 
 
-def _computed(lookup: Lookup, stage: Stage) -> RecomputedSpeed:
+def _computed(lookup: Lookup, stage: Stage, known: KnownSeconds | None) -> RecomputedSpeed:
     """Return `T = (P + D) / ((k layer_s + head_s) x)`, rounded down to a multiple of 1e-6."""
     plan, shards = lookup.plan, _shards(lookup, stage)
     interconnect = lookup.hosts[stage.host].interconnect
     request = _request(lookup, stage)
     basis = _basis(lookup, stage, shards)
-    layer_s = sum(shared_phase_seconds(request, shards, interconnect, stage), Fraction())
+    layer_s = sum(shared_phase_seconds(request, shards, interconnect, stage, known), Fraction())
     seconds = request.num_layers * layer_s
     if stage.layers[1] == plan.model.layers:
         seconds += head_seconds(request, shards)
@@ -184,6 +208,8 @@ def _computed(lookup: Lookup, stage: Stage) -> RecomputedSpeed:
         profile, kind = basis
         basis_in_words, error = "a scaled profile", max(exact(profile.error), exact(SCALED_ERROR))
         held = min(request.num_layers, len(profile.tokens_per_s))
+        if not profile.tokens_per_s[held - 1]:
+            return RecomputedSpeed(Fraction(0), basis_in_words, error)
         measured = plan.workload.mean_tokens / (held * exact(profile.tokens_per_s[held - 1]))
         like = _equal_shards(lookup, profile.tp, kind)
         seconds *= measured / layer_seconds(request, like, interconnect)
@@ -235,6 +261,8 @@ def _basis(
     best: tuple[tuple[bool, int], Profile, DeviceType] | None = None
     for profile in lookup.profiles_for(stage):
         kind = lookup.device_types.get(profile.device)
+        if not profile.tokens_per_s:
+            continue
         if kind is None or (kind.name != name and (arch is None or kind.arch != arch)):
             continue
         rank = kind.name != name, abs(profile.tp - len(shards))

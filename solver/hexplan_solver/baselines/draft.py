@@ -6,7 +6,7 @@ from hexplan.errors import InputError
 from hexplan.spec import Spec
 from hexplan_solver.baselines.methods import BASELINES, OWN_GROUPS
 from hexplan_solver.baselines.result import give_up
-from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.bounds.work_bound import quick_bound
 from hexplan_solver.flow.evaluate import evaluate_used
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.options import Report, SolveOptions, be_silent
@@ -39,7 +39,7 @@ def draft_baseline(spec: Spec, options: SolveOptions, report: Report = be_silent
     run = Run(spec, options, report)
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
-    run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
+    run.lower(quick_bound(problem))
     result = BASELINES[method](run, problem)
     found = evaluate_used(problem, result.placement)
     if found.value == 0:

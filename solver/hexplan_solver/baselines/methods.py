@@ -73,7 +73,7 @@ def quick_placements(
             continue
         limit_s = min(left_s / 2, run.left_s) if name == QUICK[-1] else left_s / 2
         nested = Run(problem.spec, run.nested(limit_s), be_silent)
-        nested.lower(run.bound, run.how)
+        nested.proved, nested.trusted = run.proved, run.trusted
         try:
             placement = BASELINES[name](nested, problem).placement
         except LimitReached:

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hexplan.constants import MICRO
+from hexplan.constants import CROSSING_HOSTS, MICRO
 from hexplan.cost import link_rate, token_bytes
-from hexplan_solver.bounds.params import BOUND_PARAMS, BoundParams
 from hexplan_solver.bounds.work_bound import Work, work_bound
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.zones import Zone
@@ -24,9 +23,7 @@ class _Capped:
     count: int
 
 
-def crossing_bound(
-    problem: Problem, zones: Sequence[Zone], bound: int, params: BoundParams = BOUND_PARAMS
-) -> int:
+def crossing_bound(problem: Problem, zones: Sequence[Zone], bound: int) -> int:
     """Lower a bound, in 1e-6 tokens/s, by what hosts and zones can pass at most.
 
     A token that visits a host is served there alone, or comes in as activations, or leaves as
@@ -39,7 +36,7 @@ def crossing_bound(
         A proved bound.
     """
     hosts = problem.spec.cluster.hosts
-    if len(hosts) > params.crossing_hosts:
+    if len(hosts) > CROSSING_HOSTS:
         return bound
     zone_cap = {
         host: work_bound(problem.only(zone.hosts)) + zone.inward + zone.outward

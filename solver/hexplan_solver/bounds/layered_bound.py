@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import pairwise, permutations
 
 import numpy as np
@@ -21,6 +22,8 @@ from hexplan_solver.bounds.params import BOUND_PARAMS, BoundParams
 from hexplan_solver.bounds.work_bound import Work
 from hexplan_solver.problem.problem import Problem
 
+LAYERED_BY = f"HiGHS in scipy {version('scipy')}"
+"""The program that solves it: its answer is trusted."""
 Terms = Iterable[tuple[int, float]]
 """(column, factor) pairs of one row."""
 

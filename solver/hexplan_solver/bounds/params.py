@@ -12,9 +12,6 @@ class BoundParams:
     The values were chosen by trial on the example specs, where nothing else is said.
     """
 
-    steps: int = 2000
-    """Pattern bound: rates are rounded up to this many steps of the target, so a finer grid gives
-    a lower bound for more time."""
     rounds: int = 80
     """Pattern bound: patterns generated for one target."""
     precision: int = 10_000
@@ -23,8 +20,6 @@ class BoundParams:
     """Both: share by which fewer layers than L must be possible, more than the LP's tolerance of
     1e-7."""
 
-    zone_steps: int = 1000
-    """Zone bound: steps of the target, as above."""
     zone_shortest: int = 8
     """Zone bound: slower stages count as this many steps. That raises the bound a little, and lets
     as many entries of a knapsack be computed at once."""
@@ -35,15 +30,10 @@ class BoundParams:
     zone_smoothing: float = 0.7
     """Zone bound: weight of the best prices so far in the next ones, which spares rounds
     (Wentges smoothing of column generation)."""
-    zone_max_boxes: int = 400
-    """Zone bound: boxes examined for one target."""
     zone_narrow: float = 0.02
     """Zone bound: a box is not halved once it is narrower than this share of the target."""
     zone_close: float = 5e-3
     """Zone bound: the bisection ends when it knows the bound to this share."""
-
-    crossing_hosts: int = 256
-    """Crossing bound: not computed for more hosts, as it looks at each pair of them."""
 
     layered_hosts: int = 64
     """Layered bound: not computed for more hosts, as it has a column for each pair and block."""

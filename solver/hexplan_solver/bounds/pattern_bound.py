@@ -15,19 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
+from hexplan.bound_proof import PatternProof
+from hexplan.constants import PATTERN_STEPS, PRICE_DIGITS
+from hexplan_solver.bounds.group_prices import group_prices
 from hexplan_solver.bounds.params import BOUND_PARAMS, BoundParams
+from hexplan_solver.bounds.proof import Proved
 from hexplan_solver.budget import Budget
 from hexplan_solver.placement.rate_classes import GroupSupply, RateClasses
 from hexplan_solver.placement.rate_steps import rate_steps
 from hexplan_solver.problem.problem import Problem
 
 
-def pattern_bound(problem: Problem, budget: Budget, params: BoundParams = BOUND_PARAMS) -> int:
-    """Lower the budget's bound as far as its time allows, in 1e-6 tokens/s.
+def pattern_bound(
+    problem: Problem, budget: Budget, params: BoundParams = BOUND_PARAMS
+) -> Proved | None:
+    """Lower the budget's bound as far as its time allows; None if it is not lowered.
 
     The flow that is `reached` is possible, so no bound is tried below it.
     """
-    items = _Items.of(problem)
+    items, found = _Items.of(problem), None
     until = time.monotonic() + budget.seconds
     low, high = budget.reached, budget.bound
     # First a target that ends the search if it is impossible, then one that does if it is not.
@@ -36,13 +42,18 @@ def pattern_bound(problem: Problem, budget: Budget, params: BoundParams = BOUND_
         target = targets.pop(0)
         if not low < target < high:
             break
-        if _is_impossible(_Trial(items, target, problem.num_layers, params), until):
-            high = target
+        trial = _Trial(items, target, problem.num_layers, params)
+        units = _impossible_at(trial, until)
+        if units is not None:
+            high, found = target, units
         else:
             low = target
         if high - low > high // params.precision and not targets:
             targets.append((low + high) // 2)
-    return high
+    if found is None:
+        return None
+    of_kind = np.array(items.classes.of_kind)
+    return Proved(high, PatternProof(prices=group_prices(problem, found[of_kind])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +92,59 @@ class _Trial:
     params: BoundParams
 
 
-def _is_impossible(trial: _Trial, until: float) -> bool:
-    """Say whether it is proved that patterns of the target cannot hold all layers.
+def _impossible_at(trial: _Trial, until: float) -> NDArray[np.int64] | None:
+    """Return prices that prove that patterns of the target cannot hold all layers, if any do.
 
-    Farley's bound: prices at which the cheapest pattern pays c allow at most value / c layers.
+    Farley's bound: prices at which the cheapest pattern pays c allow at most value / c layers. The
+    prices are in units of 1e-9, at which the cheapest pattern pays about 1.
     """
     items, params = trial.items, trial.params
-    steps = rate_steps(items.rate, trial.target, params.steps)
-    chosen = [_uses(items, _cheapest(steps, 1.0 / items.num_layers, params.steps))]
+    steps = rate_steps(items.rate, trial.target, PATTERN_STEPS)
+    chosen = [_uses(items, _cheapest(steps, 1.0 / items.num_layers, PATTERN_STEPS))]
     for _ in range(params.rounds):
         value, prices = _relaxation(items, chosen)
         cost = prices[items.rate_class] / items.num_layers
-        pattern = _cheapest(steps, cost, params.steps)
+        pattern = _cheapest(steps, cost, PATTERN_STEPS)
         cheapest = float(cost[pattern].sum())
         if cheapest > 0 and value / cheapest < trial.num_layers * (1 - params.margin):
-            return True
+            units = np.rint(prices / cheapest * 10**PRICE_DIGITS).astype(np.int64)
+            return units if _is_proved(trial, units) else None
         is_possible = value >= trial.num_layers or cheapest >= 1 - params.margin
         if is_possible or time.monotonic() > until:
-            return False
+            return None
         chosen.append(_uses(items, pattern))
-    return False
+    return None
+
+
+def _is_proved(trial: _Trial, units: NDArray[np.int64]) -> bool:
+    """Say whether prices in units prove the target impossible, in whole numbers.
+
+    The check rounds alike, but computes rates without floats. So these are raised by more than it
+    allows them to differ.
+    """
+    items = trial.items
+    raised = items.rate + items.rate // 10**9 + 2
+    steps = rate_steps(raised, trial.target, PATTERN_STEPS)
+    fine = units * 1000
+    cost = fine[items.rate_class] // items.num_layers
+    cheapest = int(cost[_cheapest(steps, cost, PATTERN_STEPS)].sum())
+    return _worth(items.supply, fine) < trial.num_layers * cheapest
+
+
+def _worth(supply: GroupSupply, prices: NDArray[np.int64]) -> int:
+    """Return the most that the groups of all hosts are worth."""
+    matrix = supply.matrix.astype(np.int64)
+    by_partition = -prices @ matrix[: len(prices)]
+    hosts = matrix[len(prices) :]
+    dearest = np.where(hosts > 0, by_partition, 0).max(axis=1, initial=0)
+    return sum(
+        int(most) * int(count)
+        for most, count in zip(dearest, supply.limits[len(prices) :], strict=True)
+    )
 
 
 def _cheapest(
-    steps: NDArray[np.int64], cost: NDArray[np.float64], num_steps: int
+    steps: NDArray[np.int64], cost: NDArray[np.float64] | NDArray[np.int64], num_steps: int
 ) -> NDArray[np.int64]:
     """Return the items of the cheapest pattern that has all steps: a knapsack cover."""
     # An item matters only if it has more steps than every cheaper one.
@@ -112,7 +152,7 @@ def _cheapest(
     reached = np.maximum.accumulate(steps[order])
     kept = order[np.flatnonzero(np.diff(reached, prepend=0) > 0)]
     reach, price = steps[kept], cost[kept]
-    best = np.zeros(num_steps + 1)
+    best = np.zeros(num_steps + 1, dtype=cost.dtype)
     taken = np.zeros(num_steps + 1, dtype=np.int64)
     for need in range(1, num_steps + 1):
         totals = best[np.maximum(need - reach, 0)] + price

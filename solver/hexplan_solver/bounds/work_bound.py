@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hexplan.bound_proof import CoordinatorProof, WorkProof
 from hexplan.field_types import Range
+from hexplan_solver.bounds.proof import Proved
 from hexplan_solver.problem.problem import HostClass, Problem, StageKind
 from hexplan_solver.problem.rates import Rates, coordinator_rate
 
@@ -22,6 +24,18 @@ CurvePartition = tuple[tuple[int, int], ...]
 def coordinator_bound(problem: Problem) -> int:
     """Return what the coordinator's network card passes, in 1e-6 tokens/s: a token id each way."""
     return coordinator_rate(problem.spec.cluster)
+
+
+def quick_bound(problem: Problem) -> Proved:
+    """Return the lower of both bounds.
+
+    The planner counts no stage as faster than the coordinator. So its work bound is right only
+    where it is the lower one.
+    """
+    work, coordinator = work_bound(problem), coordinator_bound(problem)
+    return (
+        Proved(work, WorkProof()) if work < coordinator else Proved(coordinator, CoordinatorProof())
+    )
 
 
 def work_bound(problem: Problem) -> int:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from scipy.optimize import linprog
 
+from hexplan.constants import EMPTY_BOX, ZONE_STEPS
 from hexplan_solver.bounds.params import BOUND_PARAMS, BoundParams
+from hexplan_solver.bounds.step_split import split_steps
 from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.placement.rate_classes import GroupSupply, RateClasses
 from hexplan_solver.placement.rate_steps import rate_steps
@@ -37,10 +39,15 @@ class ZoneSupply:
     """1 where a partition is one of a set of hosts: shape (sets, partitions)."""
     num_hosts: NDArray[np.float64]
     """Hosts of each set."""
+    problem: Problem
+    """The problem of the zone's hosts alone."""
+    class_of_kind: NDArray[np.int64]
+    """For each kind of that problem, its rate class; -1 if the zone cannot form it."""
     rate_class: NDArray[np.int64]
     """Of each item, as the two below."""
     num_layers: NDArray[np.int64]
     rate: NDArray[np.int64]
+    """Raised by more than the check may differ, so that it finds no pattern cheaper."""
 
     @classmethod
     def of(cls, problem: Problem, zone: Zone) -> ZoneSupply:
@@ -53,7 +60,10 @@ class ZoneSupply:
         for rate_class, index in enumerate(formed):
             rates = own.kinds[classes.kinds[index][0]].rates.by_layers
             best = np.array([ends for row in rates for ends in row]).max(axis=0)
-            items += [(rate_class, k, int(rate)) for k, rate in enumerate(best) if rate]
+            raised = best + best // 10**9 + 2
+            items += [(rate_class, k, int(raised[k])) for k, rate in enumerate(best) if rate]
+        places = {index: rate_class for rate_class, index in enumerate(formed)}
+        class_of_kind = np.array([places.get(index, -1) for index in classes.of_kind])
         table = np.array(items, dtype=np.int64).reshape(-1, 3)
         return cls(
             work_bound(own),
@@ -61,6 +71,8 @@ class ZoneSupply:
             supply.matrix[formed],
             supply.matrix[len(classes) :],
             supply.limits[len(classes) :],
+            own,
+            class_of_kind,
             *table.T,
         )
 
@@ -76,7 +88,7 @@ class ZonePatterns:
         params: BoundParams = BOUND_PARAMS,
     ) -> None:
         self._supplies, self._target, self._params = supplies, target, params
-        steps, least = params.zone_steps, params.zone_shortest
+        steps, least = ZONE_STEPS, params.zone_shortest
         self._limits = [
             (low * steps // target, min(steps, -(-(high + supply.drift) * steps // target)))
             for supply, (low, high) in zip(supplies, box, strict=True)
@@ -90,15 +102,19 @@ class ZonePatterns:
         self._hosts = np.asarray(block_diag(*(supply.hosts for supply in supplies)))
         self._num_hosts = np.concatenate([supply.num_hosts for supply in supplies])
 
-    def are_too_few(
+    def ruled_out(
         self, num_layers: int, proofs: list[NDArray[np.float64]], until: float = math.inf
-    ) -> bool:
-        """Say whether prices prove that fewer than all layers can be held (Farley's bound).
+    ) -> int | None:
+        """Return what proves that fewer than all layers can be held (Farley's bound).
+
+        The position in `proofs` of such prices, `EMPTY_BOX` if there are no patterns at all, or
+        None if nothing proves it.
 
         Parameters
         ----------
         proofs
-            Prices that proved it for other boxes, tried first; new ones are added.
+            Prices that proved it for other boxes, the last tried first; those that prove it for
+            this one are added, at which the cheapest pattern of the box pays 1.
         until
             When to give up, on the monotonic clock.
         """
@@ -111,29 +127,28 @@ class ZonePatterns:
             prices = trials.pop(0) if trials else smooth * center + (1 - smooth) * duals
             priced = self._cheapest(prices)
             if priced is None:
-                return True
+                return EMPTY_BOX
             cost, uses = priced
             layers = self._worth(prices) / cost if cost > 0 else np.inf
             if layers < num_layers * (1 - params.margin):
-                proofs.append(prices)
-                return True
+                return _position(proofs, prices, cost)
             if layers < best:
                 best, center = layers, prices
             if chosen and uses @ duals >= 1 - params.margin:
                 if smooth == 0:
-                    return False
+                    return None
                 smooth = 0.0 if smooth < 0.1 else smooth / 2
                 continue
             smooth = params.zone_smoothing
             chosen.append(uses)
             value, duals = self._relaxation(chosen)
             if value >= num_layers or time.monotonic() > until:
-                return False
-        return False
+                return None
+        return None
 
     def _work_prices(self) -> NDArray[np.float64]:
         """Price each rate class by the work that it can do, as the work bound does."""
-        steps = self._params.zone_steps
+        steps = ZONE_STEPS
         work = [
             [
                 (p.num_layers * np.minimum(p.rate, cap * self._target / steps))[
@@ -155,7 +170,7 @@ class ZonePatterns:
     def _cheapest(self, prices: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]] | None:
         """Return the least that a pattern pays, and what it uses; None if there is none."""
         tables = [self._zone_costs(i, prices) for i in range(len(self._supplies))]
-        total, splits = _combine([t.cost for t in tables], self._limits, self._params.zone_steps)
+        total, splits = split_steps([t.cost for t in tables], self._limits, ZONE_STEPS)
         if not np.isfinite(total):
             return None
         uses = np.zeros(self._offsets[-1])
@@ -249,46 +264,10 @@ class _Table:
             amount -= int(self.steps[item])
 
 
-def _combine(
-    costs: Sequence[NDArray[np.float64]], limits: Sequence[tuple[int, int]], whole: int
-) -> tuple[float, list[int]]:
-    """Split all steps over the zones, each within its limits, at the least total price.
-
-    Supplying more than is asked is allowed, so sums above the `whole` count as the whole.
-    """
-    totals = [np.where(np.arange(whole + 1) == 0, 0.0, np.inf)]
-    for cost, (low, cap) in zip(costs[:-1], limits[:-1], strict=True):
-        total = np.full(whole + 1, np.inf)
-        for amount in range(low, cap + 1):
-            raised = totals[-1][: whole + 1 - amount] + cost[amount]
-            np.minimum(total[amount:], raised, out=total[amount:])
-            total[whole] = min(total[whole], totals[-1][whole - amount :].min() + cost[amount])
-        totals.append(total)
-    splits, wanted, value = [], whole, np.inf
-    for i in range(len(costs) - 1, -1, -1):
-        low, cap = limits[i]
-        amounts = np.arange(low, min(cap, wanted) + 1)
-        if not amounts.size:
-            return np.inf, []
-        best, amount, rest = _last_step(totals[i], costs[i][amounts], amounts, wanted)
-        value = best if i == len(costs) - 1 else value
-        splits.append(amount)
-        wanted = rest
-    return value, splits[::-1]
-
-
-def _last_step(
-    before: NDArray[np.float64], cost: NDArray[np.float64], amounts: NDArray[np.int64], wanted: int
-) -> tuple[float, int, int]:
-    """Return the least price, what the last zone supplies for it, and what those before do."""
-    whole = len(before) - 1
-    if wanted < whole:
-        prices = before[wanted - amounts] + cost
-    else:
-        prices = np.minimum.accumulate(before[::-1])[::-1][whole - amounts] + cost
-    best = int(np.argmin(prices))
-    amount = int(amounts[best])
-    rest = wanted - amount
-    if wanted == whole:
-        rest += int(np.argmin(before[rest:]))
-    return float(prices[best]), amount, rest
+def _position(proofs: list[NDArray[np.float64]], prices: NDArray[np.float64], cost: float) -> int:
+    """Return the position of prices in a list, to which they are added if they are new."""
+    known = next((n for n, each in enumerate(proofs) if each is prices), None)
+    if known is not None:
+        return known
+    proofs.append(prices / cost)
+    return len(proofs) - 1

@@ -48,7 +48,7 @@ def explain(
         flow_tokens_per_s=certificate.flow_tokens_per_s,
         sent_tokens_per_s=sent if sent < certificate.flow_tokens_per_s else None,
         bound_tokens_per_s=certificate.bound_tokens_per_s,
-        bound_proof=certificate.bound_proof,
+        bound_proof=certificate.proof.sentence,
         work_bound_tokens_per_s=_tokens(work),
         gap_parts=tuple(_gap_parts(plan, back.problem, back.stages)),
         bottleneck=bottleneck_of(spec, plan, back.stages),

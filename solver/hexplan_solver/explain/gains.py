@@ -38,7 +38,7 @@ def gain_of(
     found: int | None = rerouted
     if solved is not None:
         found = max(found or 0, solved.value)
-        bound = min(bound, solved.proof.micro_tokens_per_s)
+        bound = min(bound, solved.proof.proved.micro_tokens_per_s)
     if found is None and search is not None:
         found = flow
     how: How = "re-solve" if found is not None else "bound alone"

@@ -99,7 +99,8 @@ def _lower_bound(search: LinkSearch, best: Evaluated) -> None:
         limit_s = run.left_s * search.params.bound_share
         budget = Budget(limit_s, run.bound, best.value)
         proved = zone_bound(search.problem, limits.zones, budget)
-        run.lower(proved, "zone bound: LP duals, over every share that a site can have of the flow")
+        if proved is not None:
+            run.lower(proved)
         run.tell("zones", best.value / MICRO)
 
 
@@ -109,5 +110,5 @@ def _exact(search: LinkSearch, every: Network, best: Evaluated) -> Evaluated:
     budget = Budget(limit_s, run.bound, watch=run.watcher("links"))
     placed, bound = solve_links(search.problem, every, best.placement, run.options, budget)
     found = better_of(best, evaluate_used(search.problem, placed))
-    run.tighten(bound, found.value, "link bound: dual bound of the MILP over placement and flow")
+    run.tighten(bound, found.value, "link")
     return found

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from hexplan.constants import CertificateStatus
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
-from hexplan_solver.bounds.proof import Proof
+from hexplan_solver.bounds.proof import Proof, Trusted
 from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.objectives.params import JOIN_PARAMS
 from hexplan_solver.options import Report, SolveOptions
@@ -19,10 +20,14 @@ from hexplan_solver.plans.draft import Draft
 from hexplan_solver.plans.predicted import rate
 from hexplan_solver.problem.joins import JoinChoice, as_joined, join_choices
 from hexplan_solver.problem.problem import build_problem
-from hexplan_solver.run import Run
+from hexplan_solver.run import Run, hexplan_itself
 
 Planner = Callable[[Spec, SolveOptions, Report], Draft]
 """Finds a draft for one objective."""
+
+
+REACHED = (CertificateStatus.OPTIMAL, CertificateStatus.OPTIMAL_IF_TRUSTED)
+"""What the status of a draft says if its flow reaches a bound."""
 
 
 @dataclass(slots=True)
@@ -62,7 +67,7 @@ def best_joined(plan: Planner, spec: Spec, options: SolveOptions, report: Report
         except (InfeasibleError, LimitReached) as error:
             failures.append(error)
             continue
-        attempt.bound = min(attempt.bound, attempt.draft.proof.micro_tokens_per_s)
+        attempt.bound = min(attempt.bound, attempt.draft.proof.best)
     best = _best(attempts)
     if best is None:
         # Only if every way is infeasible does no plan exist; a time limit proves nothing.
@@ -104,13 +109,12 @@ def _merit(draft: Draft) -> Decimal:
 
 
 def _proof(best: Draft, attempts: list[_Attempt]) -> Proof:
-    """Return the largest bound over all ways to join hosts: it holds for each of them."""
-    told = f"the largest over {len(attempts)} ways to join hosts"
-    largest, own = max(attempts, key=lambda attempt: attempt.bound), best.proof
-    if largest.bound <= own.micro_tokens_per_s:
-        return replace(own, how=f"{own.how}; {told}")
-    how = "work bound: exact arithmetic over all layer counts"
-    if largest.draft is not None:
-        how = largest.draft.proof.how
-    status = "feasible" if own.status == "optimal" else own.status
-    return Proof(largest.bound, f"{how}; {told}", status)
+    """Add the largest bound over all ways to join hosts: it holds for each of them.
+
+    The plan has the hosts of one way, so only the bound for that way can be recomputed from it.
+    """
+    largest, own = max(attempt.bound for attempt in attempts), best.proof
+    status = own.status
+    if largest > own.best and status in REACHED:
+        status = CertificateStatus.FEASIBLE
+    return Proof(own.proved, Trusted(max(largest, own.best), "joins", hexplan_itself()), status)

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
+from hexplan.bound_proof import CrossingProof
 from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
 from hexplan_solver.baselines.methods import quick_placements
 from hexplan_solver.bounds.crossing_bound import crossing_bound
-from hexplan_solver.bounds.layered_bound import layered_bound
+from hexplan_solver.bounds.layered_bound import LAYERED_BY, layered_bound
 from hexplan_solver.bounds.pattern_bound import pattern_bound
-from hexplan_solver.bounds.work_bound import coordinator_bound, work_bound
+from hexplan_solver.bounds.proof import Proved
+from hexplan_solver.bounds.work_bound import quick_bound
 from hexplan_solver.budget import Budget
 from hexplan_solver.flow.evaluate import Evaluated, better_of, evaluate_used
 from hexplan_solver.infeasible import refuse_if_infeasible
@@ -37,8 +39,6 @@ from hexplan_solver.start.link_free import (
 )
 from hexplan_solver.start.slices import num_devices
 
-PATTERN_BOUND = "pattern bound: LP duals, each priced against every pattern of a layer"
-
 
 def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
     """Find a plan of large flow, and prove a bound on the flow of every plan.
@@ -55,20 +55,11 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     run = Run(spec, options, report)
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
-    run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
-    run.lower(
-        coordinator_bound(problem),
-        "coordinator bound: what the coordinator's network card can carry",
-    )
+    run.lower(quick_bound(problem))
     limits, params = link_limits(problem, run.bound), THROUGHPUT_PARAMS
-    run.lower(
-        crossing_bound(problem, limits.zones, run.bound),
-        "crossing bound: the work of hosts that pass no more than they serve, receive and send",
-    )
-    run.lower(
-        layered_bound(problem, run.bound),
-        "layered bound: a linear program over what hosts pass at each layer and exchange",
-    )
+    crossing = crossing_bound(problem, limits.zones, run.bound)
+    run.lower(Proved(crossing, _crossing_proof(problem, limits)))
+    run.trust(layered_bound(problem, run.bound), "layered", LAYERED_BY)
     named, until = _Named(problem), run.elapsed_s + run.left_s * params.balanced_share
     balanced = balanced_placement(problem, run.bound, goes_on=lambda: run.elapsed_s < until)
     part = _part_without_links(named, limits, balanced)
@@ -129,7 +120,9 @@ def _with_time_left(
             break
         before = run.bound, found.value
         budget = Budget(run.left_s * params.round_bound_share, run.bound, found.value)
-        run.lower(pattern_bound(problem, budget), PATTERN_BOUND)
+        proved = pattern_bound(problem, budget)
+        if proved is not None:
+            run.lower(proved)
         options = replace(run.options, seed=run.options.seed + number)
         watch = run.watcher("layers")
         budget = Budget(run.left_s * params.round_placement_share, run.bound, watch=watch)
@@ -156,6 +149,13 @@ class _Named:
         if counts not in self._known:
             self._known[counts] = evaluate_used(self._problem, place(self._problem, counts))
         return self._known[counts]
+
+
+def _crossing_proof(problem: Problem, limits: LinkLimits) -> CrossingProof:
+    """Return the zones of a crossing bound by their sites; a single one limits nothing."""
+    site_of = problem.spec.cluster.site_of
+    zones = (tuple(dict.fromkeys(map(site_of, zone.hosts))) for zone in limits.zones)
+    return CrossingProof(zones=tuple(zones) if limits.is_zoned else ())
 
 
 def _part_without_links(named: _Named, limits: LinkLimits, balanced: LinkFreePlacement) -> float:
@@ -188,7 +188,8 @@ def _best_without_links(
     run.tell("start", start.value / MICRO)
     budget = Budget(run.left_s * params.bound_share * part, run.bound, start.value)
     proved = pattern_bound(problem, budget)
-    run.lower(proved, PATTERN_BOUND)
+    if proved is not None:
+        run.lower(proved)
     watch = run.watcher("layers")
     budget = Budget(run.left_s * params.milp_share * part, run.bound, watch=watch)
     best = better_placement(problem, start, options, budget)

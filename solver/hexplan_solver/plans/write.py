@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import groupby
 
+from hexplan.bound_proof import TrustedBound
 from hexplan.constants import MICRO, RATE_DIGITS, WEIGHT_DIGITS
 from hexplan.cost import (
     ShardSizes,
@@ -216,7 +217,7 @@ def _whole_problem(draft: Draft) -> Problem:
 def _flow_reason(draft: Draft) -> str:
     """Say why the largest flow found leaves a device out, which could serve."""
     flow = f"{rate(draft.value):f} tokens/s"
-    if draft.value == draft.proof.micro_tokens_per_s:
+    if draft.value == draft.proof.proved.micro_tokens_per_s:
         return f"the flow of {flow} is proved the largest, with it or without it"
     found = f"no placement was found in which it raises the flow above {flow}"
     return f"{found}; `hexplan explain` tries each place for it"
@@ -225,19 +226,35 @@ def _flow_reason(draft: Draft) -> str:
 def _certificate(draft: Draft) -> Certificate:
     flow, proof, cost = draft.evaluated.flow, draft.proof, draft.cost_proof
     cut = sum((term.price * term.capacity for term in flow.cut), Decimal(0))
-    gap_units = -(-(proof.micro_tokens_per_s - flow.value) * MICRO // flow.value)
+    bound = proof.proved.micro_tokens_per_s
     return Certificate(
         flow_tokens_per_s=rate(flow.value),
         cut=flow.cut,
         cut_tokens_per_s=round(cut, RATE_DIGITS),
-        bound_tokens_per_s=rate(proof.micro_tokens_per_s),
-        bound_proof=proof.how,
-        gap=Decimal(gap_units).scaleb(-RATE_DIGITS),
+        bound_tokens_per_s=rate(bound),
+        proof=proof.proved.how,
+        gap=_gap(bound, flow.value),
+        trusted=_trusted(draft),
         status=proof.status,
         cost_bound_usd_per_h=None if cost is None else cost.usd_per_h,
         cost_gap=None if cost is None else _cost_gap(draft.cost_usd_per_h, cost.usd_per_h),
         cost_proof=None if cost is None else cost.how,
     )
+
+
+def _trusted(draft: Draft) -> TrustedBound | None:
+    trusted = draft.proof.trusted
+    if trusted is None:
+        return None
+    bound = trusted.micro_tokens_per_s
+    return TrustedBound(
+        tokens_per_s=rate(bound), gap=_gap(bound, draft.value), kind=trusted.kind, by=trusted.by
+    )
+
+
+def _gap(bound: int, flow: int) -> Decimal:
+    """Return how far a bound is above a flow, as a share of the flow, rounded up to 1e-6."""
+    return Decimal(-(-(bound - flow) * MICRO // flow)).scaleb(-RATE_DIGITS)
 
 
 def _cost_gap(cost: Decimal | None, bound: Decimal) -> Decimal | None:

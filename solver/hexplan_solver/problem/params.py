@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hexplan.constants import MAX_PARTITIONS
+
 
 @dataclass(frozen=True, slots=True)
 class ProblemParams:
@@ -12,10 +14,8 @@ class ProblemParams:
     The values were chosen by trial on the example specs.
     """
 
-    max_partitions: int = 400
-    """If a host has more partitions than this, groups of mixed device types are left out.
-
-    Eight devices of one type have 22 partitions, four of each of two types have 109."""
+    max_partitions: int = MAX_PARTITIONS
+    """If a host has more partitions than this, groups of mixed device types are left out."""
     max_join_choices: int = 16
     """Choices of hosts to join that are tried, beside joining none: each is a solve of its own."""
     ample_exchange: int = 2

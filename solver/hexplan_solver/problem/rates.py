@@ -65,7 +65,8 @@ def rates_of(spec: Spec, host: Host, group: tuple[DeviceShard, ...]) -> Rates:
         best = [(0, TENSOR)]
         for k in range(1, total + 1):
             first = 0 if is_first else total - k if is_last else 1
-            is_possible = (first + k == total) == is_last and (first == 0) == is_first
+            are_ends = (first + k == total) == is_last and (first == 0) == is_first
+            is_possible = are_ends and first + k <= total
             layers = (first, first + k)
             best.append(_best(spec, host, group, layers) if is_possible else (0, TENSOR))
         return best

@@ -10,7 +10,7 @@ from hexplan.errors import InputError
 from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan.results.replanning import Replanning
-from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.bounds.work_bound import quick_bound
 from hexplan_solver.objectives.sustained.figures import with_sustained
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, be_silent
@@ -110,10 +110,10 @@ def _require_same_model(before: Model, after: Model) -> None:
 def _routes_only(task: _Task) -> Replanned:
     run, left = task.run, task.left
     found = reroute(left)
-    run.lower(work_bound(left.problem), "work bound: exact arithmetic over all layer counts")
+    run.lower(quick_bound(left.problem))
     if task.loss.keeps_bounds:
         bound = int(task.plan.certificate.bound_tokens_per_s * MICRO)
-        run.lower(bound, "bound of the plan before, for more devices")
+        run.trust(bound, "before", f"the plan before: {task.plan.certificate.proof.kind} bound")
     movement = Movement(left.problem, holdings_of(left.problem, task.plan))
     return _written(task, movement, ReplanCandidate(found, 0), None)
 
@@ -124,7 +124,7 @@ def _fewest_bytes(task: _Task) -> Replanned:
     share = REPLAN_PARAMS.fresh_share
     limited = run.nested(run.left_s * share, share)
     fresh = draft_throughput(task.loss.spec, limited)
-    run.lower(fresh.proof.micro_tokens_per_s, fresh.proof.how)
+    run.take(fresh.proof)
     movement = Movement(left.problem, holdings_of(left.problem, task.plan))
     similar = candidate_of(movement, relabelled(movement, fresh.evaluated.placement))
     kept = candidate_of(movement, left.stages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from support.broken_bounds import HELD
 from support.broken_certificates import BROKEN_CERTIFICATES
 from support.broken_flows import BROKEN_FLOWS
 from support.broken_places import BROKEN_PLACES
@@ -79,11 +80,9 @@ JUST_KEPT = {
     ),
     "a step of one token": change_plan(TWO, step_limits=StepLimits(tokens=1, decodes=1)),
     "a stage that fills its device to the last byte": _full_to_the_last_byte(),
-    "a bound that is the flow": change_certificate(
-        PROFILED, bound_tokens_per_s=Decimal(85), gap=Decimal(0)
-    ),
+    "a trusted bound below the proved one": HELD,
     "a gap that is not rounded as far as it may be": change_certificate(
-        PROFILED, gap=Decimal("0.058823529412")
+        PROFILED, gap=Decimal("2940.176470588236")
     ),
     "a link rule that no host and no site answers to": resealed(
         PROFILED, links=(*PROFILED.cluster.links, link("nowhere", "lab"))
@@ -176,7 +175,7 @@ WORDS = {
     ),
     "a gap that is rounded down": (
         "certificate, gap",
-        "states 0.058823, but (90 - 85) / 85 = 0.058823529412, rounded up by at most 1e-6",
+        "states 2940.17647, but (250000 - 85) / 85 = 2940.176470588235, rounded up by at most 1e-6",
     ),
 }
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from support.broken_balance import BALANCED, BROKEN_BALANCE
+from support.broken_bounds import BROKEN_BOUNDS
 from support.broken_certificates import BROKEN_CERTIFICATES
 from support.broken_flows import BROKEN_FLOWS
 from support.broken_objectives import BROKEN_OBJECTIVES, PRICED, on_spot
@@ -43,6 +44,7 @@ BROKEN = (
     + BROKEN_SIZES
     + BROKEN_FLOWS
     + BROKEN_CERTIFICATES
+    + BROKEN_BOUNDS
     + BROKEN_OBJECTIVES
     + BROKEN_SUSTAINED
     + BROKEN_BALANCE

@@ -99,7 +99,7 @@ def test_what_is_sustained_is_shown_by_formula_or_as_simulated() -> None:
 
 def test_a_plan_for_throughput_says_what_it_always_said() -> None:
     assert "USD" not in plan_text(TWO)
-    assert summary(TWO, None).startswith("4,370.0 tokens/s in 3 stages, bound 6,000.0 tokens/s")
+    assert summary(TWO, None).startswith("4,370.0 tokens/s in 3 stages, bound 250,000.0 tokens/s")
 
 
 @pytest.mark.parametrize(

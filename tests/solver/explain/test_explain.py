@@ -9,8 +9,10 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
-from support.clusters import device_type, host, link, profile, spec_of, tiny_model
+from support.clusters import FAST, device_type, host, link, profile, spec_of, tiny_model
+from support.forged import stating
 
+from hexplan.bound_proof import CoordinatorProof
 from hexplan.check import check_plan
 from hexplan.cluster import Exclusion, GroupPin, LayerPin
 from hexplan.plan import Plan
@@ -186,7 +188,7 @@ class TestBottleneck:
     def test_the_gap_is_split_where_links_cost_flow(self) -> None:
         parts = explained(solved(self.two_sites())).gap_parts
         assert "lost on links" in parts[0].what
-        assert parts[0].tokens_per_s <= 80
+        assert parts[0].tokens_per_s <= Decimal("80.00001")  # the flow is rounded down
 
 
 class TestIdle:
@@ -233,6 +235,7 @@ class TestIdle:
                     update={
                         "bound_tokens_per_s": Decimal(180),
                         "gap": 180 / plan.certificate.flow_tokens_per_s - 1,
+                        "status": "feasible",
                     }
                 ),
             }
@@ -248,6 +251,7 @@ def unpinned(plan: Plan) -> Plan:
     """Return a plan whose devices might have been grouped in other ways."""
     cluster = plan.cluster.model_copy(update={"group_pins": ()})
     free = plan.model_copy(update={"cluster": cluster, "cluster_sha256": cluster.sha256})
+    free = stating(free, Decimal(FAST // 4), CoordinatorProof())  # other groups may pass more
     assert check_plan(free) == ()
     return free
 

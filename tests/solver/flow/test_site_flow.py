@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from support.clusters import FAST, host, link, profile, spec_of, tiny_model
 from test_flow import LAYERS, MICRO, assert_flow_is_sound
 
+from hexplan.bound_proof import WorkProof
 from hexplan.check import check_plan
 from hexplan.cluster import Link
 from hexplan.plan import SolveInfo
 from hexplan.spec import Spec
-from hexplan_solver.bounds.proof import Proof
+from hexplan_solver.bounds.proof import Proof, Proved
 from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.flow.network import Network, build_network
@@ -95,7 +96,7 @@ def test_a_plan_of_a_flow_by_sites_passes_the_check(network: Network) -> None:
     used = {stage for path in flow.paths for stage in path.stages}
     if len(used) < len(network.stages):
         return  # a plan leaves out what nothing flows through
-    proof = Proof(max(work_bound(problem), flow.value), "by hand", "feasible")
+    proof = Proof(Proved(max(work_bound(problem), flow.value), WorkProof()), None, "feasible")
     info = SolveInfo(wall_s=0.0, seed=0, versions={})
     plan = write_plan(Draft(Evaluated(problem, network, flow), proof), info)
     assert [str(violation) for violation in check_plan(plan)] == []

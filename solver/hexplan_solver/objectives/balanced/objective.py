@@ -40,7 +40,7 @@ def draft_balanced(spec: Spec, options: SolveOptions, report: Report = be_silent
     run = Run(spec, options, report)
     limited = replace(run.nested(_static_s(run, spec)), patience=BALANCED_PARAMS.patience)
     static = draft_throughput(replace(spec, objective="throughput"), limited, report)
-    run.lower(static.proof.micro_tokens_per_s, static.proof.how)
+    run.take(static.proof)
     factor = spec.cluster.limits.latency_factor
     policy = widest(spec, policy_named(spec.cluster.limits.policy))
     found = search(run, static.evaluated, policy, float(factor))

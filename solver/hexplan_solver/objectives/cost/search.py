@@ -14,7 +14,7 @@ from decimal import Decimal
 from hexplan.constants import MICRO
 from hexplan.errors import HexplanError, InfeasibleError, LimitReached
 from hexplan.spec import Spec
-from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.bounds.work_bound import quick_bound
 from hexplan_solver.infeasible import refuse_if_infeasible
 from hexplan_solver.objectives.cost.cheapest import cheapest_hosts, work_cost_bound
 from hexplan_solver.objectives.cost.idle import without_idle
@@ -25,7 +25,7 @@ from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import CostProof, Draft, IdleReasons
 from hexplan_solver.problem.problem import build_problem
-from hexplan_solver.run import Run
+from hexplan_solver.run import Run, program_of
 
 NOT_NEEDED = "not needed at this rate"
 
@@ -45,7 +45,7 @@ def draft_cost(spec: Spec, options: SolveOptions, report: Report = be_silent) ->
     search = _Search(spec, Run(spec, options, report), needed_flow(spec))
     problem = build_problem(spec)
     refuse_if_infeasible(problem)
-    search.run.lower(work_bound(problem), "work bound: exact arithmetic over all layer counts")
+    search.run.lower(quick_bound(problem))
     if search.needed > search.run.bound:
         raise _too_high(search)
     return search.best()
@@ -187,7 +187,7 @@ def _too_high(search: _Search, *, is_proved: bool = False) -> HexplanError:
     except LimitReached:
         best = None
     if best is not None:
-        run.lower(best.proof.micro_tokens_per_s, best.proof.how)
+        run.take(best.proof)
     if is_proved and run.bound >= search.needed:
-        run.lower(search.needed - 1, "coverage MILP of this rate: infeasible, asked twice")
+        run.trust(search.needed - 1, "coverage", program_of(run.options))
     return too_high(search.spec, best, run.bound, run.how)

@@ -44,7 +44,7 @@ def draft_latency(spec: Spec, options: SolveOptions, report: Report = be_silent)
     whole = replace(spec, objective="throughput")
     first_share = LATENCY_PARAMS.first_share
     first = draft_throughput(whole, run.nested(run.left_s * first_share, first_share))
-    run.lower(first.proof.micro_tokens_per_s, first.proof.how)
+    run.take(first.proof)
     if first.value < needed:
         raise too_high(spec, first, run.bound, run.how)
     best = routed(first.evaluated, needed)

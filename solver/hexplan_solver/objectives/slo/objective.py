@@ -47,7 +47,7 @@ def draft_slo(spec: Spec, options: SolveOptions, report: Report = be_silent) -> 
         raise InputError(message, hint="such as `slo: {ttft: 2s, tpot: 100ms}`")
     whole, share = replace(spec, objective="throughput"), SLO_PARAMS.first_share
     first = draft_throughput(whole, run.nested(run.left_s * share, share))
-    run.lower(first.proof.micro_tokens_per_s, first.proof.how)
+    run.take(first.proof)
     candidates = shortlist(run, whole, first, slo)
     judge = Judge(run, slo)
     best = best_kept(run, judge, candidates)

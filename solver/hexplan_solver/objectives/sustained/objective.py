@@ -34,7 +34,7 @@ def draft_sustained(spec: Spec, options: SolveOptions, report: Report = be_silen
     run = Run(spec, options, report)
     limited = run.nested(run.left_s * SUSTAINED_PARAMS.static_share)
     static = draft_throughput(replace(spec, objective="throughput"), limited, report)
-    run.lower(static.proof.micro_tokens_per_s, static.proof.how)
+    run.take(static.proof)
     policy = policy_named(spec.cluster.limits.policy)
     trial = search(run, static.evaluated, widest(spec, policy))
     draft = Draft(

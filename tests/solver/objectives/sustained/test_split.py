@@ -8,6 +8,7 @@ from support.clusters import device_type, host, link, profile, spec_of, tiny_mod
 from hexplan.check import check_plan
 from hexplan.plan import SolveInfo
 from hexplan_solver.bounds.proof import Proof
+from hexplan_solver.bounds.work_bound import quick_bound
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of
 from hexplan_solver.objectives.sustained.split import spread
 from hexplan_solver.placement.placement import PlacedStage
@@ -56,7 +57,7 @@ def test_a_flow_is_spread_evenly_over_like_stages_and_stays_a_largest_one() -> N
 def test_a_split_flow_makes_a_plan_that_the_check_passes() -> None:
     _, found = fed(10**7)
     even = spread(found)
-    proof = Proof(even.evaluated.value + 1000, "by hand", "feasible")
+    proof = Proof(quick_bound(even.evaluated.problem), None, "feasible")
     info = SolveInfo(wall_s=0.0, seed=0, versions={})
     plan = write_plan(Draft(even.evaluated, proof), info)
     assert [str(violation) for violation in check_plan(plan)] == []
