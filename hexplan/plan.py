@@ -10,6 +10,7 @@ from hexplan.cluster import Cluster, Parallel
 from hexplan.field_types import Exact, Range
 from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
+from hexplan.predicted import Predicted
 from hexplan.step_limits import StepLimits
 from hexplan.workload import Workload
 
@@ -143,76 +144,6 @@ class Unused(FrozenModel):
     """Device index on the host."""
     reason: str
     """Why, in a sentence."""
-
-
-class SimulatedRate(FrozenModel):
-    """What the simulator served, in the mean over its runs."""
-
-    decode_tokens_per_s: Exact
-    """Tokens decoded per second."""
-    requests_per_s: Exact
-    """Requests finished per second."""
-    ttft_s: Exact
-    """Mean time to the first token."""
-    tpot_s: Exact
-    """Mean time from one output token to the next."""
-    seeds: tuple[int, ...]
-    """Seeds of the runs."""
-    duration_s: Exact
-    """Simulated time of each run, warm-up included."""
-    warmup_s: Exact
-    """How much of it was left out at the start."""
-
-
-class SustainedRate(FrozenModel):
-    """The rate that the plan can sustain, given KV room, round trips and the scheduler."""
-
-    decode_tokens_per_s: Exact
-    """Tokens decoded per second."""
-    requests_per_s: Exact
-    """Requests per second."""
-    policy: str
-    """The scheduler that it assumes: `chunked` or `whole`."""
-    basis: str
-    """What both rates rest on."""
-    simulated: SimulatedRate | None = None
-    """The simulated rate, if the objective is sustained."""
-
-
-class Basis(FrozenModel):
-    """What a part of the prediction rests on."""
-
-    origin: str
-    """A stage's `speed_origin`, or `links`."""
-    share: Exact
-    """Share of the cut's value that rests on this origin."""
-
-
-class Predicted(FrozenModel):
-    """What the plan should deliver, given the speeds of its stages."""
-
-    tokens_per_s: Exact
-    """Prompt and output tokens per second."""
-    requests_per_s: Exact
-    """Mean requests per second."""
-    least_tokens_per_s: Exact
-    """The flow if every stage in use is slower by the largest error among them."""
-    most_tokens_per_s: Exact
-    """An upper bound on the flow if every stage of the cut is faster by its error."""
-    rests_on: tuple[Basis, ...]
-    """What the flow rests on, largest share first; the shares sum to 1."""
-    cost_usd_per_h: Exact | None = None
-    """What the hosts in use cost per hour, if all of them have a price."""
-    slo_requests_per_s: Exact | None = None
-    """The largest simulated rate that meets the workload's SLO, if that is the objective."""
-    ttft_s: Exact | None = None
-    """Mean time to the first token, at the workload's rate (objective latency) or the SLO's."""
-    tpot_s: Exact | None = None
-    """Mean time from one output token to the next, at the same rate."""
-    latency_basis: str | None = None
-    """What both times rest on."""
-    sustained: SustainedRate | None = None
-    """The rate that it can sustain; the rates above are those of the static flow."""
 
 
 class CutTerm(FrozenModel):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from hexplan.render import words
 
 if TYPE_CHECKING:
-    from hexplan.plan import Plan, SimulatedRate, SustainedRate
+    from hexplan.plan import Plan
+    from hexplan.predicted import SimulatedRate, SustainedRate
     from hexplan.workload import Workload
 
 

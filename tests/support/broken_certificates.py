@@ -16,7 +16,8 @@ from support.changes import (
 )
 from support.plans import profiled_plan, two_hosts_plan, two_sites_plan
 
-from hexplan.plan import Basis, Plan
+from hexplan.plan import Plan
+from hexplan.predicted import Basis
 
 TWO = two_hosts_plan()
 PROFILED = profiled_plan()

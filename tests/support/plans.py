@@ -29,16 +29,15 @@ from support.plan_parts import (
 from hexplan.cluster import Cluster, Limits
 from hexplan.model import Model
 from hexplan.plan import (
-    Basis,
     Certificate,
     Edge,
     Plan,
-    Predicted,
     Route,
     SolveInfo,
     Stage,
     Unused,
 )
+from hexplan.predicted import Basis, Predicted
 
 QUICK = BIG.model_copy(update={"name": "Quick"})
 SLOW = BIG.model_copy(update={"name": "Slow"})

@@ -17,12 +17,12 @@ from hexplan.plan import (
     Edge,
     Hop,
     Plan,
-    Predicted,
     Route,
     Shard,
     SolveInfo,
     Stage,
 )
+from hexplan.predicted import Predicted
 from hexplan.step_limits import StepLimits
 from hexplan.workload import Lengths, Workload
 

@@ -29,7 +29,8 @@ from support.plans import resealed
 
 from hexplan.cluster import Cluster, Limits
 from hexplan.model import WeightFormat
-from hexplan.plan import Basis, DeviceMemory, Plan, Predicted, SolveInfo
+from hexplan.plan import DeviceMemory, Plan, SolveInfo
+from hexplan.predicted import Basis, Predicted
 
 PAIR = Cluster(
     name="pair",

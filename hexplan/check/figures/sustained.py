@@ -11,7 +11,8 @@ from hexplan.check.rule import Rule, Violation
 from hexplan.check.stage.sizes import length
 from hexplan.check.stage.speed import profile_of
 from hexplan.check.text import number
-from hexplan.plan import SimulatedRate, Stage, SustainedRate
+from hexplan.plan import Stage
+from hexplan.predicted import SimulatedRate, SustainedRate
 
 SUSTAINED_WRONG = Rule(
     "HEX714",

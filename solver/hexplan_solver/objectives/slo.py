@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from hexplan.constants import FIGURE_DIGITS
 from hexplan.errors import InfeasibleError, InputError, LimitReached
+from hexplan.predicted import RateRun
 from hexplan.spec import Spec
 from hexplan_solver.objectives.params import SLO_PARAMS
-from hexplan_solver.objectives.sustained.figures import draft_pipeline, draft_policy, with_sustained
+from hexplan_solver.objectives.sustained.figures import (
+    draft_pipeline,
+    draft_policy,
+    rate_run,
+    with_sustained,
+)
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.objectives.variants import variants_of
 from hexplan_solver.options import Report, SolveOptions, be_silent
@@ -83,6 +90,7 @@ class _Kept:
     draft: Draft
     rate: float
     outcome: Outcome
+    run: RateRun
 
 
 class _SloTrial:
@@ -110,9 +118,12 @@ class _SloTrial:
         kept: _Kept | None = None
         step = low + 1
         while step < high:
-            outcome = self.at(pipeline, policy, step * unit)
+            rate = round(step * unit, FIGURE_DIGITS)
+            window = self.window(rate)
+            outcome = self.at(pipeline, policy, rate)
             if self._is_kept(outcome):
-                kept, low = _Kept(draft, step * unit, outcome), step
+                run = rate_run(rate, window, policy, outcome)
+                kept, low = _Kept(draft, rate, outcome, run), step
             elif kept is None:
                 return None
             else:
@@ -122,10 +133,14 @@ class _SloTrial:
 
     def at(self, pipeline: PipelineModel, policy: Policy, rate: float) -> Outcome:
         """Simulate a plan at one rate, in requests/s."""
+        return simulate(pipeline, Poisson(rate, self._lengths), policy, self.window(rate))
+
+    def window(self, rate: float) -> Window:
+        """Return how long to simulate at a rate, in figures that a plan states exactly."""
         warm_up = SLO_PARAMS.warm_up_requests
         duration_s = (warm_up + SLO_PARAMS.measured_requests) / rate
-        window = Window(duration_s, warm_up / rate, self._seed, slo=self._simulated_slo)
-        return simulate(pipeline, Poisson(rate, self._lengths), policy, window)
+        times = round(duration_s, FIGURE_DIGITS), round(warm_up / rate, FIGURE_DIGITS)
+        return Window(*times, self._seed, slo=self._simulated_slo)
 
     def _is_kept(self, outcome: Outcome) -> bool:
         if outcome.slo is None or outcome.turned_away:
@@ -166,5 +181,6 @@ def _finished(run: Run, spec: Spec, best: _Kept) -> Draft:
             None if ttft is None else ttft.mean_s,
             None if tpot is None else tpot.mean_s,
             f"simulation of {best.outcome.finished} requests at the SLO's rate",
+            best.run,
         ),
     )

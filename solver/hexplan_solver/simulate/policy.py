@@ -7,6 +7,7 @@ from typing import Literal
 
 from hexplan.constants import MAX_BATCH
 from hexplan.plan import Plan
+from hexplan.predicted import Scheduling
 from hexplan.schedule.limits import step_limits_of
 from hexplan.step_limits import StepLimits
 from hexplan_solver.simulate.pipeline_model import NO_LIMIT
@@ -62,6 +63,11 @@ class Policy:
     intake_s_per_byte: float = 0.0
     """Time that a stage takes to put together what enters at its first layer."""
     reservation: Reservation = Reservation()
+
+    @property
+    def scheduling(self) -> Scheduling:
+        """How it runs prompts, as a plan states it."""
+        return "whole" if self.chunk_tokens is None else "chunked"
 
     def within(self, limits: StepLimits) -> Policy:
         """Return the policy with other limits of a step."""

@@ -10,7 +10,7 @@ from support.broken_objectives import PRICED
 from support.changes import change_certificate, change_plan, change_predicted
 from support.plans import two_hosts_plan
 
-from hexplan.plan import SimulatedRate, SustainedRate
+from hexplan.predicted import SimulatedRate, SustainedRate
 from hexplan.render import plan_text, summary
 from hexplan.render.aim_view import usd
 from hexplan.workload import Slo
@@ -70,6 +70,7 @@ def test_what_is_sustained_is_shown_by_formula_or_as_simulated() -> None:
         seeds=(0,),
         duration_s=Decimal(660),
         warmup_s=Decimal(60),
+        requests=1056,
     )
     tried = change_predicted(plan, sustained=formula.model_copy(update={"simulated": runs}))
     assert "390.0 decoded tokens/s sustained, 1.600 requests/s (simulated)" in plan_text(tried)

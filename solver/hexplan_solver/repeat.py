@@ -1,0 +1,128 @@
+"""Repeat: what a plan's simulations and formula give when they run again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from statistics import fmean
+
+from hexplan.constants import FIGURE_DIGITS
+from hexplan.plan import Plan
+from hexplan.predicted import Predicted, RateRun, Scheduling, SimulatedRate, SustainedRate
+from hexplan_solver.served.served import served_rate
+from hexplan_solver.simulate import (
+    WHOLE,
+    Offline,
+    Outcome,
+    PipelineModel,
+    Poisson,
+    Policy,
+    Slo,
+    SpreadLengths,
+    Traffic,
+    Window,
+    pipeline_of_plan,
+    policy_of_plan,
+    simulate,
+)
+
+
+def repeat(plan: Plan) -> Predicted:
+    """Return the plan's prediction with every simulated or served figure computed again.
+
+    Everything that a run needs is in the plan: policy, step limits, seeds, times and lengths. The
+    other figures are as the plan states them.
+    """
+    stated = plan.predicted
+    again = _Repetition(plan, pipeline_of_plan(plan))
+    update: dict[str, object] = {}
+    if stated.sustained is not None:
+        update["sustained"] = again.sustained(stated.sustained)
+    if stated.run is not None:
+        update |= again.at_rate(stated.run)
+    return stated.model_copy(update=update)
+
+
+@dataclass(frozen=True, slots=True)
+class _Repetition:
+    plan: Plan
+    pipeline: PipelineModel
+
+    def sustained(self, stated: SustainedRate) -> SustainedRate:
+        """Return the formula's rates, and the simulated ones if there are any."""
+        policy = self._policy(stated.policy)
+        served = served_rate(self.pipeline, self.plan.workload, policy)
+        simulated = stated.simulated
+        return stated.model_copy(
+            update={
+                "decode_tokens_per_s": _stated(served.decode_tokens_per_s),
+                "requests_per_s": _stated(served.requests_per_s),
+                "simulated": simulated and self._offline(simulated, policy),
+            }
+        )
+
+    def at_rate(self, stated: RateRun) -> dict[str, object]:
+        """Return the run at a rate, with the times and the promised rate that rest on it."""
+        slo = self.plan.workload.slo
+        promise = None if slo is None else Slo(float(slo.ttft_s), float(slo.tpot_s))
+        traffic = Poisson(float(stated.requests_per_s), self._lengths)
+        policy = self._policy(stated.policy)
+        outcomes = [
+            self._run(traffic, policy, Window(*_times_s(stated), seed, slo=promise))
+            for seed in stated.seeds
+        ]
+        kept = [outcome.slo.attainment for outcome in outcomes if outcome.slo is not None]
+        run = stated.model_copy(
+            update={
+                "requests": sum(outcome.finished for outcome in outcomes),
+                "attainment": _stated(fmean(kept)) if kept else None,
+            }
+        )
+        ttft = [outcome.ttft.mean_s for outcome in outcomes if outcome.ttft]
+        tpot = [outcome.tpot.mean_s for outcome in outcomes if outcome.tpot]
+        promised = self.plan.predicted.slo_requests_per_s
+        return {
+            "run": run,
+            "ttft_s": _mean(ttft),
+            "tpot_s": _mean(tpot),
+            "slo_requests_per_s": None if promised is None else stated.requests_per_s,
+        }
+
+    def _offline(self, stated: SimulatedRate, policy: Policy) -> SimulatedRate:
+        outcomes = [
+            self._run(Offline(self._lengths), policy, Window(*_times_s(stated), seed))
+            for seed in stated.seeds
+        ]
+        means = {
+            "decode_tokens_per_s": fmean(outcome.decode_tokens_per_s for outcome in outcomes),
+            "requests_per_s": fmean(outcome.requests_per_s for outcome in outcomes),
+            "ttft_s": fmean(outcome.ttft.mean_s if outcome.ttft else 0.0 for outcome in outcomes),
+            "tpot_s": fmean(outcome.tpot.mean_s if outcome.tpot else 0.0 for outcome in outcomes),
+        }
+        figures = {name: _stated(value) for name, value in means.items()}
+        requests = sum(outcome.finished for outcome in outcomes)
+        return stated.model_copy(update={**figures, "requests": requests})
+
+    def _run(self, traffic: Traffic, policy: Policy, window: Window) -> Outcome:
+        return simulate(self.pipeline, traffic, policy, window)
+
+    def _policy(self, stated: Scheduling) -> Policy:
+        return WHOLE if stated == "whole" else policy_of_plan(self.plan)
+
+    @property
+    def _lengths(self) -> SpreadLengths:
+        workload = self.plan.workload
+        return SpreadLengths(workload.prompt_tokens, workload.output_tokens)
+
+
+def _times_s(run: SimulatedRate | RateRun) -> tuple[float, float]:
+    return float(run.duration_s), float(run.warmup_s)
+
+
+def _mean(values: list[float]) -> Decimal | None:
+    return _stated(fmean(values)) if values else None
+
+
+def _stated(value: float) -> Decimal:
+    """Round a figure as a plan states it."""
+    return Decimal(str(round(value, FIGURE_DIGITS)))
