@@ -6,7 +6,7 @@ parses as a plan gets a verdict; no plan makes the check itself fail.
 
 from hexplan.check.judge import check_plan
 from hexplan.check.rule import Rule, Violation
-from hexplan.check.rules import RULES
+from hexplan.check.rules import REPEATED_RULES, RULES
 from hexplan.check.rules_page import rules_markdown
 
-__all__ = ["RULES", "Rule", "Violation", "check_plan", "rules_markdown"]
+__all__ = ["REPEATED_RULES", "RULES", "Rule", "Violation", "check_plan", "rules_markdown"]

@@ -8,6 +8,7 @@ from hexplan.check.figures.band import band_violations
 from hexplan.check.figures.cost import cost_violations
 from hexplan.check.figures.magnitudes import grid_violations, magnitude_violations
 from hexplan.check.figures.prediction import prediction_violations
+from hexplan.check.figures.repeated import repeated_violations
 from hexplan.check.figures.sustained import sustained_violations
 from hexplan.check.flow.certificate import certificate_violations
 from hexplan.check.flow.edges import flow_violations
@@ -28,6 +29,7 @@ from hexplan.check.stage.shards import shard_violations
 from hexplan.check.stage.sharing import sharing_violations
 from hexplan.check.stage.speed import speed_violations
 from hexplan.plan import Plan
+from hexplan.predicted import Predicted
 
 RuleFamily = Callable[[Lookup], Iterator[Violation]]
 
@@ -64,11 +66,18 @@ FLOW_FAMILIES: tuple[RuleFamily, ...] = (
 """These sum over the whole plan, so every name in the flow must be known."""
 
 
-def check_plan(plan: Plan) -> tuple[Violation, ...]:
-    """Return every violation, by rule and then in the order of the plan."""
+def check_plan(plan: Plan, repeated: Predicted | None = None) -> tuple[Violation, ...]:
+    """Return every violation, by rule and then in the order of the plan.
+
+    Parameters
+    ----------
+    repeated
+        The prediction with its simulated figures computed again, if somebody did that.
+    """
     beyond_reason = tuple(magnitude_violations(plan))
     if beyond_reason:
         return beyond_reason
+    again = () if repeated is None else tuple(repeated_violations(plan, repeated))
     lookup = Lookup.of(plan)
     families = list(STAGE_FAMILIES)
     if is_flow_known(lookup):
@@ -76,4 +85,4 @@ def check_plan(plan: Plan) -> tuple[Violation, ...]:
         if are_hops_known(lookup):
             families.append(route_violations)
     violations = [violation for family in families for violation in family(lookup)]
-    return tuple(sorted(violations, key=lambda violation: violation.rule))
+    return tuple(sorted([*violations, *again], key=lambda violation: violation.rule))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hexplan.check.figures import band, cost, magnitudes, prediction, sustained
+from hexplan.check.figures.repeated import NOT_REPEATED
 from hexplan.check.flow import certificate, edges, routes, shares
 from hexplan.check.placement import joining, occupancy, pins, references
 from hexplan.check.rule import Rule
@@ -15,4 +16,6 @@ _MODULES = (
     *(memory, shards, sharing, speed),
 )
 _DEFINED = (value for module in _MODULES for value in vars(module).values())
+REPEATED_RULES = (NOT_REPEATED,)
+"""Rules that need simulations to be run again."""
 RULES = tuple(sorted((v for v in _DEFINED if isinstance(v, Rule)), key=lambda rule: rule.id))
