@@ -9,6 +9,7 @@ from statistics import fmean
 from hexplan.constants import FIGURE_DIGITS
 from hexplan.plan import Plan
 from hexplan.predicted import Predicted, RateRun, Scheduling, SimulatedRate, SustainedRate
+from hexplan_solver.objectives.sustained.trial import mean_of
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.simulate import (
     WHOLE,
@@ -78,13 +79,13 @@ class _Repetition:
                 "attainment": _stated(fmean(kept)) if kept else None,
             }
         )
-        ttft = [outcome.ttft.mean_s for outcome in outcomes if outcome.ttft]
-        tpot = [outcome.tpot.mean_s for outcome in outcomes if outcome.tpot]
+        ttft = [outcome.ttft for outcome in outcomes if outcome.ttft]
+        tpot = [outcome.tpot for outcome in outcomes if outcome.tpot]
         promised = self.plan.predicted.slo_requests_per_s
         return {
             "run": run,
-            "ttft_s": _mean(ttft),
-            "tpot_s": _mean(tpot),
+            "ttft_s": _stated(mean_of(ttft)) if ttft else None,
+            "tpot_s": _stated(mean_of(tpot)) if tpot else None,
             "slo_requests_per_s": None if promised is None else stated.requests_per_s,
         }
 
@@ -96,8 +97,8 @@ class _Repetition:
         means = {
             "decode_tokens_per_s": fmean(outcome.decode_tokens_per_s for outcome in outcomes),
             "requests_per_s": fmean(outcome.requests_per_s for outcome in outcomes),
-            "ttft_s": fmean(outcome.ttft.mean_s if outcome.ttft else 0.0 for outcome in outcomes),
-            "tpot_s": fmean(outcome.tpot.mean_s if outcome.tpot else 0.0 for outcome in outcomes),
+            "ttft_s": mean_of(outcome.ttft for outcome in outcomes),
+            "tpot_s": mean_of(outcome.tpot for outcome in outcomes),
         }
         figures = {name: _stated(value) for name, value in means.items()}
         requests = sum(outcome.finished for outcome in outcomes)
@@ -117,10 +118,6 @@ class _Repetition:
 
 def _times_s(run: SimulatedRate | RateRun) -> tuple[float, float]:
     return float(run.duration_s), float(run.warmup_s)
-
-
-def _mean(values: list[float]) -> Decimal | None:
-    return _stated(fmean(values)) if values else None
 
 
 def _stated(value: float) -> Decimal:

@@ -167,7 +167,7 @@ class StageSteps:
             seconds = self.measured.prompt_s(tokens)
             if self.known is not None:
                 seconds *= self.group.prompt_s(tokens) / self.known.prompt_s(tokens)
-        return self._corrected(seconds, is_prompt=True)
+        return self.factors[0] * seconds + self._added_s
 
     def decode_s(self, batch: int, context_tokens: int) -> Fraction:
         """Return the seconds of one layer for a step of decodes."""
@@ -179,7 +179,7 @@ class StageSteps:
             if self.known is not None:
                 own = self.group.decode_s(batch, context_tokens)
                 seconds *= own / self.known.decode_s(batch, self.context_tokens)
-        return self._corrected(seconds, is_prompt=False)
+        return self.factors[1] * seconds + self._added_s
 
     def head_s(self, rows: int | Fraction, reads: int | Fraction = 1) -> Fraction:
         """Return the seconds of the output head; 0 if the stage is not the last."""
@@ -187,14 +187,18 @@ class StageSteps:
         if not self.is_last or is_in_tables:
             return Fraction(0)
         seconds = self.group.head_s(rows, reads)
-        factor = exact(self.correction.decode) if self.correction else Fraction(1)
-        return factor * (seconds + rows * self.token_s)
+        return self.factors[1] * (seconds + rows * self.token_s)
 
-    def _corrected(self, seconds: Fraction, *, is_prompt: bool) -> Fraction:
+    @property
+    def factors(self) -> tuple[Fraction, Fraction]:
+        """What the seconds of prompts and of decodes are multiplied by."""
         if self.correction is None:
-            return seconds
-        factor = self.correction.prefill if is_prompt else self.correction.decode
-        return exact(factor) * seconds + exact(self.correction.layer_step_s)
+            return Fraction(1), Fraction(1)
+        return exact(self.correction.prefill), exact(self.correction.decode)
+
+    @property
+    def _added_s(self) -> Fraction:
+        return exact(self.correction.layer_step_s) if self.correction else Fraction(0)
 
 
 def steps_of(lookup: Lookup, stage: Stage) -> StageSteps | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from hexplan.constants import FIGURE_DIGITS
+from hexplan.constants import FIGURE_DIGITS, PROMISE_BASIS
 from hexplan.errors import InfeasibleError, InputError, LimitReached
 from hexplan.predicted import RateRun
 from hexplan.spec import Spec
@@ -180,7 +180,7 @@ def _finished(run: Run, spec: Spec, best: _Kept) -> Draft:
         latency=Latency(
             None if ttft is None else ttft.mean_s,
             None if tpot is None else tpot.mean_s,
-            f"simulation of {best.outcome.finished} requests at the SLO's rate",
+            PROMISE_BASIS.format(requests=best.outcome.finished),
             best.run,
         ),
     )

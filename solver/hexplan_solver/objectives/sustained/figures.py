@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from hexplan.constants import FIGURE_DIGITS
+from hexplan.constants import FIGURE_DIGITS, SERVED_BASIS
 from hexplan.predicted import RateRun, SimulatedRate, SustainedRate
 from hexplan.step_limits import StepLimits
 from hexplan_solver.objectives.sustained.trial import Trial
@@ -20,9 +20,6 @@ from hexplan_solver.simulate import (
     Window,
     pipeline_of_placement,
 )
-
-FORMULA = "mean-field formula, calibrated against the simulator"
-BLOCKING = "requests in flight over the time for which whole prompts block others, not calibrated"
 
 
 def draft_pipeline(draft: Draft) -> PipelineModel:
@@ -87,7 +84,7 @@ def sustained_rate(
         decode_tokens_per_s=_exact(served.decode_tokens_per_s),
         requests_per_s=_exact(served.requests_per_s),
         policy=policy.scheduling,
-        basis=BLOCKING if policy.chunk_tokens is None else FORMULA,
+        basis=SERVED_BASIS[policy.scheduling],
         simulated=simulated,
     )
 

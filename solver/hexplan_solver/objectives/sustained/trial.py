@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.served.request import spread_lengths
-from hexplan_solver.simulate import Offline, Outcome, Window, simulate
+from hexplan_solver.simulate import Offline, Outcome, Spread, Window, simulate
+
+
+def mean_of(spreads: Iterable[Spread | None]) -> float:
+    """Return the mean over the runs that measured something; 0 if none did."""
+    means = [spread.mean_s for spread in spreads if spread is not None]
+    return fmean(means) if means else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +38,13 @@ class Trial:
 
     @property
     def ttft_s(self) -> float:
-        """Mean time to the first token; 0 if none came in the measured time."""
-        return fmean(outcome.ttft.mean_s if outcome.ttft else 0.0 for outcome in self.outcomes)
+        """Mean time to the first token over the runs that measured one; 0 if none did."""
+        return mean_of(outcome.ttft for outcome in self.outcomes)
 
     @property
     def tpot_s(self) -> float:
-        """Mean time between two tokens of a request; 0 if there was none in the measured time."""
-        return fmean(outcome.tpot.mean_s if outcome.tpot else 0.0 for outcome in self.outcomes)
+        """Mean time between two tokens over the runs that measured one; 0 if none did."""
+        return mean_of(outcome.tpot for outcome in self.outcomes)
 
     def is_slower_than(self, other: Trial) -> bool:
         """Say whether the TTFT or the TPOT is larger."""
