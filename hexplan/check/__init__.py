@@ -1,7 +1,7 @@
 """The check: an independent judge of any plan, by docs/formulation.md and in exact arithmetic.
 
-It imports the nouns and nothing else: no solver, no cost model, no graph library. Everything that
-parses as a plan gets a verdict; no plan makes the check itself fail.
+It imports the nouns and the catalog, and nothing else: no solver, no cost model, no graph library.
+Everything that parses as a plan gets a verdict; no plan makes the check itself fail.
 """
 
 from hexplan.check.judge import check_plan

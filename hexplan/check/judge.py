@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 from hexplan.check.figures.band import band_violations
 from hexplan.check.figures.cost import cost_violations
+from hexplan.check.figures.limits import limit_violations
 from hexplan.check.figures.magnitudes import grid_violations, magnitude_violations
 from hexplan.check.figures.prediction import prediction_violations
+from hexplan.check.figures.promise import promise_violations
 from hexplan.check.figures.repeated import repeated_violations
 from hexplan.check.figures.sustained import sustained_violations
 from hexplan.check.flow.certificate import certificate_violations
@@ -15,6 +18,7 @@ from hexplan.check.flow.edges import flow_violations
 from hexplan.check.flow.routes import route_flow_violations, route_violations
 from hexplan.check.flow.shares import share_violations
 from hexplan.check.lookup import Lookup
+from hexplan.check.placement.facts import fact_violations
 from hexplan.check.placement.joining import joining_violations
 from hexplan.check.placement.occupancy import placement_violations
 from hexplan.check.placement.pins import pin_violations
@@ -25,6 +29,7 @@ from hexplan.check.placement.references import (
 )
 from hexplan.check.rule import Violation
 from hexplan.check.stage.memory import memory_violations, step_violations
+from hexplan.check.stage.origin import origin_violations
 from hexplan.check.stage.shards import shard_violations
 from hexplan.check.stage.sharing import sharing_violations
 from hexplan.check.stage.speed import speed_violations
@@ -35,6 +40,7 @@ RuleFamily = Callable[[Lookup], Iterator[Violation]]
 
 STAGE_FAMILIES: tuple[RuleFamily, ...] = (
     reference_violations,
+    fact_violations,
     joining_violations,
     placement_violations,
     pin_violations,
@@ -43,10 +49,12 @@ STAGE_FAMILIES: tuple[RuleFamily, ...] = (
     memory_violations,
     step_violations,
     speed_violations,
+    origin_violations,
     grid_violations,
     prediction_violations,
     cost_violations,
     sustained_violations,
+    promise_violations,
 )
 """These judge each part by itself, and skip parts that refer to unknown names."""
 
@@ -54,7 +62,7 @@ STAGE_FAMILIES: tuple[RuleFamily, ...] = (
 def proof_violations(lookup: Lookup) -> Iterator[Violation]:
     """Yield what is wrong with the certificate, or else with the figures derived from it."""
     violations = list(certificate_violations(lookup))
-    yield from violations or band_violations(lookup)
+    yield from violations or chain(band_violations(lookup), limit_violations(lookup))
 
 
 FLOW_FAMILIES: tuple[RuleFamily, ...] = (

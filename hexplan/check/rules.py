@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from hexplan.check.figures import band, cost, magnitudes, prediction, sustained
+from hexplan.check.figures import band, cost, limits, magnitudes, prediction, promise, sustained
 from hexplan.check.figures.repeated import NOT_REPEATED
 from hexplan.check.flow import certificate, edges, routes, shares
-from hexplan.check.placement import joining, occupancy, pins, references
+from hexplan.check.placement import facts, joining, occupancy, pins, references
 from hexplan.check.rule import Rule
-from hexplan.check.stage import memory, shards, sharing, speed
+from hexplan.check.stage import memory, origin, shards, sharing, speed
 
 _MODULES = (
-    *(band, cost, magnitudes, prediction, sustained),
+    *(band, cost, limits, magnitudes, prediction, promise, sustained),
     *(certificate, edges, routes, shares),
-    *(joining, occupancy, pins, references),
-    *(memory, shards, sharing, speed),
+    *(facts, joining, occupancy, pins, references),
+    *(memory, origin, shards, sharing, speed),
 )
 _DEFINED = (value for module in _MODULES for value in vars(module).values())
 REPEATED_RULES = (NOT_REPEATED,)

@@ -23,7 +23,7 @@ TWO = two_hosts_plan()
 PROFILED = profiled_plan()
 SITES = two_sites_plan()
 TOO_SURE = (
-    Basis(origin="by hand", share=Decimal("0.706")),
+    Basis(origin="measured profile", share=Decimal("0.706")),
     Basis(origin="links", share=Decimal("0.294")),
 )
 

@@ -83,7 +83,7 @@ def pair_plan(parallel: Literal["sp", "shift"]) -> Plan:
             requests_per_s=Decimal(requests),
             least_tokens_per_s=Decimal(least),
             most_tokens_per_s=Decimal(most),
-            rests_on=(Basis(origin="by hand", share=Decimal(1)),),
+            rests_on=(Basis(origin="datasheet", share=Decimal(1)),),
         ),
         certificate=certificate(speed, (("stage:s0", "1", speed),), speed, speed, "0"),
         solve=SolveInfo(wall_s=0.0, seed=0, versions={"hexplan": "by hand"}),

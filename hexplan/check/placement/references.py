@@ -88,7 +88,7 @@ def _names(lookup: Lookup) -> Iterator[tuple[str, list[str], tuple[str, ...]]]:
 UNKNOWN_HOST = Rule("HEX104", "unknown-host", "Every host that is named is in the plan's cluster.")
 UNKNOWN_DEVICE = Rule("HEX105", "unknown-device", "Every device index exists on its host.")
 UNKNOWN_DEVICE_TYPE = Rule(
-    "HEX106", "unknown-device-type", "The type of every device in a stage is in the cluster."
+    "HEX106", "unknown-device-type", "The type of every device of a host is in the cluster."
 )
 NO_INTERCONNECT = Rule(
     "HEX108", "no-interconnect", "A stage of several devices is on a host with an interconnect."
@@ -120,12 +120,14 @@ def _stage_references(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
         place = f"{where}, device {device}"
         if not lookup.has_device(stage.host, device):
             yield UNKNOWN_DEVICE.at(place, _device_range(lookup, stage.host))
-        elif lookup.device_type(stage.host, device) is None:
-            message = f"the cluster has no device type {host.devices[device]}"
-            yield UNKNOWN_DEVICE_TYPE.at(place, message)
 
 
 def _other_references(lookup: Lookup) -> Iterator[Violation]:
+    for known in lookup.hosts.values():
+        for name in dict.fromkeys(known.devices):
+            if name not in lookup.device_types:
+                message = f"the cluster has no device type {name}"
+                yield UNKNOWN_DEVICE_TYPE.at(f"host {known.name}", message)
     for where, host, devices in _named_devices(lookup):
         if host not in lookup.hosts:
             yield UNKNOWN_HOST.at(where, f"the cluster has no host {host}")
