@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from hexplan.check.figures import band, cost, limits, magnitudes, prediction, promise, sustained
-from hexplan.check.figures.repeated import NOT_REPEATED
+from hexplan.check.figures import (
+    band,
+    cost,
+    limits,
+    magnitudes,
+    prediction,
+    promise,
+    repeated,
+    sustained,
+)
 from hexplan.check.flow import certificate, edges, routes, shares
 from hexplan.check.placement import facts, joining, occupancy, pins, references
 from hexplan.check.rule import Rule
@@ -16,6 +24,6 @@ _MODULES = (
     *(memory, origin, shards, sharing, speed),
 )
 _DEFINED = (value for module in _MODULES for value in vars(module).values())
-REPEATED_RULES = (NOT_REPEATED,)
+REPEATED_RULES = (repeated.NOT_REPEATED,)
 """Rules that need simulations to be run again."""
 RULES = tuple(sorted((v for v in _DEFINED if isinstance(v, Rule)), key=lambda rule: rule.id))

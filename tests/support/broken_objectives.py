@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from support.broken_figures import TIMED
 from support.changes import (
     broken,
     change_certificate,
@@ -70,7 +71,7 @@ BROKEN_OBJECTIVES = (
     ),
     broken(
         "a plan for latency without a rate",
-        change_plan(TWO, objective="latency"),
+        change_plan(TIMED, workload=TWO.workload),
         "HEX711",
     ),
     broken(

@@ -133,7 +133,7 @@ REFERENCES = (
     ),
     broken(
         "a link rule under one that is not there",
-        resealed(TWO, links=(*TWO.cluster.links, link("a", "b", under=("gone", "lab")))),
+        resealed(TWO, links=(*TWO.cluster.links, link("big", "small", under=("gone", "lab")))),
         "HEX110",
     ),
     broken(
@@ -142,15 +142,17 @@ REFERENCES = (
             TWO,
             links=(
                 *TWO.cluster.links,
-                link("a", "b", under=("lab", "lab")),
-                link("c", "d", under=("a", "b")),
+                link("big", "small", under=("lab", "lab")),
+                link("small", "big", under=("big", "small")),
             ),
         ),
         "HEX110",
     ),
     broken(
         "a link rule under another one with a trunk of its own",
-        resealed(TWO, links=(*TWO.cluster.links, link("a", "b", trunk=7, under=("lab", "lab")))),
+        resealed(
+            TWO, links=(*TWO.cluster.links, link("big", "small", trunk=7, under=("lab", "lab")))
+        ),
         "HEX110",
     ),
     broken("an edge back to the entry", change_edge(TWO, "s1>exit", target="entry"), "HEX107"),

@@ -85,9 +85,6 @@ JUST_KEPT = {
     "a gap that is not rounded as far as it may be": change_certificate(
         PROFILED, gap=Decimal("0.058823529412")
     ),
-    "a link rule that no host and no site answers to": resealed(
-        PROFILED, links=(*PROFILED.cluster.links, link("nowhere", "lab"))
-    ),
 }
 
 

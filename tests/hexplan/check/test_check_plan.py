@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from support.broken_certificates import BROKEN_CERTIFICATES
+from support.broken_figures import BROKEN_FIGURES, GOOD_FIGURES
 from support.broken_flows import BROKEN_FLOWS
 from support.broken_objectives import BROKEN_OBJECTIVES, PRICED, on_spot
 from support.broken_places import BROKEN_PLACES
@@ -46,6 +47,7 @@ BROKEN = (
     + BROKEN_SUSTAINED
     + BROKEN_SHARED
     + BROKEN_JOINED
+    + BROKEN_FIGURES
 )
 GOOD = [two_hosts_plan, profiled_plan, two_sites_plan, mixed_stage_plan]
 
@@ -63,6 +65,12 @@ def test_a_good_plan_is_as_good_when_it_was_read_from_json(good: Callable[[], Pl
 
 def test_a_plan_that_says_what_it_sustains_breaks_no_rule() -> None:
     assert check_plan(SUSTAINED) == ()
+
+
+@pytest.mark.parametrize("good", GOOD_FIGURES)
+def test_a_plan_with_times_a_promise_or_more_types_breaks_no_rule(good: Plan) -> None:
+    assert check_plan(good) == ()
+    assert check_plan(Plan.model_validate_json(good.model_dump_json(by_alias=True))) == ()
 
 
 @pytest.mark.parametrize("good", GOOD_JOINED)
