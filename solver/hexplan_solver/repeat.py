@@ -1,4 +1,4 @@
-"""Repeat: what a plan's simulations and formula give when they run again."""
+"""Repeat: what a plan's simulations and formulas give when they run again."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from statistics import fmean
 
-from hexplan.constants import FIGURE_DIGITS
+from hexplan.constants import FIGURE_DIGITS, MICRO
 from hexplan.plan import Plan
 from hexplan.predicted import Predicted, RateRun, Scheduling, SimulatedRate, SustainedRate
+from hexplan_solver.flow.network import build_network
+from hexplan_solver.flow.routes import Path
+from hexplan_solver.objectives.latency.split import times_of
+from hexplan_solver.objectives.latency.stations import station_of
 from hexplan_solver.objectives.sustained.trial import mean_of
+from hexplan_solver.plans.read_back import read_back
+from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.simulate import (
     WHOLE,
@@ -25,11 +31,12 @@ from hexplan_solver.simulate import (
     pipeline_of_plan,
     policy_of_plan,
     simulate,
+    spec_of,
 )
 
 
 def repeat(plan: Plan) -> Predicted:
-    """Return the plan's prediction with every simulated or served figure computed again.
+    """Return the plan's prediction with every simulated, served or queueing figure computed again.
 
     Everything that a run needs is in the plan: policy, step limits, seeds, times and lengths. The
     other figures are as the plan states them.
@@ -41,6 +48,8 @@ def repeat(plan: Plan) -> Predicted:
         update["sustained"] = again.sustained(stated.sustained)
     if stated.run is not None:
         update |= again.at_rate(stated.run)
+    elif stated.ttft_s is not None or stated.tpot_s is not None:
+        update |= _queueing(plan)
     return stated.model_copy(update=update)
 
 
@@ -114,6 +123,23 @@ class _Repetition:
     def _lengths(self) -> SpreadLengths:
         workload = self.plan.workload
         return SpreadLengths(workload.prompt_tokens, workload.output_tokens)
+
+
+def _queueing(plan: Plan) -> dict[str, object]:
+    """Return the mean times by the queueing model, at the flows of the plan's routes."""
+    back = read_back(build_problem(spec_of(plan)), plan.stages)
+    network = build_network(back.problem.spec, back.stages)
+    position = {
+        stage.id: network.stages.index(placed)
+        for stage, placed in zip(plan.stages, back.stages, strict=True)
+    }
+    paths = [
+        Path(tuple(position[hop.stage] for hop in route.hops), int(route.tokens_per_s * MICRO))
+        for route in plan.routes
+    ]
+    stations = [station_of(back.problem, placed).station for placed in network.stages]
+    times = times_of(back.problem, network, stations, paths)
+    return {"ttft_s": _stated(times.ttft_s), "tpot_s": _stated(times.tpot_s)}
 
 
 def _times_s(run: SimulatedRate | RateRun) -> tuple[float, float]:
