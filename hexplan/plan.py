@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -196,6 +197,12 @@ class SolveInfo(FrozenModel):
     """What placed the layers: hexplan's own search, or a published method (docs/baselines.md)."""
 
 
+def inputs_sha256(model: Model, workload: Workload, objective: Objective) -> str:
+    """Return the hash of what a plan is for, besides its cluster."""
+    parts = (model.model_dump_json(), workload.model_dump_json(), objective)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
 class Plan(FrozenModel):
     """Everything that the check and the launcher need, except the weights."""
 
@@ -211,6 +218,8 @@ class Plan(FrozenModel):
     """The workload that was solved."""
     objective: Objective = "throughput"
     """What the plan was made for."""
+    inputs_sha256: str
+    """The hash of model, workload and objective."""
     stages: tuple[Stage, ...]
     """The placement."""
     edges: tuple[Edge, ...]

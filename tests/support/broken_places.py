@@ -59,6 +59,7 @@ REFERENCES = (
         change_plan(TWO, cluster=TWO.cluster.model_copy(update={"name": "other"})),
         "HEX102",
     ),
+    broken("the hash of another workload", change_plan(TWO, inputs_sha256="0" * 64), "HEX102"),
     broken("the hash of another cluster", change_plan(TWO, cluster_sha256="0" * 64), "HEX102"),
     broken("two stages of one name", change_stage(TWO, 2, id="s1"), "HEX103", "HEX107"),
     broken("a stage that is called exit", renamed(TWO, "s1", "exit"), "HEX103"),

@@ -36,6 +36,7 @@ from hexplan.plan import (
     SolveInfo,
     Stage,
     Unused,
+    inputs_sha256,
 )
 from hexplan.predicted import Basis, Predicted
 
@@ -266,6 +267,7 @@ def _plan(
         cluster_sha256=cluster.sha256,
         model=model,
         workload=WORKLOAD,
+        inputs_sha256=inputs_sha256(model, WORKLOAD, "throughput"),
         stages=stages,
         edges=flow.edges,
         routes=flow.routes,

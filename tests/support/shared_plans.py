@@ -29,7 +29,7 @@ from support.plans import resealed
 
 from hexplan.cluster import Cluster, Limits
 from hexplan.model import WeightFormat
-from hexplan.plan import DeviceMemory, Plan, SolveInfo
+from hexplan.plan import DeviceMemory, Plan, SolveInfo, inputs_sha256
 from hexplan.predicted import Basis, Predicted
 
 PAIR = Cluster(
@@ -71,6 +71,7 @@ def pair_plan(parallel: Literal["sp", "shift"]) -> Plan:
         cluster_sha256=PAIR.sha256,
         model=MODEL,
         workload=WORKLOAD,
+        inputs_sha256=inputs_sha256(MODEL, WORKLOAD, "throughput"),
         stages=(made,),
         edges=(
             edge("entry", "s0", 0, "250000", speed, "1"),

@@ -9,7 +9,7 @@ from hexplan.check.lookup import Lookup, trunk_name
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.text import span
 from hexplan.cluster import COORDINATOR
-from hexplan.plan import ENTRY, EXIT, Stage
+from hexplan.plan import ENTRY, EXIT, Stage, inputs_sha256
 
 
 def is_flow_known(lookup: Lookup) -> bool:
@@ -40,7 +40,10 @@ def reference_violations(lookup: Lookup) -> Iterator[Violation]:
 
 
 CLUSTER_HASH = Rule(
-    "HEX102", "cluster-hash", "`cluster_sha256` is the hash of the cluster that the plan carries."
+    "HEX102",
+    "cluster-hash",
+    "`cluster_sha256` is the hash of the cluster that the plan carries, and `inputs_sha256` that of"
+    " its model, workload and objective.",
 )
 
 
@@ -49,6 +52,11 @@ def _cluster_hash(lookup: Lookup) -> Iterator[Violation]:
     if stated != found:
         message = f"the plan states {stated}, but its cluster hashes to {found}"
         yield CLUSTER_HASH.at("cluster", message)
+    plan = lookup.plan
+    found = inputs_sha256(plan.model, plan.workload, plan.objective)
+    if plan.inputs_sha256 != found:
+        message = f"the plan states {plan.inputs_sha256}, but they hash to {found}"
+        yield CLUSTER_HASH.at("model, workload and objective", message)
 
 
 NAME_CLASH = Rule(
