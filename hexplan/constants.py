@@ -115,6 +115,13 @@ PROMISE_BASIS: Final = "simulation of {requests} requests at the SLO's rate"
 """What the mean times at an SLO's rate rest on."""
 
 
+NO_COST_PROOF: Final = "no price is below 0"
+"""Why a bound of 0 on the cost holds."""
+
+TRUSTED_COST: Final = "trusted, not computed again by the check: "
+"""Begins the proof of a bound on the cost, which rests on a MILP solver."""
+
+
 class CertificateStatus(StrEnum):
     """How far the search for a plan got; baselines state words of their own instead."""
 

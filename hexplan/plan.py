@@ -177,11 +177,12 @@ class Certificate(FrozenModel):
     status: str
     """How far the search got, such as `optimal` or `feasible`."""
     cost_bound_usd_per_h: Exact | None = None
-    """A lower bound on the cost of carrying the workload's rate, if the objective is cost."""
+    """A lower bound on the cost of carrying the workload's rate, if the objective is cost; above 0,
+    it rests on trust in a MILP solver."""
     cost_gap: Exact | None = None
     """`(cost - bound) / bound`, rounded up; null if the bound is 0."""
     cost_proof: str | None = None
-    """How the bound on the cost was proved."""
+    """What the bound on the cost rests on."""
 
 
 class SolveInfo(FrozenModel):

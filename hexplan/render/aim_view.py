@@ -91,5 +91,6 @@ def _cost_proof(plan: Plan) -> str:
     bound, gap = plan.certificate.cost_bound_usd_per_h, plan.certificate.cost_gap
     if bound is None:
         return ""
+    trusted = " (trusted)" if bound else ""
     shown = f", gap {words.gap(gap)}" if gap is not None else ""
-    return f", at least {usd(bound)} USD/h for any plan{shown}"
+    return f", at least {usd(bound)} USD/h for any plan{trusted}{shown}"

@@ -163,7 +163,8 @@ def test_a_plan_with_the_right_cost_gap_and_rate_is_good() -> None:
 
 
 def test_a_host_on_a_spot_offer_counts_by_its_availability_and_its_price() -> None:
-    plan = change_certificate(on_spot(PRICED, "0.75"), cost_bound_usd_per_h=None, cost_gap=None)
+    bound = {"cost_bound_usd_per_h": Decimal(3), "cost_gap": Decimal(0)}
+    plan = change_certificate(on_spot(PRICED, "0.75"), **bound)
     plan = change_predicted(plan, cost_usd_per_h=Decimal(3))
     plan = change_stage(plan, 0, capacity_tokens_per_s=Decimal("6404.313457"))
     assert check_plan(plan) == ()
