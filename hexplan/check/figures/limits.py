@@ -31,7 +31,8 @@ RATE_IMPOSSIBLE = Rule(
     "rate-impossible",
     "A served rate is at most what the placement can serve if steps are filled as well as their"
     " limits allow: the prices of the cut, times the least that a mean request takes of each"
-    " capacity. The formula may be 10 % above, its error; a run may be above by the chance of its"
+    " capacity; and at most the requests that the KV cache holds, over the quickest stay. The"
+    " formula may be 10 % above, its error; a run may be above by the chance of its"
     " lengths, and by what was in flight when it began to measure. An SLO's rate may also be the"
     " flow's.",
 )

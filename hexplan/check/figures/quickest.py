@@ -8,12 +8,13 @@ from fractions import Fraction
 from itertools import pairwise
 
 from hexplan.check.exact import exact
+from hexplan.check.figures.chains import least_over_edges
 from hexplan.check.lookup import Lookup
 from hexplan.check.stage.least import least_each_s
 from hexplan.check.stage.steps import StageSteps, steps_of
 from hexplan.cluster import COORDINATOR
 from hexplan.constants import MAX_BATCH
-from hexplan.plan import ENTRY, EXIT, Route, Stage
+from hexplan.plan import ENTRY, EXIT, Edge, Route, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +85,15 @@ class _Search:
 
     def least(self, layer_s: Callable[[StageSteps], Fraction], tokens: int) -> Fraction | None:
         """Return the least seconds from entry to exit over the plan's edges."""
-        reached = {ENTRY: Fraction(0)}
-        # An edge leads to a stage that ends later.
-        stages = sorted(self.lookup.plan.stages, key=lambda stage: stage.layers[1])
-        for end in (*(stage.id for stage in stages), EXIT):
-            ways = [
-                reached[edge.source]
-                + self._edge_s(edge.source, end, 1 if end == EXIT else tokens)
-                + self._stage_s(end, edge.enter_layer, layer_s)
-                for edge in self.lookup.plan.edges
-                if edge.target == end and edge.source in reached
-            ]
-            if ways:
-                reached[end] = min(ways)
-        return reached.get(EXIT)
+
+        def stage_s(stage: Stage, layers: int) -> Fraction:
+            steps = self.timed[stage.id]
+            return (layers * layer_s(steps) + steps.head_s(1)) * self._scale(stage)
+
+        def edge_s(edge: Edge) -> Fraction:
+            return self._edge_s(edge.source, edge.target, 1 if edge.target == EXIT else tokens)
+
+        return least_over_edges(self.lookup, edge_s, stage_s)
 
     def longest_s(self, route: Route, prompts: Prompts) -> Fraction:
         """Return by how much the slowest stage or edge takes longer for all than for one token."""
@@ -112,15 +108,6 @@ class _Search:
             one_s, all_s = (self._edge_s(source, target, n) for n in (1, prompts.tokens))
             waits.append(all_s - one_s)
         return max(waits)
-
-    def _stage_s(
-        self, name: str, enter_layer: int, layer_s: Callable[[StageSteps], Fraction]
-    ) -> Fraction:
-        if name == EXIT:
-            return Fraction(0)
-        stage, steps = self.lookup.stages[name], self.timed[name]
-        seconds = (stage.layers[1] - enter_layer) * layer_s(steps) + steps.head_s(1)
-        return seconds * self._scale(stage)
 
     def _scale(self, stage: Stage) -> Fraction:
         """Return the factor that brings a mean request to the stage's capacity, but at most 1."""
