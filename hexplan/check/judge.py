@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain
 
 from hexplan.check.figures.band import band_violations
 from hexplan.check.figures.cost import cost_violations
@@ -62,7 +61,7 @@ STAGE_FAMILIES: tuple[RuleFamily, ...] = (
 def proof_violations(lookup: Lookup) -> Iterator[Violation]:
     """Yield what is wrong with the certificate, or else with the figures derived from it."""
     violations = list(certificate_violations(lookup))
-    yield from violations or chain(band_violations(lookup), limit_violations(lookup))
+    yield from violations or band_violations(lookup)
 
 
 FLOW_FAMILIES: tuple[RuleFamily, ...] = (
@@ -93,4 +92,6 @@ def check_plan(plan: Plan, repeated: Predicted | None = None) -> tuple[Violation
         if are_hops_known(lookup):
             families.append(route_violations)
     violations = [violation for family in families for violation in family(lookup)]
+    # What is possible is only told of a plan that holds together.
+    violations = violations or list(limit_violations(lookup))
     return tuple(sorted([*violations, *again], key=lambda violation: violation.rule))

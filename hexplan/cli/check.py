@@ -72,7 +72,7 @@ def check(
     if violations:
         places = words.count(len(violations), "place")
         message = f"{plan_file} breaks rules in {places}"
-        raise CheckFailed(message)
+        raise CheckFailed(message, hint="undo what was changed in the plan, or solve again")
 
 
 def _repeated(plan: Plan) -> Predicted:

@@ -125,9 +125,10 @@ class Tables:
     @classmethod
     def of(cls, profile: Profile | None) -> Tables | None:
         """Return the tables of a profile, if it has both."""
-        if profile is None or not profile.prefill_layer_s or not profile.decode_layer_s:
+        if profile is None:
             return None
-        return cls(Curve.of(profile.prefill_layer_s), Curve.of(profile.decode_layer_s))
+        prefill, decode = Curve.of(profile.prefill_layer_s), Curve.of(profile.decode_layer_s)
+        return cls(prefill, decode) if prefill.points and decode.points else None
 
     def prompt_s(self, tokens: int) -> Fraction:
         """Return the seconds of one layer: no less than those of the smallest batch of decodes."""
