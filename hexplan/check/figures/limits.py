@@ -16,8 +16,12 @@ from hexplan.check.stage.sizes import length
 from hexplan.check.text import number
 from hexplan.predicted import RateRun, Scheduling, SimulatedRate
 
-FORMULA_TOLERANCE = Fraction(1, 10)
-"""By how much the formula may exceed what is possible: its error against the simulator."""
+FORMULA_TOLERANCE = Fraction(1, 2)
+"""By how much the formula may exceed what is possible.
+
+Its error against the simulator is 10 % on the examples, to which its constants were fitted; on tiny
+models and made-up machines it was seen 20 % above what is possible. `--simulate` is exact.
+"""
 DEVIATIONS = 5
 """Standard errors by which the mean length of a run's requests may be off.
 
@@ -32,9 +36,9 @@ RATE_IMPOSSIBLE = Rule(
     "A served rate is at most what the placement can serve if steps are filled as well as their"
     " limits allow: the prices of the cut, times the least that a mean request takes of each"
     " capacity; and at most the requests that the KV cache holds, over the quickest stay. The"
-    " formula may be 10 % above, its error; a run may be above by the chance of its"
-    " lengths, and by what was in flight when it began to measure. An SLO's rate may also be the"
-    " flow's.",
+    " formula may be half as much again, as its constants are fitted; a run may be above by the"
+    " chance of its lengths, and by what was in flight when it began to measure. An SLO's rate may"
+    " also be the flow's.",
 )
 
 

@@ -21,6 +21,7 @@ SEED, SHORT, LONG = 20261129, 150, 3000
 NO_CLAIM = {
     "version": "only one version parses",
     "solve": "how the plan was made, and when; nothing is computed from it",
+    "stages.id": "a name; what refers to it has to know it (HEX107)",
     "unused.reason": "words for people, about plans that were not made",
     "certificate.cost_proof": "words for people, about a bound that is said to be trusted",
     "cluster_sha256": "made to fit",
