@@ -148,7 +148,7 @@ _FACTS = (
     ),
 )
 _RATES = (
-    broken("a formula above what is possible", served(10), "HEX717"),
+    broken("a formula above what is possible", served(100), "HEX717"),
     broken(
         "a simulation above what is possible",
         measured(requests_per_s=Decimal(900), decode_tokens_per_s=Decimal(9000), requests=10**6),

@@ -56,8 +56,8 @@ def simulated_above_the_possible(plan: Plan) -> Plan | None:
 
 
 def _above(plan: Plan) -> Decimal:
-    """Return ten times the flow of the largest cut, in requests/s."""
-    return 10 * plan.certificate.cut_tokens_per_s / plan.workload.mean_tokens
+    """Return a hundred times the flow of the largest cut, in requests/s."""
+    return 100 * plan.certificate.cut_tokens_per_s / plan.workload.mean_tokens
 
 
 def half_the_decodes(plan: Plan) -> Plan | None:
