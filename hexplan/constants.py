@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Final
 
 RATE_DIGITS: Final = 6
@@ -127,6 +128,32 @@ UNTRIED_ERROR: Final = Decimal("0.5")
 The efficiencies were calibrated on dense, unquantised models only, so such times are no surer than
 those of a device without calibration.
 """
+
+
+SERVED_BASIS: Final = MappingProxyType(
+    {
+        "chunked": "mean-field formula, calibrated against the simulator",
+        "whole": "requests in flight over the time for which whole prompts block others, not"
+        " calibrated",
+    }
+)
+"""What a served rate by the formula rests on, by the scheduler (docs/served_rate.md)."""
+
+QUEUEING_BASIS: Final = "queueing model of formulation 9 over step times: "
+"""What mean times at a rate rest on; the origins of the step times follow."""
+
+BALANCED_BASIS: Final = "{judged_by} at 80 % of that rate"
+"""What the latencies of a balanced plan rest on; the rate is the sustained one."""
+
+PROMISE_BASIS: Final = "simulation of {requests} requests at the SLO's rate"
+"""What the mean times at an SLO's rate rest on."""
+
+
+NO_COST_PROOF: Final = "no price is below 0"
+"""Why a bound of 0 on the cost holds."""
+
+TRUSTED_COST: Final = "trusted, not computed again by the check: "
+"""Begins the proof of a bound on the cost, which rests on a MILP solver."""
 
 
 class CertificateStatus(StrEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -123,6 +124,43 @@ class WeightFormat(FrozenModel):
         return "fp8" if self.name == "fp8" else self.operands
 
 
+@dataclass(frozen=True, slots=True)
+class FamilyFacts:
+    """What is so in every model of a family."""
+
+    has_experts: bool
+    qk_norm: bool
+    """Whether each head's queries and keys are normalised."""
+    qkv_bias: bool | None = None
+    """Whether the query, key and value projections have biases; None if models differ."""
+
+    def contradiction(self, model: Model) -> str:
+        """Say what a model states that no model of the family has; an empty text if nothing."""
+        stated = {
+            "experts": (model.experts is not None, self.has_experts),
+            "qk_norm": (model.qk_norm, self.qk_norm),
+            "qkv_bias": (model.qkv_bias, self.qkv_bias),
+        }
+        for field, (is_so, must_be) in stated.items():
+            if must_be is not None and is_so != must_be:
+                wanted, found = ("", "no ") if must_be else ("no ", "")
+                return f"a {model.family} model with {found}{field}, needed {wanted}{field}"
+        return ""
+
+
+FAMILY_FACTS: Mapping[Family, FamilyFacts] = MappingProxyType(
+    {
+        "llama": FamilyFacts(has_experts=False, qk_norm=False),
+        "mistral": FamilyFacts(has_experts=False, qk_norm=False, qkv_bias=False),
+        "qwen2": FamilyFacts(has_experts=False, qk_norm=False, qkv_bias=True),
+        "qwen3": FamilyFacts(has_experts=False, qk_norm=True),
+        "mixtral": FamilyFacts(has_experts=True, qk_norm=False, qkv_bias=False),
+        "qwen3_moe": FamilyFacts(has_experts=True, qk_norm=True),
+    }
+)
+"""As the model classes of transformers build them; biases of attention may be a setting there."""
+
+
 class Model(FrozenModel):
     """The sizes of a model; symbols in brackets are those of docs/formulation.md."""
 
@@ -168,6 +206,8 @@ class Model(FrozenModel):
     """The folder with the weights; null for a model known only by its sizes."""
     config_sha256: str | None = None
     """Hash of the folder's config.json, so that a launch notices a change."""
+    given: Annotated[tuple[str, ...], Field(exclude_if=lambda fields: not fields)] = ()
+    """Fields that differ from the catalog's model of this name; hexplan fills them in."""
 
     @model_validator(mode="after")
     def _heads_form_groups(self) -> Model:
@@ -206,3 +246,13 @@ class Model(FrozenModel):
     def active_experts(self) -> int:
         """Feed-forward networks that each token uses; 1 without experts [r]."""
         return self.experts.active if self.experts else 1
+
+
+_CHOSEN = ("name", "dtype", "weights", "kv_dtype", "path", "config_sha256", "given")
+"""What a cluster file chooses for a model of the catalog, and what says where the model is."""
+
+
+def differing_facts(model: Model, listed: Model) -> tuple[str, ...]:
+    """Return the fields in which a model is not what the catalog lists, types left out."""
+    fields = (field for field in Model.model_fields if field not in _CHOSEN)
+    return tuple(field for field in fields if getattr(model, field) != getattr(listed, field))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -11,9 +12,10 @@ from hexplan.cluster import Cluster, Parallel
 from hexplan.field_types import Exact, Range
 from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
+from hexplan.predicted import Predicted
 from hexplan.step_limits import StepLimits
-from hexplan.workload import Balance, Workload
 from hexplan.workload import Objective as Objective
+from hexplan.workload import Workload
 
 ENTRY = "entry"
 EXIT = "exit"
@@ -143,78 +145,6 @@ class Unused(FrozenModel):
     """Why, in a sentence."""
 
 
-class SimulatedRate(FrozenModel):
-    """What the simulator served, in the mean over its runs."""
-
-    decode_tokens_per_s: Exact
-    """Tokens decoded per second."""
-    requests_per_s: Exact
-    """Requests finished per second."""
-    ttft_s: Exact
-    """Mean time to the first token."""
-    tpot_s: Exact
-    """Mean time from one output token to the next."""
-    seeds: tuple[int, ...]
-    """Seeds of the runs."""
-    duration_s: Exact
-    """Simulated time of each run, warm-up included."""
-    warmup_s: Exact
-    """How much of it was left out at the start."""
-
-
-class SustainedRate(FrozenModel):
-    """The rate that the plan can sustain, given KV room, round trips and the scheduler."""
-
-    decode_tokens_per_s: Exact
-    """Tokens decoded per second."""
-    requests_per_s: Exact
-    """Requests per second."""
-    policy: str
-    """The scheduler that it assumes: `chunked` or `whole`."""
-    basis: str
-    """What both rates rest on."""
-    simulated: SimulatedRate | None = None
-    """The simulated rate; always stated if the objective is sustained."""
-
-
-class Basis(FrozenModel):
-    """What a part of the prediction rests on."""
-
-    origin: str
-    """A stage's `speed_origin`, or `links`."""
-    share: Exact
-    """Share of the cut's value that rests on this origin."""
-
-
-class Predicted(FrozenModel):
-    """What the plan should deliver, given the speeds of its stages."""
-
-    tokens_per_s: Exact
-    """Prompt and output tokens per second."""
-    requests_per_s: Exact
-    """Mean requests per second."""
-    least_tokens_per_s: Exact
-    """The flow if every stage in use is slower by the largest error among them."""
-    most_tokens_per_s: Exact
-    """An upper bound on the flow if every stage of the cut is faster by its error."""
-    rests_on: tuple[Basis, ...]
-    """What the flow rests on, largest share first; the shares sum to 1."""
-    cost_usd_per_h: Exact | None = None
-    """What the hosts in use cost per hour, if all of them have a price."""
-    slo_requests_per_s: Exact | None = None
-    """The largest simulated rate that meets the workload's SLO, if that is the objective."""
-    ttft_s: Exact | None = None
-    """Mean time to the first token, at the rate of the objective (latency, slo or balanced)."""
-    tpot_s: Exact | None = None
-    """Mean time from one output token to the next, at the same rate."""
-    latency_basis: str | None = None
-    """What both times rest on."""
-    sustained: SustainedRate | None = None
-    """The rate that it can sustain; the rates above are those of the static flow."""
-    balance: Balance | None = None
-    """Which latencies were allowed, if the objective is balanced."""
-
-
 class CutTerm(FrozenModel):
     """A capacity in the cut."""
 
@@ -247,11 +177,12 @@ class Certificate(FrozenModel):
     status: str
     """How far the search got, such as `optimal` or `feasible`."""
     cost_bound_usd_per_h: Exact | None = None
-    """A lower bound on the cost of carrying the workload's rate, if the objective is cost."""
+    """A lower bound on the cost of carrying the workload's rate, if the objective is cost; above 0,
+    it rests on trust in a MILP solver."""
     cost_gap: Exact | None = None
     """`(cost - bound) / bound`, rounded up; null if the bound is 0."""
     cost_proof: str | None = None
-    """How the bound on the cost was proved."""
+    """What the bound on the cost rests on."""
 
 
 class SolveInfo(FrozenModel):
@@ -265,6 +196,12 @@ class SolveInfo(FrozenModel):
     """Versions of hexplan, the solver and Python."""
     method: str = "hexplan"
     """What placed the layers: hexplan's own search, or a published method (docs/baselines.md)."""
+
+
+def inputs_sha256(model: Model, workload: Workload, objective: Objective) -> str:
+    """Return the hash of what a plan is for, besides its cluster."""
+    parts = (model.model_dump_json(), workload.model_dump_json(), objective)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 class Plan(FrozenModel):
@@ -282,6 +219,8 @@ class Plan(FrozenModel):
     """The workload that was solved."""
     objective: Objective = "throughput"
     """What the plan was made for."""
+    inputs_sha256: str
+    """The hash of model, workload and objective."""
     stages: tuple[Stage, ...]
     """The placement."""
     edges: tuple[Edge, ...]

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from hexplan.check.bound import rules as bound_rules
 from hexplan.check.bound import trusted
-from hexplan.check.figures import balance, band, cost, magnitudes, prediction, sustained
+from hexplan.check.figures import (
+    balance,
+    band,
+    cost,
+    limits,
+    magnitudes,
+    prediction,
+    promise,
+    repeated,
+    sustained,
+)
 from hexplan.check.flow import certificate, edges, routes, shares
-from hexplan.check.placement import joining, occupancy, pins, references
+from hexplan.check.placement import facts, joining, occupancy, pins, references
 from hexplan.check.rule import Rule
-from hexplan.check.stage import memory, shards, sharing, speed
+from hexplan.check.stage import memory, origin, shards, sharing, speed
 
 _MODULES = (
-    *(balance, band, cost, magnitudes, prediction, sustained),
+    *(balance, band, cost, limits, magnitudes, prediction, promise, sustained),
     *(certificate, edges, routes, shares),
-    *(joining, occupancy, pins, references),
-    *(memory, shards, sharing, speed),
+    *(facts, joining, occupancy, pins, references),
+    *(memory, origin, shards, sharing, speed),
     *(bound_rules, trusted),
 )
 _DEFINED = (value for module in _MODULES for value in vars(module).values())
+REPEATED_RULES = (repeated.NOT_REPEATED,)
+"""Rules that need simulations to be run again."""
 RULES = tuple(sorted((v for v in _DEFINED if isinstance(v, Rule)), key=lambda rule: rule.id))

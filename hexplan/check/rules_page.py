@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hexplan.check.rules import RULES
+from hexplan.check.rules import REPEATED_RULES, RULES
 
 FAMILIES = {
     "1": "What the plan refers to",
@@ -13,6 +13,7 @@ FAMILIES = {
     "6": "Routes (formulation 5)",
     "7": "Certificate and prediction (formulation 6 and 8)",
     "8": "Bound on every flow (formulation 8)",
+    "9": "Figures computed again, with `--simulate`",
 }
 
 
@@ -28,7 +29,7 @@ def rules_markdown() -> str:
     ]
     for family, title in FAMILIES.items():
         lines += ["", f"## {title}", "", "| id | name | what must hold |", "|---|---|---|"]
-        for rule in RULES:
+        for rule in (*RULES, *REPEATED_RULES):
             if rule.id.startswith(f"HEX{family}"):
                 lines.append(f"| {rule.id} | `{rule.name}` | {rule.sentence} |")
     return "\n".join(lines) + "\n"

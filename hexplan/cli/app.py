@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from hexplan.cli.calibrate import calibrate
+from hexplan.cli.check import check
 from hexplan.cli.explain import explain
 from hexplan.cli.inputs import AsJson, PlanFile, source
 from hexplan.cli.launch import launch
@@ -21,7 +22,6 @@ from hexplan.cli.profile import profile
 from hexplan.cli.replan import replan
 from hexplan.cli.simulate import simulate
 from hexplan.cli.solve import solve
-from hexplan.errors import CheckFailed
 
 HELP = """Plan and launch LLM inference on mixed GPUs, with a proved bound.
 
@@ -59,13 +59,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Format(StrEnum):
-    """The forms of `check`'s verdict."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 class Described(StrEnum):
@@ -112,32 +105,7 @@ def show(plan_file: PlanFile, as_json: AsJson = False) -> None:
     write(read_plan(source(plan_file)), None, as_json=as_json)
 
 
-@app.command()
-def check(
-    plan_file: PlanFile,
-    output_format: Annotated[Format, typer.Option("--format", help="The form of the verdict.")] = (
-        Format.TEXT
-    ),
-) -> None:
-    """Check a plan against every rule.
-
-    Computes every number again from the plan alone, in exact arithmetic and without the solver: so
-    the bound is proved, too. What the plan calls trusted is not computed again: it rests on the
-    program that the plan names. Exits with 4 if a rule is broken.
-    """
-    from hexplan.check import RULES, check_plan
-    from hexplan.plan_file import read_plan
-    from hexplan.render import verdict_json, verdict_text, words
-
-    violations = check_plan(read_plan(source(plan_file)))
-    verdict = verdict_json if output_format is Format.JSON else verdict_text
-    emit(verdict(violations, len(RULES)))
-    if violations:
-        places = words.count(len(violations), "place")
-        message = f"{plan_file} breaks rules in {places}"
-        raise CheckFailed(message)
-
-
+app.command()(check)
 app.command()(launch)
 app.command()(calibrate)
 app.command()(explain)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hexplan.catalog.shipped import find_model
 from hexplan.catalog.weight_formats import find_format, known_formats
 from hexplan.errors import InputError
-from hexplan.model import Model, WeightFormat
+from hexplan.model import FAMILY_FACTS, Model, WeightFormat, differing_facts
 from hexplan.reading.model_folder.folder import read_model_folder
 from hexplan.reading.model_hints import model_hint
 from hexplan.reading.text.model_text import ChosenTypes, FolderModel, NamedModel
@@ -48,6 +48,12 @@ def read_model(text: str | NamedModel | FolderModel | Model, folder: Path, at: L
         model = _with_types(_from_folder(folder / text.path, text.dtype, at), text, at)
     else:
         model = find_model(text) or _from_name(text, folder, at)
+    problem = FAMILY_FACTS[model.family].contradiction(model)
+    if problem:
+        raise at.error(("model", "family"), f"found {problem}")
+    listed = find_model(model.name) if model.path is None else None
+    given = () if listed is None else differing_facts(model, listed)
+    model = model.model_copy(update={"given": given})
     for field, largest in _LARGEST.items():
         if getattr(model, field) > largest:
             problem = f"found {field} {getattr(model, field)}, needed at most {largest}"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from hexplan.render import words
 
 if TYPE_CHECKING:
-    from hexplan.plan import Plan, SimulatedRate, SustainedRate
+    from hexplan.plan import Plan
+    from hexplan.predicted import SimulatedRate, SustainedRate
     from hexplan.workload import Balance, Workload
 
 
@@ -102,5 +103,6 @@ def _cost_proof(plan: Plan) -> str:
     bound, gap = plan.certificate.cost_bound_usd_per_h, plan.certificate.cost_gap
     if bound is None:
         return ""
+    trusted = " (trusted)" if bound else ""
     shown = f", gap {words.gap(gap)}" if gap is not None else ""
-    return f", at least {usd(bound)} USD/h for any plan{shown}"
+    return f", at least {usd(bound)} USD/h for any plan{trusted}{shown}"

@@ -19,8 +19,9 @@ from support.plans import (
 from support.specs import TWO_NODES, spec_of
 
 from hexplan.errors import HexplanError, InputError, SpecError
-from hexplan.plan import Plan, Predicted, SolveInfo
+from hexplan.plan import Plan, SolveInfo
 from hexplan.plan_file import plan_json, read_plan, write_plan
+from hexplan.predicted import Predicted
 
 PLANS = (two_hosts_plan, profiled_plan, two_sites_plan, mixed_stage_plan)
 TEXT = plan_json(two_hosts_plan())

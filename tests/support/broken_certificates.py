@@ -16,13 +16,14 @@ from support.changes import (
 )
 from support.plans import profiled_plan, two_hosts_plan, two_sites_plan
 
-from hexplan.plan import Basis, Plan
+from hexplan.plan import Plan
+from hexplan.predicted import Basis
 
 TWO = two_hosts_plan()
 PROFILED = profiled_plan()
 SITES = two_sites_plan()
 TOO_SURE = (
-    Basis(origin="by hand", share=Decimal("0.706")),
+    Basis(origin="measured profile", share=Decimal("0.706")),
     Basis(origin="links", share=Decimal("0.294")),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from support.broken_figures import TIMED
 from support.changes import (
     broken,
     change_certificate,
@@ -30,7 +31,10 @@ def priced(*prices: str, objective: str = "cost") -> Plan:
     plan = change_plan(resealed(TWO, hosts=hosts), objective=objective, workload=asked)
     plan = change_predicted(plan, cost_usd_per_h=sum((Decimal(p) for p in prices), Decimal(0)))
     return change_certificate(
-        plan, cost_bound_usd_per_h=Decimal(4), cost_gap=Decimal("0.25"), cost_proof="by hand"
+        plan,
+        cost_bound_usd_per_h=Decimal(4),
+        cost_gap=Decimal("0.25"),
+        cost_proof="trusted, not computed again by the check: by hand",
     )
 
 
@@ -70,7 +74,7 @@ BROKEN_OBJECTIVES = (
     ),
     broken(
         "a plan for latency without a rate",
-        change_plan(TWO, objective="latency"),
+        change_plan(TIMED, workload=TWO.workload),
         "HEX711",
     ),
     broken(
@@ -104,6 +108,29 @@ BROKEN_OBJECTIVES = (
             cost_gap=Decimal(0),
         ),
         "HEX401",
+    ),
+    broken(
+        "a bound on the cost that claims a proof",
+        change_certificate(PRICED, cost_proof="work bound: exact"),
+        "HEX713",
+    ),
+    broken(
+        "a bound on the cost without the objective",
+        change_plan(PRICED, objective="throughput"),
+        "HEX713",
+    ),
+    broken(
+        "a plan for a cost without a bound",
+        change_certificate(PRICED, cost_bound_usd_per_h=None),
+        "HEX713",
+    ),
+    broken("a gap in cost without a bound", change_certificate(TWO, cost_gap=Decimal(1)), "HEX713"),
+    broken(
+        "a gap to nothing",
+        change_certificate(
+            PRICED, cost_bound_usd_per_h=Decimal(0), cost_proof="no price is below 0"
+        ),
+        "HEX713",
     ),
     broken(
         "a bound above the cost",

@@ -59,6 +59,7 @@ REFERENCES = (
         change_plan(TWO, cluster=TWO.cluster.model_copy(update={"name": "other"})),
         "HEX102",
     ),
+    broken("the hash of another workload", change_plan(TWO, inputs_sha256="0" * 64), "HEX102"),
     broken("the hash of another cluster", change_plan(TWO, cluster_sha256="0" * 64), "HEX102"),
     broken("two stages of one name", change_stage(TWO, 2, id="s1"), "HEX103", "HEX107"),
     broken("a stage that is called exit", renamed(TWO, "s1", "exit"), "HEX103"),
@@ -133,7 +134,7 @@ REFERENCES = (
     ),
     broken(
         "a link rule under one that is not there",
-        resealed(TWO, links=(*TWO.cluster.links, link("a", "b", under=("gone", "lab")))),
+        resealed(TWO, links=(*TWO.cluster.links, link("big", "small", under=("gone", "lab")))),
         "HEX110",
     ),
     broken(
@@ -142,15 +143,17 @@ REFERENCES = (
             TWO,
             links=(
                 *TWO.cluster.links,
-                link("a", "b", under=("lab", "lab")),
-                link("c", "d", under=("a", "b")),
+                link("big", "small", under=("lab", "lab")),
+                link("small", "big", under=("big", "small")),
             ),
         ),
         "HEX110",
     ),
     broken(
         "a link rule under another one with a trunk of its own",
-        resealed(TWO, links=(*TWO.cluster.links, link("a", "b", trunk=7, under=("lab", "lab")))),
+        resealed(
+            TWO, links=(*TWO.cluster.links, link("big", "small", trunk=7, under=("lab", "lab")))
+        ),
         "HEX110",
     ),
     broken("an edge back to the entry", change_edge(TWO, "s1>exit", target="entry"), "HEX107"),

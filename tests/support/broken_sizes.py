@@ -149,6 +149,7 @@ SPEED = (
         resealed(TWO, profiles=(BIG_PAIR,)),
         "HEX401",
         "HEX405",
+        "HEX408",
     ),
     broken(
         "an interconnect that is slower than the speed assumes",

@@ -7,7 +7,8 @@ from decimal import Decimal
 from support.changes import broken, change_plan, change_predicted
 from support.plans import two_hosts_plan
 
-from hexplan.plan import Plan, SimulatedRate, SustainedRate
+from hexplan.plan import Plan
+from hexplan.predicted import SimulatedRate, SustainedRate
 
 SIMULATED = SimulatedRate(
     decode_tokens_per_s=Decimal(900),
@@ -17,12 +18,13 @@ SIMULATED = SimulatedRate(
     seeds=(0, 1, 2),
     duration_s=Decimal(60),
     warmup_s=Decimal(20),
+    requests=5400,
 )
 RATE = SustainedRate(
-    decode_tokens_per_s=Decimal(960),
+    decode_tokens_per_s=Decimal(31 * 19),
     requests_per_s=Decimal(31),
     policy="chunked",
-    basis="by hand",
+    basis="mean-field formula, calibrated against the simulator",
     simulated=SIMULATED,
 )
 TWO = two_hosts_plan()

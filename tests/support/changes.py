@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.plan import CutTerm, Plan
+from hexplan.plan import CutTerm, Plan, inputs_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,12 @@ def broken(sentence: str, plan: Plan, *rules: str) -> Broken:
 
 
 def change_plan(plan: Plan, **update: object) -> Plan:
-    """Replace fields of the plan itself."""
-    return plan.model_copy(update=update)
+    """Replace fields of the plan itself; model, workload and objective with their hash."""
+    changed = plan.model_copy(update=update)
+    if not update.keys() & {"model", "workload", "objective"}:
+        return changed
+    found = inputs_sha256(changed.model, changed.workload, changed.objective)
+    return changed.model_copy(update={"inputs_sha256": found})
 
 
 def change_stage(plan: Plan, index: int, **update: object) -> Plan:

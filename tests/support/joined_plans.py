@@ -79,8 +79,12 @@ SHARED_LINE = (link("lab", "lab"), SHARED, LINKS[1])
 NO_WAY = (link("lab", "lab"), LINKS[0], LINKS[1].model_copy(update={"allow": "tokens"}))
 GOOD_JOINED = (joined_plan(), _priced("3.5", "1.5", "2"), _priced(None, "1.5", None))
 _CASES = (
-    ("a joined host that is one machine", _with(parts=PARTS[:1], devices=("Big", "Big")), ()),
-    ("joined hosts of which one is a host still", _part(name="small"), ()),
+    (
+        "a joined host that is one machine",
+        _with(parts=PARTS[:1], devices=("Big", "Big")),
+        ("HEX115",),
+    ),
+    ("joined hosts of which one is a host still", _part(name="small"), ("HEX115",)),
     ("a joined host without the name of its first machine", _with(parts=PARTS[::-1]), ()),
     ("joined hosts of two sites", _part(site="hall"), ()),
     ("a device that no joined machine has", _part(devices=("Big", "Big")), ()),
@@ -91,7 +95,7 @@ _CASES = (
     ("joined hosts that share their line", joined_plan(links=SHARED_LINE), ()),
     ("joined hosts that nothing lets activations pass between", joined_plan(links=NO_WAY), ()),
     ("a card that keeps nothing for the ring", _with(nic_in_bytes_per_s=10 * MEGABYTE), ()),
-    ("a ring within one host", _with(parts=()), ()),
+    ("a ring within one host", _with(parts=()), ("HEX115",)),
     ("joined devices that nobody tied", joined_plan(group_pins=()), ()),
     (
         "joined devices of which one is out",

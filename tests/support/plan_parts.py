@@ -44,6 +44,7 @@ MODEL = Model(
 )
 BIASED_MODEL = MODEL.model_copy(
     update={
+        "family": "qwen3",
         "tied_embeddings": True,
         "qkv_bias": True,
         "out_bias": True,
@@ -136,9 +137,10 @@ def stage(
 ) -> Stage:
     """Return a stage: `where` is host and layers, `figures` KV tokens, capacity and load.
 
-    The error is that of assumed efficiencies, unless it is given.
+    The error is that of assumed efficiencies, or 0.1, that of a profile.
     """
     kv_tokens, capacity, load = figures
+    origin = {"0.5": "datasheet", "0.1": "measured profile"}[error]
     return Stage(
         id=name,
         host=where[0],
@@ -148,7 +150,7 @@ def stage(
         kv_tokens=kv_tokens,
         capacity_tokens_per_s=Decimal(capacity),
         load_tokens_per_s=Decimal(load),
-        speed_origin="by hand",
+        speed_origin=origin,
         speed_error=Decimal(error),
     )
 

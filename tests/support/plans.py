@@ -29,16 +29,16 @@ from support.plan_parts import (
 from hexplan.cluster import Cluster, Limits
 from hexplan.model import Model
 from hexplan.plan import (
-    Basis,
     Certificate,
     Edge,
     Plan,
-    Predicted,
     Route,
     SolveInfo,
     Stage,
     Unused,
+    inputs_sha256,
 )
+from hexplan.predicted import Basis, Predicted
 
 QUICK = BIG.model_copy(update={"name": "Quick"})
 SLOW = BIG.model_copy(update={"name": "Slow"})
@@ -104,7 +104,7 @@ class Flow:
     requests_per_s: str
     least: str
     most: str
-    rests_on: tuple[tuple[str, str], ...] = (("by hand", "1"),)
+    rests_on: tuple[tuple[str, str], ...] = (("datasheet", "1"),)
 
 
 def resealed(plan: Plan, **update: object) -> Plan:
@@ -186,7 +186,7 @@ def profiled_plan() -> Plan:
         requests_per_s="1.0625",
         least="76.5",  # profiles err by a tenth, links by nothing
         most="91",
-        rests_on=(("by hand", "0.705882353"), ("links", "0.294117647")),
+        rests_on=(("measured profile", "0.705882353"), ("links", "0.294117647")),
     )
     return _plan(PROFILED, MODEL, stages, flow)
 
@@ -266,6 +266,7 @@ def _plan(
         cluster_sha256=cluster.sha256,
         model=model,
         workload=WORKLOAD,
+        inputs_sha256=inputs_sha256(model, WORKLOAD, "throughput"),
         stages=stages,
         edges=flow.edges,
         routes=flow.routes,

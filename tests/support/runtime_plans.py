@@ -18,12 +18,13 @@ from hexplan.plan import (
     Edge,
     Hop,
     Plan,
-    Predicted,
     Route,
     Shard,
     SolveInfo,
     Stage,
+    inputs_sha256,
 )
+from hexplan.predicted import Predicted
 from hexplan.step_limits import StepLimits
 from hexplan.workload import Lengths, Workload
 
@@ -74,14 +75,16 @@ def make_plan(
     )
     planned_routes = tuple(make_route(made, chain, percent) for chain, percent in chains)
     cluster = make_cluster(sum(len(shares) for _, shares in stages))
+    workload = Workload(
+        prompt_tokens=Lengths(mean=min(32, prompt_max), max=prompt_max),
+        output_tokens=Lengths(mean=16, max=64),
+    )
     return Plan(
         cluster=cluster,
         cluster_sha256=cluster.sha256,
         model=model,
-        workload=Workload(
-            prompt_tokens=Lengths(mean=min(32, prompt_max), max=prompt_max),
-            output_tokens=Lengths(mean=16, max=64),
-        ),
+        workload=workload,
+        inputs_sha256=inputs_sha256(model, workload, "throughput"),
         stages=made,
         edges=make_edges(made, planned_routes),
         routes=planned_routes,

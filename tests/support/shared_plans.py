@@ -29,7 +29,8 @@ from support.plans import resealed
 
 from hexplan.cluster import Cluster, Limits
 from hexplan.model import WeightFormat
-from hexplan.plan import Basis, DeviceMemory, Plan, Predicted, SolveInfo
+from hexplan.plan import DeviceMemory, Plan, SolveInfo, inputs_sha256
+from hexplan.predicted import Basis, Predicted
 
 PAIR = Cluster(
     name="pair",
@@ -70,6 +71,7 @@ def pair_plan(parallel: Literal["sp", "shift"]) -> Plan:
         cluster_sha256=PAIR.sha256,
         model=MODEL,
         workload=WORKLOAD,
+        inputs_sha256=inputs_sha256(MODEL, WORKLOAD, "throughput"),
         stages=(made,),
         edges=(
             edge("entry", "s0", 0, "250000", speed, "1"),
@@ -82,7 +84,7 @@ def pair_plan(parallel: Literal["sp", "shift"]) -> Plan:
             requests_per_s=Decimal(requests),
             least_tokens_per_s=Decimal(least),
             most_tokens_per_s=Decimal(most),
-            rests_on=(Basis(origin="by hand", share=Decimal(1)),),
+            rests_on=(Basis(origin="datasheet", share=Decimal(1)),),
         ),
         certificate=certificate(speed, (("stage:s0", "1", speed),), speed, gap),
         solve=SolveInfo(wall_s=0.0, seed=0, versions={"hexplan": "by hand"}),

@@ -9,13 +9,15 @@ from hexplan.check.exact import RATE_STEP, exact
 from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.text import number
+from hexplan.constants import NO_COST_PROOF, TRUSTED_COST
 from hexplan.host import Host
 
 COST_BOUND_WRONG = Rule(
     "HEX713",
     "cost-bound-wrong",
     "The bound on the cost is at most the cost, and the gap is (cost - bound) / bound, rounded up"
-    " by at most 1e-6.",
+    " by at most 1e-6. Above 0 it is said to be trusted, as the check does not compute it again."
+    " Only a plan for the objective cost has one.",
 )
 
 
@@ -24,6 +26,7 @@ def cost_violations(lookup: Lookup) -> Iterator[Violation]:
     yield from _cost(lookup)
     certificate = lookup.plan.certificate
     cost, bound = lookup.plan.predicted.cost_usd_per_h, certificate.cost_bound_usd_per_h
+    yield from _words(lookup)
     if cost is None or bound is None:
         return
     if bound > cost:
@@ -35,6 +38,25 @@ def cost_violations(lookup: Lookup) -> Iterator[Violation]:
             shown = "nothing" if stated is None else number(stated)
             message = f"states {shown}, but the gap is {number(gap)}, rounded up by at most 1e-6"
             yield COST_BOUND_WRONG.at("certificate, cost gap", message)
+
+
+def _words(lookup: Lookup) -> Iterator[Violation]:
+    """Yield a bound or gap without its ground, and a ground that claims too much."""
+    certificate = lookup.plan.certificate
+    bound, proof = certificate.cost_bound_usd_per_h, certificate.cost_proof
+    where = "certificate, cost bound"
+    if (bound is not None) != (lookup.plan.objective == "cost"):
+        message = "the objective cost has one, and no other objective has"
+        yield COST_BOUND_WRONG.at(where, message)
+    elif bound is None and (proof is not None or certificate.cost_gap is not None):
+        yield COST_BOUND_WRONG.at(where, "states a proof or a gap, but no bound")
+    elif bound is not None:
+        is_said = proof == NO_COST_PROOF if not bound else (proof or "").startswith(TRUSTED_COST)
+        if not is_said:
+            needed = NO_COST_PROOF if not bound else f"{TRUSTED_COST}..."
+            yield COST_BOUND_WRONG.at(where, f"rests on: {proof}; needed: {needed}")
+        if not bound and certificate.cost_gap is not None:
+            yield COST_BOUND_WRONG.at("certificate, cost gap", "there is no gap to a bound of 0")
 
 
 COST_WRONG = Rule(

@@ -9,7 +9,7 @@ from hexplan.check.lookup import Lookup, trunk_name
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.text import span
 from hexplan.cluster import COORDINATOR
-from hexplan.plan import ENTRY, EXIT, Stage
+from hexplan.plan import ENTRY, EXIT, Stage, inputs_sha256
 
 
 def is_flow_known(lookup: Lookup) -> bool:
@@ -40,7 +40,10 @@ def reference_violations(lookup: Lookup) -> Iterator[Violation]:
 
 
 CLUSTER_HASH = Rule(
-    "HEX102", "cluster-hash", "`cluster_sha256` is the hash of the cluster that the plan carries."
+    "HEX102",
+    "cluster-hash",
+    "`cluster_sha256` is the hash of the cluster that the plan carries, and `inputs_sha256` that of"
+    " its model, workload and objective.",
 )
 
 
@@ -49,6 +52,11 @@ def _cluster_hash(lookup: Lookup) -> Iterator[Violation]:
     if stated != found:
         message = f"the plan states {stated}, but its cluster hashes to {found}"
         yield CLUSTER_HASH.at("cluster", message)
+    plan = lookup.plan
+    found = inputs_sha256(plan.model, plan.workload, plan.objective)
+    if plan.inputs_sha256 != found:
+        message = f"the plan states {plan.inputs_sha256}, but they hash to {found}"
+        yield CLUSTER_HASH.at("model, workload and objective", message)
 
 
 NAME_CLASH = Rule(
@@ -88,7 +96,7 @@ def _names(lookup: Lookup) -> Iterator[tuple[str, list[str], tuple[str, ...]]]:
 UNKNOWN_HOST = Rule("HEX104", "unknown-host", "Every host that is named is in the plan's cluster.")
 UNKNOWN_DEVICE = Rule("HEX105", "unknown-device", "Every device index exists on its host.")
 UNKNOWN_DEVICE_TYPE = Rule(
-    "HEX106", "unknown-device-type", "The type of every device in a stage is in the cluster."
+    "HEX106", "unknown-device-type", "The type of every device of a host is in the cluster."
 )
 NO_INTERCONNECT = Rule(
     "HEX108", "no-interconnect", "A stage of several devices is on a host with an interconnect."
@@ -120,12 +128,14 @@ def _stage_references(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
         place = f"{where}, device {device}"
         if not lookup.has_device(stage.host, device):
             yield UNKNOWN_DEVICE.at(place, _device_range(lookup, stage.host))
-        elif lookup.device_type(stage.host, device) is None:
-            message = f"the cluster has no device type {host.devices[device]}"
-            yield UNKNOWN_DEVICE_TYPE.at(place, message)
 
 
 def _other_references(lookup: Lookup) -> Iterator[Violation]:
+    for known in lookup.hosts.values():
+        for name in dict.fromkeys(known.devices):
+            if name not in lookup.device_types:
+                message = f"the cluster has no device type {name}"
+                yield UNKNOWN_DEVICE_TYPE.at(f"host {known.name}", message)
     for where, host, devices in _named_devices(lookup):
         if host not in lookup.hosts:
             yield UNKNOWN_HOST.at(where, f"the cluster has no host {host}")

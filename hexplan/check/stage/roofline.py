@@ -167,7 +167,9 @@ def decode_attention(request: StageRequest, held: ShardOnDevice) -> Fraction:
     return max(exact(kind.efficiency.attention_start_s), seconds)
 
 
-def matrix_seconds(model: Model, held: ShardOnDevice, tokens: int, steps: int = 1) -> Fraction:
+def matrix_seconds(
+    model: Model, held: ShardOnDevice, tokens: int | Fraction, steps: int | Fraction = 1
+) -> Fraction:
     """Return the seconds of a layer's matrices for some tokens in so many equal steps."""
     shard, device, layer = held.shard, held.device_type, layer_of(model, held.shard)
     efficiency, operands = device.efficiency, _operands(model)
@@ -187,7 +189,7 @@ def matrix_seconds(model: Model, held: ShardOnDevice, tokens: int, steps: int = 
     parts = [(dense, token_numbers(model, shard), Fraction(whole))]
     if model.experts is not None:
         untouched = (1 - Fraction(model.experts.active, model.experts.total)) ** ceil(
-            Fraction(tokens, steps)
+            Fraction(tokens) / steps
         )
         kind = networks or dense.model_copy(update={"exposed": Decimal(1)})
         read = (1 - untouched) * layer.num_networks * layer.network
@@ -253,3 +255,19 @@ def all_reduce(
 
 def _bandwidth(kind: DeviceType) -> Fraction:
     return exact(kind.efficiency.bandwidth) * kind.memory_bandwidth_bytes_per_s
+
+
+def position_seconds(model: Model, held: ShardOnDevice) -> tuple[Fraction, Fraction]:
+    """Return the seconds of attention to one position: of a prompt's token, and of a decode."""
+    position = _position(model, held)
+    read = kv_token_bytes(model, (0, 1), held.shard) / _bandwidth(held.device_type)
+    return position, max(position, read)
+
+
+def head_step_seconds(
+    model: Model, held: ShardOnDevice, rows: int | Fraction, reads: int | Fraction
+) -> Fraction:
+    """Return the seconds of a device's part of the output head, read so often for some rows."""
+    table, device = length(held.shard.vocab) * model.hidden, held.device_type
+    work = 2 * rows * table / (exact(device.efficiency.compute) * _peak_16(model, device))
+    return both(device.efficiency, work, reads * head_bytes(model, held.shard) / _bandwidth(device))

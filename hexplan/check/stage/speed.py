@@ -288,3 +288,25 @@ def _shards(lookup: Lookup, stage: Stage) -> list[ShardOnDevice]:
     kinds = [lookup.device_type(stage.host, device) for device in stage.devices]
     pairs = zip(stage.shards, kinds, strict=True)
     return [ShardOnDevice(shard, kind) for shard, kind in pairs if kind]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedSource:
+    """What the times of a stage rest on."""
+
+    shards: tuple[ShardOnDevice, ...]
+    profile: Profile | None
+    """The profile of such groups; only of tensor-parallel ones."""
+    scaled: Profile | None
+    """Without a profile: that of a similar group, from which the times are scaled."""
+    like: tuple[ShardOnDevice, ...]
+    """The group that the scaled profile measured."""
+
+
+def speed_source(lookup: Lookup, stage: Stage) -> SpeedSource:
+    """Return what the times of a measurable stage rest on; without profiles, on the datasheet."""
+    shards = _shards(lookup, stage)
+    profile = profile_of(lookup, stage) if stage.parallel == "tp" else None
+    basis = None if profile else _basis(lookup, stage, shards)
+    like = _equal_shards(lookup, basis[0].tp, basis[1]) if basis else []
+    return SpeedSource(tuple(shards), profile, basis[0] if basis else None, tuple(like))

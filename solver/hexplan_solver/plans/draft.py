@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from hexplan.cluster import Cluster
-from hexplan.plan import Objective, SustainedRate
+from hexplan.plan import Objective
+from hexplan.predicted import RateRun, SustainedRate
 from hexplan.step_limits import StepLimits
 from hexplan.workload import Balance
 from hexplan_solver.bounds.proof import Proof
@@ -30,6 +31,8 @@ class Latency:
     ttft_s: float | None
     tpot_s: float | None
     basis: str
+    run: RateRun | None = None
+    """The simulation that they come from; None if they come from a formula."""
 
     def total_s(self, output_tokens: int) -> float | None:
         """Return the time from a request's arrival to its last token, if it is known."""

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from hexplan.constants import FIGURE_DIGITS, RATE_DIGITS, WEIGHT_DIGITS
-from hexplan.plan import Basis, CutTerm, Predicted, Stage
+from hexplan.plan import CutTerm, Stage
+from hexplan.predicted import Basis, Predicted
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.shards import split
 
@@ -48,6 +49,7 @@ def predicted(draft: Draft, stages: Sequence[Stage]) -> Predicted:
         ttft_s=None if latency is None else _rounded(latency.ttft_s),
         tpot_s=None if latency is None else _rounded(latency.tpot_s),
         latency_basis=None if latency is None else latency.basis,
+        run=None if latency is None else latency.run,
         sustained=draft.sustained,
         balance=draft.balance,
     )

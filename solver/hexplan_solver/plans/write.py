@@ -30,6 +30,7 @@ from hexplan.plan import (
     SolveInfo,
     Stage,
     Unused,
+    inputs_sha256,
 )
 from hexplan_solver.flow.network import OUTSIDE, Network, stage_name
 from hexplan_solver.flow.routes import Flow
@@ -64,6 +65,7 @@ def write_plan(draft: Draft, info: SolveInfo) -> Plan:
         model=spec.model,
         workload=spec.workload,
         objective=draft.objective,
+        inputs_sha256=inputs_sha256(spec.model, spec.workload, draft.objective),
         stages=stages,
         edges=_edges(network, flow),
         routes=_routes(network, flow),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -163,17 +163,22 @@ def _prompt_tokens(edge: EdgeModel, request: MeanRequest) -> float:
 
 
 def crossings_of(pipeline: PipelineModel, shares: Shares, request: MeanRequest) -> list[Crossing]:
-    """Return every link that is used, and every NIC and trunk that several edges share."""
+    """Return every link that is used, and every NIC and trunk that several edges share.
+
+    A NIC or trunk of one edge alone is part of that edge's link, which is as fast as the slowest.
+    """
+    uses = Counter(index for edge in pipeline.edges for index in edge.shared)
     found: list[Crossing] = []
     through: dict[int, list[Crossing]] = defaultdict(list)
     for edge, share in zip(pipeline.edges, shares.edges, strict=True):
         tokens = _prompt_tokens(edge, request)
-        token_s = edge.token_bytes / edge.bytes_per_s
+        own = [pipeline.shared_bytes_per_s[index] for index in edge.shared if uses[index] == 1]
+        token_s = edge.token_bytes / min([edge.bytes_per_s, *own])
         found.append(Crossing(share, tokens * token_s, token_s))
         for index in edge.shared:
             token_s = edge.token_bytes / pipeline.shared_bytes_per_s[index]
             through[index].append(Crossing(share, tokens * token_s, token_s))
-    found += [_together(uses) for _, uses in sorted(through.items()) if len(uses) > 1]
+    found += [_together(shared) for _, shared in sorted(through.items()) if len(shared) > 1]
     return [crossing for crossing in found if crossing.share > 0]
 
 

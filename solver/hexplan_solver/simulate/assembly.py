@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from hexplan.cluster import COORDINATOR, Cluster
-from hexplan.constants import WEIGHT_DIGITS
+from hexplan.constants import MICRO, WEIGHT_DIGITS
 from hexplan.cost import ShardSizes, StageShape, kv_room_tokens
 from hexplan.cost.links import token_bytes
 from hexplan.cost.memory import kv_bytes_per_token
@@ -20,6 +20,7 @@ from hexplan_solver.flow.network import OUTSIDE, Network, SharedCapacities
 from hexplan_solver.flow.routes import Flow, Path
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
+from hexplan_solver.problem.shards import split
 from hexplan_solver.simulate.pipeline_model import (
     NO_LIMIT,
     EdgeModel,
@@ -48,9 +49,14 @@ def pipeline_of_plan(plan: Plan) -> PipelineModel:
 
 
 def pipeline_of_placement(problem: Problem, network: Network, flow: Flow) -> PipelineModel:
-    """Return what a placement and its flow describe, without making a plan of it first."""
-    chains = {path.stages: path.amount for path in flow.paths}
-    return pipeline_of_flows(problem, network, edge_flows(flow.paths), chains)
+    """Return what a plan of a placement and its flow describes, without making the plan first.
+
+    Flows and weights are rounded as the plan will state them, so both give equal simulations.
+    """
+    flows = {ends: amount / MICRO for ends, amount in edge_flows(flow.paths).items()}
+    weights = split(10**WEIGHT_DIGITS, [path.amount for path in flow.paths])
+    chains = {path.stages: weight for path, weight in zip(flow.paths, weights, strict=True)}
+    return pipeline_of_flows(problem, network, flows, chains)
 
 
 def pipeline_of_flows(

@@ -64,6 +64,11 @@ class Policy:
     """Time that a stage takes to put together what enters at its first layer."""
     reservation: Reservation = Reservation()
 
+    @property
+    def scheduling(self) -> Scheduling:
+        """How it runs prompts, as a plan states it."""
+        return "whole" if self.chunk_tokens is None else "chunked"
+
     def within(self, limits: StepLimits) -> Policy:
         """Return the policy with other limits of a step."""
         return replace(self, chunk_tokens=limits.tokens, max_decode_tokens=limits.decodes)

@@ -84,9 +84,6 @@ JUST_KEPT = {
     "a gap that is not rounded as far as it may be": change_certificate(
         PROFILED, gap=Decimal("2940.176470588236")
     ),
-    "a link rule that no host and no site answers to": resealed(
-        PROFILED, links=(*PROFILED.cluster.links, link("nowhere", "lab"))
-    ),
 }
 
 

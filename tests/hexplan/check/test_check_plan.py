@@ -9,6 +9,7 @@ import pytest
 from support.broken_balance import BALANCED, BROKEN_BALANCE
 from support.broken_bounds import BROKEN_BOUNDS
 from support.broken_certificates import BROKEN_CERTIFICATES
+from support.broken_figures import BROKEN_FIGURES, GOOD_FIGURES
 from support.broken_flows import BROKEN_FLOWS
 from support.broken_objectives import BROKEN_OBJECTIVES, PRICED, on_spot
 from support.broken_places import BROKEN_PLACES
@@ -50,6 +51,7 @@ BROKEN = (
     + BROKEN_BALANCE
     + BROKEN_SHARED
     + BROKEN_JOINED
+    + BROKEN_FIGURES
 )
 GOOD = [two_hosts_plan, profiled_plan, two_sites_plan, mixed_stage_plan]
 
@@ -72,6 +74,12 @@ def test_a_plan_that_says_what_it_sustains_breaks_no_rule() -> None:
 def test_a_balanced_plan_within_its_latencies_breaks_no_rule() -> None:
     assert check_plan(BALANCED) == ()
     assert check_plan(Plan.model_validate_json(BALANCED.model_dump_json(by_alias=True))) == ()
+
+
+@pytest.mark.parametrize("good", GOOD_FIGURES)
+def test_a_plan_with_times_a_promise_or_more_types_breaks_no_rule(good: Plan) -> None:
+    assert check_plan(good) == ()
+    assert check_plan(Plan.model_validate_json(good.model_dump_json(by_alias=True))) == ()
 
 
 @pytest.mark.parametrize("good", GOOD_JOINED)
@@ -164,7 +172,8 @@ def test_a_plan_with_the_right_cost_gap_and_rate_is_good() -> None:
 
 
 def test_a_host_on_a_spot_offer_counts_by_its_availability_and_its_price() -> None:
-    plan = change_certificate(on_spot(PRICED, "0.75"), cost_bound_usd_per_h=None, cost_gap=None)
+    bound = {"cost_bound_usd_per_h": Decimal(3), "cost_gap": Decimal(0)}
+    plan = change_certificate(on_spot(PRICED, "0.75"), **bound)
     plan = change_predicted(plan, cost_usd_per_h=Decimal(3))
     plan = change_stage(plan, 0, capacity_tokens_per_s=Decimal("6404.313457"))
     assert check_plan(plan) == ()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from support.changes import change_plan
 from support.plans import mixed_stage_plan, profiled_plan, two_hosts_plan, two_sites_plan
 
 from hexplan.check import RULES, Violation, check_plan
@@ -86,10 +87,11 @@ NUMBERS = [
 def verdict(tree: Json) -> tuple[Violation, ...] | None:
     """Return the verdict on what parses as a plan."""
     try:
-        plan = Plan.model_validate_json(json.dumps(tree))
+        read = Plan.model_validate_json(json.dumps(tree))
     except ValidationError:
         return None
-    violations = check_plan(plan)
+    # As a forger does, so that the hash alone does not give a change of the inputs away.
+    violations = check_plan(change_plan(read, model=read.model))
     assert all(found.rule in IDS and str(found) for found in violations)
     assert list(violations) == sorted(violations, key=lambda found: found.rule)
     return violations

@@ -8,7 +8,10 @@ from pathlib import Path
 from pkgutil import walk_packages
 
 import hexplan.check
-from hexplan.check import RULES, Rule, rules_markdown
+from hexplan.check import REPEATED_RULES, Rule, rules_markdown
+from hexplan.check import RULES as PLAIN_RULES
+
+RULES = (*PLAIN_RULES, *REPEATED_RULES)
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "rules.md"
 

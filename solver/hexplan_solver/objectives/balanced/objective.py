@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from hexplan.constants import FIGURE_DIGITS
+from hexplan.constants import BALANCED_BASIS, FIGURE_DIGITS
+from hexplan.predicted import RateRun
 from hexplan.spec import Spec
 from hexplan.workload import Balance, JudgedBy
 from hexplan_solver.objectives.balanced.choice import Balanced
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
 from hexplan_solver.objectives.balanced.search import search
-from hexplan_solver.objectives.sustained.figures import with_estimate, with_trial
-from hexplan_solver.objectives.sustained.trial import Trial
+from hexplan_solver.objectives.sustained.figures import rate_run, with_estimate, with_trial
+from hexplan_solver.objectives.sustained.trial import Judged, Trial
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft, IdleReasons, Latency
@@ -80,9 +81,17 @@ def _balanced(draft: Draft, found: Balanced, factor: Decimal) -> Draft:
         hops=_exact(shallowest.found.served.hops),
         judged_by=how,
     )
-    basis = f"{how} at {100 * BALANCED_PARAMS.load:.0f} % of that rate"
-    latency = Latency(chosen.ttft_s, chosen.tpot_s, basis)
+    basis = BALANCED_BASIS.format(judged_by=how)
+    latency = Latency(chosen.ttft_s, chosen.tpot_s, basis, _run_of(chosen))
     return replace(draft, latency=latency, balance=balance)
+
+
+def _run_of(chosen: Judged) -> RateRun | None:
+    """Return the simulation that the latencies come from; None if they come from the formula."""
+    if not isinstance(chosen, Trial):
+        return None
+    rate = chosen.loaded_requests_per_s
+    return rate_run(rate, chosen.window, chosen.found.policy, chosen.loaded)
 
 
 def _exact(value: float) -> Decimal:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from hexplan.constants import MICRO
+from hexplan.constants import MICRO, NO_COST_PROOF, TRUSTED_COST
 from hexplan.errors import HexplanError, InfeasibleError, LimitReached
 from hexplan.spec import Spec
 from hexplan_solver.bounds.work_bound import quick_bound
@@ -61,7 +61,7 @@ class _Search:
     """Flow in 1e-6 tokens/s."""
     found: Draft | None = None
     bound_usd_per_h: Decimal = Decimal(0)
-    proof: str = "no price is below 0"
+    proof: str = NO_COST_PROOF
 
     def best(self) -> Draft:
         """Return the cheapest draft over all choices of hosts that are tried."""
@@ -150,7 +150,7 @@ class _Search:
         digits = COST_PARAMS.bound_digits
         lower = offers.next_cost(Decimal(math.floor(bound * 10**digits)).scaleb(-digits))
         if lower > self.bound_usd_per_h:
-            self.bound_usd_per_h, self.proof = lower, how
+            self.bound_usd_per_h, self.proof = lower, TRUSTED_COST + how
 
 
 def _rank(draft: Draft) -> tuple[Decimal, int]:

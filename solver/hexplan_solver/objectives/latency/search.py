@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from hexplan.constants import MICRO
+from hexplan.constants import MICRO, QUEUEING_BASIS
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
 from hexplan_solver.baselines.methods import quick_placements
@@ -63,7 +63,7 @@ def draft_latency(spec: Spec, options: SolveOptions, report: Report = be_silent)
         latency=Latency(
             best.times.ttft_s,
             best.times.tpot_s,
-            f"queueing model of formulation 9 over step times: {', '.join(best.origins)}",
+            f"{QUEUEING_BASIS}{', '.join(best.origins)}",
         ),
     )
 

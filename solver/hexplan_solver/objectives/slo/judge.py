@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from statistics import fmean
 
-from hexplan.constants import MICRO
+from hexplan.constants import FIGURE_DIGITS, MICRO
 from hexplan.workload import Slo, Workload
 from hexplan_solver.objectives.slo.candidate import SloCandidate
 from hexplan_solver.objectives.slo.params import SLO_PARAMS
@@ -22,6 +22,7 @@ class Kept:
 
     candidate: SloCandidate
     step: int
+    window: Window
     outcome: Outcome
 
     @property
@@ -32,7 +33,7 @@ class Kept:
 
 def rate_at(step: int) -> float:
     """Return a rate of the grid that all candidates share, in requests/s."""
-    return float(SLO_PARAMS.rate_step**step)
+    return round(float(SLO_PARAMS.rate_step**step), FIGURE_DIGITS)
 
 
 def step_below(rate: float) -> int:
@@ -59,15 +60,21 @@ class Judge:
 
     def outcome(self, candidate: SloCandidate, rate: float, requests: int) -> Outcome:
         """Simulate a candidate at a rate, and measure so many requests in the mean."""
+        return self._outcome(candidate, rate, requests, self._window(candidate, rate, requests))
+
+    def _window(self, candidate: SloCandidate, rate: float, requests: int) -> Window:
+        """Return the times of a run, in figures that a plan states exactly."""
+        warm_up = self._warm_up(candidate.draft.evaluated.problem.spec.workload, rate)
+        times_s = ((warm_up + requests) / rate, warm_up / rate)
+        duration_s, warmup_s = (round(time_s, FIGURE_DIGITS) for time_s in times_s)
+        return Window(duration_s, warmup_s, self._run.options.seed, slo=self._promise)
+
+    def _outcome(
+        self, candidate: SloCandidate, rate: float, requests: int, window: Window
+    ) -> Outcome:
         begun_s = self._run.elapsed_s
         workload = candidate.draft.evaluated.problem.spec.workload
         warm_up = self._warm_up(workload, rate)
-        window = Window(
-            (warm_up + requests) / rate,
-            warm_up / rate,
-            self._run.options.seed,
-            slo=self._promise,
-        )
         traffic = Poisson(rate, spread_lengths(workload))
         found = simulate(candidate.pipeline, traffic, candidate.policy, window)
         tokens = (warm_up + requests) * workload.output_tokens.mean
@@ -97,8 +104,9 @@ class Judge:
         if self._full(workload, rate) > SLO_PARAMS.most_warm_up and rate > candidate.guess:
             # The run is over before so many are in flight, so the model of steps decides.
             return None
-        found = self.outcome(candidate, rate, requests)
-        return Kept(candidate, step, found) if self._is_kept(found) else None
+        window = self._window(candidate, rate, requests)
+        found = self._outcome(candidate, rate, requests, window)
+        return Kept(candidate, step, window, found) if self._is_kept(found) else None
 
     def affordable(self, candidate: SloCandidate, step: int, seconds: float) -> int:
         """Return how many requests a long run can measure, as fast as runs have been so far."""

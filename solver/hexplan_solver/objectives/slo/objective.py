@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hexplan.constants import PROMISE_BASIS
 from hexplan.errors import InputError, LimitReached
 from hexplan.spec import Spec
 from hexplan.step_limits import StepLimits
@@ -13,7 +14,7 @@ from hexplan_solver.objectives.slo.judge import Judge, Kept, lowest_step, rate_a
 from hexplan_solver.objectives.slo.params import SLO_PARAMS
 from hexplan_solver.objectives.slo.search import best_kept
 from hexplan_solver.objectives.slo.shortlist import shortlist
-from hexplan_solver.objectives.sustained.figures import sustained_rate
+from hexplan_solver.objectives.sustained.figures import rate_run, sustained_rate
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft, IdleReasons, Latency
@@ -86,6 +87,7 @@ def _finished(run: Run, spec: Spec, best: Kept) -> Draft:
         latency=Latency(
             None if ttft is None else ttft.mean_s,
             None if tpot is None else tpot.mean_s,
-            f"simulation of {best.outcome.finished} requests at the SLO's rate",
+            PROMISE_BASIS.format(requests=best.outcome.finished),
+            rate_run(best.rate, best.window, policy, [best.outcome]),
         ),
     )

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from statistics import fmean
 
-from hexplan.constants import FIGURE_DIGITS, MICRO, WEIGHT_DIGITS
-from hexplan.plan import SimulatedRate, SustainedRate
+from hexplan.constants import FIGURE_DIGITS, SERVED_BASIS
+from hexplan.predicted import RateRun, SimulatedRate, SustainedRate
 from hexplan.step_limits import StepLimits
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.trial import Trial, mean_tpot_s, mean_ttft_s
 from hexplan_solver.plans.draft import Draft
-from hexplan_solver.problem.shards import split
 from hexplan_solver.served.served import ServedRate
 from hexplan_solver.served.step_limits import widest, with_step_limits
-from hexplan_solver.simulate import CHUNKED, PipelineModel, Policy, edge_flows, pipeline_of_flows
-
-FORMULA = "mean-field formula, calibrated against the simulator"
-BLOCKING = "requests in flight over the time for which whole prompts block others, not calibrated"
+from hexplan_solver.simulate import (
+    CHUNKED,
+    Outcome,
+    PipelineModel,
+    Policy,
+    Window,
+    pipeline_of_placement,
+)
 
 
 def draft_pipeline(draft: Draft) -> PipelineModel:
     """Return the pipeline of a draft, its figures rounded as the plan will state them."""
-    found, paths = draft.evaluated, draft.evaluated.flow.paths
-    flows = {ends: amount / MICRO for ends, amount in edge_flows(paths).items()}
-    weights = split(10**WEIGHT_DIGITS, [path.amount for path in paths])
-    chains = {path.stages: weight for path, weight in zip(paths, weights, strict=True)}
-    return pipeline_of_flows(found.problem, found.network, flows, chains)
+    found = draft.evaluated
+    return pipeline_of_placement(found.problem, found.network, found.flow)
 
 
 def draft_policy(draft: Draft) -> Policy:
@@ -58,6 +60,7 @@ def with_trial(draft: Draft, trial: Trial) -> Draft:
         seeds=tuple(outcome.seed for outcome in trial.outcomes),
         duration_s=_exact(window.duration_s or 0.0),
         warmup_s=_exact(window.warmup_s or 0.0),
+        requests=sum(outcome.finished for outcome in trial.outcomes),
     )
     policy = trial.found.policy
     return _stating(draft, policy, sustained_rate(trial.found.served, policy, simulated))
@@ -68,6 +71,22 @@ def with_estimate(draft: Draft, found: Candidate) -> Draft:
     return _stating(draft, found.policy, sustained_rate(found.served, found.policy))
 
 
+def rate_run(
+    rate_per_s: float, window: Window, policy: Policy, outcomes: Sequence[Outcome]
+) -> RateRun:
+    """Return simulations of random arrivals, one for each seed, in the form that a plan states."""
+    kept = [outcome.slo.attainment for outcome in outcomes if outcome.slo is not None]
+    return RateRun(
+        policy=policy.scheduling,
+        requests_per_s=_exact(rate_per_s),
+        seeds=tuple(outcome.seed for outcome in outcomes),
+        duration_s=_exact(window.duration_s or 0.0),
+        warmup_s=_exact(window.warmup_s or 0.0),
+        requests=sum(outcome.finished for outcome in outcomes),
+        attainment=_exact(fmean(kept)) if kept else None,
+    )
+
+
 def sustained_rate(
     served: ServedRate, policy: Policy, simulated: SimulatedRate | None = None
 ) -> SustainedRate:
@@ -75,8 +94,8 @@ def sustained_rate(
     return SustainedRate(
         decode_tokens_per_s=_exact(served.decode_tokens_per_s),
         requests_per_s=_exact(served.requests_per_s),
-        policy=policy.name,
-        basis=BLOCKING if policy.chunk_tokens is None else FORMULA,
+        policy=policy.scheduling,
+        basis=SERVED_BASIS[policy.scheduling],
         simulated=simulated,
     )
 

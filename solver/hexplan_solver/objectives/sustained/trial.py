@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Protocol, TypeVar
 
+from hexplan.constants import FIGURE_DIGITS
 from hexplan_solver.objectives.shallowness import Shallowness
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.served.latencies import latencies_at
 from hexplan_solver.served.request import spread_lengths
 from hexplan_solver.served.scheduler import clump_tokens
-from hexplan_solver.simulate import Offline, Outcome, Poisson, Traffic, Window, simulate
+from hexplan_solver.simulate import (
+    Offline,
+    Outcome,
+    Poisson,
+    Spread,
+    Traffic,
+    Window,
+    simulate,
+)
 
 
 class Judged(Protocol):
@@ -74,6 +83,12 @@ class Estimate:
         return self.ttft_s + workload.output_tokens.mean * self.tpot_s
 
 
+def mean_of(spreads: Iterable[Spread | None]) -> float:
+    """Return the mean over the runs that measured something; 0 if none did."""
+    means = [spread.mean_s for spread in spreads if spread is not None]
+    return fmean(means) if means else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A candidate and its simulations, one for each of some seeds."""
@@ -84,6 +99,8 @@ class Trial:
     """With as many requests as the KV cache takes."""
     loaded: tuple[Outcome, ...] = ()
     """With requests that arrive at random, at a share of the rate that the run above served."""
+    loaded_requests_per_s: float = 0.0
+    """Their rate; 0 without such runs."""
 
     @property
     def decode_tokens_per_s(self) -> float:
@@ -107,13 +124,13 @@ class Trial:
 
 
 def mean_ttft_s(outcomes: Sequence[Outcome]) -> float:
-    """Return the mean time to the first token; 0 if none came in the measured time."""
-    return fmean(outcome.ttft.mean_s if outcome.ttft else 0.0 for outcome in outcomes)
+    """Return the mean time to the first token over the runs that measured one; 0 if none did."""
+    return mean_of(outcome.ttft for outcome in outcomes)
 
 
 def mean_tpot_s(outcomes: Sequence[Outcome]) -> float:
-    """Return the mean time between two tokens; 0 if there was none in the measured time."""
-    return fmean(outcome.tpot.mean_s if outcome.tpot else 0.0 for outcome in outcomes)
+    """Return the mean time between two tokens over the runs that measured one; 0 if none did."""
+    return mean_of(outcome.tpot for outcome in outcomes)
 
 
 def lateness(one: Judged, other: Judged) -> float:
@@ -178,8 +195,10 @@ def with_load(trial: Trial, load: float) -> Trial:
     """Add a run for each seed in which requests arrive at random, at a share of the rate served."""
     found, seeds = trial.found, [outcome.seed for outcome in trial.outcomes]
     served = trial.requests_per_s or found.served.requests_per_s
-    traffic = Poisson(served * load, spread_lengths(found.evaluated.problem.spec.workload))
-    return replace(trial, loaded=_outcomes(found, traffic, trial.window, seeds))
+    rate = round(served * load, FIGURE_DIGITS)
+    traffic = Poisson(rate, spread_lengths(found.evaluated.problem.spec.workload))
+    loaded = _outcomes(found, traffic, trial.window, seeds)
+    return replace(trial, loaded=loaded, loaded_requests_per_s=rate)
 
 
 def _outcomes(

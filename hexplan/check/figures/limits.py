@@ -1,0 +1,166 @@
+"""Served rates and mean times that no schedule reaches on the plan's placement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from math import isqrt
+
+from hexplan.check.exact import RATE_STEP, exact
+from hexplan.check.figures.possible import most_requests_per_s
+from hexplan.check.figures.quickest import Prompts, quickest
+from hexplan.check.lookup import Lookup
+from hexplan.check.rule import Rule, Violation
+from hexplan.check.stage.memory import workspace_tokens
+from hexplan.check.stage.sizes import length
+from hexplan.check.text import number
+from hexplan.cluster import Scheduling
+from hexplan.predicted import RateRun, SimulatedRate
+
+FORMULA_TOLERANCE = Fraction(1, 2)
+"""By how much the formula may exceed what is possible.
+
+Its error against the simulator is 10 % on the examples, to which its constants were fitted; on tiny
+models and made-up machines it was seen 20 % above what is possible. `--simulate` is exact.
+"""
+PROMPTS_TOLERANCE = Fraction(9)
+"""The same where prompts fill more steps than decodes do.
+
+The formula then saves more reading of weights than there are decode steps to save it: with outputs
+of one token it was seen 5 times above what is possible.
+"""
+DEVIATIONS = 5
+"""Standard errors by which the mean length of a run's requests may be off.
+
+The lengths' standard deviation is at most their mean (docs/simulation.md).
+"""
+FLOAT_TOLERANCE = Fraction(1, 10**6)
+"""How far a time may be off, as a share of it, because it was simulated in floats."""
+
+RATE_IMPOSSIBLE = Rule(
+    "HEX717",
+    "rate-impossible",
+    "A served rate is at most what the placement can serve if steps are filled as well as their"
+    " limits allow: the prices of the cut, times the least that a mean request takes of each"
+    " capacity; and at most the requests that the KV cache holds, over the quickest stay. The"
+    " formula may be half as much again, as its constants are fitted, and ten times as much where"
+    " prompts fill more steps than decodes; a run may be above by the chance of its lengths, and by"
+    " what was in flight when it began to measure. An SLO's rate may also be the flow's.",
+)
+
+
+def limit_violations(lookup: Lookup) -> Iterator[Violation]:
+    """Yield rates above what is possible, and times below it."""
+    yield from _rates(lookup)
+    yield from _times(lookup)
+
+
+def _rates(lookup: Lookup) -> Iterator[Violation]:
+    predicted = lookup.plan.predicted
+    sustained, run = predicted.sustained, predicted.run
+    if sustained is not None:
+        most = most_requests_per_s(lookup, sustained.policy)
+        # Where prompts run whole, the formula only puts placements in order.
+        if most is not None and sustained.policy == "chunked":
+            raised = most * (1 + _formula_tolerance(lookup))
+            yield from _above(sustained.requests_per_s, raised, "prediction, sustained")
+        if most is not None and sustained.simulated is not None:
+            raised = _in_a_run(lookup, sustained.simulated, most)
+            yield from _above(sustained.simulated.requests_per_s, raised, "prediction, simulated")
+    if run is not None and predicted.slo_requests_per_s is not None:
+        most = most_requests_per_s(lookup, run.policy)
+        if most is not None:
+            raised = max(_in_a_run(lookup, run, most), exact(predicted.requests_per_s))
+            yield from _above(
+                predicted.slo_requests_per_s, raised, "prediction, slo_requests_per_s"
+            )
+
+
+def _formula_tolerance(lookup: Lookup) -> Fraction:
+    workload, limits = lookup.plan.workload, lookup.plan.step_limits
+    if limits is None:
+        return PROMPTS_TOLERANCE
+    decode_steps = Fraction(workload.output_tokens.mean - 1, limits.decodes)
+    prompt_steps = Fraction(workload.prompt_tokens.mean, limits.tokens)
+    return FORMULA_TOLERANCE if decode_steps >= prompt_steps else PROMPTS_TOLERANCE
+
+
+def _above(stated: object, most: Fraction, where: str) -> Iterator[Violation]:
+    rate = Fraction(str(stated))
+    if rate > most + RATE_STEP:
+        message = f"states {number(rate)} requests/s, but at most {number(most)} are possible"
+        yield RATE_IMPOSSIBLE.at(where, message)
+
+
+def _in_a_run(lookup: Lookup, run: SimulatedRate | RateRun, most: Fraction) -> Fraction:
+    """Return what a run of such a length may have served, at most."""
+    plan = lookup.plan
+    measured_s = exact(run.duration_s) - exact(run.warmup_s)
+    placed = [stage for stage in plan.stages if lookup.is_placed(stage)]
+    room = sum(length(stage.layers) * stage.kv_tokens for stage in placed)
+    in_flight = Fraction(room, plan.model.layers * plan.workload.mean_tokens)
+    begun = in_flight / measured_s if measured_s > 0 else Fraction(0)
+    return most * (1 + _chance(run)) + begun
+
+
+def _chance(run: SimulatedRate | RateRun) -> Fraction:
+    """Return by how much a run's mean length may be off, as a share of it."""
+    return Fraction(DEVIATIONS, max(1, isqrt(run.requests)))
+
+
+TIME_IMPOSSIBLE = Rule(
+    "HEX718",
+    "time-impossible",
+    "A mean TTFT is at least the seconds of the prompt's steps on the quickest route, and a mean"
+    " TPOT those of a step with one decode in each of its stages, both with the latencies of the"
+    " links. Simulated prompts may be shorter by the chance of their lengths.",
+)
+
+
+def _times(lookup: Lookup) -> Iterator[Violation]:
+    predicted = lookup.plan.predicted
+    sustained, run = predicted.sustained, predicted.run
+    if sustained is not None and sustained.simulated is not None:
+        simulated = sustained.simulated
+        prompts = _prompts(lookup, sustained.policy, simulated)
+        times = simulated.ttft_s or None, simulated.tpot_s or None  # 0 if none was measured
+        yield from _below(lookup, prompts, times, "prediction, simulated")
+    if predicted.ttft_s is not None or predicted.tpot_s is not None:
+        prompts = _prompts(lookup, run.policy if run else "whole", run)
+        times = predicted.ttft_s, predicted.tpot_s
+        yield from _below(lookup, prompts, times, "prediction", is_scaled=run is None)
+
+
+def _prompts(lookup: Lookup, policy: Scheduling, run: SimulatedRate | RateRun | None) -> Prompts:
+    plan, lengths = lookup.plan, lookup.plan.workload.prompt_tokens
+    tokens = lengths.mean
+    if run is not None and lengths.mean < lengths.max:
+        tokens = max(1, int(tokens * (1 - _chance(run))))
+    if policy == "whole":
+        return Prompts(tokens, None)
+    most = plan.step_limits.tokens if plan.step_limits else workspace_tokens(plan)
+    # Of prompts of several lengths, some are cut if the longest is.
+    is_whole = run is None or lengths.max <= most
+    return Prompts(tokens, None if is_whole else min(most, tokens))
+
+
+def _below(
+    lookup: Lookup,
+    prompts: Prompts,
+    times: tuple[object, object],
+    where: str,
+    *,
+    is_scaled: bool = False,
+) -> Iterator[Violation]:
+    least = quickest(lookup, prompts, is_scaled=is_scaled)
+    if least is None:
+        return
+    for name, stated, bound in zip(
+        ("ttft_s", "tpot_s"), times, (least.ttft_s, least.tpot_s), strict=True
+    ):
+        if stated is None:
+            continue
+        seconds = Fraction(str(stated))
+        if seconds + RATE_STEP < bound * (1 - FLOAT_TOLERANCE):
+            message = f"states {number(seconds)} s, but the quickest route takes {number(bound)} s"
+            yield TIME_IMPOSSIBLE.at(f"{where}, {name}", message)
