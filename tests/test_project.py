@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from hexplan import errors
 from hexplan.cli.app import EXIT_CODES
-from hexplan.schema import DESCRIBED, schema_json
+from hexplan.reading.schema import DESCRIBED, schema_json
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("hexplan", "hexplan_solver", "hexplan_runtime")

@@ -62,7 +62,7 @@ app = typer.Typer(
 
 
 class Described(StrEnum):
-    """The files that `schema` describes; the keys of `hexplan.schema.DESCRIBED`."""
+    """The files that `schema` describes; the keys of `hexplan.reading.schema.DESCRIBED`."""
 
     CLUSTER = "cluster"
     PLAN = "plan"
@@ -118,6 +118,6 @@ app.command()(probe)
 @app.command()
 def schema(name: Annotated[Described, typer.Argument(help="The file to describe.")]) -> None:
     """Print the JSON Schema of a file, for editors and CI."""
-    from hexplan.schema import schema_json
+    from hexplan.reading.schema import schema_json
 
     emit(schema_json(name.value))

@@ -11,14 +11,14 @@ from hexplan.check.exact import FLOAT_TOLERANCE, RATE_STEP, exact, round_down
 from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.stage.correction import DatasheetSeconds, corrected_seconds, correction_of
+from hexplan.check.stage.datasheet_error import datasheet_error
 from hexplan.check.stage.roofline import ShardOnDevice, StageRequest, head_seconds, layer_seconds
 from hexplan.check.stage.sequence import KnownSeconds, shared_phase_seconds
 from hexplan.check.stage.sizes import length
 from hexplan.check.text import number, rate
 from hexplan.cluster import Correction, Profile
-from hexplan.constants import SCALED_ERROR, UNTRIED_ERROR
-from hexplan.device import DeviceType, Efficiency, KernelEfficiency
-from hexplan.model import Model
+from hexplan.constants import SCALED_ERROR
+from hexplan.device import DeviceType
 from hexplan.plan import Shard, Stage
 
 
@@ -203,7 +203,7 @@ def _computed(lookup: Lookup, stage: Stage, known: KnownSeconds | None) -> Recom
     if stage.layers[1] == plan.model.layers:
         seconds += head_seconds(request, shards)
     if basis is None:
-        basis_in_words, error = "the roofline", _datasheet_error(lookup, stage, shards)
+        basis_in_words, error = "the roofline", datasheet_error(lookup, stage, shards)
     else:
         profile, kind = basis
         basis_in_words, error = "a scaled profile", max(exact(profile.error), exact(SCALED_ERROR))
@@ -217,28 +217,6 @@ def _computed(lookup: Lookup, stage: Stage, known: KnownSeconds | None) -> Recom
     return RecomputedSpeed(
         found, basis_in_words, error, RATE_STEP + FLOAT_TOLERANCE * found, seconds
     )
-
-
-def _datasheet_error(lookup: Lookup, stage: Stage, shards: list[ShardOnDevice]) -> Fraction:
-    model, interconnect = lookup.plan.model, lookup.hosts[stage.host].interconnect
-    errors = [_kernel_error(model, held.device_type.efficiency) for held in shards]
-    if len(shards) > 1 and interconnect is not None:
-        errors.append(exact(interconnect.error))
-    return max(errors)
-
-
-def _kernel_error(model: Model, efficiency: Efficiency) -> Fraction:
-    """Return the largest error of what the model's layers are made of."""
-    kinds: list[KernelEfficiency | None]
-    if model.weights is None:
-        kinds = [efficiency, efficiency.experts]
-    elif model.weights.name == "fp8":
-        kinds = [efficiency.fp8, efficiency.fp8_experts]
-    else:
-        kinds = [None, None]
-    untried = max(exact(efficiency.error), exact(UNTRIED_ERROR))
-    used = kinds if model.experts else kinds[:1]
-    return max(untried if kind is None else exact(kind.error) for kind in used)
 
 
 def profile_of(lookup: Lookup, stage: Stage) -> Profile | None:

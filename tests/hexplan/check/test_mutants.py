@@ -45,6 +45,7 @@ INSTRUCTIONS = {
 }
 """What the launch is told to do; figures that depend on it are held against it by `--simulate`."""
 
+
 def is_explained(mutant: Mutant) -> bool:
     """Say whether a mutant may be accepted: what it changes is no claim, or not for this test."""
     place = mutant.place

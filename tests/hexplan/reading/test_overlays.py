@@ -16,7 +16,7 @@ from hexplan.errors import InputError, SpecError
 from hexplan.files.yaml_reader import read_yaml
 from hexplan.plan_file import read_plan
 from hexplan.reading import read_spec
-from hexplan.schema import schema_json
+from hexplan.reading.schema import schema_json
 from hexplan_solver import SolveOptions, solve
 
 SPEC = """\

@@ -11,7 +11,7 @@ from support.specs import TWO_NODES, two_nodes
 from hexplan.catalog.shipped import find_model
 from hexplan.files.yaml_reader import parse_yaml, read_yaml
 from hexplan.plan_file import plan_json
-from hexplan.schema import DESCRIBED, schema_json
+from hexplan.reading.schema import DESCRIBED, schema_json
 
 ROOT = Path(__file__).parents[2]
 
