@@ -8,7 +8,9 @@ from support.broken_sustained import RATE
 from support.changes import broken, change_plan, change_predicted
 from support.plans import two_hosts_plan
 
+from hexplan.constants import BALANCED_BASIS
 from hexplan.plan import Plan
+from hexplan.predicted import RateRun
 from hexplan.workload import Balance
 
 BALANCE = Balance(
@@ -18,13 +20,22 @@ BALANCE = Balance(
     hops=Decimal(1),
     judged_by="simulation",
 )
+RUN = RateRun(
+    policy="chunked",
+    requests_per_s=Decimal("0.5"),
+    seeds=(0,),
+    duration_s=Decimal(100),
+    warmup_s=Decimal(10),
+    requests=50,
+)
 BALANCED = change_predicted(
     change_plan(two_hosts_plan(), objective="balanced"),
     sustained=RATE,
     balance=BALANCE,
     ttft_s=Decimal("0.2"),
     tpot_s=Decimal("0.02"),
-    latency_basis="by hand",
+    latency_basis=BALANCED_BASIS.format(judged_by="simulation"),
+    run=RUN,
 )
 
 
@@ -36,7 +47,7 @@ def changed(**update: object) -> Plan:
 BROKEN_BALANCE = (
     broken("a balance of other latencies", changed(tpot_s=Decimal("0.019")), "HEX730"),
     broken("a balance by another factor", changed(factor=Decimal(3)), "HEX730"),
-    broken("no balance", change_predicted(BALANCED, balance=None), "HEX730"),
+    broken("no balance", change_predicted(BALANCED, balance=None), "HEX720", "HEX730"),
     broken("no time to the first token", change_predicted(BALANCED, ttft_s=None), "HEX730"),
     broken(
         "a simulation that nobody ran",
@@ -47,4 +58,5 @@ BROKEN_BALANCE = (
     broken(
         "a balance under another objective", change_plan(BALANCED, objective="throughput"), "HEX730"
     ),
+    broken("a time by nothing", change_predicted(BALANCED, latency_basis="by hand"), "HEX720"),
 )

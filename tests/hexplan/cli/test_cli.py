@@ -14,7 +14,7 @@ from hexplan.check import RULES
 from hexplan.cli.app import Described
 from hexplan.plan import Plan
 from hexplan.plan_file import read_plan
-from hexplan.schema import DESCRIBED, schema_json
+from hexplan.reading.schema import DESCRIBED, schema_json
 
 
 def test_solve_writes_a_plan_that_the_check_accepts(
