@@ -12,10 +12,12 @@ from support.counting import Counter, counting_clock
 from support.random_clusters import Dials, random_spec
 from support.specs import TWO_NODES, spec_of
 
+from hexplan.bound_proof import WorkProof
 from hexplan.check import check_plan
 from hexplan.errors import LimitReached
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.baselines.methods import BASELINES
+from hexplan_solver.bounds.proof import Proved
 from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.clock import Clock
 from hexplan_solver.options import be_silent
@@ -81,7 +83,7 @@ def test_a_nested_search_has_its_own_start_and_keeps_no_time_for_writing() -> No
 def test_a_search_out_of_time_says_so_and_one_that_ended_does_not() -> None:
     wall, _, clock = clocks()
     run = Run(SPEC, SolveOptions(time_limit_s=10, clock=clock), be_silent)
-    run.lower(1000, "by hand")
+    run.lower(Proved(1000, WorkProof()))
     # The MILP's own share of the time was up, but not that of the search.
     run.status = "time limit"
     assert run.proof(500).status == "feasible"

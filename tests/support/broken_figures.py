@@ -63,6 +63,11 @@ def with_model(**update: object) -> Plan:
     return change_plan(TWO, model=TWO.model.model_copy(update=update))
 
 
+def with_folder(**update: object) -> Plan:
+    """Return the plan for a model from a folder with other facts."""
+    return with_model(path="/models/tiny", **update)
+
+
 def with_type(name: str, **update: object) -> Plan:
     """Return the profiled plan with one more device type of the catalog, which no host uses."""
     listed = find_device(name)
@@ -106,8 +111,12 @@ USED_IN_PART = with_types(find_device("L4").used_in_part(1 << 30))  # type: igno
 GOOD_FIGURES = (PROMISED, TIMED, SPARE, USED_IN_PART, with_type("L4"))
 
 _FACTS = (
-    broken("a Llama with experts by its family", with_model(family="mixtral"), "HEX113"),
-    broken("a Qwen3 without norms", with_model(family="qwen3"), "HEX113"),
+    broken(
+        "a Llama with experts by its family",
+        with_model(family="mixtral", path="/models/tiny"),
+        "HEX113",
+    ),
+    broken("a Qwen3 without norms", with_model(family="qwen3", path="/models/tiny"), "HEX113"),
     broken("a name of the catalog on another model", with_model(name="llama-2-7b"), "HEX114"),
     broken("a field that differs from nothing", with_model(given=("ffn",)), "HEX114"),
     broken("a hash without a folder", with_model(config_sha256="0" * 64), "HEX114"),

@@ -44,7 +44,8 @@ def growing(seed: int) -> tuple[Spec, Spec]:
     workload = Workload(prompt_tokens=lengths, output_tokens=Lengths(mean=32, max=32))
     load = dice.pick(LOADS)
     small, large = (
-        _at_home(spec_of(model, some, types=TYPES, links=links), workload) for some in (hosts, more)
+        _at_home(spec_of(model, some, types=TYPES, links=_between(some, links)), workload)
+        for some in (hosts, more)
     )
     most = work_bound(build_problem(small)) / MICRO / workload.mean_tokens
     asked = workload.model_copy(update={"request_rate_per_s": max(1e-6, load * most)})
@@ -52,6 +53,12 @@ def growing(seed: int) -> tuple[Spec, Spec]:
         replace(small, workload=asked, objective="latency"),
         replace(large, workload=asked, objective="latency"),
     )
+
+
+def _between(hosts: list[Host], links: list[Link]) -> list[Link]:
+    """Return the rules between sites that have hosts."""
+    sites = {host.site for host in hosts}
+    return [rule for rule in links if {rule.source, rule.target} <= sites]
 
 
 def _at_home(spec: Spec, workload: Workload) -> Spec:

@@ -136,12 +136,13 @@ def _times(lookup: Lookup) -> Iterator[Violation]:
     if predicted.balance is not None and run is None and sustained is not None:
         prompts = _prompts(lookup, sustained.policy, None)
         ttft_s, tpot_s = (
-            time_s and time_s / FORMULA_TIMES for time_s in (predicted.ttft_s, predicted.tpot_s)
+            time_s / FORMULA_TIMES if time_s else None
+            for time_s in (predicted.ttft_s, predicted.tpot_s)  # 0 if no second token comes
         )
         yield from _below(lookup, prompts, (ttft_s, tpot_s), "prediction")
     elif predicted.ttft_s is not None or predicted.tpot_s is not None:
         prompts = _prompts(lookup, run.policy if run else "whole", run)
-        times = predicted.ttft_s, predicted.tpot_s
+        times = predicted.ttft_s or None, predicted.tpot_s or None  # 0 if none was measured
         yield from _below(lookup, prompts, times, "prediction", is_scaled=run is None)
 
 

@@ -24,6 +24,8 @@ class MeanRequest:
     """KV that a request in flight keeps, in tokens: long outputs stay longer, so weigh more."""
     prompt_sizes: tuple[float, ...]
     """Prompts of equal probability, shortest first."""
+    reach_tokens: float
+    """Mean number of tokens before a prompt's token, over all tokens of all prompts."""
 
 
 def spread_lengths(workload: Workload) -> SpreadLengths:
@@ -48,6 +50,7 @@ def mean_request(workload: Workload, policy: Policy) -> MeanRequest:
         context_tokens=prompt + long / 2,
         reserved_tokens=prompt + (long if expected is None else expected),
         prompt_sizes=tuple(float(size) for size in sizes),
+        reach_tokens=sum(p * p for p, _ in pairs) / 2 / sum(p for p, _ in pairs),
     )
 
 

@@ -46,6 +46,8 @@ class Stop:
     """Prompt tokens in the step of an idle stage, in the mean."""
     context_tokens: float
     """Mean context of a decode."""
+    reach_tokens: float
+    """Mean number of tokens before a prompt's token: a long prompt's chunks reach far back."""
     full_s: float
     """What a visit takes of the stage's time, prompt and decodes, where every step is full; of
     stages side by side, as if their loads were equal."""
@@ -54,12 +56,13 @@ class Stop:
     def prompt_s(self, tokens: float) -> float:
         """Return the time of a step's prompt tokens."""
         whole = max(1, int(tokens))
-        return self.layers * self.model.steps.layer_s(whole, whole * whole / 2, 0, 0)
+        return self.layers * self.model.steps.layer_s(whole, whole * self.reach_tokens, 0, 0)
 
     def ride_s(self, tokens: float) -> float:
         """Return the time that prompt tokens add to a step of decodes."""
         whole, context = max(1, int(tokens)), int(self.batch * self.context_tokens)
-        both_s = self.model.steps.layer_s(whole, whole * whole / 2, self.batch, context)
+        reach = whole * self.reach_tokens
+        both_s = self.model.steps.layer_s(whole, reach, self.batch, context)
         return max(0.0, self.layers * both_s - self.decode_s)
 
 
@@ -111,7 +114,10 @@ def stop_of(
     sizes = request.prompt_sizes
     least = sum(sizes) / sum(math.ceil(size / chunk) for size in sizes)
     full_s = _full_s(stage, visit, request, policy)
-    return Stop(share, layers, batch, decode_s, chunk, least_room, least, context, full_s, stage)
+    reach = request.reach_tokens
+    return Stop(
+        share, layers, batch, decode_s, chunk, least_room, least, context, reach, full_s, stage
+    )
 
 
 def _full_s(stage: StageModel, visit: Visit, request: MeanRequest, policy: Policy) -> float:
@@ -122,7 +128,7 @@ def _full_s(stage: StageModel, visit: Visit, request: MeanRequest, policy: Polic
     prompt = int(decodes * (1 - mix) / mix)
     whole = round(decodes)
     context = int(whole * request.context_tokens)
-    layer_s = stage.steps.layer_s(prompt, prompt * prompt / 2, whole, context)
+    layer_s = stage.steps.layer_s(prompt, prompt * request.reach_tokens, whole, context)
     head_s = stage.steps.head_s(whole) if visit.is_last else 0.0
     return request.decode_tokens / decodes * (visit.held_layers / visit.share * layer_s + head_s)
 

@@ -10,7 +10,7 @@ from hexplan.check import check_plan
 from hexplan.constants import MICRO
 from hexplan.spec import Spec
 from hexplan_solver import solve
-from hexplan_solver.bounds.work_bound import work_bound
+from hexplan_solver.bounds.work_bound import quick_bound
 from hexplan_solver.flow.evaluate import evaluate
 from hexplan_solver.flow.flow_program import FlowProgram
 from hexplan_solver.links.link_search import LinkSearch
@@ -40,7 +40,7 @@ def sites_of_two(num_sites: int, crossing_tokens_per_s: int | None) -> Spec:
 def chained(spec: Spec) -> tuple[Problem, Placement]:
     problem = build_problem(spec)
     run = Run(spec, SolveOptions(time_limit_s=10), be_silent)
-    run.lower(work_bound(problem), "work bound")
+    run.lower(quick_bound(problem))
     search = LinkSearch(run, problem, FlowProgram(problem), LINK_PARAMS)
     return problem, best_chain(search, 5.0, 0)
 
