@@ -59,7 +59,7 @@ class Walks:
             plan = WalkPlan(self._steps, params.later_warmth, seed)
             self._steps += self._steps // 2
 
-        known = max(flow for flow, _ in self._ranked()) if self._ranked() else 0
+        known = max((flow for flow, _ in self._ranked()), default=0)
 
         def may_go_on(best: int) -> bool:
             run.tell("links", max(best, known) / MICRO)
