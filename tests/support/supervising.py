@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 
@@ -12,6 +13,8 @@ from hexplan_runtime.processes import Here, Supervisor
 
 def main() -> None:
     """Start two children, one of which is stopped, and wait until something ends this process."""
+    # A test process may ignore it, as shells let background jobs do, and hand that down.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with Supervisor(Reply) as supervisor:
         for act in ("echo", "stop"):
             supervisor.start("child", Here().command("support.child"), Task(act=act))
