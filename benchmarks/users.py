@@ -1,8 +1,9 @@
 """Print the table "Users of one launched plan" of docs/benchmarks.md.
 
-    python benchmarks/users.py [--tokens N] [--rounds N]
+    python benchmarks/users.py [--stages N] [--tokens N] [--rounds N]
 
-So many users start at once, on a plan of two stages that share this machine's processors. The time
+So many users start at once, on a plan of one stage or of two. Each stage is a process, and so is
+the launcher: with two stages on two processors they take turns, which no simulation knows. The time
 between two tokens is measured in a launch and predicted by the simulator, whose step times are
 corrected by an earlier launch (`hexplan calibrate`). Read the shape, not the milliseconds.
 """
@@ -43,21 +44,24 @@ workload: {prompt_tokens: 32, output_tokens: 96}
 objective: throughput
 devices:
   processor: {kind: cpu, memory: 64MiB, memory_bandwidth: 10GB/s, compute: 50 GFLOP/s}
-hosts:
-  - {name: "h[0-1]", site: here, devices: processor, nic: 2GB/s}
 coordinator: {site: here, nic: 2GB/s}
 links: [{within: here, bandwidth: 2GB/s, latency: 100us}]
-pin: [{host: h0, layers: [0, 3]}, {host: h1, layers: [3, 6]}]
 """
+HOSTS = {
+    1: "hosts: [{name: h0, site: here, devices: processor, nic: 2GB/s}]\n",
+    2: 'hosts: [{name: "h[0-1]", site: here, devices: processor, nic: 2GB/s}]\n'
+    "pin: [{host: h0, layers: [0, 3]}, {host: h1, layers: [3, 6]}]\n",
+}
 
 
 def main() -> None:
     """Calibrate a plan on this machine, then measure and simulate it for each number of users."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stages", type=int, choices=HOSTS, default=1)
     parser.add_argument("--tokens", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    plan = calibrated_plan(arguments.tokens)
+    plan = calibrated_plan(SPEC + HOSTS[arguments.stages], arguments.tokens)
     stages = ", ".join(f"{stage.layers[0]}-{stage.layers[1]}" for stage in plan.stages)
     today = datetime.now(UTC).date().isoformat()
     print(f"{today}, {machine()}; layers {stages}, {arguments.tokens} tokens a request\n")
@@ -76,10 +80,10 @@ def main() -> None:
             print(f"| {users} | {times} | {shape} |", flush=True)
 
 
-def calibrated_plan(tokens: int) -> Plan:
+def calibrated_plan(text: str, tokens: int) -> Plan:
     """Return a plan whose step times are corrected by those of a launch of the same plan."""
     with TemporaryDirectory() as folder:
-        spec = parse_spec(SPEC, ROOT / "cluster.yaml")
+        spec = parse_spec(text, ROOT / "cluster.yaml")
         plan = solve(spec, SolveOptions(time_limit_s=10))
         observed, overlay = Path(folder) / "observed.jsonl", Path(folder) / "overlay.yaml"
         with ObservationFile(observed, plan) as file, Pipeline(plan, observe=file) as pipeline:
@@ -87,7 +91,7 @@ def calibrated_plan(tokens: int) -> Plan:
                 launched_s(pipeline, users, tokens)
         found = calibrate(plan, read_observations(observed, plan), "1970-01-01")
         write_corrections(found, "a launch on this machine", overlay)
-        corrected = parse_spec(f"{SPEC}overlays: [{overlay}]\n", ROOT / "cluster.yaml")
+        corrected = parse_spec(f"{text}overlays: [{overlay}]\n", ROOT / "cluster.yaml")
         return solve(corrected, SolveOptions(time_limit_s=10))
 
 
