@@ -24,6 +24,7 @@ NO_CLAIM = {
     "stages.id": "a name; what refers to it has to know it (HEX107)",
     "unused.reason": "words for people, about plans that were not made",
     "certificate.cost_proof": "words for people, about a bound that is said to be trusted",
+    "certificate.trusted.by": "the name and version of the program that is trusted",
     "cluster_sha256": "made to fit",
     "inputs_sha256": "made to fit",
 }
