@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from statistics import fmean
 
 from hexplan.cluster import Scheduling
-from hexplan.constants import FIGURE_DIGITS, MICRO
+from hexplan.constants import MICRO
 from hexplan.plan import Plan
 from hexplan.predicted import Predicted, RateRun, SimulatedRate, SustainedRate
 from hexplan_solver.flow.network import build_network
@@ -16,9 +15,11 @@ from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
 from hexplan_solver.objectives.latency.split import times_of
 from hexplan_solver.objectives.latency.stations import station_of
 from hexplan_solver.objectives.sustained.trial import mean_of
+from hexplan_solver.plans.predicted import figure
 from hexplan_solver.plans.read_back import read_back
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.served.latencies import latencies_at
+from hexplan_solver.served.request import spread_lengths
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.simulate import (
     WHOLE,
@@ -70,8 +71,8 @@ class _Repetition:
         simulated = stated.simulated
         return stated.model_copy(
             update={
-                "decode_tokens_per_s": _stated(served.decode_tokens_per_s),
-                "requests_per_s": _stated(served.requests_per_s),
+                "decode_tokens_per_s": figure(served.decode_tokens_per_s),
+                "requests_per_s": figure(served.requests_per_s),
                 "simulated": simulated and self._offline(simulated, policy),
             }
         )
@@ -90,7 +91,7 @@ class _Repetition:
         run = stated.model_copy(
             update={
                 "requests": sum(outcome.finished for outcome in outcomes),
-                "attainment": _stated(fmean(kept)) if kept else None,
+                "attainment": figure(fmean(kept)) if kept else None,
             }
         )
         ttft = [outcome.ttft for outcome in outcomes if outcome.ttft]
@@ -98,8 +99,8 @@ class _Repetition:
         promised = self.plan.predicted.slo_requests_per_s
         return {
             "run": run,
-            "ttft_s": _stated(mean_of(ttft)) if ttft else None,
-            "tpot_s": _stated(mean_of(tpot)) if tpot else None,
+            "ttft_s": figure(mean_of(ttft)) if ttft else None,
+            "tpot_s": figure(mean_of(tpot)) if tpot else None,
             "slo_requests_per_s": None if promised is None else stated.requests_per_s,
         }
 
@@ -110,7 +111,7 @@ class _Repetition:
         times = latencies_at(BALANCED_PARAMS.load, self.pipeline, workload, policy, served)
         if times is None:
             return {}
-        return {"ttft_s": _stated(times.ttft_s), "tpot_s": _stated(times.tpot_s)}
+        return {"ttft_s": figure(times.ttft_s), "tpot_s": figure(times.tpot_s)}
 
     def _offline(self, stated: SimulatedRate, policy: Policy) -> SimulatedRate:
         outcomes = [
@@ -123,7 +124,7 @@ class _Repetition:
             "ttft_s": mean_of(outcome.ttft for outcome in outcomes),
             "tpot_s": mean_of(outcome.tpot for outcome in outcomes),
         }
-        figures = {name: _stated(value) for name, value in means.items()}
+        figures = {name: figure(value) for name, value in means.items()}
         requests = sum(outcome.finished for outcome in outcomes)
         return stated.model_copy(update={**figures, "requests": requests})
 
@@ -135,8 +136,7 @@ class _Repetition:
 
     @property
     def _lengths(self) -> SpreadLengths:
-        workload = self.plan.workload
-        return SpreadLengths(workload.prompt_tokens, workload.output_tokens)
+        return spread_lengths(self.plan.workload)
 
 
 def _queueing(plan: Plan) -> dict[str, object]:
@@ -153,13 +153,8 @@ def _queueing(plan: Plan) -> dict[str, object]:
     ]
     stations = [station_of(back.problem, placed).station for placed in network.stages]
     times = times_of(back.problem, network, stations, paths)
-    return {"ttft_s": _stated(times.ttft_s), "tpot_s": _stated(times.tpot_s)}
+    return {"ttft_s": figure(times.ttft_s), "tpot_s": figure(times.tpot_s)}
 
 
 def _times_s(run: SimulatedRate | RateRun) -> tuple[float, float]:
     return float(run.duration_s), float(run.warmup_s)
-
-
-def _stated(value: float) -> Decimal:
-    """Round a figure as a plan states it."""
-    return Decimal(str(round(value, FIGURE_DIGITS)))

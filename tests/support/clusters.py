@@ -107,3 +107,25 @@ def spec_of(
         prompt_tokens=Lengths(mean=64, max=64), output_tokens=Lengths(mean=64, max=64)
     )
     return Spec(cluster.model_copy(update=changes), model, workload)
+
+
+def two_sites_with_a_trunk() -> Spec:
+    """Two sites that pass 100 tokens/s each alone, with 10 more over a trunk each way."""
+    model = tiny_model(4)
+    trunk = 10 * model.hidden * model.dtype_bytes
+    links = [link("a", "a"), link("b", "b")]
+    links += [link("a", "b", trunk, trunk), link("b", "a", trunk, trunk)]
+    hosts = [host("h0", ["d0"], site="a"), host("h1", ["d0"], site="b")]
+    return spec_of(model, hosts, profiles=[profile("d0", [10, 10, 400, 100])], links=links)
+
+
+def six_far_apart(latency_s: str) -> Spec:
+    """Six like hosts, far from each other; by their table, few layers each pass most tokens."""
+    far = link("here", "here", 10**7).model_copy(update={"latency_s": Decimal(latency_s)})
+    return spec_of(
+        tiny_model(12),
+        [host(f"h{i}", ["d"]) for i in range(6)],
+        types=[device_type("d", memory_bytes=6 * 10**6, speed=10**8)],
+        profiles=[profile("d", [1000, 400, 150, 90])],
+        links=[far],
+    )

@@ -21,8 +21,8 @@ from hexplan.predicted import RateRun, SimulatedRate
 FORMULA_TOLERANCE = Fraction(1, 2)
 """By how much the formula may exceed what is possible.
 
-Its error against the simulator is 10 % on the examples, to which its constants were fitted; on tiny
-models and made-up machines it was seen 20 % above what is possible. `--simulate` is exact.
+Its error against the simulator is up to 10 % on the examples; on tiny models and made-up machines
+it was seen 20 % above what is possible. `--simulate` is exact.
 """
 PROMPTS_TOLERANCE = Fraction(9)
 """The same where prompts fill more steps than decodes do.

@@ -6,7 +6,7 @@ See docs/formulation.md 8.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise, permutations
@@ -20,6 +20,7 @@ from hexplan.constants import MICRO
 from hexplan.cost import link_rate, token_bytes
 from hexplan_solver.bounds.params import BOUND_PARAMS, BoundParams
 from hexplan_solver.bounds.work_bound import Work
+from hexplan_solver.flow.network import SharedCapacities
 from hexplan_solver.problem.problem import Problem
 
 LAYERED_BY = f"HiGHS in scipy {version('scipy')}"
@@ -34,9 +35,9 @@ def layered_bound(problem: Problem, bound: int, params: BoundParams = BOUND_PARA
     At every layer the hosts together pass F. What one host passes changes from layer to layer only
     by what crosses its links, and each link carries what crosses at all layers together. Over all
     layers, a host does no more work than its devices can if it never passes more than its most,
-    which is no more than what entered and came in, or than what left.
-    Layers are taken in blocks, by their means: that leaves out no placement, as what crosses within
-    a block counts in part on both of its sides.
+    which is no more than what entered and came in, or than what left. Layers are taken in blocks,
+    by their means: that leaves out no placement, as what crosses within a block counts in part on
+    both of its sides.
 
     Parameters
     ----------
@@ -88,8 +89,6 @@ def _most_work(work: Work, bound: int, params: BoundParams) -> list[_WorkLimit]:
 
 
 def _slope(a: tuple[float, float], b: tuple[float, float]) -> float:
-    if b[0] <= a[0]:
-        return float("inf")
     return (b[1] - a[1]) / (b[0] - a[0])
 
 
@@ -160,28 +159,19 @@ class _Program:
 
     def _limit_links(self) -> None:
         """Every link, network card and trunk carries what crosses at all layers together."""
-        spec = self._problem.spec
-        groups: dict[object, list[int]] = defaultdict(list)
-        carried: dict[object, float] = {}
+        spec, shared = self._problem.spec, SharedCapacities(self._problem.spec)
+        users: dict[int, list[int]] = defaultdict(list)
         for link, (a, b, rate) in enumerate(self._links):
-            source, target = (spec.cluster.host_by_name[self._hosts[i]] for i in (a, b))
-            per_token = token_bytes(spec.model, source.name, target.name)
-            rule = spec.cluster.link(source.name, target.name)
-            assert rule is not None, "only links that carry something are listed"
-            over = spec.cluster.over(rule)
-            limits: list[tuple[object, float]] = [
-                (("link", link), rate),
-                (("out", a), source.nic_out_bytes_per_s / per_token),
-                (("in", b), target.nic_in_bytes_per_s / per_token),
-            ]
-            if over.trunk_bytes_per_s is not None:
-                limits.append((("trunk", id(over)), over.trunk_bytes_per_s / per_token))
-            for key, limit in limits:
-                groups[key].append(link)
-                carried[key] = limit
-        for key, links in groups.items():
-            terms = [(self._crossing(s, k), 1.0) for s in range(self._steps - 1) for k in links]
-            self._at_most.add(terms, carried[key])
+            self._limit_crossings([link], rate)
+            for index in shared.of(self._hosts[a], self._hosts[b]):
+                users[index].append(link)
+        per_token = token_bytes(spec.model, self._hosts[0], self._hosts[0])
+        for index, links in users.items():
+            self._limit_crossings(links, shared.found[index].bytes_per_s / per_token)
+
+    def _limit_crossings(self, links: Sequence[int], most: float) -> None:
+        crossings = ((step, link) for step in range(self._steps - 1) for link in links)
+        self._at_most.add(((self._crossing(*one), 1.0) for one in crossings), most)
 
     def limit_work(self, host: int, limits: Iterable[_WorkLimit]) -> None:
         """Let a host do no more work over all layers than lines of its most allow."""

@@ -8,7 +8,7 @@ from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.links.link_search import LinkSearch
 from hexplan_solver.placement.naming import place
 from hexplan_solver.placement.placement import PlacedStage, Placement
-from hexplan_solver.problem.problem import HostClass
+from hexplan_solver.problem.zones import hosts_by_site
 from hexplan_solver.start.link_free import first_placement
 
 
@@ -17,36 +17,32 @@ def alone_starts(search: LinkSearch, time_limit_s: float) -> Iterator[Placement]
 
     What does not fit the model by itself stays idle, for the local search to add.
     """
-    problem, run = search.problem, search.run
-    until = run.elapsed_s + time_limit_s
-    classes = [c for c in problem.classes if c.hosts]
-    hosts = problem.spec.cluster.hosts
-    sites: dict[str, list[str]] = {}
-    for host in hosts:
-        sites.setdefault(host.site, []).append(host.name)
-    yield _union(search, [c.hosts[:1] for c in classes], until, alike=classes)
-    if 1 < len(sites) < len(hosts):
-        yield _union(search, list(sites.values()), until)
+    problem, until = search.problem, search.run.elapsed_s + time_limit_s
+    yield _union(search, [[(h,) for h in c.hosts] for c in problem.classes if c.hosts], until)
+    sites = hosts_by_site(problem.spec.cluster)
+    if 1 < len(sites) < len(problem.spec.cluster.hosts):
+        yield _union(search, [[site] for site in sites], until)
 
 
 def _union(
-    search: LinkSearch,
-    parts: Sequence[Sequence[str]],
-    until: float,
-    alike: Sequence[HostClass] = (),
+    search: LinkSearch, parts: Sequence[Sequence[tuple[str, ...]]], until: float
 ) -> Placement:
-    """Place the model on each part by itself, and on each host that is like a part's only one."""
+    """Place the model on each part of the cluster by itself.
+
+    Parameters
+    ----------
+    parts
+        Parts that are alike are listed together: they get the same placement.
+    """
     problem, run = search.problem, search.run
     stages: list[PlacedStage] = []
-    for position, part in enumerate(parts):
+    for position, alike in enumerate(parts):
         left_s = (until - run.elapsed_s) / (len(parts) - position)
         if left_s <= 0:
             break
-        own = problem.only(part)
+        own = problem.only(alike[0])
         found = first_placement(own, run.options, left_s) if work_bound(own) else None
-        if found is None or not found.value:
-            continue
-        names = [[host] for host in alike[position].hosts] if alike else [part]
-        for name in names:
-            stages += place(problem.only(name), found.counts)
+        if found is not None and found.value:
+            for hosts in alike:
+                stages += place(problem.only(hosts), found.counts)
     return Placement.of(stages)

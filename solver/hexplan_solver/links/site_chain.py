@@ -8,7 +8,7 @@ Each site is solved by itself, by segments of the flow; their layers have to add
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations, product
 from statistics import median_low
@@ -16,10 +16,10 @@ from statistics import median_low
 from hexplan.constants import MICRO
 from hexplan.cost import link_rate, token_bytes
 from hexplan_solver.links.link_search import LinkSearch
-from hexplan_solver.links.site_layers import SitePart, SitePlanner, SiteSegments
+from hexplan_solver.links.site_layers import SiteLanes, SitePart, SitePlanner, SiteSegments
 from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
-from hexplan_solver.problem.zones import Zone, zone_capacities
+from hexplan_solver.problem.zones import Zone, hosts_by_site, zone_capacities
 
 Row = tuple[int, ...]
 """Sites in the order in which the flow visits them, by position."""
@@ -36,9 +36,10 @@ def best_chain(search: LinkSearch, time_limit_s: float, reached: int) -> Placeme
         The flow of another placement, in 1e-6 tokens/s; only larger ones are looked for.
     """
     run, params = search.run, search.params
-    chains = _Chains(search.problem)
-    if not 2 <= len(chains.sites) <= params.max_chained_sites:
+    sites = hosts_by_site(search.problem.spec.cluster)
+    if not 2 <= len(sites) <= params.max_chained_sites:
         return Placement()
+    chains = _Chains(search.problem, sites)
     until = time.monotonic() + min(time_limit_s, run.left_s)
     best, low, high = Placement(), reached, run.bound
     for _ in range(params.chain_halvings):
@@ -59,15 +60,12 @@ def best_chain(search: LinkSearch, time_limit_s: float, reached: int) -> Placeme
 class _Chains:
     """The sites, and what passes from one to the next."""
 
-    def __init__(self, problem: Problem) -> None:
-        hosts = problem.spec.cluster.hosts
-        names = dict.fromkeys(host.site for host in hosts)
-        self.sites = [tuple(h.name for h in hosts if h.site == name) for name in names]
-        self.problems = [problem.only(site) for site in self.sites]
-        zones = [Zone(site, 0, 0) for site in self.sites]
+    def __init__(self, problem: Problem, sites: Sequence[tuple[str, ...]]) -> None:
+        self.lanes = [SiteLanes.of(problem.only(site)) for site in sites]
+        zones = [Zone(site, 0, 0) for site in sites]
         self.capacity = zone_capacities(problem, zones)
         """From site to site, in 1e-6 tokens/s."""
-        pairs = permutations(range(len(self.sites)), 2)
+        pairs = permutations(range(len(sites)), 2)
         self.link = {(a, b): _usual_link(problem, zones[a], zones[b]) for a, b in pairs}
         """What one link from site to site carries, in 1e-6 tokens/s."""
 
@@ -102,7 +100,7 @@ class _At:
     def __init__(self, search: LinkSearch, chains: _Chains, target: int, until: float) -> None:
         self._chains, self._target, self._until = chains, target, until
         options, params = search.run.options, search.params
-        self._planners = [SitePlanner(p, target, options, params) for p in chains.problems]
+        self._planners = [SitePlanner(lanes, target, options, params) for lanes in chains.lanes]
         self._num_layers = search.problem.num_layers
 
     def first(self) -> Placement | None:

@@ -16,7 +16,7 @@ from hexplan_solver.links.zone_pair import ZonePair, place_zone_pair
 from hexplan_solver.placement.naming import place
 from hexplan_solver.placement.placement import Placement
 from hexplan_solver.problem.problem import Problem
-from hexplan_solver.problem.zones import Zone, link_limits
+from hexplan_solver.problem.zones import Zone, hosts_by_site, link_limits
 from hexplan_solver.start.link_free import better_placement, first_placement
 
 Group = tuple[int, ...]
@@ -64,9 +64,7 @@ def _parts(problem: Problem, bound: int) -> Sequence[Zone]:
     limits = link_limits(problem, bound)
     if limits.is_zoned:
         return limits.zones
-    hosts = problem.spec.cluster.hosts
-    sites = dict.fromkeys(host.site for host in hosts)
-    return [Zone(tuple(h.name for h in hosts if h.site == site), bound, bound) for site in sites]
+    return [Zone(names, bound, bound) for names in hosts_by_site(problem.spec.cluster)]
 
 
 def _groupings(parts: Sequence[int]) -> Iterator[list[Group]]:

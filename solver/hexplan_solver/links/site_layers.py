@@ -31,6 +31,19 @@ from hexplan_solver.segments.segment import Segment
 
 
 @dataclass(frozen=True, slots=True)
+class SiteLanes:
+    """A site by itself, and how fast its devices are: the same for every flow."""
+
+    problem: Problem
+    table: LaneTable
+
+    @classmethod
+    def of(cls, site: Problem) -> SiteLanes:
+        """List what single stages of a site pass."""
+        return cls(site, LaneTable.of(site, RateClasses.of(site), 1))
+
+
+@dataclass(frozen=True, slots=True)
 class SitePart:
     """What is asked of a site by its place in the row."""
 
@@ -98,12 +111,11 @@ class SitePlanner:
     """Finds the most layers of one site at one flow."""
 
     def __init__(
-        self, problem: Problem, target: int, options: SolveOptions, params: LinkParams
+        self, lanes: SiteLanes, target: int, options: SolveOptions, params: LinkParams
     ) -> None:
-        self._problem, self._target = problem, target
+        self._problem, self._table, self._target = lanes.problem, lanes.table, target
         self._options, self._params = options, params
-        self._table = LaneTable.of(problem, RateClasses.of(problem), 1)
-        self._pool = SegmentPool(problem, self._table, target)
+        self._pool = SegmentPool(self._problem, self._table, target)
         self._doors: dict[int, list[Segment]] = {}
         self._known: dict[SitePart, SiteSegments | None] = {}
 

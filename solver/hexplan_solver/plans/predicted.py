@@ -25,6 +25,11 @@ def rate(micro: int) -> Decimal:
     return Decimal(micro).scaleb(-RATE_DIGITS)
 
 
+def figure(value: float) -> Decimal:
+    """Round a simulated or computed figure as a plan states it."""
+    return Decimal(str(round(value, FIGURE_DIGITS)))
+
+
 def predicted(draft: Draft, stages: Sequence[Stage]) -> Predicted:
     """Return what a plan predicts.
 
@@ -56,7 +61,7 @@ def predicted(draft: Draft, stages: Sequence[Stage]) -> Predicted:
 
 
 def _rounded(value: float | None) -> Decimal | None:
-    return None if value is None else round(Decimal(value), FIGURE_DIGITS)
+    return None if value is None else figure(value)
 
 
 def _raised(term: CutTerm, stage: Stage | None) -> Decimal:

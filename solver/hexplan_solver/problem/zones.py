@@ -42,6 +42,14 @@ class LinkLimits:
         return len(self.zones) > 1
 
 
+def hosts_by_site(cluster: Cluster) -> list[tuple[str, ...]]:
+    """Return the names of the hosts of each site, in the order of the spec."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for host in cluster.hosts:
+        found[host.site].append(host.name)
+    return [tuple(names) for names in found.values()]
+
+
 def link_limits(problem: Problem, flow: int) -> LinkLimits:
     """Say what the links may limit of a flow in 1e-6 tokens/s."""
     return LinkLimits(problem.has_trunks, tuple(zones_of(problem, flow)))

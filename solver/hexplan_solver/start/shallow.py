@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from hexplan.field_types import Range
 from hexplan_solver.placement.naming import group_devices
 from hexplan_solver.placement.placement import PlacedStage, Placement
-from hexplan_solver.problem.problem import Partition, Problem, StageKind
-
-
-@dataclass(frozen=True, slots=True)
-class _Team:
-    """Devices of one host that can form one stage."""
-
-    host: str
-    devices: tuple[int, ...]
-    kind: StageKind
-
-    @property
-    def max_layers(self) -> int:
-        return self.kind.rates.max_layers
-
-    def stage(self, layers: Range) -> PlacedStage:
-        rate = self.kind.rates.of(*layers)
-        return PlacedStage(layers, self.host, self.devices, self.kind.index, rate)
+from hexplan_solver.problem.problem import Partition, Problem
+from hexplan_solver.start.team import Team
 
 
 def shallow_placements(problem: Problem) -> Iterator[Placement]:
@@ -49,10 +31,10 @@ def shallow_placements(problem: Problem) -> Iterator[Placement]:
             yield Placement.of(stage for pipeline in pipelines for stage in pipeline)
 
 
-def _teams(problem: Problem) -> list[_Team]:
+def _teams(problem: Problem) -> list[Team]:
     """List the teams of every host, those of most layers first."""
     teams = [
-        _Team(host, devices, problem.kinds[kind])
+        Team(host, devices, problem.kinds[kind])
         for host_class in problem.classes
         for host in host_class.hosts
         for kind, devices in group_devices(problem, host, _widest(problem, host_class.partitions))
@@ -70,9 +52,9 @@ def _widest(problem: Problem, partitions: Sequence[Partition]) -> Partition:
     return max(partitions, key=merit)
 
 
-def _pipelines(teams: Sequence[_Team], num_layers: int) -> Iterator[list[PlacedStage]]:
+def _pipelines(teams: Sequence[Team], num_layers: int) -> Iterator[list[PlacedStage]]:
     """Fill one pipeline after the other, and leave out what is too little for a last one."""
-    pipeline: list[_Team] = []
+    pipeline: list[Team] = []
     for team in teams:
         pipeline.append(team)
         if sum(member.max_layers for member in pipeline) >= num_layers:
@@ -82,7 +64,7 @@ def _pipelines(teams: Sequence[_Team], num_layers: int) -> Iterator[list[PlacedS
                 pipeline = []
 
 
-def _stages(pipeline: Sequence[_Team], num_layers: int) -> list[PlacedStage]:
+def _stages(pipeline: Sequence[Team], num_layers: int) -> list[PlacedStage]:
     """Cut the layers in proportion to the most that each team holds."""
     whole = sum(team.max_layers for team in pipeline)
     stages, held, end = [], 0, 0

@@ -19,6 +19,7 @@ from hexplan_solver.flow.network import Network
 from hexplan_solver.flow.routes import Flow, Path
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, StageKind
+from hexplan_solver.start.team import Team
 
 Pipeline = tuple[PlacedStage, ...]
 """The stages of one pipeline, in the order of their layers."""
@@ -61,19 +62,6 @@ class Uniform:
             pipelines=kept,
             evaluated=_evaluated(problem, kept),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Team:
-    """Like devices of one host that can form one stage."""
-
-    host: str
-    devices: tuple[int, ...]
-    kind: StageKind
-
-    def stage(self, layers: Range) -> PlacedStage:
-        rate = self.kind.rates.of(*layers)
-        return PlacedStage(layers, self.host, self.devices, self.kind.index, rate)
 
 
 def uniform_placements(problem: Problem) -> Iterator[Uniform]:
@@ -155,7 +143,7 @@ def _is_made_of(kind: StageKind, types: Sequence[str]) -> bool:
     return len(set(kind.group)) == 1 and kind.group[0] in types
 
 
-def _teams(problem: Problem, types: Sequence[str], degree: int) -> Iterator[_Team]:
+def _teams(problem: Problem, types: Sequence[str], degree: int) -> Iterator[Team]:
     """Yield the teams of one degree: those that the user tied, then those of free devices."""
     cluster = problem.spec.cluster
     classes = {name: i for i, c in enumerate(problem.classes) for name in c.hosts}
@@ -173,17 +161,17 @@ def _teams(problem: Problem, types: Sequence[str], degree: int) -> Iterator[_Tea
                 continue
             for devices in tied:
                 if [host.devices[d] for d in devices] == [name] * degree:
-                    yield _Team(host.name, tuple(sorted(devices)), kind)
+                    yield Team(host.name, tuple(sorted(devices)), kind)
             free = [
                 d
                 for d, other in enumerate(host.devices)
                 if other == name and d not in taken and not cluster.is_excluded(host.name, d)
             ]
             for first in range(0, len(free) - degree + 1, degree):
-                yield _Team(host.name, tuple(free[first : first + degree]), kind)
+                yield Team(host.name, tuple(free[first : first + degree]), kind)
 
 
-def _pipelines(teams: Sequence[_Team], ranges: Sequence[Range]) -> tuple[Pipeline, ...]:
+def _pipelines(teams: Sequence[Team], ranges: Sequence[Range]) -> tuple[Pipeline, ...]:
     """Build as many whole pipelines as there are teams for.
 
     Teams are sorted by speed, so that those of one pipeline are nearly alike; equal ones stay in

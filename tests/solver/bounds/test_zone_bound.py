@@ -7,7 +7,7 @@ from itertools import permutations, product
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.clusters import host, link, profile, spec_of, tiny_model
+from support.clusters import host, link, profile, spec_of, tiny_model, two_sites_with_a_trunk
 
 from hexplan.check import check_plan
 from hexplan.spec import Spec
@@ -97,13 +97,7 @@ def test_a_small_cluster_with_trunks_is_solved_as_well_as_by_trying_everything(s
 
 def test_two_sites_that_can_hold_the_model_alone_are_bounded_by_their_sum_and_the_trunk() -> None:
     """Each site passes 100 alone; 10 more may cross, so 210 at most, where work allows 400."""
-    model = tiny_model(4)
-    trunk = 10 * model.hidden * model.dtype_bytes
-    links = [link("a", "a"), link("b", "b")]
-    links += [link("a", "b", trunk, trunk), link("b", "a", trunk, trunk)]
-    hosts = [host("h0", ["d0"], site="a"), host("h1", ["d0"], site="b")]
-    spec = spec_of(model, hosts, profiles=[profile("d0", [10, 10, 400, 100])], links=links)
-    problem = build_problem(spec)
+    problem = build_problem(two_sites_with_a_trunk())
     zones = zones_of(problem, work_bound(problem))
     assert work_bound(problem) > 280 * MICRO
     budget = Budget(20, work_bound(problem), MICRO)

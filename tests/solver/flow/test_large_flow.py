@@ -28,25 +28,32 @@ from hexplan_solver.flow.priced_flow import shared_flow_value
 from hexplan_solver.links.moves import Moves
 from hexplan_solver.placement.chain import fill_chain
 from hexplan_solver.placement.naming import place
+from hexplan_solver.placement.placement import Placement
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.plans.write import write_plan
-from hexplan_solver.problem.problem import build_problem
+from hexplan_solver.problem.problem import Problem, build_problem
 
 FEW = FlowParams(dense_arcs=-1, first_arcs=1, added_arcs=1)
 """Begins with so few arcs that nearly every flow needs more."""
 MODEST = Dials((2, 8), (2, 6), 4, 14, (10.0, 1000.0), (1e9, 1e9), is_wild=False)
 
 
-@settings(deadline=None, max_examples=80)
-@given(seed=st.integers(0, 10**6), steps=st.integers(0, 30))
-def test_a_flow_by_a_part_of_the_arcs_is_as_large_as_by_all(seed: int, steps: int) -> None:
-    problem = build_problem(random_spec(seed, MODEST, 1.0))
+def wandered(problem: Problem, seed: int, steps: int) -> Placement:
+    """Return a placement some random moves away from one chain."""
     counts = fill_chain(problem)
     assume(counts is not None and not problem.is_pinned)
     assert counts is not None
     moves, placement = Moves(problem, random.Random(seed)), place(problem, counts)
     for _ in range(steps):
         placement = moves.neighbour(placement) or placement
+    return placement
+
+
+@settings(deadline=None, max_examples=80)
+@given(seed=st.integers(0, 10**6), steps=st.integers(0, 30))
+def test_a_flow_by_a_part_of_the_arcs_is_as_large_as_by_all(seed: int, steps: int) -> None:
+    problem = build_problem(random_spec(seed, MODEST, 1.0))
+    placement = wandered(problem, seed, steps)
     network = build_network(problem.spec, placement)
     expected = shared_flow_value(network) if network.arcs else 0.0
     flow = large_flow(network, FEW)
@@ -62,12 +69,7 @@ def test_a_flow_by_a_part_of_the_arcs_is_as_large_as_by_all(seed: int, steps: in
 @given(seed=st.integers(0, 10**6), steps=st.integers(0, 30))
 def test_a_flow_stays_proved_when_idle_stages_are_dropped(seed: int, steps: int) -> None:
     problem = build_problem(random_spec(seed, MODEST, 1.0))
-    counts = fill_chain(problem)
-    assume(counts is not None and not problem.is_pinned)
-    assert counts is not None
-    moves, placement = Moves(problem, random.Random(seed)), place(problem, counts)
-    for _ in range(steps):
-        placement = moves.neighbour(placement) or placement
+    placement = wandered(problem, seed, steps)
     found = evaluate_used(problem, placement, FlowParams(large_stages=0))
     assume(found.value)
     assert len(found.needed) == len(found.placement)

@@ -18,7 +18,7 @@ from hexplan_solver.objectives.sustained.trial import (
     depth_of,
     is_hopeless,
     lateness,
-    run,
+    run_once,
     with_load,
 )
 
@@ -44,7 +44,7 @@ def choose(limits: Limits, others: Sequence[Candidate], budget: TrialBudget) -> 
     """
     shallowest = limits.shallowest.found
     if budget.affords([shallowest, *others[:1]]):
-        reference = _loaded(_trial(shallowest, budget))
+        reference = _loaded(run_once(shallowest, budget.window(shallowest)))
         trials = _trials(reference, limits, others, budget)
         if len(trials) > 1 or not others:
             return Balanced(_best(reference, trials, limits), reference)
@@ -62,7 +62,7 @@ def _trials(
     for found in others:
         if is_hopeless(found, best) or not budget.may_run(found):
             continue
-        trials.append(_trial(found, budget))
+        trials.append(run_once(found, budget.window(found)))
         if not limits.is_late(found):
             best = max(best, trials[-1].decode_tokens_per_s)
     return trials
@@ -85,11 +85,6 @@ def _equal(judged: Sequence[AnyJudged], limits: Limits) -> list[AnyJudged]:
     most = max(map(limits.merit, judged))
     least = most * (1 - SUSTAINED_PARAMS.noise)
     return [one for one in judged if limits.merit(one) >= least]
-
-
-def _trial(found: Candidate, budget: TrialBudget) -> Trial:
-    window = budget.window(found)
-    return run(found, window, [window.seed])
 
 
 def _loaded(trial: Trial) -> Trial:

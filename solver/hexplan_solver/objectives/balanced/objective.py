@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from hexplan.constants import BALANCED_BASIS, FIGURE_DIGITS
+from hexplan.constants import BALANCED_BASIS
 from hexplan.predicted import RateRun
 from hexplan.spec import Spec
 from hexplan.workload import Balance, JudgedBy
@@ -17,6 +17,7 @@ from hexplan_solver.objectives.sustained.trial import Judged, Trial
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft, IdleReasons, Latency
+from hexplan_solver.plans.predicted import figure
 from hexplan_solver.run import Run
 from hexplan_solver.served.step_limits import widest
 from hexplan_solver.simulate import policy_named
@@ -76,9 +77,9 @@ def _balanced(draft: Draft, found: Balanced, factor: Decimal) -> Draft:
     how: JudgedBy = "simulation" if is_simulated else "formula"
     balance = Balance(
         factor=factor,
-        ttft_s=_exact(shallowest.ttft_s) * factor,
-        tpot_s=_exact(shallowest.tpot_s) * factor,
-        hops=_exact(shallowest.found.served.hops),
+        ttft_s=figure(shallowest.ttft_s) * factor,
+        tpot_s=figure(shallowest.tpot_s) * factor,
+        hops=figure(shallowest.found.served.hops),
         judged_by=how,
     )
     basis = BALANCED_BASIS.format(judged_by=how)
@@ -92,7 +93,3 @@ def _run_of(chosen: Judged) -> RateRun | None:
         return None
     rate = chosen.loaded_requests_per_s
     return rate_run(rate, chosen.window, chosen.found.policy, chosen.loaded)
-
-
-def _exact(value: float) -> Decimal:
-    return Decimal(str(round(value, FIGURE_DIGITS)))

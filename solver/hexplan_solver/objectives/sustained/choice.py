@@ -16,6 +16,7 @@ from hexplan_solver.objectives.sustained.trial import (
     is_hopeless,
     lateness,
     run,
+    run_once,
 )
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import neighbours
@@ -71,7 +72,7 @@ def choose(
         if not is_reference and is_hopeless(found, contest.best_of(trials).decode_tokens_per_s):
             continue
         if budget.may_run(found):
-            trials.append(_first_run(found, budget))
+            trials.append(run_once(found, budget.window(found)))
         elif is_reference:
             return None
     if len(trials) <= count < len(candidates):
@@ -80,13 +81,8 @@ def choose(
         for found in _tunings(_leading(contest, trials), trials):
             if not budget.may_tune() or not budget.may_run(found):
                 break
-            trials.append(_first_run(found, budget))
+            trials.append(run_once(found, budget.window(found)))
     return _with_more_seeds(contest, trials, budget)
-
-
-def _first_run(found: Candidate, budget: TrialBudget) -> Trial:
-    window = budget.window(found)
-    return run(found, window, [window.seed])
 
 
 def _with_more_seeds(contest: Contest, trials: list[Trial], budget: TrialBudget) -> list[Trial]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from statistics import fmean
 
-from hexplan.constants import FIGURE_DIGITS, SERVED_BASIS
+from hexplan.constants import SERVED_BASIS
 from hexplan.predicted import RateRun, SimulatedRate, SustainedRate
 from hexplan.step_limits import StepLimits
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.trial import Trial, mean_tpot_s, mean_ttft_s
 from hexplan_solver.plans.draft import Draft
+from hexplan_solver.plans.predicted import figure
 from hexplan_solver.served.served import ServedRate
-from hexplan_solver.served.step_limits import widest, with_step_limits
+from hexplan_solver.served.step_limits import with_step_limits
 from hexplan_solver.simulate import (
     CHUNKED,
     Outcome,
@@ -29,13 +29,6 @@ def draft_pipeline(draft: Draft) -> PipelineModel:
     """Return the pipeline of a draft, its figures rounded as the plan will state them."""
     found = draft.evaluated
     return pipeline_of_placement(found.problem, found.network, found.flow)
-
-
-def draft_policy(draft: Draft) -> Policy:
-    """Return hexplan's own policy with the draft's step limits, or with the widest ones."""
-    if draft.step_limits is None:
-        return widest(draft.evaluated.problem.spec, CHUNKED)
-    return CHUNKED.within(draft.step_limits)
 
 
 def with_sustained(draft: Draft) -> Draft:
@@ -53,13 +46,13 @@ def with_trial(draft: Draft, trial: Trial) -> Draft:
     """Return the draft with its sustained rate by the formula and in the simulator."""
     window = trial.window
     simulated = SimulatedRate(
-        decode_tokens_per_s=_exact(trial.decode_tokens_per_s),
-        requests_per_s=_exact(trial.requests_per_s),
-        ttft_s=_exact(mean_ttft_s(trial.outcomes)),
-        tpot_s=_exact(mean_tpot_s(trial.outcomes)),
+        decode_tokens_per_s=figure(trial.decode_tokens_per_s),
+        requests_per_s=figure(trial.requests_per_s),
+        ttft_s=figure(mean_ttft_s(trial.outcomes)),
+        tpot_s=figure(mean_tpot_s(trial.outcomes)),
         seeds=tuple(outcome.seed for outcome in trial.outcomes),
-        duration_s=_exact(window.duration_s or 0.0),
-        warmup_s=_exact(window.warmup_s or 0.0),
+        duration_s=figure(window.duration_s or 0.0),
+        warmup_s=figure(window.warmup_s or 0.0),
         requests=sum(outcome.finished for outcome in trial.outcomes),
     )
     policy = trial.found.policy
@@ -78,12 +71,12 @@ def rate_run(
     kept = [outcome.slo.attainment for outcome in outcomes if outcome.slo is not None]
     return RateRun(
         policy=policy.scheduling,
-        requests_per_s=_exact(rate_per_s),
+        requests_per_s=figure(rate_per_s),
         seeds=tuple(outcome.seed for outcome in outcomes),
-        duration_s=_exact(window.duration_s or 0.0),
-        warmup_s=_exact(window.warmup_s or 0.0),
+        duration_s=figure(window.duration_s or 0.0),
+        warmup_s=figure(window.warmup_s or 0.0),
         requests=sum(outcome.finished for outcome in outcomes),
-        attainment=_exact(fmean(kept)) if kept else None,
+        attainment=figure(fmean(kept)) if kept else None,
     )
 
 
@@ -92,8 +85,8 @@ def sustained_rate(
 ) -> SustainedRate:
     """Return a served rate in the form that a plan states."""
     return SustainedRate(
-        decode_tokens_per_s=_exact(served.decode_tokens_per_s),
-        requests_per_s=_exact(served.requests_per_s),
+        decode_tokens_per_s=figure(served.decode_tokens_per_s),
+        requests_per_s=figure(served.requests_per_s),
         policy=policy.scheduling,
         basis=SERVED_BASIS[policy.scheduling],
         simulated=simulated,
@@ -105,7 +98,3 @@ def _stating(draft: Draft, policy: Policy, rate: SustainedRate) -> Draft:
     if policy.chunk_tokens is not None:
         limits = StepLimits(tokens=policy.chunk_tokens, decodes=policy.max_decode_tokens)
     return replace(draft, sustained=rate, step_limits=limits)
-
-
-def _exact(value: float) -> Decimal:
-    return Decimal(str(round(value, FIGURE_DIGITS)))

@@ -16,8 +16,7 @@ from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.simple import simple_candidates
 from hexplan_solver.objectives.sustained.split import spread
 from hexplan_solver.objectives.sustained.starts import starts
-from hexplan_solver.objectives.sustained.trial import Estimate, Trial, hasty_window
-from hexplan_solver.objectives.sustained.trial import run as run_trial
+from hexplan_solver.objectives.sustained.trial import Estimate, Trial, hasty_window, run_once
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import Policy
 
@@ -48,8 +47,7 @@ def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
     if trials is not None:
         return contest.best_of(trials)
     best = contest.best_of([Estimate.of(found) for found in every]).found
-    window = hasty_window(best, run.options.seed)
-    return run_trial(best, window, [window.seed])
+    return run_once(best, hasty_window(best, run.options.seed))
 
 
 def _candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:

@@ -191,6 +191,11 @@ def run(found: Candidate, window: Window, seeds: Sequence[int]) -> Trial:
     return Trial(found, window, _outcomes(found, traffic, window, seeds))
 
 
+def run_once(found: Candidate, window: Window) -> Trial:
+    """Simulate a candidate once, with the seed of its window."""
+    return run(found, window, [window.seed])
+
+
 def with_load(trial: Trial, load: float) -> Trial:
     """Add a run for each seed in which requests arrive at random, at a share of the rate served."""
     found, seeds = trial.found, [outcome.seed for outcome in trial.outcomes]

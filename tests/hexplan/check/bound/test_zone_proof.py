@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from support.clusters import host, link, profile, spec_of, tiny_model
+from support.clusters import two_sites_with_a_trunk
 from support.forged import forgeries, stating
 
 from hexplan.bound_proof import ZoneProof
@@ -22,12 +22,7 @@ MICRO = 10**6
 
 def _two_sites() -> tuple[Plan, ZoneProof]:
     """Return two sites that pass 100 tokens/s each alone, with 10 more over a trunk each way."""
-    model = tiny_model(4)
-    trunk = 10 * model.hidden * model.dtype_bytes
-    links = [link("a", "a"), link("b", "b")]
-    links += [link("a", "b", trunk, trunk), link("b", "a", trunk, trunk)]
-    hosts = [host("h0", ["d0"], site="a"), host("h1", ["d0"], site="b")]
-    spec = spec_of(model, hosts, profiles=[profile("d0", [10, 10, 400, 100])], links=links)
+    spec = two_sites_with_a_trunk()
     problem = build_problem(spec)
     bound = work_bound(problem)
     proved = zone_bound(problem, zones_of(problem, bound), Budget(20, bound, MICRO))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from support.clusters import device_type, host, link, profile, spec_of, tiny_model
+from support.clusters import six_far_apart
 
 from hexplan.check import check_plan
 from hexplan.errors import InputError
@@ -31,14 +31,7 @@ LENGTHS = Lengths(mean=60, max=120)
 
 def far_apart(factor: str = "2", objective: Objective = "balanced") -> Spec:
     """Six like hosts, 20 ms from each other; by their table, few layers each pass most tokens."""
-    far = link("here", "here", 10**7).model_copy(update={"latency_s": Decimal("0.02")})
-    spec = spec_of(
-        tiny_model(12),
-        [host(f"h{i}", ["d"]) for i in range(6)],
-        types=[device_type("d", memory_bytes=6 * 10**6, speed=10**8)],
-        profiles=[profile("d", [1000, 400, 150, 90])],
-        links=[far],
-    )
+    spec = six_far_apart("0.02")
     workload = Workload(prompt_tokens=LENGTHS, output_tokens=LENGTHS)
     limits = spec.cluster.limits.model_copy(update={"latency_factor": Decimal(factor)})
     cluster = spec.cluster.model_copy(update={"limits": limits})

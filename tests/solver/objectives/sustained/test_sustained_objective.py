@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 
 import pytest
-from support.clusters import device_type, host, link, profile, spec_of, tiny_model
+from support.clusters import six_far_apart
 
 from hexplan.check import check_plan
 from hexplan.cluster import LayerPin
@@ -29,14 +28,7 @@ OPTIONS = SolveOptions(time_limit_s=290, effort_s=25)
 
 def far_apart() -> Spec:
     """Six like hosts, 50 ms from each other; by their table, few layers each pass most tokens."""
-    far = link("here", "here", 10**7).model_copy(update={"latency_s": Decimal("0.05")})
-    spec = spec_of(
-        tiny_model(12),
-        [host(f"h{i}", ["d"]) for i in range(6)],
-        types=[device_type("d", memory_bytes=6 * 10**6, speed=10**8)],
-        profiles=[profile("d", [1000, 400, 150, 90])],
-        links=[far],
-    )
+    spec = six_far_apart("0.05")
     lengths = Lengths(mean=100, max=200)
     workload = Workload(prompt_tokens=lengths, output_tokens=lengths)
     return replace(spec, workload=workload, objective="sustained")
