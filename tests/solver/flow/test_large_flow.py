@@ -14,7 +14,7 @@ from test_flow import assert_flow_is_sound
 
 from hexplan.check import check_plan
 from hexplan.cluster import COORDINATOR
-from hexplan.constants import MICRO
+from hexplan.constants import MICRO, TOKEN_ID_BYTES
 from hexplan.cost import link_rate
 from hexplan.plan import SolveInfo
 from hexplan_solver.bounds.proof import Proof
@@ -58,8 +58,11 @@ def test_a_flow_by_a_part_of_the_arcs_is_as_large_as_by_all(seed: int, steps: in
     expected = shared_flow_value(network) if network.arcs else 0.0
     flow = large_flow(network, FEW)
     if flow is None:
-        # Rounding to whole units may lose more of a small flow than is allowed.
-        assert expected < 1
+        # Each arc's amount is rounded up by 1e-6 tokens/s. On a link that many arcs share, what an
+        # activation takes too much is as long as many ids. A small flow may lose too much by this.
+        ids_per_activation = network.spec.model.hidden * 2 / TOKEN_ID_BYTES
+        may_miss = 2 * len(network.stages) * ids_per_activation / MICRO
+        assert expected < may_miss / FEW.may_lose
         return
     assert flow.value / MICRO == pytest.approx(expected, rel=1e-6)
     assert_flow_is_sound(network, flow)
