@@ -59,14 +59,14 @@ def specs(draw: st.DrawFn) -> Spec:
     )
     hosts = [
         host(f"h{i}", [f"d{draw(st.integers(0, len(tables) - 1))}"] * draw(st.integers(1, 2)))
-        for i in range(draw(st.integers(3, 6)))
+        for i in range(draw(st.integers(3, 5)))
     ]
     profiles = [profile(f"d{i}", table) for i, table in enumerate(tables)]
     profiles += [profile(f"d{i}", [1.5 * r for r in t], 2) for i, t in enumerate(tables)]
     return spec_of(tiny_model(LAYERS), hosts, profiles=profiles)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(specs())
 def test_segments_and_milp_stay_below_the_work_bound_and_can_be_formed(spec: Spec) -> None:
     problem = build_problem(spec)
