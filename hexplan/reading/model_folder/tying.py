@@ -47,4 +47,5 @@ def _pieces(tensor: Tensor) -> Iterator[bytes]:
             for first in range(0, tensor.stored_bytes, _PIECE_BYTES):
                 yield file.read(min(_PIECE_BYTES, tensor.stored_bytes - first))
     except OSError as error:
-        raise InputError(f"{tensor.file}: cannot read it: {error.strerror}") from error
+        message = f"{tensor.file}: cannot read it: {error.strerror}"
+        raise InputError(message) from error
