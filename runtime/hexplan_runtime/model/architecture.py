@@ -207,7 +207,7 @@ def _rotary(path: Path, config: PreTrainedConfig, head_dim: int) -> tuple[tuple[
     if kind in _CHANGING_ROPE:
         message = f"{path}: rope_type: {kind}, which changes with the length, is not supported"
         raise InputError(message)
-    if kind != "default" and kind not in ROPE_INIT_FUNCTIONS:
+    if not isinstance(kind, str) or kind not in ("default", *ROPE_INIT_FUNCTIONS):
         known = ", ".join(name for name in ROPE_INIT_FUNCTIONS if name not in _CHANGING_ROPE)
         message = f"{path}: rope_type: found {found(kind)}, needed default, {known}"
         raise InputError(message)
