@@ -62,7 +62,9 @@ def continue_prompts(
     tokenizer = read_tokenizer(folder)
     requests = make_requests(tokenizer, prompts, settings, read_stop_ids(folder))
     begun_s = time.monotonic()
-    with CountedPipeline(plan, folder, observe=observe) as pipeline:
+    counted = CountedPipeline(plan, folder, observe=observe)
+    counted.check(requests)  # before ranks read weights, which may take minutes
+    with counted as pipeline:
         ready_s = time.monotonic()
         listener.ready(pipeline.stats, ready_s - begun_s)
         for piece in stream_requests(pipeline, tokenizer, requests):

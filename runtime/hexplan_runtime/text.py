@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from hexplan.errors import InputError
+from hexplan_runtime.model.foreign import reason
+from hexplan_runtime.model.tokenizer_files import load_tokenizer
 from hexplan_runtime.request import SEED_LIMIT, FinishReason, Request, Sampling
 
 if TYPE_CHECKING:
@@ -18,9 +20,6 @@ _CONTEXT_TOKENS = 6
 at the start of a text. Chosen by trial."""
 _UNFINISHED = "\ufffd"
 """What a tokenizer decodes an incomplete character to."""
-
-_TOKENIZER_FILES = ("tokenizer.json", "*.model", "vocab.*", "tekken.json")
-"""Files of which a transformers tokenizer has at least one."""
 
 
 class Tokenizer(Protocol):
@@ -96,27 +95,14 @@ class Detokenizer:
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
-    """Return the tokenizer of a model folder."""
-    from transformers import AutoTokenizer
+    """Return the tokenizer of a model folder.
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # its libraries raise anything, even a bare Exception
-        raise _unreadable(folder, error) from error
-    return cast("Tokenizer", tokenizer)
-
-
-def _unreadable(folder: Path, error: Exception) -> InputError:
-    """Return the error for a tokenizer that transformers cannot read."""
-    files = sorted(path for kind in _TOKENIZER_FILES for path in folder.glob(kind))
-    if not files:
-        message = f"{folder}: found no tokenizer file, needed tokenizer.json or tokenizer.model"
-        return InputError(message, hint="copy it there, from where the weights came")
-    reason = f"{type(error).__name__}: {error}".splitlines()[0]
-    message = f"{files[0]}: transformers cannot read this tokenizer: {reason}"
-    return InputError(message, hint="is the file whole? If not, download it again")
+    Raises
+    ------
+    InputError
+        The folder has none, or transformers cannot read or use it.
+    """
+    return cast("Tokenizer", load_tokenizer(folder))
 
 
 def make_requests(
@@ -128,7 +114,7 @@ def make_requests(
     """Return a request for each prompt."""
     requests = []
     for index, prompt in enumerate(prompts):
-        ids = tuple(tokenizer.encode(prompt))
+        ids = _encode(tokenizer, prompt, index)
         if not ids:
             message = f"prompt {index}: empty, must have at least one token"
             raise InputError(message)
@@ -136,6 +122,14 @@ def make_requests(
         sampling = Sampling(settings.temperature, settings.top_k, settings.top_p, seed)
         requests.append(Request(ids, settings.max_tokens, sampling, stop_ids))
     return requests
+
+
+def _encode(tokenizer: Tokenizer, prompt: str, index: int) -> tuple[int, ...]:
+    try:
+        return tuple(tokenizer.encode(prompt))
+    except Exception as error:  # such as a character that a small vocabulary lacks
+        message = f"prompt {index}: the tokenizer cannot encode it: {reason(error)}"
+        raise InputError(message) from error
 
 
 def stream_requests(

@@ -90,12 +90,13 @@ def read_architecture(config: ModelConfig) -> Architecture:
     Raises
     ------
     SpecError
-        If it is not one of those that can be planned.
+        If it is not one of those that can be planned, or the two names disagree.
     """
     kind = _named(config)
     if kind is None and config.prefix:
         kind = _BY_FAMILY.get(str(config.values.get("model_type")))
     if kind is not None:
+        _check(config, kind)
         return kind
     names = config.values.get("architectures")
     name = names[0] if isinstance(names, list) and len(names) == 1 else names
@@ -104,6 +105,18 @@ def read_architecture(config: ModelConfig) -> Architecture:
         inside = f" with a text model of type {found(config.values.get('model_type'))}"
     problem = f"found {found(name)}{inside}, needed one of {join_or(_ARCHITECTURES)}"
     raise replace(config, prefix="").error("architectures", problem, _OTHERS)
+
+
+def _check(config: ModelConfig, kind: Architecture) -> None:
+    """Refuse what transformers would take for another model, or for one with unlike layers."""
+    model_type = config.values.get("model_type")
+    if model_type not in (None, kind.family):
+        name = next(name for name, known in _ARCHITECTURES.items() if known is kind)
+        problem = f"found {found(model_type)}, needed {kind.family!r} as architectures has {name}"
+        hint = "transformers goes by `model_type`, other engines by `architectures`: correct one"
+        raise config.error("model_type", problem, hint)
+    if config.values.get("per_layer_config"):
+        raise config.error("per_layer_config", "found settings by layer, needed layers alike")
 
 
 def _named(config: ModelConfig) -> Architecture | None:

@@ -31,7 +31,8 @@ def read_max_context(config: ModelConfig) -> int:
         If a context or a factor is missing, or is not a number above 0.
     """
     stated = config.count(_STATED)
-    name = "rope_parameters" if config.values.get("rope_parameters") else "rope_scaling"
+    # The old name wins where a config has both, as it does in transformers.
+    name = "rope_scaling" if config.values.get("rope_scaling") else "rope_parameters"
     scaling = config.values.get(name)
     if not isinstance(scaling, dict):
         return stated

@@ -15,6 +15,7 @@ from hexplan.reading.model_folder.modelopt import modelopt
 from hexplan.reading.model_folder.part import ConfigPart
 from hexplan.reading.model_folder.quantisation import FIELD, read_quantisation
 from hexplan.reading.model_folder.stored import stored_format
+from hexplan.reading.model_folder.tying import has_own_head
 
 MODELOPT_NAME = "hf_quant_config.json"
 MAX_MODELOPT_BYTES = 16 << 20
@@ -25,7 +26,7 @@ def read_formats(config: ModelConfig, model: Model) -> Model:
     """Return a model with the formats of its folder's weights and KV cache.
 
     Where the weights are there, the headers of their files count, and the config only names the
-    format.
+    format. A head of its own that the files hold counts, too, whatever the config says of it.
 
     Raises
     ------
@@ -33,6 +34,8 @@ def read_formats(config: ModelConfig, model: Model) -> Model:
         If the config states a quantisation that is not known, and no weights are there to measure.
     """
     tensors = read_tensors(config.file.parent)
+    if model.tied_embeddings and has_own_head(tensors or {}):
+        model = model.model_copy(update={"tied_embeddings": False})
     stored = stored_format(tensors, model, None) if tensors else None
     try:
         stated = _stated(config)

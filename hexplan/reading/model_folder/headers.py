@@ -30,41 +30,65 @@ class Tensor:
     numbers: int
     """Elements of its shape."""
     stored_bytes: int
+    file: Path
+    first_byte: int
+    """Where its bytes begin in the file."""
 
 
 def read_tensors(folder: Path) -> Mapping[str, Tensor] | None:
     """Return all tensors of a folder by name; None if it holds no weights, or not all of them.
 
-    Reads an index, if there is one, and the headers that it names. A file that is missing, cut off,
+    Reads the headers of the files that `weight_file_names` finds. A file that is missing, cut off,
     or a pointer of Git LFS counts as not downloaded yet.
 
     Raises
     ------
     SpecError
-        If a header or the index is no JSON of its kind. Quotes nothing: a cluster.yaml can name any
-        folder.
+        If a header or the index is no JSON of its kind, or two files hold the same tensor. Quotes
+        nothing but names of files: a cluster.yaml can name any folder.
     """
     tensors: dict[str, Tensor] = {}
-    names = _file_names(folder)
+    names = weight_file_names(folder)
     for name in names:
         header = _header(folder / name)
         if header is None:
             return None
+        twice = next((tensor for tensor in header if tensor in tensors), None)
+        if twice is not None:
+            problem = f"holds a tensor that {tensors[twice].file.name} holds, too"
+            hint = "remove one of the files, or download the folder again"
+            raise SpecError(str(folder / name), problem, hint=hint)
         tensors |= header
     return tensors or None
 
 
-def _file_names(folder: Path) -> tuple[str, ...]:
-    """Return the weight files of a folder, by its index or its single file."""
+def weight_file_names(folder: Path) -> tuple[str, ...]:
+    """Return the weight files of a folder: the single file, or else those that the index names.
+
+    Which weight an index places in which file does not count. Both are as in transformers.
+
+    Raises
+    ------
+    SpecError
+        If the index names no files, or others than safetensors files beside it.
+    """
+    if (folder / SINGLE).is_file():
+        return (SINGLE,)
     if not (folder / INDEX).is_file():
-        return (SINGLE,) if (folder / SINGLE).is_file() else ()
+        return ()
     index = _parsed(read_bounded(folder / INDEX, MAX_INDEX_BYTES), folder / INDEX)
     listed = index.get("weight_map")
     names = sorted({str(name) for name in listed.values()}) if isinstance(listed, dict) else []
-    if not names or len(names) > MAX_FILES or any(Path(name).name != name for name in names):
-        problem = f"needed a `weight_map` with the names of 1 to {MAX_FILES} files beside it"
+    if not 0 < len(names) <= MAX_FILES or not all(map(_is_weight_file, names)):
+        problem = (
+            f"needed a `weight_map` with the names of 1 to {MAX_FILES} safetensors files beside it"
+        )
         raise SpecError(str(folder / INDEX), problem)
     return tuple(names)
+
+
+def _is_weight_file(name: str) -> bool:
+    return Path(name).name == name and name.endswith(".safetensors")
 
 
 def _header(file: Path) -> Mapping[str, Tensor] | None:
@@ -83,12 +107,15 @@ def _header(file: Path) -> Mapping[str, Tensor] | None:
         return None
     except UnicodeDecodeError as error:
         raise _not_a_header(file) from error
-    tensors = dict(_tensors(_parsed(text, file), file))
+    tensors = dict(_tensors(_parsed(text, file), file, _LENGTH_BYTES + length))
     data_bytes = size_bytes - _LENGTH_BYTES - length
     return tensors if sum(t.stored_bytes for t in tensors.values()) <= data_bytes else None
 
 
-def _tensors(header: Mapping[str, JsonValue], file: Path) -> Iterator[tuple[str, Tensor]]:
+def _tensors(
+    header: Mapping[str, JsonValue], file: Path, data_byte: int
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of a header; `data_byte` is where the data after it begin."""
     for name, entry in header.items():
         if name == "__metadata__":
             continue
@@ -97,7 +124,8 @@ def _tensors(header: Mapping[str, JsonValue], file: Path) -> Iterator[tuple[str,
         sides, offsets = _counts(shape), _counts(ends)
         if not isinstance(dtype, str) or sides is None or offsets is None or len(offsets) != 2:
             raise _not_a_header(file)
-        yield name, Tensor(dtype, prod(sides), max(0, offsets[1] - offsets[0]))
+        size_bytes = max(0, offsets[1] - offsets[0])
+        yield name, Tensor(dtype, prod(sides), size_bytes, file, data_byte + offsets[0])
 
 
 def _counts(value: object) -> tuple[int, ...] | None:

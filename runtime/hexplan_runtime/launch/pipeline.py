@@ -107,6 +107,17 @@ class Pipeline:
         if self._collector is not None:
             self._collector.finish()
 
+    def check(self, requests: Sequence[Request]) -> None:
+        """Refuse requests that this pipeline could never run; it need not be running yet.
+
+        Raises
+        ------
+        InputError
+            A prompt has a token that the model does not know, or a request is too long.
+        """
+        for index, request in enumerate(requests):
+            self._engine.check(index, request)
+
     def generate(self, requests: Sequence[Request]) -> Iterator[TokenEvent]:
         """Yield the tokens of all requests as they come; those of one request come in order.
 
@@ -122,8 +133,7 @@ class Pipeline:
         """
         if not self._is_running:
             raise HexplanError("the pipeline is not running", hint="use it in a `with` statement")
-        for index, request in enumerate(requests):
-            self._engine.check(index, request)
+        self.check(requests)
         return self._generate(deque(enumerate(requests)))
 
     def edge_tokens(self) -> tuple[EdgeTokens, ...]:

@@ -1,33 +1,35 @@
 """What a model's config.json says beyond the sizes that a plan carries.
 
-Only the launcher reads it, with transformers; ranks get the result, so that they start without
-transformers.
+Only the launcher reads it; ranks get the result, so that they start without transformers. What the
+model is, hexplan's own reader says, the same that the planner uses. transformers says the rest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexplan.errors import InputError
 from hexplan.frozen_model import FrozenModel
-from hexplan.model import Model
+from hexplan.model import Model, differing_facts
+from hexplan.reading.model_folder.folder import CONFIG_NAME, read_model_folder
+from hexplan.wording import found
+from hexplan_runtime.model.foreign import read_fields, reading
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedConfig
+    from transformers import GenerationConfig, PreTrainedConfig
 
+_GENERATION_NAME = "generation_config.json"
 _CHANGING_ROPE = ("dynamic", "longrope")
 """Frequencies that depend on the length so far; cached keys would have to be turned again."""
-_SIZES = {
-    "layers": "num_hidden_layers",
-    "hidden": "hidden_size",
-    "heads": "num_attention_heads",
-    "kv_heads": "num_key_value_heads",
-    "ffn": "intermediate_size",
-    "vocab": "vocab_size",
-    "tied_embeddings": "tie_word_embeddings",
-}
+_SILU = ("silu", "swish")
+_SLIDING, _FULL = "sliding_attention", "full_attention"
+_WITHOUT_WINDOWS = ("llama",)
+"""Families whose layers see all positions, whatever the config says of windows."""
+_SOLVE_AGAIN = "solve again, or point to the folder that was planned"
 
 
 class Architecture(FrozenModel):
@@ -49,46 +51,79 @@ def read_architecture(folder: Path, model: Model) -> Architecture:
     Raises
     ------
     InputError
-        The config is not that of the plan's model, or needs something that the runtime lacks.
+        The folder does not hold the plan's model, or needs something that the runtime lacks.
     """
-    config = _read_config(folder)
-    path = folder / "config.json"
     _check_types(model)
-    _check_sizes(path, config, model)
+    _check_model(folder, model)
+    config = read_config(folder)
+    path = folder / CONFIG_NAME
     _check_features(path, config)
-    frequencies, scale = _rotary(config)
+    frequencies, scale = _rotary(path, config, model.head_dim)
     return Architecture(
         norm_epsilon=config.rms_norm_eps,
-        windows=_windows(config),
-        rotary_frequencies=tuple(frequencies.tolist()),
+        windows=_windows(path, config, model),
+        rotary_frequencies=frequencies,
         rotary_scale=scale,
     )
 
 
 def read_stop_ids(folder: Path) -> tuple[int, ...]:
-    """Return the tokens that end a text, from generation_config.json or else config.json."""
-    from transformers import GenerationConfig
+    """Return the tokens that end a text, from generation_config.json or else config.json.
 
-    if (folder / "generation_config.json").is_file():
-        found = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
+    Where the first is there, the second does not count, even if the first names none.
+
+    Raises
+    ------
+    InputError
+        If transformers cannot read the file, or it names something that is no token.
+    """
+    path = folder / _GENERATION_NAME
+    if path.is_file():
+        stops = _read_generation(folder).eos_token_id
     else:
-        found = _read_config(folder).eos_token_id
-    if found is None:
-        return ()
-    return (found,) if isinstance(found, int) else tuple(found)
+        path = folder / CONFIG_NAME
+        stops = read_config(folder).eos_token_id
+    listed = stops if isinstance(stops, list | tuple) else [] if stops is None else [stops]
+    wrong = next((stop for stop in listed if type(stop) is not int), None)
+    if wrong is not None:
+        message = f"{path}: eos_token_id: found {found(wrong)}, needed ids of tokens"
+        raise InputError(message)
+    return tuple(listed)
 
 
-def _read_config(folder: Path) -> PreTrainedConfig:
+def read_config(folder: Path) -> PreTrainedConfig:
+    """Return a folder's config.json as transformers reads it.
+
+    Raises
+    ------
+    InputError
+        transformers cannot read it.
+    """
     from transformers import AutoConfig
 
-    try:
+    def read() -> PreTrainedConfig:
         config: PreTrainedConfig = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError) as error:
-        message = f"{folder / 'config.json'}: transformers cannot read it: {error}"
-        raise InputError(message) from error
-    return config
+        return config
+
+    def again(values: Mapping[str, object]) -> object:
+        rest = {name: value for name, value in values.items() if name != "model_type"}
+        return AutoConfig.for_model(str(values["model_type"]), **rest)
+
+    return reading(folder / CONFIG_NAME, read, again)
+
+
+def _read_generation(folder: Path) -> GenerationConfig:
+    from transformers import GenerationConfig
+
+    path = folder / _GENERATION_NAME
+    read_fields(path)
+
+    def read() -> GenerationConfig:
+        return GenerationConfig.from_pretrained(folder, local_files_only=True)
+
+    return reading(path, read, lambda values: GenerationConfig.from_dict(dict(values)))
 
 
 def _check_types(model: Model) -> None:
@@ -106,56 +141,97 @@ def _check_types(model: Model) -> None:
         raise InputError(message, hint="solve again without `kv_cache`")
 
 
-def _check_sizes(path: Path, config: PreTrainedConfig, model: Model) -> None:
-    """Refuse a config whose sizes are not those that were planned."""
-    if config.model_type != model.family:
-        message = f"{path}: model_type: {config.model_type}, the plan has {model.family}"
+def _check_model(folder: Path, model: Model) -> None:
+    """Refuse a folder with another model than the one that was planned."""
+    path = folder / CONFIG_NAME
+    stored = read_model_folder(folder, model.dtype)
+    for field in differing_facts(stored, model):
+        if field != "max_context":  # a plan may be made for a longer or a shorter one
+            value, planned = getattr(stored, field), getattr(model, field)
+            message = f"{path}: {field}: {value}, the plan has {planned}"
+            raise InputError(message, hint=_SOLVE_AGAIN)
+    if stored.weights is not None:
+        message = f"{path}: found {stored.weights.words}: quantised weights are not supported"
         raise InputError(message)
-    found = {ours: getattr(config, theirs) for ours, theirs in _SIZES.items()}
-    found["head_dim"] = _head_dim(config)
-    for field, value in found.items():
-        if value != getattr(model, field):
-            message = f"{path}: {field}: {value}, the plan has {getattr(model, field)}"
-            raise InputError(message, hint="solve again, or point to the folder that was planned")
 
 
 def _check_features(path: Path, config: PreTrainedConfig) -> None:
     """Refuse what would run but give wrong tokens."""
-    rope = config.rope_parameters["rope_type"]
-    if rope in _CHANGING_ROPE:
-        message = f"{path}: rope_type: {rope}, which changes with the length, is not supported"
-        raise InputError(message)
-    if config.hidden_act != "silu":
+    if config.hidden_act not in _SILU:
         message = f"{path}: hidden_act: {config.hidden_act}, must be silu"
         raise InputError(message)
     if getattr(config, "quantization_config", None) is not None:
         message = f"{path}: quantization_config: quantised weights are not supported"
         raise InputError(message)
+    if not getattr(config, "is_causal", True):
+        message = f"{path}: is_causal: found false, needed a model whose tokens see those before"
+        raise InputError(message)
+    if not 0 <= config.rms_norm_eps < float("inf"):
+        message = f"{path}: rms_norm_eps: found {config.rms_norm_eps}, needed a number >= 0"
+        raise InputError(message)
 
 
-def _windows(config: PreTrainedConfig) -> tuple[int | None, ...]:
-    """Return the sliding window of each layer."""
+def _windows(path: Path, config: PreTrainedConfig, model: Model) -> tuple[int | None, ...]:
+    """Return the sliding window of each layer, as the layers of transformers apply it.
+
+    Layers of Llama apply none. (With `sliding_window` in a Llama's config, `generate` of
+    transformers still drops old keys from its cache, and contradicts what its layers compute.)
+    """
     window: int | None = getattr(config, "sliding_window", None)
     kinds: list[str] | None = getattr(config, "layer_types", None)
     if kinds is None:
-        num_layers: int = config.num_hidden_layers
-        return (window,) * num_layers
-    return tuple(window if kind == "sliding_attention" else None for kind in kinds)
+        kinds = [_FULL if window is None else _SLIDING] * model.layers
+    for kind in kinds:
+        if kind not in (_SLIDING, _FULL):
+            message = f"{path}: layer_types: found {kind}, needed {_SLIDING} or {_FULL}"
+            raise InputError(message)
+    if config.model_type in _WITHOUT_WINDOWS:
+        return (None,) * model.layers
+    if _SLIDING in kinds and (window is None or window < 1):
+        message = f"{path}: sliding_window: found {found(window)}, needed a whole number > 0"
+        raise InputError(message, hint=f"or no {_SLIDING} in layer_types")
+    if window is not None and window >= model.max_context:
+        window = None  # it never hides a token
+    return tuple(window if kind == _SLIDING else None for kind in kinds)
 
 
-def _rotary(config: PreTrainedConfig) -> tuple[torch.Tensor, float]:
+def _rotary(path: Path, config: PreTrainedConfig, head_dim: int) -> tuple[tuple[float, ...], float]:
     """Return rotary frequencies and scale; transformers computes the scaled ones."""
-    import torch
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
     rope = config.rope_parameters
-    if rope["rope_type"] != "default":
-        frequencies, scale = ROPE_INIT_FUNCTIONS[rope["rope_type"]](config)
+    kind = rope.get("rope_type")
+    if kind is None:
+        message = f"{path}: rope_parameters: found settings by layer type, needed one for all"
+        raise InputError(message)
+    if kind in _CHANGING_ROPE:
+        message = f"{path}: rope_type: {kind}, which changes with the length, is not supported"
+        raise InputError(message)
+    if not isinstance(kind, str) or kind not in ("default", *ROPE_INIT_FUNCTIONS):
+        known = ", ".join(name for name in ROPE_INIT_FUNCTIONS if name not in _CHANGING_ROPE)
+        message = f"{path}: rope_type: found {found(kind)}, needed default, {known}"
+        raise InputError(message)
+
+    def compute() -> tuple[torch.Tensor, float]:
+        if kind == "default":
+            return _plain_frequencies(rope["rope_theta"], head_dim), 1.0
+        frequencies, scale = ROPE_INIT_FUNCTIONS[kind](config)
         return frequencies, float(scale)
-    exponents = torch.arange(0, _head_dim(config), 2, dtype=torch.float) / _head_dim(config)
-    return 1.0 / (rope["rope_theta"] ** exponents), 1.0
+
+    tensor, scale = reading(path, compute, field="rope_parameters")
+    frequencies = tuple(tensor.tolist())
+    if 2 * len(frequencies) != head_dim:
+        turned = 2 * len(frequencies)
+        message = f"{path}: rope_parameters: found {turned} turned channels, needed all {head_dim}"
+        raise InputError(message)
+    if not all(map(isfinite, (*frequencies, scale))):
+        message = f"{path}: rope_parameters: found frequencies that are not finite"
+        raise InputError(message, hint="is `rope_theta` above 0?")
+    return frequencies, scale
 
 
-def _head_dim(config: PreTrainedConfig) -> int:
-    explicit: int | None = getattr(config, "head_dim", None)
-    return explicit or config.hidden_size // config.num_attention_heads
+def _plain_frequencies(theta: float, head_dim: int) -> torch.Tensor:
+    import torch
+
+    exponents = torch.arange(0, head_dim, 2, dtype=torch.float) / head_dim
+    return 1.0 / (theta**exponents)

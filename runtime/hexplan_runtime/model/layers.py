@@ -14,6 +14,9 @@ from hexplan.field_types import Range
 from hexplan_runtime.model.attention import Attention, StepContext
 from hexplan_runtime.model.linear import ColumnParallel, Projection, Rank, RowParallel, read_norm
 
+_TABLE = "model.embed_tokens.weight"
+_HEAD = "lm_head.weight"
+
 
 class FeedForward:
     """The gated feed-forward network, of which this rank holds some channels."""
@@ -59,7 +62,7 @@ class Embedding:
         self._team = rank.team
         self._first, self._end = rank.shard.vocab
         shape = model.vocab, model.hidden
-        self.weight = rank.weights.read("model.embed_tokens.weight", shape, rank.shard.vocab)
+        self.weight = rank.weights.read(_table_name(rank), shape, rank.shard.vocab)
 
     def __call__(self, ids_T: Tensor) -> Tensor:
         """Return the tokens' embeddings, the same on every rank of the team."""
@@ -87,5 +90,11 @@ def read_head_weight(rank: Rank, embedding: Embedding | None) -> Tensor:
     """Return this rank's rows of the output head; a tied one is not read twice."""
     if rank.model.tied_embeddings and embedding is not None:
         return embedding.weight
-    name = "model.embed_tokens.weight" if rank.model.tied_embeddings else "lm_head.weight"
+    name = _table_name(rank) if rank.model.tied_embeddings else _HEAD
     return rank.weights.read(name, (rank.model.vocab, rank.model.hidden), rank.shard.vocab)
+
+
+def _table_name(rank: Rank) -> str:
+    """Return the name of the embedding table; files may hold a tied one as the head alone."""
+    is_head = rank.model.tied_embeddings and not rank.weights.has(_TABLE)
+    return _HEAD if is_head else _TABLE

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from hexplan.errors import InputError
-from hexplan.plan import Plan
+from safetensors import SafetensorError, safe_open
 
-_SINGLE = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
-_INDEX_LIMIT_BYTES = 64 * 2**20
+from hexplan.errors import InputError
+from hexplan.files.bounded import read_bounded
+from hexplan.plan import Plan
+from hexplan.reading.model_folder.folder import CONFIG_NAME, MAX_CONFIG_BYTES
+from hexplan.reading.model_folder.headers import INDEX, SINGLE, weight_file_names
+
+_ADAPTER = "adapter_config.json"
 _ONLY_SAFETENSORS = "only safetensors weights are read; convert others with `save_pretrained`"
+_INCOMPLETE = "the download may be incomplete"
+_PREFIX = "model."
+_UNPREFIXED = ("embed_tokens.", "layers.", "norm.")
+"""Names in files that were saved from a model without its head lack the prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a weight is stored."""
+
+    file: Path
+    name: str
+    """Its name in the file."""
 
 
 def find_model_folder(plan: Plan, folder: Path | None) -> Path:
@@ -27,52 +44,74 @@ def find_model_folder(plan: Plan, folder: Path | None) -> Path:
         message = f"the plan names no folder for {plan.model.name}"
         raise InputError(message, hint="name the folder with its weights: `--model-folder FOLDER`")
     place = (folder or Path(plan.model.path or "")).absolute()
-    config = place / "config.json"
+    config = place / CONFIG_NAME
     if not config.is_file():
-        message = f"{place}: not a model folder, it has no config.json"
+        message = f"{place}: not a model folder, it has no {CONFIG_NAME}"
         raise InputError(message, hint="download the model first, then give its folder")
     _check_hash(config, plan.model.config_sha256)
-    weight_files(place)
+    if (place / _ADAPTER).is_file():
+        message = f"{place / _ADAPTER}: found an adapter, which the runtime does not apply"
+        raise InputError(message, hint="merge it into the weights, or remove the file")
+    place_weights(place)
     return place
 
 
-def weight_files(folder: Path) -> dict[str, Path] | Path:
-    """Return the file of each weight, or the single file that holds all of them."""
-    if (folder / _INDEX).is_file():
-        return _read_index(folder / _INDEX)
-    if (folder / _SINGLE).is_file():
-        return folder / _SINGLE
-    message = f"{folder}: has neither {_SINGLE} nor {_INDEX}"
-    raise InputError(message, hint=_ONLY_SAFETENSORS)
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files with a folder's weights, all of which exist.
+
+    Raises
+    ------
+    InputError
+        There are none, one is missing, or the index names other things.
+    """
+    names = weight_file_names(folder)
+    if not names:
+        message = f"{folder}: has neither {SINGLE} nor {INDEX}"
+        raise InputError(message, hint=_ONLY_SAFETENSORS)
+    for name in names:
+        if not (folder / name).is_file():
+            message = f"{folder / INDEX}: weight file {name!r} is missing"
+            raise InputError(message, hint=_INCOMPLETE)
+    return tuple(folder / name for name in names)
+
+
+def place_weights(folder: Path) -> Mapping[str, Place]:
+    """Return where each weight is, by the name that the model gives it.
+
+    The files count, whatever an index says of them.
+
+    Raises
+    ------
+    InputError
+        A file is not whole, or a weight is there twice.
+    """
+    places: dict[str, Place] = {}
+    for file in weight_files(folder):
+        for stored in _names(file):
+            place, name = Place(file, stored), _full_name(stored)
+            if name in places:
+                other = places[name]
+                message = f"{file}: {stored}: found it as {other.name} in {other.file.name}, too"
+                raise InputError(message)
+            places[name] = place
+    return places
+
+
+def _names(file: Path) -> list[str]:
+    try:
+        with safe_open(file, framework="pt", device="cpu") as opened:
+            return list(opened.keys())
+    except (SafetensorError, OSError) as error:
+        message = f"{file}: {error}"
+        raise InputError(message, hint=_INCOMPLETE) from error
+
+
+def _full_name(stored: str) -> str:
+    return f"{_PREFIX}{stored}" if stored.startswith(_UNPREFIXED) else stored
 
 
 def _check_hash(config: Path, planned: str | None) -> None:
-    found = hashlib.sha256(config.read_bytes()).hexdigest()
-    if planned is not None and found != planned:
-        message = f"{config}: sha256 {found}, the plan was made for {planned}"
+    digest = hashlib.sha256(read_bounded(config, MAX_CONFIG_BYTES).encode()).hexdigest()
+    if planned is not None and digest != planned:
+        message = f"{config}: sha256 {digest}, the plan was made for {planned}"
         raise InputError(message, hint="the config changed after the plan was made; solve again")
-
-
-def _read_index(index: Path) -> dict[str, Path]:
-    """Return the file of each weight; names that lead out of the folder are refused."""
-    if index.stat().st_size > _INDEX_LIMIT_BYTES:
-        message = f"{index}: {index.stat().st_size} bytes, at most {_INDEX_LIMIT_BYTES} are read"
-        raise InputError(message)
-    try:
-        files = json.loads(index.read_bytes())["weight_map"]
-        named = {str(weight): str(name) for weight, name in files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"{index}: not an index of weights: {error!r}"
-        raise InputError(message) from error
-    return {weight: _in_folder(index, name) for weight, name in named.items()}
-
-
-def _in_folder(index: Path, name: str) -> Path:
-    path = index.parent / name
-    if Path(name).name != name or not name.endswith(".safetensors"):
-        message = f"{index}: weight file {name!r}, must be a .safetensors file of this folder"
-        raise InputError(message, hint=_ONLY_SAFETENSORS)
-    if not path.is_file():
-        message = f"{index}: weight file {name!r} is missing"
-        raise InputError(message, hint="the download may be incomplete")
-    return path

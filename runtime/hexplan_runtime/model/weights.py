@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, cast
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from hexplan.errors import InputError
 from hexplan.field_types import Range
-from hexplan_runtime.model.model_files import weight_files
+from hexplan_runtime.model.model_files import Place, place_weights, weight_files
 
 
 class _Weight(Protocol):
@@ -32,7 +34,7 @@ class WeightsReader:
     def __init__(self, folder: Path, dtype: torch.dtype) -> None:
         self._folder = folder
         self._dtype = dtype
-        self._paths = weight_files(folder)
+        weight_files(folder)
         self._opened: dict[Path, _OpenFile] = {}
         self._stack = ExitStack()
         self.bytes_read = 0
@@ -63,8 +65,9 @@ class WeightsReader:
         cut
             The range of rows, and then of columns; all of them if left out.
         """
+        place = self._place(name)
         try:
-            weight = self._open(name).get_slice(name)
+            weight = self._open(place.file).get_slice(place.name)
             self._check_shape(name, tuple(weight.get_shape()), shape)
             part = weight[tuple(slice(*interval) for interval in cut or ((0, shape[0]),))]
         except SafetensorError as error:
@@ -86,17 +89,22 @@ class WeightsReader:
             message = f"{self._folder}: {name}: shape {found}, the plan needs {planned}"
             raise InputError(message, hint="the plan was made for another model; solve again")
 
-    def _open(self, name: str) -> _OpenFile:
-        path = self._path(name)
+    def has(self, name: str) -> bool:
+        """Say whether the folder has a weight."""
+        return name in self._places
+
+    @cached_property
+    def _places(self) -> Mapping[str, Place]:
+        return place_weights(self._folder)
+
+    def _place(self, name: str) -> Place:
+        if name not in self._places:
+            message = f"{self._folder}: no file has the weight {name}"
+            raise InputError(message, hint="the download may be incomplete")
+        return self._places[name]
+
+    def _open(self, path: Path) -> _OpenFile:
         if path not in self._opened:
             file = safe_open(path, framework="pt", device="cpu")
             self._opened[path] = cast("_OpenFile", self._stack.enter_context(file))
         return self._opened[path]
-
-    def _path(self, name: str) -> Path:
-        if isinstance(self._paths, Path):
-            return self._paths
-        if name not in self._paths:
-            message = f"{self._folder}: no file has the weight {name}"
-            raise InputError(message)
-        return self._paths[name]

@@ -69,8 +69,18 @@ DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
         ({"head_dim": 10}, "head_dim: 10, the plan has 8"),
         ({"num_key_value_heads": 6}, "kv_heads: 6, the plan has 3"),
         ({"tie_word_embeddings": True}, "tied_embeddings: True, the plan has False"),
-        ({"model_type": "mistral"}, "model_type: mistral, the plan has llama"),
-        ({"model_type": "no-such-kind"}, "transformers cannot read it"),
+        ({"model_type": "mistral"}, "model_type: found 'mistral', needed 'llama' as architectures"),
+        (
+            {"model_type": "mistral", "architectures": ["MistralForCausalLM"]},
+            "family: mistral, the plan has llama",
+        ),
+        ({"attention_bias": True}, "qkv_bias: True, the plan has False"),
+        ({"mlp_bias": True}, "ffn_bias: True, the plan has False"),
+        ({"is_causal": False}, "is_causal: found false"),
+        ({"rms_norm_eps": float("nan")}, "rms_norm_eps: found nan, needed a number >= 0"),
+        ({"rope_parameters": {"rope_type": "mrope", "rope_theta": 1.0}}, "found 'mrope', needed"),
+        ({"rope_parameters": {"rope_theta": 0.0}}, "frequencies that are not finite"),
+        ({"rope_parameters": {**LINEAR, "partial_rotary_factor": 0.5}}, "found 4 turned channels"),
     ],
 )
 def test_a_config_that_would_give_wrong_tokens_is_refused(
@@ -109,6 +119,56 @@ def test_stop_tokens_are_found(
     if generation is not None:
         (folder / "generation_config.json").write_text(json.dumps(generation))
     assert read_stop_ids(folder) == stop_ids
+
+
+@pytest.mark.parametrize("stop", ["</s>", 2.0, True, ["a"], {"a": 1}])
+@pytest.mark.parametrize("name", ["generation_config.json", "config.json"])
+def test_a_stop_token_that_is_none_is_refused(
+    llama: Path, tmp_path: Path, name: str, stop: object
+) -> None:
+    """Of the config, transformers itself refuses some."""
+    folder = changed_copy(llama, tmp_path / "changed", {})
+    values = json.loads((llama / name).read_text())
+    (folder / name).write_text(json.dumps(values | {"eos_token_id": stop}))
+    with pytest.raises(InputError, match=f"{name}: eos_token_id: ") as caught:
+        read_stop_ids(folder)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", "null", '"a"', "\ufffe", "[" * 9999])
+def test_a_generation_config_that_is_none_is_refused(
+    llama: Path, tmp_path: Path, text: str
+) -> None:
+    folder = changed_copy(llama, tmp_path / "changed", {})
+    (folder / "generation_config.json").write_text(text)
+    with pytest.raises(InputError, match=r"generation_config\.json"):
+        read_stop_ids(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"rms_norm_eps": "1e-5"}, "rms_norm_eps"),
+        ({"hidden_act": None}, "hidden_act"),
+        ({"eos_token_id": "</s>"}, "eos_token_id"),
+        ({"bos_token_id": [0]}, "bos_token_id"),
+        ({"initializer_range": None}, "initializer_range"),
+        ({"use_cache": "yes"}, "use_cache"),
+        ({"layer_types": ["full_attention"] * 3}, "layer_types"),
+        ({"layer_types": ["no_such_attention"] * 4}, "layer_types"),
+        ({"rope_scaling": "linear"}, "rope_scaling"),
+        ({"rope_parameters": {"rope_theta": "x"}}, "rope_parameters"),
+        ({"id2label": {"x": 1}}, "id2label"),
+    ],
+)
+def test_a_field_that_transformers_refuses_is_named(
+    llama: Path, llama_model: Model, tmp_path: Path, changes: dict[str, Any], field: str
+) -> None:
+    folder = changed_copy(llama, tmp_path / "changed", changes)
+    with pytest.raises(InputError, match=rf"config\.json: {field}: ") as caught:
+        read_architecture(folder, llama_model)
+    assert caught.value.exit_code == 2
+    assert "\n" not in caught.value.message
 
 
 def test_code_in_a_model_folder_is_never_run(

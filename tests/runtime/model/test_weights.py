@@ -16,6 +16,7 @@ from hexplan.plan import Plan
 from hexplan_runtime.model.model_files import find_model_folder
 from hexplan_runtime.model.weights import WeightsReader
 
+NOT_WHOLE = r"model\.safetensors: .*header"
 WEIGHT = torch.arange(24.0).reshape(4, 6)
 
 
@@ -80,20 +81,20 @@ def test_an_index_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> 
     folder.mkdir()
     save_file({"w": WEIGHT}, tmp_path / "outside.safetensors")
     write_index(folder, {"w": name})
-    with pytest.raises(InputError, match="must be a .safetensors file of this folder"):
+    with pytest.raises(InputError, match="safetensors files beside it"):
         WeightsReader(folder, torch.float32)
 
 
 @pytest.mark.parametrize("files", [None, [], {"w": "gone.safetensors"}, "model.safetensors"])
 def test_a_broken_index_is_refused(tmp_path: Path, files: object) -> None:
     write_index(tmp_path, files)
-    with pytest.raises(InputError, match=r"not an index|is missing"):
+    with pytest.raises(InputError, match=r"needed a `weight_map`|is missing"):
         WeightsReader(tmp_path, torch.float32)
 
 
 def test_a_pickle_under_another_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(pickle.dumps({"w": [1.0]}))
-    with WeightsReader(tmp_path, torch.float32) as weights, pytest.raises(InputError, match="w:"):
+    with WeightsReader(tmp_path, torch.float32) as weights, pytest.raises(InputError, match=NOT_WHOLE):
         weights.read("w", (4, 6))
 
 
