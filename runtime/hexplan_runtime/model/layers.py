@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hexplan.field_types import Range
-from hexplan_runtime.model.attention import Attention, StepContext
+from hexplan_runtime.model.attention import Attention
 from hexplan_runtime.model.linear import ColumnParallel, Projection, Rank, RowParallel, read_norm
+from hexplan_runtime.model.packed import Linear
+from hexplan_runtime.model.step import SegmentStep
 
 
 class FeedForward:
@@ -31,7 +33,7 @@ class FeedForward:
     def __call__(self, x_TH: Tensor) -> Tensor:
         """Return the network's output for all tokens."""
         gate_TC, up_TC = self._gate_up(x_TH).chunk(2, dim=-1)
-        return self._down(F.silu(gate_TC) * up_TC)
+        return self._down(F.silu(gate_TC).mul_(up_TC))
 
 
 class DecoderLayer:
@@ -45,10 +47,10 @@ class DecoderLayer:
         self._ffn_norm = read_norm(rank, f"{prefix}.post_attention_layernorm.weight")
         self._ffn = FeedForward(rank, layer)
 
-    def __call__(self, x_TH: Tensor, step: StepContext) -> Tensor:
-        """Return the residual stream after this layer."""
-        x_TH = x_TH + self._attention(self._attention_norm(x_TH), step)
-        return x_TH + self._ffn(self._ffn_norm(x_TH))
+    def __call__(self, x_TH: Tensor, step: SegmentStep) -> None:
+        """Bring the residual stream through this layer, in place."""
+        x_TH += self._attention(self._attention_norm(x_TH), step)
+        x_TH += self._ffn(self._ffn_norm(x_TH))
 
 
 class Embedding:
@@ -73,13 +75,13 @@ class Head:
 
     def __init__(self, rank: Rank, weight_VH: Tensor, vocab: tuple[Range, ...]) -> None:
         self._norm = read_norm(rank, "model.norm.weight")
-        self._weight = weight_VH
+        self._linear = Linear(weight_VH)
         self._team = rank.team
         self._vocab = vocab
 
     def __call__(self, x_TH: Tensor) -> Tensor | None:
         """Return all logits on the leader, and None on other ranks."""
-        logits = F.linear(self._norm(x_TH), self._weight)
+        logits = self._linear(self._norm(x_TH))
         return self._team.gather_columns(logits, self._vocab)
 
 
