@@ -91,9 +91,7 @@ class TransformersRunner:
     @torch.inference_mode()
     def step(self, ids_RT: Tensor) -> Tensor:
         """Run the next tokens of each request, and return the token after them: `[R, 1]`."""
-        found = self._model(
-            ids_RT, past_key_values=self._cache, use_cache=True, logits_to_keep=1
-        )
+        found = self._model(ids_RT, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
         next_ids: Tensor = found.logits[:, -1].argmax(dim=-1, keepdim=True)
         return next_ids
 

@@ -8,17 +8,22 @@ Shapes: L layers of a segment, G KV heads of this rank, S slots, T new tokens, E
 
 from __future__ import annotations
 
+import mmap
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from hexplan.errors import HexplanError
+from hexplan.errors import HexplanError, InputError
 from hexplan.field_types import Range
 from hexplan_runtime.model.free_slots import FreeSlots
+
+_MAP_NORESERVE: Final = 0x4000 if sys.platform == "linux" else 0
+"""Not every Python names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +159,19 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """Return zeros that take no memory until they are written to.
 
     They must be numbers: what no request holds is read under a mask, and a mask hides no NaN.
-    `torch.zeros` writes them all at once, which takes seconds for a large arena.
+    `torch.zeros` would write them all at once, which takes seconds for a large arena.
     """
-    buffer = np.zeros(prod(shape) * dtype.itemsize, dtype=np.uint8)
-    return torch.from_numpy(buffer).view(dtype).view(shape)
+    num_bytes = prod(shape) * dtype.itemsize
+    try:
+        memory = _map_memory(max(1, num_bytes))
+    except OSError as error:
+        message = f"KV cache: {num_bytes} bytes: {error.strerror}"
+        raise InputError(message, hint="solve again with a lower `memory_fraction`") from error
+    return torch.frombuffer(memory, dtype=torch.uint8)[:num_bytes].view(dtype).view(shape)
+
+
+def _map_memory(num_bytes: int) -> mmap.mmap:
+    if sys.platform == "win32":
+        return mmap.mmap(-1, num_bytes)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+    return mmap.mmap(-1, num_bytes, flags=flags)

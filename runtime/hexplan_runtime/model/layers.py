@@ -73,9 +73,10 @@ class Embedding:
 class Head:
     """The last norm and the output head, of which this rank holds some rows."""
 
-    def __init__(self, rank: Rank, weight_VH: Tensor, vocab: tuple[Range, ...]) -> None:
+    def __init__(self, rank: Rank, vocab: tuple[Range, ...], embedding: Embedding | None) -> None:
+        weight_VH, is_shared = _read_head_weight(rank, embedding)
         self._norm = read_norm(rank, "model.norm.weight")
-        self._linear = Linear(weight_VH)
+        self._linear = Linear(weight_VH, may_pack=not is_shared)
         self._team = rank.team
         self._vocab = vocab
 
@@ -85,9 +86,14 @@ class Head:
         return self._team.gather_columns(logits, self._vocab)
 
 
-def read_head_weight(rank: Rank, embedding: Embedding | None) -> Tensor:
-    """Return this rank's rows of the output head; a tied one is not read twice."""
-    if rank.model.tied_embeddings and embedding is not None:
-        return embedding.weight
-    name = "model.embed_tokens.weight" if rank.model.tied_embeddings else "lm_head.weight"
-    return rank.weights.read(name, (rank.model.vocab, rank.model.hidden), rank.shard.vocab)
+def _read_head_weight(rank: Rank, embedding: Embedding | None) -> tuple[Tensor, bool]:
+    """Return this rank's rows of the output head, and whether they are the embedding's own.
+
+    Tied rows are not read twice. The embedding needs them as they came, and the plan counts them
+    once, so they are not packed either.
+    """
+    model = rank.model
+    if model.tied_embeddings and embedding is not None:
+        return embedding.weight, True
+    name = "model.embed_tokens.weight" if model.tied_embeddings else "lm_head.weight"
+    return rank.weights.read(name, (model.vocab, model.hidden), rank.shard.vocab), False

@@ -16,7 +16,7 @@ from hexplan.plan import Plan
 from hexplan.plan import Stage as PlannedStage
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.model.kv_cache import KvCache, KvShape, segments_of
-from hexplan_runtime.model.layers import DecoderLayer, Embedding, Head, read_head_weight
+from hexplan_runtime.model.layers import DecoderLayer, Embedding, Head
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.rotary import RotaryTable
 from hexplan_runtime.model.step import SegmentStep, Span, spans_of, turns_of
@@ -63,7 +63,10 @@ class Stage:
         self._layers = tuple(
             tuple(DecoderLayer(rank, layer) for layer in range(*segment)) for segment in segments
         )
-        self._head = self._read_head(rank, stage) if end == plan.model.layers else None
+        self._head = None
+        if end == plan.model.layers:
+            vocab = tuple(shard.vocab for shard in stage.shards)
+            self._head = Head(rank, vocab, self._embedding)
 
     @property
     def has_head(self) -> bool:
@@ -123,7 +126,3 @@ class Stage:
     def _logits(self, x_TH: Tensor, spans: tuple[Span, ...]) -> Tensor | None:
         last = [span.end - 1 for span in spans if span.row.samples]
         return self._head(x_TH[last]) if self._head is not None and last else None
-
-    def _read_head(self, rank: Rank, stage: PlannedStage) -> Head:
-        weight = read_head_weight(rank, self._embedding)
-        return Head(rank, weight, tuple(shard.vocab for shard in stage.shards))

@@ -96,6 +96,20 @@ def test_a_layers_keys_stay_in_one_tensor_for_all_requests() -> None:
     assert not keys.any()  # what was never written is a number, as masks hide no NaN
 
 
+def test_an_arena_larger_than_memory_takes_only_what_is_written() -> None:
+    terabytes = KvCache(((0, 4),), 2**30, KvShape(4, 64, torch.bfloat16))
+    keys, _ = terabytes.arenas[0].layer(3)
+    keys[:, -5:] = 1
+    assert keys[:, -6:].sum() == 4 * 5 * 64
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_an_arena_takes_what_the_plan_counts(dtype: torch.dtype) -> None:
+    keys, values = KvCache(((0, 3),), 7, KvShape(2, 4, dtype)).arenas[0].layer(2)
+    assert keys.dtype == dtype
+    assert keys.nbytes + values.nbytes == 2 * 2 * 7 * 4 * dtype.itemsize
+
+
 @pytest.mark.parametrize(
     ("layers", "enters", "segments"),
     [

@@ -129,3 +129,13 @@ def test_sixteen_bits_come_close_to_thirty_two(llama: Path, dtype: str) -> None:
     expected = all_logits(load_reference(llama), TEXT)[-1]
     error = (found - expected).norm() / expected.norm()
     assert error < 0.05
+
+
+def test_bfloat16_is_as_close_to_exact_arithmetic_as_transformers_is(llama: Path) -> None:
+    """The weights are the same numbers in all three, so what differs is how steps are rounded."""
+    plan = make_plan(read_model_folder(llama, "bfloat16"), [((0, 4), (1,))])
+    with running_stages(plan, llama) as runners:
+        ours = run_in_pieces(runners, plan, TEXT, [20, *[1] * 20]).float()
+    exact = all_logits(load_reference(llama).bfloat16().float(), TEXT)[19:]
+    theirs = all_logits(load_reference(llama).bfloat16(), TEXT)[19:].float()
+    assert (ours - exact).norm() < 1.2 * (theirs - exact).norm()
