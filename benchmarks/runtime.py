@@ -22,7 +22,7 @@ from planner import machine, row
 from random_llamas import SIZES, make_llama
 
 from hexplan.plan import Plan
-from hexplan.reading import read_spec
+from hexplan.reading import parse_spec
 from hexplan_solver import solve
 
 PROMPT_TOKENS: Final = 64
@@ -91,9 +91,8 @@ def main() -> None:
 
 def one_stage_plan(model_folder: Path, dtype: str) -> Plan:
     """Return the plan of a model on one device."""
-    path = model_folder.with_suffix(".yaml")
-    path.write_text(SPEC.format(path=model_folder.resolve(), dtype=dtype), encoding="utf-8")
-    return solve(read_spec(path))
+    text = SPEC.format(path=model_folder.resolve(), dtype=dtype)
+    return solve(parse_spec(text, model_folder))
 
 
 def measure(

@@ -18,7 +18,7 @@ from hexplan_runtime.model.kv_cache import KvCache, KvShape
 from hexplan_runtime.model.layers import DecoderLayer
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.rotary import RotaryTable
-from hexplan_runtime.model.step import SegmentStep, spans_of, turns_of
+from hexplan_runtime.model.step import BlockStep, spans_of, turns_of
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.team import Team
 from hexplan_runtime.request import GREEDY
@@ -72,9 +72,9 @@ class LayerTimer:
         )
         x_TH = torch.randn(point.tokens, self._model.hidden).to(self._dtype)
         turns_T1C = turns_of(spans, self._rotary)
-        return lambda: self._run(x_TH.clone(), SegmentStep(spans, turns_T1C, cache.arenas[0]))
+        return lambda: self._run(x_TH.clone(), BlockStep(spans, turns_T1C, cache.arenas[0]))
 
-    def _run(self, x_TH: Tensor, step: SegmentStep) -> Tensor:
+    def _run(self, x_TH: Tensor, step: BlockStep) -> Tensor:
         for layer in self._layers:
             layer(x_TH, step)
         return x_TH

@@ -1,9 +1,9 @@
 """The KV cache of one rank: arenas of token slots, of which each request holds some.
 
-Layers where a route enters the stage begin a new segment, and each segment has an arena of its own.
+Layers where a route enters the stage begin a new block, and each block has an arena of its own.
 A request that enters inside the stage therefore holds slots of the layers that it runs, only.
 
-Shapes: L layers of a segment, G KV heads of this rank, S slots, T new tokens, E head width.
+Shapes: L layers of a block, G KV heads of this rank, S slots, T new tokens, E head width.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class Place:
 
 
 class Arena:
-    """Keys and values of a segment's layers, in memory that is allocated once."""
+    """Keys and values of a block of layers, in memory that is allocated once."""
 
     def __init__(self, layers: Range, tokens: int, shape: KvShape) -> None:
         first, end = layers
         self.layers = layers
-        """The segment, `[first, end)`."""
+        """The block, `[first, end)`."""
         self.tokens = tokens
         """Number of slots."""
         self.shape = shape
@@ -104,9 +104,9 @@ class Arena:
 class KvCache:
     """Memory for `kv_tokens` tokens of context in every layer of a stage."""
 
-    def __init__(self, segments: Sequence[Range], kv_tokens: int, shape: KvShape) -> None:
-        self.arenas = tuple(Arena(layers, kv_tokens, shape) for layers in segments)
-        """One for each segment, in the order of layers."""
+    def __init__(self, blocks: Sequence[Range], kv_tokens: int, shape: KvShape) -> None:
+        self.arenas = tuple(Arena(layers, kv_tokens, shape) for layers in blocks)
+        """One for each block, in the order of layers."""
 
     def open(self, request: int, enter_layer: int, tokens: int) -> None:
         """Reserve slots for so many tokens of a request, in all layers from the first that it runs.
@@ -136,7 +136,7 @@ class KvCache:
             arena.close(request)
 
 
-def segments_of(layers: Range, enter_layers: Iterable[int | None]) -> tuple[Range, ...]:
+def blocks_of(layers: Range, enter_layers: Iterable[int | None]) -> tuple[Range, ...]:
     """Cut a stage's layers where routes enter."""
     first, end = layers
     inside = {layer for layer in enter_layers if layer is not None and first < layer < end}

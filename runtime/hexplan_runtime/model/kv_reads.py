@@ -108,7 +108,7 @@ class _Run:
 
 
 class Reads:
-    """What the tokens of a step attend to, in the layers of one segment with one window."""
+    """What the tokens of a step attend to, in the layers of one block with one window."""
 
     def __init__(self, seen: Sequence[Seen], window: int | None, arena: Arena) -> None:
         singles = [_single(row, window) for row in seen if _is_single(row)]

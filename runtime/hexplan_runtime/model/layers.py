@@ -14,7 +14,7 @@ from hexplan.field_types import Range
 from hexplan_runtime.model.attention import Attention
 from hexplan_runtime.model.linear import ColumnParallel, Projection, Rank, RowParallel, read_norm
 from hexplan_runtime.model.packed import Linear
-from hexplan_runtime.model.step import SegmentStep
+from hexplan_runtime.model.step import BlockStep
 
 
 class FeedForward:
@@ -47,7 +47,7 @@ class DecoderLayer:
         self._ffn_norm = read_norm(rank, f"{prefix}.post_attention_layernorm.weight")
         self._ffn = FeedForward(rank, layer)
 
-    def __call__(self, x_TH: Tensor, step: SegmentStep) -> None:
+    def __call__(self, x_TH: Tensor, step: BlockStep) -> None:
         """Bring the residual stream through this layer, in place."""
         x_TH += self._attention(self._attention_norm(x_TH), step)
         x_TH += self._ffn(self._ffn_norm(x_TH))

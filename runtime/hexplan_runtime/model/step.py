@@ -1,6 +1,6 @@
-"""What the layers of a segment need to know about the tokens that they get in one step.
+"""What a block of layers needs to know about the tokens that they get in one step.
 
-Everything that depends on rows is worked out here, once a step and segment, so that layers do
+Everything that depends on rows is worked out here, once a step and block, so that layers do
 tensor work alone.
 """
 
@@ -27,8 +27,8 @@ class Span:
     end: int
 
 
-class SegmentStep:
-    """The tokens of a step that a segment of layers runs: the first ones of the batch."""
+class BlockStep:
+    """The tokens of a step that a block of layers runs: the first ones of the batch."""
 
     def __init__(self, spans: Sequence[Span], turns_T1C: Tensor, arena: Arena) -> None:
         self.tokens = spans[-1].end

@@ -15,11 +15,11 @@ from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan.plan import Stage as PlannedStage
 from hexplan_runtime.batch import Batch
-from hexplan_runtime.model.kv_cache import KvCache, KvShape, segments_of
+from hexplan_runtime.model.kv_cache import KvCache, KvShape, blocks_of
 from hexplan_runtime.model.layers import DecoderLayer, Embedding, Head
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.rotary import RotaryTable
-from hexplan_runtime.model.step import SegmentStep, Span, spans_of, turns_of
+from hexplan_runtime.model.step import BlockStep, Span, spans_of, turns_of
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -56,12 +56,12 @@ class Stage:
         self._rotary = RotaryTable(architecture.rotary_frequencies, architecture.rotary_scale)
         kv_first, kv_end = rank.shard.kv_heads
         kv_shape = KvShape(kv_end - kv_first, plan.model.head_dim, dtype)
-        segments = segments_of(stage.layers, self._enter_layers)
-        self._cache = KvCache(segments, stage.kv_tokens, kv_shape)
+        blocks = blocks_of(stage.layers, self._enter_layers)
+        self._cache = KvCache(blocks, stage.kv_tokens, kv_shape)
         self._hidden, self._dtype = plan.model.hidden, dtype
         self._embedding = Embedding(rank) if first == 0 else None
         self._layers = tuple(
-            tuple(DecoderLayer(rank, layer) for layer in range(*segment)) for segment in segments
+            tuple(DecoderLayer(rank, layer) for layer in range(*block)) for block in blocks
         )
         self._head = None
         if end == plan.model.layers:
@@ -119,7 +119,7 @@ class Stage:
         for arena, layers in zip(self._cache.arenas, self._layers, strict=True):
             active = sum(entry <= arena.layers[0] for entry in entries)
             if active:
-                step = SegmentStep(spans[:active], turns_T1C, arena)
+                step = BlockStep(spans[:active], turns_T1C, arena)
                 for layer in layers:
                     layer(x_TH[: step.tokens], step)
 

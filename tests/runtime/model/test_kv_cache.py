@@ -7,13 +7,13 @@ import torch
 
 from hexplan.errors import HexplanError
 from hexplan.field_types import Range
-from hexplan_runtime.model.kv_cache import KvCache, KvShape, segments_of
+from hexplan_runtime.model.kv_cache import KvCache, KvShape, blocks_of
 
 SHAPE = KvShape(kv_heads=2, head_dim=3, dtype=torch.float32)
 
 
-def new_cache(kv_tokens: int = 10, segments: tuple[Range, ...] = ((0, 2),)) -> KvCache:
-    return KvCache(segments, kv_tokens, SHAPE)
+def new_cache(kv_tokens: int = 10, blocks: tuple[Range, ...] = ((0, 2),)) -> KvCache:
+    return KvCache(blocks, kv_tokens, SHAPE)
 
 
 def test_room_is_kept_for_the_whole_request_and_freed_at_its_end() -> None:
@@ -46,8 +46,8 @@ def test_a_request_that_grows_keeps_its_slots() -> None:
     assert len(set(after.slots.tolist())) == 8
 
 
-def test_a_request_that_enters_inside_holds_slots_of_later_segments_only() -> None:
-    cache = new_cache(segments=((0, 2), (2, 3), (3, 8)))
+def test_a_request_that_enters_inside_holds_slots_of_later_blocks_only() -> None:
+    cache = new_cache(blocks=((0, 2), (2, 3), (3, 8)))
     cache.open(1, 2, tokens=7)
     assert [arena.free for arena in cache.arenas] == [10, 3, 3]
     cache.open(2, 0, tokens=3)
@@ -57,7 +57,7 @@ def test_a_request_that_enters_inside_holds_slots_of_later_segments_only() -> No
 
 
 def test_a_refused_request_leaves_nothing_behind() -> None:
-    cache = new_cache(segments=((0, 2), (2, 4)))
+    cache = new_cache(blocks=((0, 2), (2, 4)))
     cache.open(1, 2, tokens=8)
     with pytest.raises(HexplanError, match="3 tokens asked, 2 free"):
         cache.open(2, 0, tokens=3)
@@ -111,14 +111,14 @@ def test_an_arena_takes_what_the_plan_counts(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "enters", "segments"),
+    ("layers", "enters", "blocks"),
     [
         ((0, 4), [0], [(0, 4)]),
         ((0, 4), [0, None, 2, 3, 2], [(0, 2), (2, 3), (3, 4)]),
         ((4, 8), [6], [(4, 6), (6, 8)]),  # no route enters at its first layer
     ],
 )
-def test_segments_begin_where_routes_enter(
-    layers: Range, enters: list[int | None], segments: list[Range]
+def test_blocks_begin_where_routes_enter(
+    layers: Range, enters: list[int | None], blocks: list[Range]
 ) -> None:
-    assert list(segments_of(layers, enters)) == segments
+    assert list(blocks_of(layers, enters)) == blocks
