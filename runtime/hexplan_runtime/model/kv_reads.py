@@ -195,20 +195,23 @@ def group_rows(singles: Sequence[Single], slots: int) -> Iterator[list[Single]]:
     see about as many keys.
     """
     rest: list[Single] = []
-    held: list[Single] = []
+    held = _Held()
     for single in sorted(singles, key=lambda row: row.start):
-        if held and not _may_join(held, single, slots):
-            yield from _long_enough(held, rest)
-            held = []
-        held.append(single)
-    yield from _long_enough(held, rest)
+        if not held.may_take(single, slots):
+            yield from _long_enough(held.rows, rest)
+            held = _Held()
+        held.take(single)
+    yield from _long_enough(held.rows, rest)
     rest.sort(key=lambda row: row.count)
     while rest:
-        pair = sorted(rest[-2:], key=lambda row: row.start)
-        if len(pair) == 2 and not _may_join(pair[:1], pair[1], slots):
-            pair = rest[-1:]
-        del rest[-len(pair) :]
-        yield pair
+        first, *second = sorted(rest[-2:], key=lambda row: row.start)
+        held = _Held()
+        held.take(first)
+        if not second or held.may_take(second[0], slots):
+            del rest[-2:]
+            yield [first, *second]
+        else:
+            yield [rest.pop()]
 
 
 def _long_enough(held: list[Single], rest: list[Single]) -> Iterator[list[Single]]:
@@ -219,16 +222,29 @@ def _long_enough(held: list[Single], rest: list[Single]) -> Iterator[list[Single
         rest += held
 
 
-def _may_join(held: Sequence[Single], single: Single, slots: int) -> bool:
-    """Say whether a group may go on with one more row without reading much in vain."""
-    stride = single.start - held[-1].start
-    keys = max(single.count, *(row.count for row in held), 0)
-    spare = keys * (len(held) + 1) - single.count - sum(row.count for row in held)
-    return (
-        (len(held) == 1 or stride == held[-1].start - held[-2].start)
-        and spare <= _SPARE_KEYS * len(held)
-        and single.start + keys <= slots
-    )
+class _Held:
+    """Rows of a group that may still grow, by rising start."""
+
+    def __init__(self) -> None:
+        self.rows: list[Single] = []
+        self._keys = self._seen = 0
+
+    def take(self, single: Single) -> None:
+        """Add a row."""
+        self.rows.append(single)
+        self._keys = max(self._keys, single.count)
+        self._seen += single.count
+
+    def may_take(self, single: Single, slots: int) -> bool:
+        """Say whether the group may go on with this row, without reading much in vain."""
+        rows = self.rows
+        if not rows:
+            return True
+        if len(rows) > 1 and single.start - rows[-1].start != rows[-1].start - rows[-2].start:
+            return False
+        keys = max(self._keys, single.count)
+        spare = keys * (len(rows) + 1) - self._seen - single.count
+        return spare <= _SPARE_KEYS * len(rows) and single.start + keys <= slots
 
 
 def _group(rows: Sequence[Single], dtype: torch.dtype) -> _Group:

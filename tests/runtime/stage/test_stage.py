@@ -121,6 +121,17 @@ def test_a_closing_row_frees_the_room_of_its_request(llama: Path, llama_model: M
         assert stage(Batch((second,), torch.tensor(TEXT[3:6]))).logits is not None
 
 
+def test_activations_that_arrive_are_left_as_they_are(llama: Path, llama_model: Model) -> None:
+    """A team may still be sending them to its other ranks while the first one runs."""
+    plan = make_plan(llama_model, [((0, 2), (1,)), ((2, 4), (1,))])
+    arrived = torch.randn(5, llama_model.hidden)
+    before = arrived.clone()
+    (row,) = rows_of([TEXT[:5]], [0])
+    with running_stages(plan, llama) as (_, second):
+        second(Batch((row,), hidden=arrived))
+    assert torch.equal(arrived, before)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_sixteen_bits_come_close_to_thirty_two(llama: Path, dtype: str) -> None:
     plan = make_plan(read_model_folder(llama, dtype), [((0, 2), (2, 1)), ((2, 4), (1,))])  # type: ignore[arg-type]
