@@ -1,86 +1,126 @@
-"""Print the runtime's table: tokens/s of a launched plan and of transformers in one process.
+"""Print the runtime's table: steps of one stage against transformers on the same thread.
 
-    python benchmarks/runtime.py [--tokens N] [--rounds N] [SPEC]
+    python benchmarks/runtime.py [--sizes 28M,125M,495M] [--batches 1,8,32] [--folder FOLDER]
 
-All figures of one run are taken in turn on one machine; read the ratios, not the tokens/s.
+Both run the same random-weight Llama in this process on one thread, and take their steps in turn.
+The fastest step of each counts. Read the ratios, not the milliseconds.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Final
 
 import torch
-from planner import machine
-from transformers import AutoModelForCausalLM
+from one_stage import StageRunner, StepTimes, TransformersRunner, compare
+from planner import machine, row
+from random_llamas import SIZES, make_llama
 
-from hexplan.reading import read_spec
-from hexplan_runtime.launch.pipeline import Pipeline
-from hexplan_runtime.request import Request
+from hexplan.plan import Plan
+from hexplan.reading import parse_spec
 from hexplan_solver import solve
 
-ROOT = Path(__file__).parents[1]
-PROMPT_TOKENS = 32
-IN_FLIGHT = (1, 2, 8)
+PROMPT_TOKENS: Final = 64
+HEADINGS: Final = (
+    "model",
+    "type",
+    "batch",
+    "prompts, ms",
+    "transformers",
+    "ratio",
+    "decode, ms",
+    "transformers",
+    "ratio",
+    "equal tokens",
+)
+SPEC: Final = """
+version: 1
+name: one-thread
+model: {{path: {path}, dtype: {dtype}}}
+workload:
+  prompt_tokens: {{mean: 64, max: 128}}
+  output_tokens: {{mean: 64, max: 128}}
+devices:
+  core: {{kind: cpu, memory: 4GiB, memory_bandwidth: 10GB/s, compute: 50 GFLOP/s}}
+hosts:
+  - {{name: desk, site: home, devices: core, nic: 1GB/s}}
+coordinator: {{site: home, nic: 1GB/s}}
+links:
+  - {{within: home, bandwidth: 1GB/s, latency: 100us}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One model in one type."""
+
+    size: str
+    dtype: str
 
 
 def main() -> None:
-    """Measure each number of requests in flight in turn, for several rounds, and print medians."""
+    """Measure each model in each type at each batch, and print a row as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("spec", nargs="?", type=Path, default=ROOT / "cluster_specs/laptop.yaml")
+    parser.add_argument("--sizes", default=",".join(SIZES))
+    parser.add_argument("--types", default="float32,bfloat16")
+    parser.add_argument("--batches", default="1,8,32")
+    parser.add_argument("--steps", type=int, default=16, help="decodes a round")
+    parser.add_argument("--rounds", type=int, default=3, help="after one to warm up")
+    parser.add_argument("--folder", type=Path, help="where models are kept; a temporary one else")
     arguments = parser.parse_args()
-    plan = solve(read_spec(arguments.spec))
     torch.set_num_threads(1)
-    model = AutoModelForCausalLM.from_pretrained(plan.model.path, dtype=torch.float32)
-    degrees = ", ".join(f"{stage.layers[0]}-{stage.layers[1]}: {stage.tp}" for stage in plan.stages)
-    print(f"{date.today()}, {machine()}, {arguments.spec.stem}")  # noqa: DTZ011
-    print(f"stages (layers: TP) {degrees}; {arguments.tokens} tokens a request, medians\n")
-    print("| requests in flight | plan, tokens/s | transformers, 1 thread | ratio |")
-    print("|---|---|---|---|")
-    with Pipeline(plan) as pipeline:
-        for in_flight in IN_FLIGHT:
-            prompts = torch.randint(2, plan.model.vocab, (in_flight, PROMPT_TOKENS)).tolist()
-            tasks = (
-                lambda p=prompts: run_plan(pipeline, p, arguments.tokens),
-                lambda p=prompts: run_transformers(model, p, arguments.tokens),
-            )
-            ours, theirs = rates(tasks, in_flight * arguments.tokens, arguments.rounds)
-            print(f"| {in_flight} | {ours:.0f} | {theirs:.0f} | {ours / theirs:.2f} |", flush=True)
+    print(f"{date.today()}, {machine()}, torch {torch.__version__}")  # noqa: DTZ011
+    print(f"one stage, one thread, prompts of {PROMPT_TOKENS} tokens, fastest steps\n")
+    print(row(HEADINGS))
+    print(row(["---"] * len(HEADINGS)))
+    with TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        for size in arguments.sizes.split(","):
+            for dtype in arguments.types.split(","):
+                plan = one_stage_plan(make_llama(size, folder / size), dtype)
+                batches = [int(batch) for batch in arguments.batches.split(",")]
+                counts = arguments.steps, arguments.rounds
+                for cells in measure(Case(size, dtype), plan, batches, counts):
+                    print(row(cells), flush=True)
 
 
-def rates(tasks: tuple[Callable[[], None], ...], tokens: int, rounds: int) -> list[float]:
-    """Return the median tokens/s of each task, run in turn, after one round to warm up."""
-    walls: list[list[float]] = [[] for _ in tasks]
-    for _ in range(rounds + 1):
-        for task, wall in zip(tasks, walls, strict=True):
-            start = time.monotonic()
-            task()
-            wall.append(time.monotonic() - start)
-    return [tokens / median(wall[1:]) for wall in walls]
+def one_stage_plan(model_folder: Path, dtype: str) -> Plan:
+    """Return the plan of a model on one device."""
+    text = SPEC.format(path=model_folder.resolve(), dtype=dtype)
+    return solve(parse_spec(text, model_folder))
 
 
-def run_plan(pipeline: Pipeline, prompts: list[list[int]], tokens: int) -> None:
-    """Generate greedily through the plan."""
-    for _ in pipeline.generate([Request(tuple(prompt), tokens) for prompt in prompts]):
-        pass
+def measure(
+    case: Case, plan: Plan, batches: list[int], counts: tuple[int, int]
+) -> Iterator[list[str]]:
+    """Yield a row of the table for each batch."""
+    runners = StageRunner(plan), TransformersRunner(plan)
+    for batch in batches:
+        generator = torch.Generator().manual_seed(batch)
+        prompts = torch.randint(0, plan.model.vocab, (batch, PROMPT_TOKENS), generator=generator)
+        ours, theirs = compare(runners, prompts, *counts)
+        yield [case.size, case.dtype, str(batch), *_figures(ours, theirs)]
 
 
-def run_transformers(model: torch.nn.Module, prompts: list[list[int]], tokens: int) -> None:
-    """Generate greedily in this process, all prompts as one batch."""
-    model.generate(
-        torch.tensor(prompts),
-        attention_mask=torch.ones(len(prompts), PROMPT_TOKENS, dtype=torch.int64),
-        min_new_tokens=tokens,
-        max_new_tokens=tokens,
-        do_sample=False,
-        pad_token_id=0,
-    )
+def _figures(ours: StepTimes, theirs: StepTimes) -> Iterator[str]:
+    for our_s, their_s in (
+        (ours.prefill_s, theirs.prefill_s),
+        (ours.decode_s, theirs.decode_s),
+    ):
+        yield f"{1000 * our_s:.1f}"
+        yield f"{1000 * their_s:.1f}"
+        yield f"{their_s / our_s:.2f}"
+    pairs = [
+        our_id == their_id
+        for our_ids, their_ids in zip(ours.token_ids, theirs.token_ids, strict=True)
+        for our_id, their_id in zip(our_ids, their_ids, strict=True)
+    ]
+    yield f"{sum(pairs)} of {len(pairs)}"
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ from hexplan_runtime.measure.clock import clock_of
 from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.messages import RankOrder, RankTask
 from hexplan_runtime.measure.sample import Point
-from hexplan_runtime.model.attention import Span, StepContext
-from hexplan_runtime.model.kv_cache import KvCache
+from hexplan_runtime.model.kv_cache import KvCache, KvShape
 from hexplan_runtime.model.layers import DecoderLayer
 from hexplan_runtime.model.linear import Rank
+from hexplan_runtime.model.rotary import RotaryTable
+from hexplan_runtime.model.step import BlockStep, spans_of, turns_of
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.team import Team
 from hexplan_runtime.request import GREEDY
@@ -40,6 +41,8 @@ class LayerTimer:
         self._clock = clock_of(task.kind)
         self._team = team
         self._model, self._dtype = task.model, dtype
+        frequencies, scale = task.architecture.rotary_frequencies, task.architecture.rotary_scale
+        self._rotary = RotaryTable(frequencies, scale)
         self._kv_heads = shard.kv_heads[1] - shard.kv_heads[0]
 
     @torch.inference_mode()
@@ -61,34 +64,30 @@ class LayerTimer:
         requests, tokens = (1, point.tokens) if is_prefill else (point.tokens, 1)
         cache = self._filled_cache(requests, point.context)
         position = point.context - tokens
-        spans = tuple(
-            Span(
-                Row(request, 0, position, tokens, point.context, GREEDY),
-                request * tokens,
-                (request + 1) * tokens,
-            )
-            for request in range(requests)
+        spans = spans_of(
+            [
+                Row(request, 0, position, tokens, point.context, GREEDY)
+                for request in range(requests)
+            ]
         )
         x_TH = torch.randn(point.tokens, self._model.hidden).to(self._dtype)
-        angles_T1E = torch.randn(point.tokens, 1, self._model.head_dim)
-        cos, sin = angles_T1E.cos().to(self._dtype), angles_T1E.sin().to(self._dtype)
-        step = StepContext(spans, cos, sin, cache)
-        return lambda: self._run(x_TH, step)
+        turns_T1C = turns_of(spans, self._rotary)
+        return lambda: self._run(x_TH.clone(), BlockStep(spans, turns_T1C, cache.arenas[0]))
 
-    def _run(self, x_TH: Tensor, step: StepContext) -> Tensor:
+    def _run(self, x_TH: Tensor, step: BlockStep) -> Tensor:
         for layer in self._layers:
-            x_TH = layer(x_TH, step)
+            layer(x_TH, step)
         return x_TH
 
     def _filled_cache(self, requests: int, context: int) -> KvCache:
         """Return a cache full of random values: pages that were never written would be slower."""
         heads, width = self._kv_heads, self._model.head_dim
-        cache = KvCache(requests * context, heads, width, self._dtype)
-        values_TGE = torch.randn(context, heads, width).to(self._dtype)
+        cache = KvCache((self._range,), requests * context, KvShape(heads, width, self._dtype))
         for request in range(requests):
-            cache.open(request, self._range, context)
-            for layer in range(*self._range):
-                cache.append(request, layer, 0, values_TGE, values_TGE)
+            cache.open(request, self._range[0], context)
+        for layer in range(*self._range):
+            for x_GSE in cache.arenas[0].layer(layer):
+                x_GSE.normal_()
         return cache
 
 

@@ -1,64 +1,177 @@
-"""The KV cache of one rank: for each request, the keys and values of the layers it runs here.
+"""The KV cache of one rank: arenas of token slots, of which each request holds some.
 
-Shapes: L layers, G KV heads of this rank, S positions, T new tokens, E head width.
+Layers where a route enters the stage begin a new block, and each block has an arena of its own.
+A request that enters inside the stage therefore holds slots of the layers that it runs, only.
+
+Shapes: L layers of a block, G KV heads of this rank, S slots, T new tokens, E head width.
 """
 
 from __future__ import annotations
 
+import mmap
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import Final
 
 import torch
 from torch import Tensor
 
-from hexplan.errors import HexplanError
+from hexplan.errors import HexplanError, InputError
 from hexplan.field_types import Range
+from hexplan_runtime.model.free_slots import FreeSlots
+
+_MAP_NORESERVE: Final = 0x4000 if sys.platform == "linux" else 0
+"""Not every Python names it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """What one request holds."""
+class KvShape:
+    """What one token holds in one layer: a key and a value for each KV head of this rank."""
 
-    first_layer: int
-    keys_LGSE: Tensor
-    values_LGSE: Tensor
+    kv_heads: int
+    head_dim: int
+    dtype: torch.dtype
 
 
-class KvCache:
-    """Memory for `kv_tokens` tokens of context, handed out by whole requests."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request's tokens stand in an arena: position p has slot `slots[p]`."""
 
-    def __init__(self, kv_tokens: int, kv_heads: int, head_dim: int, dtype: torch.dtype) -> None:
-        self._free_tokens = kv_tokens
-        self._kv_heads, self._head_dim = kv_heads, head_dim
-        self._dtype = dtype
-        self._entries: dict[int, _Entry] = {}
+    ranges: tuple[Range, ...]
+    slots: Tensor
 
-    def open(self, request: int, layers: Range, tokens: int) -> None:
-        """Reserve memory for all tokens of a request in these layers, if it has none yet."""
-        if request in self._entries:
-            return
-        if tokens > self._free_tokens:
-            message = f"KV cache: {tokens} tokens asked, {self._free_tokens} free"
-            raise HexplanError(message)
-        self._free_tokens -= tokens
+    @property
+    def start(self) -> int | None:
+        """Return the slot of position 0 if the others follow it without a gap."""
+        return self.ranges[0][0] if len(self.ranges) == 1 else None
+
+    @property
+    def tokens(self) -> int:
+        """Number of its slots."""
+        return len(self.slots)
+
+
+class Arena:
+    """Keys and values of a block of layers, in memory that is allocated once."""
+
+    def __init__(self, layers: Range, tokens: int, shape: KvShape) -> None:
         first, end = layers
-        shape = 2, end - first, self._kv_heads, tokens, self._head_dim
-        keys, values = torch.empty(shape, dtype=self._dtype)
-        self._entries[request] = _Entry(first, keys, values)
+        self.layers = layers
+        """The block, `[first, end)`."""
+        self.tokens = tokens
+        """Number of slots."""
+        self.shape = shape
+        sizes = 2, end - first, shape.kv_heads, tokens, shape.head_dim
+        self._keys_LGSE, self._values_LGSE = _zeros(sizes, shape.dtype)
+        self._free = FreeSlots(tokens)
+        self._places: dict[int, Place] = {}
+
+    @property
+    def free(self) -> int:
+        """Number of free slots."""
+        return self._free.count
+
+    def missing(self, request: int, tokens: int) -> int:
+        """Return how many slots the request still lacks to hold so many tokens."""
+        place = self._places.get(request)
+        return max(0, tokens - (place.tokens if place else 0))
+
+    def extend(self, request: int, tokens: int) -> None:
+        """Give the request that many slots more."""
+        place = self._places.get(request)
+        ranges = _joined((*(place.ranges if place else ()), *self._free.take(tokens)))
+        slots = torch.cat([torch.arange(*part) for part in ranges])
+        self._places[request] = Place(ranges, slots)
 
     def close(self, request: int) -> None:
         """Free what a request holds; one that never came here holds nothing."""
-        entry = self._entries.pop(request, None)
-        if entry is not None:
-            self._free_tokens += entry.keys_LGSE.shape[2]
+        place = self._places.pop(request, None)
+        if place is not None:
+            self._free.give_back(place.ranges)
 
-    def append(
-        self, request: int, layer: int, position: int, k_TGE: Tensor, v_TGE: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Store the keys and values of new tokens, and return all so far: `[G, S, E]` each."""
-        entry = self._entries[request]
-        keys_GSE = entry.keys_LGSE[layer - entry.first_layer]
-        values_GSE = entry.values_LGSE[layer - entry.first_layer]
-        end = position + len(k_TGE)
-        keys_GSE[:, position:end] = k_TGE.transpose(0, 1)
-        values_GSE[:, position:end] = v_TGE.transpose(0, 1)
-        return keys_GSE[:, :end], values_GSE[:, :end]
+    def place(self, request: int) -> Place:
+        """Return where an open request's tokens stand."""
+        return self._places[request]
+
+    def layer(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Return one layer's keys and values of all slots: `[G, S, E]` each."""
+        index = layer - self.layers[0]
+        return self._keys_LGSE[index], self._values_LGSE[index]
+
+
+class KvCache:
+    """Memory for `kv_tokens` tokens of context in every layer of a stage."""
+
+    def __init__(self, blocks: Sequence[Range], kv_tokens: int, shape: KvShape) -> None:
+        self.arenas = tuple(Arena(layers, kv_tokens, shape) for layers in blocks)
+        """One for each block, in the order of layers."""
+
+    def open(self, request: int, enter_layer: int, tokens: int) -> None:
+        """Reserve slots for so many tokens of a request, in all layers from the first that it runs.
+
+        A request that is open keeps its slots, and gets more if it now needs more.
+
+        Raises
+        ------
+        HexplanError
+            An arena has fewer free slots. Nothing is reserved then.
+        """
+        arenas = [arena for arena in self.arenas if arena.layers[0] >= enter_layer]
+        lacking = [arena.missing(request, tokens) for arena in arenas]
+        if not any(lacking):
+            return
+        for arena, missing in zip(arenas, lacking, strict=True):
+            if missing > arena.free:
+                message = f"KV cache: {missing} tokens asked, {arena.free} free"
+                raise HexplanError(message)
+        for arena, missing in zip(arenas, lacking, strict=True):
+            if missing:
+                arena.extend(request, missing)
+
+    def close(self, request: int) -> None:
+        """Free what a request holds; one that never came here holds nothing."""
+        for arena in self.arenas:
+            arena.close(request)
+
+
+def blocks_of(layers: Range, enter_layers: Iterable[int | None]) -> tuple[Range, ...]:
+    """Cut a stage's layers where routes enter."""
+    first, end = layers
+    inside = {layer for layer in enter_layers if layer is not None and first < layer < end}
+    cuts = [first, *sorted(inside), end]
+    return tuple(zip(cuts, cuts[1:], strict=False))
+
+
+def _joined(ranges: Iterable[Range]) -> tuple[Range, ...]:
+    """Join ranges that follow each other."""
+    joined: list[Range] = []
+    for first, end in ranges:
+        if joined and joined[-1][1] == first:
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((first, end))
+    return tuple(joined)
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Return zeros that take no memory until they are written to.
+
+    They must be numbers: what no request holds is read under a mask, and a mask hides no NaN.
+    `torch.zeros` would write them all at once, which takes seconds for a large arena.
+    """
+    num_bytes = prod(shape) * dtype.itemsize
+    try:
+        memory = _map_memory(max(1, num_bytes))
+    except OSError as error:
+        message = f"KV cache: {num_bytes} bytes: {error.strerror}"
+        raise InputError(message, hint="solve again with a lower `memory_fraction`") from error
+    return torch.frombuffer(memory, dtype=torch.uint8)[:num_bytes].view(dtype).view(shape)
+
+
+def _map_memory(num_bytes: int) -> mmap.mmap:
+    if sys.platform == "win32":
+        return mmap.mmap(-1, num_bytes)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+    return mmap.mmap(-1, num_bytes, flags=flags)

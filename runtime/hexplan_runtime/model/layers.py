@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hexplan.field_types import Range
-from hexplan_runtime.model.attention import Attention, StepContext
+from hexplan_runtime.model.attention import Attention
 from hexplan_runtime.model.linear import ColumnParallel, Projection, Rank, RowParallel, read_norm
+from hexplan_runtime.model.packed import Linear
+from hexplan_runtime.model.step import BlockStep
 
 _TABLE = "model.embed_tokens.weight"
 _HEAD = "lm_head.weight"
@@ -34,7 +36,7 @@ class FeedForward:
     def __call__(self, x_TH: Tensor) -> Tensor:
         """Return the network's output for all tokens."""
         gate_TC, up_TC = self._gate_up(x_TH).chunk(2, dim=-1)
-        return self._down(F.silu(gate_TC) * up_TC)
+        return self._down(F.silu(gate_TC).mul_(up_TC))
 
 
 class DecoderLayer:
@@ -48,10 +50,10 @@ class DecoderLayer:
         self._ffn_norm = read_norm(rank, f"{prefix}.post_attention_layernorm.weight")
         self._ffn = FeedForward(rank, layer)
 
-    def __call__(self, x_TH: Tensor, step: StepContext) -> Tensor:
-        """Return the residual stream after this layer."""
-        x_TH = x_TH + self._attention(self._attention_norm(x_TH), step)
-        return x_TH + self._ffn(self._ffn_norm(x_TH))
+    def __call__(self, x_TH: Tensor, step: BlockStep) -> None:
+        """Bring the residual stream through this layer, in place."""
+        x_TH += self._attention(self._attention_norm(x_TH), step)
+        x_TH += self._ffn(self._ffn_norm(x_TH))
 
 
 class Embedding:
@@ -74,24 +76,30 @@ class Embedding:
 class Head:
     """The last norm and the output head, of which this rank holds some rows."""
 
-    def __init__(self, rank: Rank, weight_VH: Tensor, vocab: tuple[Range, ...]) -> None:
+    def __init__(self, rank: Rank, vocab: tuple[Range, ...], embedding: Embedding | None) -> None:
+        weight_VH, is_shared = _read_head_weight(rank, embedding)
         self._norm = read_norm(rank, "model.norm.weight")
-        self._weight = weight_VH
+        self._linear = Linear(weight_VH, may_pack=not is_shared)
         self._team = rank.team
         self._vocab = vocab
 
     def __call__(self, x_TH: Tensor) -> Tensor | None:
         """Return all logits on the leader, and None on other ranks."""
-        logits = F.linear(self._norm(x_TH), self._weight)
+        logits = self._linear(self._norm(x_TH))
         return self._team.gather_columns(logits, self._vocab)
 
 
-def read_head_weight(rank: Rank, embedding: Embedding | None) -> Tensor:
-    """Return this rank's rows of the output head; a tied one is not read twice."""
-    if rank.model.tied_embeddings and embedding is not None:
-        return embedding.weight
-    name = _table_name(rank) if rank.model.tied_embeddings else _HEAD
-    return rank.weights.read(name, (rank.model.vocab, rank.model.hidden), rank.shard.vocab)
+def _read_head_weight(rank: Rank, embedding: Embedding | None) -> tuple[Tensor, bool]:
+    """Return this rank's rows of the output head, and whether they are the embedding's own.
+
+    Tied rows are not read twice. The embedding needs them as they came, and the plan counts them
+    once, so they are not packed either.
+    """
+    model = rank.model
+    if model.tied_embeddings and embedding is not None:
+        return embedding.weight, True
+    name = _table_name(rank) if model.tied_embeddings else _HEAD
+    return rank.weights.read(name, (model.vocab, model.hidden), rank.shard.vocab), False
 
 
 def _table_name(rank: Rank) -> str:

@@ -15,11 +15,11 @@ from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan.plan import Stage as PlannedStage
 from hexplan_runtime.batch import Batch
-from hexplan_runtime.model.architecture import Architecture
-from hexplan_runtime.model.attention import Span, StepContext
-from hexplan_runtime.model.kv_cache import KvCache
-from hexplan_runtime.model.layers import DecoderLayer, Embedding, Head, read_head_weight
+from hexplan_runtime.model.kv_cache import KvCache, KvShape, blocks_of
+from hexplan_runtime.model.layers import DecoderLayer, Embedding, Head
 from hexplan_runtime.model.linear import Rank
+from hexplan_runtime.model.rotary import RotaryTable
+from hexplan_runtime.model.step import BlockStep, Span, spans_of, turns_of
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -51,16 +51,22 @@ class Stage:
 
     def __init__(self, plan: Plan, stage: PlannedStage, rank: Rank) -> None:
         first, end = stage.layers
-        self._end = end
         self._enter_layers = enter_layers(plan, stage.id)
-        self._rotary = _Rotary(rank.architecture, torch_dtype(plan.model))
+        architecture, dtype = rank.architecture, torch_dtype(plan.model)
+        self._rotary = RotaryTable(architecture.rotary_frequencies, architecture.rotary_scale)
         kv_first, kv_end = rank.shard.kv_heads
-        self._cache = KvCache(
-            stage.kv_tokens, kv_end - kv_first, plan.model.head_dim, torch_dtype(plan.model)
-        )
+        kv_shape = KvShape(kv_end - kv_first, plan.model.head_dim, dtype)
+        blocks = blocks_of(stage.layers, self._enter_layers)
+        self._cache = KvCache(blocks, stage.kv_tokens, kv_shape)
+        self._hidden, self._dtype = plan.model.hidden, dtype
         self._embedding = Embedding(rank) if first == 0 else None
-        self._layers = tuple(DecoderLayer(rank, layer) for layer in range(first, end))
-        self._head = self._read_head(rank, stage) if end == plan.model.layers else None
+        self._layers = tuple(
+            tuple(DecoderLayer(rank, layer) for layer in range(*block)) for block in blocks
+        )
+        self._head = None
+        if end == plan.model.layers:
+            vocab = tuple(shard.vocab for shard in stage.shards)
+            self._head = Head(rank, vocab, self._embedding)
 
     @property
     def has_head(self) -> bool:
@@ -77,74 +83,46 @@ class Stage:
     def run(self, batch: Batch) -> Output:
         """Run a batch through the stage, then free what its closing rows held."""
         spans = self._open(batch)
-        hidden = self._run_layers(self._enter(batch), spans)
-        logits = self._logits(hidden, spans)
+        x_TH = self._enter(batch)
+        if spans:
+            self._run_layers(x_TH, spans)
+        logits = self._logits(x_TH, spans)
         for row in batch.rows:
             if row.closes:
                 self._cache.close(row.request)
-        return Output(hidden, logits)
+        return Output(x_TH, logits)
 
     def _open(self, batch: Batch) -> tuple[Span, ...]:
         """Reserve cache for each request, and give each row its place along the batch."""
-        spans, first = [], 0
-        for row in batch.rows:
-            if row.tokens:
-                layers = self.enter_layer(row.route), self._end
-                self._cache.open(row.request, layers, row.context_tokens)
-                spans.append(Span(row, first, first + row.tokens))
-                first += row.tokens
-        return tuple(spans)
+        spans = spans_of(batch.rows)
+        for span in spans:
+            row = span.row
+            self._cache.open(row.request, self.enter_layer(row.route), row.context_tokens)
+        return spans
 
     def _enter(self, batch: Batch) -> Tensor:
-        """Return the activations that the batch enters with."""
-        parts = []
+        """Return the activations that the batch enters with, which the layers may overwrite."""
+        x_TH = torch.empty(batch.tokens, self._hidden, dtype=self._dtype)
+        embedded = 0
         if batch.token_ids is not None:
             assert self._embedding is not None
-            parts.append(self._embedding(batch.token_ids))
+            embedded = len(batch.token_ids)
+            x_TH[:embedded] = self._embedding(batch.token_ids)
         if batch.hidden is not None:
-            parts.append(batch.hidden)
-        return torch.cat(parts) if parts else torch.empty(0, 0)
-
-    def _run_layers(self, x_TH: Tensor, spans: tuple[Span, ...]) -> Tensor:
-        if not spans:
-            return x_TH
-        entries = [self.enter_layer(span.row.route) for span in spans]
-        cos, sin = self._rotary(spans)
-        for layer in self._layers:
-            active = sum(entry <= layer.index for entry in entries)
-            if active == len(spans):
-                x_TH = layer(x_TH, StepContext(spans, cos, sin, self._cache))
-            elif active:
-                end = spans[active - 1].end
-                step = StepContext(spans[:active], cos[:end], sin[:end], self._cache)
-                x_TH = torch.cat((layer(x_TH[:end], step), x_TH[end:]))
+            x_TH[embedded:] = batch.hidden
         return x_TH
+
+    def _run_layers(self, x_TH: Tensor, spans: tuple[Span, ...]) -> None:
+        """Bring the rows through the layers from where they enter, in place."""
+        entries = [self.enter_layer(span.row.route) for span in spans]
+        turns_T1C = turns_of(spans, self._rotary)
+        for arena, layers in zip(self._cache.arenas, self._layers, strict=True):
+            active = sum(entry <= arena.layers[0] for entry in entries)
+            if active:
+                step = BlockStep(spans[:active], turns_T1C, arena)
+                for layer in layers:
+                    layer(x_TH[: step.tokens], step)
 
     def _logits(self, x_TH: Tensor, spans: tuple[Span, ...]) -> Tensor | None:
         last = [span.end - 1 for span in spans if span.row.samples]
         return self._head(x_TH[last]) if self._head is not None and last else None
-
-    def _read_head(self, rank: Rank, stage: PlannedStage) -> Head:
-        weight = read_head_weight(rank, self._embedding)
-        return Head(rank, weight, tuple(shard.vocab for shard in stage.shards))
-
-
-class _Rotary:
-    """The angles by which queries and keys are turned, for each position."""
-
-    def __init__(self, architecture: Architecture, dtype: torch.dtype) -> None:
-        self._frequencies = torch.tensor(architecture.rotary_frequencies, dtype=torch.float32)
-        self._scale = architecture.rotary_scale
-        self._dtype = dtype
-
-    def __call__(self, spans: tuple[Span, ...]) -> tuple[Tensor, Tensor]:
-        """Return cosine and sine for the tokens of these rows: `[T, 1, E]` each."""
-        positions = [
-            torch.arange(span.row.position, span.row.position + span.row.tokens) for span in spans
-        ]
-        angles = torch.cat(positions)[:, None].float() * self._frequencies
-        angles = torch.cat((angles, angles), dim=-1)[:, None]
-        return (
-            (angles.cos() * self._scale).to(self._dtype),
-            (angles.sin() * self._scale).to(self._dtype),
-        )

@@ -1,50 +1,124 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
 
 from hexplan.errors import HexplanError
-from hexplan_runtime.model.kv_cache import KvCache
+from hexplan.field_types import Range
+from hexplan_runtime.model.kv_cache import KvCache, KvShape, blocks_of
+
+SHAPE = KvShape(kv_heads=2, head_dim=3, dtype=torch.float32)
 
 
-def new_cache(kv_tokens: int = 100) -> KvCache:
-    return KvCache(kv_tokens, kv_heads=2, head_dim=3, dtype=torch.float32)
-
-
-def test_what_was_appended_comes_back_in_order() -> None:
-    cache = new_cache()
-    cache.open(7, (4, 6), tokens=10)
-    k, v = torch.randn(2, 5, 2, 3)
-    cache.append(7, 5, 0, k[:3], v[:3])
-    keys, values = cache.append(7, 5, 3, k[3:], v[3:])
-    assert torch.equal(keys, k.transpose(0, 1))
-    assert torch.equal(values, v.transpose(0, 1))
-
-
-def test_layers_and_requests_do_not_mix() -> None:
-    cache = new_cache()
-    for request in (1, 2):
-        cache.open(request, (0, 2), tokens=4)
-    for number, (request, layer) in enumerate([(1, 0), (1, 1), (2, 0), (2, 1)]):
-        ones = torch.ones(1, 2, 3)
-        cache.append(request, layer, 0, ones * number, ones * -number)
-    keys, _ = cache.append(1, 1, 1, torch.zeros(1, 2, 3), torch.zeros(1, 2, 3))
-    assert keys[:, 0].unique().tolist() == [1.0]
+def new_cache(kv_tokens: int = 10, blocks: tuple[Range, ...] = ((0, 2),)) -> KvCache:
+    return KvCache(blocks, kv_tokens, SHAPE)
 
 
 def test_room_is_kept_for_the_whole_request_and_freed_at_its_end() -> None:
-    cache = new_cache(kv_tokens=10)
-    cache.open(1, (0, 2), tokens=6)
-    cache.open(1, (0, 2), tokens=6)  # its next rows open it again
+    cache = new_cache()
+    cache.open(1, 0, tokens=6)
+    cache.open(1, 0, tokens=6)  # its next rows open it again
     with pytest.raises(HexplanError, match="5 tokens asked, 4 free"):
-        cache.open(2, (0, 2), tokens=5)
+        cache.open(2, 0, tokens=5)
     cache.close(1)
     with pytest.raises(HexplanError, match="11 tokens asked, 10 free"):
-        cache.open(2, (0, 2), tokens=11)
+        cache.open(2, 0, tokens=11)
 
 
 def test_closing_a_request_that_never_came_changes_nothing() -> None:
-    cache = new_cache(kv_tokens=10)
+    cache = new_cache()
     cache.close(3)
     with pytest.raises(HexplanError, match="11 tokens asked, 10 free"):
-        cache.open(3, (0, 2), tokens=11)
+        cache.open(3, 0, tokens=11)
+
+
+def test_a_request_that_grows_keeps_its_slots() -> None:
+    cache = new_cache()
+    cache.open(1, 0, tokens=3)
+    before = cache.arenas[0].place(1).slots.tolist()
+    cache.open(2, 0, tokens=2)
+    cache.open(1, 0, tokens=8)
+    after = cache.arenas[0].place(1)
+    assert after.slots[:3].tolist() == before
+    assert after.start is None
+    assert len(set(after.slots.tolist())) == 8
+
+
+def test_a_request_that_enters_inside_holds_slots_of_later_blocks_only() -> None:
+    cache = new_cache(blocks=((0, 2), (2, 3), (3, 8)))
+    cache.open(1, 2, tokens=7)
+    assert [arena.free for arena in cache.arenas] == [10, 3, 3]
+    cache.open(2, 0, tokens=3)
+    with pytest.raises(HexplanError, match="4 tokens asked, 0 free"):
+        cache.open(3, 0, tokens=4)
+    assert [arena.free for arena in cache.arenas] == [7, 0, 0]
+
+
+def test_a_refused_request_leaves_nothing_behind() -> None:
+    cache = new_cache(blocks=((0, 2), (2, 4)))
+    cache.open(1, 2, tokens=8)
+    with pytest.raises(HexplanError, match="3 tokens asked, 2 free"):
+        cache.open(2, 0, tokens=3)
+    cache.close(1)
+    cache.open(3, 0, tokens=10)
+
+
+def test_requests_of_many_lengths_fill_the_arena_to_the_last_token() -> None:
+    """Only what the plan has no room for is refused, however the arena is fragmented."""
+    rng, cache = random.Random(4), new_cache(kv_tokens=5000)
+    held: dict[int, int] = {}
+    refused_at = []
+    for request in range(3000):
+        tokens = rng.choice([rng.randint(1, 40), rng.randint(1, 900)])
+        used = sum(held.values())
+        try:
+            cache.open(request, 0, tokens)
+            held[request] = tokens
+        except HexplanError:
+            assert used + tokens > 5000
+            refused_at.append(used)
+            victim = rng.choice(list(held))
+            cache.close(victim)
+            del held[victim]
+        assert cache.arenas[0].free == 5000 - sum(held.values())
+    assert len(refused_at) > 100
+
+
+def test_a_layers_keys_stay_in_one_tensor_for_all_requests() -> None:
+    cache = new_cache(kv_tokens=40)
+    keys, values = cache.arenas[0].layer(1)
+    assert keys.shape == values.shape == (2, 40, 3)
+    for request in range(4):
+        cache.open(request, 0, tokens=10)
+    assert cache.arenas[0].layer(1)[0].data_ptr() == keys.data_ptr()
+    assert not keys.any()  # what was never written is a number, as masks hide no NaN
+
+
+def test_an_arena_larger_than_memory_takes_only_what_is_written() -> None:
+    terabytes = KvCache(((0, 4),), 2**30, KvShape(4, 64, torch.bfloat16))
+    keys, _ = terabytes.arenas[0].layer(3)
+    keys[:, -5:] = 1
+    assert keys[:, -6:].sum() == 4 * 5 * 64
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_an_arena_takes_what_the_plan_counts(dtype: torch.dtype) -> None:
+    keys, values = KvCache(((0, 3),), 7, KvShape(2, 4, dtype)).arenas[0].layer(2)
+    assert keys.dtype == dtype
+    assert keys.nbytes + values.nbytes == 2 * 2 * 7 * 4 * dtype.itemsize
+
+
+@pytest.mark.parametrize(
+    ("layers", "enters", "blocks"),
+    [
+        ((0, 4), [0], [(0, 4)]),
+        ((0, 4), [0, None, 2, 3, 2], [(0, 2), (2, 3), (3, 4)]),
+        ((4, 8), [6], [(4, 6), (6, 8)]),  # no route enters at its first layer
+    ],
+)
+def test_blocks_begin_where_routes_enter(
+    layers: Range, enters: list[int | None], blocks: list[Range]
+) -> None:
+    assert list(blocks_of(layers, enters)) == blocks

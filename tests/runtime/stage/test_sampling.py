@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexplan.errors import InputError
@@ -37,6 +38,73 @@ def test_a_row_draws_the_same_alone_and_among_others() -> None:
     alone = sample(LOGITS[None], [row])
     among = sample(torch.stack([LOGITS, LOGITS]), [greedy, row])
     assert among.tolist() == [1, alone.item()]
+
+
+settings_of_a_draw = st.builds(
+    Sampling,
+    temperature=st.sampled_from([0.0, 0.3, 1.0, 4.0]),
+    top_k=st.sampled_from([0, 0, 1, 3, 40, 500]),
+    top_p=st.sampled_from([1.0, 1.0, 0.01, 0.5, 0.9, 0.999]),
+    seed=st.integers(0, 2**63 - 1),
+)
+VOCAB = 600
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(settings_of_a_draw, st.integers(0, 10**5)), min_size=1, max_size=12),
+    st.sampled_from([torch.float32, torch.bfloat16]),
+    st.sampled_from([0.3, 3.0]),
+)
+def test_no_rows_token_depends_on_the_others(
+    made: list[tuple[Sampling, int]], dtype: torch.dtype, spread: float
+) -> None:
+    """In 16 bits and at a low spread many logits are equal, and 256 tokens reach few `top_p`."""
+    seed = made[0][0].seed % 2**31
+    logits = torch.randn(len(made), VOCAB, generator=torch.Generator().manual_seed(seed))
+    logits = (logits * spread).to(dtype)
+    rows = [Row(i, 0, at, 1, at + 9, sampling) for i, (sampling, at) in enumerate(made)]
+    together = sample(logits, rows).tolist()
+    for row, found, logits_V in zip(rows, together, logits, strict=True):
+        if row.sampling.temperature > 0:
+            assert found == draw(logits_V, row.sampling, row.position + 1)
+            assert found in allowed_by_definition(logits_V, row.sampling)
+        else:
+            assert found == int(logits_V.argmax())
+
+
+def allowed_by_definition(logits_V: torch.Tensor, sampling: Sampling) -> set[int]:
+    """Return the tokens that may be drawn, from a sorted list, with room for rounding."""
+    scaled = (logits_V.double() / sampling.temperature).tolist()
+    order = sorted(range(len(scaled)), key=lambda token: -scaled[token])
+    kept = order[: sampling.top_k or None]
+    kept = [token for token in order if scaled[token] >= scaled[kept[-1]]]
+    weights = [math.exp(scaled[token] - scaled[order[0]]) for token in kept]
+    needed, reached, least = sampling.top_p * sum(weights) * (1 + 1e-6), 0.0, 0.0
+    for weight in weights:
+        reached, least = reached + weight, weight
+        if reached >= needed:
+            break
+    return {t for t, w in zip(kept, weights, strict=True) if w >= least * (1 - 1e-5)}
+
+
+def test_equal_logits_are_all_allowed_or_none() -> None:
+    logits = torch.tensor([0.0, 1.0, 1.0, 1.0])
+    found = {draw(logits, Sampling(temperature=1.0, top_k=2), position) for position in range(200)}
+    assert found == {1, 2, 3}
+
+
+def test_the_lowest_temperatures_take_the_likeliest_token() -> None:
+    for temperature in (1e-3, 1e-30, 5e-324):
+        assert set(drawn(Sampling(temperature=temperature), count=20)) == {1}
+
+
+def test_a_wide_top_p_is_reached_beyond_the_tokens_that_are_sorted_first() -> None:
+    flat = torch.zeros(2000)
+    flat[:1000] = 0.01
+    found = {draw(flat, Sampling(temperature=1.0, top_p=0.45), at) for at in range(3000)}
+    assert found <= set(range(1000))
+    assert len(found) > 900
 
 
 def test_draws_follow_the_distribution() -> None:

@@ -121,6 +121,17 @@ def test_a_closing_row_frees_the_room_of_its_request(llama: Path, llama_model: M
         assert stage(Batch((second,), torch.tensor(TEXT[3:6]))).logits is not None
 
 
+def test_activations_that_arrive_are_left_as_they_are(llama: Path, llama_model: Model) -> None:
+    """A team may still be sending them to its other ranks while the first one runs."""
+    plan = make_plan(llama_model, [((0, 2), (1,)), ((2, 4), (1,))])
+    arrived = torch.randn(5, llama_model.hidden)
+    before = arrived.clone()
+    (row,) = rows_of([TEXT[:5]], [0])
+    with running_stages(plan, llama) as (_, second):
+        second(Batch((row,), hidden=arrived))
+    assert torch.equal(arrived, before)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_sixteen_bits_come_close_to_thirty_two(llama: Path, dtype: str) -> None:
     plan = make_plan(read_model_folder(llama, dtype), [((0, 2), (2, 1)), ((2, 4), (1,))])  # type: ignore[arg-type]
@@ -129,3 +140,13 @@ def test_sixteen_bits_come_close_to_thirty_two(llama: Path, dtype: str) -> None:
     expected = all_logits(load_reference(llama), TEXT)[-1]
     error = (found - expected).norm() / expected.norm()
     assert error < 0.05
+
+
+def test_bfloat16_is_as_close_to_exact_arithmetic_as_transformers_is(llama: Path) -> None:
+    """The weights are the same numbers in all three, so what differs is how steps are rounded."""
+    plan = make_plan(read_model_folder(llama, "bfloat16"), [((0, 4), (1,))])
+    with running_stages(plan, llama) as runners:
+        ours = run_in_pieces(runners, plan, TEXT, [20, *[1] * 20]).float()
+    exact = all_logits(load_reference(llama).bfloat16().float(), TEXT)[19:]
+    theirs = all_logits(load_reference(llama).bfloat16(), TEXT)[19:].float()
+    assert (ours - exact).norm() < 1.2 * (theirs - exact).norm()

@@ -1,0 +1,81 @@
+"""What a block of layers needs to know about the tokens that they get in one step.
+
+Everything that depends on rows is worked out here, once a step and block, so that layers do
+tensor work alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hexplan_runtime.batch import Row
+from hexplan_runtime.model.kv_cache import Arena
+from hexplan_runtime.model.kv_reads import Reads, Seen
+from hexplan_runtime.model.rotary import RotaryTable
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a row's tokens stand in the batch: `[first, end)`."""
+
+    row: Row
+    first: int
+    end: int
+
+
+class BlockStep:
+    """The tokens of a step that a block of layers runs: the first ones of the batch."""
+
+    def __init__(self, spans: Sequence[Span], turns_T1C: Tensor, arena: Arena) -> None:
+        self.tokens = spans[-1].end
+        """Number of tokens."""
+        self.turns_T1C = turns_T1C[: self.tokens]
+        """How far queries and keys are turned."""
+        self._arena = arena
+        self._seen = [_seen(span, arena) for span in spans]
+        slots = [slot for seen in self._seen for slot in seen.slots()]
+        self._slots_T = torch.tensor(slots)
+        self._reads: dict[int | None, Reads] = {}
+
+    def store(self, layer: int, k_TGE: Tensor, v_TGE: Tensor) -> tuple[Tensor, Tensor]:
+        """Store the new tokens' keys and values, and return those of all slots.
+
+        Both are `[G, S, E]`.
+        """
+        keys_GSE, values_GSE = self._arena.layer(layer)
+        keys_GSE.index_copy_(1, self._slots_T, k_TGE.transpose(0, 1))
+        values_GSE.index_copy_(1, self._slots_T, v_TGE.transpose(0, 1))
+        return keys_GSE, values_GSE
+
+    def reads(self, window: int | None) -> Reads:
+        """Return what each token attends to in the layers with this window."""
+        if window not in self._reads:
+            self._reads[window] = Reads(self._seen, window, self._arena)
+        return self._reads[window]
+
+
+def spans_of(rows: Sequence[Row]) -> tuple[Span, ...]:
+    """Give each row that has tokens its place along the batch."""
+    spans, first = [], 0
+    for row in rows:
+        if row.tokens:
+            spans.append(Span(row, first, first + row.tokens))
+            first += row.tokens
+    return tuple(spans)
+
+
+def turns_of(spans: Sequence[Span], table: RotaryTable) -> Tensor:
+    """Return the turn of each token of these rows."""
+    positions: list[int] = []
+    for span in spans:
+        positions += range(span.row.position, span.row.position + span.row.tokens)
+    return table(positions)
+
+
+def _seen(span: Span, arena: Arena) -> Seen:
+    row = span.row
+    return Seen(span.first, row.position, row.tokens, arena.place(row.request))
