@@ -19,7 +19,7 @@ from hexplan_runtime.net.wire import WireFormat, new_frame, pack, unpack
 SENDER, RECEIVER = 0, 1
 """Ranks in an edge's group."""
 _PATIENCE = 2
-"""One batch on its way and one behind it keep a link busy; more would only wait in memory."""
+"""Batches on their way before `send` waits for the peer."""
 
 
 class Sends(Protocol):
@@ -37,11 +37,12 @@ class Receives(Protocol):
 
 
 class Sender:
-    """The end that batches leave from; `peer` is the rank of the other end in the group."""
+    """Sends to one rank of a team, and waits for it where it is slow: all take the same steps.
+
+    `peer` is its rank in the group. Between stages, `edge_sender` waits for nobody.
+    """
 
     def __init__(self, group: Group, wire_format: WireFormat, peer: int = RECEIVER) -> None:
-        self.patience = _PATIENCE
-        """How many batches may be on their way before `send` waits for the peer."""
         self._group = group
         self._wire_format = wire_format
         self._peer = peer
@@ -52,7 +53,7 @@ class Sender:
         messages = pack(batch, self._wire_format)
         sent = [(self._group.start_send(part, self._peer), part) for part in messages]
         self._under_way.append(sent)
-        if len(self._under_way) > self.patience:
+        if len(self._under_way) > _PATIENCE:
             for work, _ in self._under_way.popleft():
                 finish(work)
 
