@@ -12,7 +12,6 @@ from hexplan.measured.observations import StepSeen
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.processes import ChildProcess, Ended, Here, Said, Supervisor
-from hexplan_runtime.stage.edges import Ends
 from hexplan_runtime.stage.mailbox import Loss
 from hexplan_runtime.stage.messages import PEER_LOST, Assignment, EndSeen, Report
 
@@ -34,7 +33,7 @@ _VARIABLES: Final = (
 RankProcess: TypeAlias = ChildProcess[Report]
 RankSaid: TypeAlias = Said[Report]
 RankEnded: TypeAlias = Ended[Report]
-News: TypeAlias = RankSaid | RankEnded | Batch | Ends | Loss | None
+News: TypeAlias = RankSaid | RankEnded | Batch | Loss | None
 """None only ends the wait for news."""
 
 
@@ -69,7 +68,7 @@ class Fleet:
         else:
             self._news.put(news)
 
-    def next_news(self, deadline: float | None = None) -> RankSaid | Batch | Ends | None:
+    def next_news(self, deadline: float | None = None) -> RankSaid | Batch | None:
         """Wait for good news; None if the deadline (monotonic clock) passes first, or if told so.
 
         Raises

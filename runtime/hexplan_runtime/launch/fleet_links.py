@@ -9,8 +9,6 @@ import torch
 from hexplan_runtime.batch import Batch, Limits, merge, regroup
 from hexplan_runtime.engine.flight import EntryRow
 from hexplan_runtime.launch.fleet import Fleet
-from hexplan_runtime.net.edge_sender import EdgeSender
-from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.transport import Sends
 
 
@@ -42,18 +40,9 @@ class FleetLinks:
         """Send rows for one stage in one message."""
         self._send_to(rows[0].stage, [merge([_as_batch(row) for row in rows])])
 
-    def close(self) -> None:
-        """Send no more."""
-        for sender in self.senders.values():
-            if isinstance(sender, EdgeSender):
-                sender.close()
-
     def _send_to(self, stage: str, batches: Iterable[Batch]) -> None:
-        try:
-            for batch in batches:
-                self.senders[stage].send(batch)
-        except PeerLost as loss:
-            self._fleet.tell(loss)
+        for batch in batches:
+            self.senders[stage].send(batch)
 
 
 def _as_batch(entry: EntryRow) -> Batch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from types import TracebackType
 from typing import Self
@@ -16,10 +17,11 @@ from hexplan_runtime.engine.streaming import gather
 from hexplan_runtime.launch.collecting import Collector
 from hexplan_runtime.launch.fleet import Fleet
 from hexplan_runtime.launch.fleet_links import FleetLinks
-from hexplan_runtime.launch.startup import RankStats, start
+from hexplan_runtime.launch.startup import RankStats, StartUp, start
 from hexplan_runtime.launch.supported import require_tensor_parallel
 from hexplan_runtime.model.model_files import find_model_folder
 from hexplan_runtime.request import Request, TokenEvent
+from hexplan_runtime.stage.edges import Ends
 from hexplan_runtime.stage.mailbox import drain
 from hexplan_runtime.stage.observing import Observer
 
@@ -67,6 +69,8 @@ class Pipeline:
         self._fleet = Fleet(self._collector.take if self._collector else None)
         self._observer: Observer | None = None
         self._drains: list[Thread] = []
+        self._ends: Ends | None = None
+        self._meeting_folder = TemporaryDirectory(prefix="hexplan-")
         self._links = FleetLinks(self._fleet)
         self.core = EngineCore(plan, self._links, max_waiting)
         """Takes requests from any thread, as a server does."""
@@ -98,11 +102,14 @@ class Pipeline:
         self.core.begin_to_close()
         self._fleet.stop()
         self.core.close(_JOIN_S)
-        self._links.close()
+        if self._ends is not None:
+            self._ends.close()
+            self._ends = None
         for thread in self._drains:
             thread.join(_JOIN_S)
         if self._observer is not None:
             self._observer.close()
+        self._meeting_folder.cleanup()
         if self._collector is not None:
             self._collector.finish()
 
@@ -135,9 +142,11 @@ class Pipeline:
 
     def _start(self) -> None:
         is_observed = self._collector is not None
-        timeout_s = self._start_timeout_s
-        started = start(self._fleet, self.plan, self._folder, timeout_s, is_observed=is_observed)
-        self.stats, ends = started.stats, started.ends
+        meeting = Path(self._meeting_folder.name)
+        how = StartUp(meeting, self._start_timeout_s, is_observed)
+        started = start(self._fleet, self.plan, self._folder, how)
+        self.stats, self._ends = started.stats, started.ends
+        ends = self._ends
         if self._collector is not None:
             self._collector.begin()
             self._observer = Observer(self._collector.take)

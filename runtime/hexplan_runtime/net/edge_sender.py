@@ -6,21 +6,17 @@ lets into a route (`engine.feeding`).
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection
 from threading import Condition, Thread
 from typing import Final
 
-from torch import Tensor
-from torch._C._distributed_c10d import Work
-
 from hexplan_runtime.batch import Batch, merge, single_rows
-from hexplan_runtime.net.gloo import Group, PeerLost, finish
-from hexplan_runtime.net.transport import RECEIVER
-from hexplan_runtime.net.wire import WireFormat, pack
+from hexplan_runtime.net.messages import MessageSender
 
-_UNDER_WAY: Final = 2
-"""One batch on its way and one behind it keep a link busy; others wait where decodes can pass."""
+_RETRY_S: Final = 0.001
+"""How often to look for room on a link that is full; a message that fills one takes longer."""
 _IN_A_ROW: Final = 8
 """Batches that may pass a prompt before it is its turn."""
 
@@ -28,36 +24,28 @@ _IN_A_ROW: Final = 8
 class EdgeSender:
     """Sends decodes and ends of requests ahead of prompts; each request keeps its order."""
 
-    def __init__(self, group: Group, wire_format: WireFormat) -> None:
+    def __init__(self, link: MessageSender) -> None:
         self.hear: Callable[[Batch], None] | None = None
         """Takes each batch when its sending begins."""
-        self._group, self._wire_format = group, wire_format
+        self._link = link
         self._changed = Condition()
         self._urgent: deque[Batch] = deque()
         self._prompts: deque[Batch] = deque()
         self._passed_by = 0
-        self._under_way: deque[list[tuple[Work, Tensor]]] = deque()
-        self._loss: PeerLost | None = None
         self._is_closed = False
-        Thread(target=self._finish_all, daemon=True, name="edge sender").start()
+        Thread(target=self._send_later, daemon=True, name="edge sender").start()
 
     def send(self, batch: Batch) -> None:
-        """Send a batch as soon as the link is free.
-
-        Raises
-        ------
-        PeerLost
-            The peer is gone; this may be noticed only some batches later.
-        """
+        """Send a batch as soon as the link is free."""
         with self._changed:
-            if self._loss is not None:
-                raise PeerLost(str(self._loss))
             ended = {row.request for row in batch.rows if row.closes}
             if ended and self._prompts:
                 self._prompts = deque(_without(self._prompts, ended))
             brings_prompt = any(row.tokens and not row.decodes for row in batch.rows)
             (self._prompts if brings_prompt else self._urgent).append(batch)
-            self._start()
+            self._send_what_fits()
+            if self._has_waiting:
+                self._changed.notify()
 
     def close(self) -> None:
         """Send no more, and let the thread end."""
@@ -65,17 +53,17 @@ class EdgeSender:
             self._is_closed = True
             self._changed.notify()
 
-    def _start(self) -> None:
-        """Start to send as far as the link is free; the lock is held."""
-        while len(self._under_way) < _UNDER_WAY and (self._urgent or self._prompts):
+    @property
+    def _has_waiting(self) -> bool:
+        return bool(self._urgent or self._prompts)
+
+    def _send_what_fits(self) -> None:
+        """Send as far as the link has room; the lock is held."""
+        while not self._is_closed and self._has_waiting and self._link.has_room:
             batch = self._next()
             if self.hear is not None:
                 self.hear(batch)
-            messages = pack(batch, self._wire_format)
-            # gloo needs handles and tensors until the peer has the message.
-            sent = [(self._group.start_send(part, RECEIVER), part) for part in messages]
-            self._under_way.append(sent)
-            self._changed.notify()
+            self._link.send(batch)
 
     def _next(self) -> Batch:
         is_prompts_turn = self._prompts and self._passed_by >= _IN_A_ROW
@@ -85,23 +73,16 @@ class EdgeSender:
         self._passed_by = 0
         return self._prompts.popleft()
 
-    def _finish_all(self) -> None:
-        try:
-            while (sent := self._wait_for_oldest()) is not None:
-                for work, _ in sent:
-                    finish(work)
-                with self._changed:
-                    self._under_way.popleft()
-                    self._start()
-        except PeerLost as loss:
+    def _send_later(self) -> None:
+        """Send what found no room at first."""
+        while True:
             with self._changed:
-                self._loss = loss
-
-    def _wait_for_oldest(self) -> list[tuple[Work, Tensor]] | None:
-        with self._changed:
-            while not self._under_way and not self._is_closed:
-                self._changed.wait()
-            return None if self._is_closed else self._under_way[0]
+                self._send_what_fits()
+                while not self._has_waiting and not self._is_closed:
+                    self._changed.wait()
+                if self._is_closed:
+                    return
+            time.sleep(_RETRY_S)
 
 
 def _without(batches: Collection[Batch], requests: Collection[int]) -> list[Batch]:

@@ -1,4 +1,4 @@
-"""Edges of ZeroMQ messages: whoever connects has proved who it is, and no send waits for a peer.
+"""Edges of ZeroMQ messages, where whoever connects has proved who it is.
 
 Inside a machine an edge is a socket file in a folder that only this user may enter. Between
 machines it is TCP under CURVE, which encrypts, and lets in only those who hold a key of the launch.
@@ -24,6 +24,8 @@ from hexplan_runtime.net.wire import FRAME_BYTES, WireFormat, pack, unpack
 
 _RECONNECT_MS: Final = 10
 """How often to try an address where nobody listens yet."""
+_UNDER_WAY: Final = 2
+"""One batch on its way and one behind it keep a link busy; others wait where decodes can pass."""
 _LONGEST_PATH: Final = 100
 """Bytes of a socket file's path; Linux takes 107."""
 
@@ -108,8 +110,8 @@ class MessageEnds:
         if address.startswith("tcp:") and self._keys is None:
             raise HexplanError("an edge over TCP needs the keys of its launch")
         socket = self._context.socket(kind)
-        # What is under way is bounded by the requests that the router admits.
-        socket.set_hwm(0)
+        socket.sndhwm = _UNDER_WAY
+        socket.rcvhwm = 0  # what arrives is taken at once, and bounded by what the router admits
         socket.linger = 0
         socket.reconnect_ivl = _RECONNECT_MS
         return socket
@@ -128,8 +130,13 @@ class MessageSender:
         self._socket = socket
         self._wire_format = wire_format
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the next batch would go at once."""
+        return bool(self._socket.poll(0, zmq.POLLOUT))
+
     def send(self, batch: Batch) -> None:
-        """Hand a batch over; a thread of the library's sends it, however slow the peer is."""
+        """Send a batch, once there is room for it."""
         parts = [_bytes(part) for part in pack(batch, self._wire_format)]
         self._socket.send_multipart(parts, copy=True)
 

@@ -39,7 +39,7 @@ class Receives(Protocol):
 class Sender:
     """Sends to one rank of a team, and waits for it where it is slow: all take the same steps.
 
-    `peer` is its rank in the group. Between stages, `edge_sender` waits for nobody.
+    `peer` is its rank in the group. Between stages, `EdgeSender` waits for nobody.
     """
 
     def __init__(self, group: Group, wire_format: WireFormat, peer: int = RECEIVER) -> None:

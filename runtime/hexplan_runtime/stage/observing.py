@@ -97,7 +97,7 @@ class Observer:
             source: _ObservedReceiver(receiver, (source, receives_at), note)
             for source, receiver in ends.receivers.items()
         }
-        return Ends(senders, receivers)
+        return Ends(senders, receivers, ends.close)
 
     def flush(self) -> None:
         """Hand over what has been noted so far."""

@@ -204,7 +204,7 @@ def test_a_rank_without_a_launcher_ends_at_once(plan: Plan, llama: Path) -> None
         stage=0,
         rank=0,
         launcher_pid=1,  # whose child the rank is not
-        store_port=1,
+        meeting_folder=str(llama),
         nonce="0" * 32,
     )
     assert orphan("") == 0

@@ -1,19 +1,16 @@
-"""Edges whose far end takes messages only when the test says so."""
+"""Edges whose far end takes messages only when the test says so: until then nobody listens."""
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 
 from hexplan_runtime.batch import Batch, Row, merge
 from hexplan_runtime.net.edge_sender import EdgeSender
-from hexplan_runtime.net.gloo import Group, Rendezvous, host_store, join_store
-from hexplan_runtime.net.transport import Receiver
+from hexplan_runtime.net.messages import MessageEnds, MessageReceiver, socket_file
 from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.request import GREEDY
 
@@ -22,30 +19,35 @@ LARGE = 3000
 """Tokens of a message that does not fit into a frame."""
 
 
-@dataclass(frozen=True)
 class Edge:
-    sender: EdgeSender
-    receiver: Receiver
+    """Two ends, each with a context of its own, as two processes have."""
+
+    def __init__(self, folder: Path) -> None:
+        self._near, self._far = MessageEnds(WIRE_FORMAT), MessageEnds(WIRE_FORMAT)
+        self._address = socket_file(folder, 0)
+        self.sender = EdgeSender(self._near.sender(self._address))
+        self._receiver: MessageReceiver | None = None
+
+    def next_batch(self) -> Batch:
+        if self._receiver is None:
+            self._receiver = self._far.receiver(self._address)
+        return self._receiver.receive()
 
     def receive(self, count: int) -> list[list[int]]:
         """Return the requests of each of the next messages."""
-        return [[row.request for row in self.receiver.receive().rows] for _ in range(count)]
+        return [[row.request for row in self.next_batch().rows] for _ in range(count)]
+
+    def close(self) -> None:
+        self.sender.close()
+        self._near.close()
+        self._far.close()
 
 
 @pytest.fixture
-def edge() -> Iterator[Edge]:
-    store, port = host_store()
-
-    def join(rank: int) -> Group:
-        wait = datetime.timedelta(seconds=30)
-        return Rendezvous(join_store(port), "nonce", wait).meet("edge", rank, 2)
-
-    with ThreadPoolExecutor(2) as pool:
-        near, far = pool.map(join, range(2))
-    sender = EdgeSender(near, WIRE_FORMAT)
-    yield Edge(sender, Receiver(far, WIRE_FORMAT))
-    sender.close()
-    del store
+def edge(tmp_path: Path) -> Iterator[Edge]:
+    edge = Edge(tmp_path)
+    yield edge
+    edge.close()
 
 
 def prompt(request: int, tokens: int = LARGE) -> Batch:
@@ -84,7 +86,7 @@ def test_the_end_of_a_request_drops_what_waits_of_it(edge: Edge) -> None:
     edge.sender.send(prompt(2))
     edge.sender.send(end(2))
     assert edge.receive(3) == [[0], [1], [2]]
-    batch = edge.receiver.receive()
+    batch = edge.next_batch()
     assert [row.request for row in batch.rows] == [3, 4]
     assert batch.hidden is not None
     assert batch.hidden[:, 0].tolist() == [3.0] * 5 + [4.0] * 2

@@ -103,16 +103,6 @@ def test_a_sender_may_connect_before_anybody_listens(tmp_path: Path) -> None:
     far.close()
 
 
-def test_a_send_waits_for_no_peer(tmp_path: Path) -> None:
-    """Nobody takes what is sent: a sender that waited would hang here."""
-    edge = Edge(tmp_path, "file")
-    for request in range(200):
-        edge.sender.send(activations(request, 500))
-    for request in range(200):
-        assert edge.receiver.receive().rows[0].request == request
-    edge.close()
-
-
 def test_a_receiver_that_waits_hears_of_the_end(edge: Edge) -> None:
     edge.far.close()
     assert isinstance(edge.arrived.get(timeout=30), PeerLost)
