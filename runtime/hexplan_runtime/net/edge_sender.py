@@ -17,7 +17,7 @@ from torch._C._distributed_c10d import Work
 from hexplan_runtime.batch import Batch, merge, single_rows
 from hexplan_runtime.net.gloo import Group, PeerLost, finish
 from hexplan_runtime.net.transport import RECEIVER
-from hexplan_runtime.net.wire import WireFormat, pack
+from hexplan_runtime.net.wire import Encoder, WireFormat
 
 _UNDER_WAY: Final = 2
 """One batch on its way and one behind it keep a link busy; others wait where decodes can pass."""
@@ -31,7 +31,7 @@ class EdgeSender:
     def __init__(self, group: Group, wire_format: WireFormat) -> None:
         self.hear: Callable[[Batch], None] | None = None
         """Takes each batch when its sending begins."""
-        self._group, self._wire_format = group, wire_format
+        self._group, self._encoder = group, Encoder(wire_format)
         self._changed = Condition()
         self._urgent: deque[Batch] = deque()
         self._prompts: deque[Batch] = deque()
@@ -71,7 +71,7 @@ class EdgeSender:
             batch = self._next()
             if self.hear is not None:
                 self.hear(batch)
-            messages = pack(batch, self._wire_format)
+            messages = self._encoder.pack(batch)
             # gloo needs handles and tensors until the peer has the message.
             sent = [(self._group.start_send(part, RECEIVER), part) for part in messages]
             self._under_way.append(sent)
