@@ -20,7 +20,7 @@ from zmq.auth.thread import ThreadAuthenticator
 from hexplan.errors import HexplanError
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.gloo import PeerLost
-from hexplan_runtime.net.wire import FRAME_BYTES, WireFormat, pack, unpack
+from hexplan_runtime.net.wire import FRAME_BYTES, Decoder, Encoder, WireFormat
 
 _RECONNECT_MS: Final = 10
 """How often to try an address where nobody listens yet."""
@@ -128,7 +128,7 @@ class MessageSender:
 
     def __init__(self, socket: zmq.Socket[bytes], wire_format: WireFormat) -> None:
         self._socket = socket
-        self._wire_format = wire_format
+        self._encoder = Encoder(wire_format)
 
     @property
     def has_room(self) -> bool:
@@ -137,7 +137,7 @@ class MessageSender:
 
     def send(self, batch: Batch) -> None:
         """Send a batch, once there is room for it."""
-        parts = [_bytes(part) for part in pack(batch, self._wire_format)]
+        parts = [_bytes(part) for part in self._encoder.pack(batch)]
         self._socket.send_multipart(parts, copy=True)
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ class MessageReceiver:
 
     def __init__(self, socket: zmq.Socket[bytes], wire_format: WireFormat) -> None:
         self._socket = socket
-        self._wire_format = wire_format
+        self._decoder = Decoder(wire_format)
         self._in_use = Lock()
         self.address = bytes(socket.get(zmq.LAST_ENDPOINT)).decode()
         """Where it listens, with the port that the system chose."""
@@ -181,7 +181,7 @@ class MessageReceiver:
             message = f"an edge failed: {error}"
             raise PeerLost(message) from error
         try:
-            return _batch([bytearray(part) for part in parts], self._wire_format)
+            return _batch([bytearray(part) for part in parts], self._decoder)
         except (struct.error, ValueError, RuntimeError) as error:
             message = f"a message arrived that is torn: {error}"
             raise HexplanError(message) from error
@@ -198,13 +198,13 @@ class _Doorkeeper:
         return key == self._public
 
 
-def _batch(parts: list[bytearray], wire_format: WireFormat) -> Batch:
+def _batch(parts: list[bytearray], decoder: Decoder) -> Batch:
     """Read the parts of one message."""
     frame, *rest = parts
     if len(frame) > FRAME_BYTES:
         message = f"a frame of {len(frame)} bytes, at most {FRAME_BYTES} are sent"
         raise ValueError(message)
-    envelope = unpack(torch.frombuffer(frame, dtype=torch.uint8), wire_format)
+    envelope = decoder.unpack(torch.frombuffer(frame, dtype=torch.uint8))
     ids, hidden = envelope.token_ids, envelope.hidden
     if not envelope.is_complete:
         payload = iter(rest)
