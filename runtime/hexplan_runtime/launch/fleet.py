@@ -12,7 +12,6 @@ from hexplan.measured.observations import StepSeen
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.processes import ChildProcess, Ended, Here, Said, Supervisor
-from hexplan_runtime.stage.edges import Ends
 from hexplan_runtime.stage.mailbox import Loss
 from hexplan_runtime.stage.messages import PEER_LOST, Assignment, EndSeen, Report
 
@@ -34,7 +33,8 @@ _VARIABLES: Final = (
 RankProcess: TypeAlias = ChildProcess[Report]
 RankSaid: TypeAlias = Said[Report]
 RankEnded: TypeAlias = Ended[Report]
-News: TypeAlias = RankSaid | RankEnded | Batch | Ends | Loss
+News: TypeAlias = RankSaid | RankEnded | Batch | Loss | None
+"""None only ends the wait for news."""
 
 
 class Fleet:
@@ -68,8 +68,8 @@ class Fleet:
         else:
             self._news.put(news)
 
-    def next_news(self, deadline: float | None = None) -> RankSaid | Batch | Ends | None:
-        """Wait for good news; None if the deadline (monotonic clock) passes first.
+    def next_news(self, deadline: float | None = None) -> RankSaid | Batch | None:
+        """Wait for good news; None if the deadline (monotonic clock) passes first, or if told so.
 
         Raises
         ------
@@ -119,7 +119,8 @@ class Fleet:
     def _find_culprit(self) -> RankEnded | None:
         """Wait a little for the end of a rank that has not just lost its peer."""
         deadline = time.monotonic() + _CULPRIT_S
-        while (news := self._wait(deadline)) is not None:
+        while time.monotonic() < deadline:
+            news = self._wait(deadline)
             if isinstance(news, Ended) and news.exit_code != PEER_LOST:
                 return news
         return None

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 
 from hexplan.errors import LaunchError
 from hexplan.plan import Plan
 from hexplan_runtime.launch.fleet import Fleet, RankProcess
 from hexplan_runtime.model.architecture import read_architecture
-from hexplan_runtime.net.gloo import PeerLost, Rendezvous, host_store
 from hexplan_runtime.processes import Said
-from hexplan_runtime.stage.edges import LAUNCHER, Ends, connect
+from hexplan_runtime.stage.edges import LAUNCHER, Ends, Meeting, connect
 from hexplan_runtime.stage.messages import Assignment, Report
 
 
@@ -32,6 +29,18 @@ class RankStats:
     """Bytes of weights that it took from the model's files."""
     weights_bytes: int
     """Bytes that they fill in its memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartUp:
+    """How the processes of a launch are started."""
+
+    meeting_folder: Path
+    """Where they meet: a folder that only this user may enter."""
+    timeout_s: float
+    """How long they may take to read their weights and to open their edges."""
+    is_observed: bool = False
+    """Whether leaders report their steps and messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +71,12 @@ class _Progress:
     ranks: list[RankProcess] = field(default_factory=list)
     loaded: dict[RankProcess, Report] = field(default_factory=dict)
     ready: set[RankProcess] = field(default_factory=set)
-    ends: Ends | None = None
 
     def wait(self, is_done: Callable[[], bool]) -> None:
         """Take news until all is done; at the deadline, name the ranks that are missing."""
         while not is_done():
             news = self.fleet.next_news(self.deadline)
-            if isinstance(news, Ends):
-                self.ends = news
-            elif isinstance(news, Said) and news.message.event == "loaded":
+            if isinstance(news, Said) and news.message.event == "loaded":
                 self.loaded[news.child] = news.message
             elif isinstance(news, Said):
                 self.ready.add(news.child)
@@ -83,19 +89,15 @@ class _Progress:
             for rank in self.ranks
             if rank not in self.ready
         ]
-        message = f"not ready after {self.timeout_s:g} s: {'; '.join(missing) or 'the entry edges'}"
+        message = f"not ready after {self.timeout_s:g} s: {'; '.join(missing)}"
         return LaunchError(message, hint="the machine may be busy, or the disk slow")
 
 
-def start(
-    fleet: Fleet, plan: Plan, folder: Path, timeout_s: float, *, is_observed: bool = False
-) -> Started:
+def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
     """Start all ranks, wait for their weights, then for all edges."""
-    progress = _Progress(fleet, timeout_s, time.monotonic() + timeout_s)
+    progress = _Progress(fleet, how.timeout_s, time.monotonic() + how.timeout_s)
     architecture = read_architecture(folder, plan.model)
-    store, port = host_store()
-    timeout = datetime.timedelta(seconds=timeout_s)
-    rendezvous = Rendezvous(store, secrets.token_hex(16), timeout)
+    meeting = Meeting(how.meeting_folder, secrets.token_hex(16))
     template = Assignment(
         plan=plan,
         architecture=architecture,
@@ -103,22 +105,25 @@ def start(
         stage=0,
         rank=0,
         launcher_pid=os.getpid(),
-        store_port=port,
-        nonce=rendezvous.nonce,
-        is_observed=is_observed,
+        meeting_folder=str(meeting.folder),
+        nonce=meeting.nonce,
+        is_observed=how.is_observed,
     )
     places = [_Place(s, r) for s, stage in enumerate(plan.stages) for r in range(stage.tp)]
     for place in places:
         progress.ranks.append(_start_rank(fleet, template, place))
     progress.wait(lambda: len(progress.loaded) == len(places))
-    _connect(fleet, plan, rendezvous)
-    progress.wait(lambda: len(progress.ready) == len(places) and progress.ends is not None)
-    assert progress.ends is not None
+    ends = connect(plan, LAUNCHER, meeting)
+    try:
+        progress.wait(lambda: len(progress.ready) == len(places))
+    except BaseException:
+        ends.close()
+        raise
     stats = [
         _stats(plan, place, progress.loaded[rank])
         for place, rank in zip(places, progress.ranks, strict=True)
     ]
-    return Started(progress.ends, tuple(stats))
+    return Started(ends, tuple(stats))
 
 
 def _start_rank(fleet: Fleet, template: Assignment, place: _Place) -> RankProcess:
@@ -127,18 +132,6 @@ def _start_rank(fleet: Fleet, template: Assignment, place: _Place) -> RankProces
     name = f"stage {stage.id} rank {place.rank} ({stage.host}, device {device})"
     mine = {"stage": place.stage, "rank": place.rank}
     return fleet.start(name, template.model_copy(update=mine))
-
-
-def _connect(fleet: Fleet, plan: Plan, rendezvous: Rendezvous) -> None:
-    """Meet the leaders at entry and exit edges, in a thread, as a rank may end meanwhile."""
-
-    def run() -> None:
-        try:
-            fleet.tell(connect(plan, LAUNCHER, rendezvous))
-        except PeerLost as loss:
-            fleet.tell(loss)
-
-    Thread(target=run, daemon=True, name="connect").start()
 
 
 def _stats(plan: Plan, place: _Place, report: Report) -> RankStats:

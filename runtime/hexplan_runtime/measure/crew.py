@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,7 +15,6 @@ from hexplan.model import Model
 from hexplan_runtime.measure.devices import DeviceKind
 from hexplan_runtime.measure.messages import RankAnswer, RankOrder, RankTask
 from hexplan_runtime.model.architecture import Architecture
-from hexplan_runtime.net.gloo import host_store
 from hexplan_runtime.processes import Ended, Here, Supervisor
 
 _RANK: Final = "hexplan_runtime.measure.rank"
@@ -37,7 +37,7 @@ class Crew:
     """A group of ranks that are ready, and take orders; leaving it ends their processes."""
 
     def __init__(self, subject: Subject, size: int) -> None:
-        self._store, port = host_store()
+        self._folder = TemporaryDirectory(prefix="hexplan-")
         nonce = secrets.token_hex(16)
         self._supervisor = Supervisor(RankAnswer)
         try:
@@ -50,14 +50,14 @@ class Crew:
                     kind=subject.kind,
                     rank=rank,
                     size=size,
-                    store_port=port,
+                    meeting_folder=self._folder.name,
                     nonce=nonce,
                 )
                 name = f"rank {rank} of {size} that measures"
                 self._supervisor.start(name, Here().command(_RANK), task)
             self._answer()
         except BaseException:
-            self._supervisor.stop()
+            self._stop()
             raise
 
     def __enter__(self) -> Self:
@@ -69,7 +69,7 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._supervisor.stop()
+        self._stop()
 
     def run(self, order: RankOrder) -> tuple[float, ...]:
         """Have every rank run a step, and return the leader's times in seconds.
@@ -83,6 +83,10 @@ class Crew:
         """
         self._supervisor.tell_all(order)
         return self._answer().times_s
+
+    def _stop(self) -> None:
+        self._supervisor.stop()
+        self._folder.cleanup()
 
     def _answer(self) -> RankAnswer:
         """Wait for the leader's answer, or for what keeps it from answering.

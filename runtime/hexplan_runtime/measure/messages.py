@@ -31,10 +31,10 @@ class RankTask(FrozenModel):
     """Rank in the group; 0 leads, and takes the times."""
     size: int
     """Ranks in the group."""
-    store_port: int
-    """Port of the store on the loopback interface where the ranks meet."""
+    meeting_folder: str
+    """Where the ranks meet; only this user may enter it."""
     nonce: str
-    """A secret, without which no rank is found in the store."""
+    """A random number that marks the messages of this group, in hexadecimal digits."""
 
 
 class RankOrder(FrozenModel):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 
 import torch
 
 from hexplan.errors import InputError
 from hexplan_runtime.measure.layer_timer import LayerTimer
 from hexplan_runtime.measure.messages import RankAnswer, RankOrder, RankTask
-from hexplan_runtime.net.gloo import Rendezvous, join_store
+from hexplan_runtime.net.gloo import Rendezvous, local_store
 from hexplan_runtime.net.team import Team
 from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.processes.child import Parent, leave
@@ -49,7 +50,7 @@ def _join(task: RankTask) -> Team:
     wire_format = WireFormat(launch_mark(task.nonce), task.model.hidden, torch_dtype(task.model))
     group = None
     if task.size > 1:
-        rendezvous = Rendezvous(join_store(task.store_port), task.nonce, _MEET)
+        rendezvous = Rendezvous(local_store(Path(task.meeting_folder)), task.nonce, _MEET)
         group = rendezvous.meet("measure", task.rank, task.size)
     return Team(wire_format, task.rank, group)
 

@@ -13,13 +13,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 from typing import Final, Protocol, cast
 
 import torch
 from torch import Tensor
 
 # torch.distributed exports these only where it was built with them, which no type checker follows
-from torch._C._distributed_c10d import PrefixStore, ProcessGroupGloo, Store, TCPStore, Work
+from torch._C._distributed_c10d import (
+    FileStore,
+    PrefixStore,
+    ProcessGroupGloo,
+    Store,
+    TCPStore,
+    Work,
+)
+
+from hexplan.errors import HexplanError
 
 LOOPBACK: Final = "127.0.0.1"
 FOREVER: Final = datetime.timedelta(days=3650)
@@ -112,6 +122,11 @@ def host_store(address: str = LOOPBACK) -> tuple[Store, int]:
     return store, port
 
 
+def local_store(folder: Path) -> Store:
+    """Return the store of those who may enter a folder, with no port for anybody else to find."""
+    return FileStore(str(folder / "store"), -1)
+
+
 def join_store(port: int, timeout: datetime.timedelta = _JOIN, address: str = LOOPBACK) -> Store:
     """Connect to the store of whoever hosts it; each rank needs a connection of its own."""
     with peer_loss():
@@ -158,5 +173,7 @@ def finish(work: Work, limit: datetime.timedelta = FOREVER) -> None:
 
 def _single(address: str) -> IPv4Address | IPv6Address:
     ip = ip_address(address)
-    assert not ip.is_unspecified, "a wildcard would listen to everyone"
+    if ip.is_unspecified:
+        message = f"{address}: would listen to everyone; needed is one address of this machine"
+        raise HexplanError(message)
     return ip

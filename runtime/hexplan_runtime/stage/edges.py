@@ -1,21 +1,31 @@
-"""The edges that a plan uses, met in one order by all processes so that none waits in a circle."""
+"""The edges that a plan uses: which process listens at which, and which one sends to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from hexplan.plan import ENTRY, EXIT, Plan
-from hexplan_runtime.net.gloo import Rendezvous
-from hexplan_runtime.net.transport import RECEIVER, SENDER, Receiver, Receives, Sender, Sends
+from hexplan_runtime.net.edge_sender import EdgeSender
+from hexplan_runtime.net.messages import MessageEnds, socket_file
+from hexplan_runtime.net.transport import Receives, Sends
 from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.stage.messages import launch_mark
 from hexplan_runtime.stage.stage import torch_dtype
 
-_ENTRY_PATIENCE = 1024
-"""Batches on their way over an entry edge before the launcher waits; a wait would delay Ctrl-C."""
 LAUNCHER = "launcher"
 """The process at the other end of entry and exit edges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Where the processes of a launch find each other."""
+
+    folder: Path
+    """A folder that only this user may enter; sockets and stores in it are open to nobody else."""
+    nonce: str
+    """A random number of this launch, in hexadecimal digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +34,31 @@ class Ends:
 
     senders: Mapping[str, Sends]
     receivers: Mapping[str, Receives]
+    close: Callable[[], None]
+    """Closes all of them; nobody may be sending."""
 
 
-def connect(plan: Plan, end: str, rendezvous: Rendezvous) -> Ends:
-    """Meet the other end of each edge of a stage, or of the launcher, in the plan's order.
+def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
+    """Open the ends that a stage, or the launcher, has of the plan's edges.
 
-    Every process meets its edges in the same order. So both ends of the first edge that is not up
-    are waiting for it, and there is no deadlock.
+    Nobody waits here: an end may send before the other one listens.
     """
-    wire_format = wire_format_of(plan, rendezvous.nonce)
-    senders: dict[str, Sender] = {}
-    receivers: dict[str, Receiver] = {}
-    for source, target in used_edges(plan):
-        name = f"edge/{source}-{target}"
+    ends = MessageEnds(wire_format_of(plan, meeting.nonce))
+    senders: dict[str, EdgeSender] = {}
+    receivers: dict[str, Receives] = {}
+    for number, (source, target) in enumerate(used_edges(plan)):
+        address = socket_file(meeting.folder, number)
         if end == (LAUNCHER if source == ENTRY else source):
-            group = rendezvous.meet(name, SENDER, 2)
-            senders[target] = Sender(group, wire_format)
-            if source == ENTRY:
-                senders[target].patience = _ENTRY_PATIENCE
+            senders[target] = EdgeSender(ends.sender(address))
         if end == (LAUNCHER if target == EXIT else target):
-            receivers[source] = Receiver(rendezvous.meet(name, RECEIVER, 2), wire_format)
-    return Ends(senders, receivers)
+            receivers[source] = ends.receiver(address)
+
+    def close() -> None:
+        for sender in senders.values():
+            sender.close()
+        ends.close()
+
+    return Ends(senders, receivers, close)
 
 
 def wire_format_of(plan: Plan, nonce: str) -> WireFormat:

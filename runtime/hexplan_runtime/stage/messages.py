@@ -30,10 +30,10 @@ class Assignment(FrozenModel):
     """Rank in the stage; 0 leads."""
     launcher_pid: int
     """The process that must be the rank's parent."""
-    store_port: int
-    """Port of the launcher's store on the loopback interface."""
+    meeting_folder: str
+    """Where the processes of the launch meet; only this user may enter it."""
     nonce: str
-    """A secret of this launch, without which no rank is found in the store."""
+    """A random number that marks the messages of this launch, in hexadecimal digits."""
     is_observed: bool = False
     """Whether the leader reports its steps and messages."""
 

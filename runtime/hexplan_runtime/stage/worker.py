@@ -16,10 +16,10 @@ import torch
 from hexplan.errors import InputError
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.weights import WeightsReader
-from hexplan_runtime.net.gloo import PeerLost, Rendezvous, join_store
+from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
 from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
-from hexplan_runtime.stage.edges import connect, wire_format_of
+from hexplan_runtime.stage.edges import Meeting, connect, wire_format_of
 from hexplan_runtime.stage.mailbox import Inbox, Outbox
 from hexplan_runtime.stage.messages import PEER_LOST, REFUSED, Assignment, Report
 from hexplan_runtime.stage.observing import ObservedStage, Observer
@@ -54,13 +54,13 @@ def main() -> None:
 def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = None) -> None:
     """Run batches for ever: the leader takes what has arrived, its team does the same work."""
     plan, planned = assignment.plan, assignment.plan.stages[assignment.stage]
-    rendezvous = Rendezvous(join_store(assignment.store_port), assignment.nonce)
-    team = _join_team(assignment, rendezvous)
+    meeting = Meeting(Path(assignment.meeting_folder), assignment.nonce)
+    team = _join_team(assignment, meeting)
     loaded = _load(assignment, team, launcher)
     stage: Stage | ObservedStage = loaded
     inbox = outbox = None
     if team.is_leader:
-        ends = connect(plan, planned.id, rendezvous)
+        ends = connect(plan, planned.id, meeting)
         if observer is not None:
             stage = observer.over(loaded, planned.id)
             ends = observer.over_ends(ends, sends_from=planned.id, receives_at=planned.id)
@@ -73,12 +73,13 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
             outbox.send(batch, output)
 
 
-def _join_team(assignment: Assignment, rendezvous: Rendezvous) -> Team:
+def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
     """Meet the other ranks of the stage; one device alone needs no group."""
     stage = assignment.plan.stages[assignment.stage]
     wire_format = wire_format_of(assignment.plan, assignment.nonce)
     group = None
     if stage.tp > 1:
+        rendezvous = Rendezvous(local_store(meeting.folder), meeting.nonce)
         group = rendezvous.meet(f"stage/{stage.id}", assignment.rank, stage.tp)
     return Team(wire_format, assignment.rank, group)
 

@@ -1,0 +1,246 @@
+"""Edges of ZeroMQ messages, where whoever connects has proved who it is.
+
+Inside a machine an edge is a socket file in a folder that only this user may enter. Between
+machines it is TCP under CURVE, which encrypts, and lets in only those who hold a key of the launch.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Final, Self
+
+import torch
+import zmq
+from torch import Tensor
+from zmq.auth.thread import ThreadAuthenticator
+
+from hexplan.errors import HexplanError
+from hexplan_runtime.batch import Batch
+from hexplan_runtime.net.gloo import PeerLost
+from hexplan_runtime.net.wire import FRAME_BYTES, Decoder, Encoder, WireFormat
+
+_RECONNECT_MS: Final = 10
+"""How often to try an address where nobody listens yet."""
+_UNDER_WAY: Final = 2
+"""One batch on its way and one behind it keep a link busy; others wait where decodes can pass."""
+_LONGEST_PATH: Final = 100
+"""Bytes of a socket file's path; Linux takes 107."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A CURVE key pair, in Z85."""
+
+    public: bytes
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def new(cls) -> Self:
+        """Return a new random pair."""
+        return cls(*zmq.curve_keypair())
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchKeys:
+    """The keys of one launch, which every process of it gets on its stdin."""
+
+    receivers: KeyPair
+    senders: KeyPair
+
+    @classmethod
+    def new(cls) -> Self:
+        """Return new random keys."""
+        return cls(KeyPair.new(), KeyPair.new())
+
+
+class MessageEnds:
+    """One process's ends of its edges.
+
+    Parameters
+    ----------
+    keys
+        Needed for edges over TCP; socket files need none.
+    """
+
+    def __init__(self, wire_format: WireFormat, keys: LaunchKeys | None = None) -> None:
+        self._wire_format = wire_format
+        self._keys = keys
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._senders: list[MessageSender] = []
+        self._receivers: list[MessageReceiver] = []
+        self._doorkeeper: ThreadAuthenticator | None = None
+
+    def receiver(self, address: str) -> MessageReceiver:
+        """Listen at an address (`socket_file`, or `tcp://IP:*`) for the batches of one edge."""
+        socket = self._socket(zmq.PULL, address)
+        if self._keys is not None and address.startswith("tcp:"):
+            self._keep_strangers_out(self._keys)
+            socket.curve_server = True
+            socket.curve_secretkey = self._keys.receivers.secret
+            socket.curve_publickey = self._keys.receivers.public
+        socket.bind(address)
+        self._receivers.append(MessageReceiver(socket, self._wire_format))
+        return self._receivers[-1]
+
+    def sender(self, address: str) -> MessageSender:
+        """Send to whoever listens at an address, now or later."""
+        socket = self._socket(zmq.PUSH, address)
+        if self._keys is not None and address.startswith("tcp:"):
+            socket.curve_serverkey = self._keys.receivers.public
+            socket.curve_secretkey = self._keys.senders.secret
+            socket.curve_publickey = self._keys.senders.public
+        socket.connect(address)
+        self._senders.append(MessageSender(socket, self._wire_format))
+        return self._senders[-1]
+
+    def close(self) -> None:
+        """Close all ends; a receiver that waits raises `PeerLost`. No sender may be in use."""
+        for sender in self._senders:
+            sender.close()
+        for receiver in self._receivers:
+            receiver.close()
+        if self._doorkeeper is not None:
+            self._doorkeeper.stop()
+        self._context.term()
+
+    def _socket(self, kind: int, address: str) -> zmq.Socket[bytes]:
+        if address.startswith("tcp:") and self._keys is None:
+            raise HexplanError("an edge over TCP needs the keys of its launch")
+        socket = self._context.socket(kind)
+        socket.sndhwm = _UNDER_WAY
+        socket.rcvhwm = 0  # what arrives is taken at once, and bounded by what the router admits
+        socket.linger = 0
+        socket.reconnect_ivl = _RECONNECT_MS
+        return socket
+
+    def _keep_strangers_out(self, keys: LaunchKeys) -> None:
+        if self._doorkeeper is None:
+            self._doorkeeper = ThreadAuthenticator(self._context)
+            self._doorkeeper.start()
+            self._doorkeeper.configure_curve_callback("*", _Doorkeeper(keys.senders.public))
+
+
+class MessageSender:
+    """The end that batches leave from; one thread uses it."""
+
+    def __init__(self, socket: zmq.Socket[bytes], wire_format: WireFormat) -> None:
+        self._socket = socket
+        self._encoder = Encoder(wire_format)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the next batch would go at once."""
+        return bool(self._socket.poll(0, zmq.POLLOUT))
+
+    def send(self, batch: Batch) -> None:
+        """Send a batch, once there is room for it."""
+        parts = [_bytes(part) for part in self._encoder.pack(batch)]
+        self._socket.send_multipart(parts, copy=True)
+
+    def close(self) -> None:
+        """Give up what is not sent yet."""
+        self._socket.close()
+
+
+class MessageReceiver:
+    """The end that batches arrive at; one thread uses it."""
+
+    def __init__(self, socket: zmq.Socket[bytes], wire_format: WireFormat) -> None:
+        self._socket = socket
+        self._decoder = Decoder(wire_format)
+        self._in_use = Lock()
+        self.address = bytes(socket.get(zmq.LAST_ENDPOINT)).decode()
+        """Where it listens, with the port that the system chose."""
+
+    def close(self) -> None:
+        """Close it unless a thread waits for a batch, which will hear of the end by itself."""
+        if self._in_use.acquire(blocking=False):
+            self._socket.close()
+            self._in_use.release()
+
+    def receive(self) -> Batch:
+        """Wait for the next batch.
+
+        Raises
+        ------
+        PeerLost
+            The ends of this process were closed.
+        HexplanError
+            A message is not of this launch, or torn.
+        """
+        try:
+            with self._in_use:
+                parts = self._socket.recv_multipart()
+        except zmq.ContextTerminated as error:
+            self._socket.close()
+            raise PeerLost("this process has closed its edges") from error
+        except zmq.ZMQError as error:
+            message = f"an edge failed: {error}"
+            raise PeerLost(message) from error
+        try:
+            return _batch([bytearray(part) for part in parts], self._decoder)
+        except (struct.error, ValueError, RuntimeError) as error:
+            message = f"a message arrived that is torn: {error}"
+            raise HexplanError(message) from error
+
+
+class _Doorkeeper:
+    """Lets in whoever holds the senders' key of the launch."""
+
+    def __init__(self, public: bytes) -> None:
+        self._public = public
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        """Say whether a client with this public key, which it has proved to hold, may connect."""
+        return key == self._public
+
+
+def _batch(parts: list[bytearray], decoder: Decoder) -> Batch:
+    """Read the parts of one message."""
+    frame, *rest = parts
+    if len(frame) > FRAME_BYTES:
+        message = f"a frame of {len(frame)} bytes, at most {FRAME_BYTES} are sent"
+        raise ValueError(message)
+    envelope = decoder.unpack(torch.frombuffer(frame, dtype=torch.uint8))
+    ids, hidden = envelope.token_ids, envelope.hidden
+    if not envelope.is_complete:
+        payload = iter(rest)
+        ids = None if ids is None else _filled(ids, next(payload, bytearray()))
+        hidden = None if hidden is None else _filled(hidden, next(payload, bytearray()))
+        rest = list(payload)
+    found = sum(len(part) for part in (ids, hidden) if part is not None)
+    if rest or found != sum(row.tokens for row in envelope.rows):
+        raise ValueError("its rows and its payload disagree")
+    return Batch(envelope.rows, ids, hidden)
+
+
+def _filled(like: Tensor, data: bytearray) -> Tensor:
+    """Return a tensor like another of these bytes."""
+    if len(data) != like.nbytes:
+        message = f"a payload of {len(data)} bytes where {like.nbytes} were announced"
+        raise ValueError(message)
+    return torch.frombuffer(data, dtype=like.dtype).view(like.shape)
+
+
+def _bytes(part: Tensor) -> memoryview:
+    """Return the bytes of a tensor of any type."""
+    return part.reshape(-1).view(torch.uint8).numpy().data
+
+
+def socket_file(folder: Path, number: int) -> str:
+    """Return the address of an edge inside a machine.
+
+    Raises
+    ------
+    HexplanError
+        The path is longer than the system takes.
+    """
+    path = folder / f"edge-{number}"
+    if len(bytes(path)) > _LONGEST_PATH:
+        size = len(bytes(path))
+        message = f"{path}: {size} bytes; a socket file's path has at most {_LONGEST_PATH}"
+        raise HexplanError(message, hint="point TMPDIR to a folder with a shorter path")
+    return f"ipc://{path}"
