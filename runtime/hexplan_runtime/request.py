@@ -74,7 +74,7 @@ class TokenEvent:
     """One new token of one request."""
 
     request_index: int
-    """Index into the requests that were passed to `generate`."""
+    """Index into the requests that were passed to `generate`; else the number of the ticket."""
     token_id: int
     is_last: bool
     finish_reason: FinishReason | None

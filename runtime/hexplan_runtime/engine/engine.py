@@ -17,6 +17,7 @@ from hexplan.schedule.step import prompt_room
 from hexplan_runtime.batch import Batch, Limits, Row
 from hexplan_runtime.engine.loops import loops_of
 from hexplan_runtime.engine.router import Router
+from hexplan_runtime.engine.snapshot import EdgeTokens, RouteTokens, StageKv
 from hexplan_runtime.request import FinishReason, Request, TokenEvent
 from hexplan_runtime.stage.edges import route_edges
 
@@ -30,20 +31,10 @@ class EntryRow:
     token_ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeTokens:
-    """Tokens seen on one edge of the plan so far."""
-
-    source: str
-    target: str
-    tokens: int
-
-
 @dataclass(slots=True)
 class _Flight:
     """A request that holds room on its route."""
 
-    index: int
     request: Request
     route: int
     produced: int = 0
@@ -63,12 +54,10 @@ class Engine:
             RouteDecodes(loop, self._step_limits.decodes) for loop in loops_of(plan)
         ]
         self._flights: dict[int, _Flight] = {}
-        self._next_id = 0
         self._tokens_by_route = [0] * len(plan.routes)
 
-    def check(self, index: int, request: Request) -> None:
+    def check(self, what: str, request: Request) -> None:
         """Refuse a request that this pipeline could never run."""
-        what = f"request {index}"
         model = self._plan.model
         wrong = next((t for t in request.prompt_ids if not 0 <= t < model.vocab), None)
         if wrong is not None:
@@ -83,16 +72,17 @@ class Engine:
             raise InputError(message, hint="shorten the prompt, or ask for fewer tokens")
         self._router.check(what, prompt, new)
 
-    def admit(self, index: int, request: Request) -> list[EntryRow] | None:
+    def admit(self, flight_id: int, request: Request) -> list[EntryRow] | None:
         """Return the prompt in pieces, or nothing if the request must wait for room.
+
+        Its id must be new: the stages know the request by it.
 
         A piece fits into a step beside all the decodes that the step may hold.
         """
         route = self._router.take(request.context_tokens)
         if route is None:
             return None
-        flight_id, self._next_id = self._next_id, self._next_id + 1
-        self._flights[flight_id] = _Flight(index, request, route)
+        self._flights[flight_id] = _Flight(request, route)
         prompt = request.prompt_ids
         size = prompt_room(self._step_limits, self._step_limits.decodes)
         return [
@@ -122,14 +112,29 @@ class Engine:
         routes = dict.fromkeys(row.route for row in sampled)
         return events, _by_stage(closes, self._take_decodes(routes))
 
-    def abandon(self) -> list[EntryRow]:
-        """End every request under way, and return what tells the stages so."""
-        ongoing = [request for request, flight in self._flights.items() if not flight.is_over]
-        for request in ongoing:
-            flight = self._flights[request]
-            flight.is_over = True
-            self._decodes[flight.route].drop(request)
-        return [self._close_row(request) for request in ongoing]
+    def cancel(self, flight_ids: Iterable[int]) -> list[EntryRow]:
+        """End those of these requests that are under way, and return what tells the stages so."""
+        rows = []
+        for flight_id in flight_ids:
+            flight = self._flights.get(flight_id)
+            if flight is not None and not flight.is_over:
+                flight.is_over = True
+                self._decodes[flight.route].drop(flight_id)
+                rows.append(self._close_row(flight_id))
+        return rows
+
+    @property
+    def running(self) -> int:
+        """Requests that hold room on a route."""
+        return len(self._flights)
+
+    def kv(self) -> tuple[StageKv, ...]:
+        """Return what requests hold of each stage's KV cache, in the plan's order."""
+        held = self._router.held_tokens()
+        return tuple(
+            StageKv(stage.id, tokens, stage.kv_tokens)
+            for stage, tokens in zip(self._plan.stages, held, strict=True)
+        )
 
     @property
     def limits(self) -> Limits:
@@ -148,6 +153,10 @@ class Engine:
                 count[pair] = count.get(pair, 0) + tokens
         return tuple(EdgeTokens(*pair, tokens) for pair, tokens in count.items())
 
+    def route_tokens(self) -> tuple[RouteTokens, ...]:
+        """Return the tokens sent into each route, in the plan's order."""
+        return tuple(RouteTokens(*pair) for pair in enumerate(self._tokens_by_route))
+
     def _advance(self, flight_id: int, token: int) -> TokenEvent:
         """Return a request's new token, which waits to be sent in unless it is the last."""
         flight = self._flights[flight_id]
@@ -157,7 +166,7 @@ class Engine:
         flight.is_over = reason is not None
         if not flight.is_over:
             self._decodes[flight.route].wait(flight_id)
-        return TokenEvent(flight.index, token, flight.is_over, reason)
+        return TokenEvent(flight_id, token, flight.is_over, reason)
 
     def _take_decodes(self, routes: Iterable[int]) -> list[list[EntryRow]]:
         """Return the micro-batches that routes take now."""

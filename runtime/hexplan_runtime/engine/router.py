@@ -39,6 +39,10 @@ class Router:
         """Free the room of a request that is over."""
         self._space.release(self._holds[route], tokens)
 
+    def held_tokens(self) -> tuple[int, ...]:
+        """Return the tokens of KV cache that are kept on each stage."""
+        return tuple(self._space.reserved)
+
 
 def _holds(plan: Plan) -> list[tuple[KvHold, ...]]:
     """Return what a request keeps on each route.

@@ -34,7 +34,8 @@ _VARIABLES: Final = (
 RankProcess: TypeAlias = ChildProcess[Report]
 RankSaid: TypeAlias = Said[Report]
 RankEnded: TypeAlias = Ended[Report]
-News: TypeAlias = RankSaid | RankEnded | Batch | Ends | Loss
+News: TypeAlias = RankSaid | RankEnded | Batch | Ends | Loss | None
+"""None only ends the wait for news."""
 
 
 class Fleet:
@@ -69,7 +70,7 @@ class Fleet:
             self._news.put(news)
 
     def next_news(self, deadline: float | None = None) -> RankSaid | Batch | Ends | None:
-        """Wait for good news; None if the deadline (monotonic clock) passes first.
+        """Wait for good news; None if the deadline (monotonic clock) passes first, or if told so.
 
         Raises
         ------
@@ -119,7 +120,8 @@ class Fleet:
     def _find_culprit(self) -> RankEnded | None:
         """Wait a little for the end of a rank that has not just lost its peer."""
         deadline = time.monotonic() + _CULPRIT_S
-        while (news := self._wait(deadline)) is not None:
+        while time.monotonic() < deadline:
+            news = self._wait(deadline)
             if isinstance(news, Ended) and news.exit_code != PEER_LOST:
                 return news
         return None

@@ -124,7 +124,7 @@ def test_room_is_given_back_only_when_every_stage_has_heard_of_the_end(engine: E
     request = Request((1,), 1, stop_ids=())
     wide = Request((1,), 63)
     parcels = [admit(engine, index, wide) for index in (0, 1)]
-    closing = engine.abandon()
+    closing = engine.cancel([0, 1])
     assert engine.admit(2, request) is None
     engine.receive(echo(closing, 0))
     assert engine.admit(2, request) is not None
@@ -133,10 +133,10 @@ def test_room_is_given_back_only_when_every_stage_has_heard_of_the_end(engine: E
 
 def test_tokens_of_abandoned_requests_are_not_told(engine: Engine) -> None:
     parcels = admit(engine, 0, Request((1,), 5))
-    closing = engine.abandon()
+    closing = engine.cancel([0, 1])
     assert engine.receive(echo(parcels, 9)) == ([], [])
     assert engine.receive(echo(closing, 0)) == ([], [])
-    assert engine.abandon() == []
+    assert engine.cancel([0, 1]) == []
 
 
 def test_tokens_are_counted_on_each_edge_of_their_route(engine: Engine) -> None:
@@ -179,4 +179,4 @@ def test_a_request_that_can_never_run_is_refused(
     engine: Engine, request_: Request, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        engine.check(2, request_)
+        engine.check("request 2", request_)

@@ -278,14 +278,6 @@ def test_a_request_beyond_all_room_is_refused_before_any_is_sent(crossing: Pipel
     assert crossing.edge_tokens() == before
 
 
-def test_two_calls_at_once_are_refused(crossing: Pipeline) -> None:
-    first = crossing.generate([Request((1,), 2)])
-    next(first)
-    with pytest.raises(HexplanError, match="still running"):
-        next(crossing.generate([Request((1,), 2)]))
-    assert len(list(first)) == 1
-
-
 def test_nothing_is_left_after_the_end(llama: Path, llama_model: Model) -> None:
     with Pipeline(make_plan(llama_model, [((0, 4), (1,))]), llama) as pipeline:
         pids = pipeline.pids

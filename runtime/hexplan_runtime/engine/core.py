@@ -1,0 +1,308 @@
+"""The engine's thread: it takes requests from any thread, and waits for no reader of tokens."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from threading import Condition, RLock, Thread
+from typing import Final, Protocol
+
+from hexplan.errors import HexplanError
+from hexplan.plan import Plan
+from hexplan.schedule.routing import admit_in_order
+from hexplan_runtime.batch import Batch, Limits
+from hexplan_runtime.engine.engine import Engine, EntryRow
+from hexplan_runtime.engine.outcomes import Cancelled, Deliver, Failed, Overloaded, Ticket
+from hexplan_runtime.engine.snapshot import EndCount, EndReason, EngineSnapshot
+from hexplan_runtime.engine.streaming import Buffer, TokenStream
+from hexplan_runtime.request import Request, TokenEvent
+
+MAX_WAITING: Final = 1024
+"""Requests that may wait for room: more of them would wait for longer than clients do."""
+STREAM_TOKENS: Final = 1024
+"""Tokens that may wait for the reader of a stream."""
+_NOT_RUNNING: Final = HexplanError(
+    "the pipeline is not running", hint="use it in a `with` statement"
+)
+
+
+class Links(Protocol):
+    """The way to the stages and back."""
+
+    def next_news(self) -> Batch | None:
+        """Wait for what a last stage says; None once somebody has called `wake`.
+
+        Raises
+        ------
+        HexplanError
+            A rank failed.
+        """
+
+    def wake(self) -> None:
+        """End a wait for news, from any thread."""
+
+    def send(self, rows: Sequence[EntryRow], limits: Limits) -> None:
+        """Send rows in groups, as far as the limits go."""
+
+    def send_together(self, rows: Sequence[EntryRow]) -> None:
+        """Send rows for one stage in one message."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """A request and who asked for it."""
+
+    id: int
+    request: Request
+    deliver: Deliver
+
+
+class EngineCore:
+    """Runs requests in a thread of its own.
+
+    Parameters
+    ----------
+    engine
+        Belongs to the thread from now on.
+    max_waiting
+        Requests that may wait for room, beyond which `submit` refuses.
+    """
+
+    def __init__(self, plan: Plan, links: Links, max_waiting: int = MAX_WAITING) -> None:
+        self._engine = Engine(plan)
+        self._links = links
+        self._max_waiting = max_waiting
+        self._ids = count()
+        self._state = RLock()
+        """Held by whoever looks at the engine or changes it."""
+        self._door = Condition()
+        """Held for moments only, so that `submit` never waits for a step."""
+        self._arrived: deque[_Client] = deque()
+        self._cancels: dict[int, str] = {}
+        self._num_open = self._num_waiting = 0
+        self._refusal: HexplanError | None = _NOT_RUNNING
+        self._is_closing = False
+        self._waiting: deque[_Client] = deque()
+        self._clients: dict[int, _Client] = {}
+        self._ends: Counter[EndReason] = Counter()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Begin to run requests, once the stages are up."""
+        with self._door:
+            self._refusal = None
+        self._thread = Thread(target=self._run, daemon=True, name="engine")
+        self._thread.start()
+
+    def require_running(self) -> None:
+        """Raise what new requests are refused with, if they are."""
+        with self._door:
+            if self._refusal is not None:
+                raise self._refusal.with_traceback(None)
+
+    def check(self, request: Request, what: str = "the request") -> None:
+        """Refuse a request that could never run, from any thread.
+
+        Raises
+        ------
+        InputError
+            It is wrong, or too long for every route.
+        """
+        self._engine.check(what, request)
+
+    def submit(self, request: Request, deliver: Deliver) -> Ticket:
+        """Take a request, from any thread.
+
+        Parameters
+        ----------
+        deliver
+            Takes its tokens, the last of which says so, or `Failed` as the end. It is called in
+            the engine's thread, and must return at once.
+
+        Raises
+        ------
+        InputError
+            The request is wrong, or too long for every route.
+        Overloaded
+            Too many requests wait, or the engine is about to end.
+        LaunchError
+            A rank has failed.
+        """
+        self.check(request)
+        return self._enter([(request, deliver)], self._max_waiting)[0]
+
+    def submit_all(self, requests: Sequence[tuple[Request, Deliver]]) -> list[Ticket]:
+        """Take requests that a caller has at hand anyway, however many wait already."""
+        for index, (request, _) in enumerate(requests):
+            self.check(request, f"request {index}")
+        return self._enter(requests, None)
+
+    def stream(self, request: Request, max_unread: int = STREAM_TOKENS) -> TokenStream:
+        """Take a request, and return its tokens for a caller that may block.
+
+        Parameters
+        ----------
+        max_unread
+            Tokens that may wait for the reader. If there are more, the request is cancelled, so
+            that it holds no room for nobody.
+        """
+        buffer = Buffer(max_unread)
+        buffer.ticket = self.submit(request, buffer.put)
+        return TokenStream(buffer)
+
+    def drain(self, timeout_s: float | None = None) -> bool:
+        """Refuse new requests, wait for those under way, and say whether all are over."""
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._door:
+            self._refuse(Overloaded("the engine is about to end, and takes no more requests"))
+            while self._num_open:
+                left_s = None if deadline_s is None else deadline_s - time.monotonic()
+                if left_s is not None and left_s <= 0:
+                    return False
+                self._door.wait(left_s)
+            return True
+
+    def begin_to_close(self) -> None:
+        """Refuse new requests, and let the thread end without a wait for it."""
+        with self._door:
+            self._refuse(_NOT_RUNNING)
+            self._is_closing = True
+        self._links.wake()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """End the thread; requests under way hear that they failed."""
+        self.begin_to_close()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def snapshot(self) -> EngineSnapshot:
+        """Return what the engine holds and has done, from any thread."""
+        with self._door:
+            waiting = self._num_waiting
+        with self._state:
+            return EngineSnapshot(
+                running=self._engine.running,
+                waiting=waiting,
+                kv=self._engine.kv(),
+                ends=tuple(EndCount(*end) for end in sorted(self._ends.items())),
+                edges=self._engine.edge_tokens(),
+                routes=self._engine.route_tokens(),
+            )
+
+    def _enter(
+        self, requests: Sequence[tuple[Request, Deliver]], limit: int | None
+    ) -> list[Ticket]:
+        clients = [_Client(next(self._ids), *request) for request in requests]
+        with self._door:
+            self.require_running()
+            if limit is not None and self._num_waiting + len(clients) > limit:
+                message = f"{self._num_waiting} requests wait for room already"
+                raise Overloaded(message, hint="try again later")
+            self._arrived += clients
+            self._num_open += len(clients)
+            self._num_waiting += len(clients)
+        self._links.wake()
+        return [Ticket(client.id, self._cancel) for client in clients]
+
+    def _refuse(self, refusal: HexplanError) -> None:
+        """Let later requests be refused; what has failed stays the reason."""
+        if self._refusal is None or isinstance(self._refusal, Overloaded):
+            self._refusal = refusal
+
+    def _cancel(self, request_id: int, reason: str) -> None:
+        with self._door:
+            self._cancels.setdefault(request_id, reason)
+        self._links.wake()
+
+    def _run(self) -> None:
+        try:
+            while not self._is_closing:
+                batch = self._links.next_news()
+                with self._state:
+                    self._step(batch)
+            failure = HexplanError("the pipeline was closed before the request was over")
+        except HexplanError as error:
+            failure = error
+        except Exception as error:  # a bug of ours must not leave callers waiting for ever
+            failure = HexplanError(f"the engine failed: {type(error).__name__}: {error}")
+        self._fail(failure)
+
+    def _step(self, batch: Batch | None) -> None:
+        """Send on what came back before anybody looks at it, then let in who waits."""
+        events: list[TokenEvent] = []
+        if batch is not None:
+            events, together = self._engine.receive(batch)
+            for rows in together:
+                self._links.send_together(rows)
+        for event in events:
+            self._deliver(event)
+        self._cancel_those_asked()
+        admitted = list(admit_in_order(self._waiting, self._admit))
+        if admitted:
+            with self._door:
+                self._num_waiting -= len(admitted)
+            rows_to_send = [row for rows in admitted for row in rows]
+            self._links.send(rows_to_send, self._engine.limits)
+
+    def _admit(self, client: _Client) -> list[EntryRow] | None:
+        return self._engine.admit(client.id, client.request)
+
+    def _cancel_those_asked(self) -> None:
+        with self._door:
+            self._waiting += self._arrived
+            self._clients.update((client.id, client) for client in self._arrived)
+            self._arrived.clear()
+            cancels, self._cancels = self._cancels, {}
+        mine = {key: reason for key, reason in cancels.items() if key in self._clients}
+        if not mine:
+            return
+        num_waiting = len(self._waiting)
+        self._waiting = deque(client for client in self._waiting if client.id not in mine)
+        with self._door:
+            self._num_waiting -= num_waiting - len(self._waiting)
+        self._links.send(self._engine.cancel(mine), self._engine.limits)
+        for key, reason in mine.items():
+            self._end(key, Failed(Cancelled(f"the request was cancelled: {reason}")))
+
+    def _deliver(self, event: TokenEvent) -> None:
+        if event.is_last:
+            self._end(event.request_index, event)
+        else:
+            self._tell(self._clients[event.request_index], event)
+
+    def _tell(self, client: _Client, event: TokenEvent | Failed) -> None:
+        """Deliver an event; a reader that cannot take it harms nobody but itself."""
+        try:
+            client.deliver(event)
+        except Exception as error:
+            with self._door:
+                self._cancels.setdefault(client.id, f"its reader failed: {error}")
+
+    def _end(self, request_id: int, last: TokenEvent | Failed) -> None:
+        client = self._clients.pop(request_id)
+        self._ends[_end_reason(last)] += 1
+        self._tell(client, last)
+        with self._door:
+            self._num_open -= 1
+            self._door.notify_all()
+
+    def _fail(self, failure: HexplanError) -> None:
+        with self._state:
+            with self._door:
+                self._refuse(failure)
+                self._clients.update((client.id, client) for client in self._arrived)
+                self._arrived.clear()
+                self._num_waiting = 0
+            self._waiting.clear()
+            for request_id in list(self._clients):
+                self._end(request_id, Failed(failure))
+
+
+def _end_reason(last: TokenEvent | Failed) -> EndReason:
+    if isinstance(last, TokenEvent):
+        assert last.finish_reason is not None
+        return last.finish_reason
+    return "cancelled" if isinstance(last.error, Cancelled) else "failed"

@@ -1,0 +1,45 @@
+"""Outcomes: what the engine tells whoever asked for tokens, other than tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from hexplan.errors import HexplanError
+from hexplan_runtime.request import TokenEvent
+
+
+class Overloaded(HexplanError):
+    """The engine takes no more requests now: too many wait, or it is about to end."""
+
+    exit_code: ClassVar[int] = 7
+
+
+class Cancelled(HexplanError):
+    """A request was ended before its last token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end of a request that gets no more tokens."""
+
+    error: HexplanError
+    """Why: `Cancelled`, or what failed."""
+
+
+Deliver: TypeAlias = Callable[[TokenEvent | Failed], None]
+"""Takes each token of a request, and its end; it is called in the engine's thread."""
+
+
+class Ticket:
+    """A request that the engine has taken."""
+
+    def __init__(self, request_id: int, cancel: Callable[[int, str], None]) -> None:
+        self.id = request_id
+        """The number of the request, unique within a launch."""
+        self._cancel = cancel
+
+    def cancel(self, reason: str = "its reader is gone") -> None:
+        """End the request and free its room, from any thread; one that is over is left alone."""
+        self._cancel(self.id, reason)

@@ -1,0 +1,60 @@
+"""Snapshots: what the engine holds and has done, at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from hexplan_runtime.request import FinishReason
+
+EndReason: TypeAlias = FinishReason | Literal["cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeTokens:
+    """Tokens seen on one edge of the plan so far."""
+
+    source: str
+    target: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTokens:
+    """Tokens sent into one route of the plan so far."""
+
+    route: int
+    """Index into the plan's routes."""
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageKv:
+    """KV cache of one stage, in tokens of context."""
+
+    stage: str
+    held_tokens: int
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndCount:
+    """Requests that ended for one reason so far."""
+
+    reason: EndReason
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSnapshot:
+    """What the engine holds and has done."""
+
+    running: int
+    """Requests that hold room on a route."""
+    waiting: int
+    """Requests that wait for room."""
+    kv: tuple[StageKv, ...]
+    """In the plan's order, as are edges and routes."""
+    ends: tuple[EndCount, ...]
+    edges: tuple[EdgeTokens, ...]
+    routes: tuple[RouteTokens, ...]
