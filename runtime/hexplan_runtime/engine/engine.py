@@ -79,7 +79,7 @@ class Engine:
 
         A piece fits into a step beside all the decodes that the step may hold.
         """
-        route = self._router.take(request.context_tokens)
+        route = self._router.take(request.context_tokens, request.route)
         if route is None:
             return None
         self._flights[flight_id] = _Flight(request, route)

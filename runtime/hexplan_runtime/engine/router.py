@@ -28,12 +28,15 @@ class Router:
             )
             raise InputError(message, hint="shorten the prompt, or ask for fewer tokens")
 
-    def take(self, tokens: int) -> int | None:
-        """Return a route and keep room on it, or None if no route has room."""
-        route = self._chooser.choose(tokens)
+    def take(self, tokens: int, wanted: int | None = None) -> int | None:
+        """Return a route, or the wanted one, and keep room on it; None if there is no room."""
+        route = self._chooser.choose(tokens) if wanted is None else self._if_free(wanted, tokens)
         if route is not None:
             self._space.reserve(self._holds[route], tokens)
         return route
+
+    def _if_free(self, route: int, tokens: int) -> int | None:
+        return route if self._space.has_room(self._holds[route], tokens, 0) else None
 
     def give_back(self, route: int, tokens: int) -> None:
         """Free the room of a request that is over."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 import stat
-from collections.abc import Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -24,19 +24,38 @@ OPEN_PATHS = frozenset({"/", "/health", "/ping", "/readyz", "/version"})
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the user says about who may call the server."""
+
+    host: str
+    key_file: Path | None
+    is_insecure: bool
+    may_be_wildcard: bool
+    may_be_public: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the server listens, and who may call it."""
+
+    address: str = "127.0.0.1"
+    keys: tuple[str, ...] = ()
+    """API keys, of which a client sends one; none are asked for if this is empty."""
+    host_names: tuple[str, ...] | None = None
+    """Names by which clients may call the server; any if None."""
+
+
 class Gate:
     """Refuses callers without a key, and pages of other sites.
 
-    Parameters
-    ----------
-    host_names
-        Names by which clients may call the server; any if None. Without this check, a page whose
-        name its owner lets point to this machine could call the server through a browser here.
+    The name in the address is checked too: its owner could let the name of a page point to this
+    machine, and then call the server through a browser that runs here.
     """
 
-    def __init__(self, keys: Sequence[str], host_names: Sequence[str] | None) -> None:
-        self._keys = [key.encode() for key in keys]
-        self._host_names = host_names
+    def __init__(self, access: Access) -> None:
+        self._keys = [key.encode() for key in access.keys]
+        self._host_names = access.host_names
 
     def require(self, path: str, headers: Headers) -> None:
         """Let a request in.
@@ -111,31 +130,41 @@ def read_keys(path: Path) -> tuple[str, ...]:
     return keys
 
 
-def listening_address(host: str, *, may_be_wildcard: bool, may_be_public: bool) -> str:
-    """Return the IP address at which to listen.
+def open_door(door: Door) -> Access:
+    """Return where to listen and whom to answer, if that is safe or asked for.
 
     Raises
     ------
     InputError
-        It is no address of this machine, or one that must be asked for.
+        Others than this machine could call the server, and no key or `--insecure` says who may;
+        or the address or the key file is wrong.
     """
-    name = host.strip("[]")
+    if door.key_file is not None and door.is_insecure:
+        raise InputError("--api-key-file and --insecure exclude each other")
+    address = _listening_address(door)
+    keys = read_keys(door.key_file) if door.key_file is not None else ()
+    is_local = ip_address(address).is_loopback
+    if not (is_local or keys or door.is_insecure):
+        message = f"--host {door.host}: others could use this server, and no key is asked for"
+        hint = "`--api-key-file FILE`; or `--insecure`, if everyone who reaches the address may"
+        raise InputError(message, hint=hint)
+    names = (*LOOPBACK_NAMES, door.host.strip("[]"), address) if is_local and not keys else None
+    return Access(address, keys, names)
+
+
+def _listening_address(door: Door) -> str:
+    name = door.host.strip("[]")
     if _is_wildcard(name):
-        if may_be_wildcard:
+        if door.may_be_wildcard:
             return name
-        message = f"--host {host} means every address of this machine, needed one of them"
-        hint = "name one, or add `--allow-wildcard` where a firewall or a container bounds it"
+        message = f"--host {door.host} means every address of this machine, needed one of them"
+        hint = "name one, or add `--allow-wildcard` where a container or a firewall bounds it"
         raise InputError(message, hint=hint)
     try:
-        return local_address(name, may_be_public=may_be_public)
+        return local_address(name, may_be_public=door.may_be_public)
     except InputError as error:
         message = f"--host {error.message}"
         raise InputError(message, hint=error.hint) from error
-
-
-def is_loopback(address: str) -> bool:
-    """Say whether only this machine can call an address."""
-    return ip_address(address).is_loopback
 
 
 def _is_wildcard(name: str) -> bool:

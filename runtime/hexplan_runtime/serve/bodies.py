@@ -170,5 +170,7 @@ def _problem(error: ValidationError) -> ApiError:
     if first["type"] == "missing":
         code = "missing_required_parameter"
         return ApiError(f"{param}: must be given", param=param, code=code)
-    message = str(first["msg"]).replace("Input should", "must").replace("must be a valid", "must be a")
+    message = (
+        str(first["msg"]).replace("Input should", "must").replace("must be a valid", "must be a")
+    )
     return ApiError(f"{param}: {message}", param=param, code="invalid_value")

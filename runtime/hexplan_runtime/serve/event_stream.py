@@ -20,7 +20,9 @@ Result = TypeVar("Result")
 
 def event(data: JsonObject) -> bytes:
     """Return one server-sent event."""
-    return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return (
+        b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    )
 
 
 class EventStream(StreamingResponse):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
 from hexplan.errors import HexplanError
-from hexplan_runtime.engine.core import EngineCore, Ticket
-from hexplan_runtime.engine.outcomes import Failed
+from hexplan_runtime.engine.core import EngineCore
+from hexplan_runtime.engine.outcomes import Failed, Ticket
 from hexplan_runtime.request import FinishReason, TokenEvent
 from hexplan_runtime.serve.jobs import Choice, Job
 from hexplan_runtime.serve.metrics import Metrics
@@ -40,8 +40,9 @@ class Piece:
 class Handoff:
     """Brings events from the engine's thread to the event loop, with one wake-up for many."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, progressed: Callable[[], None]) -> None:
         self._loop = loop
+        self._progressed = progressed
         self._events: deque[tuple[Generation, int, Event]] = deque()
         self._is_due = False
 
@@ -56,6 +57,7 @@ class Handoff:
     def _empty(self) -> None:
         # What is appended after this line either is taken below or asks for another wake-up.
         self._is_due = False
+        self._progressed()
         while self._events:
             generation, index, event = self._events.popleft()
             generation.take(index, event)
@@ -194,10 +196,9 @@ class Generation:
             raise problem_of(event.error)
         piece = continuation.add(event)
         self._clock.token(index, now_s)
-        if continuation.is_over:
+        if piece.finish_reason is not None:
             self._num_open -= 1
-            self._clock.finish(index, now_s, piece.finish_reason or "stop")
+            self._clock.finish(index, now_s, piece.finish_reason)
             if not event.is_last and (ticket := self._tickets.pop(index, None)) is not None:
                 ticket.cancel("a stop string came")
         return piece
-

@@ -87,7 +87,7 @@ def prompts_of(prompt: Prompt) -> list[str] | list[list[int]]:
     if not prompt:
         raise ApiError("prompt: empty, must have at least one", param="prompt")
     first = prompt[0]
-    return [prompt] if isinstance(first, int) else prompt  # type: ignore[list-item, return-value]
+    return [prompt] if isinstance(first, int) else prompt  # type: ignore[return-value]
 
 
 def make_job(
@@ -183,7 +183,7 @@ def _at_least(name: str, value: int | None, least: int, default: int) -> int:
 def _stops(body: Generating, most: int) -> tuple[str, ...]:
     stops = [body.stop] if isinstance(body.stop, str) else body.stop or []
     if len(stops) > most:
-        raise ApiError(f"stop: {len(stops)} strings, at most {most}", param="stop")
+        message = f"stop: {len(stops)} strings, at most {most}"
+        raise ApiError(message, param="stop", code="invalid_value")
     # OpenAI's clients send "" for no stop string.
     return tuple(stop for stop in stops if stop)
-

@@ -145,7 +145,11 @@ class _Load(Collector):
         for metric, text, value in (
             ("num_requests_running", "Requests that hold room on a route", seen.running),
             ("num_requests_waiting", "Requests that wait for room", seen.waiting),
-            ("kv_cache_usage_perc", "How full the fullest stage's KV cache is; 1 is full", fullest(seen)),
+            (
+                "kv_cache_usage_perc",
+                "How full the fullest stage's KV cache is; 1 is full",
+                fullest(seen),
+            ),
         ):
             gauge = GaugeMetricFamily(metric, text, labels=("model_name",))
             gauge.add_metric((self._name,), value)

@@ -47,10 +47,19 @@ class PlanState:
         """Return the rate of all tokens, prompts and output alike, over the last seconds."""
         return sum(self._rates([route.tokens for route in seen.routes], "routes"))
 
+    def stage_tokens_per_s(self, seen: EngineSnapshot) -> dict[str, float]:
+        """Return the rate of each stage over the last seconds, by its id."""
+        found = dict.fromkeys((stage.id for stage in self._plan.stages), 0.0)
+        rates = self._rates([edge.tokens for edge in seen.edges], "edges")
+        for edge, rate in zip(seen.edges, rates, strict=True):
+            if edge.target in found:
+                found[edge.target] += rate
+        return found
+
     def as_json(self) -> JsonObject:
         """Return all of it as data."""
         seen = self.look()
-        plan = self._plan
+        plan, rates = self._plan, self.stage_tokens_per_s(seen)
         return {
             "name": plan.cluster.name,
             "model": plan.model.name,
@@ -60,17 +69,15 @@ class PlanState:
             "running": seen.running,
             "waiting": seen.waiting,
             "window_s": WINDOW_S,
-            "stages": [self._stage(stage, seen) for stage in plan.stages],
+            "stages": [self._stage(stage, seen, rates[stage.id]) for stage in plan.stages],
             "edges": self._edges(seen),
             "routes": self._routes(seen),
         }
 
-    def _stage(self, stage: Stage, seen: EngineSnapshot) -> JsonObject:
+    def _stage(self, stage: Stage, seen: EngineSnapshot, rate: float) -> JsonObject:
         kv = next(one for one in seen.kv if one.stage == stage.id)
         weights = sum(rank.weights_bytes for rank in self._stats if rank.stage == stage.id)
         through = [edge.tokens for edge in seen.edges if edge.target == stage.id]
-        rates = self._rates([e.tokens for e in seen.edges], "edges")
-        mine = [r for r, e in zip(rates, seen.edges, strict=True) if e.target == stage.id]
         return {
             "id": stage.id,
             "host": stage.host,
@@ -82,7 +89,7 @@ class PlanState:
             "capacity_tokens_per_s": float(stage.capacity_tokens_per_s),
             "predicted_tokens_per_s": float(stage.load_tokens_per_s),
             "tokens": sum(through),
-            "tokens_per_s": round(sum(mine), 3),
+            "tokens_per_s": round(rate, 3),
         }
 
     def _edges(self, seen: EngineSnapshot) -> list[Json]:

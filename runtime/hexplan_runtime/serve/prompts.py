@@ -83,7 +83,9 @@ class Prompts:
             A prompt is empty, or a token id is unknown.
         """
         adds = body.add_special_tokens is not False
-        return [await self._one(p, adds=adds, echo=bool(body.echo)) for p in prompts_of(body.prompt)]
+        return [
+            await self._one(p, adds=adds, echo=bool(body.echo)) for p in prompts_of(body.prompt)
+        ]
 
     async def of_chat(self, body: ChatBody) -> PromptIds:
         """Return the prompt of a chat.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hexplan_runtime.serve.access import Access
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -31,10 +33,7 @@ class ServeSettings:
     model_name: str
     """What clients call the model."""
     limits: Limits = Limits()
-    keys: tuple[str, ...] = ()
-    """API keys, of which a client sends one; none are asked for if this is empty."""
-    host_names: tuple[str, ...] | None = None
-    """Names by which clients may call the server; any if None."""
+    access: Access = Access()
     chat_template: str | None = None
     """Replaces the chat template of the model folder."""
     has_vllm_metrics: bool = False
