@@ -1,4 +1,4 @@
-"""One server that the tests share: two stages of the trained model, the first of them in two parts."""
+"""One server that the tests share: two stages of the trained model, one on two devices."""
 
 from __future__ import annotations
 
