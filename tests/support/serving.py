@@ -14,10 +14,11 @@ from support.processes import wait_until
 from hexplan.errors import HexplanError
 from hexplan.plan import Plan
 from hexplan_runtime.launch.startup import RankStats
-from hexplan_runtime.serve.access import Access
 from hexplan_runtime.serve.server import Load, Place, Server
 from hexplan_runtime.serve.settings import ServeSettings
 
+PATIENCE_S = 180.0
+"""A busy machine may take long to read libraries and weights."""
 TEMPLATE = (
     "{% if tools %}Tools: {{ tools | tojson }}\n{% endif %}"
     "{% for message in messages %}"
@@ -32,6 +33,8 @@ class Heard:
     """What a server told whoever follows it."""
 
     url: str = ""
+    is_up: Event = field(default_factory=Event)
+    """Set once requests are answered, or never will be."""
     stats: Sequence[RankStats] = ()
     loads: list[Load] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -42,6 +45,7 @@ class Heard:
 
     def serving(self, url: str) -> None:
         self.url = url
+        self.is_up.set()
 
     def load(self, load: Load) -> None:
         self.loads.append(load)
@@ -77,7 +81,7 @@ class Served:
     def end(self) -> None:
         """Stop, and wait for the end."""
         self.stop.set()
-        self.thread.join(60)
+        self.thread.join(PATIENCE_S)
         assert not self.thread.is_alive()
 
 
@@ -96,18 +100,16 @@ def served(
             server.run(stop)
         except HexplanError as error:
             errors.append(error)
+            heard.is_up.set()
 
     thread = Thread(target=run, name="served")
     thread.start()
     found = Served("", heard, stop, thread, errors)
     try:
-        assert wait_until(lambda: bool(heard.url) or not thread.is_alive()), "not up in time"
+        assert heard.is_up.wait(PATIENCE_S), "not up in time"
         assert not errors
         found.url = heard.url
         assert wait_until(lambda: httpx.get(f"{found.url}/readyz").status_code == 200)
         yield found
     finally:
         found.end()
-
-
-__all__ = ["TEMPLATE", "Access", "Heard", "Served", "served"]

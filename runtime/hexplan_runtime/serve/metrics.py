@@ -211,7 +211,9 @@ class _Prefixed(Collector):
         for metric in self._registry.collect():
             copy = Metric(self._prefix + metric.name, metric.documentation, metric.type)
             copy.samples = [
-                Sample(self._prefix + sample.name, *sample[1:]) for sample in metric.samples
+                Sample(self._prefix + sample.name, *sample[1:])
+                for sample in metric.samples
+                if not sample.name.endswith("_created")
             ]
             yield copy
 

@@ -23,11 +23,11 @@ DOOR = Door("127.0.0.1", None, False, may_be_wildcard=False, may_be_public=False
 
 
 @pytest.fixture(scope="module")
-def locked(llama: Path, llama_model: Model) -> Iterator[Served]:
+def locked(austen: Path, austen_model: Model) -> Iterator[Served]:
     """Give a server that asks for a key."""
-    plan = make_plan(llama_model, [((0, 4), (1,))])
+    plan = make_plan(austen_model, [((0, 6), (1,))])
     settings = ServeSettings("tiny", access=Access(keys=KEYS))
-    with served(plan, llama, settings) as running:
+    with served(plan, austen, settings) as running:
         yield running
 
 
@@ -80,9 +80,9 @@ def test_a_page_of_another_site_may_not_call(austen_server: Served) -> None:
     assert own.status_code == 200
 
 
-def test_a_name_that_others_let_point_here_may_not_be_used(llama: Path, llama_model: Model) -> None:
-    plan = make_plan(llama_model, [((0, 4), (1,))])
-    with served(plan, llama, ServeSettings("tiny", access=open_door(DOOR))) as running:
+def test_a_name_that_others_let_point_here_may_not_be_used(austen: Path, austen_model: Model) -> None:
+    plan = make_plan(austen_model, [((0, 6), (1,))])
+    with served(plan, austen, ServeSettings("tiny", access=open_door(DOOR))) as running:
         port = httpx.URL(running.url).port
         names = {f"localhost:{port}": 200, "127.0.0.1": 200, f"evil.example:{port}": 403, "": 403}
         for name, status in names.items():
