@@ -71,11 +71,11 @@ class KvSpace:
             self.reserved[hold.stage] -= hold.layers * tokens + hold.prompt_layers * prompt_tokens
             assert self.reserved[hold.stage] >= 0, "KV freed twice"
 
-    def grow(self, holds: Sequence[KvHold]) -> bool:
-        """Keep room for one more token of an admitted request; False if a cache is full."""
+    def grow(self, holds: Sequence[KvHold], tokens: int = 1) -> bool:
+        """Keep room for more tokens of an admitted request; False if a cache is full."""
         for hold in holds:
-            if self.reserved[hold.stage] + hold.layers > self.capacity[hold.stage]:
+            if self.reserved[hold.stage] + hold.layers * tokens > self.capacity[hold.stage]:
                 return False
         for hold in holds:
-            self.reserved[hold.stage] += hold.layers
+            self.reserved[hold.stage] += hold.layers * tokens
         return True

@@ -52,7 +52,11 @@ class RouteChooser:
         self._space = space
 
     def choose(
-        self, tokens: int, prompt_tokens: int = 0, is_up: Callable[[int], bool] | None = None
+        self,
+        tokens: int,
+        prompt_tokens: int = 0,
+        is_up: Callable[[int], bool] | None = None,
+        most_tokens: int = 0,
     ) -> int | None:
         """Return a route for a request of so many tokens, or None if it has to wait.
 
@@ -60,12 +64,15 @@ class RouteChooser:
         ----------
         is_up
             Says whether a stage works; all do if it is None.
+        most_tokens
+            What the request may grow to, for which a route must have room when it is empty.
         """
         usable = [
             route
             for route, holds in self._holds.items()
             if (is_up is None or all(is_up(hold.stage) for hold in holds))
             and self._space.has_room(holds, tokens, prompt_tokens)
+            and self._space.fits_when_empty(holds, most_tokens)
         ]
         return self._turns.take(usable) if usable else None
 

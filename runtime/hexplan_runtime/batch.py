@@ -29,12 +29,13 @@ class Row:
     tokens: int
     """Number of its tokens here."""
     context_tokens: int
-    """Tokens of KV cache that the whole request may need."""
+    """Tokens of KV cache that are reserved for the request so far; it never sinks."""
     sampling: Sampling
     samples: bool = False
     """Whether the last stage draws the next token after it."""
     closes: bool = False
-    """Whether the request is over, so that stages free its KV cache; such a row has no tokens."""
+    """Whether the request is over, so that stages free its KV cache and drop what of it waits;
+    such a row has no tokens."""
     decodes: bool = False
     """Whether its one token was drawn, and is not of the prompt."""
 
@@ -123,6 +124,11 @@ def sampled(row: Row) -> Row:
     """Return the row that carries the token drawn after this one."""
     position = row.position + row.tokens
     return replace(row, position=position, tokens=1, samples=False, decodes=True)
+
+
+def passed(row: Row) -> Row:
+    """Return the row that says how far a prompt is through all stages; it has no tokens."""
+    return replace(row, position=row.position + row.tokens, tokens=0)
 
 
 def _concatenate(parts: list[Tensor | None]) -> Tensor | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -12,9 +12,9 @@ from typing import Final, Protocol
 
 from hexplan.errors import HexplanError
 from hexplan.plan import Plan
-from hexplan.schedule.routing import admit_in_order
 from hexplan_runtime.batch import Batch, Limits
-from hexplan_runtime.engine.engine import Engine, EntryRow
+from hexplan_runtime.engine.engine import Engine, Turn
+from hexplan_runtime.engine.flight import EntryRow
 from hexplan_runtime.engine.outcomes import Cancelled, Deliver, Failed, Overloaded, Ticket
 from hexplan_runtime.engine.snapshot import EndCount, EndReason, EngineSnapshot
 from hexplan_runtime.engine.streaming import Buffer, TokenStream
@@ -80,12 +80,11 @@ class EngineCore:
         """Held by whoever looks at the engine or changes it."""
         self._door = Condition()
         """Held for moments only, so that `submit` never waits for a step."""
-        self._arrived: deque[_Client] = deque()
+        self._arrived: list[_Client] = []
         self._cancels: dict[int, str] = {}
         self._num_open = self._num_waiting = 0
         self._refusal: HexplanError | None = _NOT_RUNNING
         self._is_closing = False
-        self._waiting: deque[_Client] = deque()
         self._clients: dict[int, _Client] = {}
         self._ends: Counter[EndReason] = Counter()
         self._thread: Thread | None = None
@@ -181,11 +180,12 @@ class EngineCore:
     def snapshot(self) -> EngineSnapshot:
         """Return what the engine holds and has done, from any thread."""
         with self._door:
-            waiting = self._num_waiting
+            waiting = self._num_waiting + len(self._arrived)
         with self._state:
             return EngineSnapshot(
                 running=self._engine.running,
                 waiting=waiting,
+                preemptions=self._engine.preemptions,
                 kv=self._engine.kv(),
                 ends=tuple(EndCount(*end) for end in sorted(self._ends.items())),
                 edges=self._engine.edge_tokens(),
@@ -198,12 +198,12 @@ class EngineCore:
         clients = [_Client(next(self._ids), *request) for request in requests]
         with self._door:
             self.require_running()
-            if limit is not None and self._num_waiting + len(clients) > limit:
-                message = f"{self._num_waiting} requests wait for room already"
+            num_waiting = self._num_waiting + len(self._arrived)
+            if limit is not None and num_waiting + len(clients) > limit:
+                message = f"{num_waiting} requests wait for room already"
                 raise Overloaded(message, hint="try again later")
             self._arrived += clients
             self._num_open += len(clients)
-            self._num_waiting += len(clients)
         self._links.wake()
         return [Ticket(client.id, self._cancel) for client in clients]
 
@@ -232,40 +232,30 @@ class EngineCore:
 
     def _step(self, batch: Batch | None) -> None:
         """Send on what came back before anybody looks at it, then let in who waits."""
-        events: list[TokenEvent] = []
-        if batch is not None:
-            events, together = self._engine.receive(batch)
-            for rows in together:
-                self._links.send_together(rows)
-        for event in events:
-            self._deliver(event)
-        self._cancel_those_asked()
-        admitted = list(admit_in_order(self._waiting, self._admit))
-        if admitted:
-            with self._door:
-                self._num_waiting -= len(admitted)
-            rows_to_send = [row for rows in admitted for row in rows]
-            self._links.send(rows_to_send, self._engine.limits)
-
-    def _admit(self, client: _Client) -> list[EntryRow] | None:
-        return self._engine.admit(client.id, client.request)
-
-    def _cancel_those_asked(self) -> None:
         with self._door:
-            self._waiting += self._arrived
-            self._clients.update((client.id, client) for client in self._arrived)
-            self._arrived.clear()
+            arrived, self._arrived = self._arrived, []
             cancels, self._cancels = self._cancels, {}
+        for client in arrived:
+            self._clients[client.id] = client
+            self._engine.enqueue(client.id, client.request)
         mine = {key: reason for key, reason in cancels.items() if key in self._clients}
-        if not mine:
-            return
-        num_waiting = len(self._waiting)
-        self._waiting = deque(client for client in self._waiting if client.id not in mine)
+        if batch is not None:
+            turn = self._engine.receive(batch)
+            self._send(turn)
+            for event in turn.events:
+                self._deliver(event)
+        if mine:
+            self._send(self._engine.cancel(mine))
+            for key in mine.keys() & self._clients.keys():
+                self._end(key, Failed(Cancelled(f"the request was cancelled: {mine[key]}")))
+        self._send(self._engine.admit())
         with self._door:
-            self._num_waiting -= num_waiting - len(self._waiting)
-        self._links.send(self._engine.cancel(mine), self._engine.limits)
-        for key, reason in mine.items():
-            self._end(key, Failed(Cancelled(f"the request was cancelled: {reason}")))
+            self._num_waiting = self._engine.waiting
+
+    def _send(self, turn: Turn) -> None:
+        for rows in turn.batches():
+            self._links.send_together(rows)
+        self._links.send(turn.prompts, self._engine.limits)
 
     def _deliver(self, event: TokenEvent) -> None:
         if event.is_last:
@@ -296,7 +286,6 @@ class EngineCore:
                 self._clients.update((client.id, client) for client in self._arrived)
                 self._arrived.clear()
                 self._num_waiting = 0
-            self._waiting.clear()
             for request_id in list(self._clients):
                 self._end(request_id, Failed(failure))
 

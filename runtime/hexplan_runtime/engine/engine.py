@@ -5,41 +5,50 @@ It moves no bytes: the launcher sends what the engine says, and tells it what ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from itertools import count
 from math import ceil
 
 from hexplan.errors import InputError
 from hexplan.plan import Plan
 from hexplan.schedule.limits import step_limits_of
 from hexplan.schedule.micro_batches import RouteDecodes
-from hexplan.schedule.step import prompt_room
 from hexplan_runtime.batch import Batch, Limits, Row
+from hexplan_runtime.engine.feeding import PromptFeed, steps_under_way
+from hexplan_runtime.engine.flight import Asked, EntryRow, Flight
 from hexplan_runtime.engine.loops import loops_of
-from hexplan_runtime.engine.router import Router
+from hexplan_runtime.engine.room import Room
 from hexplan_runtime.engine.snapshot import EdgeTokens, RouteTokens, StageKv
-from hexplan_runtime.request import FinishReason, Request, TokenEvent
+from hexplan_runtime.request import Request, TokenEvent
 from hexplan_runtime.stage.edges import route_edges
 
 
-@dataclass(frozen=True, slots=True)
-class EntryRow:
-    """A row and its tokens, for the stage where its route begins."""
-
-    stage: str
-    row: Row
-    token_ids: tuple[int, ...]
-
-
 @dataclass(slots=True)
-class _Flight:
-    """A request that holds room on its route."""
+class Turn:
+    """What the engine makes of news."""
 
-    request: Request
-    route: int
-    produced: int = 0
-    last_token: int = 0
-    is_over: bool = False
+    events: list[TokenEvent] = field(default_factory=list)
+    """New tokens, for whoever asked for them."""
+    closes: list[EntryRow] = field(default_factory=list)
+    """What ends requests."""
+    decodes: list[list[EntryRow]] = field(default_factory=list)
+    """Micro-batches; each goes to one stage, together."""
+    prompts: list[EntryRow] = field(default_factory=list)
+    """Pieces of prompts."""
+
+    def batches(self) -> list[list[EntryRow]]:
+        """Return the micro-batches; ends go with the first for their stage, or by themselves."""
+        batches = [list(batch) for batch in self.decodes]
+        first: dict[str, list[EntryRow]] = {}
+        for batch in batches:
+            first.setdefault(batch[0].stage, batch)
+        for row in self.closes:
+            if row.stage not in first:
+                first[row.stage] = []
+                batches.append(first[row.stage])
+            first[row.stage].append(row)
+        return batches
 
 
 class Engine:
@@ -49,12 +58,17 @@ class Engine:
         self._plan = plan
         self._step_limits = step_limits_of(plan)
         self._depth = max((len(route.hops) for route in plan.routes), default=1)
-        self._router = Router(plan)
+        self._room = Room(plan)
+        loops = loops_of(plan)
         self._decodes: list[RouteDecodes[int]] = [
-            RouteDecodes(loop, self._step_limits.decodes) for loop in loops_of(plan)
+            RouteDecodes(loop, self._step_limits.decodes) for loop in loops
         ]
-        self._flights: dict[int, _Flight] = {}
+        self._feeds = [PromptFeed(self._step_limits, steps_under_way(loop)) for loop in loops]
+        self._ids = count()
+        self._flights: dict[int, Flight] = {}
         self._tokens_by_route = [0] * len(plan.routes)
+        self.preemptions = 0
+        """How often a request had to make way for older ones."""
 
     def check(self, what: str, request: Request) -> None:
         """Refuse a request that this pipeline could never run."""
@@ -70,71 +84,52 @@ class Engine:
                 f"{model.name} was made for {model.max_context}"
             )
             raise InputError(message, hint="shorten the prompt, or ask for fewer tokens")
-        self._router.check(what, prompt, new)
+        self._room.router.check(what, prompt, new)
 
-    def admit(self, flight_id: int, request: Request) -> list[EntryRow] | None:
-        """Return the prompt in pieces, or nothing if the request must wait for room.
+    def enqueue(self, ticket: int, request: Request) -> None:
+        """Let a request wait for room; the ticket is its place in the order of arrival."""
+        self._room.enqueue(Asked(ticket, request, list(request.prompt_ids)))
 
-        Its id must be new: the stages know the request by it.
+    def admit(self) -> Turn:
+        """Let in who finds room, and return what to send."""
+        turn = Turn()
+        for asked, route, tokens in self._room.admit():
+            stage = self._plan.routes[route].hops[0].stage
+            flight = Flight(next(self._ids), asked, route, stage, tokens)
+            self._flights[flight.id] = flight
+            self._feeds[route].add(flight.id, flight.prompt_tokens)
+        self._feed(turn, range(len(self._feeds)))
+        return turn
 
-        A piece fits into a step beside all the decodes that the step may hold.
-        """
-        route = self._router.take(request.context_tokens, request.route)
-        if route is None:
-            return None
-        self._flights[flight_id] = _Flight(request, route)
-        prompt = request.prompt_ids
-        size = prompt_room(self._step_limits, self._step_limits.decodes)
-        return [
-            self._entry_row(flight_id, first, prompt[first : first + size])
-            for first in range(0, len(prompt), size)
-        ]
-
-    def receive(self, batch: Batch) -> tuple[list[TokenEvent], list[list[EntryRow]]]:
-        """Take what came out of a last stage; return new tokens, and what to send now.
-
-        Each list of rows goes to one stage, together.
-        """
+    def receive(self, batch: Batch) -> Turn:
+        """Take what came out of a last stage, and return new tokens, and what to send now."""
+        turn = Turn()
         ids: list[int] = [] if batch.token_ids is None else batch.token_ids.tolist()
-        sampled = [row for row in batch.rows if not row.closes]
-        events, closes = [], []
-        for row, token in zip(sampled, ids, strict=True):
-            flight = self._flights[row.request]
-            if not flight.is_over:
-                self._decodes[flight.route].come_back(row.request)
-                event = self._advance(row.request, token)
-                events.append(event)
-                if event.is_last:
-                    closes.append(self._close_row(row.request))
+        for row in batch.rows:
+            if not row.tokens and not row.closes:
+                self._pass(row)
+        for row, token in zip((row for row in batch.rows if row.tokens), ids, strict=True):
+            self._come_back(turn, row, token)
         for row in batch.rows:
             if row.closes:
                 self._land(row.request)
-        routes = dict.fromkeys(row.route for row in sampled)
-        return events, _by_stage(closes, self._take_decodes(routes))
+        self._make_way(turn)
+        routes = dict.fromkeys(row.route for row in batch.rows)
+        if any(row.closes for row in batch.rows):
+            routes |= dict.fromkeys(flight.route for flight in self._resumed())
+        self._take_decodes(turn, routes)
+        self._feed(turn, routes)
+        return turn
 
-    def cancel(self, flight_ids: Iterable[int]) -> list[EntryRow]:
-        """End those of these requests that are under way, and return what tells the stages so."""
-        rows = []
-        for flight_id in flight_ids:
-            flight = self._flights.get(flight_id)
-            if flight is not None and not flight.is_over:
-                flight.is_over = True
-                self._decodes[flight.route].drop(flight_id)
-                rows.append(self._close_row(flight_id))
-        return rows
-
-    @property
-    def running(self) -> int:
-        """Requests that hold room on a route."""
-        return len(self._flights)
-
-    def kv(self) -> tuple[StageKv, ...]:
-        """Return what requests hold of each stage's KV cache, in the plan's order."""
-        held = self._router.held_tokens()
-        return tuple(
-            StageKv(stage.id, tokens, stage.kv_tokens)
-            for stage, tokens in zip(self._plan.stages, held, strict=True)
-        )
+    def cancel(self, tickets: Collection[int]) -> Turn:
+        """End these requests, and return what tells the stages so."""
+        turn = Turn()
+        self._room.withdraw(tickets)
+        for flight in list(self._flights.values()):
+            if flight.asked.ticket in tickets and not flight.is_over:
+                self._end(turn, flight)
+        self._feed(turn, range(len(self._feeds)))
+        return turn
 
     @property
     def limits(self) -> Limits:
@@ -144,6 +139,25 @@ class Engine:
         """
         rows = ceil(len(self._flights) / self._depth)
         return Limits(min(self._step_limits.decodes, max(1, rows)), self._step_limits.tokens)
+
+    @property
+    def running(self) -> int:
+        """Requests that hold room on a route."""
+        return len(self._flights)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for room, those that had to make way among them."""
+        return len(self._room.waiting)
+
+    def kv(self) -> tuple[StageKv, ...]:
+        """Return what requests hold of each stage's KV cache, in the plan's order."""
+        return tuple(
+            StageKv(stage.id, tokens, stage.kv_tokens)
+            for stage, tokens in zip(
+                self._plan.stages, self._room.router.space.reserved, strict=True
+            )
+        )
 
     def edge_tokens(self) -> tuple[EdgeTokens, ...]:
         """Return the tokens sent over each edge, in the plan's order."""
@@ -157,79 +171,66 @@ class Engine:
         """Return the tokens sent into each route, in the plan's order."""
         return tuple(RouteTokens(*pair) for pair in enumerate(self._tokens_by_route))
 
-    def _advance(self, flight_id: int, token: int) -> TokenEvent:
-        """Return a request's new token, which waits to be sent in unless it is the last."""
-        flight = self._flights[flight_id]
-        flight.produced += 1
-        flight.last_token = token
-        reason = _finish_reason(flight, token)
-        flight.is_over = reason is not None
-        if not flight.is_over:
-            self._decodes[flight.route].wait(flight_id)
-        return TokenEvent(flight_id, token, flight.is_over, reason)
+    def _come_back(self, turn: Turn, row: Row, token: int) -> None:
+        """Take a token; if another is to follow it, it waits to be sent in."""
+        flight = self._flights[row.request]
+        if flight.is_over:
+            return
+        if row.position == flight.prompt_tokens:
+            self._feeds[flight.route].finish(flight.id)
+        self._decodes[flight.route].come_back(flight.id)
+        reason = flight.take(token)
+        is_last = reason is not None
+        turn.events.append(TokenEvent(flight.asked.ticket, token, is_last, reason))
+        if is_last:
+            self._end(turn, flight)
+        elif self._room.fits(flight):
+            self._decodes[flight.route].wait(flight.id)
 
-    def _take_decodes(self, routes: Iterable[int]) -> list[list[EntryRow]]:
-        """Return the micro-batches that routes take now."""
-        taken = [batch for route in routes for batch in self._decodes[route].take()]
-        return [[self._decode_row(flight_id) for flight_id in batch] for batch in taken]
+    def _pass(self, row: Row) -> None:
+        """Note that a prompt is through all stages up to a position."""
+        flight = self._flights.get(row.request)
+        if flight is not None and not flight.is_over:
+            self._feeds[flight.route].come_back(flight.id, row.position)
 
-    def _decode_row(self, flight_id: int) -> EntryRow:
-        flight = self._flights[flight_id]
-        position = len(flight.request.prompt_ids) + flight.produced - 1
-        return self._entry_row(flight_id, position, (flight.last_token,))
+    def _end(self, turn: Turn, flight: Flight) -> None:
+        """Send no more of a flight, and tell the stages so."""
+        flight.is_over = True
+        self._decodes[flight.route].drop(flight.id)
+        self._feeds[flight.route].finish(flight.id)
+        self._room.stalled.pop(flight.id, None)
+        turn.closes.append(flight.close_row())
 
-    def _entry_row(self, flight_id: int, position: int, token_ids: tuple[int, ...]) -> EntryRow:
-        flight = self._flights[flight_id]
-        request = flight.request
-        self._tokens_by_route[flight.route] += len(token_ids)
-        row = Row(
-            request=flight_id,
-            route=flight.route,
-            position=position,
-            tokens=len(token_ids),
-            context_tokens=request.context_tokens,
-            sampling=request.sampling,
-            samples=position + len(token_ids) >= len(request.prompt_ids),
-            decodes=position >= len(request.prompt_ids),
-        )
-        return EntryRow(self._first_stage(flight), row, token_ids)
-
-    def _close_row(self, flight_id: int) -> EntryRow:
-        """Return what ends a request; its room is free once this has passed the whole route."""
-        flight = self._flights[flight_id]
-        row = Row(
-            request=flight_id,
-            route=flight.route,
-            position=0,
-            tokens=0,
-            context_tokens=flight.request.context_tokens,
-            sampling=flight.request.sampling,
-            closes=True,
-        )
-        return EntryRow(self._first_stage(flight), row, ())
+    def _make_way(self, turn: Turn) -> None:
+        """End the youngest flights where others need their room; they start over later."""
+        for flight in self._room.choose_victims(self._flights):
+            self._end(turn, flight)
+            asked = flight.asked
+            asked.is_again = True
+            self._room.enqueue(asked)
+            self.preemptions += 1
 
     def _land(self, flight_id: int) -> None:
-        flight = self._flights.pop(flight_id)
-        self._router.give_back(flight.route, flight.request.context_tokens)
+        self._room.land(self._flights.pop(flight_id))
 
-    def _first_stage(self, flight: _Flight) -> str:
-        return self._plan.routes[flight.route].hops[0].stage
+    def _resumed(self) -> list[Flight]:
+        """Let those decode that waited for room and have it now."""
+        resumed = self._room.resume()
+        for flight in resumed:
+            self._decodes[flight.route].wait(flight.id)
+        return resumed
 
+    def _take_decodes(self, turn: Turn, routes: Iterable[int]) -> None:
+        """Take the micro-batches that routes send now."""
+        for route in routes:
+            for batch in self._decodes[route].take():
+                self._tokens_by_route[route] += len(batch)
+                turn.decodes.append([self._flights[one].decode_row() for one in batch])
 
-def _by_stage(closes: list[EntryRow], batches: list[list[EntryRow]]) -> list[list[EntryRow]]:
-    """Let rows that end requests go with the first batch for their stage, or by themselves."""
-    first: dict[str, list[EntryRow]] = {}
-    for batch in batches:
-        first.setdefault(batch[0].stage, batch)
-    for row in closes:
-        if row.stage not in first:
-            first[row.stage] = []
-            batches.append(first[row.stage])
-        first[row.stage].append(row)
-    return batches
-
-
-def _finish_reason(flight: _Flight, token: int) -> FinishReason | None:
-    if token in flight.request.stop_ids:
-        return "stop"
-    return "length" if flight.produced == flight.request.max_tokens else None
+    def _feed(self, turn: Turn, routes: Iterable[int]) -> None:
+        """Take the pieces of prompts that routes send now."""
+        for route in routes:
+            for piece in self._feeds[route].take():
+                self._tokens_by_route[route] += piece.end - piece.first
+                flight = self._flights[piece.flight]
+                turn.prompts.append(flight.prompt_row(piece.first, piece.end))

@@ -13,10 +13,12 @@ class Router:
     """Hands out routes, and the KV room of their stages with them."""
 
     def __init__(self, plan: Plan) -> None:
-        self._holds = _holds(plan)
-        self._space = KvSpace([stage.kv_tokens for stage in plan.stages])
+        self.holds = _holds(plan)
+        """Of each route: the stages where a request keeps room."""
+        self.space = KvSpace([stage.kv_tokens for stage in plan.stages])
+        """What is kept on each stage, in the plan's order."""
         weights = [int(route.weight.scaleb(WEIGHT_DIGITS)) for route in plan.routes]
-        self._chooser = RouteChooser(weights, self._holds, self._space)
+        self._chooser = RouteChooser(weights, self.holds, self.space)
 
     def check(self, what: str, prompt_tokens: int, max_tokens: int) -> None:
         """Refuse a request that no route could ever hold."""
@@ -28,23 +30,33 @@ class Router:
             )
             raise InputError(message, hint="shorten the prompt, or ask for fewer tokens")
 
-    def take(self, tokens: int, wanted: int | None = None) -> int | None:
-        """Return a route, or the wanted one, and keep room on it; None if there is no room."""
-        route = self._chooser.choose(tokens) if wanted is None else self._if_free(wanted, tokens)
+    def take(self, tokens: int, most_tokens: int = 0) -> int | None:
+        """Return a route and keep room on it, or None if no route has room.
+
+        Parameters
+        ----------
+        most_tokens
+            What the request may grow to, for which the route must have room when it is empty.
+        """
+        route = self._chooser.choose(tokens, most_tokens=most_tokens)
         if route is not None:
-            self._space.reserve(self._holds[route], tokens)
+            self.space.reserve(self.holds[route], tokens)
         return route
 
-    def _if_free(self, route: int, tokens: int) -> int | None:
-        return route if self._space.has_room(self._holds[route], tokens, 0) else None
+    def take_if_free(self, route: int, tokens: int) -> int | None:
+        """Keep room on one route, as a probe asks for; None if it has none."""
+        if not self.space.has_room(self.holds[route], tokens):
+            return None
+        self.space.reserve(self.holds[route], tokens)
+        return route
+
+    def grow(self, route: int, tokens: int) -> bool:
+        """Keep room for more tokens of a request; False if a stage of its route is full."""
+        return self.space.grow(self.holds[route], tokens)
 
     def give_back(self, route: int, tokens: int) -> None:
         """Free the room of a request that is over."""
-        self._space.release(self._holds[route], tokens)
-
-    def held_tokens(self) -> tuple[int, ...]:
-        """Return the tokens of KV cache that are kept on each stage."""
-        return tuple(self._space.reserved)
+        self.space.release(self.holds[route], tokens)
 
 
 def _holds(plan: Plan) -> list[tuple[KvHold, ...]]:

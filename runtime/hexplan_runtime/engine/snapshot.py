@@ -53,6 +53,8 @@ class EngineSnapshot:
     """Requests that hold room on a route."""
     waiting: int
     """Requests that wait for room."""
+    preemptions: int
+    """How often a request had to make way for older ones, and started over."""
     kv: tuple[StageKv, ...]
     """In the plan's order, as are edges and routes."""
     ends: tuple[EndCount, ...]

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 
 from hexplan_runtime.batch import Batch, Limits, merge, regroup
-from hexplan_runtime.engine.engine import EntryRow
+from hexplan_runtime.engine.flight import EntryRow
 from hexplan_runtime.launch.fleet import Fleet
+from hexplan_runtime.net.edge_sender import EdgeSender
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.transport import Sends
 
@@ -40,6 +41,12 @@ class FleetLinks:
     def send_together(self, rows: Sequence[EntryRow]) -> None:
         """Send rows for one stage in one message."""
         self._send_to(rows[0].stage, [merge([_as_batch(row) for row in rows])])
+
+    def close(self) -> None:
+        """Send no more."""
+        for sender in self.senders.values():
+            if isinstance(sender, EdgeSender):
+                sender.close()
 
     def _send_to(self, stage: str, batches: Iterable[Batch]) -> None:
         try:

@@ -98,6 +98,7 @@ class Pipeline:
         self.core.begin_to_close()
         self._fleet.stop()
         self.core.close(_JOIN_S)
+        self._links.close()
         for thread in self._drains:
             thread.join(_JOIN_S)
         if self._observer is not None:

@@ -33,16 +33,20 @@ class KvCache:
         self._entries: dict[int, _Entry] = {}
 
     def open(self, request: int, layers: Range, tokens: int) -> None:
-        """Reserve memory for all tokens of a request in these layers, if it has none yet."""
-        if request in self._entries:
+        """Reserve memory for so many tokens of a request in these layers; what it has is kept."""
+        held = self._entries.get(request)
+        held_tokens = held.keys_LGSE.shape[2] if held else 0
+        if tokens <= held_tokens:
             return
-        if tokens > self._free_tokens:
-            message = f"KV cache: {tokens} tokens asked, {self._free_tokens} free"
+        if tokens - held_tokens > self._free_tokens:
+            message = f"KV cache: {tokens - held_tokens} tokens asked, {self._free_tokens} free"
             raise HexplanError(message)
-        self._free_tokens -= tokens
+        self._free_tokens -= tokens - held_tokens
         first, end = layers
         shape = 2, end - first, self._kv_heads, tokens, self._head_dim
         keys, values = torch.empty(shape, dtype=self._dtype)
+        if held is not None:
+            keys[:, :, :held_tokens], values[:, :, :held_tokens] = held.keys_LGSE, held.values_LGSE
         self._entries[request] = _Entry(first, keys, values)
 
     def close(self, request: int) -> None:

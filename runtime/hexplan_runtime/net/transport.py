@@ -14,12 +14,12 @@ from torch._C._distributed_c10d import Work
 
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.gloo import Group, finish
-from hexplan_runtime.net.wire import WireFormat, new_frame, pack, unpack
+from hexplan_runtime.net.wire import Decoder, Encoder, WireFormat, new_frame
 
 SENDER, RECEIVER = 0, 1
 """Ranks in an edge's group."""
 _PATIENCE = 2
-"""One batch on its way and one behind it keep a link busy; more would only wait in memory."""
+"""Batches on their way before `send` waits for the peer."""
 
 
 class Sends(Protocol):
@@ -37,22 +37,23 @@ class Receives(Protocol):
 
 
 class Sender:
-    """The end that batches leave from; `peer` is the rank of the other end in the group."""
+    """Sends to one rank of a team, and waits for it where it is slow: all take the same steps.
+
+    `peer` is its rank in the group. Between stages, `edge_sender` waits for nobody.
+    """
 
     def __init__(self, group: Group, wire_format: WireFormat, peer: int = RECEIVER) -> None:
-        self.patience = _PATIENCE
-        """How many batches may be on their way before `send` waits for the peer."""
         self._group = group
-        self._wire_format = wire_format
+        self._encoder = Encoder(wire_format)
         self._peer = peer
         self._under_way: deque[list[tuple[Work, Tensor]]] = deque()
 
     def send(self, batch: Batch) -> None:
         """Send a batch; handles and tensors are kept until the peer has it, as gloo needs them."""
-        messages = pack(batch, self._wire_format)
+        messages = self._encoder.pack(batch)
         sent = [(self._group.start_send(part, self._peer), part) for part in messages]
         self._under_way.append(sent)
-        if len(self._under_way) > self.patience:
+        if len(self._under_way) > _PATIENCE:
             for work, _ in self._under_way.popleft():
                 finish(work)
 
@@ -62,12 +63,12 @@ class Receiver:
 
     def __init__(self, group: Group, wire_format: WireFormat, peer: int = SENDER) -> None:
         self._group = group
-        self._wire_format = wire_format
+        self._decoder = Decoder(wire_format)
         self._peer = peer
 
     def receive(self) -> Batch:
         """Wait for the next batch."""
-        envelope = unpack(self._group.receive(new_frame(), self._peer), self._wire_format)
+        envelope = self._decoder.unpack(self._group.receive(new_frame(), self._peer))
         if not envelope.is_complete:
             for part in (envelope.token_ids, envelope.hidden):
                 if part is not None:

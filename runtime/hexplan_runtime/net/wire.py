@@ -1,13 +1,15 @@
 """The form of a batch on the wire: a frame of bytes, and after it a payload that is too large.
 
 A frame starts with four 64-bit words (the launch's mark, and the numbers of rows, token ids and
-activations) and one record for each row. A batch whose payload fits into the frame too is one
-message, as gloo lets a sender fill less than what the receiver has room for. Nothing is unpickled.
+activations). One record for each row follows, and then the terms of each request of which this is
+the first row over the edge. A batch whose payload fits into the frame too is one message, as gloo
+lets a sender fill less than what the receiver has room for. Nothing is unpickled.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,11 +23,10 @@ from hexplan_runtime.request import Sampling
 FRAME_BYTES: Final = 65536
 """The receiver always offers this much memory, so a small batch is one message, not two."""
 _HEAD: Final = struct.Struct("<qqqq")
-_ROW: Final = struct.Struct("<qqqqqqqqdd")
+_ROW: Final = struct.Struct("<qqqII")
+_TERMS: Final = struct.Struct("<qqqdd")
 _ID_BYTES: Final = 8
-_SAMPLES, _CLOSES, _DECODES = 1, 2, 4
-
-RowWords = tuple[int, int, int, int, int, int, int, int, float, float]
+_SAMPLES, _CLOSES, _DECODES, _OPENS = 1, 2, 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +59,130 @@ class Envelope:
     """Whether the payload was in the frame."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What stays the same as long as a request runs."""
+
+    route: int
+    sampling: Sampling
+
+    def packed(self) -> bytes:
+        """Return them as they are sent."""
+        sampling = self.sampling
+        whole = self.route, sampling.top_k, sampling.seed
+        return _TERMS.pack(*whole, sampling.temperature, sampling.top_p)
+
+    @classmethod
+    def unpacked(cls, data: memoryview, start: int) -> _Terms:
+        """Read them."""
+        route, top_k, seed, temperature, top_p = _TERMS.unpack_from(data, start)
+        return cls(route, Sampling(temperature, top_k, top_p, seed))
+
+
+class Encoder:
+    """Packs the batches of one edge, in the order in which they leave.
+
+    What stays the same as long as a request runs goes with its first row only.
+    """
+
+    def __init__(self, wire_format: WireFormat) -> None:
+        self._wire_format = wire_format
+        self._opened: dict[int, _Terms] = {}
+
+    def pack(self, batch: Batch) -> list[Tensor]:
+        """Return the messages that carry a batch: one, or the frame and its payload."""
+        if len(batch.rows) > MAX_ROWS:
+            message = f"a batch of {len(batch.rows)} rows; at most {MAX_ROWS} fit a frame"
+            raise HexplanError(message)
+        wire_format = self._wire_format
+        payload = [part for part in (batch.token_ids, batch.hidden) if part is not None]
+        ids, hidden = _count(batch.token_ids), _count(batch.hidden)
+        head = _HEAD.pack(wire_format.launch, len(batch.rows), ids, hidden)
+        frame = torch.frombuffer(bytearray(head + self._records(batch.rows)), dtype=torch.uint8)
+        if _fits(len(frame), ids, hidden, wire_format):
+            return [torch.cat([frame, *(part.reshape(-1).view(torch.uint8) for part in payload)])]
+        return [frame, *(part.contiguous() for part in payload)]
+
+    def _records(self, rows: Sequence[Row]) -> bytes:
+        """Return a record of each row, and after them the terms of requests that are new here."""
+        records, terms = [], []
+        for row in rows:
+            mine = _Terms(row.route, row.sampling)
+            is_new = self._opened.get(row.request) != mine
+            if is_new:
+                self._opened[row.request] = mine
+                terms.append(mine.packed())
+            if row.closes:
+                del self._opened[row.request]
+            flags = _SAMPLES * row.samples | _CLOSES * row.closes | _DECODES * row.decodes
+            place = row.request, row.position, row.context_tokens, row.tokens
+            records.append(_ROW.pack(*place, flags | _OPENS * is_new))
+        return b"".join((*records, *terms))
+
+
+class Decoder:
+    """Reads the frames of one edge, in the order in which they left."""
+
+    def __init__(self, wire_format: WireFormat) -> None:
+        self._wire_format = wire_format
+        self._opened: dict[int, _Terms] = {}
+
+    def unpack(self, frame: Tensor) -> Envelope:
+        """Read a frame, after a check that it belongs to this launch."""
+        wire_format = self._wire_format
+        data = frame.numpy().data
+        launch, num_rows, num_ids, num_hidden = _HEAD.unpack_from(data)
+        if launch != wire_format.launch or not 0 <= num_rows <= MAX_ROWS:
+            raise HexplanError("a message arrived that does not belong to this launch")
+        rows, end = self._rows(data, num_rows)
+        if min(num_ids, num_hidden) < 0 or num_ids + num_hidden != sum(row.tokens for row in rows):
+            raise HexplanError("a message arrived whose rows and payload disagree")
+        if not _fits(end, num_ids, num_hidden, wire_format):
+            ids = torch.empty(num_ids, dtype=torch.int64) if num_ids else None
+            shape = num_hidden, wire_format.hidden
+            room = torch.empty(shape, dtype=wire_format.dtype) if num_hidden else None
+            return Envelope(rows, ids, room, is_complete=False)
+        middle = end + num_ids * _ID_BYTES
+        stop = middle + num_hidden * wire_format.hidden_bytes
+        ids = frame[end:middle].view(torch.int64) if num_ids else None
+        hidden = frame[middle:stop].view(wire_format.dtype) if num_hidden else None
+        activations = None if hidden is None else hidden.view(-1, wire_format.hidden)
+        return Envelope(rows, ids, activations, is_complete=True)
+
+    def _rows(self, data: memoryview, num_rows: int) -> tuple[tuple[Row, ...], int]:
+        """Return the rows of a frame, and where its payload begins."""
+        end = _HEAD.size + num_rows * _ROW.size
+        rows = []
+        for words in _ROW.iter_unpack(data[_HEAD.size : end]):
+            request, position, context_tokens, tokens, flags = words
+            if flags & _OPENS:
+                if end + _TERMS.size > len(data):
+                    raise HexplanError("a message arrived that is cut off")
+                self._opened[request] = _Terms.unpacked(data, end)
+                end += _TERMS.size
+            terms = self._opened.get(request)
+            if terms is None:
+                raise HexplanError("a message arrived about a request that never began here")
+            if flags & _CLOSES:
+                del self._opened[request]
+            said = (bool(flags & flag) for flag in (_SAMPLES, _CLOSES, _DECODES))
+            place = request, terms.route, position, tokens, context_tokens
+            rows.append(Row(*place, terms.sampling, *said))
+        return tuple(rows), end
+
+
 def pack(batch: Batch, wire_format: WireFormat) -> list[Tensor]:
-    """Return the messages that carry a batch: one, or the frame and its payload."""
-    if len(batch.rows) > MAX_ROWS:
-        message = f"a batch of {len(batch.rows)} rows; at most {MAX_ROWS} fit a frame"
-        raise HexplanError(message)
-    payload = [part for part in (batch.token_ids, batch.hidden) if part is not None]
-    ids, hidden = _count(batch.token_ids), _count(batch.hidden)
-    head = _HEAD.pack(wire_format.launch, len(batch.rows), ids, hidden)
-    records = b"".join(_ROW.pack(*_words(row)) for row in batch.rows)
-    frame = torch.frombuffer(bytearray(head + records), dtype=torch.uint8)
-    if _fits(len(frame), ids, hidden, wire_format):
-        return [torch.cat([frame, *(part.reshape(-1).view(torch.uint8) for part in payload)])]
-    return [frame, *(part.contiguous() for part in payload)]
+    """Return the messages that carry a batch to somebody who has heard nothing before."""
+    return Encoder(wire_format).pack(batch)
+
+
+def unpack(frame: Tensor, wire_format: WireFormat) -> Envelope:
+    """Read a frame that was packed for somebody who has heard nothing before."""
+    return Decoder(wire_format).unpack(frame)
 
 
 def num_bytes(batch: Batch) -> int:
-    """Return the bytes of a batch on the wire, its header included."""
+    """Return the bytes of a batch on the wire with its header, but without what opens requests."""
     payload = sum(part.nbytes for part in (batch.token_ids, batch.hidden) if part is not None)
     return _HEAD.size + _ROW.size * len(batch.rows) + payload
 
@@ -84,35 +192,6 @@ def new_frame() -> Tensor:
     return torch.empty(FRAME_BYTES, dtype=torch.uint8)
 
 
-def unpack(frame: Tensor, wire_format: WireFormat) -> Envelope:
-    """Read a frame, after a check that it belongs to this launch."""
-    data = frame.numpy().data
-    launch, num_rows, num_ids, num_hidden = _HEAD.unpack_from(data)
-    if launch != wire_format.launch or not 0 <= num_rows <= MAX_ROWS:
-        raise HexplanError("a message arrived that does not belong to this launch")
-    end = _HEAD.size + num_rows * _ROW.size
-    rows = tuple(_row(words) for words in _ROW.iter_unpack(data[_HEAD.size : end]))
-    if min(num_ids, num_hidden) < 0 or num_ids + num_hidden != sum(row.tokens for row in rows):
-        raise HexplanError("a message arrived whose rows and payload disagree")
-    if not _fits(end, num_ids, num_hidden, wire_format):
-        ids = torch.empty(num_ids, dtype=torch.int64) if num_ids else None
-        room = (
-            torch.empty(num_hidden, wire_format.hidden, dtype=wire_format.dtype)
-            if num_hidden
-            else None
-        )
-        return Envelope(rows, ids, room, is_complete=False)
-    middle = end + num_ids * _ID_BYTES
-    stop = middle + num_hidden * wire_format.hidden_bytes
-    ids = frame[end:middle].view(torch.int64) if num_ids else None
-    hidden = (
-        frame[middle:stop].view(wire_format.dtype).view(-1, wire_format.hidden)
-        if num_hidden
-        else None
-    )
-    return Envelope(rows, ids, hidden, is_complete=True)
-
-
 def _fits(used: int, ids: int, hidden: int, wire_format: WireFormat) -> bool:
     """Say whether the payload fits into the frame; both ends compute the same answer."""
     return used + ids * _ID_BYTES + hidden * wire_format.hidden_bytes <= FRAME_BYTES
@@ -120,17 +199,3 @@ def _fits(used: int, ids: int, hidden: int, wire_format: WireFormat) -> bool:
 
 def _count(part: Tensor | None) -> int:
     return 0 if part is None else len(part)
-
-
-def _words(row: Row) -> RowWords:
-    sampling = row.sampling
-    flags = _SAMPLES * row.samples | _CLOSES * row.closes | _DECODES * row.decodes
-    place = row.request, row.route, row.position, row.tokens, row.context_tokens, flags
-    return *place, sampling.top_k, sampling.seed, sampling.temperature, sampling.top_p
-
-
-def _row(words: RowWords) -> Row:
-    request, route, position, tokens, context, flags, top_k, seed, temperature, top_p = words
-    sampling = Sampling(temperature, top_k, top_p, seed)
-    said = (bool(flags & flag) for flag in (_SAMPLES, _CLOSES, _DECODES))
-    return Row(request, route, position, tokens, context, sampling, *said)

@@ -154,6 +154,11 @@ class _Load(Collector):
             gauge = GaugeMetricFamily(metric, text, labels=("model_name",))
             gauge.add_metric((self._name,), value)
             yield gauge
+        preemptions = CounterMetricFamily(
+            "num_preemptions", "Times that requests had to make way", labels=("model_name",)
+        )
+        preemptions.add_metric((self._name,), seen.preemptions)
+        yield preemptions
 
 
 class _Flows(Collector):

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan_runtime.net.edge_sender import EdgeSender
 from hexplan_runtime.net.gloo import Rendezvous
-from hexplan_runtime.net.transport import RECEIVER, SENDER, Receiver, Receives, Sender, Sends
+from hexplan_runtime.net.transport import RECEIVER, SENDER, Receiver, Receives, Sends
 from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.stage.messages import launch_mark
 from hexplan_runtime.stage.stage import torch_dtype
 
-_ENTRY_PATIENCE = 1024
-"""Batches on their way over an entry edge before the launcher waits; a wait would delay Ctrl-C."""
 LAUNCHER = "launcher"
 """The process at the other end of entry and exit edges."""
 
@@ -33,15 +32,12 @@ def connect(plan: Plan, end: str, rendezvous: Rendezvous) -> Ends:
     are waiting for it, and there is no deadlock.
     """
     wire_format = wire_format_of(plan, rendezvous.nonce)
-    senders: dict[str, Sender] = {}
+    senders: dict[str, EdgeSender] = {}
     receivers: dict[str, Receiver] = {}
     for source, target in used_edges(plan):
         name = f"edge/{source}-{target}"
         if end == (LAUNCHER if source == ENTRY else source):
-            group = rendezvous.meet(name, SENDER, 2)
-            senders[target] = Sender(group, wire_format)
-            if source == ENTRY:
-                senders[target].patience = _ENTRY_PATIENCE
+            senders[target] = EdgeSender(rendezvous.meet(name, SENDER, 2), wire_format)
         if end == (LAUNCHER if target == EXIT else target):
             receivers[source] = Receiver(rendezvous.meet(name, RECEIVER, 2), wire_format)
     return Ends(senders, receivers)

@@ -17,7 +17,7 @@ from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan.schedule.limits import step_limits_of
 from hexplan.schedule.micro_batches import hold_s
 from hexplan.schedule.step import next_step
-from hexplan_runtime.batch import MAX_ROWS, Batch, Row, merge, sampled, single_rows
+from hexplan_runtime.batch import MAX_ROWS, Batch, Row, merge, passed, sampled, single_rows
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.transport import Receives
 from hexplan_runtime.stage.edges import Ends, route_edges
@@ -85,12 +85,17 @@ class Inbox:
             self._take(delivery)
 
     def _take(self, delivery: _Delivery) -> None:
-        """Take the rows of a batch in."""
+        """Take the rows of a batch in; the end of a request goes ahead, and drops its others."""
         batch = delivery.batch
         if isinstance(batch, Exception):
             raise batch
-        rows = single_rows(batch)
-        self._waiting += [WaitingRow(delivery.enter_layer, single) for single in rows]
+        rows = [WaitingRow(delivery.enter_layer, single) for single in single_rows(batch)]
+        ended = {waiting.row.request: waiting for waiting in rows if waiting.row.closes}
+        if ended:
+            left = [one for one in (*self._waiting, *rows) if one.row.request not in ended]
+            self._waiting = [*ended.values(), *left]
+        else:
+            self._waiting += rows
 
     def _deliver_from(self, enter_layer: int) -> Callable[[Batch | Loss], None]:
         return lambda batch: self._queue.put(_Delivery(enter_layer, batch))
@@ -142,25 +147,23 @@ class Outbox:
             self._send_hidden(batch, output.hidden)
 
     def _send_tokens(self, batch: Batch, output: Output) -> None:
-        """Sample, and send the tokens and the closing rows to the launcher."""
+        """Sample, and send the tokens to the launcher, and what it waits for besides."""
         sampling = [row for row in batch.rows if row.samples]
         ids = None if output.logits is None else sample(output.logits, sampling)
-        rows = tuple(sampled(row) for row in sampling)
-        closing = tuple(row for row in batch.rows if row.closes)
-        if rows or closing:
-            self._senders[EXIT].send(Batch(rows + closing, ids))
+        rows = [sampled(row) for row in sampling]
+        rows += [passed(row) for row in batch.rows if row.tokens and not row.samples]
+        rows += [row for row in batch.rows if row.closes]
+        self._senders[EXIT].send(Batch(tuple(rows), ids))
 
     def _send_hidden(self, batch: Batch, hidden: Tensor) -> None:
-        """Send the activations on, decodes first, so that the next stage can start on them.
+        """Send the activations on, prompts last, so that the next stage can start on decodes.
 
-        Rows that close requests go behind prompts, so as not to overtake their own request.
+        A row that closes a request meets no other of it here, so that it may go first, too.
         """
         targets = [self._next_by_route[row.route] for row in batch.rows]
         pairs = list(zip(batch.rows, targets, strict=True))
-        with_prompts = {target for row, target in pairs if row.tokens and not row.decodes}
         messages = [
-            _Message(target, is_late=target in with_prompts and not row.decodes)
-            for row, target in pairs
+            _Message(target, is_late=row.tokens > 0 and not row.decodes) for row, target in pairs
         ]
         for message in sorted(dict.fromkeys(messages), key=lambda message: message.is_late):
             assert message.target is not None

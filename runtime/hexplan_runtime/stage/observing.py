@@ -20,6 +20,7 @@ import torch
 
 from hexplan.measured.observations import Load, StepSeen
 from hexplan_runtime.batch import Batch, Row
+from hexplan_runtime.net.edge_sender import EdgeSender
 from hexplan_runtime.net.transport import Receives, Sends
 from hexplan_runtime.net.wire import num_bytes
 from hexplan_runtime.stage.edges import Ends
@@ -89,7 +90,7 @@ class Observer:
         """
         note: Callable[[_Passed], None] = self._noted.put
         senders: dict[str, Sends] = {
-            target: _ObservedSender(sender, (sends_from, target), note)
+            target: _observed(sender, (sends_from, target), note)
             for target, sender in ends.senders.items()
         }
         receivers: dict[str, Receives] = {
@@ -142,6 +143,14 @@ class ObservedStage:
         if batch.tokens:
             self._note(_Ran(self._stage, self._name, batch.rows, begun_s, ended_s))
         return output
+
+
+def _observed(sender: Sends, edge: Edge, note: Callable[[_Passed], None]) -> Sends:
+    """Return a sender whose messages are noted in the order in which they are really sent."""
+    if not isinstance(sender, EdgeSender):
+        return _ObservedSender(sender, edge, note)
+    sender.hear = lambda batch: note(_Passed.of(batch, edge, is_sent=True))
+    return sender
 
 
 class _ObservedSender:

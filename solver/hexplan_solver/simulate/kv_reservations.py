@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hexplan.schedule.kv_growth import first_reservation
 from hexplan.schedule.kv_space import KvSpace
 from hexplan_solver.simulate.pipeline_model import PipelineModel, StageModel
 from hexplan_solver.simulate.policy import Reservation
@@ -31,10 +32,12 @@ class KvReservations:
 
     def needed_tokens(self, request: RequestState) -> int:
         """Return the tokens to reserve; a request that was evicted once gets all that it needs."""
-        expected = self._reservation.expected_output_tokens
-        if expected is None or request.restarts:
-            return request.prompt_tokens + request.output_tokens
-        return request.prompt_tokens + expected
+        return first_reservation(
+            request.prompt_tokens,
+            request.output_tokens,
+            self._reservation.expected_output_tokens,
+            is_again=request.restarts > 0,
+        )
 
     def reserve(self, request: RequestState, route: RequestRoute) -> None:
         """Keep room for a request on its route."""

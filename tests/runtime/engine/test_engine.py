@@ -9,8 +9,9 @@ from support.runtime_plans import make_plan
 from hexplan.errors import InputError
 from hexplan.model import Model
 from hexplan.step_limits import StepLimits
-from hexplan_runtime.batch import Batch, sampled
-from hexplan_runtime.engine.engine import Engine, EntryRow
+from hexplan_runtime.batch import Batch, passed, sampled
+from hexplan_runtime.engine.engine import Engine, Turn
+from hexplan_runtime.engine.flight import EntryRow
 from hexplan_runtime.request import Request, TokenEvent
 
 STOP = 3
@@ -31,15 +32,22 @@ def engine(llama_model: Model) -> Engine:
 
 def echo(parcels: list[EntryRow], token: int) -> Batch:
     """Return what the last stage says if each sampled token is this one."""
-    rows = tuple(sampled(parcel.row) for parcel in parcels if parcel.row.samples)
-    closing = tuple(parcel.row for parcel in parcels if parcel.row.closes)
-    ids = torch.full((len(rows),), token) if rows else None
-    return Batch(rows + closing, ids)
+    rows = [parcel.row for parcel in parcels]
+    drawn = [sampled(row) for row in rows if row.samples]
+    said = [passed(row) for row in rows if row.tokens and not row.samples]
+    closing = [row for row in rows if row.closes]
+    ids = torch.full((len(drawn),), token) if drawn else None
+    return Batch((*drawn, *said, *closing), ids)
 
 
-def admit(engine: Engine, index: int, request: Request) -> list[EntryRow]:
-    parcels = engine.admit(index, request)
-    assert parcels is not None
+def sent(turn: Turn) -> list[EntryRow]:
+    return [row for batch in turn.batches() for row in batch] + turn.prompts
+
+
+def admit(engine: Engine, ticket: int, request: Request) -> list[EntryRow]:
+    engine.enqueue(ticket, request)
+    parcels = engine.admit().prompts
+    assert parcels
     return parcels
 
 
@@ -47,9 +55,9 @@ def play(engine: Engine, parcels: list[EntryRow], tokens: list[int]) -> list[Tok
     """Feed tokens back until none is left, and then what closes the requests."""
     events = []
     for token in tokens:
-        new, together = engine.receive(echo(parcels, token))
-        parcels = [parcel for batch in together for parcel in batch]
-        events += new
+        turn = engine.receive(echo(parcels, token))
+        parcels = sent(turn)
+        events += turn.events
     engine.receive(echo(parcels, token=0))
     return events
 
@@ -72,9 +80,9 @@ def test_a_request_ends_at_a_stop_token(engine: Engine) -> None:
 def test_each_step_sends_the_last_token_at_the_next_position(engine: Engine) -> None:
     (prompt,) = admit(engine, 0, Request((1, 2, 5), 3))
     assert (prompt.row.position, prompt.row.tokens, prompt.row.samples) == (0, 3, True)
-    _, ((step,),) = engine.receive(echo([prompt], 10))
+    (step,) = sent(engine.receive(echo([prompt], 10)))
     assert (step.token_ids, step.row.position) == ((10,), 3)
-    _, ((step,),) = engine.receive(echo([step], 11))
+    (step,) = sent(engine.receive(echo([step], 11)))
     assert (step.token_ids, step.row.position) == ((11,), 4)
 
 
@@ -107,36 +115,38 @@ def test_a_piece_of_a_prompt_fits_beside_a_steps_decodes(
 def test_only_what_was_drawn_counts_as_decoded(engine: Engine) -> None:
     parcels = admit(engine, 0, Request(tuple(range(17)), 3))
     assert [(p.row.tokens, p.row.decodes) for p in parcels] == [(16, False), (1, False)]
-    _, ((step,),) = engine.receive(echo(parcels, 10))
+    (step,) = sent(engine.receive(echo(parcels, 10)))
     assert (step.row.tokens, step.row.decodes) == (1, True)
 
 
 def test_requests_wait_when_no_route_has_room(engine: Engine) -> None:
-    request = Request((1,), 63)
-    first, second = admit(engine, 0, request), admit(engine, 1, request)
+    request = Request((1,) * 60, 4)
+    first, second = (admit(engine, ticket, request) for ticket in (0, 1))
     assert {first[0].stage, second[0].stage} == {"s0", "s2"}
-    assert engine.admit(2, request) is None
-    play(engine, first, [7] * 63)
-    assert engine.admit(2, request) is not None
+    engine.enqueue(2, request)
+    assert sent(engine.admit()) == []
+    play(engine, first, [7] * 4)
+    assert [row.row.request for row in sent(engine.admit())] == [2] * 4
 
 
 def test_room_is_given_back_only_when_every_stage_has_heard_of_the_end(engine: Engine) -> None:
-    request = Request((1,), 1, stop_ids=())
-    wide = Request((1,), 63)
-    parcels = [admit(engine, index, wide) for index in (0, 1)]
-    closing = engine.cancel([0, 1])
-    assert engine.admit(2, request) is None
+    wide = Request((1,) * 60, 4)
+    for ticket in (0, 1):
+        admit(engine, ticket, wide)
+    closing = sent(engine.cancel([0, 1]))
+    engine.enqueue(2, wide)
+    assert sent(engine.admit()) == []
     engine.receive(echo(closing, 0))
-    assert engine.admit(2, request) is not None
-    assert len(parcels) == 2
+    assert sent(engine.admit())
 
 
-def test_tokens_of_abandoned_requests_are_not_told(engine: Engine) -> None:
+def test_tokens_of_cancelled_requests_are_not_told(engine: Engine) -> None:
     parcels = admit(engine, 0, Request((1,), 5))
-    closing = engine.cancel([0, 1])
-    assert engine.receive(echo(parcels, 9)) == ([], [])
-    assert engine.receive(echo(closing, 0)) == ([], [])
-    assert engine.cancel([0, 1]) == []
+    closing = sent(engine.cancel([0]))
+    for late in (parcels, closing):
+        turn = engine.receive(echo(late, 9))
+        assert (turn.events, sent(turn)) == ([], [])
+    assert sent(engine.cancel([0])) == []
 
 
 def test_tokens_are_counted_on_each_edge_of_their_route(engine: Engine) -> None:

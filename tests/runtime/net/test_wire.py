@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from hexplan.errors import HexplanError
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row
-from hexplan_runtime.net.wire import FRAME_BYTES, WireFormat, new_frame, pack, unpack
+from hexplan_runtime.net.wire import (
+    FRAME_BYTES,
+    Decoder,
+    Encoder,
+    WireFormat,
+    new_frame,
+    pack,
+    unpack,
+)
 from hexplan_runtime.request import SEED_LIMIT, Sampling
 
 WIRE_FORMAT = WireFormat(launch=2**59 + 1, hidden=5, dtype=torch.bfloat16)
@@ -24,12 +32,12 @@ samplings = st.builds(
 )
 rows = st.builds(
     Row,
-    request=COUNT,
-    route=COUNT,
+    request=st.integers(0, 3) | COUNT,
+    route=st.integers(0, 1) | COUNT,
     position=COUNT,
     tokens=st.integers(0, 40),
     context_tokens=COUNT,
-    sampling=samplings,
+    sampling=st.just(Sampling()) | samplings,
     samples=st.booleans(),
     closes=st.booleans(),
     decodes=st.booleans(),
@@ -80,8 +88,8 @@ ROW = Row(1, 0, 0, 1, 8, Sampling())
 @pytest.mark.parametrize(
     ("tokens", "num_messages"),
     [
-        (6542, 1),  # 32 + 80 + 6542 x 10 = 65532 bytes
-        (6543, 2),  # 65542 bytes, more than the 65536 of a frame
+        (6543, 1),  # 32 + 32 + 40 + 6543 x 10 = 65534 bytes
+        (6544, 2),  # 65544 bytes, more than the 65536 of a frame
         (20000, 2),
     ],
 )
@@ -126,3 +134,34 @@ def test_a_frame_has_room_for_the_most_rows_and_their_token_ids() -> None:
 def test_more_rows_than_a_frame_has_room_for_are_refused() -> None:
     with pytest.raises(HexplanError, match="513 rows; at most 512"):
         pack(as_batch([ROW] * (MAX_ROWS + 1), MAX_ROWS + 1), WIRE_FORMAT)
+
+
+@given(st.lists(st.lists(rows, max_size=6), max_size=6))
+def test_batches_of_one_edge_arrive_as_they_were_sent(batches: list[list[Row]]) -> None:
+    """Some rows are of the same request, with the same terms or others, before its end or after."""
+    near, far = Encoder(WIRE_FORMAT), Decoder(WIRE_FORMAT)
+    for sent in batches:
+        first, *_ = near.pack(as_batch(sent, len(sent)))
+        frame = new_frame()
+        frame[: len(first)] = first
+        assert far.unpack(frame).rows == tuple(sent)
+
+
+def test_what_stays_the_same_is_sent_once_for_each_request() -> None:
+    near = Encoder(WIRE_FORMAT)
+    end = replace(ROW, tokens=0, closes=True)
+    sizes = [len(near.pack(as_batch([row], 1))[0]) for row in (ROW, ROW, end, ROW)]
+    assert sizes == [32 + 32 + 40 + 8, 32 + 32 + 8, 32 + 32, 32 + 32 + 40 + 8]
+
+
+def test_a_row_of_a_request_that_never_began_is_refused() -> None:
+    near, far = Encoder(WIRE_FORMAT), Decoder(WIRE_FORMAT)
+    near.pack(as_batch([ROW], 1))
+    with pytest.raises(HexplanError, match="never began here"):
+        far.unpack(near.pack(as_batch([ROW], 1))[0])
+
+
+def test_a_frame_that_is_cut_off_is_refused() -> None:
+    (message,) = pack(as_batch([replace(ROW, tokens=0)], 0), WIRE_FORMAT)
+    with pytest.raises(HexplanError, match="cut off"):
+        unpack(message[:-1].clone(), WIRE_FORMAT)

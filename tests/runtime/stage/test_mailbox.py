@@ -41,9 +41,9 @@ class Kept:
 @pytest.mark.parametrize(
     ("rows", "sent"),
     [
-        ([PROMPT, DECODE, END], [("s1", [1]), ("s1", [0, 2])]),  # an end goes behind prompts
+        ([PROMPT, DECODE, END], [("s1", [1, 2]), ("s1", [0])]),
         ([DECODE, END], [("s1", [1, 2])]),
-        ([END, PROMPT], [("s1", [2, 0])]),
+        ([END, PROMPT], [("s1", [2]), ("s1", [0])]),
         (
             [PROMPT, replace(DECODE, route=1), replace(END, route=1), DECODE],
             [("s2", [1, 2]), ("s1", [1]), ("s1", [0])],  # decodes of all ways go first
