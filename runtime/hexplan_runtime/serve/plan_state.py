@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
+from threading import Lock
 from typing import Final
 
 from hexplan.plan import Edge, Plan, Route, Stage
@@ -33,15 +34,18 @@ class PlanState:
         self._core = core
         self._stats = stats
         self._looks: deque[_Look] = deque()
+        self._lock = Lock()
+        """Held by whoever adds a look: endpoints and the terminal both do."""
 
     def look(self) -> EngineSnapshot:
         """Take note of where things stand, and return it."""
-        now_s, seen = time.monotonic(), self._core.snapshot()
-        if not self._looks or now_s - self._looks[-1].at_s >= EVERY_S:
-            self._looks.append(_Look(now_s, seen))
-        while len(self._looks) > 2 and now_s - self._looks[1].at_s >= WINDOW_S:
-            self._looks.popleft()
-        return seen
+        with self._lock:
+            now_s, seen = time.monotonic(), self._core.snapshot()
+            if not self._looks or now_s - self._looks[-1].at_s >= EVERY_S:
+                self._looks.append(_Look(now_s, seen))
+            while len(self._looks) > 2 and now_s - self._looks[1].at_s >= WINDOW_S:
+                self._looks.popleft()
+            return seen
 
     def tokens_per_s(self, seen: EngineSnapshot) -> float:
         """Return the rate of all tokens, prompts and output alike, over the last seconds."""

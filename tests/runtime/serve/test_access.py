@@ -43,7 +43,7 @@ def test_only_clients_with_a_key_are_answered(locked: Served) -> None:
     for key in KEYS:
         with OpenAI(base_url=f"{locked.url}/v1", api_key=key) as client:
             assert [model.id for model in client.models.list()] == ["tiny"]
-    for key in ("wrong-key-0123456789", KEYS[0][:-1], KEYS[0] + "0", " "):
+    for key in ("wrong-key-0123456789", KEYS[0][:-1], KEYS[0] + "0", "x"):
         client = OpenAI(base_url=f"{locked.url}/v1", api_key=key)
         with client, pytest.raises(openai.AuthenticationError, match="needed an API key"):
             client.models.list()
@@ -80,7 +80,9 @@ def test_a_page_of_another_site_may_not_call(austen_server: Served) -> None:
     assert own.status_code == 200
 
 
-def test_a_name_that_others_let_point_here_may_not_be_used(austen: Path, austen_model: Model) -> None:
+def test_a_name_that_others_let_point_here_may_not_be_used(
+    austen: Path, austen_model: Model
+) -> None:
     plan = make_plan(austen_model, [((0, 6), (1,))])
     with served(plan, austen, ServeSettings("tiny", access=open_door(DOOR))) as running:
         port = httpx.URL(running.url).port

@@ -90,14 +90,20 @@ def test_no_prompt_and_no_answer_is_ever_logged(
 
 
 def test_a_client_that_leaves_frees_its_room(client: httpx.Client, austen_server: Served) -> None:
-    ask = ASK | {"max_tokens": 400, "n": 4}
-    with client.stream("POST", "/v1/completions", json=ask | {"stream": True}) as answer:
+    ask = ASK | {"max_tokens": 500, "n": 8, "ignore_eos": True}
+    headers = {"x-request-id": "left-stream"}
+    with client.stream(
+        "POST", "/v1/completions", json=ask | {"stream": True}, headers=headers
+    ) as answer:
         next(answer.iter_bytes())
-        assert austen_server.running() == 4
-    assert wait_until(lambda: austen_server.running() == 0)
     with pytest.raises(httpx.ReadTimeout):
-        client.post("/v1/completions", json=ask, timeout=1.0)
+        client.post(
+            "/v1/completions", json=ask, timeout=0.5, headers={"x-request-id": "left-whole"}
+        )
     assert wait_until(lambda: austen_server.running() == 0)
+    for request_id in ("left-stream", "left-whole"):
+        line = next(line for line in austen_server.heard.lines if request_id in line)
+        assert int(line.rpartition("tokens=")[2]) < 8 * 500
 
 
 def test_a_stop_string_frees_the_room_of_its_choice(
