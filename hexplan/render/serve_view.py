@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ def open_serve_view(plan: Plan, emit: Emit, *, logs: bool) -> Iterator[ServeView
     if not console.is_terminal or console.is_dumb_terminal:
         yield ServeView(plan, console, emit, logs=logs)
         return
+    if sys.stdout.isatty():  # the address stands above the table, and must not break it
+        emit = _nowhere
     live = Live(console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False)
     with live:
         yield LiveServeView(plan, live, emit, logs=logs)
@@ -103,6 +106,7 @@ class LiveServeView(ServeView):
         self._live = live
         self._stats: Sequence[RankStats] = ()
         self._load: Load | None = None
+        self._is_stopping = False
         self._show("starting")
 
     def ready(self, stats: Sequence[RankStats], elapsed_s: float) -> None:
@@ -113,7 +117,13 @@ class LiveServeView(ServeView):
     def load(self, load: Load) -> None:
         """Show what the server does."""
         self._load = load
-        self._show("ready" if load.is_ready else "not ready")
+        state = "ready" if load.is_ready else "not ready"
+        self._show("stopping" if self._is_stopping else state)
+
+    def draining(self, num_requests: int, drain_s: float) -> None:
+        """Report that the server is about to end."""
+        self._is_stopping = True
+        super().draining(num_requests, drain_s)
 
     def _show(self, state: str) -> None:
         self._live.update(Group(self._table(), Text(self._line(state), style="bold")))
@@ -157,6 +167,10 @@ class LiveServeView(ServeView):
             f"{state}: {rate} of {predicted} tokens/s predicted, "
             f"{seen.running} running, {seen.waiting} waiting"
         )
+
+
+def _nowhere(text: str) -> None:
+    """Write nothing."""
 
 
 def _weights(stage: Stage, stats: Sequence[RankStats]) -> int:

@@ -148,7 +148,12 @@ class Server:
         service.health.is_draining = True
         seen = pipeline.core.snapshot()
         self._listener.draining(seen.running + seen.waiting, self._place.drain_s)
-        self._listener.ended(pipeline.core.drain(self._place.drain_s))
+        deadline_s = time.monotonic() + self._place.drain_s
+        is_drained = False
+        while not is_drained and (left_s := deadline_s - time.monotonic()) > 0:
+            is_drained = pipeline.core.drain(min(left_s, _LOOK_S))
+            self._listener.load(_load(service))
+        self._listener.ended(is_drained)
 
 
 def _load(service: Service) -> Load:
