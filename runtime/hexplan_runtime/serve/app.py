@@ -10,9 +10,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from hexplan_runtime.serve.access import Gate
+from hexplan_runtime.serve.documents import openapi, page
 from hexplan_runtime.serve.front import Front, Log
 from hexplan_runtime.serve.model_api import ModelApi
-from hexplan_runtime.serve.page import page
 from hexplan_runtime.serve.problems import ApiError, Broken, NotAllowed, NotFound, respond
 from hexplan_runtime.serve.service import Service
 
@@ -47,6 +47,7 @@ def make_app(service: Service, log: Log) -> ASGIApp:
 
     routes = [
         Route("/", page),
+        Route("/openapi.json", openapi),
         Route("/health", health),
         Route("/ping", health),
         Route("/readyz", readyz),

@@ -134,26 +134,31 @@ class Server:
         http = _Http(service, self._listener, listening)
         http.start()
         self._listener.serving(_url(listening))
+        is_drained = False
         try:
             while not stop.wait(_LOOK_S):
                 pipeline.core.require_running()
                 http.require_running()
                 self._listener.load(_load(service))
-            self._drain(service, pipeline)
+            is_drained = self._drain(service, pipeline)
         finally:
             service.health.is_draining = True
+            # What is still under way fails now, so that its clients hear of it.
+            pipeline.core.close()
             http.stop()
+        self._listener.ended(is_drained)
 
-    def _drain(self, service: Service, pipeline: Pipeline) -> None:
+    def _drain(self, service: Service, pipeline: Pipeline) -> bool:
+        """Let requests end, and say whether all of them did in time."""
         service.health.is_draining = True
         seen = pipeline.core.snapshot()
         self._listener.draining(seen.running + seen.waiting, self._place.drain_s)
         deadline_s = time.monotonic() + self._place.drain_s
-        is_drained = False
-        while not is_drained and (left_s := deadline_s - time.monotonic()) > 0:
-            is_drained = pipeline.core.drain(min(left_s, _LOOK_S))
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            if pipeline.core.drain(min(left_s, _LOOK_S)):
+                return True
             self._listener.load(_load(service))
-        self._listener.ended(is_drained)
+        return False
 
 
 def _load(service: Service) -> Load:

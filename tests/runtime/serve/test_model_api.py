@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 from support.serving import TEMPLATE, Served
 from transformers import AutoTokenizer
@@ -109,3 +110,14 @@ def test_the_page_loads_nothing_from_elsewhere(client: httpx.Client) -> None:
     assert "unsafe" not in policy
     links = answer.text.replace("http://www.w3.org/2000/svg", "")
     assert "http" not in links
+
+
+def test_the_description_names_every_path_and_is_sound(client: httpx.Client) -> None:
+    found = client.get("/openapi.json").json()
+    for path, methods in found["paths"].items():
+        for method in methods:
+            assert client.request(method, path).status_code in (200, 400), path
+    for schema in found["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    taken = found["components"]["schemas"]["CompletionBody"]["properties"]
+    assert {"prompt", "max_tokens", "stop", "echo", "stream_options"} <= set(taken)
