@@ -20,6 +20,7 @@ from hexplan.cli.output import emit, write
 from hexplan.cli.probe import probe
 from hexplan.cli.profile import profile
 from hexplan.cli.replan import replan
+from hexplan.cli.serve import serve
 from hexplan.cli.simulate import simulate
 from hexplan.cli.solve import solve
 
@@ -31,6 +32,7 @@ Examples:
   hexplan show plan.json
   hexplan check plan.json
   hexplan launch plan.json --prompt "Once upon a time"
+  hexplan serve plan.json --port 8000
   hexplan explain plan.json
   hexplan simulate plan.json --rate 2/s
   hexplan replan plan.json --without host-3 -o new.json
@@ -107,6 +109,7 @@ def show(plan_file: PlanFile, as_json: AsJson = False) -> None:
 
 app.command()(check)
 app.command()(launch)
+app.command()(serve)
 app.command()(calibrate)
 app.command()(explain)
 app.command()(replan)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hexplan.cli.inputs import PlanFile, read_prompts, source
 from hexplan.cli.output import emit_generated, require_sound
-from hexplan.errors import InputError
-
-if TYPE_CHECKING:
-    from hexplan.plan import Plan
+from hexplan.cli.starting import RUNTIME, ask_to_start, require_packages
 
 
 def launch(
@@ -54,7 +49,7 @@ def launch(
     Starts one process for each device. Runs models of the families llama, mistral, qwen2 and qwen3,
     with weights that are not quantised. Ctrl-C ends all processes.
     """
-    _require_runtime()
+    require_packages(RUNTIME)
     from hexplan.launching import continue_prompts
     from hexplan.measured.observation_file import ObservationFile
     from hexplan.plan_file import read_plan
@@ -67,27 +62,10 @@ def launch(
     require_tensor_parallel(plan)
     prompts = read_prompts(prompt or [], prompts_file)
     settings = GenerationSettings(max_tokens, temperature, top_p, top_k, seed, model_folder)
-    _ask_to_start(plan, yes=yes)
+    ask_to_start(plan, yes=yes)
     writer = (JsonLines if as_json else InOrder)(prompts, emit_generated)
     view = LaunchView(plan, writer)
     with ObservationFile(observe, plan) if observe is not None else nullcontext() as observations:
         continue_prompts(plan, prompts, settings, view, observations)
     if observe is not None:
         say(f"observed in {observe}: `hexplan calibrate {plan_file} {observe}` compares")
-
-
-def _require_runtime() -> None:
-    """Refuse to run a plan without the runtime's packages."""
-    for name in ("torch", "transformers", "safetensors"):
-        if find_spec(name) is None:
-            message = f"`{name}` is not installed, and running a plan needs it"
-            raise InputError(message, hint='`pip install "hexplan[runtime]"`')
-
-
-def _ask_to_start(plan: Plan, *, yes: bool) -> None:
-    """Ask before starting processes, if a person is at the terminal."""
-    from hexplan.render import summary
-
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        question = f"{summary(plan, None)}\nstart it on this machine?"
-        typer.confirm(question, default=True, abort=True, err=True)

@@ -11,6 +11,7 @@ from hexplan.render.probe_view import probe_json, probe_progress, probe_text
 from hexplan.render.profile_view import measure_progress, samples_text, warn_of_spread
 from hexplan.render.progress import solve_progress
 from hexplan.render.replan_view import replanning_json, replanning_text
+from hexplan.render.serve_view import open_serve_view
 from hexplan.render.simulation_plot import outcome_picture
 from hexplan.render.simulation_view import outcome_json, outcome_text
 from hexplan.render.verdict import summary, verdict_json, verdict_text
@@ -25,6 +26,7 @@ __all__ = [
     "explanation_json",
     "explanation_text",
     "measure_progress",
+    "open_serve_view",
     "outcome_json",
     "outcome_picture",
     "outcome_text",

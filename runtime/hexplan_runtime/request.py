@@ -58,6 +58,8 @@ class Request:
     max_tokens: int
     sampling: Sampling = GREEDY
     stop_ids: tuple[int, ...] = ()
+    route: int | None = None
+    """The route to take, for a probe of that route; the router chooses one if None."""
 
     def __post_init__(self) -> None:
         _need(len(self.prompt_ids) > 0, "prompt", "empty", "at least one token")

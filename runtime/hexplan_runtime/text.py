@@ -25,8 +25,8 @@ _UNFINISHED = "\ufffd"
 class Tokenizer(Protocol):
     """The part of a transformers tokenizer that is used here."""
 
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of a text."""
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Return the ids of a text, with the tokens that begin every text if so asked."""
         ...
 
     def decode(
@@ -63,8 +63,11 @@ class TextPiece:
 class Detokenizer:
     """Turns ids into text as they come, and holds back a character until all its bytes are here."""
 
-    def __init__(self, tokenizer: Tokenizer, prompt_ids: Sequence[int]) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, prompt_ids: Sequence[int], *, shows_special: bool = False
+    ) -> None:
         self._tokenizer = tokenizer
+        self._skips_special = not shows_special
         self._ids = list(prompt_ids[-_CONTEXT_TOKENS:])
         self._context = 0
         self._shown = len(self._ids)
@@ -90,7 +93,7 @@ class Detokenizer:
 
     def _decode(self, ids: list[int]) -> str:
         return self._tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            ids, skip_special_tokens=self._skips_special, clean_up_tokenization_spaces=False
         )
 
 

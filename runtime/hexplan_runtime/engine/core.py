@@ -61,12 +61,12 @@ class _Client:
 
 
 class EngineCore:
-    """Runs requests in a thread of its own.
+    """Runs requests in a thread of its own, from `start` to `close`.
+
+    Every request that it takes hears of its end exactly once: by its last token, or by `Failed`.
 
     Parameters
     ----------
-    engine
-        Belongs to the thread from now on.
     max_waiting
         Requests that may wait for room, beyond which `submit` refuses.
     """

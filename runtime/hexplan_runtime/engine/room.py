@@ -15,6 +15,7 @@ from hexplan.schedule.kv_growth import (
 )
 from hexplan_runtime.engine.flight import Asked, Flight
 from hexplan_runtime.engine.router import Router
+from hexplan_runtime.request import Request
 
 
 class Room:
@@ -53,11 +54,16 @@ class Room:
             tokens = first_reservation(
                 len(asked.tokens), asked.most_left, expected, is_again=asked.is_again
             )
-            route = self.router.take(tokens, asked.request.context_tokens)
+            route = self._take(asked.request, tokens)
             if route is None:
                 return
             self.waiting.pop(0)
             yield asked, route, tokens
+
+    def _take(self, request: Request, tokens: int) -> int | None:
+        if request.route is not None:
+            return self.router.take_if_free(request.route, tokens)
+        return self.router.take(tokens, request.context_tokens)
 
     def fits(self, flight: Flight) -> bool:
         """Say whether a flight has room for its next decode; if not, it has to wait."""

@@ -43,6 +43,13 @@ class Router:
             self.space.reserve(self.holds[route], tokens)
         return route
 
+    def take_if_free(self, route: int, tokens: int) -> int | None:
+        """Keep room on one route, as a probe asks for; None if it has none."""
+        if not self.space.has_room(self.holds[route], tokens):
+            return None
+        self.space.reserve(self.holds[route], tokens)
+        return route
+
     def grow(self, route: int, tokens: int) -> bool:
         """Keep room for more tokens of a request; False if a stage of its route is full."""
         return self.space.grow(self.holds[route], tokens)

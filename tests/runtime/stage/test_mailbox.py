@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
@@ -16,9 +17,10 @@ from hexplan.model import Model
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.launch.pipeline import Pipeline
+from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.request import GREEDY, Request
 from hexplan_runtime.stage.edges import Ends
-from hexplan_runtime.stage.mailbox import Outbox
+from hexplan_runtime.stage.mailbox import Inbox, Outbox
 from hexplan_runtime.stage.stage import Output
 
 NUM_TOKENS = 6
@@ -63,6 +65,46 @@ def test_decodes_leave_a_stage_ahead_of_prompts(
     for _, b in found:
         expected = [float(row.request) for row in b.rows for _ in range(row.tokens)]
         assert ([] if b.hidden is None else b.hidden[:, 0].tolist()) == expected
+
+
+class Given:
+    """An edge over which these batches arrive, and nothing more until its end."""
+
+    def __init__(self, batches: list[Batch]) -> None:
+        self._batches = iter(batches)
+        self.all_here, self.end = Event(), Event()
+
+    def receive(self) -> Batch:
+        batch = next(self._batches, None)
+        if batch is None:
+            self.all_here.set()
+            self.end.wait()
+            raise PeerLost("the test is over")
+        return batch
+
+
+def test_the_end_of_a_request_goes_ahead_and_drops_what_waits_of_it(llama_model: Model) -> None:
+    """Its prompt would fill three steps of 12 tokens."""
+    plan = make_plan(llama_model, FORK, step_limits=StepLimits(tokens=12, decodes=2))
+    pieces = [replace(PROMPT, position=9 * n, tokens=9) for n in range(4)]
+    other = replace(PROMPT, request=5)
+    end = replace(END, request=PROMPT.request)
+    rows = [[*pieces, other], [DECODE], [replace(END, request=7), end]]
+    edge = Given([as_batch(group) for group in rows])
+    inbox = Inbox(plan, "s0", Ends({}, {"entry": edge}))
+    assert edge.all_here.wait(60)
+    found = inbox.next_batch()
+    assert [row.request for row in found.rows] == [7, 0, 1, 5]
+    assert [row.tokens for row in found.rows] == [0, 0, 1, 3]
+    assert found.token_ids is not None
+    assert found.token_ids.tolist() == [1, 5, 5, 5]
+    edge.end.set()
+
+
+def as_batch(rows: list[Row]) -> Batch:
+    """Return rows whose tokens are the number of their request."""
+    ids = [row.request for row in rows for _ in range(row.tokens)]
+    return Batch(tuple(rows), torch.tensor(ids) if ids else None)
 
 
 def test_no_step_of_a_launch_holds_more_than_the_plan_allows(

@@ -149,6 +149,6 @@ def check_messages(found: Observations) -> None:
         mine = [seen for seen in found.transfers if (seen.source, seen.target) == edge]
         assert sum(message.tokens for message in mine) == all_tokens
         assert all(message.seconds < 60 for message in mine)
-        assert all(message.bytes >= 32 + 80 for message in mine)
+        assert all(message.bytes >= 32 + 32 for message in mine)
     out = [seen for seen in found.transfers if seen.target == "exit"]
     assert sum(message.tokens for message in out) == NUM_TOKENS * len(PROMPTS)

@@ -1,0 +1,141 @@
+"""The `serve` command."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from hexplan.cli.exit_codes import INTERRUPTED
+from hexplan.cli.inputs import PlanFile, seconds, source
+from hexplan.cli.output import emit, require_sound
+from hexplan.cli.starting import RUNTIME, ask_to_start, require_packages
+
+PACKAGES = (*RUNTIME, "starlette", "uvicorn", "prometheus_client", "jinja2")
+TEMPLATE_LIMIT_BYTES = 2**20
+
+
+def serve(
+    plan_file: PlanFile,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="The address at which to listen. Any but the machine's own loopback needs"
+            " --api-key-file or --insecure."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is a free one.")] = 8000,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="A file with one API key a line that only you may read.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Answer everyone who reaches the address.")
+    ] = False,
+    allow_wildcard: Annotated[
+        bool, typer.Option("--allow-wildcard", help="Let --host mean all addresses at once.")
+    ] = False,
+    allow_public: Annotated[
+        bool, typer.Option("--allow-public", help="Let --host be one that the Internet reaches.")
+    ] = False,
+    model_folder: Annotated[
+        Path | None, typer.Option(help="The folder with the weights, if not the plan's.")
+    ] = None,
+    served_name: Annotated[
+        str | None, typer.Option(help="What clients call the model, if not as the plan does.")
+    ] = None,
+    chat_template: Annotated[
+        Path | None, typer.Option(help="A file with a chat template, if not the model folder's.")
+    ] = None,
+    max_waiting: Annotated[
+        int, typer.Option(min=1, help="Requests that may wait for room; more are refused.")
+    ] = 256,
+    max_output_tokens: Annotated[
+        int | None, typer.Option(min=1, help="The most new tokens that a request may ask for.")
+    ] = None,
+    max_body_mib: Annotated[
+        int, typer.Option(min=1, max=1024, help="The largest body of a request, in MiB.")
+    ] = 16,
+    drain_timeout: Annotated[
+        str, typer.Option(help="How long requests may take to end once the server is stopped.")
+    ] = "30s",
+    vllm_metrics: Annotated[
+        bool, typer.Option("--vllm-metrics", help="Give /metrics vLLM's names as well.")
+    ] = False,
+    access_log: Annotated[
+        bool, typer.Option(help="Print a line for each request on stderr, without its text.")
+    ] = True,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Start without asking.")] = False,
+) -> None:
+    """Run a plan on this machine behind an OpenAI-compatible HTTP endpoint.
+
+    Prints the address on stdout once requests are answered. SIGTERM and Ctrl-C let requests that
+    are under way end first; a second signal ends the server at once.
+    """
+    require_packages(PACKAGES)
+    from hexplan.files.bounded import read_bounded
+    from hexplan.plan_file import read_plan
+    from hexplan.render import open_serve_view
+    from hexplan_runtime.launch.supported import require_tensor_parallel
+    from hexplan_runtime.serve.access import Door, open_door
+    from hexplan_runtime.serve.server import Place, Server
+    from hexplan_runtime.serve.settings import Limits, ServeSettings
+
+    plan = read_plan(source(plan_file))
+    require_sound(plan_file, plan)
+    require_tensor_parallel(plan)
+    access = open_door(
+        Door(
+            host, api_key_file, insecure, may_be_wildcard=allow_wildcard, may_be_public=allow_public
+        )
+    )
+    settings = ServeSettings(
+        model_name=served_name or plan.model.name,
+        limits=Limits(
+            body_bytes=max_body_mib * 2**20,
+            output_tokens=max_output_tokens,
+            waiting=max_waiting,
+        ),
+        access=access,
+        chat_template=read_bounded(chat_template, TEMPLATE_LIMIT_BYTES) if chat_template else None,
+        has_vllm_metrics=vllm_metrics,
+    )
+    place = Place(access.address, port, seconds("--drain-timeout", drain_timeout) or 0.0)
+    ask_to_start(plan, yes=yes)
+    with open_serve_view(plan, emit, logs=access_log) as view, _until_asked_to_end() as end:
+        Server(plan, model_folder, settings, place, view).run(end.event)
+    if end.number == signal.SIGINT:
+        raise typer.Exit(INTERRUPTED)
+
+
+@dataclass(slots=True)
+class _End:
+    """Whether a signal has asked this process to end, and which."""
+
+    event: Event
+    number: int | None = None
+
+
+@contextmanager
+def _until_asked_to_end() -> Iterator[_End]:
+    """Yield what the first SIGTERM or SIGINT sets; the next one ends this process as usual."""
+    end = _End(Event())
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        end.number = number
+        end.event.set()
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+    previous = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield end
+    finally:
+        for each, handler in previous.items():
+            signal.signal(each, handler)

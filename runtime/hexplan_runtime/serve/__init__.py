@@ -1,0 +1,1 @@
+"""The server: an OpenAI-compatible HTTP endpoint in front of a running plan."""

@@ -1,0 +1,232 @@
+"""The server: starts a plan, answers HTTP, and ends both in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import Protocol, cast
+
+import uvicorn
+
+from hexplan.errors import InputError, LaunchError
+from hexplan.plan import Plan
+from hexplan_runtime.engine.snapshot import EngineSnapshot
+from hexplan_runtime.launch.pipeline import Pipeline
+from hexplan_runtime.launch.startup import RankStats
+from hexplan_runtime.model.architecture import read_stop_ids
+from hexplan_runtime.model.model_files import find_model_folder
+from hexplan_runtime.serve.app import make_app
+from hexplan_runtime.serve.prompts import ChatTokenizer
+from hexplan_runtime.serve.service import Launched, Service
+from hexplan_runtime.serve.settings import ServeSettings
+from hexplan_runtime.text import read_tokenizer
+
+_LOOK_S = 0.5
+"""How often whoever follows the server hears of it."""
+_CLOSE_S = 5
+"""How long answers may take to leave, once all tokens are made."""
+_BACKLOG = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to listen, and for how long to let requests end."""
+
+    address: str
+    """An IP address."""
+    port: int
+    """0 takes a free one."""
+    drain_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a running server does."""
+
+    seen: EngineSnapshot
+    tokens_per_s: float
+    """Prompt and output tokens, over the last seconds."""
+    stage_tokens_per_s: dict[str, float]
+    """The same for each stage."""
+    is_ready: bool
+
+
+class ServeListener(Protocol):
+    """Whoever follows a server."""
+
+    def ready(self, stats: Sequence[RankStats], elapsed_s: float) -> None:
+        """Hear that every stage is up."""
+
+    def serving(self, url: str) -> None:
+        """Hear that requests are answered."""
+
+    def load(self, load: Load) -> None:
+        """Hear what the server does, twice a second."""
+
+    def draining(self, num_requests: int, drain_s: float) -> None:
+        """Hear that no more requests are taken."""
+
+    def ended(self, is_drained: bool) -> None:
+        """Hear whether all requests were over when the server ended."""
+
+    def log(self, line: str) -> None:
+        """Take a line about a request, in any thread."""
+
+
+class Server:
+    """A plan behind an HTTP endpoint; `run` starts everything.
+
+    Parameters
+    ----------
+    folder
+        Where the weights are; the folder that the plan names if None.
+
+    Raises
+    ------
+    InputError
+        The model folder is not the plan's, or lacks a file.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path | None,
+        settings: ServeSettings,
+        place: Place,
+        listener: ServeListener,
+    ) -> None:
+        self._plan = plan
+        self._folder = find_model_folder(plan, folder)
+        self._settings = settings
+        self._place = place
+        self._listener = listener
+        self._tokenizer = cast("ChatTokenizer", read_tokenizer(self._folder))
+        self._stop_ids = read_stop_ids(self._folder)
+
+    def run(self, stop: Event) -> None:
+        """Start the stages, serve until told to stop, and let requests end.
+
+        Raises
+        ------
+        InputError
+            The address is in use.
+        LaunchError
+            A stage did not start, or failed.
+        """
+        with _bound(self._place) as listening:
+            begun_s = time.monotonic()
+            waiting = self._settings.limits.waiting
+            with Pipeline(self._plan, self._folder, max_waiting=waiting) as pipeline:
+                self._listener.ready(pipeline.stats, time.monotonic() - begun_s)
+                launched = Launched(
+                    self._plan, pipeline.core, pipeline.stats, self._tokenizer, self._stop_ids
+                )
+                self._serve(Service(launched, self._settings), pipeline, listening, stop)
+
+    def _serve(
+        self, service: Service, pipeline: Pipeline, listening: socket.socket, stop: Event
+    ) -> None:
+        http = _Http(service, self._listener, listening)
+        http.start()
+        self._listener.serving(_url(listening))
+        is_drained = False
+        try:
+            while not stop.wait(_LOOK_S):
+                pipeline.core.require_running()
+                http.require_running()
+                self._listener.load(_load(service))
+            is_drained = self._drain(service, pipeline)
+        finally:
+            service.health.is_draining = True
+            # What is still under way fails now, so that its clients hear of it.
+            pipeline.core.close()
+            http.stop()
+        self._listener.ended(is_drained)
+
+    def _drain(self, service: Service, pipeline: Pipeline) -> bool:
+        """Let requests end, and say whether all of them did in time."""
+        service.health.is_draining = True
+        seen = pipeline.core.snapshot()
+        self._listener.draining(seen.running + seen.waiting, self._place.drain_s)
+        deadline_s = time.monotonic() + self._place.drain_s
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            if pipeline.core.drain(min(left_s, _LOOK_S)):
+                return True
+            self._listener.load(_load(service))
+        return False
+
+
+def _load(service: Service) -> Load:
+    seen = service.state.look()
+    rates = service.state.stage_tokens_per_s(seen)
+    return Load(seen, service.state.tokens_per_s(seen), rates, not service.health.obstacles())
+
+
+class _Http:
+    """Answers HTTP in a thread of its own."""
+
+    def __init__(self, service: Service, listener: ServeListener, listening: socket.socket) -> None:
+        config = uvicorn.Config(
+            make_app(service, listener.log),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            ws="none",
+            backlog=_BACKLOG,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_CLOSE_S,
+        )
+        self._server = uvicorn.Server(config)
+        self._listening = listening
+        self._thread = Thread(target=self._run, daemon=True, name="http")
+
+    def start(self) -> None:
+        """Begin to answer, and return once that works."""
+        self._thread.start()
+        while not self._server.started:
+            self.require_running()
+            time.sleep(0.01)
+
+    def require_running(self) -> None:
+        """Refuse to go on without the thread.
+
+        Raises
+        ------
+        LaunchError
+            It has ended.
+        """
+        if not self._thread.is_alive():
+            raise LaunchError("the HTTP server has ended by itself")
+
+    def stop(self) -> None:
+        """Let answers leave, and end."""
+        self._server.should_exit = True
+        self._thread.join(_CLOSE_S + 2)
+
+    def _run(self) -> None:
+        asyncio.run(self._server.serve(sockets=[self._listening]))
+
+
+def _bound(place: Place) -> socket.socket:
+    """Return a socket that holds the address from now on, and listens later."""
+    family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((place.address, place.port))
+    except OSError as error:
+        bound.close()
+        message = f"cannot listen at {place.address} port {place.port}: {error.strerror}"
+        raise InputError(message, hint="`--port 0` takes a free port") from error
+    return bound
+
+
+def _url(listening: socket.socket) -> str:
+    address, port = listening.getsockname()[:2]
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"

@@ -1,0 +1,40 @@
+"""Settings: how a plan is served, and the limits of a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hexplan_runtime.serve.access import Access
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may ask for, and how many may be under way."""
+
+    body_bytes: int = 16 * 2**20
+    body_s: float = 30.0
+    """How long a body may take to arrive."""
+    choices: int = 128
+    """Prompts of one request, times `n`."""
+    stops: int = 16
+    """Stop strings of one request."""
+    output_tokens: int | None = None
+    """The largest `max_tokens`; as much as the model and the plan have room for if None."""
+    waiting: int = 256
+    """Requests that may wait for room; further ones are refused."""
+    unread_tokens: int = 4096
+    """Tokens that may wait for a client that reads slowly; then its request is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """How a plan is served."""
+
+    model_name: str
+    """What clients call the model."""
+    limits: Limits = Limits()
+    access: Access = Access()
+    chat_template: str | None = None
+    """Replaces the chat template of the model folder."""
+    has_vllm_metrics: bool = False
+    """Whether /metrics also has vLLM's names."""

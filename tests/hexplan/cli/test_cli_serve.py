@@ -1,0 +1,142 @@
+"""The `serve` command: what it refuses, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import httpx
+import pytest
+from support.processes import wait_until
+from support.shell import PROGRAM, Shell, program
+
+LAPTOP = Path(__file__).parents[3] / "cluster_specs" / "laptop.yaml"
+
+
+@pytest.fixture(scope="module")
+def laptop_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("served-laptop") / "plan.json"
+    solved = program("solve", LAPTOP, "-o", path)
+    assert solved.returncode == 0, solved.stderr
+    return path
+
+
+@contextmanager
+def started(plan: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start a server as a process of its own; yield it and its address."""
+    command = [*PROGRAM, "serve", str(plan), "--port", "0", *options]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url, process.communicate()[1]
+            assert wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
+            yield process, url
+        finally:
+            process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_lets_requests_end_and_takes_no_more(
+    laptop_plan: Path, sent: signal.Signals, code: int
+) -> None:
+    with started(laptop_plan) as (process, url), httpx.Client(base_url=url, timeout=60) as client:
+        ask = {"prompt": "Emma was", "max_tokens": 60, "stream": True, "ignore_eos": True}
+        with client.stream("POST", "/v1/completions", json=ask) as answer:
+            parts = answer.iter_text()
+            text = next(parts)
+            process.send_signal(sent)
+            assert wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 503)
+            refused = httpx.post(f"{url}/v1/completions", json=ask)
+            text += "".join(parts)
+        assert refused.status_code == 503
+        assert refused.json()["error"]["code"] == "draining"
+        assert text.count("data: {") == 60
+        assert text.endswith("data: [DONE]\n\n")
+        said = process.communicate()[1]
+        assert process.returncode == code, said
+        assert "stopping: 1 request may take 30 s to end" in said
+        assert said.rstrip().endswith("stopped")
+        assert "Emma" not in said
+
+
+@pytest.mark.slow
+def test_requests_that_take_too_long_to_end_are_cut_off(laptop_plan: Path) -> None:
+    with started(laptop_plan, "--drain-timeout", "1ms") as (process, url):
+        ask = {"prompt": [5], "max_tokens": 200, "stream": True, "ignore_eos": True}
+        with httpx.stream("POST", f"{url}/v1/completions", json=ask, timeout=60) as answer:
+            parts = answer.iter_text()
+            text = next(parts)
+            process.send_signal(signal.SIGTERM)
+            text += "".join(parts)
+        said = process.communicate()[1]
+    assert process.returncode == 0, said
+    assert "stopped: some requests were cut off" in said
+    *_, error, done, _ = text.split("\n\n")
+    assert "closed" in json.loads(error.removeprefix("data: "))["error"]["message"]
+    assert done == "data: [DONE]"
+
+
+@pytest.mark.slow
+def test_a_lost_rank_ends_the_server_and_every_stream(laptop_plan: Path) -> None:
+    with started(laptop_plan) as (process, url):
+        ask = {"prompt": [5], "max_tokens": 200, "stream": True, "ignore_eos": True}
+        said: list[str] = []
+
+        def read() -> None:
+            with httpx.stream("POST", f"{url}/v1/completions", json=ask, timeout=60) as answer:
+                said.extend(answer.iter_text())
+
+        reader = Thread(target=read)
+        reader.start()
+        assert wait_until(lambda: bool(said))
+        tasks = Path(f"/proc/{process.pid}/task").iterdir()
+        ranks = [int(c) for task in tasks for c in (task / "children").read_text().split()]
+        subprocess.run(["kill", "-9", str(ranks[0])], check=True)
+        told = process.communicate()[1]
+        reader.join()
+    assert process.returncode == 7, told
+    assert "error: stage s" in told
+    *_, error, done, _ = "".join(said).split("\n\n")
+    assert json.loads(error.removeprefix("data: "))["error"]["type"] == "server_error"
+    assert done == "data: [DONE]"
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        (["--host", "0.0.0.0"], "means every address", "--allow-wildcard"),
+        (["--host", "0.0.0.0", "--allow-wildcard"], "no key is asked for", "--api-key-file FILE"),
+        (["--host", "192.0.2.1", "--insecure"], "no address of this machine", "ip address"),
+        (["--drain-timeout", "30"], "--drain-timeout: found '30'", ""),
+        (["--api-key-file", "nowhere"], "nowhere", ""),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_starts(
+    hexplan: Shell, plan_file: Path, options: list[str], message: str, hint: str
+) -> None:
+    ran = hexplan("serve", plan_file, *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert hint in ran.err
+
+
+def test_a_plan_that_breaks_a_rule_is_not_served(hexplan: Shell, broken_plan_file: Path) -> None:
+    ran = hexplan("serve", broken_plan_file)
+    assert ran.code == 4
+    assert f"error: {broken_plan_file} breaks a rule\nHEX" in ran.err
+
+
+def test_no_option_takes_a_key_itself(hexplan: Shell) -> None:
+    """Other users of a machine see the command lines of all processes."""
+    told = hexplan("serve", "--help").out
+    assert "--api-key-file" in told
+    assert "--api-key " not in told
