@@ -1,0 +1,140 @@
+"""Compare plans for `sustained` and `balanced` with every uniform configuration.
+
+The judge is the search's own: the simulator, with as many requests as the KV cache takes, for as
+many stays of a request as the search simulates. All get the same three seeds, other than those of
+the search. A uniform configuration gets the step limits that suit it best by the formula, the
+largest ones, and, if it leads with those, twice and half their tokens and decodes. One that serves
+less by the formula than the best so far, the error of the formula included, is not simulated.
+
+For `balanced`, what breaks the limits that the plan states does not count: k times the latencies of
+the shallowest plan, each at 0.8 of its own rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from objective_rows import NONE, Row
+from sustained import SEEDS
+
+from hexplan.plan import Plan
+from hexplan.spec import Spec
+from hexplan.workload import Balance
+from hexplan_solver.flow.evaluate import evaluate
+from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
+from hexplan_solver.objectives.sustained.candidate import Candidate, tuned, with_flow
+from hexplan_solver.objectives.sustained.trial import (
+    Trial,
+    is_hopeless,
+    run,
+    window_for,
+    with_load,
+)
+from hexplan_solver.plans.read_back import read_back
+from hexplan_solver.problem.problem import build_problem
+from hexplan_solver.served.served import served_rate
+from hexplan_solver.served.step_limits import neighbours, widest
+from hexplan_solver.simulate import pipeline_of_plan, policy_named, policy_of_plan
+from hexplan_solver.start.uniform import uniform_placements
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A uniform configuration with step limits."""
+
+    name: str
+    found: Candidate
+
+
+def compare_sustained(spec: Spec, plan: Plan) -> Row:
+    """Compare the sustained rates in the simulator."""
+    own = trial_of_plan(spec, plan)
+    every = list(contenders(spec))
+    best, name = _best(every, None)
+    return Row(own.decode_tokens_per_s, best, name, _count(every))
+
+
+def compare_balanced(spec: Spec, plan: Plan) -> Row:
+    """Compare the sustained rates of what keeps to the latencies that the plan allows."""
+    balance = plan.predicted.balance
+    assert balance is not None
+    own = trial_of_plan(spec, plan, with_latencies=True)
+    every = list(contenders(spec))
+    best, name = _best(every, balance)
+    share = f"{excess(own, balance):.2f}"
+    return Row(own.decode_tokens_per_s, best, name, _count(every), note=share)
+
+
+def contenders(spec: Spec) -> Iterator[Contender]:
+    """Yield each uniform configuration with the step limits of the formula, and the largest."""
+    policy = widest(spec, policy_named(spec.cluster.limits.policy))
+    for grid in uniform_placements(build_problem(replace(spec, objective="throughput"))):
+        found = with_flow(grid.evaluated, policy)
+        suited = tuned(found)
+        yield Contender(grid.name, suited)
+        if suited.policy != policy:
+            yield Contender(grid.name, found)
+
+
+def trial_of_plan(spec: Spec, plan: Plan, with_latencies: bool = False) -> Trial:
+    """Simulate a plan as the search's judge does."""
+    trial = _trial(_of_plan(spec, plan))
+    return with_load(trial, BALANCED_PARAMS.load) if with_latencies else trial
+
+
+def excess(trial: Trial, limits: Balance) -> float:
+    """Return by what factor the latencies exceed the limits; up to 1 they are kept."""
+    return max(trial.ttft_s / float(limits.ttft_s), trial.tpot_s / float(limits.tpot_s))
+
+
+def _of_plan(spec: Spec, plan: Plan) -> Candidate:
+    """Return the plan as the search's judge sees it."""
+    stages = read_back(build_problem(spec), plan.stages)
+    pipeline, policy = pipeline_of_plan(plan), policy_of_plan(plan)
+    served = served_rate(pipeline, plan.workload, policy)
+    return Candidate(evaluate(stages.problem, stages.stages), pipeline, policy, served)
+
+
+def _best(every: Sequence[Contender], limits: Balance | None) -> tuple[float, str]:
+    """Return the largest rate of those within the limits, and whose it is."""
+    best, name = 0.0, NONE
+    leading: Contender | None = None
+    for one in sorted(every, key=lambda one: -one.found.served.decode_tokens_per_s):
+        rate = _rate(one, limits, best)
+        if rate > best:
+            best, name, leading = rate, one.name, one
+    if leading is not None:
+        spec = leading.found.evaluated.problem.spec
+        for policy in neighbours(spec, leading.found.policy):
+            served = served_rate(leading.found.pipeline, spec.workload, policy)
+            other = Contender(name, replace(leading.found, policy=policy, served=served))
+            best = max(best, _rate(other, limits, best))
+    return best, name
+
+
+def _rate(one: Contender, limits: Balance | None, best: float) -> float:
+    """Return what a configuration serves; 0 if it is no better, or breaks the limits."""
+    if is_hopeless(one.found, best):
+        return 0.0
+    quick = run(one.found, window_for(one.found, 1.0, SEEDS[0]), SEEDS[:1])
+    if quick.decode_tokens_per_s < best * WORTH:
+        return 0.0
+    trial = _trial(one.found)
+    if trial.decode_tokens_per_s <= best:
+        return 0.0
+    if limits is not None and excess(with_load(trial, BALANCED_PARAMS.load), limits) > 1:
+        return 0.0
+    return trial.decode_tokens_per_s
+
+
+WORTH = 0.97
+"""With one seed a configuration has to serve this share of the best to get the others."""
+
+
+def _trial(found: Candidate) -> Trial:
+    return run(found, window_for(found, 1.0, SEEDS[0]), SEEDS)
+
+
+def _count(every: Sequence[Contender]) -> int:
+    return len({one.name for one in every})
