@@ -53,7 +53,8 @@ def main() -> None:
     parser.add_argument("clusters", nargs="*", default=list(SPECS))
     arguments = parser.parse_args()
     objective = arguments.objective
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, {arguments.time_limit:g} s\n\n{HEADER}", flush=True)
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    print(f"{today}, {machine()}, {arguments.time_limit:g} s\n\n{HEADER}", flush=True)
     for name in arguments.clusters:
         spec = objective_spec(name, objective)
         kept = arguments.plans / f"{name}-{objective}.json" if arguments.plans else None
