@@ -9,6 +9,7 @@ from hexplan_solver.objectives.balanced.limits import Limits
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
 from hexplan_solver.objectives.sustained.budget import TrialBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate
+from hexplan_solver.objectives.sustained.choice import tunings
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.trial import (
     AnyJudged,
@@ -65,7 +66,18 @@ def _trials(
         trials.append(run_once(found, budget.window(found)))
         if not limits.is_late(found):
             best = max(best, trials[-1].decode_tokens_per_s)
+    for _ in range(BALANCED_PARAMS.tunings):
+        for found in tunings([_leading(trials, limits)], trials):
+            if not budget.may_tune() or not budget.may_run(found):
+                break
+            trials.append(run_once(found, budget.window(found)))
     return trials
+
+
+def _leading(trials: Sequence[Trial], limits: Limits) -> Trial:
+    """Return the trial that serves most of those that the formula allows."""
+    allowed = [trial for trial in trials if not limits.is_late(trial.found)]
+    return max(allowed or trials, key=limits.merit)
 
 
 def _best(reference: Trial, trials: Sequence[Trial], limits: Limits) -> Trial:

@@ -37,6 +37,8 @@ class BalancedParams:
     """Seconds of that effort for each device, if that is less..."""
     trials_least_s: float = 2.0
     """...but at least this many."""
+    tunings: int = 2
+    """Rounds in which the leading trial is run with other step limits."""
     hopeless: float = 0.5
     """Candidates whose rate by the formula is below this share of the best are not simulated."""
     late_candidates: int = 3

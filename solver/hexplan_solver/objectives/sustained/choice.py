@@ -78,7 +78,7 @@ def choose(
     if len(trials) <= count < len(candidates):
         return None  # a trial of the references alone compares them with nothing
     for _ in range(SUSTAINED_PARAMS.tunings):
-        for found in _tunings(_leading(contest, trials), trials):
+        for found in tunings(_leading(contest, trials), trials):
             if not budget.may_tune() or not budget.may_run(found):
                 break
             trials.append(run_once(found, budget.window(found)))
@@ -99,7 +99,7 @@ def _with_more_seeds(contest: Contest, trials: list[Trial], budget: TrialBudget)
     return longer
 
 
-def _tunings(leading: Sequence[Trial], trials: Sequence[Trial]) -> Iterator[Candidate]:
+def tunings(leading: Sequence[Trial], trials: Sequence[Trial]) -> Iterator[Candidate]:
     """Yield the placements of some trials with other step limits that were not tried yet."""
     tried = [(trial.found.evaluated.network, trial.found.policy) for trial in trials]
     for trial in leading:

@@ -18,6 +18,7 @@ from hexplan_solver.simulate import (
     Offline,
     Outcome,
     Poisson,
+    Slo,
     Spread,
     Traffic,
     Window,
@@ -201,13 +202,14 @@ def with_load(trial: Trial, load: float) -> Trial:
     found, seeds = trial.found, [outcome.seed for outcome in trial.outcomes]
     served = trial.requests_per_s or found.served.requests_per_s
     rate = round(served * load, FIGURE_DIGITS)
-    traffic = Poisson(rate, spread_lengths(found.evaluated.problem.spec.workload))
-    loaded = _outcomes(found, traffic, trial.window, seeds)
+    workload = found.evaluated.problem.spec.workload
+    promised = replace(trial.window, slo=Slo.of(workload))
+    loaded = _outcomes(found, Poisson(rate, spread_lengths(workload)), promised, seeds)
     return replace(trial, loaded=loaded, loaded_requests_per_s=rate)
 
 
 def _outcomes(
     found: Candidate, traffic: Traffic, window: Window, seeds: Sequence[int]
 ) -> tuple[Outcome, ...]:
-    windows = (Window(window.duration_s, window.warmup_s, seed) for seed in seeds)
+    windows = (replace(window, seed=seed) for seed in seeds)
     return tuple(simulate(found.pipeline, traffic, found.policy, seeded) for seeded in windows)
