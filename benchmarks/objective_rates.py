@@ -50,9 +50,7 @@ class Contender:
 def compare_sustained(spec: Spec, plan: Plan) -> Row:
     """Compare the sustained rates in the simulator."""
     own = trial_of_plan(spec, plan)
-    every = list(contenders(spec))
-    best, name = _best(every, None)
-    return Row(own.decode_tokens_per_s, best, name, _count(every))
+    return _row(spec, own, None)
 
 
 def compare_balanced(spec: Spec, plan: Plan) -> Row:
@@ -60,10 +58,14 @@ def compare_balanced(spec: Spec, plan: Plan) -> Row:
     balance = plan.predicted.balance
     assert balance is not None
     own = trial_of_plan(spec, plan, with_latencies=True)
-    every = list(contenders(spec))
-    best, name = _best(every, balance)
-    share = f"{excess(own, balance):.2f}"
-    return Row(own.decode_tokens_per_s, best, name, _count(every), note=share)
+    return replace(_row(spec, own, balance), note=f"{excess(own, balance):.2f}")
+
+
+def _row(spec: Spec, own: Trial, limits: Balance | None) -> Row:
+    every, contest = list(contenders(spec)), _Contest(limits)
+    contest.settle(every)
+    count = len({one.name for one in every})
+    return Row(own.decode_tokens_per_s, contest.best, contest.name, count)
 
 
 def contenders(spec: Spec) -> Iterator[Contender]:
@@ -96,36 +98,44 @@ def _of_plan(spec: Spec, plan: Plan) -> Candidate:
     return Candidate(evaluate(stages.problem, stages.stages), pipeline, policy, served)
 
 
-def _best(every: Sequence[Contender], limits: Balance | None) -> tuple[float, str]:
-    """Return the largest rate of those within the limits, and whose it is."""
-    best, name = 0.0, NONE
-    leading: Contender | None = None
-    for one in sorted(every, key=lambda one: -one.found.served.decode_tokens_per_s):
-        rate = _rate(one, limits, best)
-        if rate > best:
-            best, name, leading = rate, one.name, one
-    if leading is not None:
-        spec = leading.found.evaluated.problem.spec
-        for policy in neighbours(spec, leading.found.policy):
-            served = served_rate(leading.found.pipeline, spec.workload, policy)
-            other = Contender(name, replace(leading.found, policy=policy, served=served))
-            best = max(best, _rate(other, limits, best))
-    return best, name
+class _Contest:
+    """Looks for the configuration that serves most within some limits."""
 
+    def __init__(self, limits: Balance | None) -> None:
+        self._limits = limits
+        self._trials: list[Trial] = []
+        self.best, self.name = 0.0, NONE
 
-def _rate(one: Contender, limits: Balance | None, best: float) -> float:
-    """Return what a configuration serves; 0 if it is no better, or breaks the limits."""
-    if is_hopeless(one.found, best):
-        return 0.0
-    quick = run(one.found, window_for(one.found, 1.0, SEEDS[0]), SEEDS[:1])
-    if quick.decode_tokens_per_s < best * WORTH:
-        return 0.0
-    trial = _trial(one.found)
-    if trial.decode_tokens_per_s <= best:
-        return 0.0
-    if limits is not None and excess(with_load(trial, BALANCED_PARAMS.load), limits) > 1:
-        return 0.0
-    return trial.decode_tokens_per_s
+    def settle(self, every: Sequence[Contender]) -> None:
+        """Try all that may be the best, and then the best with other step limits."""
+        leading: Contender | None = None
+        for one in sorted(every, key=lambda one: -one.found.served.decode_tokens_per_s):
+            if self._is_better(one):
+                leading = one
+        if leading is not None:
+            spec = leading.found.evaluated.problem.spec
+            for policy in neighbours(spec, leading.found.policy):
+                served = served_rate(leading.found.pipeline, spec.workload, policy)
+                found = replace(leading.found, policy=policy, served=served)
+                self._is_better(Contender(leading.name, found))
+
+    def _is_better(self, one: Contender) -> bool:
+        """Say whether a configuration serves more than the best so far, within the limits."""
+        if is_hopeless(one.found, self.best, self._trials):
+            return False
+        quick = run(one.found, window_for(one.found, 1.0, SEEDS[0]), SEEDS[:1])
+        self._trials.append(quick)
+        if quick.decode_tokens_per_s < self.best * WORTH:
+            return False
+        trial = _trial(one.found)
+        if trial.decode_tokens_per_s <= self.best or not self._is_allowed(trial):
+            return False
+        self.best, self.name = trial.decode_tokens_per_s, one.name
+        return True
+
+    def _is_allowed(self, trial: Trial) -> bool:
+        limits = self._limits
+        return limits is None or excess(with_load(trial, BALANCED_PARAMS.load), limits) <= 1
 
 
 WORTH = 0.97
@@ -134,7 +144,3 @@ WORTH = 0.97
 
 def _trial(found: Candidate) -> Trial:
     return run(found, window_for(found, 1.0, SEEDS[0]), SEEDS)
-
-
-def _count(every: Sequence[Contender]) -> int:
-    return len({one.name for one in every})

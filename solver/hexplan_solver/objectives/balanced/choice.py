@@ -61,7 +61,7 @@ def _trials(
     """Run all that may still serve most, as far as the budget goes."""
     trials, best = [reference], reference.decode_tokens_per_s
     for found in others:
-        if is_hopeless(found, best) or not budget.may_run(found):
+        if is_hopeless(found, best, trials) or not budget.may_run(found):
             continue
         trials.append(run_once(found, budget.window(found)))
         if not limits.is_late(found):

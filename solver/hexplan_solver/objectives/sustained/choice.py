@@ -69,7 +69,8 @@ def choose(
     trials: list[Trial] = []
     for found in candidates:
         is_reference = len(trials) < count
-        if not is_reference and is_hopeless(found, contest.best_of(trials).decode_tokens_per_s):
+        best = contest.best_of(trials).decode_tokens_per_s if not is_reference else 0.0
+        if is_hopeless(found, best, trials):
             continue
         if budget.may_run(found):
             trials.append(run_once(found, budget.window(found)))

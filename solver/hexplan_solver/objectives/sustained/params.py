@@ -93,8 +93,8 @@ class SustainedParams:
     finalists: int = 3
     """Candidates that get more than one run, beside the references."""
     formula_error: float = 0.15
-    """By how much a candidate may serve more than the formula says: the largest difference on the
-    examples is 10 % (docs/benchmarks.md)."""
+    """By how much a candidate may serve more than the formula says, beside what the trials before
+    it did: the largest difference on the examples is 10 % (docs/benchmarks.md)."""
     tunings: int = 3
     """Rounds in which the leading trials are run with other step limits."""
     noise: float = 0.01

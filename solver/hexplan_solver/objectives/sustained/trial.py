@@ -145,9 +145,14 @@ def depth_of(one: Judged) -> tuple[Shallowness, float]:
     return Shallowness.of(one.found.evaluated), -one.decode_tokens_per_s
 
 
-def is_hopeless(found: Candidate, best: float) -> bool:
-    """Say whether a candidate serves less than a trial, even if the formula errs as it may."""
-    return found.served.decode_tokens_per_s * (1 + SUSTAINED_PARAMS.formula_error) < best
+def is_hopeless(found: Candidate, best: float, trials: Sequence[Trial]) -> bool:
+    """Say whether a candidate serves less than the best, even if the formula errs as it may.
+
+    Where trials on the same cluster served more than the formula says, so may the candidate.
+    """
+    low = [one.decode_tokens_per_s / one.found.served.decode_tokens_per_s for one in trials]
+    most = found.served.decode_tokens_per_s * max([1.0, *low])
+    return most * (1 + SUSTAINED_PARAMS.formula_error) < best
 
 
 def window_for(found: Candidate, scale: float, seed: int) -> Window:
