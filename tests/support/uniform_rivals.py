@@ -9,14 +9,16 @@ from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.served.request import spread_lengths
-from hexplan_solver.served.served import served_rate
+from hexplan_solver.served.served import ServedRate, served_rate
 from hexplan_solver.served.step_limits import widest, with_step_limits
 from hexplan_solver.simulate import (
     CHUNKED,
     Offline,
+    Outcome,
     PipelineModel,
     Poisson,
     Policy,
+    Slo,
     Window,
     pipeline_of_placement,
     pipeline_of_plan,
@@ -25,12 +27,29 @@ from hexplan_solver.simulate import (
 )
 from hexplan_solver.start.uniform import uniform_placements
 
-LOAD = 0.8
-"""Share of its own sustained rate at which a configuration's latencies are measured."""
-STAYS = 10.0
-"""Stays of a mean request that are simulated, four of them to warm up."""
-REQUESTS = 900
+STAYS = 8.0
+"""Stays of a mean request that are simulated, three of them to warm up."""
+REQUESTS = 300
 """Requests that are simulated at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Mean latencies in seconds."""
+
+    ttft_s: float
+    tpot_s: float
+
+    @staticmethod
+    def of(outcome: Outcome) -> Times:
+        """Return those of a run, in which some request has to end."""
+        assert outcome.ttft is not None
+        assert outcome.tpot is not None
+        return Times(outcome.ttft.mean_s, outcome.tpot.mean_s)
+
+    def within(self, most: Times, margin: float) -> bool:
+        """Say whether both are below a share of the most."""
+        return self.ttft_s <= margin * most.ttft_s and self.tpot_s <= margin * most.tpot_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +66,38 @@ class Rival:
         """Return the plan as a rival of others."""
         return Rival("plan", spec, pipeline_of_plan(plan), policy_of_plan(plan))
 
-    def served(self, seed: int) -> Served:
-        """Simulate it with its KV cache full, and then at a part of the rate that it served."""
-        rate = served_rate(self.pipeline, self.spec.workload, self.policy)
+    def full(self, seed: int) -> Outcome:
+        """Simulate it with as many requests as its KV cache takes."""
+        traffic = Offline(spread_lengths(self.spec.workload))
+        return simulate(self.pipeline, traffic, self.policy, self._window(seed))
+
+    def at(self, requests_per_s: float, seed: int, promise: Slo | None = None) -> Outcome:
+        """Simulate it with requests that arrive at random."""
+        traffic = Poisson(requests_per_s, spread_lengths(self.spec.workload))
+        window = replace(self._window(seed), slo=promise)
+        return simulate(self.pipeline, traffic, self.policy, window)
+
+    def _window(self, seed: int) -> Window:
+        rate = self._formula
         whole_s = max(STAYS * rate.residence_s, REQUESTS / rate.requests_per_s)
-        window = Window(whole_s, 0.4 * whole_s, seed)
-        lengths = spread_lengths(self.spec.workload)
-        full = simulate(self.pipeline, Offline(lengths), self.policy, window)
-        traffic = Poisson(LOAD * full.requests_per_s, lengths)
-        part = simulate(self.pipeline, traffic, self.policy, window)
-        assert part.ttft is not None
-        assert part.tpot is not None
-        return Served(full.decode_tokens_per_s, part.ttft.mean_s, part.tpot.mean_s)
+        return Window(whole_s, whole_s * 3 / STAYS, seed)
 
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What a rival serves."""
-
-    decode_tokens_per_s: float
-    ttft_s: float
-    """At a part of that rate, as the next."""
-    tpot_s: float
+    @property
+    def _formula(self) -> ServedRate:
+        return served_rate(self.pipeline, self.spec.workload, self.policy)
 
 
 def uniform_rivals(spec: Spec) -> Iterator[Rival]:
     """Yield every uniform configuration, with the formula's step limits and with the largest."""
     most = widest(spec, CHUNKED)
     problem = build_problem(replace(spec, objective="throughput"))
+    seen = set()
     for grid in uniform_placements(problem):
+        stages = grid.evaluated.network.stages
+        if stages in seen:
+            continue  # a grid of all types may be one of one type
+        seen.add(stages)
         pipeline = pipeline_of_placement(problem, grid.evaluated.network, grid.evaluated.flow)
-        for policy in {with_step_limits(spec, pipeline, CHUNKED)[0], most}:
+        suited, _ = with_step_limits(spec, pipeline, CHUNKED)
+        for policy in [suited] if suited == most else [suited, most]:
             yield Rival(grid.name, spec, pipeline, policy)
