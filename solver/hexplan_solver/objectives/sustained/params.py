@@ -68,7 +68,7 @@ class SustainedParams:
     step_work: float = 8.0
     """Tokens times hops that take as long to simulate as a step and its message do besides its
     tokens: with this the pace is about the same on all examples."""
-    trials_share: float = 0.35
+    trials_share: float = 0.5
     """Share of the effort for trials; the placements get the rest."""
     slow_machine: float = 0.5
     """Share of that pace at which the first run is expected to go, so that it ends in time."""
@@ -97,6 +97,9 @@ class SustainedParams:
     it did: the largest difference on the examples is 10 % (docs/benchmarks.md)."""
     tunings: int = 3
     """Rounds in which the leading trials are run with other step limits."""
+    latency_slack: float = 1.1
+    """How many times the mean latencies of a reference are about as short. With the KV cache full,
+    a plan with more room for it has more requests in flight, which makes each a little slower."""
     noise: float = 0.01
     """Simulated rates that differ by less than this share count as equal."""
 
