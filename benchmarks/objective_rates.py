@@ -24,6 +24,7 @@ from hexplan.workload import Balance
 from hexplan_solver.flow.evaluate import evaluate
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
 from hexplan_solver.objectives.sustained.candidate import Candidate, tuned, with_flow
+from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.trial import (
     Trial,
     is_hopeless,
@@ -123,7 +124,7 @@ class _Contest:
         """Say whether a configuration serves more than the best so far, within the limits."""
         if is_hopeless(one.found, self.best, self._trials):
             return False
-        quick = run(one.found, window_for(one.found, 1.0, SEEDS[0]), SEEDS[:1])
+        quick = run(one.found, window_for(one.found, SCALE, SEEDS[0]), SEEDS[:1])
         self._trials.append(quick)
         if quick.decode_tokens_per_s < self.best * WORTH:
             return False
@@ -138,9 +139,11 @@ class _Contest:
         return limits is None or excess(with_load(trial, BALANCED_PARAMS.load), limits) <= 1
 
 
+SCALE = SUSTAINED_PARAMS.least_scale
+"""Length of a run as a share of the search's longest: what the search gets to in its time."""
 WORTH = 0.97
 """With one seed a configuration has to serve this share of the best to get the others."""
 
 
 def _trial(found: Candidate) -> Trial:
-    return run(found, window_for(found, 1.0, SEEDS[0]), SEEDS)
+    return run(found, window_for(found, SCALE, SEEDS[0]), SEEDS)
