@@ -46,7 +46,7 @@ def ahead(spec: Spec, plan: Plan) -> list[Rival]:
     ]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_balanced_plan_serves_no_less_than_any_uniform_configuration(seed: int) -> None:
     spec = growing(seed)[1]
     plan = planned(spec, "balanced")
@@ -58,7 +58,7 @@ def test_a_balanced_plan_serves_no_less_than_any_uniform_configuration(seed: int
         assert not Times.of(rival.at(rate, SEED)).within(most, CLEARLY), rival.name
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_sustained_plan_serves_no_less_than_any_uniform_configuration(seed: int) -> None:
     spec = growing(seed)[1]
     plan = planned(spec, "sustained")
@@ -72,7 +72,7 @@ def test_a_sustained_plan_serves_no_less_than_any_uniform_configuration(seed: in
         assert not any(times.within(most, CLEARLY) for most in references), rival.name
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_no_uniform_configuration_keeps_a_promise_at_a_clearly_larger_rate(seed: int) -> None:
     spec = growing(seed)[1]
     fastest = min(
