@@ -24,7 +24,6 @@ from hexplan.workload import Balance
 from hexplan_solver.flow.evaluate import evaluate
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
 from hexplan_solver.objectives.sustained.candidate import Candidate, tuned, with_flow
-from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.trial import (
     Trial,
     is_hopeless,
@@ -139,8 +138,8 @@ class _Contest:
         return limits is None or excess(with_load(trial, BALANCED_PARAMS.load), limits) <= 1
 
 
-SCALE = SUSTAINED_PARAMS.least_scale
-"""Length of a run as a share of the search's longest: what the search gets to in its time."""
+SCALE = 1.0
+"""Length of a run as a share of the search's longest."""
 WORTH = 0.97
 """With one seed a configuration has to serve this share of the best to get the others."""
 
