@@ -25,6 +25,8 @@ from hexplan_solver.flow.evaluate import evaluate
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
 from hexplan_solver.objectives.sustained.candidate import Candidate, tuned, with_flow
 from hexplan_solver.objectives.sustained.trial import (
+    Estimate,
+    Judged,
     Trial,
     is_hopeless,
     run,
@@ -85,7 +87,7 @@ def trial_of_plan(spec: Spec, plan: Plan, with_latencies: bool = False) -> Trial
     return with_load(trial, BALANCED_PARAMS.load) if with_latencies else trial
 
 
-def excess(trial: Trial, limits: Balance) -> float:
+def excess(trial: Judged, limits: Balance) -> float:
     """Return by what factor the latencies exceed the limits; up to 1 they are kept."""
     return max(trial.ttft_s / float(limits.ttft_s), trial.tpot_s / float(limits.tpot_s))
 
@@ -121,25 +123,33 @@ class _Contest:
 
     def _is_better(self, one: Contender) -> bool:
         """Say whether a configuration serves more than the best so far, within the limits."""
-        if is_hopeless(one.found, self.best, self._trials):
+        if is_hopeless(one.found, self.best, self._trials) or self._is_far_too_late(one):
             return False
         quick = run(one.found, window_for(one.found, SCALE, SEEDS[0]), SEEDS[:1])
         self._trials.append(quick)
-        if quick.decode_tokens_per_s < self.best * WORTH:
+        if quick.decode_tokens_per_s < self.best * WORTH or not self._is_allowed(quick, LATE):
             return False
         trial = _trial(one.found)
-        if trial.decode_tokens_per_s <= self.best or not self._is_allowed(trial):
+        if trial.decode_tokens_per_s <= self.best or not self._is_allowed(trial, 1.0):
             return False
         self.best, self.name = trial.decode_tokens_per_s, one.name
         return True
 
-    def _is_allowed(self, trial: Trial) -> bool:
+    def _is_far_too_late(self, one: Contender) -> bool:
+        """Say whether its latencies exceed the limits by more than the formula errs."""
+        load = BALANCED_PARAMS.load
+        return self._limits is not None and excess(Estimate.of(one.found, load), self._limits) > 2
+
+    def _is_allowed(self, trial: Trial, most: float) -> bool:
+        """Say whether the latencies exceed the limits by no more than a factor."""
         limits = self._limits
-        return limits is None or excess(with_load(trial, BALANCED_PARAMS.load), limits) <= 1
+        return limits is None or excess(with_load(trial, BALANCED_PARAMS.load), limits) <= most
 
 
 SCALE = 1.0
 """Length of a run as a share of the search's longest."""
+LATE = 1.15
+"""With one seed it may exceed the limits by this factor."""
 WORTH = 0.97
 """With one seed a configuration has to serve this share of the best to get the others."""
 
