@@ -1,6 +1,7 @@
 """Print the table "What the default gives" of docs/benchmarks.md.
 
-    python benchmarks/defaults.py [--effort SECONDS] [--time-limit SECONDS] [SPEC ...]
+    python benchmarks/defaults.py [--effort SECONDS] [--time-limit SECONDS]
+        [--prompts chunked|whole] [SPEC ...]
 
 For each cluster and each scheduler: the plan of largest flow, which was the default before
 `balanced`, and the balanced plan, both simulated alike, with seeds other than those of the search.
@@ -68,12 +69,14 @@ def main() -> None:
     parser.add_argument("--effort", type=float, default=30.0, help="seconds of counted work")
     parser.add_argument("--time-limit", type=float, default=30.0, help="seconds for one solve")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="runs of each plan")
+    parser.add_argument("--prompts", choices=SCHEDULERS, help="one scheduler alone")
     arguments = parser.parse_args()
+    schedulers = [arguments.prompts] if arguments.prompts else SCHEDULERS
     options = SolveOptions(time_limit_s=arguments.time_limit, effort_s=arguments.effort)
     seeds = SEEDS[: arguments.seeds]
     print(f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, seeds {seeds}\n\n{HEADER}", flush=True)
     for name in arguments.specs:
-        for scheduler in SCHEDULERS:
+        for scheduler in schedulers:
             for objective in OBJECTIVES:
                 spec = aimed(read_spec(ROOT / "cluster_specs" / f"{name}.yaml"), scheduler)
                 plan = solve(replace(spec, objective=objective), options)

@@ -79,8 +79,7 @@ class _Repetition:
 
     def at_rate(self, stated: RateRun) -> dict[str, object]:
         """Return the run at a rate, with the times and the promised rate that rest on it."""
-        slo = self.plan.workload.slo
-        promise = None if slo is None else Slo(float(slo.ttft_s), float(slo.tpot_s))
+        promise = Slo.of(self.plan.workload)
         traffic = Poisson(float(stated.requests_per_s), self._lengths)
         policy = self._policy(stated.policy)
         outcomes = [

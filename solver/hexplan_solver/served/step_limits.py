@@ -61,7 +61,10 @@ def widest(spec: Spec, policy: Policy) -> Policy:
 
 
 def neighbours(spec: Spec, policy: Policy) -> Iterator[Policy]:
-    """Yield the policy with twice and half the tokens, and with twice and half the decodes."""
+    """Yield the policy with twice and half the tokens, and with twice and half the decodes.
+
+    Where twice the decodes are more than a step may hold, it gets the most that it may.
+    """
     tokens, decodes = policy.chunk_tokens, policy.max_decode_tokens
     if tokens is None:
         return
@@ -70,8 +73,8 @@ def neighbours(spec: Spec, policy: Policy) -> Iterator[Policy]:
     for changed in (tokens * 2, tokens // 2):
         if least <= changed <= most and decodes <= most_decodes(changed):
             yield replace(policy, chunk_tokens=changed)
-    for changed in (decodes * 2, decodes // 2):
-        if 1 <= changed <= most_decodes(tokens):
+    for changed in (min(decodes * 2, most_decodes(tokens)), decodes // 2):
+        if changed not in (0, decodes):
             yield replace(policy, max_decode_tokens=changed)
 
 

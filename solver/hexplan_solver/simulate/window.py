@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hexplan.workload import Workload
 from hexplan_solver.simulate.traffic import Replay, Traffic
 
 
@@ -15,6 +16,12 @@ class Slo:
     """Time from its arrival to its first token; may be infinite."""
     tpot_s: float
     """Mean time between two of its tokens; may be infinite."""
+
+    @staticmethod
+    def of(workload: Workload) -> Slo | None:
+        """Return what a workload promises; None if it has no SLO."""
+        slo = workload.slo
+        return None if slo is None else Slo(float(slo.ttft_s), float(slo.tpot_s))
 
 
 @dataclass(frozen=True, slots=True)

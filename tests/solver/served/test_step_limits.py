@@ -16,7 +16,7 @@ from hexplan.spec import Spec
 from hexplan.step_limits import StepLimits
 from hexplan.workload import Lengths, Workload
 from hexplan_solver import SolveOptions, solve
-from hexplan_solver.served.step_limits import widest, with_step_limits
+from hexplan_solver.served.step_limits import neighbours, widest, with_step_limits
 from hexplan_solver.simulate import (
     CHUNKED,
     WHOLE,
@@ -125,3 +125,14 @@ def test_whatever_the_lengths_the_limits_fit_the_workspace(
     found = StepLimits(tokens=policy.chunk_tokens, decodes=policy.max_decode_tokens)
     assert found.decodes <= max(1, found.tokens * 3 // 4)
     assert served.decode_tokens_per_s > 0
+
+
+def test_from_any_limits_the_most_decodes_of_a_step_are_reached() -> None:
+    spec = chain_of(2)
+    most = widest(spec, CHUNKED)
+    policy = replace(most, max_decode_tokens=1)
+    for _ in range(most.max_decode_tokens.bit_length()):
+        nearby = [p for p in neighbours(spec, policy) if p.chunk_tokens == most.chunk_tokens]
+        policy = max(nearby, key=lambda other: other.max_decode_tokens)
+    assert policy == most
+    assert policy not in list(neighbours(spec, policy))

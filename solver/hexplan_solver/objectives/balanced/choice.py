@@ -9,6 +9,7 @@ from hexplan_solver.objectives.balanced.limits import Limits
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
 from hexplan_solver.objectives.sustained.budget import TrialBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate
+from hexplan_solver.objectives.sustained.choice import tunings
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.trial import (
     AnyJudged,
@@ -44,40 +45,68 @@ def choose(limits: Limits, others: Sequence[Candidate], budget: TrialBudget) -> 
     """
     shallowest = limits.shallowest.found
     if budget.affords([shallowest, *others[:1]]):
-        reference = _loaded(run_once(shallowest, budget.window(shallowest)))
-        trials = _trials(reference, limits, others, budget)
-        if len(trials) > 1 or not others:
-            return Balanced(_best(reference, trials, limits), reference)
+        contest = _Contest(limits, budget)
+        contest.settle(others)
+        if not contest.is_short:
+            return Balanced(contest.best, contest.reference)
     estimates = [Estimate.of(one, BALANCED_PARAMS.load) for one in others]
     allowed = [one for one in estimates if lateness(one, limits.shallowest) <= limits.factor]
     equal = _equal([limits.shallowest, *allowed], limits)
     return Balanced(min(equal, key=depth_of), limits.shallowest)
 
 
-def _trials(
-    reference: Trial, limits: Limits, others: Sequence[Candidate], budget: TrialBudget
-) -> list[Trial]:
-    """Run all that may still serve most, as far as the budget goes."""
-    trials, best = [reference], reference.decode_tokens_per_s
-    for found in others:
-        if is_hopeless(found, best) or not budget.may_run(found):
-            continue
-        trials.append(run_once(found, budget.window(found)))
-        if not limits.is_late(found):
-            best = max(best, trials[-1].decode_tokens_per_s)
-    return trials
+class _Contest:
+    """Tries candidates beside the shallowest one, as far as the budget goes.
 
+    Only what keeps to the latencies in a trial counts as the best so far: others serve more than
+    all that are allowed, and nothing would be tried after one of them.
+    """
 
-def _best(reference: Trial, trials: Sequence[Trial], limits: Limits) -> Trial:
-    """Return the trial of the largest rate whose latencies are allowed, or a shallower equal."""
-    allowed: list[Trial] = []
-    for trial in sorted(trials, key=limits.merit, reverse=True):
-        if allowed and len(_equal([*allowed, trial], limits)) == len(allowed):
-            break
-        loaded = trial if trial is reference else _loaded(trial)
-        if lateness(loaded, reference) <= limits.factor:
-            allowed.append(loaded)
-    return min(allowed, key=depth_of)
+    def __init__(self, limits: Limits, budget: TrialBudget) -> None:
+        self._limits, self._budget = limits, budget
+        shallowest = limits.shallowest.found
+        self.reference = _loaded(run_once(shallowest, budget.window(shallowest)))
+        self._tried = [self.reference]
+        self._allowed = [self.reference]
+        self._was_refused = False
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the budget was too little for any trial beside the shallowest one."""
+        return self._was_refused and len(self._tried) == 1
+
+    @property
+    def best(self) -> Trial:
+        """The trial of the largest rate whose latencies are allowed, or a shallower equal."""
+        return min(_equal(self._allowed, self._limits), key=depth_of)
+
+    def settle(self, others: Sequence[Candidate]) -> None:
+        """Try candidates, and then the leading ones with other step limits."""
+        for found in others:
+            self._try(found)
+        for _ in range(BALANCED_PARAMS.tunings):
+            for found in tunings(self._leading(), self._tried):
+                if self._budget.may_tune():
+                    self._try(found)
+
+    def _leading(self) -> list[Trial]:
+        """Return the best, and the fastest: with other steps it may keep to the latencies, too."""
+        best, fastest = (max(some, key=self._limits.merit) for some in (self._allowed, self._tried))
+        return [best] if fastest.found is best.found else [best, fastest]
+
+    def _try(self, found: Candidate) -> None:
+        best = max(one.decode_tokens_per_s for one in self._allowed)
+        if is_hopeless(found, best, self._tried):
+            return
+        if not self._budget.may_run(found, 2):  # with a full KV cache, and with a part of its load
+            self._was_refused = True
+            return
+        trial = run_once(found, self._budget.window(found))
+        self._tried.append(trial)
+        if any(one is trial for one in _equal([*self._allowed, trial], self._limits)):
+            loaded = _loaded(trial)
+            if lateness(loaded, self.reference) <= self._limits.factor:
+                self._allowed.append(loaded)
 
 
 def _equal(judged: Sequence[AnyJudged], limits: Limits) -> list[AnyJudged]:

@@ -38,10 +38,10 @@ class Limits:
         """Say whether tokens follow each other too slowly at the whole rate: quick to tell."""
         return (found.served.tpot_s or 0.0) > self.most_tpot_s * BALANCED_PARAMS.slack
 
-    def is_late(self, found: Candidate) -> bool:
-        """Say whether latencies are longer than allowed, and by more than the formula errs."""
-        one = Estimate.of(found, BALANCED_PARAMS.load)
-        return lateness(one, self.shallowest) > self.factor * BALANCED_PARAMS.slack
+    def grade(self, found: Candidate) -> int:
+        """Return 0 for latencies that are allowed, 1 if they may be (the formula errs), else 2."""
+        late = lateness(Estimate.of(found, BALANCED_PARAMS.load), self.shallowest) / self.factor
+        return (late > 1) + (late > BALANCED_PARAMS.slack)
 
 
 def shallowest_of(found: Sequence[Candidate]) -> Estimate:

@@ -31,12 +31,14 @@ class BalancedParams:
     """Share of the time left after which the clock ends it."""
     steps_per_stage: int = 40
     """Most steps of one walk for each stage."""
-    trials_effort: float = 0.3
+    trials_effort: float = 0.4
     """Share of the effort for trials in the simulator."""
-    trials_device_s: float = 0.4
+    trials_device_s: float = 0.8
     """Seconds of that effort for each device, if that is less..."""
-    trials_least_s: float = 2.0
+    trials_least_s: float = 3.0
     """...but at least this many."""
+    tunings: int = 2
+    """Rounds in which the leading trial is run with other step limits."""
     hopeless: float = 0.5
     """Candidates whose rate by the formula is below this share of the best are not simulated."""
     late_candidates: int = 3

@@ -53,7 +53,7 @@ def _ranked(run: Run, found: Sequence[Candidate], limits: Limits) -> list[Candid
     )
     every = [*searched(run, starts, walks), *starts]
     cleaned = [tuned(spread(used_part(one))) if run.left_s else one for one in every]
-    late = [limits.is_late(one) if run.left_s else limits.is_deep(one) for one in cleaned]
+    late = [limits.grade(one) if run.left_s else limits.is_deep(one) for one in cleaned]
     order = sorted(range(len(cleaned)), key=lambda i: (late[i], -rate_of(cleaned[i])))
     least = params.hopeless * rate_of(cleaned[order[0]])
     ranked = [cleaned[i] for i in order if rate_of(cleaned[i]) >= least]

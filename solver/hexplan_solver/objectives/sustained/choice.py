@@ -55,7 +55,7 @@ class Contest:
 def choose(
     contest: Contest, candidates: Sequence[Candidate], budget: TrialBudget
 ) -> list[Trial] | None:
-    """Return trials to choose from, the references first; None if there are only references.
+    """Return trials to choose from, the references first; None if the budget ends before others.
 
     All are run with one seed; then the leading ones with other step limits; then the best of all
     with more seeds. All trials that are returned have had the same seeds.
@@ -67,18 +67,22 @@ def choose(
     """
     count = contest.num_references
     trials: list[Trial] = []
+    is_short = False
     for found in candidates:
         is_reference = len(trials) < count
-        if not is_reference and is_hopeless(found, contest.best_of(trials).decode_tokens_per_s):
+        best = contest.best_of(trials).decode_tokens_per_s if not is_reference else 0.0
+        if is_hopeless(found, best, trials):
             continue
         if budget.may_run(found):
             trials.append(run_once(found, budget.window(found)))
         elif is_reference:
             return None
-    if len(trials) <= count < len(candidates):
+        else:
+            is_short = True
+    if is_short and len(trials) <= count:
         return None  # a trial of the references alone compares them with nothing
     for _ in range(SUSTAINED_PARAMS.tunings):
-        for found in _tunings(_leading(contest, trials), trials):
+        for found in tunings(_leading(contest, trials), trials):
             if not budget.may_tune() or not budget.may_run(found):
                 break
             trials.append(run_once(found, budget.window(found)))
@@ -99,7 +103,7 @@ def _with_more_seeds(contest: Contest, trials: list[Trial], budget: TrialBudget)
     return longer
 
 
-def _tunings(leading: Sequence[Trial], trials: Sequence[Trial]) -> Iterator[Candidate]:
+def tunings(leading: Sequence[Trial], trials: Sequence[Trial]) -> Iterator[Candidate]:
     """Yield the placements of some trials with other step limits that were not tried yet."""
     tried = [(trial.found.evaluated.network, trial.found.policy) for trial in trials]
     for trial in leading:

@@ -19,7 +19,7 @@ NOT_USED = "no placement was found in which it raises the sustained rate"
 
 
 def draft_sustained(spec: Spec, options: SolveOptions, report: Report = be_silent) -> Draft:
-    """Find the plan that sustains most, at latencies no worse than those of the largest flow.
+    """Find the plan that sustains most, at latencies about as short as those of the largest flow.
 
     The plan states its largest flow and the bound on every flow. Its sustained rate is simulated,
     and there is no bound on that.

@@ -31,7 +31,8 @@ def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
     ----------
     static
         The placement of largest flow. It is a reference twice, with the step limits of its own plan
-        and with the largest steps: the mean latencies have to be no worse than one of the two.
+        and with the largest steps: the mean latencies have to be about as short as those of one of
+        the two.
     """
     reference = candidate_of(static.problem, static.placement, policy)
     assert reference is not None, "the placement of largest flow has a flow"
@@ -39,10 +40,10 @@ def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
     most = SUSTAINED_PARAMS.most_candidates
     every = distinct([*references, *_candidates(run, static, policy)])[:most]
     budget = EffortBudget(run, SUSTAINED_PARAMS.trials_share, every)
-    contest = Contest(len(references))
+    contest = Contest(len(references), SUSTAINED_PARAMS.latency_slack)
     if len(references) > 1 and not budget.affords(every[: len(references) + 2]):
         # The steps of its own plan are what the plan of largest flow would serve with.
-        contest, every = Contest(1), [every[0], *every[len(references) :]]
+        contest, every = Contest(1, contest.factor), [every[0], *every[len(references) :]]
     trials = choose(contest, every, budget)
     if trials is not None:
         return contest.best_of(trials)

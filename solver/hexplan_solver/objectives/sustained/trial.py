@@ -18,6 +18,7 @@ from hexplan_solver.simulate import (
     Offline,
     Outcome,
     Poisson,
+    Slo,
     Spread,
     Traffic,
     Window,
@@ -144,9 +145,14 @@ def depth_of(one: Judged) -> tuple[Shallowness, float]:
     return Shallowness.of(one.found.evaluated), -one.decode_tokens_per_s
 
 
-def is_hopeless(found: Candidate, best: float) -> bool:
-    """Say whether a candidate serves less than a trial, even if the formula errs as it may."""
-    return found.served.decode_tokens_per_s * (1 + SUSTAINED_PARAMS.formula_error) < best
+def is_hopeless(found: Candidate, best: float, trials: Sequence[Trial]) -> bool:
+    """Say whether a candidate serves less than the best, even if the formula errs as it may.
+
+    Where trials on the same cluster served more than the formula says, so may the candidate.
+    """
+    low = [one.decode_tokens_per_s / one.found.served.decode_tokens_per_s for one in trials]
+    most = found.served.decode_tokens_per_s * max([1.0, *low])
+    return most * (1 + SUSTAINED_PARAMS.formula_error) < best
 
 
 def window_for(found: Candidate, scale: float, seed: int) -> Window:
@@ -201,13 +207,14 @@ def with_load(trial: Trial, load: float) -> Trial:
     found, seeds = trial.found, [outcome.seed for outcome in trial.outcomes]
     served = trial.requests_per_s or found.served.requests_per_s
     rate = round(served * load, FIGURE_DIGITS)
-    traffic = Poisson(rate, spread_lengths(found.evaluated.problem.spec.workload))
-    loaded = _outcomes(found, traffic, trial.window, seeds)
+    workload = found.evaluated.problem.spec.workload
+    promised = replace(trial.window, slo=Slo.of(workload))
+    loaded = _outcomes(found, Poisson(rate, spread_lengths(workload)), promised, seeds)
     return replace(trial, loaded=loaded, loaded_requests_per_s=rate)
 
 
 def _outcomes(
     found: Candidate, traffic: Traffic, window: Window, seeds: Sequence[int]
 ) -> tuple[Outcome, ...]:
-    windows = (Window(window.duration_s, window.warmup_s, seed) for seed in seeds)
+    windows = (replace(window, seed=seed) for seed in seeds)
     return tuple(simulate(found.pipeline, traffic, found.policy, seeded) for seeded in windows)

@@ -12,7 +12,7 @@ from hexplan.check import check_plan
 from hexplan.errors import InputError
 from hexplan.plan import Plan
 from hexplan.spec import Spec
-from hexplan.workload import Lengths, Objective, Workload
+from hexplan.workload import Lengths, Objective, Slo, Workload
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.simulate import (
     Offline,
@@ -88,6 +88,17 @@ def test_a_smaller_factor_allows_no_longer_latencies() -> None:
     assert balance is not None
     assert balance.factor == 1
     assert hops(plan) == pytest.approx(3)
+
+
+def test_a_balanced_plan_says_how_many_requests_kept_the_promise_of_the_workload() -> None:
+    spec = far_apart()
+    slo = Slo(ttft_s=Decimal(3), tpot_s=Decimal("0.3"))
+    plan = solve(replace(spec, workload=spec.workload.model_copy(update={"slo": slo})), OPTIONS)
+    assert [str(violation) for violation in check_plan(plan)] == []
+    run = plan.predicted.run
+    assert run is not None
+    assert run.attainment is not None
+    assert 0 < run.attainment <= 1
 
 
 def test_an_objective_without_a_robust_choice_says_so() -> None:

@@ -12,7 +12,7 @@ from support.clusters import device_type, host, link, profile, spec_of, tiny_mod
 from hexplan.field_types import Range
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of
 from hexplan_solver.objectives.sustained.choice import Contest, choose
-from hexplan_solver.objectives.sustained.trial import Estimate
+from hexplan_solver.objectives.sustained.trial import Estimate, is_hopeless, run_once
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.served.step_limits import widest
@@ -103,3 +103,25 @@ def test_latencies_beyond_the_factor_are_not_allowed(problem: Problem) -> None:
     fine = Estimate(better, ttft_s=1.9, tpot_s=0.19)
     assert Contest(1, factor=2.0).best_of([reference, late]) is reference
     assert Contest(1, factor=2.0).best_of([reference, late, fine]) is fine
+
+
+def test_where_a_trial_served_more_than_the_formula_says_others_may_too(problem: Problem) -> None:
+    shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]] * 2)
+    trial = run_once(shallow, WINDOW)
+    rate = trial.decode_tokens_per_s
+    # The same placement, of which a formula knows that it serves two thirds of that.
+    doubted = replace(shallow, served=replace(shallow.served, decode_tokens_per_s=rate / 1.5))
+    underrated = replace(trial, found=doubted)
+    assert is_hopeless(doubted, rate, [])
+    assert not is_hopeless(doubted, rate, [underrated])
+    worse = replace(shallow, served=replace(shallow.served, decode_tokens_per_s=rate / 3))
+    assert is_hopeless(worse, rate, [underrated])
+
+
+def test_references_that_nothing_can_beat_are_chosen_by_their_trials(problem: Problem) -> None:
+    shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]] * 2)
+    rate = run_once(shallow, WINDOW).decode_tokens_per_s
+    worse = replace(shallow, served=replace(shallow.served, decode_tokens_per_s=rate / 9))
+    trials = choose(Contest(1), [shallow, worse], Runs(8))
+    assert trials is not None
+    assert {trial.found.served for trial in trials} == {shallow.served}

@@ -1,0 +1,77 @@
+"""Compare plans for `slo` and `latency` with every uniform configuration.
+
+For `slo`: the largest rates at which 2,000 requests keep the promise, with the same random numbers.
+A uniform configuration is tried just above hexplan's rate, and its own rate is sought only if it
+keeps that, or if it is the best by the model of steps. For `latency`: the mean seconds of a request
+by the queueing model, the rate split over the routes of each alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from objective_rows import NONE, Row
+
+from hexplan.plan import Plan
+from hexplan.spec import Spec
+from hexplan_solver import SolveOptions
+from hexplan_solver.bounds.proof import Proof
+from hexplan_solver.objectives.demand import needed_flow
+from hexplan_solver.objectives.latency.routed import routed
+from hexplan_solver.objectives.slo.candidate import candidates_of
+from hexplan_solver.objectives.slo.judge import Judge, step_below
+from hexplan_solver.objectives.slo.search import best_kept
+from hexplan_solver.options import be_silent
+from hexplan_solver.plans.draft import Draft
+from hexplan_solver.problem.problem import build_problem
+from hexplan_solver.run import Run
+from hexplan_solver.start.uniform import uniform_placements
+
+PLENTY_S = 3600.0
+"""Time for what a uniform configuration reaches."""
+HOPELESS = 0.6
+"""Uniform configurations below this share of hexplan's rate, by the model of steps, are not
+simulated."""
+
+
+def compare_latency(spec: Spec, plan: Plan) -> Row:
+    """Compare mean seconds of a request."""
+    problem, needed = build_problem(spec), needed_flow(spec)
+    output = spec.workload.output_tokens.mean
+    times = []
+    for grid in uniform_placements(problem):
+        found = routed(grid.evaluated, needed)
+        if found is not None:
+            times.append((found.times.total_s, grid.name))
+    best_s, name = min(times, default=(float("inf"), NONE))
+    ttft_s, tpot_s = plan.predicted.ttft_s, plan.predicted.tpot_s
+    assert ttft_s is not None
+    assert tpot_s is not None
+    own_s = float(ttft_s + (output - 1) * tpot_s)
+    return Row(own_s, best_s, name, len(times), is_time=True)
+
+
+def compare_slo(spec: Spec, plan: Plan) -> Row:
+    """Compare the largest rates that keep the promise."""
+    slo, own = spec.workload.slo, plan.predicted.slo_requests_per_s
+    assert slo is not None
+    assert own is not None
+    run = Run(spec, SolveOptions(time_limit_s=PLENTY_S), be_silent)
+    judge = Judge(run, slo)
+    step = step_below(float(own))
+    problem = build_problem(replace(spec, objective="throughput"))
+    found = []
+    for grid in uniform_placements(problem):
+        draft = Draft(grid.evaluated, Proof(grid.evaluated.value, "not sought", "feasible"))
+        found.append((grid.name, candidates_of(draft, slo)[0]))
+    found.sort(key=lambda item: -item[1].guess)
+    best, best_name = 0.0, NONE
+    for position, (name, candidate) in enumerate(found):
+        if candidate.guess < float(own) * HOPELESS:
+            continue
+        is_above = judge.short(candidate, step + 1) and judge.long(candidate, step + 1, 2000)
+        if position == 0 or is_above:
+            kept = best_kept(run, judge, [candidate])
+            if kept is not None and kept.rate > best:
+                best, best_name = kept.rate, name
+    return Row(float(own), best, best_name, len(found))
