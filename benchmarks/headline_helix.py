@@ -67,6 +67,8 @@ MODELS = {"30b": "helix-geo24-llama30b", "70b": "helix-single24-llama70b"}
 Load = Literal["all", "helix", "least"]
 """As many requests as fit; or `LOAD` times what Helix's placement serves, or the least of the three
 others."""
+PARTS: tuple[tuple[Load, str], ...] = (("helix", ""), ("least", "-low"))
+"""Loads of the rows about latency, and how their names end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ QUESTIONS = (
             figure,
             load_of,
         )
-        for load_of, suffix in (("helix", ""), ("least", "-low"))
+        for load_of, suffix in PARTS
         for name, read, figure in (
             ("prompt", lambda paper: paper.prompt, mean_ttft_s),
             ("decode", lambda paper: paper.decode, mean_tpot_s),
@@ -144,7 +146,7 @@ def helix_placement(name: str) -> dict[str, tuple[int, int]]:
         return published_placement(f"helix-{machines}-llama{model}__helix")
     # Three pipelines, one for each type of machine, whose machines are alike.
     hosts = [host.name for host in helix_spec(name).cluster.hosts]
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     for kind in ("a100", "l4", "t4"):
         layers = published_placement(f"helix-single24-{kind}-llama30b__helix").values()
         own = (host for host in hosts if host.startswith(f"{kind}-"))
