@@ -21,6 +21,7 @@ from headline_columns import (
 )
 
 from hexplan.cluster import Scheduling
+from hexplan.errors import InfeasibleError
 from hexplan.plan import Objective
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions
@@ -170,6 +171,7 @@ def _row(cluster: str, question: Question, options: SolveOptions, seeds: range) 
         asks += f", {trial.requests_per_s:.2f} requests/s"
     *theirs, own = figures
     cells = [cluster, asks, question.paper(PAPER[cluster]), *map(_shown, figures)]
+    cells[-1] += f" ({trial.objective})"
     return "| " + " | ".join([*cells, _ratio(own, theirs, question)]) + " |"
 
 
@@ -181,16 +183,13 @@ class Setting:
     scheduling: Scheduling
     load_of: Load
 
-    @property
-    def objective(self) -> Objective:
-        """What hexplan plans for."""
-        return "sustained" if self.load_of == "all" else "latency"
-
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """The simulations of all columns."""
 
+    objective: Objective
+    """What hexplan planned for."""
     requests_per_s: float
     """At which requests come; 0 if as many come as fit."""
     columns: tuple[tuple[list[Outcome], bool], ...]
@@ -207,19 +206,31 @@ def _trial(setting: Setting, options: SolveOptions, seeds: range) -> Trial:
     ]
     lengths = spread_lengths(spec.workload)
     if setting.load_of == "all":
-        columns = [*others, own_column(spec, setting.objective, options)]
+        columns = [*others, own_column(spec, "sustained", options)]
         full = Offline(lengths)
-        return Trial(0.0, tuple((column.run(full, FULL, seeds), False) for column in columns))
+        runs = tuple((column.run(full, FULL, seeds), False) for column in columns)
+        return Trial("sustained", 0.0, runs)
     loading = others if setting.load_of == "least" else others[:1]
     most = min(_most_requests_per_s(column, spec, seeds) for column in loading)
     rate = round(LOAD * most, 3)
     workload = spec.workload.model_copy(update={"request_rate_per_s": rate})
-    own = own_column(replace(spec, workload=workload), setting.objective, options)
+    objective, own = _fast_column(replace(spec, workload=workload), options)
     found = []
     for column in [*others, own]:
-        runs = column.run(Poisson(rate, lengths), LOADED, seeds)
-        found.append((runs, any(map(is_overloaded, runs))))
-    return Trial(rate, tuple(found))
+        outcomes = column.run(Poisson(rate, lengths), LOADED, seeds)
+        found.append((outcomes, any(map(is_overloaded, outcomes))))
+    return Trial(objective, rate, tuple(found))
+
+
+def _fast_column(spec: Spec, options: SolveOptions) -> tuple[Objective, Column]:
+    """Plan for latency; where the static flow is below the rate, for `balanced`.
+
+    The static flow rests on the batches that the profile assumes, and more may be served.
+    """
+    try:
+        return "latency", own_column(spec, "latency", options)
+    except InfeasibleError:
+        return "balanced", own_column(spec, "balanced", options)
 
 
 def _most_requests_per_s(column: Column, spec: Spec, seeds: range) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from support.published_pipelines import GEO24_70B, SINGLE24_30B, Published, published_pipeline
+from support.published_pipelines import SINGLE24_30B, Published, published_pipeline
 from support.published_traffic import published_arrivals, published_lengths
 
 from hexplan_solver.simulate import (
@@ -95,8 +95,6 @@ OFFLINE_CASES = (
     ("geo24 30B, Helix", 232.7, _by_kind(GEO, "helix"), FED),
     ("geo24 30B, SWARM", 98.7, _alone(GEO, "swarm"), (60,)),
     ("geo24 30B, separate", 223.2, _by_kind(GEO, "separate"), (35, 40, 40)),
-    ("geo24 70B, Helix", 98.0, _alone(GEO24_70B, "helix"), FED),
-    ("high42 70B, Helix", 645.6, _alone("helix-high42-llama70b", "helix"), FED),
 )
 ONLINE_CASES = (
     ("single24 70B, Helix", 141.6, _alone(SINGLE, "helix"), (700,)),

@@ -20,10 +20,7 @@ from hexplan_solver.simulate import PipelineModel, pipeline_of_flows, pipeline_o
 
 ROOT = Path(__file__).parents[2]
 MICRO = 10**6
-SINGLE24_30B, GEO24_70B = "helix-single24-llama30b", "helix-geo24-llama70b"
-SINGLE24_70B, GEO24_30B = "helix-single24-llama70b", "helix-geo24-llama30b"
-WITHOUT_FILE = {SINGLE24_30B: (SINGLE24_70B, GEO24_30B), GEO24_70B: (GEO24_30B, SINGLE24_70B)}
-"""Clusters that no spec of ours plans for: those with the machines, and with the model."""
+SINGLE24_30B = "helix-single24-llama30b"
 
 
 @dataclass(frozen=True)
@@ -40,16 +37,14 @@ class Published:
 
 @cache
 def published_problem(spec: str) -> Problem:
-    return build_problem(published_spec(spec))
+    return build_problem(_single24_30b() if spec == SINGLE24_30B else _read(spec))
 
 
-def published_spec(spec: str) -> Spec:
-    """Read a cluster; two clusters of 24 machines have the same speeds, as these follow the mix."""
-    if spec not in WITHOUT_FILE:
-        return _read(spec)
-    machines, model = map(_read, WITHOUT_FILE[spec])
-    cluster = machines.cluster.model_copy(update={"profiles": model.cluster.profiles})
-    return Spec(cluster, model.model, model.workload)
+def _single24_30b() -> Spec:
+    """Return LLaMA-30B on all 24 machines of one site, which no file of ours plans for."""
+    machines, measured = _read("helix-single24-llama70b"), _read("helix-geo24-llama30b")
+    cluster = machines.cluster.model_copy(update={"profiles": measured.cluster.profiles})
+    return Spec(cluster, measured.model, measured.workload)
 
 
 def _read(spec: str) -> Spec:
