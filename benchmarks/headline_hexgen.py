@@ -44,7 +44,7 @@ GRID = 1.04
 LOWEST_STEP = -40
 """...from 0.2 requests/s on."""
 LEAST_REQUESTS = 500
-LEAST_DEADLINES = 2.0
+LEAST_DEADLINES = 1.0
 """A run has at least so many requests, over so many deadlines, and ends with the last of them."""
 FULL = Window(150.0, 90.0)
 """The window for as many requests as fit; a request stays for up to 40 s."""
@@ -251,7 +251,7 @@ def _best_step(column: Column, least: int, deadline_s: float, seed: int) -> int:
         return least
     low, stride = least + 1, 8
     while keeps(low + stride):
-        low += stride
+        low, stride = low + stride, 2 * stride
     high = low + stride
     while high - low > 1:
         middle = (low + high) // 2
