@@ -112,7 +112,7 @@ def _row(question: Question, options: SolveOptions, seed: int) -> str:
         [hexgen],
         [own],
     ]
-    figures = [_figure(group, question, lone_s, seed) for group in groups]
+    figures = [_figure(group, question, lone_s, seed) for group in reversed(groups)][::-1]
     if question.requests_per_s is not None:
         what = f"shortest deadline in s at {question.requests_per_s:g} requests/s"
         paper, gains = "up to 2.3, mean 1.5", [figure / figures[-1] for figure in figures]
