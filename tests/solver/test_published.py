@@ -37,3 +37,11 @@ def test_a_published_placement_has_its_published_flow(
     stages = published_stages(cluster, f"{spec}__{method}")
     flow = max_flow(build_network(cluster, stages))
     assert flow.value / 10**6 == pytest.approx(tokens_per_s, abs=6e-4)
+
+
+def test_helix_placement_on_42_machines_has_the_flow_that_its_milp_ended_with() -> None:
+    """Its table of speeds was derived here, and equals the artifact's to a few ten thousandths."""
+    cluster = read_spec(SPECS / "helix-high42-llama70b.yaml")
+    stages = published_stages(cluster, "helix-high42-llama70b__helix")
+    flow = max_flow(build_network(cluster, stages))
+    assert flow.value / 10**6 == pytest.approx(4137.547585398, rel=3e-4)

@@ -47,6 +47,11 @@ def test_a_published_layout_and_its_flow_are_found_again(
     assert float(plan.certificate.flow_tokens_per_s) == pytest.approx(tokens_per_s, abs=6e-4)
 
 
+def test_the_published_swarm_layout_of_42_machines_is_found_again() -> None:
+    layout = json.loads((FOLDER / "helix-high42-llama70b__swarm.json").read_text())
+    assert layers_by_host("helix-high42-llama70b", "swarm") == layout
+
+
 def test_separate_pipelines_have_the_published_sizes() -> None:
     """The artifact's three pipelines for LLaMA-30B: 4 A100, 8 L4, 12 T4, one pipeline each."""
     ranges = defaultdict(list)
