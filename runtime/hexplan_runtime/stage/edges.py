@@ -34,7 +34,7 @@ class Ends:
 
     senders: Mapping[str, Sends]
     receivers: Mapping[str, Receives]
-    close: Callable[[], None]
+    close: Callable[[], None] = lambda: None
     """Closes all of them; nobody may be sending."""
 
 
