@@ -39,25 +39,34 @@ class Linear:
         tokens = len(x_TI)
         if tokens < _LEAST_ROWS:
             x_TI = F.pad(x_TI, (0, 0, 0, _LEAST_ROWS - tokens))
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x_TI, self._weight, self._bias, "none", [], ""
-        )
-        return product[:tokens]
+        return _product(x_TI, self._weight, self._bias)[:tokens]
 
 
 def can_pack(weight: Tensor) -> bool:
-    """Say whether a weight is worth packing, and this torch can do it."""
+    """Say whether a weight is worth packing, and this torch can do it on this processor."""
     return (
         weight.device.type == "cpu"
         and weight.dtype in (torch.float32, torch.bfloat16)
         and weight.nbytes >= _LEAST_BYTES
-        and torch._C._has_mkldnn
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
-        and (weight.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        and _is_offered(weight.dtype)
     )
+
+
+def _is_offered(dtype: torch.dtype) -> bool:
+    """Try a small product: some builds lack the operators, some processors the type."""
+    ones = torch.ones(16, 16, dtype=dtype)
+    try:
+        found = _product(ones, _pack(ones), None)
+    except (AttributeError, RuntimeError):
+        return False
+    return torch.equal(found, 16 * ones)
 
 
 def _pack(weight: Tensor) -> Tensor:
     packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _ROWS)
     return packed
+
+
+def _product(x_TI: Tensor, packed: Tensor, bias_O: Tensor | None) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(x_TI, packed, bias_O, "none", [], "")
+    return product
