@@ -94,10 +94,10 @@ def test_the_end_of_a_request_goes_ahead_and_drops_what_waits_of_it(llama_model:
     inbox = Inbox(plan, "s0", Ends({}, {"entry": edge}))
     assert edge.all_here.wait(60)
     found = inbox.next_batch()
-    assert [row.request for row in found.rows] == [7, 0, 1, 5]
-    assert [row.tokens for row in found.rows] == [0, 0, 1, 3]
+    assert [row.request for row in found.rows] == [7, 0, 5, 1]
+    assert [row.tokens for row in found.rows] == [0, 0, 3, 1]
     assert found.token_ids is not None
-    assert found.token_ids.tolist() == [1, 5, 5, 5]
+    assert found.token_ids.tolist() == [5, 5, 5, 1]
     edge.end.set()
 
 
