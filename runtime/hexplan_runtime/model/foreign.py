@@ -73,9 +73,7 @@ def read_fields(file: Path, limit_bytes: int = _MOST_BYTES) -> Mapping[str, obje
     return values
 
 
-def _culprit(
-    file: Path, said: str, again: Callable[[Mapping[str, object]], object]
-) -> str | None:
+def _culprit(file: Path, said: str, again: Callable[[Mapping[str, object]], object]) -> str | None:
     """Return the field that an error names, or the one without which the rest can be read."""
     values = read_fields(file)
     named = _FIELD.search(said)

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from make_tiny_checkpoints import make_config, randomise_vectors
 from safetensors.torch import load_file
 from support.changed_folders import (
     INDEX,
     PARTS,
+    PIECES,
     SINGLE,
+    TEXT,
     Change,
     Tensors,
     changed,
@@ -23,6 +26,16 @@ from support.changed_folders import (
     save,
     split,
     their_logits,
+)
+from support.reference import all_logits
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    CLIPVisionConfig,
+    LlavaConfig,
+    Mistral3Config,
+    PixtralVisionConfig,
+    PreTrainedConfig,
 )
 
 from hexplan.errors import InputError
@@ -250,6 +263,40 @@ def test_a_head_of_its_own_is_planned_as_one(
     assert read_model_folder(folder).tied_embeddings is is_tied
 
 
+VISION = {
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 16,
+    "patch_size": 8,
+}
+
+
+def wrapped(family: str) -> PreTrainedConfig:
+    """Return the config of a model that reads pictures and has a family's model inside."""
+    text = make_config(family)
+    if family == "llama":
+        vision: PreTrainedConfig = CLIPVisionConfig(**VISION)
+        return LlavaConfig(text_config=text, vision_config=vision, dtype="float32")
+    vision = PixtralVisionConfig(**VISION)
+    return Mistral3Config(
+        text_config=text, vision_config=vision, dtype="float32", tie_word_embeddings=False
+    )
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral"])
+def test_the_text_model_inside_a_wrapper_runs(family: str, tmp_path: Path) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = AutoModelForImageTextToText.from_config(wrapped(family))
+        randomise_vectors(model)
+    model.save_pretrained(tmp_path)
+    theirs = AutoModelForImageTextToText.from_pretrained(tmp_path, local_files_only=True).eval()
+    ends = torch.tensor(PIECES).cumsum(0) - 1
+    assert_close(our_logits(tmp_path), all_logits(theirs, TEXT)[ends])
+
+
 @pytest.mark.parametrize(
     ("config", "dtype"),
     [
@@ -262,8 +309,6 @@ def test_of_several_types_of_numbers_the_one_counts_that_transformers_takes(
     config: dict[str, Any], dtype: str, llama: Path, tmp_path: Path
 ) -> None:
     """The files hold 32 bits."""
-    from transformers import AutoModelForCausalLM
-
     folder = changed(llama, tmp_path / "changed", Change(config))
     theirs = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).dtype
     assert str(theirs).removeprefix("torch.") == dtype == read_model_folder(folder).dtype

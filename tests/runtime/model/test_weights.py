@@ -94,7 +94,10 @@ def test_a_broken_index_is_refused(tmp_path: Path, files: object) -> None:
 
 def test_a_pickle_under_another_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(pickle.dumps({"w": [1.0]}))
-    with WeightsReader(tmp_path, torch.float32) as weights, pytest.raises(InputError, match=NOT_WHOLE):
+    with (
+        WeightsReader(tmp_path, torch.float32) as weights,
+        pytest.raises(InputError, match=NOT_WHOLE),
+    ):
         weights.read("w", (4, 6))
 
 
