@@ -10,14 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from make_tiny_checkpoints import make_config, randomise_vectors
 from safetensors.torch import load_file
 from support.changed_folders import (
     INDEX,
     PARTS,
-    PIECES,
     SINGLE,
-    TEXT,
     Change,
     Tensors,
     changed,
@@ -27,16 +24,7 @@ from support.changed_folders import (
     split,
     their_logits,
 )
-from support.reference import all_logits
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-    CLIPVisionConfig,
-    LlavaConfig,
-    Mistral3Config,
-    PixtralVisionConfig,
-    PreTrainedConfig,
-)
+from transformers import AutoModelForCausalLM
 
 from hexplan.errors import InputError
 from hexplan.reading.model_folder.folder import read_model_folder
@@ -261,40 +249,6 @@ def test_a_head_of_its_own_is_planned_as_one(
 ) -> None:
     folder = changed(llama, tmp_path / "changed", change)
     assert read_model_folder(folder).tied_embeddings is is_tied
-
-
-VISION = {
-    "hidden_size": 32,
-    "intermediate_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "image_size": 16,
-    "patch_size": 8,
-}
-
-
-def wrapped(family: str) -> PreTrainedConfig:
-    """Return the config of a model that reads pictures and has a family's model inside."""
-    text = make_config(family)
-    if family == "llama":
-        vision: PreTrainedConfig = CLIPVisionConfig(**VISION)
-        return LlavaConfig(text_config=text, vision_config=vision, dtype="float32")
-    vision = PixtralVisionConfig(**VISION)
-    return Mistral3Config(
-        text_config=text, vision_config=vision, dtype="float32", tie_word_embeddings=False
-    )
-
-
-@pytest.mark.parametrize("family", ["llama", "mistral"])
-def test_the_text_model_inside_a_wrapper_runs(family: str, tmp_path: Path) -> None:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        model = AutoModelForImageTextToText.from_config(wrapped(family))
-        randomise_vectors(model)
-    model.save_pretrained(tmp_path)
-    theirs = AutoModelForImageTextToText.from_pretrained(tmp_path, local_files_only=True).eval()
-    ends = torch.tensor(PIECES).cumsum(0) - 1
-    assert_close(our_logits(tmp_path), all_logits(theirs, TEXT)[ends])
 
 
 @pytest.mark.parametrize(
