@@ -29,6 +29,9 @@ _SILU = ("silu", "swish")
 _SLIDING, _FULL = "sliding_attention", "full_attention"
 _WITHOUT_WINDOWS = ("llama",)
 """Families whose layers see all positions, whatever the config says of windows."""
+_ALIKE = ("mistral",)
+"""Families whose layers all have the window; transformers reads those with `layer_types` as another
+family, unless a wrapper names the family."""
 _SOLVE_AGAIN = "solve again, or point to the folder that was planned"
 
 
@@ -92,20 +95,21 @@ def read_stop_ids(folder: Path) -> tuple[int, ...]:
 
 
 def read_config(folder: Path) -> PreTrainedConfig:
-    """Return a folder's config.json as transformers reads it.
+    """Return a folder's config.json as transformers reads it; of a wrapper the text model's part.
 
     Raises
     ------
     InputError
         transformers cannot read it.
     """
-    from transformers import AutoConfig
+    from transformers import AutoConfig, PreTrainedConfig
 
     def read() -> PreTrainedConfig:
         config: PreTrainedConfig = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-        return config
+        inside = config.get_text_config(decoder=True)
+        return inside if isinstance(inside, PreTrainedConfig) else config
 
     def again(values: Mapping[str, object]) -> object:
         rest = {name: value for name, value in values.items() if name != "model_type"}
@@ -179,7 +183,7 @@ def _windows(path: Path, config: PreTrainedConfig, model: Model) -> tuple[int | 
     """
     window: int | None = getattr(config, "sliding_window", None)
     kinds: list[str] | None = getattr(config, "layer_types", None)
-    if kinds is None:
+    if kinds is None or config.model_type in _ALIKE:
         kinds = [_FULL if window is None else _SLIDING] * model.layers
     for kind in kinds:
         if kind not in (_SLIDING, _FULL):

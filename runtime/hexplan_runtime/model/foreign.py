@@ -74,15 +74,13 @@ def read_fields(file: Path, limit_bytes: int = _MOST_BYTES) -> Mapping[str, obje
 
 
 def _culprit(file: Path, said: str, again: Callable[[Mapping[str, object]], object]) -> str | None:
-    """Return the field that an error names, or the one without which the rest can be read."""
+    """Return the field without which the rest can be read, or else the one that the error names."""
     values = read_fields(file)
-    named = _FIELD.search(said)
-    if named and named["field"] in values:
-        return named["field"]
     for field in values:
         try:
             again({name: value for name, value in values.items() if name != field})
         except Exception:  # noqa: S112  this field is not the only wrong one
             continue
         return field
-    return None
+    named = _FIELD.search(said)
+    return named["field"] if named else None

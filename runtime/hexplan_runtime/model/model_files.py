@@ -19,6 +19,8 @@ _ADAPTER = "adapter_config.json"
 _ONLY_SAFETENSORS = "only safetensors weights are read; convert others with `save_pretrained`"
 _INCOMPLETE = "the download may be incomplete"
 _PREFIX = "model."
+_INSIDE = "language_model."
+"""Begins the names of a text model's weights inside a wrapper."""
 _UNPREFIXED = ("embed_tokens.", "layers.", "norm.")
 """Names in files that were saved from a model without its head lack the prefix."""
 
@@ -107,7 +109,8 @@ def _names(file: Path) -> list[str]:
 
 
 def _full_name(stored: str) -> str:
-    return f"{_PREFIX}{stored}" if stored.startswith(_UNPREFIXED) else stored
+    name = stored.removeprefix(f"{_PREFIX}{_INSIDE}").removeprefix(_INSIDE)
+    return f"{_PREFIX}{name}" if name.startswith(_UNPREFIXED) else name
 
 
 def _check_hash(config: Path, planned: str | None) -> None:

@@ -136,3 +136,12 @@ def test_a_factor_that_is_no_number_is_refused(factor: object, tmp_path: Path) -
     folder = write_folder(tmp_path, small("Llama") | json.loads(json.dumps(change)))
     with pytest.raises(SpecError, match=r"rope_scaling\.factor: found .*, needed a number > 0"):
         read_model_folder(folder)
+
+
+def test_the_old_name_of_rope_scaling_wins_as_in_transformers(tmp_path: Path) -> None:
+    scaling = {
+        "rope_scaling": {"rope_type": "linear", "factor": 4.0},
+        "rope_parameters": {"rope_type": "linear", "factor": 2.0},
+    }
+    folder = write_folder(tmp_path, small("Llama") | scaling)
+    assert read_model_folder(folder).max_context == 4 * 128

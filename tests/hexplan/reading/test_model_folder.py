@@ -382,3 +382,18 @@ def test_reading_a_folder_loads_neither_torch_nor_transformers() -> None:
     command = [sys.executable, "-c", code, str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_names_of_unlike_families_are_refused(family: str, tmp_path: Path) -> None:
+    other = "mistral" if family != "Mistral" else "llama"
+    folder = write_folder(tmp_path, small(family) | {"model_type": other})
+    with pytest.raises(SpecError, match=rf"model_type: found '{other}', needed .* {family}For"):
+        read_model_folder(folder)
+
+
+def test_settings_by_layer_are_refused(tmp_path: Path) -> None:
+    by_layer = {"per_layer_config": {"1": {"intermediate_size": 8}}}
+    folder = write_folder(tmp_path, small("Llama") | by_layer)
+    with pytest.raises(SpecError, match="per_layer_config: found settings by layer"):
+        read_model_folder(folder)

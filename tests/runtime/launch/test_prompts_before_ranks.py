@@ -62,6 +62,7 @@ def plan(broken: Path) -> Plan:
     return make_plan(read_model_folder(broken, "float32"), [((0, 3), (1,)), ((3, 6), (1,))])
 
 
+@pytest.mark.slow
 def test_a_launch_of_this_folder_fails_in_its_ranks(broken: Path, plan: Plan) -> None:
     """So what the tests below see cannot come after the start of the ranks."""
     with pytest.raises(InputError, match=r"no file has the weight model\.norm\.weight"):

@@ -24,6 +24,7 @@ from support.changed_folders import (
     split,
     their_logits,
 )
+from transformers import AutoModelForCausalLM
 
 from hexplan.errors import InputError
 from hexplan.reading.model_folder.folder import read_model_folder
@@ -262,8 +263,6 @@ def test_of_several_types_of_numbers_the_one_counts_that_transformers_takes(
     config: dict[str, Any], dtype: str, llama: Path, tmp_path: Path
 ) -> None:
     """The files hold 32 bits."""
-    from transformers import AutoModelForCausalLM
-
     folder = changed(llama, tmp_path / "changed", Change(config))
     theirs = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).dtype
     assert str(theirs).removeprefix("torch.") == dtype == read_model_folder(folder).dtype

@@ -172,6 +172,32 @@ def test_an_index_may_only_name_files_beside_it(index: dict[str, Any], tmp_path:
         read_model_folder(folder)
 
 
+def test_a_single_file_counts_before_an_index(tmp_path: Path) -> None:
+    """As in transformers; here the index leads to quantised weights."""
+    folder = write_folder(tmp_path, LLAMA)
+    write_tensors(folder, llama_tensors(LLAMA, {"layers": fp8}), files=2)
+    assert read_model_folder(folder).weights is not None
+    write_tensors(folder, llama_tensors(LLAMA, {}))
+    assert read_model_folder(folder).weights is None
+
+
+def test_a_tensor_in_two_files_is_refused_with_both_named(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, LLAMA)
+    write_tensors(folder, llama_tensors(LLAMA, {}), files=2)
+    first, second = sorted(folder.glob("*.safetensors"))
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(SpecError, match=rf"{second.name}: holds a tensor that {first.name} holds"):
+        read_model_folder(folder)
+
+
+def test_an_index_to_files_of_another_kind_is_refused(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, LLAMA)
+    index = {"weight_map": {"a": "pytorch_model.bin"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(SpecError, match="safetensors files beside it"):
+        read_model_folder(folder)
+
+
 @given(st.binary(max_size=200), st.integers(0, 300))
 def test_any_weight_file_gives_a_model_or_an_error_for_its_user(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, length: int
