@@ -47,6 +47,10 @@ class Times:
         assert outcome.tpot is not None
         return Times(outcome.ttft.mean_s, outcome.tpot.mean_s)
 
+    def stay_s(self, spec: Spec) -> float:
+        """Return the time of a mean request, from its arrival to its last token."""
+        return self.ttft_s + spec.workload.output_tokens.mean * self.tpot_s
+
     def within(self, most: Times, margin: float) -> bool:
         """Say whether both are below a share of the most."""
         return self.ttft_s <= margin * most.ttft_s and self.tpot_s <= margin * most.tpot_s

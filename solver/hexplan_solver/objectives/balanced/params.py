@@ -33,9 +33,9 @@ class BalancedParams:
     """Most steps of one walk for each stage."""
     trials_effort: float = 0.4
     """Share of the effort for trials in the simulator."""
-    trials_device_s: float = 0.8
+    trials_device_s: float = 2.5
     """Seconds of that effort for each device, if that is less..."""
-    trials_least_s: float = 3.0
+    trials_least_s: float = 4.0
     """...but at least this many."""
     tunings: int = 2
     """Rounds in which the leading trial is run with other step limits."""

@@ -14,9 +14,9 @@ from hexplan_solver.objectives.sustained.trial import (
     Trial,
     depth_of,
     is_hopeless,
-    lateness,
     run,
     run_once,
+    slowness,
 )
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import neighbours
@@ -24,7 +24,10 @@ from hexplan_solver.served.step_limits import neighbours
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Which latencies are allowed: those of the references, times a factor."""
+    """Which latencies are allowed: how long a request stays in the references, times a factor.
+
+    The KV cache is full, so the TTFT by itself says little: it is how long a queue is.
+    """
 
     num_references: int
     """The first so many candidates are the references. The choice serves no less than they do."""
@@ -43,13 +46,13 @@ class Contest:
         return min(equal, key=depth_of)
 
     def is_allowed(self, one: Judged, judged: Sequence[Judged]) -> bool:
-        """Say whether TTFT and TPOT are within the factor of one of the references."""
+        """Say whether a request stays about as short as in one of the references."""
         return self.excess(one, judged) <= 1
 
     def excess(self, one: Judged, judged: Sequence[Judged]) -> float:
-        """Return by what factor the latencies exceed those that are allowed; up to 1 is fine."""
+        """Return by what factor a request stays longer than is allowed; up to 1 is fine."""
         references = judged[: self.num_references]
-        return min(lateness(one, reference) for reference in references) / self.factor
+        return min(slowness(one, reference) for reference in references) / self.factor
 
 
 def choose(

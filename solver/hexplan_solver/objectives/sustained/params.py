@@ -97,10 +97,9 @@ class SustainedParams:
     it did: the largest difference on the examples is 10 % (docs/benchmarks.md)."""
     tunings: int = 3
     """Rounds in which the leading trials are run with other step limits."""
-    latency_slack: float = 1.25
-    """How many times the mean latencies of a reference are about as short. With the KV cache full,
-    a plan with more room for it has more requests in flight, which makes each a little slower; and
-    the TTFT of one plan differs by up to a quarter between seeds."""
+    latency_slack: float = 1.1
+    """How many times the stay of a reference's requests is about as short. With the KV cache full,
+    a plan with more room for it has more requests in flight, which makes each a little slower."""
     noise: float = 0.01
     """Simulated rates that differ by less than this share count as equal."""
 

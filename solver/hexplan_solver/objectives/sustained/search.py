@@ -31,8 +31,7 @@ def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
     ----------
     static
         The placement of largest flow. It is a reference twice, with the step limits of its own plan
-        and with the largest steps: the mean latencies have to be about as short as those of one of
-        the two.
+        and with the largest steps: a mean request has to stay about as short as in one of the two.
     """
     reference = candidate_of(static.problem, static.placement, policy)
     assert reference is not None, "the placement of largest flow has a flow"

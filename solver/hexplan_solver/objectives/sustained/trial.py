@@ -80,8 +80,7 @@ class Estimate:
     @property
     def stay_s(self) -> float:
         """Time of a mean request, from its arrival to its last token."""
-        workload = self.found.evaluated.problem.spec.workload
-        return self.ttft_s + workload.output_tokens.mean * self.tpot_s
+        return stay_s(self)
 
 
 def mean_of(spreads: Iterable[Spread | None]) -> float:
@@ -138,6 +137,17 @@ def lateness(one: Judged, other: Judged) -> float:
     """Return the larger of two ratios of one to the other: of the TTFT and of the TPOT."""
     pairs = (one.ttft_s, other.ttft_s), (one.tpot_s, other.tpot_s)
     return max(own / its if its else 1.0 for own, its in pairs)
+
+
+def stay_s(one: Judged) -> float:
+    """Return the time of a mean request, from its arrival to its last token; 0 if not known."""
+    workload = one.found.evaluated.problem.spec.workload
+    return one.ttft_s + workload.output_tokens.mean * one.tpot_s
+
+
+def slowness(one: Judged, other: Judged) -> float:
+    """Return how many times as long a request stays in one as in the other."""
+    return stay_s(one) / stay_s(other) if stay_s(other) else 1.0
 
 
 def depth_of(one: Judged) -> tuple[Shallowness, float]:

@@ -95,12 +95,13 @@ def test_of_two_that_serve_as_much_the_shallower_one_is_chosen(problem: Problem)
     assert Contest(1).best_of(judged[::-1]).found.evaluated is shallow.evaluated
 
 
-def test_latencies_beyond_the_factor_are_not_allowed(problem: Problem) -> None:
+def test_requests_that_stay_beyond_the_factor_are_not_allowed(problem: Problem) -> None:
     shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]])
     better = replace(shallow, served=replace(shallow.served, decode_tokens_per_s=10**6))
     reference = Estimate(shallow, ttft_s=1.0, tpot_s=0.1)
-    late = Estimate(better, ttft_s=2.1, tpot_s=0.05)
-    fine = Estimate(better, ttft_s=1.9, tpot_s=0.19)
+    late = Estimate(better, ttft_s=1.0, tpot_s=0.25)
+    # Its first tokens queue for longer, but a whole request does not.
+    fine = Estimate(better, ttft_s=3.0, tpot_s=0.15)
     assert Contest(1, factor=2.0).best_of([reference, late]) is reference
     assert Contest(1, factor=2.0).best_of([reference, late, fine]) is fine
 
