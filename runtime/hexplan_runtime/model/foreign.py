@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -77,9 +78,10 @@ def _culprit(file: Path, said: str, again: Callable[[Mapping[str, object]], obje
     """Return the field without which the rest can be read, or else the one that the error names."""
     values = read_fields(file)
     for field in values:
+        rest = {name: value for name, value in values.items() if name != field}
         try:
-            again({name: value for name, value in values.items() if name != field})
-        except Exception:  # noqa: S112  this field is not the only wrong one
+            reading(file, partial(again, rest))
+        except InputError:  # this field is not the only wrong one
             continue
         return field
     named = _FIELD.search(said)
