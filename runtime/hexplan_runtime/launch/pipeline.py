@@ -70,7 +70,7 @@ class Pipeline:
         self._observer: Observer | None = None
         self._drains: list[Thread] = []
         self._ends: Ends | None = None
-        self._meeting_folder = TemporaryDirectory(prefix="hexplan-")
+        self._meeting_folder: TemporaryDirectory[str] | None = None
         self._links = FleetLinks(self._fleet)
         self.core = EngineCore(plan, self._links, max_waiting)
         """Takes requests from any thread, as a server does."""
@@ -109,7 +109,8 @@ class Pipeline:
             thread.join(_JOIN_S)
         if self._observer is not None:
             self._observer.close()
-        self._meeting_folder.cleanup()
+        if self._meeting_folder is not None:
+            self._meeting_folder.cleanup()
         if self._collector is not None:
             self._collector.finish()
 
@@ -152,8 +153,8 @@ class Pipeline:
 
     def _start(self) -> None:
         is_observed = self._collector is not None
-        meeting = Path(self._meeting_folder.name)
-        how = StartUp(meeting, self._start_timeout_s, is_observed)
+        self._meeting_folder = TemporaryDirectory(prefix="hexplan-")
+        how = StartUp(Path(self._meeting_folder.name), self._start_timeout_s, is_observed)
         started = start(self._fleet, self.plan, self._folder, how)
         self.stats, self._ends = started.stats, started.ends
         ends = self._ends

@@ -26,7 +26,7 @@ LONG_SPEC = Path(__file__).parents[3] / "cluster_specs" / "helix-geo24-llama30b.
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["slove"], "No such command 'slove'. Did you mean 'solve'?"),
+        (["slove"], "No such command 'slove'. Did you mean 'solve', 'serve'?"),
         (["solve"], "Missing argument 'SPEC'"),
         (["solve", "nowhere.yaml"], "nowhere.yaml: cannot read it"),
         (["solve", "cluster.yaml", "--seed", "-1"], "--seed"),

@@ -254,7 +254,7 @@ def test_weights_that_a_rank_cannot_read_are_refused_in_words(
     folder = tmp_path / "broken"
     shutil.copytree(llama, folder)
     (folder / "model.safetensors").write_bytes(b"nothing of the kind")
-    with pytest.raises(InputError, match="broken: model.layers.0") as error:
+    with pytest.raises(InputError, match="broken.*header too large") as error:
         run(replace(job, folder=folder), ProfileFiles(tmp_path / "p.yaml"), Follower())
     assert list(tmp_path.iterdir()) == [folder]
     assert error.value.hint == "the download may be incomplete"
