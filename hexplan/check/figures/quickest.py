@@ -11,7 +11,7 @@ from hexplan.check.exact import exact
 from hexplan.check.figures.chains import least_over_edges
 from hexplan.check.lookup import Lookup
 from hexplan.check.stage.least import least_each_s
-from hexplan.check.stage.steps import StageSteps, steps_of
+from hexplan.check.stage.steps import StageSteps, Tables, steps_of
 from hexplan.cluster import COORDINATOR
 from hexplan.constants import MAX_BATCH
 from hexplan.plan import ENTRY, EXIT, Edge, Route, Stage
@@ -66,10 +66,14 @@ def quickest(lookup: Lookup, prompts: Prompts, *, is_scaled: bool) -> Quickest |
 
 
 def _cautious(steps: StageSteps) -> StageSteps:
-    """Return the steps with the smaller factor for prompts and decodes.
+    """Return the steps by lowered curves, with the smaller factor for prompts and decodes.
 
-    A step that holds both shares the time that they save between them.
+    A request may share a larger step that was measured to be faster. A step that holds prompts and
+    decodes shares the time that they save between them.
     """
+    if steps.measured is not None:
+        measured = Tables(steps.measured.prefill.lowered, steps.measured.decode.lowered)
+        steps = replace(steps, measured=measured)
     if steps.correction is None:
         return steps
     least = min(steps.correction.prefill, steps.correction.decode)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 
 from hexplan.check.exact import exact
 from hexplan.check.lookup import Lookup
@@ -103,6 +104,12 @@ class Curve:
     def first(self) -> int:
         """The smallest step that was measured."""
         return self.points[0][0]
+
+    @property
+    def lowered(self) -> Curve:
+        """The curve of the least seconds of a step of so many tokens or more, as noise may fall."""
+        seconds = list(accumulate((s for _, s in reversed(self.points)), min))[::-1]
+        return Curve(tuple(zip((tokens for tokens, _ in self.points), seconds, strict=True)))
 
     def at(self, tokens: int) -> Fraction:
         """Return the seconds of a step."""

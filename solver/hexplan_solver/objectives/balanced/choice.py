@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hexplan_solver.objectives.balanced.limits import Limits
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
+from hexplan_solver.objectives.shallowness import Shallowness
 from hexplan_solver.objectives.sustained.budget import TrialBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.choice import tunings
@@ -69,6 +70,9 @@ class _Contest:
         self._tried = [self.reference]
         self._allowed = [self.reference]
         self._was_refused = False
+        self._errors: dict[int, list[float]] = {}
+        """How many times as long latencies are in trials as by the formula, by the number of hops:
+        it knows less of queues the more of them there are in a row."""
 
     @property
     def is_short(self) -> bool:
@@ -82,12 +86,26 @@ class _Contest:
 
     def settle(self, others: Sequence[Candidate]) -> None:
         """Try candidates, and then the leading ones with other step limits."""
+        late: list[Candidate] = []
         for found in others:
+            if self._is_probably_late(found):
+                late.append(found)
+            else:
+                self._try(found)
+        for found in late:
             self._try(found)
         for _ in range(BALANCED_PARAMS.tunings):
             for found in tunings(self._leading(), self._tried):
                 if self._budget.may_tune():
                     self._try(found)
+
+    def _is_probably_late(self, found: Candidate) -> bool:
+        """Say whether latencies are too long, if the formula errs as in trials of equal depth."""
+        ratio = min(self._errors.get(_hops(found), [1.0]))
+        return ratio * self._lateness_by_formula(found) > self._limits.factor
+
+    def _lateness_by_formula(self, found: Candidate) -> float:
+        return lateness(Estimate.of(found, BALANCED_PARAMS.load), self._limits.shallowest)
 
     def _leading(self) -> list[Trial]:
         """Return the best, and the fastest: with other steps it may keep to the latencies, too."""
@@ -105,8 +123,16 @@ class _Contest:
         self._tried.append(trial)
         if any(one is trial for one in _equal([*self._allowed, trial], self._limits)):
             loaded = _loaded(trial)
-            if lateness(loaded, self.reference) <= self._limits.factor:
+            late = lateness(loaded, self.reference)
+            errors = self._errors.setdefault(_hops(found), [])
+            errors.append(late / self._lateness_by_formula(found))
+            if late <= self._limits.factor:
                 self._allowed.append(loaded)
+
+
+def _hops(found: Candidate) -> int:
+    """Return how many stages a mean request visits, rounded."""
+    return round(Shallowness.of(found.evaluated).hops)
 
 
 def _equal(judged: Sequence[AnyJudged], limits: Limits) -> list[AnyJudged]:
