@@ -54,7 +54,7 @@ def _ranked(run: Run, found: Sequence[Candidate], limits: Limits) -> list[Candid
     every = [*searched(run, starts, walks), *starts]
     cleaned = [tuned(spread(used_part(one))) if run.left_s else one for one in every]
     if run.left_s:
-        # With the step limits that serve most, latencies may be too long that are allowed with these.
+        # With the step limits that serve most, latencies may exceed what they keep to with these.
         fast = [spread(used_part(one)) for one in found if limits.grade(one) == 0]
         cleaned = distinct([*cleaned, *fast])
     late = [limits.grade(one) if run.left_s else limits.is_deep(one) for one in cleaned]
