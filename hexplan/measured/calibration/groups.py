@@ -21,6 +21,8 @@ _DIGITS: Final = 4
 """Significant digits of a factor."""
 _BOUND: Final = 1e6
 """The largest factor that an overlay can state; the smallest is one over it."""
+_LEAST_ADDED_S: Final = 1e-9
+"""Less than a nanosecond a layer and step is a rounding error of the fit: no clock here sees it."""
 _PREFILL, _DECODE, _STEP = range(3)
 """The columns of a fit, in the order of `TimedStep.parts`."""
 _PHASES: Final = ("prompts", "decodes")
@@ -67,7 +69,8 @@ class Factors:
     def rounded(self) -> Factors:
         """Return what an overlay can state of these factors."""
         bounded = (min(_BOUND, max(1 / _BOUND, f)) for f in (self.prefill, self.decode))
-        return Factors(*(float(f"{f:.{_DIGITS}g}") for f in (*bounded, self.layer_step_s)))
+        added_s = self.layer_step_s if self.layer_step_s >= _LEAST_ADDED_S else 0.0
+        return Factors(*(float(f"{f:.{_DIGITS}g}") for f in (*bounded, added_s)))
 
 
 def fit_group(
