@@ -68,15 +68,15 @@ class LatencyParams:
     """Share of the time left after which the clock ends it."""
     steps_per_stage: int = 40
     """Most steps of one walk for each stage."""
-    trials_effort: float = 0.35
+    trials_effort: float = 0.45
     """Share of the effort for trials in the simulator..."""
-    trials_device_s: float = 0.75
+    trials_device_s: float = 1.25
     """...or so many seconds of it for each device, if that is less..."""
     trials_least_s: float = 3.0
     """...but at least this many."""
     tunings: int = 1
     """Rounds in which the best trial is run with other step limits."""
-    warm_up_stays: float = 2.0
+    warm_up_stays: float = 1.5
     """Start of a run that is not measured, in stays of a mean request."""
     measured_stays: float = 2.0
     """Least time that is measured, in stays of a mean request..."""

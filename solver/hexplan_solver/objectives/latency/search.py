@@ -94,7 +94,9 @@ def _simulated(
     stay_s = min(one.guess_s for one in order)
     offered = replace(offered, stay_s=stay_s)
     expected = [one.found for one in order]
-    budget = EffortBudget(run, _trials_share(run, spec), expected, offered)
+    # Of the later ones, most turn out to be hopeless.
+    usual = expected[: LATENCY_PARAMS.leading + 2]
+    budget = EffortBudget(run, _trials_share(run, spec), usual, offered)
     if by_model and not budget.affords(expected[:2]):
         return None
     return choose(offered, order, budget)
