@@ -86,3 +86,10 @@ def test_a_flow_that_is_scaled_down_keeps_to_the_shares_of_its_routes() -> None:
             exact = path.amount * kept / whole.value
             assert abs(amounts.get(path.stages, 0) - exact) <= 1
             assert amounts.get(path.stages, 0) <= path.amount
+
+
+@pytest.mark.slow
+def test_the_same_effort_gives_the_same_plan() -> None:
+    spec, options = growing(2)[1], replace(OPTIONS, effort_s=5)
+    one, other = (solve(spec, options).model_dump(exclude={"solve"}) for _ in range(2))
+    assert one == other
