@@ -83,6 +83,9 @@ class LatencyParams:
     measured_requests: int = 240
     """...and the least number of requests that arrive meanwhile. Both are halved where the effort
     is short."""
+    deviations: float = 4.0
+    """By how many standard deviations the requests in flight may rise while a run is measured:
+    beyond that, they are more than the plan carries."""
 
 
 LATENCY_PARAMS = LatencyParams()

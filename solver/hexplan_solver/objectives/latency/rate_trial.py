@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from hexplan.constants import RATE_BASIS
 from hexplan_solver.objectives.latency.offered import Offered
+from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
 from hexplan_solver.objectives.shallowness import Shallowness
 from hexplan_solver.objectives.slo.judge import grows
 from hexplan_solver.objectives.sustained.candidate import Candidate
@@ -34,10 +37,11 @@ class RateTrial:
     @property
     def is_carried(self) -> bool:
         """Whether none of the requests was turned away, and no queue grew."""
-        return not any(
-            outcome.turned_away or outcome.ttft is None or grows(outcome)
-            for outcome in self.outcomes
-        )
+        if any(o.turned_away or o.ttft is None or grows(o) for o in self.outcomes):
+            return False
+        rises, means = zip(*map(_in_flight, self.outcomes), strict=True)
+        # Numbers of requests in flight are about Poisson, so variances are as large as means.
+        return sum(rises) <= LATENCY_PARAMS.deviations * math.sqrt(max(1.0, sum(means)))
 
     @property
     def depth(self) -> tuple[Shallowness, float]:
@@ -68,3 +72,10 @@ def run_at_rate(
         for seed in seeds
     )
     return RateTrial(offered, found, window, outcomes)
+
+
+def _in_flight(outcome: Outcome) -> tuple[float, float]:
+    """Return by how much the requests in flight rose while it was measured, and their mean."""
+    seen = [p.waiting + p.running for p in outcome.timeline if p.at_s >= outcome.warmup_s]
+    few = max(1, len(seen) // 10)
+    return fmean(seen[-few:]) - fmean(seen[:few]), fmean(seen)
