@@ -3,7 +3,7 @@
 For `slo`: the largest rates at which 2,000 requests keep the promise, with the same random numbers.
 A uniform configuration is tried just above hexplan's rate, and its own rate is sought only if it
 keeps that, or if it is the best by the model of steps. For `latency`: the mean seconds of a request
-by the queueing model, the rate split over the routes of each alike.
+at the rate asked, in simulations with the seeds and times of those that the plan states.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan_solver import SolveOptions
 from hexplan_solver.bounds.proof import Proof
-from hexplan_solver.objectives.demand import needed_flow
-from hexplan_solver.objectives.latency.routed import routed
 from hexplan_solver.objectives.slo.candidate import candidates_of
-from hexplan_solver.objectives.slo.judge import Judge, step_below
+from hexplan_solver.objectives.slo.judge import Judge, grows, step_below
 from hexplan_solver.objectives.slo.search import best_kept
+from hexplan_solver.objectives.sustained.trial import mean_tpot_s, mean_ttft_s
 from hexplan_solver.options import be_silent
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.run import Run
+from hexplan_solver.served.request import spread_lengths
+from hexplan_solver.served.step_limits import widest, with_step_limits
+from hexplan_solver.simulate import CHUNKED, Poisson, Window, pipeline_of_placement, simulate
 from hexplan_solver.start.uniform import uniform_placements
 
 PLENTY_S = 3600.0
@@ -35,20 +37,30 @@ simulated."""
 
 
 def compare_latency(spec: Spec, plan: Plan) -> Row:
-    """Compare mean seconds of a request."""
-    problem, needed = build_problem(spec), needed_flow(spec)
-    output = spec.workload.output_tokens.mean
+    """Compare mean seconds of a request in the simulation that the plan states."""
+    problem, output = build_problem(spec), spec.workload.output_tokens.mean
+    stated = plan.predicted.run
+    assert stated is not None, "the time is enough for simulations"
+    window = Window(float(stated.duration_s), float(stated.warmup_s))
+    traffic = Poisson(float(stated.requests_per_s), spread_lengths(spec.workload))
     times = []
     for grid in uniform_placements(problem):
-        found = routed(grid.evaluated, needed)
-        if found is not None:
-            times.append((found.times.total_s, grid.name))
+        found = grid.evaluated
+        pipeline = pipeline_of_placement(problem, found.network, found.flow)
+        for policy in {widest(spec, CHUNKED), with_step_limits(spec, pipeline, CHUNKED)[0]}:
+            outcomes = [
+                simulate(pipeline, traffic, policy, replace(window, seed=seed))
+                for seed in stated.seeds
+            ]
+            if not any(o.turned_away or o.ttft is None or grows(o) for o in outcomes):
+                total_s = mean_ttft_s(outcomes) + (output - 1) * mean_tpot_s(outcomes)
+                times.append((total_s, grid.name))
     best_s, name = min(times, default=(float("inf"), NONE))
     ttft_s, tpot_s = plan.predicted.ttft_s, plan.predicted.tpot_s
     assert ttft_s is not None
     assert tpot_s is not None
     own_s = float(ttft_s + (output - 1) * tpot_s)
-    return Row(own_s, best_s, name, len(times), is_time=True)
+    return Row(own_s, best_s, name, len({name for _, name in times}), is_time=True)
 
 
 def compare_slo(spec: Spec, plan: Plan) -> Row:

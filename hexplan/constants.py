@@ -148,6 +148,9 @@ BALANCED_BASIS: Final = "{judged_by} at 80 % of that rate"
 PROMISE_BASIS: Final = "simulation of {requests} requests at the SLO's rate"
 """What the mean times at an SLO's rate rest on."""
 
+RATE_BASIS: Final = "simulation of {requests} requests at the rate asked for"
+"""What simulated mean times at the workload's rate rest on."""
+
 
 NO_COST_PROOF: Final = "no price is below 0"
 """Why a bound of 0 on the cost holds."""

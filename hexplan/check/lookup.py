@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from typing import TypeVar
 
@@ -73,6 +74,15 @@ class Lookup:
             stages=_first((stage.id, stage) for stage in plan.stages),
             links=_first(((link.source, link.target), link) for link in cluster.links),
         )
+
+    @property
+    def needed_tokens_per_s(self) -> Fraction | None:
+        """The flow that carries the workload's request rate, if it states one."""
+        asked = self.plan.workload.request_rate_per_s
+        if asked is None:
+            return None
+        # `repr` gives the decimal that the user wrote, not the binary number nearest to it.
+        return Fraction(Decimal(repr(asked))) * self.plan.workload.mean_tokens
 
     def has_device(self, host: str, device: int) -> bool:
         """Say whether a host of the cluster has a device of this index."""

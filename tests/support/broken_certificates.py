@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from support.broken_figures import asked
 from support.changes import (
     broken,
     change_certificate,
@@ -117,6 +118,13 @@ BROKEN_CERTIFICATES = (
         "HEX706",
     ),
     broken("a flow that could be larger", _less_than_could_flow(), "HEX707"),
+    broken(
+        "a flow that could be larger, below the rate of a run",
+        change_predicted(
+            asked(_less_than_could_flow(), 1, 10), ttft_s=Decimal(4), tpot_s=Decimal("0.1")
+        ),
+        "HEX707",
+    ),
     broken(
         "a cut that is not the smallest",
         change_certificate(

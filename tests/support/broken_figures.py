@@ -58,6 +58,27 @@ def timed(**update: object) -> Plan:
     return change_predicted(plan, **{"latency_basis": basis, **TIMES, **update})
 
 
+def ran_as_asked(**update: object) -> Plan:
+    """Return that plan with its times from a run at the rate asked, and with another run."""
+    run = RUN.model_copy(update={"attainment": None, **update})
+    basis = f"simulation of {run.requests} requests at the rate asked for"
+    return timed(run=run, latency_basis=basis)
+
+
+AS_ASKED = ran_as_asked()
+"""A flow of 54.6 requests/s, and a run at 20."""
+
+
+def asked(plan: Plan, requests_per_s: int, requests: int) -> Plan:
+    """Return a plan made for latency at a rate, with a run of 15 s that finished some requests."""
+    workload = plan.workload.model_copy(update={"request_rate_per_s": float(requests_per_s)})
+    update = {"attainment": None, "requests_per_s": Decimal(requests_per_s), "requests": requests}
+    run = RUN.model_copy(update=update)
+    basis = f"simulation of {requests} requests at the rate asked for"
+    asking = change_plan(plan, objective="latency", workload=workload)
+    return change_predicted(asking, run=run, latency_basis=basis, **TIMES)
+
+
 def with_model(**update: object) -> Plan:
     """Return the plan of two hosts for a model with other facts."""
     return change_plan(TWO, model=TWO.model.model_copy(update=update))
@@ -108,7 +129,15 @@ PROMISED = promised()
 TIMED = timed()
 SPARE = with_spare("Small")
 USED_IN_PART = with_types(find_device("L4").used_in_part(1 << 30))  # type: ignore[union-attr]
-GOOD_FIGURES = (PROMISED, TIMED, SPARE, USED_IN_PART, with_type("L4"))
+GOOD_FIGURES = (
+    PROMISED,
+    TIMED,
+    AS_ASKED,
+    asked(TWO, 65, 960),
+    SPARE,
+    USED_IN_PART,
+    with_type("L4"),
+)
 
 _FACTS = (
     broken(
@@ -208,6 +237,18 @@ _PROMISES = (
     broken("means that break a promise that all kept", ran(attainment=Decimal(1)), "HEX719"),
     broken("a run that counts a seed twice", ran(seeds=(0, 0)), "HEX714"),
     broken("times that another run gave", promised(latency_basis="a guess"), "HEX720"),
+    broken("a run at another rate than asked", ran_as_asked(requests_per_s=Decimal(19)), "HEX711"),
+    broken("a run that falls behind", ran_as_asked(requests=150), "HEX711"),
+    broken(
+        "a basis of an SLO at the rate asked",
+        change_predicted(AS_ASKED, latency_basis=BASIS),
+        "HEX720",
+    ),
+    broken(
+        "a run far above what is possible",
+        asked(TWO, 900, 14_000),
+        "HEX717",
+    ),
     broken("times of another origin", timed(latency_basis=BASIS), "HEX720"),
     broken("no time for the objective latency", timed(ttft_s=None), "HEX720"),
     broken(

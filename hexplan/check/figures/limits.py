@@ -52,7 +52,8 @@ RATE_IMPOSSIBLE = Rule(
     " capacity; and at most the requests that the KV cache holds, over the quickest stay. The"
     " formula may be half as much again, as its constants are fitted, and ten times as much where"
     " prompts fill more steps than decodes; a run may be above by the chance of its lengths, and by"
-    " what was in flight when it began to measure. An SLO's rate may also be the flow's.",
+    " what was in flight when it began to measure. An SLO's rate may also be the flow's, and so may"
+    " the rate of a run under the objective latency.",
 )
 
 
@@ -74,13 +75,15 @@ def _rates(lookup: Lookup) -> Iterator[Violation]:
         if most is not None and sustained.simulated is not None:
             raised = _in_a_run(lookup, sustained.simulated, most)
             yield from _above(sustained.simulated.requests_per_s, raised, "prediction, simulated")
-    if run is not None and predicted.slo_requests_per_s is not None:
+    carried, where = predicted.slo_requests_per_s, "prediction, slo_requests_per_s"
+    if carried is None and run is not None and lookup.plan.objective == "latency":
+        carried, where = run.requests_per_s, "prediction, run"
+    if run is not None and carried is not None:
         most = most_requests_per_s(lookup, run.policy)
         if most is not None:
-            raised = max(_in_a_run(lookup, run, most), exact(predicted.requests_per_s))
-            yield from _above(
-                predicted.slo_requests_per_s, raised, "prediction, slo_requests_per_s"
-            )
+            # The flow's rate is rounded down, and that of a run to the nearest.
+            raised = max(_in_a_run(lookup, run, most), exact(predicted.requests_per_s) + RATE_STEP)
+            yield from _above(carried, raised, where)
 
 
 def _formula_tolerance(lookup: Lookup) -> Fraction:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
-from fractions import Fraction
+from math import isqrt
 
 from hexplan.check.exact import RATE_STEP, exact, round_down
 from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.text import number, rate
+from hexplan.predicted import Predicted, RateRun
 
 NEED_RATE = ("latency", "cost")
 """Objectives whose flow must carry the workload's request rate."""
+DEVIATIONS = 4
+"""Standard deviations by which the requests of a run may be fewer than those expected."""
 GAP_STEP = RATE_STEP
 """How far the gap may be rounded up."""
 
@@ -46,7 +48,9 @@ def prediction_violations(lookup: Lookup) -> Iterator[Violation]:
 RATE_NOT_CARRIED = Rule(
     "HEX711",
     "rate-not-carried",
-    "Under the objectives latency and cost, the flow carries the workload's request rate.",
+    "Under the objectives latency and cost, the flow carries the workload's request rate. Under"
+    " latency a run at that rate may show it instead: it finishes as many requests as arrive, but"
+    " for those under way at its end, and for chance; and a run is at no other rate.",
 )
 
 
@@ -55,15 +59,35 @@ def _rate(lookup: Lookup) -> Iterator[Violation]:
     asked = plan.workload.request_rate_per_s
     if plan.objective not in NEED_RATE:
         return
-    if asked is None:
+    needed = lookup.needed_tokens_per_s
+    if asked is None or needed is None:
         message = f"the objective {plan.objective} needs the workload's request rate"
         yield RATE_NOT_CARRIED.at("workload, request_rate_per_s", message)
         return
-    needed = Fraction(Decimal(repr(asked))) * plan.workload.mean_tokens
+    run = plan.predicted.run
     flow = exact(plan.certificate.flow_tokens_per_s)
-    if flow + RATE_STEP < needed:
+    if plan.objective == "latency" and run is not None:
+        if abs(exact(run.requests_per_s) - needed / plan.workload.mean_tokens) > RATE_STEP:
+            message = f"a run at {number(run.requests_per_s)} requests/s, asked {asked}"
+            yield RATE_NOT_CARRIED.at("prediction, run", message)
+        least = _least_requests(plan.predicted, run, plan.workload.output_tokens.mean)
+        if run.requests < least:
+            message = f"finishes {run.requests} requests, at least {least} were to be"
+            yield RATE_NOT_CARRIED.at("prediction, run", message)
+    elif flow + RATE_STEP < needed:
         message = f"{asked} requests/s need {rate(needed)}, but the flow is {rate(flow)}"
         yield RATE_NOT_CARRIED.at("certificate, flow", message)
+
+
+def _least_requests(predicted: Predicted, run: RateRun, output_tokens: int) -> int:
+    """Return how many requests a run finishes if it keeps up with those that arrive."""
+    per_s = exact(run.requests_per_s)
+    arrived = per_s * exact(run.duration_s) * len(run.seeds)
+    stay_s = exact(predicted.ttft_s or 0) + output_tokens * exact(predicted.tpot_s or 0)
+    under_way = per_s * stay_s * len(run.seeds)
+    # Both numbers are Poisson, so their variances add up.
+    chance = DEVIATIONS * (isqrt(int(arrived + under_way)) + 1)
+    return max(0, int(arrived - under_way) - chance)
 
 
 BOUND_BELOW_FLOW = Rule("HEX708", "bound-below-flow", "The bound is at least the flow.")

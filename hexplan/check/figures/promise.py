@@ -10,7 +10,7 @@ from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.stage.steps import steps_of
 from hexplan.check.text import number
-from hexplan.constants import BALANCED_BASIS, PROMISE_BASIS, QUEUEING_BASIS
+from hexplan.constants import BALANCED_BASIS, PROMISE_BASIS, QUEUEING_BASIS, RATE_BASIS
 from hexplan.predicted import Predicted, RateRun
 from hexplan.workload import Slo
 
@@ -104,7 +104,8 @@ def _needed_basis(lookup: Lookup) -> str | None:
     if balance is not None:
         return BALANCED_BASIS.format(judged_by=balance.judged_by)
     if run is not None:
-        return PROMISE_BASIS.format(requests=run.requests)
+        is_asked = lookup.plan.objective == "latency"
+        return (RATE_BASIS if is_asked else PROMISE_BASIS).format(requests=run.requests)
     timed = [steps_of(lookup, stage) for stage in lookup.plan.stages]
     origins = {steps.origin for steps in timed if steps is not None}
     if None in timed or not origins:

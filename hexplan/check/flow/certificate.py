@@ -62,7 +62,7 @@ FLOW_BELOW_CUT = Rule(
     "HEX707",
     "flow-below-cut",
     "The flow reaches the cut, up to 1e-6 a route and edge or one part in a million; under the"
-    " objective latency it is the workload's rate instead.",
+    " objective latency it may be the workload's rate instead.",
 )
 
 
@@ -72,8 +72,9 @@ def _against_flow(lookup: Lookup) -> Iterator[Violation]:
     if flow > cut * (1 + 2 * PRICE_TOLERANCE) + RATE_STEP:
         message = f"flow {rate(flow)} is above the cut {rate(cut)}"
         yield FLOW_ABOVE_CUT.at("certificate, cut", message)
-    if plan.objective == "latency":
-        return  # its flow carries the workload's rate, and need not be the largest
+    needed = lookup.needed_tokens_per_s
+    if plan.objective == "latency" and needed is not None and flow + RATE_STEP >= needed:
+        return  # it carries the workload's rate, and need not be the largest
     rounding = (len(plan.routes) + len(plan.edges) + 1) * RATE_STEP
     if cut - flow > max(rounding, RELATIVE_TOLERANCE * cut):
         message = f"flow {rate(flow)} is {rate(cut - flow)} below the cut: it is not the largest"

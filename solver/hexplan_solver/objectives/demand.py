@@ -41,6 +41,8 @@ def too_high(spec: Spec, best: Draft | None, bound: int, how: str) -> HexplanErr
     if needed_flow(spec) > bound:
         message = f"no plan carries the rate: {most}; asked {asked:g} ({how})"
         hint = "lower `workload.request_rate`, or add hosts"
+        if spec.objective == "latency":
+            hint += "; in the simulation no plan that was found carries it either"
         return InfeasibleError(message, hint=f"{hint}; {found}" if found else hint)
     message = f"no plan was found that carries {asked:g} requests/s: {found or 'none at all'}"
     return LimitReached(message, hint=f"{most} are possible ({how}); raise `limits.time`")

@@ -22,6 +22,7 @@ from hexplan_solver.objectives.latency.split import split_rate, times_of
 from hexplan_solver.objectives.latency.stations import station_of
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import build_problem
+from hexplan_solver.repeat import repeat
 
 TOKENS = 128
 MEASURED = [profile("d0", [100, 60]), profile("d1", [400, 240])]
@@ -44,6 +45,17 @@ def solved(spec: Spec, time_limit_s: float = 6) -> Plan:
 def two_in_parallel() -> Spec:
     hosts = [host("slow", ["d0"]), host("fast", ["d1"])]
     return spec_of(tiny_model(2), hosts, profiles=MEASURED)
+
+
+def two_by_datasheet() -> Spec:
+    """Return two hosts whose static speeds and simulated steps rest on the same datasheets."""
+    hosts = [host("slow", ["d0"]), host("fast", ["d1"])]
+    types = [device_type("d0", speed=10**7), device_type("d1", speed=4 * 10**7)]
+    return spec_of(tiny_model(2), hosts, types=types)
+
+
+def most_requests_per_s(spec: Spec) -> float:
+    return float(solve(spec, SolveOptions(time_limit_s=5)).predicted.requests_per_s)
 
 
 @pytest.mark.parametrize("requests_per_s", [0.2, 1.0, 1.8, 2.2])
@@ -91,17 +103,34 @@ def test_a_station_passes_exactly_its_capacity_at_its_planning_batch() -> None:
 
 
 def test_a_plan_at_a_low_rate_takes_the_fast_host_alone() -> None:
-    plan = solved(asking(two_in_parallel(), 0.1))
+    plan = solved(asking(two_by_datasheet(), 0.1))
     assert {stage.host for stage in plan.stages} == {"fast"}
     assert plan.predicted.requests_per_s == pytest.approx(Decimal("0.1"), abs=Decimal("1e-6"))
     assert [u.reason for u in plan.unused] == [
         "no placement was found in which it shortens a request"
     ]
+
+
+def test_a_plan_states_the_run_at_its_rate_that_its_times_come_from() -> None:
+    plan = solved(asking(two_by_datasheet(), 0.1))
+    run = plan.predicted.run
+    assert run is not None
+    assert run.requests_per_s == Decimal("0.1")
+    basis = f"simulation of {run.requests} requests at the rate asked for"
+    assert plan.predicted.latency_basis == basis
+    assert repeat(plan) == plan.predicted
+
+
+def test_a_rate_below_what_a_plan_can_write_is_judged_by_the_queueing_model() -> None:
+    plan = solved(asking(two_by_datasheet(), 1e-7))
+    assert plan.predicted.run is None
     assert "queueing model" in str(plan.predicted.latency_basis)
 
 
 def test_a_plan_at_a_high_rate_takes_both_and_waits_longer() -> None:
-    low, high = (solved(asking(two_in_parallel(), rate)) for rate in (0.1, 2.3))
+    spec = two_by_datasheet()
+    most = most_requests_per_s(spec)
+    low, high = (solved(asking(spec, share * most)) for share in (0.001, 0.9))
     assert {stage.host for stage in high.stages} == {"fast", "slow"}
     assert low.predicted.ttft_s < high.predicted.ttft_s  # type: ignore[operator]
     assert low.predicted.tpot_s < high.predicted.tpot_s  # type: ignore[operator]
@@ -131,8 +160,21 @@ def test_a_wide_stage_is_preferred_to_a_chain_of_narrow_ones() -> None:
 
 
 def test_a_rate_beyond_every_plan_is_refused_with_the_proved_most() -> None:
-    with pytest.raises(InfeasibleError, match="at most 2.343 requests/s; asked 2.5"):
-        solve(asking(two_in_parallel(), 2.5))
+    spec = two_by_datasheet()
+    most = most_requests_per_s(spec)
+    with pytest.raises(InfeasibleError, match=f"at most .* requests/s; asked {9 * most:g}"):
+        solve(asking(spec, 9 * most), SolveOptions(time_limit_s=6))
+
+
+def test_a_rate_above_the_static_speeds_is_carried_where_the_simulation_shows_it() -> None:
+    """The profiles state speeds at small batches; by its datasheet a host is far faster."""
+    plan = solved(asking(two_in_parallel(), 2.5))
+    run, flow = plan.predicted.run, plan.certificate.flow_tokens_per_s
+    assert plan.predicted.requests_per_s < Decimal("2.5")
+    assert flow == pytest.approx(plan.certificate.cut_tokens_per_s, rel=Decimal("1e-6"))
+    assert run is not None
+    assert run.requests_per_s == Decimal("2.5")
+    assert repeat(plan) == plan.predicted
 
 
 THREE_ODD = """\

@@ -12,8 +12,12 @@ class LatencyParams:
     The values were set by hand, with the example specs in view; none was fitted.
     """
 
-    first_share: float = 0.4
-    """Share of the time for the plan of largest flow; the other candidates share the rest."""
+    first_share: float = 0.3
+    """Share of the time for the plan of largest flow."""
+    model_share: float = 0.4
+    """Share of the time then left for the placements that the queueing model puts in order."""
+    variants_effort: float = 0.4
+    """Share of the effort for those of them that are placements on fewer hosts."""
     chain_steps: int = 2000
     """Sets of stages that the search for one chain looks at: it ends far earlier where a few
     stages hold the model."""
@@ -40,6 +44,48 @@ class LatencyParams:
     slack: float = 1e-5
     """Share of every capacity that stays free, above the LP's tolerance of 1e-7, so that the plan
     never exceeds one."""
+
+    kept: int = 8
+    """Placements that are kept in the queueing model's order..."""
+    by_queueing: int = 6
+    """...and of these, the ones that are simulated in turn with those by the formula."""
+    leading: int = 6
+    """Candidates of both orders that are simulated before the shallowest and the deepest."""
+    most_contenders: int = 12
+    """Most candidates that are simulated."""
+    most_load: float = 1.15
+    """Candidates of which the rate is a larger share of what they serve by the formula are left
+    out, unless there are no others: so far it may err (`formula_error` of `sustained`)."""
+    hopeless: float = 1.3
+    """A candidate is not simulated if its requests take so many times as long by both models as
+    those of the best so far do in the simulation."""
+    walks_factor: float = 2.0
+    """The annealing counts a candidate for less if its time from token to token exceeds so many
+    times that of the shallowest."""
+    walks_effort: float = 0.12
+    """Share of the effort for the annealing."""
+    walks_time: float = 0.3
+    """Share of the time left after which the clock ends it."""
+    steps_per_stage: int = 40
+    """Most steps of one walk for each stage."""
+    trials_effort: float = 0.45
+    """Share of the effort for trials in the simulator..."""
+    trials_device_s: float = 1.25
+    """...or so many seconds of it for each device, if that is less..."""
+    trials_least_s: float = 3.0
+    """...but at least this many."""
+    tunings: int = 1
+    """Rounds in which the best trial is run with other step limits."""
+    warm_up_stays: float = 1.5
+    """Start of a run that is not measured, in stays of a mean request."""
+    measured_stays: float = 2.0
+    """Least time that is measured, in stays of a mean request..."""
+    measured_requests: int = 240
+    """...and the least number of requests that arrive meanwhile. Both are halved where the effort
+    is short."""
+    deviations: float = 4.0
+    """By how many standard deviations the requests in flight may rise while a run is measured:
+    beyond that, they are more than the plan carries."""
 
 
 LATENCY_PARAMS = LatencyParams()

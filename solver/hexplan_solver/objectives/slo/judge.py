@@ -97,7 +97,7 @@ class Judge:
     def long(self, candidate: SloCandidate, step: int, requests: int) -> Kept | None:
         """Return the candidate at a rate if a long run keeps the promise and no queue grows."""
         kept = self._kept(candidate, step, requests)
-        return None if kept is None or _grows(kept.outcome) else kept
+        return None if kept is None or grows(kept.outcome) else kept
 
     def _kept(self, candidate: SloCandidate, step: int, requests: int) -> Kept | None:
         workload, rate = candidate.draft.evaluated.problem.spec.workload, rate_at(step)
@@ -135,7 +135,7 @@ class Judge:
         return outcome.slo.attainment >= float(self.slo.attainment)
 
 
-def _grows(outcome: Outcome) -> bool:
+def grows(outcome: Outcome) -> bool:
     """Say whether ever more requests are in flight."""
     measured = [p.waiting + p.running for p in outcome.timeline if p.at_s > outcome.warmup_s]
     third = len(measured) // 3

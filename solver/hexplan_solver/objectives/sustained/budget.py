@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from hexplan_solver.objectives.sustained.candidate import Candidate
@@ -32,6 +33,34 @@ class TrialBudget(Protocol):
         ...
 
 
+class Gauge(Protocol):
+    """Says how long a run of a candidate is, and how much work."""
+
+    def window(self, found: Candidate, scale: float, seed: int) -> Window:
+        """Return what of a run is measured, at a share of its usual length."""
+        ...
+
+    def work(self, found: Candidate, scale: float) -> float:
+        """Return the work of a run of that length."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FullLoad:
+    """Runs with as many requests as the KV cache takes."""
+
+    def window(self, found: Candidate, scale: float, seed: int) -> Window:
+        """Return a window by the formula's stay of a request."""
+        return window_for(found, scale, seed)
+
+    def work(self, found: Candidate, scale: float) -> float:
+        """Return tokens times hops, and what steps add."""
+        return work_of(found, window_for(found, scale, 0).duration_s or 0.0)
+
+
+FULL_LOAD = FullLoad()
+
+
 class EffortBudget:
     """A budget of work that follows from the effort, so that equal solves make equal runs.
 
@@ -44,10 +73,14 @@ class EffortBudget:
     expected
         The candidates in the order of their trials: runs are shorter where there is too little for
         all of these, down to `least_scale`.
+    gauge
+        How long and how much work a run is.
     """
 
-    def __init__(self, run: Run, share: float, expected: Sequence[Candidate]) -> None:
-        self._run, params = run, SUSTAINED_PARAMS
+    def __init__(
+        self, run: Run, share: float, expected: Sequence[Candidate], gauge: Gauge = FULL_LOAD
+    ) -> None:
+        self._run, self._gauge, params = run, gauge, SUSTAINED_PARAMS
         self._total = run.effort_s * share * params.work_per_s
         self._spent = 0.0
         self._begun_s = run.elapsed_s
@@ -61,7 +94,7 @@ class EffortBudget:
 
     def window(self, found: Candidate) -> Window:
         """Return what of a candidate's run is measured, and its first seed."""
-        return window_for(found, self._scale, self._run.options.seed)
+        return self._gauge.window(found, self._scale, self._run.options.seed)
 
     def may_run(self, found: Candidate, num_seeds: int = 1) -> bool:
         """Say whether a candidate may have some more runs; if so, charge them."""
@@ -78,7 +111,7 @@ class EffortBudget:
         return self._spent < self._total * (1 - SUSTAINED_PARAMS.final_share)
 
     def _work(self, found: Candidate, scale: float) -> float:
-        return work_of(found, window_for(found, scale, 0).duration_s or 0.0)
+        return self._gauge.work(found, scale)
 
     def _pace(self) -> float:
         """Return the work done in a second so far, or at first what any machine does."""

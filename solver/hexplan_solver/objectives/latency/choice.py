@@ -1,0 +1,83 @@
+"""The choice: contenders simulated alike, and the one whose requests take least time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from hexplan_solver.objectives.latency.contenders import Contender
+from hexplan_solver.objectives.latency.offered import Offered
+from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
+from hexplan_solver.objectives.latency.rate_trial import RateTrial, run_at_rate
+from hexplan_solver.objectives.sustained.budget import TrialBudget
+from hexplan_solver.objectives.sustained.candidate import Candidate
+from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
+from hexplan_solver.served.served import served_rate
+from hexplan_solver.served.step_limits import neighbours
+
+
+def choose(
+    offered: Offered, contenders: Sequence[Contender], budget: TrialBudget
+) -> RateTrial | None:
+    """Return the trial of least mean time of a request, a shallower one among equals.
+
+    All are run with one seed, then the best with other step limits, and then the leading ones with
+    more seeds. None is returned if no contender carried the rate.
+
+    Parameters
+    ----------
+    contenders
+        In the order of their trials.
+    """
+    trials: list[RateTrial] = []
+
+    def attempt(found: Candidate) -> None:
+        if budget.may_run(found):
+            window = budget.window(found)
+            trials.append(run_at_rate(offered, found, window, [window.seed]))
+
+    for one in contenders:
+        carried = _carried(trials)
+        if not carried or one.guess_s < carried[0].total_s * LATENCY_PARAMS.hopeless:
+            attempt(one.found)
+    for _ in range(LATENCY_PARAMS.tunings):
+        for found in list(_retuned(_carried(trials)[:1], trials)):
+            if budget.may_tune():
+                attempt(found)
+    leading = _with_more_seeds(_carried(trials), budget)
+    if not leading:
+        return None
+    least_s = leading[0].total_s * (1 + SUSTAINED_PARAMS.noise)
+    return min((one for one in leading if one.total_s <= least_s), key=lambda one: one.depth)
+
+
+def _carried(trials: Sequence[RateTrial]) -> list[RateTrial]:
+    """Return the trials that carried the rate, those of least time first."""
+    return sorted((one for one in trials if one.is_carried), key=lambda one: one.total_s)
+
+
+def _retuned(leading: Sequence[RateTrial], trials: Sequence[RateTrial]) -> Iterator[Candidate]:
+    """Yield placements with other step limits that were not tried yet."""
+    for one in leading:
+        found, network = one.found, one.found.evaluated.network
+        tried = [t.found.policy for t in trials if t.found.evaluated.network is network]
+        for policy in neighbours(network.spec, found.policy):
+            if policy not in tried:
+                served = served_rate(found.pipeline, one.offered.workload, policy)
+                yield replace(found, policy=policy, served=served)
+
+
+def _with_more_seeds(carried: Sequence[RateTrial], budget: TrialBudget) -> list[RateTrial]:
+    """Return the leading trials with more seeds, as far as the budget goes, the best first.
+
+    If not even the second could have more, one seed decides.
+    """
+    longer: list[RateTrial] = []
+    for one in carried[: SUSTAINED_PARAMS.finalists]:
+        seeds = range(one.window.seed + 1, one.window.seed + SUSTAINED_PARAMS.seeds)
+        if not budget.may_run(one.found, len(seeds)):
+            break
+        more = run_at_rate(one.offered, one.found, one.window, seeds)
+        longer.append(replace(one, outcomes=one.outcomes + more.outcomes))
+    compared = min(2, len(carried))
+    return _carried(longer if len(longer) >= compared else carried) or _carried(carried)

@@ -1,0 +1,105 @@
+"""The candidates that are simulated: the best by the queueing model, and the best by the formula.
+
+The queueing model splits the rate well where requests are rare. The formula of served rates knows
+how requests share steps and fill the KV cache, and so do the placements that the objectives
+`sustained` and `balanced` start from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from hexplan_solver.flow.evaluate import Evaluated
+from hexplan_solver.objectives.balanced.limits import Limits, shallowest_of
+from hexplan_solver.objectives.latency.offered import Offered, carrying_no_more
+from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
+from hexplan_solver.objectives.latency.routed import Routed
+from hexplan_solver.objectives.sustained.candidate import Candidate, tuned, used_part, with_flow
+from hexplan_solver.objectives.sustained.search import Walks, all_starts, leading, searched
+from hexplan_solver.objectives.sustained.split import spread
+from hexplan_solver.run import Run
+from hexplan_solver.simulate import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A candidate, and the least mean time of a request that a model gives it."""
+
+    found: Candidate
+    guess_s: float
+    load: float
+    """The rate as a share of what it serves by the formula."""
+
+    @property
+    def hops(self) -> float:
+        """Stages of a mean request."""
+        return self.found.served.hops
+
+
+def from_queueing(offered: Offered, found: Sequence[Routed], policy: Policy) -> list[Contender]:
+    """Return candidates that the queueing model found, in its order."""
+    result = []
+    for one in found:
+        candidate = tuned(with_flow(one.evaluated, policy))
+        guess_s = min(one.times.total_s, offered.guess_s(candidate))
+        result.append(Contender(candidate, guess_s, offered.load_of(candidate)))
+    return result
+
+
+def from_starts(
+    run: Run, offered: Offered, static: Evaluated, policy: Policy, needed: int
+) -> list[Contender]:
+    """Return the starts of `sustained`, the best from them, and the shallowest, the fastest first.
+
+    By the formula at the rate; those that do not carry it come last.
+
+    Parameters
+    ----------
+    static
+        The placement of largest flow.
+    needed
+        The flow of the rate, in 1e-6 tokens/s: larger flows are scaled down to it.
+    """
+    params, found = LATENCY_PARAMS, all_starts(run, static, policy)
+    limits = Limits(shallowest_of(found), params.walks_factor)
+    ahead = sorted(leading(run, found), key=limits.is_deep)
+    walks = Walks(
+        params.walks_effort, params.walks_time, params.steps_per_stage, limits.most_tpot_s
+    )
+    every = [limits.shallowest.found, *searched(run, ahead, walks), *ahead]
+    contenders = []
+    for one in every:
+        cleaned = spread(used_part(one)) if run.left_s else one
+        scaled = with_flow(carrying_no_more(cleaned.evaluated, needed), cleaned.policy)
+        candidate = tuned(scaled) if run.left_s else scaled
+        guess_s, load = offered.guess_s(candidate), offered.load_of(candidate)
+        contenders.append(Contender(candidate, guess_s, load))
+    return sorted(contenders, key=lambda one: (max(1.0, one.load), one.guess_s))
+
+
+def in_turn(by_queueing: Sequence[Contender], by_formula: Sequence[Contender]) -> list[Contender]:
+    """Return the contenders in the order of their trials.
+
+    The leading ones of both lists take turns, and then come the shallowest and the deepest that
+    carry the rate by the formula.
+    """
+    params = LATENCY_PARAMS
+    pairs = zip_longest(by_formula, by_queueing[: params.by_queueing])
+    turns = [one for pair in pairs for one in pair if one is not None]
+    carrying = [one for one in turns if one.load <= 1]
+    by_depth = sorted(carrying, key=lambda one: one.hops)
+    order = [*turns[: params.leading], *by_depth[:1], *by_depth[-1:], *turns[params.leading :]]
+    hopeful = [one for one in order if one.load <= params.most_load]
+    return list(_distinct(hopeful or order))[: params.most_contenders]
+
+
+def _distinct(contenders: Sequence[Contender]) -> Iterator[Contender]:
+    """Yield one of each flow, rate and guess: others like it differ only in names of hosts."""
+    seen: set[object] = set()
+    for one in contenders:
+        key = one.found.evaluated.value, round(one.found.served.requests_per_s, 9)
+        if key not in seen:
+            seen.add(key)
+            yield one
