@@ -63,7 +63,7 @@ def test_single_devices_are_placed_as_well_as_by_trying_everything(spec: Spec) -
     assert_matches_brute_force(spec)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=grouped_specs())
 def test_groups_of_devices_are_chosen_as_well_as_by_trying_everything(spec: Spec) -> None:
     assert_matches_brute_force(spec)

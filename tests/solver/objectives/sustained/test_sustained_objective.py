@@ -56,6 +56,7 @@ def static() -> Plan:
     return plan
 
 
+@pytest.mark.slow
 def test_the_plan_serves_more_than_the_one_of_largest_flow_for_other_random_numbers(
     sustained: Plan, static: Plan
 ) -> None:
@@ -64,6 +65,7 @@ def test_the_plan_serves_more_than_the_one_of_largest_flow_for_other_random_numb
         assert simulated(sustained, seed) > 1.05 * simulated(static, seed)
 
 
+@pytest.mark.slow
 def test_the_plan_states_what_it_serves_by_the_formula_and_in_the_simulator(
     sustained: Plan,
 ) -> None:
