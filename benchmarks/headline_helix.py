@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
@@ -167,14 +168,16 @@ def helix_rows(names: Sequence[str], options: SolveOptions, seeds: range) -> Ite
 
 def _row(cluster: str, question: Question, options: SolveOptions, seeds: range) -> str:
     trial = _trial(Setting(cluster, question.scheduling, question.load_of), options, seeds)
-    figures = [None if late else question.figure(runs) for runs, late in trial.columns]
+    own = min(trial.own, key=lambda one: (one.tried.is_late, question.figure(one.tried.outcomes)))
+    columns = [*trial.theirs, own.shown]
+    figures = [None if one.is_late else question.figure(one.outcomes) for one in columns]
     asks = question.asks
     if trial.requests_per_s:
         asks += f", {trial.requests_per_s:.2f} requests/s"
-    *theirs, own = figures
+    *theirs, ours = figures
     cells = [cluster, asks, question.paper(PAPER[cluster]), *map(_shown, figures)]
-    cells[-1] += f" ({trial.objective})"
-    return "| " + " | ".join([*cells, _ratio(own, theirs, question)]) + " |"
+    cells[-1] += f" ({own.objective})"
+    return "| " + " | ".join([*cells, _ratio(ours, theirs, question)]) + " |"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,15 +190,33 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """What a column did in the simulator."""
+
+    outcomes: Sequence[Outcome]
+    is_late: bool
+    """Whether ever more requests wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """One of hexplan's plans."""
+
+    objective: Objective
+    """What it was planned for."""
+    tried: Runs
+    """With another seed than the rows': a row takes the plan that does best here."""
+    shown: Runs
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """The simulations of all columns."""
 
-    objective: Objective
-    """What hexplan planned for."""
     requests_per_s: float
     """At which requests come; 0 if as many come as fit."""
-    columns: tuple[tuple[list[Outcome], bool], ...]
-    """The runs of each, and whether it is overloaded."""
+    theirs: Sequence[Runs]
+    own: Sequence[Own]
 
 
 @cache
@@ -208,40 +229,34 @@ def _trial(setting: Setting, options: SolveOptions, seeds: range) -> Trial:
     ]
     lengths = spread_lengths(spec.workload)
     if setting.load_of == "all":
-        columns = [*others, own_column(spec, "sustained", options)]
         full = Offline(lengths)
-        runs = tuple((column.run(full, FULL, seeds), False) for column in columns)
-        return Trial("sustained", 0.0, runs)
+        own_runs = Runs(own_column(spec, "sustained", options).run(full, FULL, seeds), False)
+        theirs = [Runs(column.run(full, FULL, seeds), False) for column in others]
+        return Trial(0.0, theirs, [Own("sustained", own_runs, own_runs)])
     loading = others if setting.load_of == "least" else others[:1]
     most = min(_most_requests_per_s(column, spec, seeds) for column in loading)
     rate = round(LOAD * most, 3)
+
+    def runs(column: Column, of_seeds: range) -> Runs:
+        outcomes = column.run(Poisson(rate, lengths), LOADED, of_seeds)
+        return Runs(outcomes, any(map(is_overloaded, outcomes)))
+
     workload = spec.workload.model_copy(update={"request_rate_per_s": rate})
-    objective, own = _fast_column(replace(spec, workload=workload), options)
-    found = []
-    for column in [*others, own]:
-        outcomes = column.run(Poisson(rate, lengths), LOADED, seeds)
-        found.append((outcomes, any(map(is_overloaded, outcomes))))
-    return Trial(objective, rate, tuple(found))
+    plans = _fast_columns(replace(spec, workload=workload), options)
+    own = [Own(name, runs(plan, range(1)), runs(plan, seeds)) for name, plan in plans.items()]
+    return Trial(rate, [runs(column, seeds) for column in others], own)
 
 
-def _fast_column(spec: Spec, options: SolveOptions) -> tuple[Objective, Column]:
-    """Plan for latency and for balance, and take what is faster at the row's rate.
+def _fast_columns(spec: Spec, options: SolveOptions) -> dict[Objective, Column]:
+    """Plan for latency and for balance.
 
-    That is seen with another seed than the rows'. No plan for latency is made where the static flow
-    is below the rate: it rests on the batches that the profile assumes, and more may be served.
+    A rate that no plan for latency carries has none.
     """
-    rate, output = spec.workload.request_rate_per_s, spec.workload.output_tokens.mean
-    assert rate is not None
-    found: list[tuple[float, Objective, Column]] = []
+    found: dict[Objective, Column] = {}
     for objective in FAST:
-        try:
-            column = own_column(spec, objective, options)
-        except InfeasibleError:
-            continue
-        runs = column.run(Poisson(rate, spread_lengths(spec.workload)), LOADED, range(1))
-        found.append((mean_ttft_s(runs) + output * mean_tpot_s(runs), objective, column))
-    _, chosen, fastest = min(found, key=lambda one: one[0])
-    return chosen, fastest
+        with suppress(InfeasibleError):
+            found[objective] = own_column(spec, objective, options)
+    return found
 
 
 def _most_requests_per_s(column: Column, spec: Spec, seeds: range) -> float:
