@@ -41,7 +41,8 @@ class RateTrial:
             return False
         rises, means = zip(*map(_in_flight, self.outcomes), strict=True)
         # Numbers of requests in flight are about Poisson, so variances are as large as means.
-        return sum(rises) <= LATENCY_PARAMS.deviations * math.sqrt(max(1.0, sum(means)))
+        chance = LATENCY_PARAMS.deviations * math.sqrt(max(1.0, sum(means)))
+        return sum(rises) <= chance + LATENCY_PARAMS.ramp * sum(means)
 
     @property
     def depth(self) -> tuple[Shallowness, float]:
