@@ -76,7 +76,7 @@ class LatencyParams:
     """...but at least this many."""
     tunings: int = 1
     """Rounds in which the best trial is run with other step limits."""
-    warm_up_stays: float = 1.5
+    warm_up_stays: float = 2.0
     """Start of a run that is not measured, in stays of a mean request."""
     measured_stays: float = 2.0
     """Least time that is measured, in stays of a mean request..."""
@@ -84,8 +84,10 @@ class LatencyParams:
     """...and the least number of requests that arrive meanwhile. Both are halved where the effort
     is short."""
     deviations: float = 4.0
-    """By how many standard deviations the requests in flight may rise while a run is measured:
-    beyond that, they are more than the plan carries."""
+    """By how many standard deviations the requests in flight may rise while a run is measured..."""
+    ramp: float = 0.1
+    """...beside this share of them: the longest requests may still come to be in flight. A larger
+    rise says that more arrive than the plan carries."""
 
 
 LATENCY_PARAMS = LatencyParams()

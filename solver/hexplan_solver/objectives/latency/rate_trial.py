@@ -39,9 +39,11 @@ class RateTrial:
         """Whether none of the requests was turned away, and no queue grew."""
         if any(o.turned_away or o.ttft is None or grows(o) for o in self.outcomes):
             return False
-        rises, means = zip(*map(_in_flight, self.outcomes), strict=True)
+        found = [_in_flight(outcome) for outcome in self.outcomes]
+        rise, mean = sum(rise for rise, _ in found), sum(mean for _, mean in found)
         # Numbers of requests in flight are about Poisson, so variances are as large as means.
-        return bool(sum(rises) <= LATENCY_PARAMS.deviations * math.sqrt(max(1.0, sum(means))))
+        chance = LATENCY_PARAMS.deviations * math.sqrt(max(1.0, mean))
+        return rise <= chance + LATENCY_PARAMS.ramp * mean
 
     @property
     def depth(self) -> tuple[Shallowness, float]:
