@@ -77,6 +77,8 @@ class Engine:
         if wrong is not None:
             message = f"{what}: prompt token {wrong}, must be >= 0 and < {model.vocab}"
             raise InputError(message)
+        if request.min_tokens and request.stop_ids:
+            _require_others(what, request.stop_ids, model.vocab)
         prompt, new = len(request.prompt_ids), request.max_tokens
         if prompt + new > model.max_context:
             message = (
@@ -234,3 +236,10 @@ class Engine:
                 self._tokens_by_route[route] += piece.end - piece.first
                 flight = self._flights[piece.flight]
                 turn.prompts.append(flight.prompt_row(piece.first, piece.end))
+
+
+def _require_others(what: str, stop_ids: tuple[int, ...], vocab: int) -> None:
+    """Refuse stop ids that leave nothing to draw before they may be drawn."""
+    if len({token for token in stop_ids if 0 <= token < vocab}) == vocab:
+        message = f"{what}: min_tokens bars every stop id, and all {vocab} tokens are stop ids"
+        raise InputError(message, hint="leave out min_tokens, or some stop ids")

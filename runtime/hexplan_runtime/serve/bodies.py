@@ -39,6 +39,8 @@ class Generating(Body):
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
+    min_p: float | None = None
+    min_tokens: int | None = None
     seed: int | None = None
     n: int | None = None
     stop: str | list[str] | None = None
@@ -55,8 +57,6 @@ class Generating(Body):
     repetition_penalty: JsonValue = None
     logit_bias: JsonValue = None
     logprobs: JsonValue = None
-    min_p: JsonValue = None
-    min_tokens: JsonValue = None
     response_format: JsonValue = None
     guided_json: JsonValue = None
     guided_regex: JsonValue = None

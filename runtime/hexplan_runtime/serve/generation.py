@@ -85,6 +85,7 @@ class _Continuation:
         )
         self._finder = StopFinder(choice.stops, keeps=choice.keeps_stop)
         self._echo = choice.prompt.echo or ""
+        self._min_tokens = 0 if choice.request is None else choice.request.min_tokens
         self.tokens = 0
         self.is_over = False
 
@@ -96,7 +97,8 @@ class _Continuation:
         text = self._decoder.add(event.token_id) if shows else ""
         if event.is_last:
             text += self._decoder.flush()
-        text = self._finder.add(text)
+        if self.tokens > self._min_tokens:
+            text = self._finder.add(text)
         reason = event.finish_reason
         if self._finder.has_stopped:
             reason = "stop"

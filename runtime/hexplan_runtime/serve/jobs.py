@@ -123,7 +123,7 @@ def make_job(
             Choice(
                 index=index,
                 prompt=prompt,
-                request=Request(prompt.ids, tokens, sampling, ends) if tokens else None,
+                request=_request(body, prompt, tokens, sampling, ends) if tokens else None,
                 stops=stops,
                 keeps_stop=bool(body.include_stop_str_in_output),
                 shows_special=body.skip_special_tokens is False,
@@ -144,10 +144,23 @@ def _sampling(body: Generating, seed: int) -> Sampling:
     top_p = 1.0 if body.top_p is None else float(body.top_p)
     top_k = max(0, body.top_k) if body.top_k is not None and body.top_k >= -1 else body.top_k
     try:
-        return Sampling(temperature, top_k or 0, top_p, seed % SEED_LIMIT)
+        return Sampling(temperature, top_k or 0, top_p, seed % SEED_LIMIT, float(body.min_p or 0))
     except InputError as error:
-        param = error.message.partition(":")[0]
-        raise ApiError(error.message, param=param, code="invalid_value") from error
+        raise _invalid(error) from error
+
+
+def _request(
+    body: Generating, prompt: PromptIds, tokens: int, sampling: Sampling, ends: tuple[int, ...]
+) -> Request:
+    try:
+        return Request(prompt.ids, tokens, sampling, ends, min_tokens=body.min_tokens or 0)
+    except InputError as error:
+        raise _invalid(error) from error
+
+
+def _invalid(error: InputError) -> ApiError:
+    """Return the problem of a field, with whose name the message begins."""
+    return ApiError(error.message, param=error.message.partition(":")[0], code="invalid_value")
 
 
 def _max_tokens(body: Generating, prompt: PromptIds, room: Room) -> int:

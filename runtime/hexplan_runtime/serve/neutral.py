@@ -15,8 +15,6 @@ _NEUTRAL: dict[str, tuple[JsonValue, ...]] = {
     "logprobs": (False,),
     "top_logprobs": (0,),
     "prompt_logprobs": (),
-    "min_p": (0,),
-    "min_tokens": (0,),
     "response_format": ({"type": "text"},),
     "guided_json": (),
     "guided_regex": (),
