@@ -12,6 +12,10 @@ FinishReason = Literal["stop", "length"]
 SEED_LIMIT = 2**63
 """Seeds are below this, as they travel in a signed word of 64 bits."""
 
+MOST_LOGPROBS = 20
+"""The most of the likeliest tokens that are told with a token."""
+_LOGPROBS_NEEDED = f">= 0 and <= {MOST_LOGPROBS}"
+
 
 def _need(holds: bool, field: str, found: object, needed: str) -> None:
     if not holds:
@@ -38,6 +42,9 @@ class Sampling:
         before `top_k`, as that counts before `top_p`.
     barred_ids
         Tokens that are not drawn for positions before `barred_until`.
+    top_logprobs
+        How many of the likeliest tokens to tell with each token, and their logarithms of
+        probability; 0 tells that of the token alone, None nothing.
     """
 
     temperature: float = 0.0
@@ -47,12 +54,15 @@ class Sampling:
     min_p: float = 0.0
     barred_ids: tuple[int, ...] = ()
     barred_until: int = 0
+    top_logprobs: int | None = None
 
     def __post_init__(self) -> None:
         _need(0.0 <= self.temperature < float("inf"), "temperature", self.temperature, ">= 0")
         _need(self.top_k >= 0, "top_k", self.top_k, ">= 0")
         _need(0.0 < self.top_p <= 1.0, "top_p", self.top_p, "> 0 and <= 1")
         _need(0.0 <= self.min_p <= 1.0, "min_p", self.min_p, ">= 0 and <= 1")
+        told = self.top_logprobs
+        _need(told is None or 0 <= told <= MOST_LOGPROBS, "top_logprobs", told, _LOGPROBS_NEEDED)
         _need(0 <= self.seed < SEED_LIMIT, "seed", self.seed, ">= 0 and < 2^63")
 
 
@@ -93,6 +103,23 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token, and the logarithm of its probability."""
+
+    token_id: int
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """How probable the model finds a token that was picked, whatever the sampling."""
+
+    chosen: float
+    likeliest: tuple[TokenLogprob, ...]
+    """As many as were asked for, the likeliest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class TokenEvent:
     """One new token of one request."""
 
@@ -102,3 +129,5 @@ class TokenEvent:
     is_last: bool
     finish_reason: FinishReason | None
     """Why the request ended, on its last token."""
+    logprobs: Logprobs | None = None
+    """Told if the request asks for them."""

@@ -20,7 +20,7 @@ from hexplan_runtime.engine.flight import Asked, EntryRow, Flight
 from hexplan_runtime.engine.loops import loops_of
 from hexplan_runtime.engine.room import Room
 from hexplan_runtime.engine.snapshot import EdgeTokens, RouteTokens, StageKv
-from hexplan_runtime.request import Request, TokenEvent
+from hexplan_runtime.request import Logprobs, Request, TokenEvent
 from hexplan_runtime.stage.edges import route_edges
 
 
@@ -110,8 +110,10 @@ class Engine:
         for row in batch.rows:
             if not row.tokens and not row.closes:
                 self._pass(row)
-        for row, token in zip((row for row in batch.rows if row.tokens), ids, strict=True):
-            self._come_back(turn, row, token)
+        told = batch.logprobs or (None,) * len(batch.rows)
+        drawn = [pair for pair in zip(batch.rows, told, strict=True) if pair[0].tokens]
+        for (row, logprobs), token in zip(drawn, ids, strict=True):
+            self._come_back(turn, row, token, logprobs)
         for row in batch.rows:
             if row.closes:
                 self._land(row.request)
@@ -173,7 +175,7 @@ class Engine:
         """Return the tokens sent into each route, in the plan's order."""
         return tuple(RouteTokens(*pair) for pair in enumerate(self._tokens_by_route))
 
-    def _come_back(self, turn: Turn, row: Row, token: int) -> None:
+    def _come_back(self, turn: Turn, row: Row, token: int, logprobs: Logprobs | None) -> None:
         """Take a token; if another is to follow it, it waits to be sent in."""
         flight = self._flights[row.request]
         if flight.is_over:
@@ -183,7 +185,8 @@ class Engine:
         self._decodes[flight.route].come_back(flight.id)
         reason = flight.take(token)
         is_last = reason is not None
-        turn.events.append(TokenEvent(flight.asked.ticket, token, is_last, reason))
+        event = TokenEvent(flight.asked.ticket, token, is_last, reason, logprobs)
+        turn.events.append(event)
         if is_last:
             self._end(turn, flight)
         elif self._room.fits(flight):

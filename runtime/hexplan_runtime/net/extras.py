@@ -11,20 +11,30 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hexplan.errors import HexplanError
-from hexplan_runtime.request import Sampling
+from hexplan_runtime.request import MOST_LOGPROBS, Logprobs, Sampling, TokenLogprob
 
-_MORE: Final = struct.Struct("<dqq")
-"""`min_p`, `barred_until`, and how many ids are barred."""
+_MORE: Final = struct.Struct("<dqqq")
+"""`min_p`, `barred_until`, `top_logprobs` or -1, and how many ids are barred."""
+_LOGPROB: Final = struct.Struct("<If")
+"""A token id and its logprob; of the chosen token, how many others follow instead of its id."""
 _MOST_ID: Final = 2**63 - 1
 
 
 def packed_more(sampling: Sampling) -> bytes:
     """Return what a request asks beyond its terms, in whole words; nothing if it does not."""
-    if not (sampling.min_p or sampling.barred_ids):
+    told = sampling.top_logprobs
+    if not (sampling.min_p or sampling.barred_ids or told is not None):
         return b""
     barred = [token for token in sampling.barred_ids if 0 <= token <= _MOST_ID]
-    numbers = sampling.min_p, sampling.barred_until, len(barred)
-    return _MORE.pack(*numbers) + struct.pack(f"<{len(barred)}q", *barred)
+    until = sampling.barred_until
+    numbers = _MORE.pack(sampling.min_p, until, -1 if told is None else told, len(barred))
+    return numbers + struct.pack(f"<{len(barred)}q", *barred)
+
+
+def packed_logprobs(told: Logprobs) -> bytes:
+    """Return what is told of a token, in whole words."""
+    others = (_LOGPROB.pack(one.token_id, one.logprob) for one in told.likeliest)
+    return b"".join((_LOGPROB.pack(len(told.likeliest), told.chosen), *others))
 
 
 class ExtrasReader:
@@ -41,14 +51,19 @@ class ExtrasReader:
 
     def sampling(self, terms: Sampling) -> Sampling:
         """Return how a request picks its tokens, of which the terms are known."""
-        min_p, until, num_barred = self._take(_MORE)
-        barred = self._take_words("q", num_barred)
-        return replace(terms, min_p=min_p, barred_ids=barred, barred_until=until)
-
-    def _take_words(self, kind: str, count: int) -> tuple[Any, ...]:
-        if not 0 <= 8 * count <= len(self._data) - self._at:
+        min_p, until, told, num_barred = self._take(_MORE)
+        if not 0 <= 8 * num_barred <= len(self._data) - self._at:
             raise HexplanError("a message arrived that is cut off")
-        return self._take(struct.Struct(f"<{count}{kind}"))
+        barred = self._take(struct.Struct(f"<{num_barred}q"))
+        more = replace(terms, min_p=min_p, barred_ids=barred, barred_until=until)
+        return replace(more, top_logprobs=None if told == -1 else told)
+
+    def logprobs(self) -> Logprobs:
+        """Return what is told of a token."""
+        count, chosen = self._take(_LOGPROB)
+        if count > MOST_LOGPROBS:
+            raise HexplanError("a message arrived that tells more logprobs than anybody may ask")
+        return Logprobs(chosen, tuple(TokenLogprob(*self._take(_LOGPROB)) for _ in range(count)))
 
     def _take(self, form: struct.Struct) -> tuple[Any, ...]:
         if form.size > len(self._data) - self._at:

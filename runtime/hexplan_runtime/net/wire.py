@@ -19,8 +19,8 @@ from torch import Tensor
 
 from hexplan.errors import HexplanError
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row
-from hexplan_runtime.net.extras import ExtrasReader, packed_more
-from hexplan_runtime.request import Sampling
+from hexplan_runtime.net.extras import ExtrasReader, packed_logprobs, packed_more
+from hexplan_runtime.request import Logprobs, Sampling
 
 FRAME_BYTES: Final = 65536
 """The receiver always offers this much memory, so a small batch is one message, not two."""
@@ -28,7 +28,7 @@ _HEAD: Final = struct.Struct("<qiiqq")
 _ROW: Final = struct.Struct("<qqqII")
 _TERMS: Final = struct.Struct("<qqqdd")
 _ID_BYTES: Final = 8
-_SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE = 1, 2, 4, 8, 16
+_SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE, _TELLS = 1, 2, 4, 8, 16, 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,8 @@ class Encoder:
     def _records(self, batch: Batch) -> tuple[bytes, bytes]:
         """Return a record of each row with the terms of requests that are new here, and extras."""
         records, terms, extras = [], [], []
-        for row in batch.rows:
+        every_told = batch.logprobs or (None,) * len(batch.rows)
+        for row, told in zip(batch.rows, every_told, strict=True):
             more = b""
             mine = _Terms(row.route, row.sampling)
             is_new = self._opened.get(row.request) != mine
@@ -131,11 +132,14 @@ class Encoder:
                 terms.append(mine.packed())
                 more = packed_more(row.sampling)
                 extras.append(more)
+            if told is not None:
+                extras.append(packed_logprobs(told))
             if row.closes:
                 del self._opened[row.request]
             flags = _SAMPLES * row.samples | _CLOSES * row.closes | _DECODES * row.decodes
             place = row.request, row.position, row.context_tokens, row.tokens
-            records.append(_ROW.pack(*place, flags | _OPENS * is_new | _ASKS_MORE * bool(more)))
+            flags |= _OPENS * is_new | _ASKS_MORE * bool(more) | _TELLS * (told is not None)
+            records.append(_ROW.pack(*place, flags))
         return b"".join((*records, *terms)), b"".join(extras)
 
 
@@ -187,27 +191,31 @@ class Decoder:
             for part in (envelope.extras, envelope.token_ids, envelope.hidden)
         )
         reader = ExtrasReader(memoryview(b"") if extras is None else extras.numpy().data)
-        rows = self._with_more(envelope, reader)
+        rows, told = self._with_more(envelope, reader)
         if not reader.is_at_end:
             raise HexplanError("a message arrived whose rows and extras disagree")
-        return Batch(rows, ids, hidden)
+        return Batch(rows, ids, hidden, told)
 
-    def _with_more(self, envelope: Envelope, reader: ExtrasReader) -> tuple[Row, ...]:
-        """Return the rows with what their requests ask beyond their terms."""
-        if envelope.extras is None and not any(flag & _ASKS_MORE for flag in envelope.flags):
-            return envelope.rows
+    def _with_more(
+        self, envelope: Envelope, reader: ExtrasReader
+    ) -> tuple[tuple[Row, ...], tuple[Logprobs | None, ...]]:
+        """Return the rows with what their requests ask beyond their terms, and what is told."""
+        if not any(flags & (_ASKS_MORE | _TELLS) for flags in envelope.flags):
+            return envelope.rows, ()
         rows, full = [], dict[int, Sampling]()
+        told: list[Logprobs | None] = []
         for row, flags in zip(envelope.rows, envelope.flags, strict=True):
             if flags & _OPENS:
                 full.pop(row.request, None)
             if flags & _ASKS_MORE:
                 full[row.request] = reader.sampling(row.sampling)
             rows.append(replace(row, sampling=full.get(row.request, row.sampling)))
+            told.append(reader.logprobs() if flags & _TELLS else None)
             if flags & _CLOSES:
                 full.pop(row.request, None)
         for request, sampling in full.items():
             self._opened[request] = replace(self._opened[request], sampling=sampling)
-        return tuple(rows)
+        return tuple(rows), tuple(told) if any(one is not None for one in told) else ()
 
     def _rows(
         self, data: memoryview, num_rows: int
@@ -247,7 +255,8 @@ def unpack(frame: Tensor, wire_format: WireFormat) -> Envelope:
 def num_bytes(batch: Batch) -> int:
     """Return the bytes of a batch on the wire with its header, but without what opens requests."""
     payload = sum(part.nbytes for part in (batch.token_ids, batch.hidden) if part is not None)
-    return _HEAD.size + _ROW.size * len(batch.rows) + payload
+    told = sum(len(packed_logprobs(one)) for one in batch.logprobs if one is not None)
+    return _HEAD.size + _ROW.size * len(batch.rows) + told + payload
 
 
 def new_frame() -> Tensor:

@@ -12,8 +12,6 @@ _NEUTRAL: dict[str, tuple[JsonValue, ...]] = {
     "presence_penalty": (0,),
     "repetition_penalty": (1,),
     "logit_bias": ({},),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
     "prompt_logprobs": (),
     "response_format": ({"type": "text"},),
     "guided_json": (),

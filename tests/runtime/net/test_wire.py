@@ -15,10 +15,11 @@ from hexplan_runtime.net.wire import (
     Encoder,
     WireFormat,
     new_frame,
+    num_bytes,
     pack,
     unpack,
 )
-from hexplan_runtime.request import SEED_LIMIT, Sampling
+from hexplan_runtime.request import SEED_LIMIT, Logprobs, Sampling, TokenLogprob
 
 WIRE_FORMAT = WireFormat(launch=2**59 + 1, hidden=5, dtype=torch.bfloat16)
 COUNT = st.integers(0, 2**62)
@@ -31,7 +32,8 @@ samplings = st.builds(
     seed=st.integers(0, SEED_LIMIT - 1),
     min_p=st.just(0.0) | st.floats(0, 1),
     barred_ids=st.just(()) | st.lists(st.integers(0, 2**63 - 1), max_size=9).map(tuple),
-    barred_until=st.just(0),
+    barred_until=st.integers(0, 2**62),
+    top_logprobs=st.none() | st.integers(0, 20),
 )
 rows = st.builds(
     Row,
@@ -164,7 +166,40 @@ def test_more_than_the_terms_is_sent_by_those_who_ask_it_and_once() -> None:
     near = Encoder(WIRE_FORMAT)
     asks = replace(ROW, sampling=Sampling(barred_ids=(7, 8), barred_until=12))
     sizes = [len(near.pack(as_batch([row], 1))[0]) for row in (asks, asks)]
-    assert sizes == [32 + 32 + 40 + (3 + 2) * 8 + 8, 32 + 32 + 8]
+    assert sizes == [32 + 32 + 40 + (4 + 2) * 8 + 8, 32 + 32 + 8]
+
+
+logprobs = st.floats(max_value=0, width=32)
+told = st.builds(
+    Logprobs,
+    chosen=logprobs,
+    likeliest=st.lists(
+        st.builds(TokenLogprob, token_id=st.integers(0, 2**32 - 1), logprob=logprobs), max_size=20
+    ).map(tuple),
+)
+
+
+@given(st.lists(st.tuples(rows, st.none() | told), max_size=8))
+def test_what_is_told_of_tokens_arrives_beside_them(
+    made: list[tuple[Row, Logprobs | None]],
+) -> None:
+    batch = as_batch([row for row, _ in made], len(made))
+    sent = tuple(one for _, one in made) if any(one for _, one in made) else ()
+    batch = replace(batch, logprobs=sent)
+    arrived = carry(batch)
+    assert arrived.rows == batch.rows
+    assert arrived.logprobs == sent
+    assert same(arrived.token_ids, batch.token_ids)
+
+
+def test_nothing_more_is_sent_where_nobody_asks_for_logprobs() -> None:
+    batch = as_batch([replace(ROW, request=one) for one in range(2)], 2)
+    told = Logprobs(-1.0, (TokenLogprob(5, -1.0), TokenLogprob(6, -2.0)))
+    sizes = [
+        len(pack(replace(batch, logprobs=some), WIRE_FORMAT)[0]) for some in ((), (told, None))
+    ]
+    assert sizes[1] - sizes[0] == 3 * 8
+    assert num_bytes(batch) == sizes[0] - 2 * 40
 
 
 def test_more_barred_ids_than_a_frame_has_room_for_go_after_it() -> None:
@@ -181,7 +216,7 @@ def test_more_barred_ids_than_a_frame_has_room_for_go_after_it() -> None:
 def test_extras_that_contradict_their_rows_are_refused(num_barred: int) -> None:
     asks = replace(ROW, sampling=Sampling(barred_ids=(7, 8), barred_until=12))
     frame = pack(as_batch([asks], 1), WIRE_FORMAT)[0]
-    frame[104:].view(torch.int64)[2] = num_barred
+    frame[104:].view(torch.int64)[3] = num_barred
     decoder = Decoder(WIRE_FORMAT)
     envelope = decoder.unpack(frame)
     with pytest.raises(HexplanError, match="a message arrived"):

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from openai import OpenAI
+import torch
+from openai import BadRequestError, OpenAI
 from support.reference import continue_greedily, load_reference
 from support.serving import Served
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedModel
 
 PROMPT = "It is a truth universally acknowledged, that"
 MODEL = "austen-3m"
@@ -65,3 +66,88 @@ def test_the_largest_min_p_leaves_the_likeliest_token(client: OpenAI) -> None:
     free = client.completions.create(**ask, temperature=1.5, seed=3)
     assert found.choices[0].text == greedy.choices[0].text
     assert free.choices[0].text != greedy.choices[0].text
+
+
+@pytest.fixture(scope="module")
+def model(austen: Path) -> PreTrainedModel:
+    return load_reference(austen)
+
+
+def log_softmax(model: PreTrainedModel, ids: list[int], num_prompt: int) -> torch.Tensor:
+    """Return what transformers gives for each token after the prompt: `[tokens, vocabulary]`."""
+    with torch.inference_mode():
+        logits = model(torch.tensor([ids])).logits[0, num_prompt - 1 : -1]
+    return logits.float().log_softmax(-1)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_logprobs_of_a_completion_are_those_of_transformers(
+    client: OpenAI, austen: Path, model: PreTrainedModel, streams: bool
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(austen)
+    found = client.completions.create(
+        model=MODEL, prompt=PROMPT, max_tokens=12, temperature=0, logprobs=3, stream=streams
+    )
+    choices = [chunk.choices[0] for chunk in (found if streams else [found])]
+    parts = [choice.logprobs for choice in choices]
+    text = "".join(choice.text for choice in choices)
+    tokens = [token for part in parts for token in part.tokens]
+    values = [value for part in parts for value in part.token_logprobs]
+    tops = [top for part in parts for top in part.top_logprobs]
+    offsets = [offset for part in parts for offset in part.text_offset]
+    assert len(tokens) == len(values) == len(tops) == len(offsets) == 12
+    prompt = tokenizer(PROMPT).input_ids
+    added = list(continue_greedily(model, tuple(prompt), 12).token_ids)
+    expected = log_softmax(model, [*prompt, *added], len(prompt))
+    assert values == pytest.approx(expected.amax(-1).tolist(), abs=1e-4)
+    for index, (token, value, top) in enumerate(zip(tokens, values, tops, strict=True)):
+        assert top[token] == value == max(top.values())
+        assert sorted(top.values()) == pytest.approx(
+            sorted(expected[index].topk(3).values.tolist()), abs=1e-4
+        )
+        assert text.startswith(token, offsets[index])
+    assert "".join(tokens) == text
+
+
+def test_logprobs_of_a_chat_are_those_before_temperature(
+    client: OpenAI, austen: Path, model: PreTrainedModel
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(austen)
+    found = client.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": PROMPT}],
+        max_tokens=12,
+        temperature=1.7,
+        seed=5,
+        logprobs=True,
+        top_logprobs=2,
+    )
+    told = found.choices[0].logprobs
+    assert told is not None and told.content is not None
+    assert len(told.content) == 12
+    text = b"".join(bytes(one.bytes or []) for one in told.content)
+    assert text.decode(errors="ignore").strip() == (found.choices[0].message.content or "").strip()
+    ids = tokenizer(PROMPT + "\n").input_ids
+    num_prompt = len(ids)
+    by_text = {tokenizer.decode([token]): token for token in reversed(range(len(tokenizer)))}
+    added = [by_text[one.token] for one in told.content]
+    expected = log_softmax(model, ids + added, num_prompt)
+    for one, token, expected_V in zip(told.content, added, expected, strict=True):
+        assert one.logprob == pytest.approx(float(expected_V[token]), abs=1e-4)
+        listed = {top.token: top.logprob for top in one.top_logprobs}
+        assert listed[one.token] == one.logprob
+        assert [top.logprob for top in one.top_logprobs[:2]] == pytest.approx(
+            expected_V.topk(2).values.tolist(), abs=1e-4
+        )
+
+
+def test_nothing_is_told_unless_asked(client: OpenAI) -> None:
+    ask = {"model": MODEL, "messages": [{"role": "user", "content": "Emma"}], "max_tokens": 2}
+    assert client.chat.completions.create(**ask).choices[0].logprobs is None
+    told = client.chat.completions.create(**ask, logprobs=True).choices[0].logprobs
+    assert told is not None and told.content is not None
+    assert [one.top_logprobs for one in told.content] == [[], []]
+    with pytest.raises(BadRequestError, match="needs logprobs"):
+        client.chat.completions.create(**ask, top_logprobs=2)
+    with pytest.raises(BadRequestError, match="<= 20"):
+        client.chat.completions.create(**ask, logprobs=True, top_logprobs=21)
