@@ -151,7 +151,8 @@ class Outbox:
     def _send_tokens(self, batch: Batch, output: Output) -> None:
         """Sample, and send the tokens to the launcher, and what it waits for besides."""
         sampling = [row for row in batch.rows if row.samples]
-        ids, told = None, tuple[Logprobs | None, ...]()
+        ids: Tensor | None = None
+        told: tuple[Logprobs | None, ...] = ()
         if output.logits is not None:
             ids = sample(output.logits, sampling)
             told = logprobs_of(output.logits, ids, sampling)
