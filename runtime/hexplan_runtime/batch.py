@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hexplan.constants import MAX_BATCH
-from hexplan_runtime.request import Sampling
+from hexplan_runtime.request import Logprobs, Sampling
 
 MAX_ROWS: Final = 2 * MAX_BATCH
 """Rows that one batch may have: at most half of them are decodes, so others find room beside."""
@@ -49,6 +49,8 @@ class Batch:
     """One id a token."""
     hidden: Tensor | None = None
     """One activation a token."""
+    logprobs: tuple[Logprobs | None, ...] = ()
+    """One a row, in what a last stage says of its tokens; nothing if nobody asks for them."""
 
     @property
     def tokens(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hexplan.errors import InputError
@@ -11,6 +11,10 @@ FinishReason = Literal["stop", "length"]
 
 SEED_LIMIT = 2**63
 """Seeds are below this, as they travel in a signed word of 64 bits."""
+
+MOST_LOGPROBS = 20
+"""The most of the likeliest tokens that are told with a token."""
+_LOGPROBS_NEEDED = f">= 0 and <= {MOST_LOGPROBS}"
 
 
 def _need(holds: bool, field: str, found: object, needed: str) -> None:
@@ -33,17 +37,32 @@ class Sampling:
         Only the likeliest tokens that together reach this probability may be drawn.
     seed
         Two requests with equal prompts, settings and seeds draw equal tokens.
+    min_p
+        Only tokens at least this many times as probable as the likeliest may be drawn. It counts
+        before `top_k`, as that counts before `top_p`.
+    barred_ids
+        Tokens that are not drawn for positions before `barred_until`.
+    top_logprobs
+        How many of the likeliest tokens to tell with each token, and their logarithms of
+        probability; 0 tells that of the token alone, None nothing.
     """
 
     temperature: float = 0.0
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
+    min_p: float = 0.0
+    barred_ids: tuple[int, ...] = ()
+    barred_until: int = 0
+    top_logprobs: int | None = None
 
     def __post_init__(self) -> None:
         _need(0.0 <= self.temperature < float("inf"), "temperature", self.temperature, ">= 0")
         _need(self.top_k >= 0, "top_k", self.top_k, ">= 0")
         _need(0.0 < self.top_p <= 1.0, "top_p", self.top_p, "> 0 and <= 1")
+        _need(0.0 <= self.min_p <= 1.0, "min_p", self.min_p, ">= 0 and <= 1")
+        told = self.top_logprobs
+        _need(told is None or 0 <= told <= MOST_LOGPROBS, "top_logprobs", told, _LOGPROBS_NEEDED)
         _need(0 <= self.seed < SEED_LIMIT, "seed", self.seed, ">= 0 and < 2^63")
 
 
@@ -60,15 +79,44 @@ class Request:
     stop_ids: tuple[int, ...] = ()
     route: int | None = None
     """The route to take, for a probe of that route; the router chooses one if None."""
+    min_tokens: int = 0
+    """No stop id is drawn before there are so many new tokens."""
 
     def __post_init__(self) -> None:
         _need(len(self.prompt_ids) > 0, "prompt", "empty", "at least one token")
         _need(self.max_tokens > 0, "max_tokens", self.max_tokens, "> 0")
+        needed = f">= 0 and <= the most tokens, {self.max_tokens}"
+        _need(0 <= self.min_tokens <= self.max_tokens, "min_tokens", self.min_tokens, needed)
 
     @property
     def context_tokens(self) -> int:
         """Tokens of KV cache that the request may need."""
         return len(self.prompt_ids) + self.max_tokens
+
+    @property
+    def row_sampling(self) -> Sampling:
+        """How the last stage picks its tokens; the same however often the request starts over."""
+        if not (self.min_tokens and self.stop_ids):
+            return self.sampling
+        until = len(self.prompt_ids) + self.min_tokens
+        return replace(self.sampling, barred_ids=self.stop_ids, barred_until=until)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token, and the logarithm of its probability."""
+
+    token_id: int
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """How probable the model finds a token that was picked, whatever the sampling."""
+
+    chosen: float
+    likeliest: tuple[TokenLogprob, ...]
+    """As many as were asked for, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +129,5 @@ class TokenEvent:
     is_last: bool
     finish_reason: FinishReason | None
     """Why the request ended, on its last token."""
+    logprobs: Logprobs | None = None
+    """Told if the request asks for them."""

@@ -20,7 +20,7 @@ from hexplan_runtime.engine.flight import Asked, EntryRow, Flight
 from hexplan_runtime.engine.loops import loops_of
 from hexplan_runtime.engine.room import Room
 from hexplan_runtime.engine.snapshot import EdgeTokens, RouteTokens, StageKv
-from hexplan_runtime.request import Request, TokenEvent
+from hexplan_runtime.request import Logprobs, Request, TokenEvent
 from hexplan_runtime.stage.edges import route_edges
 
 
@@ -77,6 +77,8 @@ class Engine:
         if wrong is not None:
             message = f"{what}: prompt token {wrong}, must be >= 0 and < {model.vocab}"
             raise InputError(message)
+        if request.min_tokens and request.stop_ids:
+            _require_others(what, request.stop_ids, model.vocab)
         prompt, new = len(request.prompt_ids), request.max_tokens
         if prompt + new > model.max_context:
             message = (
@@ -108,8 +110,10 @@ class Engine:
         for row in batch.rows:
             if not row.tokens and not row.closes:
                 self._pass(row)
-        for row, token in zip((row for row in batch.rows if row.tokens), ids, strict=True):
-            self._come_back(turn, row, token)
+        told = batch.logprobs or (None,) * len(batch.rows)
+        drawn = [pair for pair in zip(batch.rows, told, strict=True) if pair[0].tokens]
+        for (row, logprobs), token in zip(drawn, ids, strict=True):
+            self._come_back(turn, row, token, logprobs)
         for row in batch.rows:
             if row.closes:
                 self._land(row.request)
@@ -171,7 +175,7 @@ class Engine:
         """Return the tokens sent into each route, in the plan's order."""
         return tuple(RouteTokens(*pair) for pair in enumerate(self._tokens_by_route))
 
-    def _come_back(self, turn: Turn, row: Row, token: int) -> None:
+    def _come_back(self, turn: Turn, row: Row, token: int, logprobs: Logprobs | None) -> None:
         """Take a token; if another is to follow it, it waits to be sent in."""
         flight = self._flights[row.request]
         if flight.is_over:
@@ -181,7 +185,8 @@ class Engine:
         self._decodes[flight.route].come_back(flight.id)
         reason = flight.take(token)
         is_last = reason is not None
-        turn.events.append(TokenEvent(flight.asked.ticket, token, is_last, reason))
+        event = TokenEvent(flight.asked.ticket, token, is_last, reason, logprobs)
+        turn.events.append(event)
         if is_last:
             self._end(turn, flight)
         elif self._room.fits(flight):
@@ -234,3 +239,10 @@ class Engine:
                 self._tokens_by_route[route] += piece.end - piece.first
                 flight = self._flights[piece.flight]
                 turn.prompts.append(flight.prompt_row(piece.first, piece.end))
+
+
+def _require_others(what: str, stop_ids: tuple[int, ...], vocab: int) -> None:
+    """Refuse stop ids that leave nothing to draw before they may be drawn."""
+    if len({token for token in stop_ids if 0 <= token < vocab}) == vocab:
+        message = f"{what}: min_tokens bars every stop id, and all {vocab} tokens are stop ids"
+        raise InputError(message, hint="leave out min_tokens, or some stop ids")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hexplan_runtime.batch import Row
-from hexplan_runtime.request import FinishReason, Request
+from hexplan_runtime.request import FinishReason, Request, Sampling
 
 
 @dataclass(slots=True)
@@ -51,10 +51,12 @@ class Flight:
     reserved_tokens: int
     prompt_tokens: int = field(init=False)
     """Tokens to run before it decodes."""
+    sampling: Sampling = field(init=False)
     is_over: bool = False
 
     def __post_init__(self) -> None:
         self.prompt_tokens = len(self.asked.tokens)
+        self.sampling = self.asked.request.row_sampling
 
     @property
     def lacks_room(self) -> bool:
@@ -98,7 +100,7 @@ class Flight:
             position=position,
             tokens=tokens,
             context_tokens=self.reserved_tokens,
-            sampling=self.asked.request.sampling,
+            sampling=self.sampling,
             samples=samples,
             closes=closes,
             decodes=decodes,

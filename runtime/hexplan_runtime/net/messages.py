@@ -205,16 +205,16 @@ def _batch(parts: list[bytearray], decoder: Decoder) -> Batch:
         message = f"a frame of {len(frame)} bytes, at most {FRAME_BYTES} are sent"
         raise ValueError(message)
     envelope = decoder.unpack(torch.frombuffer(frame, dtype=torch.uint8))
-    ids, hidden = envelope.token_ids, envelope.hidden
+    parts = envelope.parts
     if not envelope.is_complete:
         payload = iter(rest)
-        ids = None if ids is None else _filled(ids, next(payload, bytearray()))
-        hidden = None if hidden is None else _filled(hidden, next(payload, bytearray()))
+        parts = [_filled(part, next(payload, bytearray())) for part in parts]
         rest = list(payload)
-    found = sum(len(part) for part in (ids, hidden) if part is not None)
-    if rest or found != sum(row.tokens for row in envelope.rows):
+    batch = decoder.complete(envelope, parts)
+    found = sum(len(part) for part in (batch.token_ids, batch.hidden) if part is not None)
+    if rest or found != batch.tokens:
         raise ValueError("its rows and its payload disagree")
-    return Batch(envelope.rows, ids, hidden)
+    return batch
 
 
 def _filled(like: Tensor, data: bytearray) -> Tensor:

@@ -70,7 +70,6 @@ class Receiver:
         """Wait for the next batch."""
         envelope = self._decoder.unpack(self._group.receive(new_frame(), self._peer))
         if not envelope.is_complete:
-            for part in (envelope.token_ids, envelope.hidden):
-                if part is not None:
-                    self._group.receive(part, self._peer)
-        return Batch(envelope.rows, envelope.token_ids, envelope.hidden)
+            for part in envelope.parts:
+                self._group.receive(part, self._peer)
+        return self._decoder.complete(envelope, envelope.parts)

@@ -1,16 +1,17 @@
 """The form of a batch on the wire: a frame of bytes, and after it a payload that is too large.
 
-A frame starts with four 64-bit words (the launch's mark, and the numbers of rows, token ids and
-activations). One record for each row follows, and then the terms of each request of which this is
-the first row over the edge. A batch whose payload fits into the frame too is one message, as gloo
-lets a sender fill less than what the receiver has room for. Nothing is unpickled.
+A frame starts with 32 bytes (the launch's mark, and the numbers of rows, bytes of extras, token ids
+and activations). One record for each row follows, and then the terms of each request of which this
+is the first row over the edge. The payload is extras, ids and activations.
+A batch whose payload fits into the frame too is one message, as gloo lets a sender fill less than
+what the receiver has room for. Nothing is unpickled.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -18,15 +19,16 @@ from torch import Tensor
 
 from hexplan.errors import HexplanError
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row
-from hexplan_runtime.request import Sampling
+from hexplan_runtime.net.extras import ExtrasReader, packed_logprobs, packed_more
+from hexplan_runtime.request import Logprobs, Sampling
 
 FRAME_BYTES: Final = 65536
 """The receiver always offers this much memory, so a small batch is one message, not two."""
-_HEAD: Final = struct.Struct("<qqqq")
+_HEAD: Final = struct.Struct("<qiiqq")
 _ROW: Final = struct.Struct("<qqqII")
 _TERMS: Final = struct.Struct("<qqqdd")
 _ID_BYTES: Final = 8
-_SAMPLES, _CLOSES, _DECODES, _OPENS = 1, 2, 4, 8
+_SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE, _TELLS = 1, 2, 4, 8, 16, 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,23 @@ class Envelope:
     """What a frame contains, with memory for what follows it."""
 
     rows: tuple[Row, ...]
+    """Its rows, to which extras may add."""
+    flags: tuple[int, ...]
+    """What the record of each row says of it."""
+    extras: Tensor | None
+    """Bytes of extras, filled already if the payload was in the frame."""
     token_ids: Tensor | None
     """Token ids, filled already if the payload was in the frame."""
     hidden: Tensor | None
     """Activations, filled already if the payload was in the frame."""
     is_complete: bool
     """Whether the payload was in the frame."""
+
+    @property
+    def parts(self) -> list[Tensor]:
+        """The parts of the payload, in their order."""
+        every = self.extras, self.token_ids, self.hidden
+        return [part for part in every if part is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,7 @@ class _Terms:
     sampling: Sampling
 
     def packed(self) -> bytes:
-        """Return them as they are sent."""
+        """Return them as they are sent, but for what few requests ask."""
         sampling = self.sampling
         whole = self.route, sampling.top_k, sampling.seed
         return _TERMS.pack(*whole, sampling.temperature, sampling.top_p)
@@ -95,29 +108,39 @@ class Encoder:
             message = f"a batch of {len(batch.rows)} rows; at most {MAX_ROWS} fit a frame"
             raise HexplanError(message)
         wire_format = self._wire_format
-        payload = [part for part in (batch.token_ids, batch.hidden) if part is not None]
+        records, more = self._records(batch)
+        extras = torch.frombuffer(bytearray(more), dtype=torch.uint8) if more else None
+        every = extras, batch.token_ids, batch.hidden
+        payload = [part for part in every if part is not None]
         ids, hidden = _count(batch.token_ids), _count(batch.hidden)
-        head = _HEAD.pack(wire_format.launch, len(batch.rows), ids, hidden)
-        frame = torch.frombuffer(bytearray(head + self._records(batch.rows)), dtype=torch.uint8)
-        if _fits(len(frame), ids, hidden, wire_format):
+        head = _HEAD.pack(wire_format.launch, len(batch.rows), len(more), ids, hidden)
+        frame = torch.frombuffer(bytearray(head + records), dtype=torch.uint8)
+        if _fits(len(frame) + len(more), ids, hidden, wire_format):
             return [torch.cat([frame, *(part.reshape(-1).view(torch.uint8) for part in payload)])]
         return [frame, *(part.contiguous() for part in payload)]
 
-    def _records(self, rows: Sequence[Row]) -> bytes:
-        """Return a record of each row, and after them the terms of requests that are new here."""
-        records, terms = [], []
-        for row in rows:
+    def _records(self, batch: Batch) -> tuple[bytes, bytes]:
+        """Return a record of each row with the terms of requests that are new here, and extras."""
+        records, terms, extras = [], [], []
+        every_told = batch.logprobs or (None,) * len(batch.rows)
+        for row, told in zip(batch.rows, every_told, strict=True):
+            more = b""
             mine = _Terms(row.route, row.sampling)
             is_new = self._opened.get(row.request) != mine
             if is_new:
                 self._opened[row.request] = mine
                 terms.append(mine.packed())
+                more = packed_more(row.sampling)
+                extras.append(more)
+            if told is not None:
+                extras.append(packed_logprobs(told))
             if row.closes:
                 del self._opened[row.request]
             flags = _SAMPLES * row.samples | _CLOSES * row.closes | _DECODES * row.decodes
             place = row.request, row.position, row.context_tokens, row.tokens
-            records.append(_ROW.pack(*place, flags | _OPENS * is_new))
-        return b"".join((*records, *terms))
+            flags |= _OPENS * is_new | _ASKS_MORE * bool(more) | _TELLS * (told is not None)
+            records.append(_ROW.pack(*place, flags))
+        return b"".join((*records, *terms)), b"".join(extras)
 
 
 class Decoder:
@@ -131,28 +154,75 @@ class Decoder:
         """Read a frame, after a check that it belongs to this launch."""
         wire_format = self._wire_format
         data = frame.numpy().data
-        launch, num_rows, num_ids, num_hidden = _HEAD.unpack_from(data)
+        launch, num_rows, num_extras, num_ids, num_hidden = _HEAD.unpack_from(data)
         if launch != wire_format.launch or not 0 <= num_rows <= MAX_ROWS:
             raise HexplanError("a message arrived that does not belong to this launch")
-        rows, end = self._rows(data, num_rows)
+        rows, flags, end = self._rows(data, num_rows)
+        if num_extras < 0 or num_extras % _ID_BYTES:
+            raise HexplanError("a message arrived whose extras are no whole words")
         if min(num_ids, num_hidden) < 0 or num_ids + num_hidden != sum(row.tokens for row in rows):
             raise HexplanError("a message arrived whose rows and payload disagree")
-        if not _fits(end, num_ids, num_hidden, wire_format):
+        if not _fits(end + num_extras, num_ids, num_hidden, wire_format):
+            extras = torch.empty(num_extras, dtype=torch.uint8) if num_extras else None
             ids = torch.empty(num_ids, dtype=torch.int64) if num_ids else None
             shape = num_hidden, wire_format.hidden
             room = torch.empty(shape, dtype=wire_format.dtype) if num_hidden else None
-            return Envelope(rows, ids, room, is_complete=False)
+            return Envelope(rows, flags, extras, ids, room, is_complete=False)
+        extras = frame[end : end + num_extras] if num_extras else None
+        end += num_extras
         middle = end + num_ids * _ID_BYTES
         stop = middle + num_hidden * wire_format.hidden_bytes
         ids = frame[end:middle].view(torch.int64) if num_ids else None
         hidden = frame[middle:stop].view(wire_format.dtype) if num_hidden else None
         activations = None if hidden is None else hidden.view(-1, wire_format.hidden)
-        return Envelope(rows, ids, activations, is_complete=True)
+        return Envelope(rows, flags, extras, ids, activations, is_complete=True)
 
-    def _rows(self, data: memoryview, num_rows: int) -> tuple[tuple[Row, ...], int]:
-        """Return the rows of a frame, and where its payload begins."""
+    def complete(self, envelope: Envelope, parts: Sequence[Tensor]) -> Batch:
+        """Return the batch of an envelope, before the next frame is unpacked.
+
+        Parameters
+        ----------
+        parts
+            The parts of its payload, filled.
+        """
+        payload = iter(parts)
+        extras, ids, hidden = (
+            None if part is None else next(payload)
+            for part in (envelope.extras, envelope.token_ids, envelope.hidden)
+        )
+        reader = ExtrasReader(memoryview(b"") if extras is None else extras.numpy().data)
+        rows, told = self._with_more(envelope, reader)
+        if not reader.is_at_end:
+            raise HexplanError("a message arrived whose rows and extras disagree")
+        return Batch(rows, ids, hidden, told)
+
+    def _with_more(
+        self, envelope: Envelope, reader: ExtrasReader
+    ) -> tuple[tuple[Row, ...], tuple[Logprobs | None, ...]]:
+        """Return the rows with what their requests ask beyond their terms, and what is told."""
+        if not any(flags & (_ASKS_MORE | _TELLS) for flags in envelope.flags):
+            return envelope.rows, ()
+        rows, full = [], dict[int, Sampling]()
+        told: list[Logprobs | None] = []
+        for row, flags in zip(envelope.rows, envelope.flags, strict=True):
+            if flags & _OPENS:
+                full.pop(row.request, None)
+            if flags & _ASKS_MORE:
+                full[row.request] = reader.sampling(row.sampling)
+            rows.append(replace(row, sampling=full.get(row.request, row.sampling)))
+            told.append(reader.logprobs() if flags & _TELLS else None)
+            if flags & _CLOSES:
+                full.pop(row.request, None)
+        for request, sampling in full.items():
+            self._opened[request] = replace(self._opened[request], sampling=sampling)
+        return tuple(rows), tuple(told) if any(one is not None for one in told) else ()
+
+    def _rows(
+        self, data: memoryview, num_rows: int
+    ) -> tuple[tuple[Row, ...], tuple[int, ...], int]:
+        """Return the rows of a frame, their flags, and where its payload begins."""
         end = _HEAD.size + num_rows * _ROW.size
-        rows = []
+        rows, every_flags = [], []
         for words in _ROW.iter_unpack(data[_HEAD.size : end]):
             request, position, context_tokens, tokens, flags = words
             if flags & _OPENS:
@@ -168,7 +238,8 @@ class Decoder:
             said = (bool(flags & flag) for flag in (_SAMPLES, _CLOSES, _DECODES))
             place = request, terms.route, position, tokens, context_tokens
             rows.append(Row(*place, terms.sampling, *said))
-        return tuple(rows), end
+            every_flags.append(flags)
+        return tuple(rows), tuple(every_flags), end
 
 
 def pack(batch: Batch, wire_format: WireFormat) -> list[Tensor]:
@@ -184,7 +255,8 @@ def unpack(frame: Tensor, wire_format: WireFormat) -> Envelope:
 def num_bytes(batch: Batch) -> int:
     """Return the bytes of a batch on the wire with its header, but without what opens requests."""
     payload = sum(part.nbytes for part in (batch.token_ids, batch.hidden) if part is not None)
-    return _HEAD.size + _ROW.size * len(batch.rows) + payload
+    told = sum(len(packed_logprobs(one)) for one in batch.logprobs if one is not None)
+    return _HEAD.size + _ROW.size * len(batch.rows) + told + payload
 
 
 def new_frame() -> Tensor:

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from hexplan_runtime.request import FinishReason
 from hexplan_runtime.serve.event_stream import event
 from hexplan_runtime.serve.generation import Generation, Piece
 from hexplan_runtime.serve.jobs import Job
 from hexplan_runtime.serve.problems import Json, JsonObject
+from hexplan_runtime.token_text import ShownLogprob, ShownLogprobs
+
+LEAST_LOGPROB: Final = -9999.0
+"""Shown for tokens that cannot be, as JSON has no infinity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole choice."""
+
+    index: int
+    text: str
+    finish_reason: FinishReason
+    logprobs: Sequence[ShownLogprobs]
+    """Of each token; nothing unless they are asked for."""
 
 
 class Form(Protocol):
@@ -28,7 +44,7 @@ class Form(Protocol):
         """Return what a piece adds to a choice."""
         ...
 
-    def whole(self, choice: int, text: str, reason: FinishReason) -> JsonObject:
+    def whole(self, whole: Whole) -> JsonObject:
         """Return a whole choice."""
         ...
 
@@ -44,11 +60,13 @@ class CompletionForm:
 
     def chunk(self, piece: Piece) -> JsonObject:
         """Return what a piece adds to a choice."""
-        return _choice(piece.choice, {"text": piece.text}, piece.finish_reason)
+        told = _completion_logprobs(_told(piece))
+        return _choice(piece.choice, {"text": piece.text}, told, piece.finish_reason)
 
-    def whole(self, choice: int, text: str, reason: FinishReason) -> JsonObject:
+    def whole(self, whole: Whole) -> JsonObject:
         """Return a whole choice."""
-        return _choice(choice, {"text": text}, reason)
+        told = _completion_logprobs(whole.logprobs)
+        return _choice(whole.index, {"text": whole.text}, told, whole.finish_reason)
 
 
 class ChatForm:
@@ -60,20 +78,64 @@ class ChatForm:
 
     def opening(self, choice: int) -> JsonObject:
         """Return the role."""
-        return _choice(choice, {"delta": {"role": "assistant", "content": ""}}, None)
+        return _choice(choice, {"delta": {"role": "assistant", "content": ""}}, None, None)
 
     def chunk(self, piece: Piece) -> JsonObject:
         """Return what a piece adds to a choice."""
-        return _choice(piece.choice, {"delta": {"content": piece.text}}, piece.finish_reason)
+        told = _chat_logprobs(_told(piece))
+        return _choice(piece.choice, {"delta": {"content": piece.text}}, told, piece.finish_reason)
 
-    def whole(self, choice: int, text: str, reason: FinishReason) -> JsonObject:
+    def whole(self, whole: Whole) -> JsonObject:
         """Return a whole choice."""
-        message: JsonObject = {"role": "assistant", "content": text, "refusal": None}
-        return _choice(choice, {"message": message}, reason)
+        message: JsonObject = {"role": "assistant", "content": whole.text, "refusal": None}
+        told = _chat_logprobs(whole.logprobs)
+        return _choice(whole.index, {"message": message}, told, whole.finish_reason)
 
 
-def _choice(index: int, content: JsonObject, reason: FinishReason | None) -> JsonObject:
-    return {"index": index, **content, "logprobs": None, "finish_reason": reason}
+def _choice(
+    index: int, content: JsonObject, logprobs: JsonObject | None, reason: FinishReason | None
+) -> JsonObject:
+    return {"index": index, **content, "logprobs": logprobs, "finish_reason": reason}
+
+
+def _told(piece: Piece) -> Sequence[ShownLogprobs]:
+    return () if piece.logprobs is None else (piece.logprobs,)
+
+
+def _completion_logprobs(told: Sequence[ShownLogprobs]) -> JsonObject | None:
+    if not told:
+        return None
+    maps: list[Json] = []
+    for one in told:
+        # Of tokens with the same text the likelier one is kept, unless the other was chosen.
+        found = {top.token.text: _finite(top.logprob) for top in reversed(one.likeliest)}
+        maps.append({**found, one.chosen.token.text: _finite(one.chosen.logprob)})
+    return {
+        "tokens": [one.chosen.token.text for one in told],
+        "token_logprobs": [_finite(one.chosen.logprob) for one in told],
+        "top_logprobs": maps,
+        "text_offset": [one.offset for one in told],
+    }
+
+
+def _chat_logprobs(told: Sequence[ShownLogprobs]) -> JsonObject | None:
+    if not told:
+        return None
+    content: list[Json] = [
+        {**_entry(one.chosen), "top_logprobs": [_entry(top) for top in one.likeliest]}
+        for one in told
+    ]
+    return {"content": content, "refusal": None}
+
+
+def _entry(shown: ShownLogprob) -> JsonObject:
+    data = shown.token.data
+    as_list: Json = None if data is None else [int(byte) for byte in data]
+    return {"token": shown.token.text, "logprob": _finite(shown.logprob), "bytes": as_list}
+
+
+def _finite(logprob: float) -> float:
+    return max(logprob, LEAST_LOGPROB)
 
 
 class Answer:
@@ -105,13 +167,15 @@ class Answer:
             A choice failed.
         """
         texts: list[list[str]] = [[] for _ in self._job.choices]
+        told: list[list[ShownLogprobs]] = [[] for _ in texts]
         reasons: list[FinishReason] = ["length"] * len(texts)
         async for pieces in self._generation.pieces():
             for piece in pieces:
                 texts[piece.choice].append(piece.text)
+                told[piece.choice] += _told(piece)
                 reasons[piece.choice] = piece.finish_reason or "length"
         choices: list[Json] = [
-            self._form.whole(index, "".join(parts), reasons[index])
+            self._form.whole(Whole(index, "".join(parts), reasons[index], told[index]))
             for index, parts in enumerate(texts)
         ]
         usage = usage_of(self._job.prompt_tokens, self._generation.completion_tokens)

@@ -39,6 +39,8 @@ class Generating(Body):
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
+    min_p: float | None = None
+    min_tokens: int | None = None
     seed: int | None = None
     n: int | None = None
     stop: str | list[str] | None = None
@@ -54,9 +56,6 @@ class Generating(Body):
     presence_penalty: JsonValue = None
     repetition_penalty: JsonValue = None
     logit_bias: JsonValue = None
-    logprobs: JsonValue = None
-    min_p: JsonValue = None
-    min_tokens: JsonValue = None
     response_format: JsonValue = None
     guided_json: JsonValue = None
     guided_regex: JsonValue = None
@@ -82,6 +81,7 @@ class CompletionBody(Generating):
 
     prompt: Prompt
     echo: bool | None = None
+    logprobs: int | None = None
     add_special_tokens: bool | None = None
     best_of: JsonValue = None
     suffix: JsonValue = None
@@ -101,12 +101,13 @@ class ChatBody(Generating):
 
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
     tools: list[dict[str, JsonValue]] | None = None
     tool_choice: JsonValue = None
     chat_template_kwargs: dict[str, JsonValue] | None = None
     add_generation_prompt: bool | None = None
     continue_final_message: bool | None = None
-    top_logprobs: JsonValue = None
     parallel_tool_calls: JsonValue = None
     functions: JsonValue = None
     function_call: JsonValue = None

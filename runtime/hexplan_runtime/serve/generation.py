@@ -19,7 +19,8 @@ from hexplan_runtime.serve.jobs import Choice, Job
 from hexplan_runtime.serve.metrics import Metrics
 from hexplan_runtime.serve.problems import problem_of
 from hexplan_runtime.serve.stop_strings import StopFinder
-from hexplan_runtime.text import Detokenizer, Tokenizer
+from hexplan_runtime.text import Detokenizer
+from hexplan_runtime.token_text import EntryTokenizer, ShownLogprobs, TokenTexts
 
 Event: TypeAlias = TokenEvent | Failed
 
@@ -35,6 +36,7 @@ class Piece:
     """Tokens of the choice so far."""
     finish_reason: FinishReason | None
     """Why the choice ended, on its last piece."""
+    logprobs: ShownLogprobs | None = None
 
 
 class Handoff:
@@ -69,7 +71,8 @@ class Serving:
 
     core: EngineCore
     handoff: Handoff
-    tokenizer: Tokenizer
+    tokenizer: EntryTokenizer
+    texts: TokenTexts
     metrics: Metrics
     max_unread: int
     """Events that may wait for a client that reads slowly."""
@@ -78,13 +81,16 @@ class Serving:
 class _Continuation:
     """The text of one choice."""
 
-    def __init__(self, tokenizer: Tokenizer, choice: Choice) -> None:
+    def __init__(self, serving: Serving, choice: Choice) -> None:
         self._choice = choice
+        self._texts = serving.texts
         self._decoder = Detokenizer(
-            tokenizer, choice.prompt.ids, shows_special=choice.shows_special
+            serving.tokenizer, choice.prompt.ids, shows_special=choice.shows_special
         )
         self._finder = StopFinder(choice.stops, keeps=choice.keeps_stop)
         self._echo = choice.prompt.echo or ""
+        self._num_characters = len(self._echo)
+        self._min_tokens = 0 if choice.request is None else choice.request.min_tokens
         self.tokens = 0
         self.is_over = False
 
@@ -93,25 +99,30 @@ class _Continuation:
         self.tokens += 1
         is_stop = event.finish_reason == "stop"
         shows = not is_stop or self._choice.shows_special
+        logprobs = self._texts.shown(event, self._num_characters)
         text = self._decoder.add(event.token_id) if shows else ""
+        self._num_characters += len(text)
         if event.is_last:
             text += self._decoder.flush()
-        text = self._finder.add(text)
+        if self.tokens > self._min_tokens:
+            text = self._finder.add(text)
         reason = event.finish_reason
         if self._finder.has_stopped:
             reason = "stop"
         elif event.is_last:
             text += self._finder.flush()
-        return self._piece(text, reason)
+        return self._piece(text, reason, logprobs)
 
     def echo_only(self) -> Piece:
         """Return the piece of a choice that asks for no tokens."""
         return self._piece("", "length")
 
-    def _piece(self, text: str, reason: FinishReason | None) -> Piece:
+    def _piece(
+        self, text: str, reason: FinishReason | None, logprobs: ShownLogprobs | None = None
+    ) -> Piece:
         self.is_over = reason is not None
         text, self._echo = self._echo + text, ""
-        return Piece(self._choice.index, text, self.tokens, reason)
+        return Piece(self._choice.index, text, self.tokens, reason, logprobs)
 
 
 class Generation:
@@ -120,7 +131,7 @@ class Generation:
     def __init__(self, serving: Serving, job: Job) -> None:
         self._serving = serving
         self.job = job
-        self._continuations = [_Continuation(serving.tokenizer, c) for c in job.choices]
+        self._continuations = [_Continuation(serving, c) for c in job.choices]
         self._tickets: dict[int, Ticket] = {}
         self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
         self._clock = serving.metrics.clock(job)

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexplan.errors import InputError
-from hexplan_runtime.request import SEED_LIMIT, Request, Sampling
-from hexplan_runtime.serve.bodies import CompletionBody, Generating, Prompt
+from hexplan_runtime.request import MOST_LOGPROBS, SEED_LIMIT, Request, Sampling
+from hexplan_runtime.serve.bodies import ChatBody, CompletionBody, Generating, Prompt
 from hexplan_runtime.serve.neutral import require_neutral
 from hexplan_runtime.serve.problems import ApiError, NotFound
 from hexplan_runtime.serve.settings import ServeSettings
 
 COMPLETION_TOKENS = 16
 """OpenAI's default for completions; that for chats is what there is room for."""
+COMPLETION_LOGPROBS = 5
+"""OpenAI's limit for completions; that for chats is higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def make_job(
             Choice(
                 index=index,
                 prompt=prompt,
-                request=Request(prompt.ids, tokens, sampling, ends) if tokens else None,
+                request=_request(body, prompt, tokens, sampling, ends) if tokens else None,
                 stops=stops,
                 keeps_stop=bool(body.include_stop_str_in_output),
                 shows_special=body.skip_special_tokens is False,
@@ -144,10 +146,53 @@ def _sampling(body: Generating, seed: int) -> Sampling:
     top_p = 1.0 if body.top_p is None else float(body.top_p)
     top_k = max(0, body.top_k) if body.top_k is not None and body.top_k >= -1 else body.top_k
     try:
-        return Sampling(temperature, top_k or 0, top_p, seed % SEED_LIMIT)
+        return Sampling(
+            temperature,
+            top_k or 0,
+            top_p,
+            seed % SEED_LIMIT,
+            min_p=float(body.min_p or 0),
+            top_logprobs=_top_logprobs(body),
+        )
     except InputError as error:
-        param = error.message.partition(":")[0]
-        raise ApiError(error.message, param=param, code="invalid_value") from error
+        raise _invalid(error) from error
+
+
+def _top_logprobs(body: Generating) -> int | None:
+    """Return how many of the likeliest tokens to tell with each token; None tells nothing."""
+    if isinstance(body, ChatBody):
+        if body.top_logprobs and not body.logprobs:
+            raise ApiError("top_logprobs: needs logprobs: true", param="top_logprobs")
+        asked = body.top_logprobs or 0
+        return _within("top_logprobs", asked, MOST_LOGPROBS) if body.logprobs else None
+    assert isinstance(body, CompletionBody)
+    if body.logprobs is None:
+        return None
+    if body.echo:
+        message = "logprobs: not supported yet together with echo, leave one out"
+        raise ApiError(message, param="logprobs", code="unsupported_parameter")
+    return _within("logprobs", body.logprobs, COMPLETION_LOGPROBS)
+
+
+def _within(name: str, value: int, most: int) -> int:
+    if not 0 <= value <= most:
+        message = f"{name}: {value}, must be >= 0 and <= {most}"
+        raise ApiError(message, param=name, code="invalid_value")
+    return value
+
+
+def _request(
+    body: Generating, prompt: PromptIds, tokens: int, sampling: Sampling, ends: tuple[int, ...]
+) -> Request:
+    try:
+        return Request(prompt.ids, tokens, sampling, ends, min_tokens=body.min_tokens or 0)
+    except InputError as error:
+        raise _invalid(error) from error
+
+
+def _invalid(error: InputError) -> ApiError:
+    """Return the problem of a field, with whose name the message begins."""
+    return ApiError(error.message, param=error.message.partition(":")[0], code="invalid_value")
 
 
 def _max_tokens(body: Generating, prompt: PromptIds, room: Room) -> int:

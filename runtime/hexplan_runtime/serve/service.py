@@ -28,6 +28,7 @@ from hexplan_runtime.serve.plan_state import PlanState
 from hexplan_runtime.serve.problems import TooSlow, Unavailable
 from hexplan_runtime.serve.prompts import ChatTokenizer, Prompts
 from hexplan_runtime.serve.settings import ServeSettings
+from hexplan_runtime.token_text import TokenTexts
 
 Read = TypeVar("Read", bound=Body)
 
@@ -67,6 +68,7 @@ class Service:
             self._launched.core,
             handoff,
             self._launched.tokenizer,
+            TokenTexts(self._launched.tokenizer),
             self.metrics,
             self.settings.limits.unread_tokens,
         )

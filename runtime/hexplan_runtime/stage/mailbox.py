@@ -20,7 +20,9 @@ from hexplan.schedule.step import next_step
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row, merge, passed, sampled, single_rows
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.transport import Receives
+from hexplan_runtime.request import Logprobs
 from hexplan_runtime.stage.edges import Ends, route_edges
+from hexplan_runtime.stage.logprobs import logprobs_of
 from hexplan_runtime.stage.sampling import sample
 from hexplan_runtime.stage.stage import Output
 from hexplan_runtime.stage.waiting_row import WaitingRow
@@ -149,11 +151,16 @@ class Outbox:
     def _send_tokens(self, batch: Batch, output: Output) -> None:
         """Sample, and send the tokens to the launcher, and what it waits for besides."""
         sampling = [row for row in batch.rows if row.samples]
-        ids = None if output.logits is None else sample(output.logits, sampling)
+        ids: Tensor | None = None
+        told: tuple[Logprobs | None, ...] = ()
+        if output.logits is not None:
+            ids = sample(output.logits, sampling)
+            told = logprobs_of(output.logits, ids, sampling)
         rows = [sampled(row) for row in sampling]
         rows += [passed(row) for row in batch.rows if row.tokens and not row.samples]
         rows += [row for row in batch.rows if row.closes]
-        self._senders[EXIT].send(Batch(tuple(rows), ids))
+        told += (None,) * (len(rows) - len(sampling)) if told else ()
+        self._senders[EXIT].send(Batch(tuple(rows), ids, logprobs=told))
 
     def _send_hidden(self, batch: Batch, hidden: Tensor) -> None:
         """Send the activations on, prompts last, so that the next stage can start on decodes.

@@ -29,6 +29,7 @@ _LIKELIEST: Final = 256
 
 def sample(logits_RV: Tensor, rows: Sequence[Row]) -> Tensor:
     """Return one token id for each row."""
+    logits_RV = _without_barred(logits_RV, rows)
     ids_R = logits_RV.max(dim=-1).indices  # argmax is four times slower in 16 bits
     drawn = [index for index, row in enumerate(rows) if row.sampling.temperature > 0]
     if drawn:
@@ -48,8 +49,8 @@ def draw(logits_V: Tensor, sampling: Sampling, position: int) -> int:
 def draw_rows(logits_DV: Tensor, samplings: Sequence[Sampling], positions: Sequence[int]) -> Tensor:
     """Draw the token of each position.
 
-    Of the `top_k` likeliest tokens, those remain that together reach `top_p`, the likeliest first.
-    Tokens as likely as the last one that remains do so too.
+    Of the tokens that `min_p` leaves, and of them the `top_k` likeliest, those remain that together
+    reach `top_p`, the likeliest first. Tokens as likely as the last one that remains do so too.
     """
     temperatures = [[min(max(s.temperature, _FLOATS.tiny), _FLOATS.max)] for s in samplings]
     temperature_D1 = torch.tensor(temperatures)
@@ -57,7 +58,7 @@ def draw_rows(logits_DV: Tensor, samplings: Sequence[Sampling], positions: Seque
     logits_DV = logits_DV.float()
     logits_DV = (logits_DV - logits_DV.amax(dim=-1, keepdim=True)).div_(temperature_D1)
     weights_DV = logits_DV.exp_()
-    if any(sampling.top_k or sampling.top_p < 1 for sampling in samplings):
+    if any(s.top_k or s.top_p < 1 or s.min_p for s in samplings):
         weights_DV.masked_fill_(weights_DV < _least_weight(weights_DV, samplings), 0.0)
     reach_DV = weights_DV.cumsum(dim=-1, dtype=torch.float64)
     total_D1 = reach_DV[:, -1:].contiguous()
@@ -65,6 +66,22 @@ def draw_rows(logits_DV: Tensor, samplings: Sequence[Sampling], positions: Seque
     uniform_D1 = torch.stack([_uniform(sampling.seed, position) for sampling, position in pairs])
     picked_D1 = torch.searchsorted(reach_DV, uniform_D1[:, None] * total_D1, right=True)
     return torch.minimum(picked_D1, torch.searchsorted(reach_DV, total_D1))[:, 0]
+
+
+def _without_barred(logits_RV: Tensor, rows: Sequence[Row]) -> Tensor:
+    """Return logits by which no row picks what is barred at its position."""
+    barring = [
+        (index, row.sampling.barred_ids)
+        for index, row in enumerate(rows)
+        if row.position + row.tokens < row.sampling.barred_until
+    ]
+    if barring:
+        logits_RV = logits_RV.clone()
+        vocab = logits_RV.shape[-1]
+        for index, barred in barring:
+            ids = [token for token in barred if 0 <= token < vocab]
+            logits_RV[index, ids] = -torch.inf
+    return logits_RV
 
 
 def _least_weight(weights_DV: Tensor, samplings: Sequence[Sampling]) -> Tensor:
@@ -75,6 +92,8 @@ def _least_weight(weights_DV: Tensor, samplings: Sequence[Sampling]) -> Tensor:
     k_D1 = torch.tensor([[min(sampling.top_k or vocab, vocab)] for sampling in samplings])
     by_k_D1 = likeliest_DK.gather(1, k_D1.clamp(max=num_sorted) - 1)
     by_k_D1.masked_fill_(k_D1 == vocab, 0.0)
+    # The likeliest token has the weight 1, so that `min_p` is a weight already.
+    by_k_D1 = torch.maximum(by_k_D1, torch.tensor([[sampling.min_p] for sampling in samplings]))
     if all(sampling.top_p == 1 for sampling in samplings):
         return by_k_D1
     p_D1 = torch.tensor([[sampling.top_p] for sampling in samplings], dtype=torch.float64)

@@ -15,10 +15,11 @@ from hexplan_runtime.net.wire import (
     Encoder,
     WireFormat,
     new_frame,
+    num_bytes,
     pack,
     unpack,
 )
-from hexplan_runtime.request import SEED_LIMIT, Sampling
+from hexplan_runtime.request import SEED_LIMIT, Logprobs, Sampling, TokenLogprob
 
 WIRE_FORMAT = WireFormat(launch=2**59 + 1, hidden=5, dtype=torch.bfloat16)
 COUNT = st.integers(0, 2**62)
@@ -29,6 +30,10 @@ samplings = st.builds(
     top_k=st.integers(0, 1000),
     top_p=st.floats(0, 1, exclude_min=True),
     seed=st.integers(0, SEED_LIMIT - 1),
+    min_p=st.just(0.0) | st.floats(0, 1),
+    barred_ids=st.just(()) | st.lists(st.integers(0, 2**63 - 1), max_size=9).map(tuple),
+    barred_until=st.integers(0, 2**62),
+    top_logprobs=st.none() | st.integers(0, 20),
 )
 rows = st.builds(
     Row,
@@ -59,12 +64,15 @@ def carry(batch: Batch) -> Batch:
     first, *others = pack(batch, WIRE_FORMAT)
     frame = new_frame()
     frame[: len(first)] = first
-    envelope = unpack(frame, WIRE_FORMAT)
+    return received(Decoder(WIRE_FORMAT), frame, others)
+
+
+def received(decoder: Decoder, frame: torch.Tensor, others: list[torch.Tensor]) -> Batch:
+    envelope = decoder.unpack(frame)
     assert envelope.is_complete == (not others)
-    waiting = [part for part in (envelope.token_ids, envelope.hidden) if part is not None]
-    for room, part in zip(waiting, others, strict=bool(others)):
+    for room, part in zip(envelope.parts, others, strict=bool(others)):
         room.copy_(part)
-    return Batch(envelope.rows, envelope.token_ids, envelope.hidden)
+    return decoder.complete(envelope, envelope.parts)
 
 
 def same(left: torch.Tensor | None, right: torch.Tensor | None) -> bool:
@@ -141,10 +149,10 @@ def test_batches_of_one_edge_arrive_as_they_were_sent(batches: list[list[Row]]) 
     """Some rows are of the same request, with the same terms or others, before its end or after."""
     near, far = Encoder(WIRE_FORMAT), Decoder(WIRE_FORMAT)
     for sent in batches:
-        first, *_ = near.pack(as_batch(sent, len(sent)))
+        first, *others = near.pack(as_batch(sent, len(sent)))
         frame = new_frame()
         frame[: len(first)] = first
-        assert far.unpack(frame).rows == tuple(sent)
+        assert received(far, frame, others).rows == tuple(sent)
 
 
 def test_what_stays_the_same_is_sent_once_for_each_request() -> None:
@@ -152,6 +160,67 @@ def test_what_stays_the_same_is_sent_once_for_each_request() -> None:
     end = replace(ROW, tokens=0, closes=True)
     sizes = [len(near.pack(as_batch([row], 1))[0]) for row in (ROW, ROW, end, ROW)]
     assert sizes == [32 + 32 + 40 + 8, 32 + 32 + 8, 32 + 32, 32 + 32 + 40 + 8]
+
+
+def test_more_than_the_terms_is_sent_by_those_who_ask_it_and_once() -> None:
+    near = Encoder(WIRE_FORMAT)
+    asks = replace(ROW, sampling=Sampling(barred_ids=(7, 8), barred_until=12))
+    sizes = [len(near.pack(as_batch([row], 1))[0]) for row in (asks, asks)]
+    assert sizes == [32 + 32 + 40 + (4 + 2) * 8 + 8, 32 + 32 + 8]
+
+
+logprobs = st.floats(max_value=0, width=32)
+told = st.builds(
+    Logprobs,
+    chosen=logprobs,
+    likeliest=st.lists(
+        st.builds(TokenLogprob, token_id=st.integers(0, 2**32 - 1), logprob=logprobs), max_size=20
+    ).map(tuple),
+)
+
+
+@given(st.lists(st.tuples(rows, st.none() | told), max_size=8))
+def test_what_is_told_of_tokens_arrives_beside_them(
+    made: list[tuple[Row, Logprobs | None]],
+) -> None:
+    batch = as_batch([row for row, _ in made], len(made))
+    sent = tuple(one for _, one in made) if any(one for _, one in made) else ()
+    batch = replace(batch, logprobs=sent)
+    arrived = carry(batch)
+    assert arrived.rows == batch.rows
+    assert arrived.logprobs == sent
+    assert same(arrived.token_ids, batch.token_ids)
+
+
+def test_nothing_more_is_sent_where_nobody_asks_for_logprobs() -> None:
+    batch = as_batch([replace(ROW, request=one) for one in range(2)], 2)
+    told = Logprobs(-1.0, (TokenLogprob(5, -1.0), TokenLogprob(6, -2.0)))
+    sizes = [
+        len(pack(replace(batch, logprobs=some), WIRE_FORMAT)[0]) for some in ((), (told, None))
+    ]
+    assert sizes[1] - sizes[0] == 3 * 8
+    assert num_bytes(batch) == sizes[0] - 2 * 40
+
+
+def test_more_barred_ids_than_a_frame_has_room_for_go_after_it() -> None:
+    sampling = Sampling(barred_ids=tuple(range(20_000)), barred_until=12)
+    batch = as_batch([replace(ROW, sampling=sampling), replace(ROW, request=2)], 1)
+    assert len(pack(batch, WIRE_FORMAT)) == 4
+    arrived = carry(batch)
+    assert arrived.rows == batch.rows
+    assert same(arrived.token_ids, batch.token_ids)
+    assert same(arrived.hidden, batch.hidden)
+
+
+@pytest.mark.parametrize("num_barred", [1, 3, -1, 2**60])
+def test_extras_that_contradict_their_rows_are_refused(num_barred: int) -> None:
+    asks = replace(ROW, sampling=Sampling(barred_ids=(7, 8), barred_until=12))
+    frame = pack(as_batch([asks], 1), WIRE_FORMAT)[0]
+    frame[104:].view(torch.int64)[3] = num_barred
+    decoder = Decoder(WIRE_FORMAT)
+    envelope = decoder.unpack(frame)
+    with pytest.raises(HexplanError, match="a message arrived"):
+        decoder.complete(envelope, envelope.parts)
 
 
 def test_a_row_of_a_request_that_never_began_is_refused() -> None:

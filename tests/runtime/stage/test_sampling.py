@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import MinPLogitsWarper, TemperatureLogitsWarper
 
 from hexplan.errors import InputError
 from hexplan_runtime.batch import Row
@@ -46,6 +47,9 @@ settings_of_a_draw = st.builds(
     top_k=st.sampled_from([0, 0, 1, 3, 40, 500]),
     top_p=st.sampled_from([1.0, 1.0, 0.01, 0.5, 0.9, 0.999]),
     seed=st.integers(0, 2**63 - 1),
+    min_p=st.sampled_from([0.0, 0.0, 0.02, 0.4, 1.0]),
+    barred_ids=st.just(()) | st.lists(st.integers(-1, 700), max_size=30).map(tuple),
+    barred_until=st.integers(0, 2 * 10**5),
 )
 VOCAB = 600
 
@@ -66,6 +70,11 @@ def test_no_rows_token_depends_on_the_others(
     rows = [Row(i, 0, at, 1, at + 9, sampling) for i, (sampling, at) in enumerate(made)]
     together = sample(logits, rows).tolist()
     for row, found, logits_V in zip(rows, together, logits, strict=True):
+        assert found == int(sample(logits_V[None], [row]))
+        if row.position + 1 < row.sampling.barred_until:
+            assert found not in row.sampling.barred_ids
+            barred = [token for token in row.sampling.barred_ids if 0 <= token < VOCAB]
+            logits_V[barred] = -math.inf
         if row.sampling.temperature > 0:
             assert found == draw(logits_V, row.sampling, row.position + 1)
             assert found in allowed_by_definition(logits_V, row.sampling)
@@ -77,9 +86,11 @@ def allowed_by_definition(logits_V: torch.Tensor, sampling: Sampling) -> set[int
     """Return the tokens that may be drawn, from a sorted list, with room for rounding."""
     scaled = (logits_V.double() / sampling.temperature).tolist()
     order = sorted(range(len(scaled)), key=lambda token: -scaled[token])
+    most = scaled[order[0]]
+    order = [t for t in order if math.exp(scaled[t] - most) >= sampling.min_p * (1 - 1e-5)]
     kept = order[: sampling.top_k or None]
     kept = [token for token in order if scaled[token] >= scaled[kept[-1]]]
-    weights = [math.exp(scaled[token] - scaled[order[0]]) for token in kept]
+    weights = [math.exp(scaled[token] - most) for token in kept]
     needed, reached, least = sampling.top_p * sum(weights) * (1 + 1e-6), 0.0, 0.0
     for weight in weights:
         reached, least = reached + weight, weight
@@ -140,6 +151,27 @@ def test_top_p_draws_the_likeliest_tokens_that_reach_p(top_p: float, count: int)
     assert set(found) == set(BY_LIKELIHOOD[:count])
 
 
+@pytest.mark.parametrize("min_p", [0.01, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_min_p_allows_what_transformers_allows(min_p: float, temperature: float) -> None:
+    ids = torch.zeros(1, 1, dtype=torch.int64)
+    warped = TemperatureLogitsWarper(temperature)(ids, LOGITS[None])
+    left = MinPLogitsWarper(min_p)(ids, warped)[0].isfinite().nonzero()[:, 0].tolist()
+    sampling = Sampling(temperature=temperature, min_p=min_p)
+    assert set(drawn(sampling, count=3000)) == set(left)
+
+
+def test_barred_tokens_may_be_drawn_from_their_position_on() -> None:
+    sampling = Sampling(barred_ids=(1, 3, -7, 10**12), barred_until=10)
+    rows = [Row(at, 0, at, 1, 99, sampling) for at in range(12)]
+    assert sample(LOGITS.repeat(12, 1), rows).tolist() == [0] * 9 + [1] * 3
+
+
+def test_stop_ids_are_barred_until_there_are_min_tokens() -> None:
+    request = Request((5, 6, 7), 8, stop_ids=(1,), min_tokens=2)
+    assert (request.row_sampling.barred_ids, request.row_sampling.barred_until) == ((1,), 5)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -149,6 +181,8 @@ def test_top_p_draws_the_likeliest_tokens_that_reach_p(top_p: float, count: int)
         ("top_k", -1),
         ("top_p", 0.0),
         ("top_p", 1.1),
+        ("min_p", -0.1),
+        ("min_p", 1.1),
         ("seed", -1),
         ("seed", 2**63),
     ],
