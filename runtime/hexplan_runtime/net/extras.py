@@ -23,7 +23,8 @@ _MOST_ID: Final = 2**63 - 1
 def packed_more(sampling: Sampling) -> bytes:
     """Return what a request asks beyond its terms, in whole words; nothing if it does not."""
     told = sampling.top_logprobs
-    if not (sampling.min_p or sampling.barred_ids or told is not None):
+    barring = sampling.barred_ids or sampling.barred_until
+    if not (sampling.min_p or barring or told is not None):
         return b""
     barred = [token for token in sampling.barred_ids if 0 <= token <= _MOST_ID]
     until = sampling.barred_until
