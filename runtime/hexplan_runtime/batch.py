@@ -89,9 +89,11 @@ def cut(batch: Batch, tokens: int) -> tuple[Batch, Batch]:
     (row,), ids, hidden = batch.rows, batch.token_ids, batch.hidden
     first = replace(row, tokens=tokens, samples=False)
     rest = replace(row, position=row.position + tokens, tokens=row.tokens - tokens)
+    early = [None if part is None else part[:tokens] for part in (ids, hidden)]
+    late = [None if part is None else part[tokens:] for part in (ids, hidden)]
     return (
-        Batch((first,), *(None if part is None else part[:tokens] for part in (ids, hidden))),
-        Batch((rest,), *(None if part is None else part[tokens:] for part in (ids, hidden))),
+        Batch((first,), token_ids=early[0], hidden=early[1]),
+        Batch((rest,), token_ids=late[0], hidden=late[1]),
     )
 
 

@@ -205,12 +205,12 @@ def _batch(parts: list[bytearray], decoder: Decoder) -> Batch:
         message = f"a frame of {len(frame)} bytes, at most {FRAME_BYTES} are sent"
         raise ValueError(message)
     envelope = decoder.unpack(torch.frombuffer(frame, dtype=torch.uint8))
-    parts = envelope.parts
+    filled = envelope.parts
     if not envelope.is_complete:
         payload = iter(rest)
-        parts = [_filled(part, next(payload, bytearray())) for part in parts]
+        filled = [_filled(part, next(payload, bytearray())) for part in filled]
         rest = list(payload)
-    batch = decoder.complete(envelope, parts)
+    batch = decoder.complete(envelope, filled)
     found = sum(len(part) for part in (batch.token_ids, batch.hidden) if part is not None)
     if rest or found != batch.tokens:
         raise ValueError("its rows and its payload disagree")
