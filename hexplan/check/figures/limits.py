@@ -158,7 +158,7 @@ def _prompts(lookup: Lookup, policy: Scheduling, run: SimulatedRate | RateRun | 
         return Prompts(tokens, None)
     most = plan.step_limits.tokens if plan.step_limits else workspace_tokens(plan)
     # Of prompts of several lengths, some are cut if the longest is.
-    is_whole = run is None or lengths.max <= most
+    is_whole = lengths.max <= most
     return Prompts(tokens, None if is_whole else min(most, tokens))
 
 
