@@ -16,8 +16,6 @@ from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.gloo import Group, finish
 from hexplan_runtime.net.wire import Decoder, Encoder, WireFormat, new_frame
 
-SENDER, RECEIVER = 0, 1
-"""Ranks in an edge's group."""
 _PATIENCE = 2
 """Batches on their way before `send` waits for the peer."""
 
@@ -42,7 +40,7 @@ class Sender:
     `peer` is its rank in the group. Between stages, `EdgeSender` waits for nobody.
     """
 
-    def __init__(self, group: Group, wire_format: WireFormat, peer: int = RECEIVER) -> None:
+    def __init__(self, group: Group, wire_format: WireFormat, peer: int) -> None:
         self._group = group
         self._encoder = Encoder(wire_format)
         self._peer = peer
@@ -61,7 +59,7 @@ class Sender:
 class Receiver:
     """The end that batches arrive at; `peer` is the rank of the other end in the group."""
 
-    def __init__(self, group: Group, wire_format: WireFormat, peer: int = SENDER) -> None:
+    def __init__(self, group: Group, wire_format: WireFormat, peer: int) -> None:
         self._group = group
         self._decoder = Decoder(wire_format)
         self._peer = peer

@@ -242,16 +242,6 @@ class Decoder:
         return tuple(rows), tuple(every_flags), end
 
 
-def pack(batch: Batch, wire_format: WireFormat) -> list[Tensor]:
-    """Return the messages that carry a batch to somebody who has heard nothing before."""
-    return Encoder(wire_format).pack(batch)
-
-
-def unpack(frame: Tensor, wire_format: WireFormat) -> Envelope:
-    """Read a frame that was packed for somebody who has heard nothing before."""
-    return Decoder(wire_format).unpack(frame)
-
-
 def num_bytes(batch: Batch) -> int:
     """Return the bytes of a batch on the wire with its header, but without what opens requests."""
     payload = sum(part.nbytes for part in (batch.token_ids, batch.hidden) if part is not None)

@@ -51,8 +51,8 @@ def activations(request: int, tokens: int) -> Batch:
 def test_batches_arrive_whole_and_in_order(pool: ThreadPoolExecutor) -> None:
     """Small ones and ones larger than a frame, sent faster than they are taken."""
     near, far = meet(pool, 2)
-    sender, arrived = Sender(near, WIRE_FORMAT), SimpleQueue[Batch | Loss]()
-    drain(Receiver(far, WIRE_FORMAT), arrived.put)
+    sender, arrived = Sender(near, WIRE_FORMAT, 1), SimpleQueue[Batch | Loss]()
+    drain(Receiver(far, WIRE_FORMAT, 0), arrived.put)
     sizes = [1, 3000, 2, 1, 500, 1, 1, 4000]
     for request, tokens in enumerate(sizes):
         sender.send(activations(request, tokens))
@@ -67,8 +67,8 @@ def test_batches_arrive_whole_and_in_order(pool: ThreadPoolExecutor) -> None:
 def test_a_message_of_another_launch_ends_the_edge(pool: ThreadPoolExecutor) -> None:
     near, far = meet(pool, 2)
     arrived = SimpleQueue[Batch | Loss]()
-    drain(Receiver(far, WIRE_FORMAT), arrived.put)
-    stranger = Sender(near, WireFormat(6, 64, torch.float32))
+    drain(Receiver(far, WIRE_FORMAT, 0), arrived.put)
+    stranger = Sender(near, WireFormat(6, 64, torch.float32), 1)
     stranger.send(activations(0, 1))
     assert isinstance(arrived.get(timeout=30), HexplanError)
 

@@ -13,11 +13,10 @@ from hexplan_runtime.net.wire import (
     FRAME_BYTES,
     Decoder,
     Encoder,
+    Envelope,
     WireFormat,
     new_frame,
     num_bytes,
-    pack,
-    unpack,
 )
 from hexplan_runtime.request import SEED_LIMIT, Logprobs, Sampling, TokenLogprob
 
@@ -57,6 +56,16 @@ def as_batch(rows: list[Row], ids_rows: int) -> Batch:
         torch.arange(ids) if ids else None,
         torch.randn(hidden, WIRE_FORMAT.hidden).to(WIRE_FORMAT.dtype) if hidden else None,
     )
+
+
+def pack(batch: Batch, wire_format: WireFormat) -> list[torch.Tensor]:
+    """Pack for somebody who has heard nothing before."""
+    return Encoder(wire_format).pack(batch)
+
+
+def unpack(frame: torch.Tensor, wire_format: WireFormat) -> Envelope:
+    """Unpack without having heard anything before."""
+    return Decoder(wire_format).unpack(frame)
 
 
 def carry(batch: Batch) -> Batch:

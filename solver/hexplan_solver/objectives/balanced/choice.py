@@ -70,9 +70,9 @@ class _Contest:
         self._tried = [self.reference]
         self._allowed = [self.reference]
         self._was_refused = False
-        self._errors: dict[int, list[float]] = {}
-        """How many times as long latencies are in trials as by the formula, by the number of hops:
-        it knows less of queues the more of them there are in a row."""
+        self._least_error: dict[int, float] = {}
+        """How many times as long latencies are at least in trials as by the formula, by the number
+        of hops: it knows less of queues the more of them there are in a row."""
 
     @property
     def is_short(self) -> bool:
@@ -95,14 +95,15 @@ class _Contest:
         for found in late:
             self._try(found)
         for _ in range(BALANCED_PARAMS.tunings):
-            for found in tunings(self._leading(), self._tried):
+            leading = [trial.found for trial in self._leading()]
+            for found in tunings(leading, [trial.found for trial in self._tried]):
                 if self._budget.may_tune():
                     self._try(found)
 
     def _is_probably_late(self, found: Candidate) -> bool:
         """Say whether latencies are too long, if the formula errs as in trials of equal depth."""
-        ratio = min(self._errors.get(_hops(found), [1.0]))
-        return ratio * self._lateness_by_formula(found) > self._limits.factor
+        error = self._least_error.get(_hops(found), 1.0)
+        return error * self._lateness_by_formula(found) > self._limits.factor
 
     def _lateness_by_formula(self, found: Candidate) -> float:
         return lateness(Estimate.of(found, BALANCED_PARAMS.load), self._limits.shallowest)
@@ -124,8 +125,8 @@ class _Contest:
         if any(one is trial for one in _equal([*self._allowed, trial], self._limits)):
             loaded = _loaded(trial)
             late = lateness(loaded, self.reference)
-            errors = self._errors.setdefault(_hops(found), [])
-            errors.append(late / self._lateness_by_formula(found))
+            error, hops = late / self._lateness_by_formula(found), _hops(found)
+            self._least_error[hops] = min(error, self._least_error.get(hops, error))
             if late <= self._limits.factor:
                 self._allowed.append(loaded)
 

@@ -8,7 +8,7 @@ from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.objectives.balanced.choice import Balanced, choose
 from hexplan_solver.objectives.balanced.limits import Limits, shallowest_of
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
-from hexplan_solver.objectives.sustained.budget import EffortBudget
+from hexplan_solver.objectives.sustained.budget import EffortBudget, share_for
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of, tuned, used_part
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.search import (
@@ -53,10 +53,9 @@ def _ranked(run: Run, found: Sequence[Candidate], limits: Limits) -> list[Candid
     )
     every = [*searched(run, starts, walks), *starts]
     cleaned = [tuned(spread(used_part(one))) if run.left_s else one for one in every]
-    if run.left_s:
-        # With the step limits that serve most, latencies may exceed what they keep to with these.
-        fast = [spread(used_part(one)) for one in found if limits.grade(one) == 0]
-        cleaned = distinct([*cleaned, *fast])
+    # With the step limits that serve most, latencies may exceed what they keep to with these.
+    fast = [spread(used_part(one)) for one in found if run.left_s and limits.grade(one) == 0]
+    cleaned = distinct([*cleaned, *fast]) if fast else cleaned
     late = [limits.grade(one) if run.left_s else limits.is_deep(one) for one in cleaned]
     order = sorted(range(len(cleaned)), key=lambda i: (late[i], -rate_of(cleaned[i])))
     least = params.hopeless * rate_of(cleaned[order[0]])
@@ -67,8 +66,5 @@ def _ranked(run: Run, found: Sequence[Candidate], limits: Limits) -> list[Candid
 
 def _budget(run: Run, expected: Sequence[Candidate]) -> EffortBudget:
     """Return the budget of trials: on a small cluster a few seconds are enough."""
-    params = BALANCED_PARAMS
-    devices = sum(len(h.devices) for h in expected[0].evaluated.problem.spec.cluster.hosts)
-    enough_s = max(params.trials_least_s, params.trials_device_s * devices)
-    share = min(params.trials_effort, enough_s / run.effort_s)
+    share = share_for(run, expected[0].evaluated.problem.spec, BALANCED_PARAMS)
     return EffortBudget(run, share, expected)

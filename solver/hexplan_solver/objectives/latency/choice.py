@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hexplan_solver.objectives.latency.contenders import Contender
@@ -11,9 +11,8 @@ from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
 from hexplan_solver.objectives.latency.rate_trial import RateTrial, run_at_rate
 from hexplan_solver.objectives.sustained.budget import TrialBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate
+from hexplan_solver.objectives.sustained.choice import tunings
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
-from hexplan_solver.served.served import served_rate
-from hexplan_solver.served.step_limits import neighbours
 
 
 def choose(
@@ -41,7 +40,8 @@ def choose(
         if not carried or one.guess_s < carried[0].total_s * LATENCY_PARAMS.hopeless:
             attempt(one.found)
     for _ in range(LATENCY_PARAMS.tunings):
-        for found in list(_retuned(_carried(trials)[:1], trials)):
+        best = [one.found for one in _carried(trials)[:1]]
+        for found in tunings(best, [one.found for one in trials]):
             if budget.may_tune():
                 attempt(found)
     leading = _with_more_seeds(_carried(trials), budget)
@@ -54,17 +54,6 @@ def choose(
 def _carried(trials: Sequence[RateTrial]) -> list[RateTrial]:
     """Return the trials that carried the rate, those of least time first."""
     return sorted((one for one in trials if one.is_carried), key=lambda one: one.total_s)
-
-
-def _retuned(leading: Sequence[RateTrial], trials: Sequence[RateTrial]) -> Iterator[Candidate]:
-    """Yield placements with other step limits that were not tried yet."""
-    for one in leading:
-        found, network = one.found, one.found.evaluated.network
-        tried = [t.found.policy for t in trials if t.found.evaluated.network is network]
-        for policy in neighbours(network.spec, found.policy):
-            if policy not in tried:
-                served = served_rate(found.pipeline, one.offered.workload, policy)
-                yield replace(found, policy=policy, served=served)
 
 
 def _with_more_seeds(carried: Sequence[RateTrial], budget: TrialBudget) -> list[RateTrial]:

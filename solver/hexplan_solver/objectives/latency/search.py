@@ -19,7 +19,7 @@ from hexplan_solver.objectives.latency.offered import Offered
 from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
 from hexplan_solver.objectives.latency.rate_trial import RateTrial
 from hexplan_solver.objectives.latency.routed import Routed, routed
-from hexplan_solver.objectives.sustained.budget import EffortBudget
+from hexplan_solver.objectives.sustained.budget import EffortBudget, share_for
 from hexplan_solver.objectives.sustained.figures import with_estimate
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.objectives.variants import variants_of
@@ -97,18 +97,10 @@ def _simulated(
     expected = [one.found for one in order]
     # Of the later ones, most turn out to be hopeless.
     usual = expected[: LATENCY_PARAMS.leading + 2]
-    budget = EffortBudget(run, _trials_share(run, spec), usual, offered)
+    budget = EffortBudget(run, share_for(run, spec, LATENCY_PARAMS), usual, offered)
     if by_model and not budget.affords(expected[:2]):
         return None
     return choose(offered, order, budget)
-
-
-def _trials_share(run: Run, spec: Spec) -> float:
-    """Return the share of the effort for trials: on a small cluster a few seconds are enough."""
-    params = LATENCY_PARAMS
-    devices = sum(len(host.devices) for host in spec.cluster.hosts)
-    enough_s = max(params.trials_least_s, params.trials_device_s * devices)
-    return min(params.trials_effort, enough_s / run.effort_s)
 
 
 def _by_model(run: Run, first: Evaluated, spec: Spec, needed: int) -> list[Routed]:

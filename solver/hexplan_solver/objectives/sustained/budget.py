@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from hexplan.spec import Spec
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.trial import window_for, work_of
@@ -59,6 +60,32 @@ class FullLoad:
 
 
 FULL_LOAD = FullLoad()
+
+
+class TrialShare(Protocol):
+    """How much of its effort a search may spend on trials."""
+
+    @property
+    def trials_effort(self) -> float:
+        """The largest share of the effort."""
+        ...
+
+    @property
+    def trials_device_s(self) -> float:
+        """Seconds of the effort that are enough for each device."""
+        ...
+
+    @property
+    def trials_least_s(self) -> float:
+        """Seconds of the effort that are enough for the smallest cluster."""
+        ...
+
+
+def share_for(run: Run, spec: Spec, share: TrialShare) -> float:
+    """Return the share of the effort for trials: on a small cluster a few seconds are enough."""
+    devices = sum(len(host.devices) for host in spec.cluster.hosts)
+    enough_s = max(share.trials_least_s, share.trials_device_s * devices)
+    return min(share.trials_effort, enough_s / run.effort_s)
 
 
 class EffortBudget:

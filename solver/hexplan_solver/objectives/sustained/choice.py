@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hexplan_solver.objectives.sustained.budget import TrialBudget
@@ -85,7 +85,8 @@ def choose(
     if is_short and len(trials) <= count:
         return None  # a trial of the references alone compares them with nothing
     for _ in range(SUSTAINED_PARAMS.tunings):
-        for found in tunings(_leading(contest, trials), trials):
+        leading = [trial.found for trial in _leading(contest, trials)]
+        for found in tunings(leading, [trial.found for trial in trials]):
             if not budget.may_tune() or not budget.may_run(found):
                 break
             trials.append(run_once(found, budget.window(found)))
@@ -106,14 +107,14 @@ def _with_more_seeds(contest: Contest, trials: list[Trial], budget: TrialBudget)
     return longer
 
 
-def tunings(leading: Sequence[Trial], trials: Sequence[Trial]) -> Iterator[Candidate]:
-    """Yield the placements of some trials with other step limits that were not tried yet."""
-    tried = [(trial.found.evaluated.network, trial.found.policy) for trial in trials]
-    for trial in leading:
-        found, own = trial.found, trial.found.evaluated.network
+def tunings(leading: Iterable[Candidate], tried: Iterable[Candidate]) -> Iterator[Candidate]:
+    """Yield the leading candidates with other step limits that were not tried yet."""
+    known = [(found.evaluated.network, found.policy) for found in tried]
+    for found in leading:
+        own = found.evaluated.network
         for policy in neighbours(own.spec, found.policy):
-            if not any(network is own and policy == other for network, other in tried):
-                tried.append((own, policy))
+            if not any(network is own and policy == other for network, other in known):
+                known.append((own, policy))
                 served = served_rate(found.pipeline, own.spec.workload, policy)
                 yield replace(found, policy=policy, served=served)
 
