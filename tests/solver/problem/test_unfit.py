@@ -18,6 +18,7 @@ OLD_AND_NEW = """\
 version: 1
 name: old-and-new
 model: MODEL
+objective: throughput
 workload: {prompt_tokens: 1024, output_tokens: 256}
 hosts:
   - {name: old, site: dc, devices: 2 x V100-32GB, interconnect: pcie3, nic: 10Gbps}
