@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+WARNING_FAMILY = "HEX0"
+"""What the ids of warnings begin with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -32,6 +35,11 @@ class Rule:
     """What a violation is called."""
     sentence: str
     """What must hold."""
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether a plan that breaks it may be run all the same."""
+        return self.id.startswith(WARNING_FAMILY)
 
     def at(self, where: str, message: str) -> Violation:
         """Return a violation of this rule."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hexplan.check import stale, warnings
 from hexplan.check.bound import rules as bound_rules
 from hexplan.check.bound import trusted
 from hexplan.check.figures import (
@@ -31,3 +32,5 @@ _DEFINED = (value for module in _MODULES for value in vars(module).values())
 REPEATED_RULES = (repeated.NOT_REPEATED,)
 """Rules that need simulations to be run again."""
 RULES = tuple(sorted((v for v in _DEFINED if isinstance(v, Rule)), key=lambda rule: rule.id))
+ALL_RULES = (*warnings.WARNINGS, *RULES, *REPEATED_RULES, stale.PLAN_STALE)
+"""With those that `--strict`, `--simulate` and `--cluster` add, in the order of their ids."""

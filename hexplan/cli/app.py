@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hexplan.cli.calibrate import calibrate
-from hexplan.cli.check import check
+from hexplan.cli.check import check, rule
 from hexplan.cli.explain import explain
 from hexplan.cli.inputs import AsJson, PlanFile, source
 from hexplan.cli.launch import launch
@@ -108,6 +108,7 @@ def show(plan_file: PlanFile, as_json: AsJson = False) -> None:
 
 
 app.command()(check)
+app.command()(rule)
 app.command()(launch)
 app.command()(serve)
 app.command()(calibrate)

@@ -1,29 +1,37 @@
-"""The `check` command."""
+"""The commands `check` and `rule`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hexplan.cli.inputs import PlanFile, source
+from hexplan.cli.inputs import Overlays, PlanFile, source
 from hexplan.cli.output import emit
 from hexplan.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
+    from hexplan.check import Violation
     from hexplan.plan import Plan
     from hexplan.predicted import Predicted
+    from hexplan.report import PlaceFinder
+    from hexplan.spec import Spec
 
 MOST_REQUESTS = 10_000_000
 """The most requests of the repeated runs: a core simulates hundreds to thousands a second."""
 
 
 class Format(StrEnum):
-    """The forms of `check`'s verdict."""
+    """The forms of `check`'s verdict; those of `hexplan.report.FORMS`."""
 
     TEXT = "text"
     JSON = "json"
+    SARIF = "sarif"
+    JUNIT = "junit"
+    GITHUB = "github"
 
 
 def check(
@@ -34,9 +42,19 @@ def check(
             "--simulate", help="Also repeat the simulations that the plan states figures of."
         ),
     ] = False,
-    output_format: Annotated[Format, typer.Option("--format", help="The form of the verdict.")] = (
-        Format.TEXT
-    ),
+    spec_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--cluster",
+            metavar="SPEC",
+            help="The cluster.yaml: the plan must be up to date with it; names its lines.",
+        ),
+    ] = None,
+    overlay: Overlays = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail the check, too.")] = False,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="The form of the verdict, for people or for CI.")
+    ] = Format.TEXT,
 ) -> None:
     """Check a plan against every rule.
 
@@ -56,23 +74,91 @@ def check(
     Trusted: the cluster, model and workload themselves, a bound that says so, the reasons of unused
     devices, and how the plan was made. docs/check.md has the list.
     """
-    from hexplan.check import REPEATED_RULES, RULES, check_plan
+    from hexplan.check import (
+        PLAN_STALE,
+        REPEATED_RULES,
+        RULES,
+        WARNINGS,
+        check_plan,
+        stale_violations,
+        warning_violations,
+    )
     from hexplan.plan_file import read_plan
-    from hexplan.render import verdict_json, verdict_text, words
+    from hexplan.report import Finding, Verdict, verdict_as
 
     plan = read_plan(source(plan_file))
-    violations = check_plan(plan)
+    spec = _spec(spec_file, overlay or [])
+    rules, violations = RULES, check_plan(plan)
     # Figures of a plan that breaks other rules mean nothing, and may take for ever to simulate.
-    is_repeated = simulate and not violations
-    if is_repeated:
-        violations = check_plan(plan, _repeated(plan))
-    num_rules = len(RULES) + (len(REPEATED_RULES) if is_repeated else 0)
-    verdict = verdict_json if output_format is Format.JSON else verdict_text
-    emit(verdict(violations, num_rules))
+    if simulate and not violations:
+        rules, violations = (*rules, *REPEATED_RULES), check_plan(plan, _repeated(plan))
+    if spec is not None:
+        rules, violations = (*rules, PLAN_STALE), (*violations, *stale_violations(plan, spec))
+    if strict:
+        rules = (*WARNINGS, *rules)
+        violations = violations or tuple(warning_violations(plan))
+    at = _places(plan, plan_file, spec_file)
+    findings = tuple(Finding(one, at.place(one)) for one in violations)
+    verdict = Verdict(rules, findings, str(plan_file), has_spec=spec is not None)
+    emit(verdict_as(output_format.value, verdict))
     if violations:
-        places = words.count(len(violations), "place")
-        message = f"{plan_file} breaks rules in {places}"
-        raise CheckFailed(message, hint="undo what was changed in the plan, or solve again")
+        raise _failure(plan_file, violations)
+
+
+def rule(rule_id: Annotated[str, typer.Argument(metavar="RULE", help="Such as HEX301.")]) -> None:
+    """Say what a rule demands, why, and how to mend a plan that breaks it."""
+    from hexplan.check import ALL_RULES, rule_text
+    from hexplan.wording import did_you_mean
+
+    known = {one.id: one for one in ALL_RULES}
+    found = known.get(rule_id.upper())
+    if found is None:
+        message = f"found no rule {rule_id}, needed one of the {len(known)} rules"
+        hint = did_you_mean(rule_id, known) or "docs/reference/rules.md lists them"
+        raise InputError(message, hint=hint)
+    emit(rule_text(found))
+
+
+def _spec(spec_file: Path | None, overlays: list[Path]) -> Spec | None:
+    from hexplan.reading import read_spec
+
+    if spec_file is not None:
+        return read_spec(spec_file, overlays)
+    if overlays:
+        message = "--overlay: found it without --cluster, needed the spec whose figures it replaces"
+        raise InputError(message, hint="give the `--cluster` that the plan was made from")
+    return None
+
+
+def _places(plan: Plan, plan_file: Path, spec_file: Path | None) -> PlaceFinder:
+    from hexplan.files.bounded import read_bounded
+    from hexplan.files.json_reader import MAX_BYTES
+    from hexplan.plan_file import plan_json
+    from hexplan.reading.spec_lines import spec_lines
+    from hexplan.report import PlaceFinder
+
+    # Standard input is read once, so the lines of a plan from there are those that `solve` writes.
+    is_stdin = plan_file == Path("-")
+    text = plan_json(plan) if is_stdin else read_bounded(plan_file, MAX_BYTES)
+    if spec_file is None:
+        return PlaceFinder(plan, str(plan_file), text)
+    return PlaceFinder(plan, str(plan_file), text, str(spec_file), spec_lines(spec_file))
+
+
+def _failure(plan_file: Path, violations: Sequence[Violation]) -> CheckFailed:
+    from hexplan.check import PLAN_STALE, WARNINGS
+    from hexplan.render import words
+
+    broken = {violation.rule for violation in violations}
+    places = words.count(len(violations), "place")
+    if broken <= {one.id for one in WARNINGS}:
+        message = f"{plan_file} keeps all rules, but has warnings in {places}"
+        return CheckFailed(message, hint=f"`hexplan rule {violations[0].rule}` says what to do")
+    if broken == {PLAN_STALE.id}:
+        message = f"{plan_file} is older than its spec, which has changed in {places}"
+        return CheckFailed(message, hint="solve again, or `hexplan replan` to move few weights")
+    message = f"{plan_file} breaks rules in {places}"
+    return CheckFailed(message, hint="undo what was changed in the plan, or solve again")
 
 
 def _repeated(plan: Plan) -> Predicted:

@@ -14,7 +14,7 @@ from hexplan.render.replan_view import replanning_json, replanning_text
 from hexplan.render.serve_view import open_serve_view
 from hexplan.render.simulation_plot import outcome_picture
 from hexplan.render.simulation_view import outcome_json, outcome_text
-from hexplan.render.verdict import summary, verdict_json, verdict_text
+from hexplan.render.verdict import summary
 
 __all__ = [
     "InOrder",
@@ -43,8 +43,6 @@ __all__ = [
     "say_error",
     "solve_progress",
     "summary",
-    "verdict_json",
-    "verdict_text",
     "warn_of_spread",
     "words",
 ]

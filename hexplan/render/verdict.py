@@ -1,19 +1,12 @@
-"""Say how a solve and a check ended."""
+"""Say how a solve ended."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hexplan.plan import Plan
 from hexplan.render import words
 from hexplan.render.aim_view import aim_summary
-
-if TYPE_CHECKING:
-    from hexplan.check import Violation
 
 
 def summary(plan: Plan, output: Path | None) -> str:
@@ -37,20 +30,3 @@ def summary(plan: Plan, output: Path | None) -> str:
         f"{more},"
         f" {words.duration(plan.solve.wall_s)}"
     )
-
-
-def verdict_text(violations: Sequence[Violation], num_rules: int) -> str:
-    """Return a line for each violation; without any, one line that says so."""
-    if not violations:
-        return f"ok: {words.count(num_rules, 'rule')} hold\n"
-    return "".join(f"{words.printable(str(violation))}\n" for violation in violations)
-
-
-def verdict_json(violations: Sequence[Violation], num_rules: int) -> str:
-    """Return the verdict as JSON."""
-    verdict = {
-        "ok": not violations,
-        "rules": num_rules,
-        "violations": [dataclasses.asdict(violation) for violation in violations],
-    }
-    return json.dumps(verdict, indent=2) + "\n"

@@ -8,10 +8,8 @@ from pathlib import Path
 from pkgutil import walk_packages
 
 import hexplan.check
-from hexplan.check import REPEATED_RULES, Rule, rules_markdown
-from hexplan.check import RULES as PLAIN_RULES
-
-RULES = (*PLAIN_RULES, *REPEATED_RULES)
+from hexplan.check import ADVICE, Rule, rule_text, rules_markdown
+from hexplan.check import ALL_RULES as RULES
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "rules.md"
 
@@ -22,7 +20,17 @@ def test_the_page_of_rules_is_the_generated_one() -> None:
 
 def test_every_rule_stands_on_the_page_once() -> None:
     page = rules_markdown()
-    assert [page.count(f"| {rule.id} | `{rule.name}` |") for rule in RULES] == [1] * len(RULES)
+    links = [f"| [{rule.id}](#{rule.id.lower()}-{rule.name}) | `{rule.name}` |" for rule in RULES]
+    assert [page.count(link) for link in links] == [1] * len(RULES)
+    assert [page.count(f"### {rule.id} {rule.name}\n") for rule in RULES] == [1] * len(RULES)
+
+
+def test_every_rule_says_why_it_is_there_and_how_to_mend_a_plan() -> None:
+    assert set(ADVICE) == {rule.id for rule in RULES}
+    for rule in RULES:
+        advice = ADVICE[rule.id]
+        assert all(len(text) > 10 and text.endswith(".") for text in (advice.why, advice.mend))
+        assert advice.why in rule_text(rule)
 
 
 def test_every_rule_of_any_module_is_listed_and_defined_once() -> None:

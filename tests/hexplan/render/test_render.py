@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,9 +12,8 @@ from support.changes import change_memory
 from support.plans import mixed_stage_plan, two_hosts_plan, two_sites_plan
 from support.shared_plans import SHIFT, SP
 
-from hexplan.check import RULES, Violation
 from hexplan.plan import CutTerm, Plan, Route, Unused
-from hexplan.render import plan_text, say, say_error, summary, verdict_json, verdict_text
+from hexplan.render import plan_text, say, say_error, summary
 from hexplan.render.plan_view import MAX_ROUTES
 from hexplan.render.progress import PlainLines, solve_progress
 from hexplan_solver import Progress
@@ -167,26 +165,6 @@ def test_the_summary_tells_flow_bound_and_gap() -> None:
     assert "gap up to 58 times" in line
     assert summary(two_hosts_plan(), None).startswith("4,370.0 tokens/s")
     assert summary(two_hosts_plan(), Path("-")).startswith("4,370.0 tokens/s")
-
-
-def test_a_verdict_counts_the_rules_or_lists_the_violations() -> None:
-    violation = Violation("HEX301", "memory-overflow", "stage s0", f"too much{ESCAPE}[2J")
-    assert verdict_text((), 40) == "ok: 40 rules hold\n"
-    text = verdict_text((violation,), len(RULES))
-    assert text == "HEX301 memory-overflow: stage s0: too much\\x1b[2J\n"
-
-
-def test_a_verdict_in_json_can_be_read_back() -> None:
-    violation = Violation("HEX301", "memory-overflow", "stage s0", "too much")
-    assert json.loads(verdict_json((), 40)) == {"ok": True, "rules": 40, "violations": []}
-    verdict = json.loads(verdict_json((violation,), 40))
-    assert verdict["ok"] is False
-    assert verdict["violations"][0] == {
-        "rule": "HEX301",
-        "name": "memory-overflow",
-        "where": "stage s0",
-        "message": "too much",
-    }
 
 
 def test_messages_go_to_stderr_unfolded(capsys: pytest.CaptureFixture[str]) -> None:
