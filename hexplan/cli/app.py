@@ -23,6 +23,8 @@ from hexplan.cli.replan import replan
 from hexplan.cli.serve import serve
 from hexplan.cli.simulate import simulate
 from hexplan.cli.solve import solve
+from hexplan.cli.views.diff import diff
+from hexplan.cli.views.graph import graph
 
 HELP = """Plan and launch LLM inference on mixed GPUs, with a proved bound.
 
@@ -35,6 +37,8 @@ Examples:
   hexplan serve plan.json --port 8000
   hexplan explain plan.json
   hexplan simulate plan.json --rate 2/s
+  hexplan diff plan.json new.json
+  hexplan graph plan.json -o plan.svg
   hexplan replan plan.json --without host-3 -o new.json
   hexplan profile --model FOLDER --device NAME -o profile.yaml
   hexplan probe cluster.yaml --bind 10.0.0.9 -o overlay.yaml
@@ -109,6 +113,8 @@ def show(plan_file: PlanFile, as_json: AsJson = False) -> None:
 
 app.command()(check)
 app.command()(rule)
+app.command()(diff)
+app.command()(graph)
 app.command()(launch)
 app.command()(serve)
 app.command()(calibrate)

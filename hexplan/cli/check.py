@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hexplan.cli.inputs import Overlays, PlanFile, source
+from hexplan.cli.inputs import Overlays, source
 from hexplan.cli.output import emit
 from hexplan.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
-    from hexplan.check import Violation
     from hexplan.plan import Plan
     from hexplan.predicted import Predicted
-    from hexplan.report import PlaceFinder
+    from hexplan.report import PlaceFinder, Verdict
     from hexplan.spec import Spec
 
 MOST_REQUESTS = 10_000_000
@@ -35,7 +35,9 @@ class Format(StrEnum):
 
 
 def check(
-    plan_file: PlanFile,
+    plan_files: Annotated[
+        list[Path], typer.Argument(metavar="PLAN...", help="plan.json files, or - for stdin.")
+    ],
     simulate: Annotated[
         bool,
         typer.Option(
@@ -56,9 +58,9 @@ def check(
         Format, typer.Option("--format", help="The form of the verdict, for people or for CI.")
     ] = Format.TEXT,
 ) -> None:
-    """Check a plan against every rule.
+    """Check plans against every rule.
 
-    Exits with 4 if a rule is broken. The check needs the plan alone, computes in exact arithmetic,
+    Exits with 4 if a rule is broken. The check needs a plan alone, computes in exact arithmetic,
     and shares no code with the planner.
 
     Proved again: that the flow is what the routes carry, that nothing is overloaded, and that no
@@ -74,6 +76,28 @@ def check(
     Trusted: the cluster, model and workload themselves, a bound that says so, the reasons of unused
     devices, and how the plan was made. docs/check.md has the list.
     """
+    from hexplan.report import verdicts_as
+
+    options = _Options(simulate, strict, spec_file, _spec(spec_file, overlay or []))
+    verdicts = [_judged(plan_file, options) for plan_file in plan_files]
+    emit(verdicts_as(output_format.value, verdicts))
+    failed = [verdict for verdict in verdicts if verdict.findings]
+    if failed:
+        raise _failure(failed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What a plan is held against."""
+
+    simulate: bool
+    strict: bool
+    spec_file: Path | None
+    spec: Spec | None
+
+
+def _judged(plan_file: Path, options: _Options) -> Verdict:
+    """Hold one plan against every rule that was asked for."""
     from hexplan.check import (
         PLAN_STALE,
         REPEATED_RULES,
@@ -84,25 +108,21 @@ def check(
         warning_violations,
     )
     from hexplan.plan_file import read_plan
-    from hexplan.report import Finding, Verdict, verdict_as
+    from hexplan.report import Finding, Verdict
 
-    plan = read_plan(source(plan_file))
-    spec = _spec(spec_file, overlay or [])
+    plan, spec = read_plan(source(plan_file)), options.spec
     rules, violations = RULES, check_plan(plan)
     # Figures of a plan that breaks other rules mean nothing, and may take for ever to simulate.
-    if simulate and not violations:
+    if options.simulate and not violations:
         rules, violations = (*rules, *REPEATED_RULES), check_plan(plan, _repeated(plan))
     if spec is not None:
         rules, violations = (*rules, PLAN_STALE), (*violations, *stale_violations(plan, spec))
-    if strict:
+    if options.strict:
         rules = (*WARNINGS, *rules)
         violations = violations or tuple(warning_violations(plan))
-    at = _places(plan, plan_file, spec_file)
+    at = _places(plan, plan_file, options.spec_file)
     findings = tuple(Finding(one, at.place(one)) for one in violations)
-    verdict = Verdict(rules, findings, str(plan_file), has_spec=spec is not None)
-    emit(verdict_as(output_format.value, verdict))
-    if violations:
-        raise _failure(plan_file, violations)
+    return Verdict(rules, findings, str(plan_file), has_spec=spec is not None)
 
 
 def rule(rule_id: Annotated[str, typer.Argument(metavar="RULE", help="Such as HEX301.")]) -> None:
@@ -145,19 +165,21 @@ def _places(plan: Plan, plan_file: Path, spec_file: Path | None) -> PlaceFinder:
     return PlaceFinder(plan, str(plan_file), text, str(spec_file), spec_lines(spec_file))
 
 
-def _failure(plan_file: Path, violations: Sequence[Violation]) -> CheckFailed:
+def _failure(failed: Sequence[Verdict]) -> CheckFailed:
+    """Say what kind of violations there are, and what to do about them."""
     from hexplan.check import PLAN_STALE, WARNINGS
     from hexplan.render import words
 
-    broken = {violation.rule for violation in violations}
-    places = words.count(len(violations), "place")
-    if broken <= {one.id for one in WARNINGS}:
-        message = f"{plan_file} keeps all rules, but has warnings in {places}"
-        return CheckFailed(message, hint=f"`hexplan rule {violations[0].rule}` says what to do")
-    if broken == {PLAN_STALE.id}:
-        message = f"{plan_file} is older than its spec, which has changed in {places}"
+    found = [finding.violation.rule for verdict in failed for finding in verdict.findings]
+    places = words.count(len(found), "place")
+    plans = failed[0].plan_file if len(failed) == 1 else words.count(len(failed), "plan")
+    if set(found) <= {one.id for one in WARNINGS}:
+        message = f"{plans}: all rules hold, but there are warnings in {places}"
+        return CheckFailed(message, hint=f"`hexplan rule {found[0]}` says what to do")
+    if set(found) == {PLAN_STALE.id}:
+        message = f"{plans}: older than the spec, which has changed in {places}"
         return CheckFailed(message, hint="solve again, or `hexplan replan` to move few weights")
-    message = f"{plan_file} breaks rules in {places}"
+    message = f"{plans} {'breaks' if len(failed) == 1 else 'break'} rules in {places}"
     return CheckFailed(message, hint="undo what was changed in the plan, or solve again")
 
 

@@ -3,6 +3,7 @@
 from hexplan.render import words
 from hexplan.render.calibrate_view import calibration_json, calibration_text
 from hexplan.render.console import say, say_error
+from hexplan.render.diff_view import difference_json, difference_text
 from hexplan.render.explain_view import explanation_json, explanation_text
 from hexplan.render.launch_view import InOrder, JsonLines, LaunchView
 from hexplan.render.picture import Kind, picture, picture_kind
@@ -23,6 +24,8 @@ __all__ = [
     "LaunchView",
     "calibration_json",
     "calibration_text",
+    "difference_json",
+    "difference_text",
     "explanation_json",
     "explanation_text",
     "measure_progress",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hexplan.report.finding import Finding, Verdict
 
 _IN_MESSAGE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
@@ -9,10 +11,15 @@ _IN_PROPERTY = {**_IN_MESSAGE, ":": "%3A", ",": "%2C"}
 """How GitHub's runner wants them written (actions/toolkit, core/src/command.ts)."""
 
 
-def github(verdict: Verdict) -> str:
-    """Return a command for each finding; without any, one line that is no command."""
+def github(verdicts: Sequence[Verdict]) -> str:
+    """Return a command for each finding; a plan without any gets a line that is no command."""
+    return "".join(map(_lines, verdicts))
+
+
+def _lines(verdict: Verdict) -> str:
     if not verdict.findings:
-        return f"ok: {len(verdict.rules)} rules hold\n"
+        # A name with a line break could be a command.
+        return f"{verdict.plan_file!r}: {len(verdict.rules)} rules hold\n"
     warnings = {rule.id for rule in verdict.rules if rule.is_warning}
     commands = (
         _command("warning" if one.violation.rule in warnings else "error", one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.metadata import version
 from urllib.parse import quote
 
@@ -12,22 +13,27 @@ from hexplan.report.finding import Finding, Verdict
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def sarif(verdict: Verdict) -> str:
-    """Return a verdict as a SARIF log of one run."""
+def sarif(verdicts: Sequence[Verdict]) -> str:
+    """Return verdicts as a SARIF log of one run for each plan."""
+    runs = [_run(verdict) for verdict in verdicts]
+    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": runs}, indent=2) + "\n"
+
+
+def _run(verdict: Verdict) -> dict[str, object]:
     index_of = {rule.id: index for index, rule in enumerate(verdict.rules)}
     driver = {
         "name": "hexplan",
         "version": version("hexplan"),
         "rules": [_rule(rule) for rule in verdict.rules],
     }
-    run = {
+    return {
         "tool": {"driver": driver},
+        "automationDetails": {"id": f"hexplan check/{verdict.plan_file}"},
         "columnKind": "unicodeCodePoints",
         "results": [
             _result(verdict, one, index_of[one.violation.rule]) for one in verdict.findings
         ],
     }
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
 def _rule(rule: Rule) -> dict[str, object]:

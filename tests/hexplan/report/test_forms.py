@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from junitparser import JUnitXml
 
 from hexplan.check import ALL_RULES, RULES, Violation
-from hexplan.report import FORMS, Finding, Form, Place, Verdict, verdict_as
+from hexplan.report import FORMS, Finding, Form, Place, Verdict, verdicts_as
 
 SCHEMA = json.loads(
     gzip.decompress((Path(__file__).parents[2] / "data/sarif-schema-2.1.0.json.gz").read_bytes())
@@ -31,6 +31,10 @@ def finding(rule: str = "HEX301", message: str = "too much", file: str = "a.yaml
     return Finding(Violation(rule, name, "stage s0", message), Place(file, 7))
 
 
+def written(form: Form, *findings: Finding) -> str:
+    return verdicts_as(form, [verdict_on(*findings)])
+
+
 FINDINGS = st.lists(
     st.builds(finding, st.sampled_from([r.id for r in ALL_RULES]), st.text(), st.text(min_size=1)),
     max_size=4,
@@ -39,7 +43,7 @@ FINDINGS = st.lists(
 
 @given(FINDINGS)
 def test_sarif_keeps_to_the_published_schema(findings: list[Finding]) -> None:
-    log = json.loads(verdict_as("sarif", verdict_on(*findings)))
+    log = json.loads(written("sarif", *findings))
     jsonschema.Draft4Validator(SCHEMA).validate(log)
     (run,) = log["runs"]
     rules = run["tool"]["driver"]["rules"]
@@ -54,7 +58,7 @@ def test_sarif_keeps_to_the_published_schema(findings: list[Finding]) -> None:
 
 @given(FINDINGS)
 def test_junit_counts_each_rule_that_is_broken_once(findings: list[Finding]) -> None:
-    suites = JUnitXml.fromstring(verdict_as("junit", verdict_on(*findings)))
+    suites = JUnitXml.fromstring(written("junit", *findings))
     broken = {one.violation.rule for one in findings}
     (suite,) = suites
     assert (suite.tests, suite.failures) == (len(ALL_RULES), len(broken))
@@ -63,9 +67,9 @@ def test_junit_counts_each_rule_that_is_broken_once(findings: list[Finding]) -> 
 
 @given(FINDINGS)
 def test_github_gets_one_command_a_line_whatever_the_message(findings: list[Finding]) -> None:
-    lines = verdict_as("github", verdict_on(*findings)).split("\n")[:-1]
+    lines = written("github", *findings).split("\n")[:-1]
     if not findings:
-        assert lines == [f"ok: {len(ALL_RULES)} rules hold"]
+        assert lines == [f"'plans/my plan.json': {len(ALL_RULES)} rules hold"]
         return
     assert len(lines) == len(findings)
     for line, one in zip(lines, findings, strict=True):
@@ -95,14 +99,15 @@ def _unescaped(text: str) -> str:
 def test_text_names_places_and_escapes_what_acts_on_a_terminal() -> None:
     found = finding(message=f"too much{ESCAPE}[2J")
     expected = "a.yaml:7: HEX301 memory-overflow: stage s0: too much\\x1b[2J\n"
-    assert verdict_as("text", verdict_on(found)) == expected
+    assert written("text", found) == expected
     no_spec = Verdict(RULES, (found,), "plan.json")
-    assert verdict_as("text", no_spec) == expected.removeprefix("a.yaml:7: ")
+    assert verdicts_as("text", [no_spec]) == expected.removeprefix("a.yaml:7: ")
 
 
 def test_json_can_be_read_back() -> None:
-    answer = json.loads(verdict_as("json", verdict_on(finding())))
+    answer = json.loads(written("json", finding()))
     assert answer == {
+        "plan": "plans/my plan.json",
         "ok": False,
         "rules": len(ALL_RULES),
         "violations": [
@@ -121,7 +126,24 @@ def test_json_can_be_read_back() -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_tells_success_from_failure(form: Form) -> None:
     found = finding(message="9 > 8")
-    good, bad = (verdict_as(form, verdict_on(*findings)) for findings in ((), (found,)))
+    good, bad = (written(form, *findings) for findings in ((), (found,)))
     told = "9 &gt; 8" if form == "junit" else "9 > 8"
     assert told not in good
     assert told in bad
+
+
+def test_several_plans_are_told_apart_in_every_form() -> None:
+    pair = [Verdict(RULES, (), "a.json"), Verdict(RULES, (finding(),), "b.json")]
+    count = len(RULES)
+    assert verdicts_as("text", pair).splitlines() == [
+        f"a.json: ok: {count} rules hold",
+        "b.json: HEX301 memory-overflow: stage s0: too much",
+    ]
+    assert [one["ok"] for one in json.loads(verdicts_as("json", pair))] == [True, False]
+    log = json.loads(verdicts_as("sarif", pair))
+    jsonschema.Draft4Validator(SCHEMA).validate(log)
+    assert [len(run["results"]) for run in log["runs"]] == [0, 1]
+    suites = JUnitXml.fromstring(verdicts_as("junit", pair))
+    assert [(suite.name, suite.failures) for suite in suites] == [("a.json", 0), ("b.json", 1)]
+    assert (suites.tests, suites.failures) == (2 * count, 1)
+    assert verdicts_as("github", pair).startswith(f"'a.json': {count} rules hold\n::error ")

@@ -1,0 +1,1 @@
+"""Commands that show plans: side by side, or as pictures."""
