@@ -24,9 +24,9 @@ _MOST_NAMES = 3
 def stale_violations(plan: Plan, spec: Spec) -> Iterator[Violation]:
     """Yield each part of the spec that has changed since the plan was made."""
     # Joined hosts are the planner's doing; the spec has their machines.
-    planned = split(plan.cluster, [host.name for host in plan.cluster.hosts if host.parts])
-    yield from _hosts(planned, spec.cluster)
-    changed = [name for name in _differing(planned, spec.cluster) if name != "hosts"]
+    cluster = split(plan.cluster, [host.name for host in plan.cluster.hosts if host.parts])
+    yield from _hosts(cluster, spec.cluster)
+    changed = [name for name in _differing(cluster, spec.cluster) if name != "hosts"]
     for name in changed:
         yield PLAN_STALE.at(f"cluster, {name}", "the cluster.yaml states something else now")
     for what, planned, stated in (

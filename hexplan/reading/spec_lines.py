@@ -26,6 +26,7 @@ def _lines(document: YamlDocument) -> Iterator[tuple[str, int]]:
         yield name, document.lines[(name,)]
     hosts = document.data.get("hosts")
     for index, entry in enumerate(hosts if isinstance(hosts, list) else ()):
-        if isinstance(entry, dict) and isinstance(name := entry.get("name"), str):
+        names = entry.get("name") if isinstance(entry, dict) else None
+        if isinstance(names, str):
             line = document.lines[("hosts", index)]
-            yield from ((f"host {one}", line) for one in expand(name))
+            yield from ((f"host {name}", line) for name in expand(names))

@@ -35,8 +35,9 @@ class PlaceFinder:
         if self.spec_file is not None:
             line = self._spec_line(violation.where, host)
             return Place(self.spec_file, line)
-        key = ("id", stage) if stage is not None else ("name", host)
-        return Place(self.plan_file, self._plan_line(*key) if key[1] is not None else 1)
+        if stage is not None:
+            return Place(self.plan_file, self._plan_line("id", stage))
+        return Place(self.plan_file, 1 if host is None else self._plan_line("name", host))
 
     def _spec_line(self, where: str, host: str | None) -> int:
         if host is not None and f"host {host}" in self.spec_lines:
