@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hexplan.constants import MAX_BATCH
-from hexplan_runtime.request import Logprobs, Sampling
+from hexplan_runtime.request import ENDLESS, EndRule, Logprobs, Sampling
 
 MAX_ROWS: Final = 2 * MAX_BATCH
 """Rows that one batch may have: at most half of them are decodes, so others find room beside."""
@@ -38,6 +38,7 @@ class Row:
     such a row has no tokens."""
     decodes: bool = False
     """Whether its one token was drawn, and is not of the prompt."""
+    end_rule: EndRule = ENDLESS
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from hexplan.schedule.micro_batches import RouteDecodes
 from hexplan_runtime.batch import Batch, Limits, Row
 from hexplan_runtime.engine.feeding import PromptFeed, steps_under_way
 from hexplan_runtime.engine.flight import Asked, EntryRow, Flight
-from hexplan_runtime.engine.loops import loops_of
 from hexplan_runtime.engine.room import Room
 from hexplan_runtime.engine.snapshot import EdgeTokens, RouteTokens, StageKv
 from hexplan_runtime.request import Logprobs, Request, TokenEvent
-from hexplan_runtime.stage.edges import route_edges
+from hexplan_runtime.stage.edges import returns_directly, route_edges
+from hexplan_runtime.stage.loops import loops_of
 
 
 @dataclass(slots=True)
@@ -30,20 +30,20 @@ class Turn:
 
     events: list[TokenEvent] = field(default_factory=list)
     """New tokens, for whoever asked for them."""
-    closes: list[EntryRow] = field(default_factory=list)
-    """What ends requests."""
+    notices: list[EntryRow] = field(default_factory=list)
+    """What ends requests or tells how much room they have."""
     decodes: list[list[EntryRow]] = field(default_factory=list)
     """Micro-batches; each goes to one stage, together."""
     prompts: list[EntryRow] = field(default_factory=list)
     """Pieces of prompts."""
 
     def batches(self) -> list[list[EntryRow]]:
-        """Return the micro-batches; ends go with the first for their stage, or by themselves."""
+        """Return the micro-batches; notices go with the first for their stage, or alone."""
         batches = [list(batch) for batch in self.decodes]
         first: dict[str, list[EntryRow]] = {}
         for batch in batches:
             first.setdefault(batch[0].stage, batch)
-        for row in self.closes:
+        for row in self.notices:
             if row.stage not in first:
                 first[row.stage] = []
                 batches.append(first[row.stage])
@@ -60,9 +60,12 @@ class Engine:
         self._depth = max((len(route.hops) for route in plan.routes), default=1)
         self._room = Room(plan)
         loops = loops_of(plan)
-        self._decodes: list[RouteDecodes[int]] = [
-            RouteDecodes(loop, self._step_limits.decodes) for loop in loops
-        ]
+        self._decodes = {
+            route: RouteDecodes[int](loop, self._step_limits.decodes)
+            for route, loop in enumerate(loops)
+            if not returns_directly(plan, route)
+        }
+        """Of the routes whose tokens come back to the router before they go on."""
         self._feeds = [PromptFeed(self._step_limits, steps_under_way(loop)) for loop in loops]
         self._ids = count()
         self._flights: dict[int, Flight] = {}
@@ -120,7 +123,7 @@ class Engine:
         self._make_way(turn)
         routes = dict.fromkeys(row.route for row in batch.rows)
         if any(row.closes for row in batch.rows):
-            routes |= dict.fromkeys(flight.route for flight in self._resumed())
+            routes |= dict.fromkeys(self._resume(turn))
         self._take_decodes(turn, routes)
         self._feed(turn, routes)
         return turn
@@ -177,20 +180,26 @@ class Engine:
 
     def _come_back(self, turn: Turn, row: Row, token: int, logprobs: Logprobs | None) -> None:
         """Take a token; if another is to follow it, it waits to be sent in."""
-        flight = self._flights[row.request]
-        if flight.is_over:
+        flight = self._flights.get(row.request)
+        if flight is None or flight.is_over:
             return
         if row.position == flight.prompt_tokens:
             self._feeds[flight.route].finish(flight.id)
-        self._decodes[flight.route].come_back(flight.id)
+        if flight.route in self._decodes:
+            self._decodes[flight.route].come_back(flight.id)
         reason = flight.take(token)
         is_last = reason is not None
         event = TokenEvent(flight.asked.ticket, token, is_last, reason, logprobs)
         turn.events.append(event)
         if is_last:
-            self._end(turn, flight)
-        elif self._room.fits(flight):
-            self._decodes[flight.route].wait(flight.id)
+            self._end(turn, flight, is_told=flight.route not in self._decodes)
+        elif flight.route in self._decodes:
+            if self._room.fits(flight):
+                self._decodes[flight.route].wait(flight.id)
+        else:
+            self._tokens_by_route[flight.route] += 1
+            if self._room.grows_ahead(flight):
+                turn.notices.append(flight.room_row())
 
     def _pass(self, row: Row) -> None:
         """Note that a prompt is through all stages up to a position."""
@@ -198,13 +207,15 @@ class Engine:
         if flight is not None and not flight.is_over:
             self._feeds[flight.route].come_back(flight.id, row.position)
 
-    def _end(self, turn: Turn, flight: Flight) -> None:
-        """Send no more of a flight, and tell the stages so."""
+    def _end(self, turn: Turn, flight: Flight, *, is_told: bool = False) -> None:
+        """Send no more of a flight, and tell the stages so unless their last one did."""
         flight.is_over = True
-        self._decodes[flight.route].drop(flight.id)
+        if flight.route in self._decodes:
+            self._decodes[flight.route].drop(flight.id)
         self._feeds[flight.route].finish(flight.id)
         self._room.stalled.pop(flight.id, None)
-        turn.closes.append(flight.close_row())
+        if not is_told:
+            turn.notices.append(flight.close_row())
 
     def _make_way(self, turn: Turn) -> None:
         """End the youngest flights where others need their room; they start over later."""
@@ -216,18 +227,24 @@ class Engine:
             self.preemptions += 1
 
     def _land(self, flight_id: int) -> None:
-        self._room.land(self._flights.pop(flight_id))
+        """Free a flight's room, unless it ended twice: by its own rule, and by the router's."""
+        flight = self._flights.pop(flight_id, None)
+        if flight is not None:
+            self._room.land(flight)
 
-    def _resumed(self) -> list[Flight]:
-        """Let those decode that waited for room and have it now."""
+    def _resume(self, turn: Turn) -> list[int]:
+        """Let those decode that waited for room and have it now, and return their routes."""
         resumed = self._room.resume()
         for flight in resumed:
-            self._decodes[flight.route].wait(flight.id)
-        return resumed
+            if flight.route in self._decodes:
+                self._decodes[flight.route].wait(flight.id)
+            else:
+                turn.notices.append(flight.room_row())
+        return [flight.route for flight in resumed]
 
     def _take_decodes(self, turn: Turn, routes: Iterable[int]) -> None:
         """Take the micro-batches that routes send now."""
-        for route in routes:
+        for route in self._decodes.keys() & routes:
             for batch in self._decodes[route].take():
                 self._tokens_by_route[route] += len(batch)
                 turn.decodes.append([self._flights[one].decode_row() for one in batch])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hexplan_runtime.batch import Row
-from hexplan_runtime.request import FinishReason, Request, Sampling
+from hexplan_runtime.request import EndRule, FinishReason, Request, Sampling
 
 
 @dataclass(slots=True)
@@ -52,11 +52,13 @@ class Flight:
     prompt_tokens: int = field(init=False)
     """Tokens to run before it decodes."""
     sampling: Sampling = field(init=False)
+    end_rule: EndRule = field(init=False)
     is_over: bool = False
 
     def __post_init__(self) -> None:
         self.prompt_tokens = len(self.asked.tokens)
         self.sampling = self.asked.request.row_sampling
+        self.end_rule = self.asked.request.end_rule
 
     @property
     def lacks_room(self) -> bool:
@@ -65,11 +67,9 @@ class Flight:
 
     def take(self, token: int) -> FinishReason | None:
         """Note a new token, and return why it is the last, if it is."""
-        asked = self.asked
-        asked.tokens.append(token)
-        if token in asked.request.stop_ids:
-            return "stop"
-        return None if asked.most_left else "length"
+        tokens = self.asked.tokens
+        tokens.append(token)
+        return self.end_rule.reason(token, len(tokens))
 
     def prompt_row(self, first: int, end: int) -> EntryRow:
         """Return tokens `[first, end)` of what is to run before it decodes."""
@@ -84,6 +84,10 @@ class Flight:
     def close_row(self) -> EntryRow:
         """Return what ends it; its room is free once this has passed the whole route."""
         return EntryRow(self.stage, self._row(0, 0, closes=True), ())
+
+    def room_row(self) -> EntryRow:
+        """Return what tells the stage where its route begins how much room it has by now."""
+        return EntryRow(self.stage, self._row(0, 0), ())
 
     def _row(
         self,
@@ -104,4 +108,5 @@ class Flight:
             samples=samples,
             closes=closes,
             decodes=decodes,
+            end_rule=self.end_rule,
         )
