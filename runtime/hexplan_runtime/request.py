@@ -80,6 +80,8 @@ class EndRule:
     """Tokens of its prompt and of what follows, at most."""
     stop_ids: tuple[int, ...] = ()
     """Tokens of which each ends it."""
+    keeps: bool = False
+    """Whether its stages then keep the whole blocks of its context for others."""
 
     def reason(self, token_id: int, num_tokens: int) -> FinishReason | None:
         """Return why a token is the last one, if it is.

@@ -18,17 +18,21 @@ import torch
 from torch import Tensor
 
 from hexplan.errors import HexplanError
-from hexplan_runtime.batch import MAX_ROWS, Batch, Row
+from hexplan_runtime.batch import MAX_ROWS, Batch, Prefix, Row
 from hexplan_runtime.net.extras import ExtrasReader, packed_ids, packed_logprobs, packed_more
-from hexplan_runtime.request import EndRule, Logprobs, Sampling
+from hexplan_runtime.net.terms import TERMS, Terms
+from hexplan_runtime.request import Logprobs
 
 FRAME_BYTES: Final = 65536
 """The receiver always offers this much memory, so a small batch is one message, not two."""
 _HEAD: Final = struct.Struct("<qqiiqq")
 _ROW: Final = struct.Struct("<qqqII")
-_TERMS: Final = struct.Struct("<qqqddq")
 _ID_BYTES: Final = 8
-_SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE, _TELLS, _STOPS = (1 << n for n in range(7))
+_SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE, _TELLS, _STOPS, _KEEPS, _BEGINS = (
+    1 << n for n in range(9)
+)
+
+_MORE: Final = _ASKS_MORE | _STOPS | _BEGINS
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +78,6 @@ class Envelope:
         return [part for part in every if part is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """What stays the same as long as a request runs."""
-
-    route: int
-    sampling: Sampling
-    end_rule: EndRule
-
-    def packed(self) -> bytes:
-        """Return them as they are sent, but for what few requests ask."""
-        sampling = self.sampling
-        whole = self.route, sampling.top_k, sampling.seed
-        most_tokens = self.end_rule.most_tokens
-        return _TERMS.pack(*whole, sampling.temperature, sampling.top_p, most_tokens)
-
-    @classmethod
-    def unpacked(cls, data: memoryview, start: int) -> _Terms:
-        """Read them."""
-        route, top_k, seed, temperature, top_p, most = _TERMS.unpack_from(data, start)
-        return cls(route, Sampling(temperature, top_k, top_p, seed), EndRule(most))
-
-
 class Encoder:
     """Packs the batches of one edge, in the order in which they leave.
 
@@ -105,7 +87,7 @@ class Encoder:
     def __init__(self, wire_format: WireFormat) -> None:
         self._wire_format = wire_format
         self._epoch = 0
-        self._opened: dict[int, _Terms] = {}
+        self._opened: dict[int, Terms] = {}
 
     def begin_epoch(self, epoch: int) -> None:
         """Begin anew, with nothing known at the other end, which drops what was sent before."""
@@ -137,15 +119,17 @@ class Encoder:
         every_told = batch.logprobs or (None,) * len(batch.rows)
         for row, told in zip(batch.rows, every_told, strict=True):
             more = b""
-            stops = b""
-            mine = _Terms(row.route, row.sampling, row.end_rule)
+            stops = begins = b""
+            mine = Terms(row.route, row.sampling, row.end_rule, row.prefix)
             is_new = self._opened.get(row.request) != mine
             if is_new:
                 self._opened[row.request] = mine
                 terms.append(mine.packed())
                 more = packed_more(row.sampling)
                 stops = packed_ids(row.end_rule.stop_ids) if row.end_rule.stop_ids else b""
-                extras += [more, stops]
+                if row.prefix.tokens:
+                    begins = packed_ids((row.prefix.tokens, *row.prefix.sources))
+                extras += [more, stops, begins]
             if told is not None:
                 extras.append(packed_logprobs(told))
             if row.closes:
@@ -153,7 +137,8 @@ class Encoder:
             flags = _SAMPLES * row.samples | _CLOSES * row.closes | _DECODES * row.decodes
             place = row.request, row.position, row.context_tokens, row.tokens
             flags |= _OPENS * is_new | _ASKS_MORE * bool(more) | _STOPS * bool(stops)
-            flags |= _TELLS * (told is not None)
+            flags |= _TELLS * (told is not None) | _KEEPS * row.end_rule.keeps
+            flags |= _BEGINS * bool(begins)
             records.append(_ROW.pack(*place, flags))
         return b"".join((*records, *terms)), b"".join(extras)
 
@@ -167,7 +152,7 @@ class Decoder:
     def __init__(self, wire_format: WireFormat) -> None:
         self._wire_format = wire_format
         self._epoch = 0
-        self._opened: dict[int, _Terms] = {}
+        self._opened: dict[int, Terms] = {}
 
     def unpack(self, frame: Tensor) -> Envelope:
         """Read a frame, after a check that it belongs to this launch."""
@@ -228,23 +213,23 @@ class Decoder:
         self, envelope: Envelope, reader: ExtrasReader
     ) -> tuple[tuple[Row, ...], tuple[Logprobs | None, ...]]:
         """Return the rows with what their requests ask beyond their terms, and what is told."""
-        if not any(flags & (_ASKS_MORE | _STOPS | _TELLS) for flags in envelope.flags):
+        if not any(flags & (_MORE | _TELLS) for flags in envelope.flags):
             return envelope.rows, ()
-        rows, full = [], dict[int, _Terms]()
+        rows, full = [], dict[int, Terms]()
         told: list[Logprobs | None] = []
         for row, flags in zip(envelope.rows, envelope.flags, strict=True):
             if flags & _OPENS:
                 full.pop(row.request, None)
-            sampling, end_rule = row.sampling, row.end_rule
+            sampling, end_rule, prefix = row.sampling, row.end_rule, row.prefix
             if flags & _ASKS_MORE:
                 sampling = reader.sampling(sampling)
             if flags & _STOPS:
                 end_rule = replace(end_rule, stop_ids=reader.ids())
-            if flags & (_ASKS_MORE | _STOPS):
-                full[row.request] = _Terms(row.route, sampling, end_rule)
-            if (terms := full.get(row.request)) is not None:
-                row = replace(row, sampling=terms.sampling, end_rule=terms.end_rule)
-            rows.append(row)
+            if flags & _BEGINS:
+                prefix = _prefix(reader.ids())
+            if flags & _MORE:
+                full[row.request] = Terms(row.route, sampling, end_rule, prefix)
+            rows.append(full[row.request].over(row) if row.request in full else row)
             told.append(reader.logprobs() if flags & _TELLS else None)
             if flags & _CLOSES:
                 full.pop(row.request, None)
@@ -260,10 +245,10 @@ class Decoder:
         for words in _ROW.iter_unpack(data[_HEAD.size : end]):
             request, position, context_tokens, tokens, flags = words
             if flags & _OPENS:
-                if end + _TERMS.size > len(data):
+                if end + TERMS.size > len(data):
                     raise HexplanError("a message arrived that is cut off")
-                self._opened[request] = _Terms.unpacked(data, end)
-                end += _TERMS.size
+                self._opened[request] = Terms.unpacked(data, end, keeps=bool(flags & _KEEPS))
+                end += TERMS.size
             terms = self._opened.get(request)
             if terms is None:
                 raise HexplanError("a message arrived about a request that never began here")
@@ -271,10 +256,16 @@ class Decoder:
                 del self._opened[request]
             samples, closes, decodes = (bool(flags & f) for f in (_SAMPLES, _CLOSES, _DECODES))
             place = request, terms.route, position, tokens, context_tokens
-            said = terms.sampling, samples, closes, decodes, terms.end_rule
-            rows.append(Row(*place, *said))
+            row = Row(*place, terms.sampling, samples, closes, decodes)
+            rows.append(terms.over(row))
             every_flags.append(flags)
         return tuple(rows), tuple(every_flags), end
+
+
+def _prefix(numbers: tuple[int, ...]) -> Prefix:
+    if not numbers:
+        raise HexplanError("a message arrived that is cut off")
+    return Prefix(numbers[0], numbers[1:])
 
 
 def num_bytes(batch: Batch) -> int:

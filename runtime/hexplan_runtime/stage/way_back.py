@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from hexplan.plan import Plan
-from hexplan_runtime.batch import Batch, Row, sampled
+from hexplan_runtime.batch import Batch, Row, sampled, whole_blocks
 from hexplan_runtime.stage.edges import Ends, returns_directly, route_ends
 
 
@@ -62,7 +62,9 @@ class WayBack:
             self._going.add(row.request)
             return said
         self._going.discard(row.request)
-        return replace(said, tokens=0, decodes=False, closes=True)
+        # The last token has run through no stage, so that it is not among those that stay.
+        stays = whole_blocks(said.position) if row.end_rule.keeps else 0
+        return replace(said, position=stays, tokens=0, decodes=False, closes=True)
 
     def _send_to(self, stage: str, entries: Sequence[tuple[Row, int | None]]) -> None:
         ids = [token for _, token in entries if token is not None]

@@ -11,9 +11,10 @@ from support.runtime_plans import make_plan, without_way_back
 from hexplan.errors import InputError
 from hexplan.model import Model
 from hexplan.step_limits import StepLimits
-from hexplan_runtime.batch import Batch, Row, passed, sampled
-from hexplan_runtime.engine.engine import Engine, Turn
+from hexplan_runtime.batch import Batch, Prefix, Row, passed, sampled, whole_blocks
+from hexplan_runtime.engine.engine import Engine
 from hexplan_runtime.engine.flight import EntryRow
+from hexplan_runtime.engine.turn import Turn
 from hexplan_runtime.request import Request, TokenEvent
 
 STOP = 3
@@ -21,7 +22,7 @@ STOP = 3
 
 @pytest.fixture
 def engine(llama_model: Model) -> Engine:
-    return Engine(
+    engine = Engine(
         make_plan(
             llama_model,
             [((0, 2), (1,)), ((2, 4), (1,)), ((0, 4), (1,))],
@@ -30,6 +31,8 @@ def engine(llama_model: Model) -> Engine:
             step_limits=StepLimits(tokens=24, decodes=8),
         )
     )
+    engine.reuses_prefixes = False
+    return engine
 
 
 def echo(parcels: list[EntryRow], token: int) -> Batch:
@@ -50,9 +53,15 @@ def come_back(said: Batch, token: int) -> list[Row]:
     rows = [row for row in said.rows if row.tokens]
     over = [row.end_rule.reason(token, row.position + 1) is not None for row in rows]
     return [
-        replace(row, tokens=0, closes=True) if is_over else replace(row, samples=True)
+        replace(row, position=stays(row), tokens=0, closes=True)
+        if is_over
+        else replace(row, samples=True)
         for row, is_over in zip(rows, over, strict=True)
     ]
+
+
+def stays(row: Row) -> int:
+    return whole_blocks(row.position) if row.end_rule.keeps else 0
 
 
 def sent(turn: Turn) -> list[EntryRow]:
@@ -220,6 +229,60 @@ def test_a_group_has_no_more_requests_than_a_step_decodes(engine: Engine) -> Non
     for index in range(20):
         admit(engine, index, Request((1,), 1))
     assert engine.limits.rows == 8
+
+
+def one_stage(model: Model, kv_tokens: int) -> Engine:
+    return Engine(make_plan(model, [((0, 4), (1,))], kv_tokens=kv_tokens))
+
+
+def test_a_prompt_begins_after_what_another_left(llama_model: Model) -> None:
+    engine = one_stage(llama_model, kv_tokens=128)
+    first = tuple(range(33))
+    play(engine, admit(engine, 0, Request(first, 2)), [7, 7])
+    (kv,) = engine.kv()
+    assert (kv.held_tokens, kv.kept_tokens, kv.hit_tokens) == (0, 32, 0)
+    (piece,) = admit(engine, 1, Request((*first[:32], 99, 98), 2))
+    assert (piece.row.position, piece.row.tokens, piece.row.samples) == (32, 2, True)
+    assert piece.row.prefix == Prefix(32, sources=(0,))
+    (other,) = admit(engine, 2, Request((*first[:20], 99), 2))
+    assert other.row.prefix == Prefix(16, sources=(0,))
+    (kv,) = engine.kv()
+    assert (kv.held_tokens, kv.kept_tokens, kv.hit_tokens) == (36 + 23, 32, 48)
+
+
+def test_a_prompt_that_runs_can_be_begun_with_and_stays_if_it_is_cancelled(
+    llama_model: Model,
+) -> None:
+    """As long as somebody is about to copy it."""
+    engine = one_stage(llama_model, kv_tokens=256)
+    prompt = tuple(range(40))
+    parcels = admit(engine, 0, Request(prompt, 20))
+    engine.receive(echo(parcels, 7))
+    reading = admit(engine, 1, Request((*prompt, 5), 1))
+    assert reading[0].row.prefix == Prefix(32, sources=(0,))
+    (closing,) = sent(engine.cancel([0]))
+    assert (closing.row.closes, closing.row.position) == (True, 32)
+    engine.receive(echo([closing], 0))
+    assert [kv.kept_tokens for kv in engine.kv()] == [32]
+    engine.receive(echo(reading, 7))
+    (piece,) = admit(engine, 2, Request((*prompt, 6), 1))
+    assert piece.row.prefix.tokens == 32
+    (closing,) = sent(engine.cancel([2]))
+    assert closing.row.position == 0
+
+
+def test_who_gets_the_room_of_what_is_left_waits_until_it_is_gone(llama_model: Model) -> None:
+    engine = one_stage(llama_model, kv_tokens=64)
+    play(engine, admit(engine, 0, Request((1,) * 60, 4)), [7] * 4)
+    assert [kv.kept_tokens for kv in engine.kv()] == [48]
+    engine.enqueue(1, Request((2,) * 60, 4))
+    turn = engine.admit()
+    assert turn.prompts == []
+    (going,) = sent(turn)
+    assert (going.row.request, going.row.closes, going.row.position) == (0, True, 0)
+    begun = engine.receive(echo([going], 0)).prompts
+    assert [row.row.request for row in begun] == [1]
+    assert [kv.kept_tokens for kv in engine.kv()] == [0]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hexplan.errors import HexplanError
-from hexplan_runtime.batch import MAX_ROWS, Batch, Row
+from hexplan_runtime.batch import MAX_ROWS, NOTHING, Batch, Prefix, Row
 from hexplan_runtime.net.wire import (
     FRAME_BYTES,
     Decoder,
@@ -50,6 +50,13 @@ rows = st.builds(
         EndRule,
         most_tokens=COUNT,
         stop_ids=st.just(()) | st.lists(st.integers(0, 2**63 - 1), max_size=9).map(tuple),
+        keeps=st.booleans(),
+    ),
+    prefix=st.just(NOTHING)
+    | st.builds(
+        Prefix,
+        tokens=st.integers(1, 2**62),
+        sources=st.lists(COUNT, min_size=1, max_size=5).map(tuple),
     ),
 )
 
