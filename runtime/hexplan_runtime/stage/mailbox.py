@@ -12,18 +12,15 @@ from torch import Tensor
 
 from hexplan.errors import HexplanError
 from hexplan.plan import ENTRY, EXIT, Plan
-from hexplan.schedule.limits import step_limits_of
-from hexplan.schedule.step import next_step
-from hexplan_runtime.batch import MAX_ROWS, Batch, Row, merge, passed, sampled, single_rows
+from hexplan_runtime.batch import Batch, Row, passed, sampled
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.transport import Receives
 from hexplan_runtime.request import Logprobs
 from hexplan_runtime.stage.edges import Ends, route_edges
 from hexplan_runtime.stage.logprobs import logprobs_of
-from hexplan_runtime.stage.rounds import Rounds
 from hexplan_runtime.stage.sampling import sample
 from hexplan_runtime.stage.stage import Output
-from hexplan_runtime.stage.waiting_row import WaitingRow
+from hexplan_runtime.stage.step_queue import StepQueue
 from hexplan_runtime.stage.way_back import WayBack
 
 Loss = PeerLost | HexplanError
@@ -45,13 +42,11 @@ def drain(receiver: Receives, deliver: Callable[[Batch | Loss], None]) -> Thread
 
 
 class Inbox:
-    """Gathers what arrives on all edges of a stage into steps within the plan's limits."""
+    """Takes what arrives on all edges of a stage, and gives it out in steps."""
 
     def __init__(self, plan: Plan, stage: str, ends: Ends) -> None:
-        self._limits = step_limits_of(plan)
-        self._queue: SimpleQueue[_Delivery] = SimpleQueue()
-        self._waiting: list[WaitingRow] = []
-        self._rounds = Rounds(plan, stage)
+        self._steps = StepQueue(plan, stage)
+        self._arrived: SimpleQueue[_Delivery] = SimpleQueue()
         ends_of_stages = {stage.id: stage.layers[1] for stage in plan.stages} | {ENTRY: 0}
         for source, receiver in ends.receivers.items():
             drain(receiver, self._deliver_from(ends_of_stages[source]))
@@ -59,53 +54,39 @@ class Inbox:
             drain(receiver, self.put_back)
 
     def next_batch(self) -> Batch:
-        """Wait until something is here, and return the part of it that one step may hold.
-
-        The rows stand in the order of the layer where they enter; one request's rows keep their
-        order.
-        """
+        """Wait until something is here, and return the part of it that one step may hold."""
         while True:
-            while not self._queue.empty():
-                self._take(self._queue.get())
-            self._waiting += [WaitingRow(0, batch) for batch in self._rounds.take()]
-            if self._waiting:
-                break
-            self._take(self._queue.get())
-        taken, self._waiting = next_step(self._waiting, self._limits, MAX_ROWS)
-        taken.sort(key=lambda waiting: waiting.enter_layer)
-        return merge([waiting.batch for waiting in taken])
+            while not self._arrived.empty():
+                self._take(self._arrived.get())
+            batch = self._steps.next_batch()
+            if batch is not None:
+                return batch
+            self._take(self._arrived.get())
 
     def put_back(self, batch: Batch | Loss) -> None:
         """Take tokens that come back from the last stage of a route that begins here."""
-        self._queue.put(_Delivery(0, batch, is_back=True))
+        self._arrived.put(_Delivery(None, batch))
 
     def _take(self, delivery: _Delivery) -> None:
-        """Take the rows of a batch in; the end of a request goes ahead, and drops its others."""
         batch = delivery.batch
         if isinstance(batch, Exception):
             raise batch
-        note = self._rounds.come_back if delivery.is_back else self._rounds.enter
-        here = [kept for single in single_rows(batch) if (kept := note(single)) is not None]
-        rows = [WaitingRow(delivery.enter_layer, single) for single in here]
-        ended = {waiting.row.request: waiting for waiting in rows if waiting.row.closes}
-        if ended:
-            left = [one for one in (*self._waiting, *rows) if one.row.request not in ended]
-            self._waiting = [*ended.values(), *left]
+        if delivery.enter_layer is None:
+            self._steps.take_back(batch)
         else:
-            self._waiting += rows
+            self._steps.take(batch, delivery.enter_layer)
 
     def _deliver_from(self, enter_layer: int) -> Callable[[Batch | Loss], None]:
-        return lambda batch: self._queue.put(_Delivery(enter_layer, batch))
+        return lambda batch: self._arrived.put(_Delivery(enter_layer, batch))
 
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
     """What came over an edge."""
 
-    enter_layer: int
+    enter_layer: int | None
+    """Where it enters the stage; None if it comes back from a last stage."""
     batch: Batch | Loss
-    is_back: bool = False
-    """Whether it comes back from a last stage."""
 
 
 class Outbox:
