@@ -92,6 +92,8 @@ class Shelf:
             for hold in self._holds[kept.route]:
                 leaving[hold.stage] += kept.tokens
         for kept in list(self._kept.values()):
+            if all(self._lacks(stage) <= gone for stage, gone in enumerate(leaving)):
+                return
             stages = [hold.stage for hold in self._holds[kept.route]]
             is_needed = any(self._lacks(stage) > leaving[stage] for stage in stages)
             if is_needed and not self.is_read(kept.request):
