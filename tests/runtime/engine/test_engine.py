@@ -53,15 +53,13 @@ def come_back(said: Batch, token: int) -> list[Row]:
     rows = [row for row in said.rows if row.tokens]
     over = [row.end_rule.reason(token, row.position + 1) is not None for row in rows]
     return [
-        replace(row, position=stays(row), tokens=0, closes=True)
+        replace(
+            row, position=whole_blocks(row.position) * row.end_rule.keeps, tokens=0, closes=True
+        )
         if is_over
         else replace(row, samples=True)
         for row, is_over in zip(rows, over, strict=True)
     ]
-
-
-def stays(row: Row) -> int:
-    return whole_blocks(row.position) if row.end_rule.keeps else 0
 
 
 def sent(turn: Turn) -> list[EntryRow]:
