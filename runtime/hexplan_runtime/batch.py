@@ -10,10 +10,26 @@ import torch
 from torch import Tensor
 
 from hexplan.constants import MAX_BATCH
-from hexplan_runtime.request import Logprobs, Sampling
+from hexplan_runtime.request import ENDLESS, EndRule, Logprobs, Sampling
 
 MAX_ROWS: Final = 2 * MAX_BATCH
 """Rows that one batch may have: at most half of them are decodes, so others find room beside."""
+
+
+BLOCK_TOKENS: Final = 16
+"""Requests share the keys and values of whole blocks of tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """The first tokens of a request, whose keys and values stages copy and do not compute."""
+
+    tokens: int = 0
+    sources: tuple[int, ...] = ()
+    """For each stage of the route in turn, the request that has them there."""
+
+
+NOTHING: Final = Prefix()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +41,7 @@ class Row:
     route: int
     """Index into the plan's routes."""
     position: int
-    """Position of its first token here."""
+    """Position of its first token here; where it closes its request, how many tokens stay."""
     tokens: int
     """Number of its tokens here."""
     context_tokens: int
@@ -34,10 +50,13 @@ class Row:
     samples: bool = False
     """Whether the last stage draws the next token after it."""
     closes: bool = False
-    """Whether the request is over, so that stages free its KV cache and drop what of it waits;
-    such a row has no tokens."""
+    """Whether the request is over, so that stages free its KV cache but for what stays, and drop
+    what of it waits; such a row has no tokens."""
     decodes: bool = False
     """Whether its one token was drawn, and is not of the prompt."""
+    end_rule: EndRule = ENDLESS
+    prefix: Prefix = NOTHING
+    """What its request begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +141,11 @@ def fits(held: Sequence[Batch], batch: Batch, limits: Limits) -> bool:
     together = [*held, batch]
     rows, tokens = sum(len(b.rows) for b in together), sum(b.tokens for b in together)
     return rows <= limits.rows and tokens <= limits.tokens
+
+
+def whole_blocks(tokens: int) -> int:
+    """Return how many of so many tokens are in whole blocks."""
+    return tokens // BLOCK_TOKENS * BLOCK_TOKENS
 
 
 def sampled(row: Row) -> Row:

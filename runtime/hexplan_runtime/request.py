@@ -70,6 +70,36 @@ GREEDY = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
+class EndRule:
+    """When a request ends, as far as tokens alone tell.
+
+    A last stage and the router both go by it, so that neither has to tell the other.
+    """
+
+    most_tokens: int = 2**62
+    """Tokens of its prompt and of what follows, at most."""
+    stop_ids: tuple[int, ...] = ()
+    """Tokens of which each ends it."""
+    keeps: bool = False
+    """Whether its stages then keep the whole blocks of its context for others."""
+
+    def reason(self, token_id: int, num_tokens: int) -> FinishReason | None:
+        """Return why a token is the last one, if it is.
+
+        Parameters
+        ----------
+        num_tokens
+            Tokens of the request up to this one and with it, those of its prompt among them.
+        """
+        if token_id in self.stop_ids:
+            return "stop"
+        return "length" if num_tokens >= self.most_tokens else None
+
+
+ENDLESS = EndRule()
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """A prompt and how to continue it."""
 
@@ -92,6 +122,11 @@ class Request:
     def context_tokens(self) -> int:
         """Tokens of KV cache that the request may need."""
         return len(self.prompt_ids) + self.max_tokens
+
+    @property
+    def end_rule(self) -> EndRule:
+        """When it ends; the same however often it starts over."""
+        return EndRule(self.context_tokens, self.stop_ids)
 
     @property
     def row_sampling(self) -> Sampling:

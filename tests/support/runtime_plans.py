@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from hexplan.bound_proof import CoordinatorProof
-from hexplan.cluster import Cluster, Coordinator, Link
+from hexplan.cluster import COORDINATOR, Cluster, Coordinator, Link
 from hexplan.device import DeviceType
 from hexplan.field_types import Range
 from hexplan.host import Host, Interconnect
@@ -108,6 +108,22 @@ def make_plan(
         ),
         solve=SolveInfo(wall_s=0.0, seed=0, versions={}),
     )
+
+
+def without_way_back(plan: Plan) -> Plan:
+    """Return the plan with its last stage on another host, from which no link leads to the first.
+
+    Its tokens must go by way of the coordinator.
+    """
+    *others, last = plan.stages
+    (link,) = plan.cluster.links
+    (host,) = plan.cluster.hosts
+    away = host.model_copy(update={"name": "tower", "site": "attic"})
+    ends = [("desk", "desk"), ("desk", "attic"), ("attic", COORDINATOR)]
+    links = [link.model_copy(update={"source": one, "target": other}) for one, other in ends]
+    cluster = plan.cluster.model_copy(update={"hosts": (host, away), "links": tuple(links)})
+    stages = (*others, last.model_copy(update={"host": away.name}))
+    return plan.model_copy(update={"cluster": cluster, "stages": stages})
 
 
 def first_device(stages: Sequence[StageSpec], index: int) -> int:

@@ -13,11 +13,12 @@ from typing import Final, Protocol
 from hexplan.errors import HexplanError
 from hexplan.plan import Plan
 from hexplan_runtime.batch import Batch, Limits
-from hexplan_runtime.engine.engine import Engine, Turn
+from hexplan_runtime.engine.engine import Engine
 from hexplan_runtime.engine.flight import EntryRow
 from hexplan_runtime.engine.outcomes import Cancelled, Deliver, Failed, Overloaded, Ticket
-from hexplan_runtime.engine.snapshot import EndCount, EndReason, EngineSnapshot
+from hexplan_runtime.engine.snapshot import EndCount, EndReason, EngineSnapshot, end_reason
 from hexplan_runtime.engine.streaming import Buffer, TokenStream
+from hexplan_runtime.engine.turn import Turn
 from hexplan_runtime.request import Request, TokenEvent
 
 MAX_WAITING: Final = 1024
@@ -158,11 +159,15 @@ class EngineCore:
         with self._door:
             self._refuse(Overloaded("the engine is about to end, and takes no more requests"))
             while self._num_open:
-                left_s = None if deadline_s is None else deadline_s - time.monotonic()
-                if left_s is not None and left_s <= 0:
+                left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+                if left_s == 0:
                     return False
                 self._door.wait(left_s)
             return True
+
+    def reuse_prefixes(self, *, is_wanted: bool) -> None:
+        """Say whether requests may begin with what others left; measurements of prompts differ."""
+        self._engine.reuses_prefixes = is_wanted
 
     def begin_to_close(self) -> None:
         """Refuse new requests, and let the thread end without a wait for it."""
@@ -273,7 +278,7 @@ class EngineCore:
 
     def _end(self, request_id: int, last: TokenEvent | Failed) -> None:
         client = self._clients.pop(request_id)
-        self._ends[_end_reason(last)] += 1
+        self._ends[end_reason(last)] += 1
         self._tell(client, last)
         with self._door:
             self._num_open -= 1
@@ -288,10 +293,3 @@ class EngineCore:
                 self._num_waiting = 0
             for request_id in list(self._clients):
                 self._end(request_id, Failed(failure))
-
-
-def _end_reason(last: TokenEvent | Failed) -> EndReason:
-    if isinstance(last, TokenEvent):
-        assert last.finish_reason is not None
-        return last.finish_reason
-    return "cancelled" if isinstance(last.error, Cancelled) else "failed"

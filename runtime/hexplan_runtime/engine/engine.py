@@ -6,7 +6,6 @@ It moves no bytes: the launcher sends what the engine says, and tells it what ca
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 from itertools import count
 from math import ceil
 
@@ -14,41 +13,16 @@ from hexplan.errors import InputError
 from hexplan.plan import Plan
 from hexplan.schedule.limits import step_limits_of
 from hexplan.schedule.micro_batches import RouteDecodes
-from hexplan_runtime.batch import Batch, Limits, Row
+from hexplan_runtime.batch import Batch, Limits, Row, whole_blocks
 from hexplan_runtime.engine.feeding import PromptFeed, steps_under_way
 from hexplan_runtime.engine.flight import Asked, EntryRow, Flight
-from hexplan_runtime.engine.loops import loops_of
 from hexplan_runtime.engine.room import Room
+from hexplan_runtime.engine.shelf import Kept, Shelf
 from hexplan_runtime.engine.snapshot import EdgeTokens, RouteTokens, StageKv
-from hexplan_runtime.request import Logprobs, Request, TokenEvent
-from hexplan_runtime.stage.edges import route_edges
-
-
-@dataclass(slots=True)
-class Turn:
-    """What the engine makes of news."""
-
-    events: list[TokenEvent] = field(default_factory=list)
-    """New tokens, for whoever asked for them."""
-    closes: list[EntryRow] = field(default_factory=list)
-    """What ends requests."""
-    decodes: list[list[EntryRow]] = field(default_factory=list)
-    """Micro-batches; each goes to one stage, together."""
-    prompts: list[EntryRow] = field(default_factory=list)
-    """Pieces of prompts."""
-
-    def batches(self) -> list[list[EntryRow]]:
-        """Return the micro-batches; ends go with the first for their stage, or by themselves."""
-        batches = [list(batch) for batch in self.decodes]
-        first: dict[str, list[EntryRow]] = {}
-        for batch in batches:
-            first.setdefault(batch[0].stage, batch)
-        for row in self.closes:
-            if row.stage not in first:
-                first[row.stage] = []
-                batches.append(first[row.stage])
-            first[row.stage].append(row)
-        return batches
+from hexplan_runtime.engine.turn import Turn
+from hexplan_runtime.request import GREEDY, Logprobs, Request, TokenEvent
+from hexplan_runtime.stage.edges import returns_directly, route_edges
+from hexplan_runtime.stage.loops import loops_of
 
 
 class Engine:
@@ -56,13 +30,21 @@ class Engine:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self.reuses_prefixes = True
+        """Whether requests may begin with what others leave."""
         self._step_limits = step_limits_of(plan)
         self._depth = max((len(route.hops) for route in plan.routes), default=1)
         self._room = Room(plan)
+        self._shelf = Shelf(plan, self._room.router.space, self._room.router.holds)
+        self._late: dict[int, Flight] = {}
+        """Those whose room, or more of it, the shelf has not given back yet."""
         loops = loops_of(plan)
-        self._decodes: list[RouteDecodes[int]] = [
-            RouteDecodes(loop, self._step_limits.decodes) for loop in loops
-        ]
+        self._decodes = {
+            route: RouteDecodes[int](loop, self._step_limits.decodes)
+            for route, loop in enumerate(loops)
+            if not returns_directly(plan, route)
+        }
+        """Of the routes whose tokens come back to the router before they go on."""
         self._feeds = [PromptFeed(self._step_limits, steps_under_way(loop)) for loop in loops]
         self._ids = count()
         self._flights: dict[int, Flight] = {}
@@ -97,9 +79,10 @@ class Engine:
         turn = Turn()
         for asked, route, tokens in self._room.admit():
             stage = self._plan.routes[route].hops[0].stage
-            flight = Flight(next(self._ids), asked, route, stage, tokens)
-            self._flights[flight.id] = flight
-            self._feeds[route].add(flight.id, flight.prompt_tokens)
+            flight = Flight(next(self._ids), asked, route, stage, tokens, self.reuses_prefixes)
+            self._flights[flight.id] = self._late[flight.id] = flight
+            self._shelf.touch(route, asked.tokens)
+        self._tidy(turn)
         self._feed(turn, range(len(self._feeds)))
         return turn
 
@@ -116,13 +99,13 @@ class Engine:
             self._come_back(turn, row, token, logprobs)
         for row in batch.rows:
             if row.closes:
-                self._land(row.request)
+                self._land(row)
         self._make_way(turn)
-        routes = dict.fromkeys(row.route for row in batch.rows)
         if any(row.closes for row in batch.rows):
-            routes |= dict.fromkeys(flight.route for flight in self._resumed())
-        self._take_decodes(turn, routes)
-        self._feed(turn, routes)
+            self._late |= {flight.id: flight for flight in self._room.resume()}
+        self._tidy(turn)
+        self._take_decodes(turn)
+        self._feed(turn, range(len(self._feeds)))
         return turn
 
     def cancel(self, tickets: Collection[int]) -> Turn:
@@ -132,6 +115,7 @@ class Engine:
         for flight in list(self._flights.values()):
             if flight.asked.ticket in tickets and not flight.is_over:
                 self._end(turn, flight)
+        self._tidy(turn)
         self._feed(turn, range(len(self._feeds)))
         return turn
 
@@ -157,9 +141,13 @@ class Engine:
     def kv(self) -> tuple[StageKv, ...]:
         """Return what requests hold of each stage's KV cache, in the plan's order."""
         return tuple(
-            StageKv(stage.id, tokens, stage.kv_tokens)
-            for stage, tokens in zip(
-                self._plan.stages, self._room.router.space.reserved, strict=True
+            StageKv(stage.id, held, stage.kv_tokens, kept, hit)
+            for stage, held, kept, hit in zip(
+                self._plan.stages,
+                self._room.router.space.reserved,
+                self._shelf.used,
+                self._shelf.hits,
+                strict=True,
             )
         )
 
@@ -177,34 +165,63 @@ class Engine:
 
     def _come_back(self, turn: Turn, row: Row, token: int, logprobs: Logprobs | None) -> None:
         """Take a token; if another is to follow it, it waits to be sent in."""
-        flight = self._flights[row.request]
-        if flight.is_over:
+        flight = self._flights.get(row.request)
+        if flight is None or flight.is_over:
             return
         if row.position == flight.prompt_tokens:
             self._feeds[flight.route].finish(flight.id)
-        self._decodes[flight.route].come_back(flight.id)
+            self._note_copied(flight)
+            if flight.keeps:
+                self._shelf.prefixes.add(flight.id, flight.route, flight.asked.tokens)
+        if flight.route in self._decodes:
+            self._decodes[flight.route].come_back(flight.id)
         reason = flight.take(token)
         is_last = reason is not None
         event = TokenEvent(flight.asked.ticket, token, is_last, reason, logprobs)
         turn.events.append(event)
         if is_last:
-            self._end(turn, flight)
-        elif self._room.fits(flight):
-            self._decodes[flight.route].wait(flight.id)
+            self._end(turn, flight, is_told=flight.route not in self._decodes)
+        elif flight.route in self._decodes:
+            if self._room.fits(flight):
+                self._late[flight.id] = flight
+        else:
+            self._tokens_by_route[flight.route] += 1
+            if self._room.grows_ahead(flight):
+                self._late[flight.id] = flight
 
     def _pass(self, row: Row) -> None:
         """Note that a prompt is through all stages up to a position."""
         flight = self._flights.get(row.request)
         if flight is not None and not flight.is_over:
             self._feeds[flight.route].come_back(flight.id, row.position)
+            self._note_copied(flight)
 
-    def _end(self, turn: Turn, flight: Flight) -> None:
-        """Send no more of a flight, and tell the stages so."""
+    def _note_copied(self, flight: Flight) -> None:
+        if not flight.is_copied:
+            flight.is_copied = True
+            self._shelf.copied(flight.prefix)
+
+    def _end(self, turn: Turn, flight: Flight, *, is_told: bool = False) -> None:
+        """Send no more of a flight, and tell the stages so unless their last one did."""
         flight.is_over = True
-        self._decodes[flight.route].drop(flight.id)
+        if flight.route in self._decodes:
+            self._decodes[flight.route].drop(flight.id)
         self._feeds[flight.route].finish(flight.id)
         self._room.stalled.pop(flight.id, None)
-        turn.closes.append(flight.close_row())
+        self._late.pop(flight.id, None)
+        if is_told:
+            return
+        flight.stays = self._stays(flight)
+        if not flight.stays:
+            self._shelf.prefixes.remove(flight.id)
+        turn.notices.append(flight.close_row(flight.stays))
+
+    def _stays(self, flight: Flight) -> int:
+        """Return how many tokens of a flight stay whose end the router tells."""
+        if flight.has_ended:
+            return flight.known_tokens
+        # Whoever is about to copy its prompt must still find it.
+        return whole_blocks(flight.prompt_tokens) if self._shelf.is_read(flight.id) else 0
 
     def _make_way(self, turn: Turn) -> None:
         """End the youngest flights where others need their room; they start over later."""
@@ -215,20 +232,53 @@ class Engine:
             self._room.enqueue(asked)
             self.preemptions += 1
 
-    def _land(self, flight_id: int) -> None:
-        self._room.land(self._flights.pop(flight_id))
+    def _land(self, row: Row) -> None:
+        """Free a flight's room, unless it ended twice: by its own rule, and by the router's."""
+        flight, stays = self._flights.get(row.request), row.position
+        if flight is None:
+            if not stays:
+                self._shelf.land(row.request)
+            return
+        if flight.stays is not None and stays != flight.stays:
+            return
+        del self._flights[flight.id]
+        self._room.land(flight)
+        self._note_copied(flight)
+        if stays:
+            tokens = flight.asked.tokens[:stays]
+            self._shelf.prefixes.add(flight.id, flight.route, tokens)
+            self._shelf.keep(Kept(flight.id, flight.route, stays))
+        else:
+            self._shelf.prefixes.remove(flight.id)
 
-    def _resumed(self) -> list[Flight]:
-        """Let those decode that waited for room and have it now."""
-        resumed = self._room.resume()
-        for flight in resumed:
+    def _tidy(self, turn: Turn) -> None:
+        """Let go of what must go from the shelf, and let those on who have their room now."""
+        for kept in self._shelf.let_go():
+            stage = self._plan.routes[kept.route].hops[0].stage
+            row = Row(kept.request, kept.route, 0, 0, kept.tokens, GREEDY, closes=True)
+            turn.notices.append(EntryRow(stage, row, ()))
+        for flight in list(self._late.values()):
+            if not self._shelf.owes(flight.route):
+                del self._late[flight.id]
+                self._go_on(turn, flight)
+
+    def _go_on(self, turn: Turn, flight: Flight) -> None:
+        """Let a flight begin, or decode with the room that it has by now."""
+        if not flight.has_begun:
+            flight.has_begun = True
+            if flight.keeps:
+                flight.prefix = self._shelf.begin(flight.route, flight.asked.tokens)
+            feed = self._feeds[flight.route]
+            feed.add(flight.id, flight.prompt_tokens, flight.prefix.tokens)
+        elif flight.route in self._decodes:
             self._decodes[flight.route].wait(flight.id)
-        return resumed
+        else:
+            turn.notices.append(flight.room_row())
 
-    def _take_decodes(self, turn: Turn, routes: Iterable[int]) -> None:
+    def _take_decodes(self, turn: Turn) -> None:
         """Take the micro-batches that routes send now."""
-        for route in routes:
-            for batch in self._decodes[route].take():
+        for route, decodes in self._decodes.items():
+            for batch in decodes.take():
                 self._tokens_by_route[route] += len(batch)
                 turn.decodes.append([self._flights[one].decode_row() for one in batch])
 

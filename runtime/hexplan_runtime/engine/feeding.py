@@ -38,9 +38,10 @@ class PromptFeed:
         self._passed: dict[int, int] = {}
         self._total = 0
 
-    def add(self, flight: int, tokens: int) -> None:
-        """Take a prompt of so many tokens."""
-        self._waiting.append(Piece(flight, 0, tokens))
+    def add(self, flight: int, tokens: int, first: int = 0) -> None:
+        """Take a prompt of so many tokens, of which those from `first` on are to run."""
+        self._waiting.append(Piece(flight, first, tokens))
+        self._passed[flight] = first
 
     def take(self) -> list[Piece]:
         """Return the pieces to send now; each fits into a step beside all its decodes."""
@@ -63,7 +64,7 @@ class PromptFeed:
         """Note that a prompt is through all stages up to a position; one that is over is left."""
         if flight not in self._under_way:
             return
-        first = self._passed.get(flight, 0)
+        first = self._passed[flight]
         self._passed[flight] = end
         self._under_way[flight] -= end - first
         self._total -= end - first

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from hexplan_runtime.batch import Row
-from hexplan_runtime.request import FinishReason, Request, Sampling
+from hexplan_runtime.batch import NOTHING, Prefix, Row, whole_blocks
+from hexplan_runtime.request import EndRule, FinishReason, Request, Sampling
 
 
 @dataclass(slots=True)
@@ -49,14 +49,27 @@ class Flight:
     stage: str
     """The stage where its route begins."""
     reserved_tokens: int
+    keeps: bool = False
+    """Whether its stages keep its context for others once it is over."""
+    prefix: Prefix = NOTHING
+    """What it begins with, once it begins."""
+    has_begun: bool = False
+    has_ended: bool = False
+    """Whether its last token is here."""
+    is_copied: bool = False
+    """Whether all stages have copied that."""
+    stays: int | None = None
+    """How many tokens are to stay, if the router has told the stages that it is over."""
     prompt_tokens: int = field(init=False)
     """Tokens to run before it decodes."""
     sampling: Sampling = field(init=False)
+    end_rule: EndRule = field(init=False)
     is_over: bool = False
 
     def __post_init__(self) -> None:
         self.prompt_tokens = len(self.asked.tokens)
         self.sampling = self.asked.request.row_sampling
+        self.end_rule = replace(self.asked.request.end_rule, keeps=self.keeps)
 
     @property
     def lacks_room(self) -> bool:
@@ -65,11 +78,11 @@ class Flight:
 
     def take(self, token: int) -> FinishReason | None:
         """Note a new token, and return why it is the last, if it is."""
-        asked = self.asked
-        asked.tokens.append(token)
-        if token in asked.request.stop_ids:
-            return "stop"
-        return None if asked.most_left else "length"
+        tokens = self.asked.tokens
+        tokens.append(token)
+        reason = self.end_rule.reason(token, len(tokens))
+        self.has_ended = reason is not None
+        return reason
 
     def prompt_row(self, first: int, end: int) -> EntryRow:
         """Return tokens `[first, end)` of what is to run before it decodes."""
@@ -81,9 +94,21 @@ class Flight:
         row = self._row(len(self.asked.tokens) - 1, 1, samples=True, decodes=True)
         return EntryRow(self.stage, row, (self.asked.tokens[-1],))
 
-    def close_row(self) -> EntryRow:
-        """Return what ends it; its room is free once this has passed the whole route."""
-        return EntryRow(self.stage, self._row(0, 0, closes=True), ())
+    def close_row(self, stays: int) -> EntryRow:
+        """Return what ends it but for so many tokens.
+
+        The rest of its room is free once this has passed the whole route.
+        """
+        return EntryRow(self.stage, self._row(stays, 0, closes=True), ())
+
+    @property
+    def known_tokens(self) -> int:
+        """Tokens whose keys and values may stay, once its last token is here."""
+        return whole_blocks(len(self.asked.tokens) - 1) if self.keeps else 0
+
+    def room_row(self) -> EntryRow:
+        """Return what tells the stage where its route begins how much room it has by now."""
+        return EntryRow(self.stage, self._row(0, 0), ())
 
     def _row(
         self,
@@ -104,4 +129,6 @@ class Flight:
             samples=samples,
             closes=closes,
             decodes=decodes,
+            end_rule=self.end_rule,
+            prefix=self.prefix,
         )

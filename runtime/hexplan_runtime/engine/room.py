@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from math import ceil
+from typing import Final
 
 from hexplan.plan import Plan
 from hexplan.schedule.kv_growth import (
@@ -16,6 +17,9 @@ from hexplan.schedule.kv_growth import (
 from hexplan_runtime.engine.flight import Asked, Flight
 from hexplan_runtime.engine.router import Router
 from hexplan_runtime.request import Request
+
+_AHEAD_TOKENS: Final = 4
+"""How long before a request lacks room to ask for more: a few steps, in which the news arrives."""
 
 
 class Room:
@@ -76,6 +80,22 @@ class Room:
             return True
         self.stalled[flight.id] = flight
         return False
+
+    def grows_ahead(self, flight: Flight) -> bool:
+        """Let the room of a flight grow that will soon lack it, and say whether it has grown.
+
+        Its stages go on meanwhile, and would otherwise wait until they hear of more.
+        """
+        most = flight.asked.request.context_tokens
+        ahead = len(flight.asked.tokens) + _AHEAD_TOKENS
+        if min(ahead, most) <= flight.reserved_tokens:
+            return False
+        had = flight.reserved_tokens
+        if flight.lacks_room:
+            return self.fits(flight)
+        if self.router.grow(flight.route, more := _more_tokens(flight)):
+            flight.reserved_tokens += more
+        return flight.reserved_tokens > had
 
     def resume(self) -> list[Flight]:
         """Return those that waited and have room now, the oldest first."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from hexplan_runtime.request import FinishReason
+from hexplan_runtime.engine.outcomes import Cancelled, Failed
+from hexplan_runtime.request import FinishReason, TokenEvent
 
 EndReason: TypeAlias = FinishReason | Literal["cancelled", "failed"]
 
@@ -34,7 +35,12 @@ class StageKv:
 
     stage: str
     held_tokens: int
+    """Of requests that run."""
     total_tokens: int
+    kept_tokens: int = 0
+    """Of requests that are over, for others to begin with; they go as soon as room is needed."""
+    hit_tokens: int = 0
+    """Tokens of prompts so far that the stage had already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +66,11 @@ class EngineSnapshot:
     ends: tuple[EndCount, ...]
     edges: tuple[EdgeTokens, ...]
     routes: tuple[RouteTokens, ...]
+
+
+def end_reason(last: TokenEvent | Failed) -> EndReason:
+    """Return why a request is over."""
+    if isinstance(last, TokenEvent):
+        assert last.finish_reason is not None
+        return last.finish_reason
+    return "cancelled" if isinstance(last.error, Cancelled) else "failed"

@@ -73,6 +73,10 @@ class Arena:
         """Number of free slots."""
         return self._free.count
 
+    def holds(self, request: int) -> bool:
+        """Say whether a request holds slots here."""
+        return request in self._places
+
     def missing(self, request: int, tokens: int) -> int:
         """Return how many slots the request still lacks to hold so many tokens."""
         place = self._places.get(request)
@@ -85,11 +89,23 @@ class Arena:
         slots = torch.cat([torch.arange(*part) for part in ranges])
         self._places[request] = Place(ranges, slots)
 
-    def close(self, request: int) -> None:
-        """Free what a request holds; one that never came here holds nothing."""
+    def close(self, request: int, stays: int = 0) -> None:
+        """Free what a request holds but for its first tokens; it may hold nothing."""
         place = self._places.pop(request, None)
-        if place is not None:
-            self._free.give_back(place.ranges)
+        if place is None:
+            return
+        kept, freed = _cut(place.ranges, stays)
+        self._free.give_back(freed)
+        if kept:
+            self._places[request] = Place(kept, place.slots[:stays].clone())
+
+    def copy(self, source: int, request: int, tokens: int) -> None:
+        """Copy keys and values of the first tokens of one request to another."""
+        slots_T = self._places[source].slots[:tokens]
+        own_T = self._places[request].slots[:tokens]
+        for x_LGSE in (self._keys_LGSE, self._values_LGSE):
+            for x_GSE in x_LGSE:
+                x_GSE.index_copy_(1, own_T, x_GSE.index_select(1, slots_T))
 
     def place(self, request: int) -> Place:
         """Return where an open request's tokens stand."""
@@ -108,10 +124,11 @@ class KvCache:
         self.arenas = tuple(Arena(layers, kv_tokens, shape) for layers in blocks)
         """One for each block, in the order of layers."""
 
-    def open(self, request: int, enter_layer: int, tokens: int) -> None:
+    def open(self, request: int, enter_layer: int, tokens: int) -> bool:
         """Reserve slots for so many tokens of a request, in all layers from the first that it runs.
 
-        A request that is open keeps its slots, and gets more if it now needs more.
+        A request that is open keeps its slots, and gets more if it now needs more. Return whether
+        it is new here.
 
         Raises
         ------
@@ -121,7 +138,8 @@ class KvCache:
         arenas = [arena for arena in self.arenas if arena.layers[0] >= enter_layer]
         lacking = [arena.missing(request, tokens) for arena in arenas]
         if not any(lacking):
-            return
+            return False
+        is_new = not any(arena.holds(request) for arena in arenas)
         for arena, missing in zip(arenas, lacking, strict=True):
             if missing > arena.free:
                 message = f"KV cache: {missing} tokens asked, {arena.free} free"
@@ -129,11 +147,21 @@ class KvCache:
         for arena, missing in zip(arenas, lacking, strict=True):
             if missing:
                 arena.extend(request, missing)
+        return is_new
 
-    def close(self, request: int) -> None:
-        """Free what a request holds; one that never came here holds nothing."""
+    def copy(self, source: int, request: int, tokens: int) -> None:
+        """Copy keys and values of the first tokens of one request to another that is open.
+
+        The source must have them in all layers that the other one runs.
+        """
         for arena in self.arenas:
-            arena.close(request)
+            if arena.holds(request):
+                arena.copy(source, request, tokens)
+
+    def close(self, request: int, stays: int = 0) -> None:
+        """Free what a request holds but for its first tokens; it may hold nothing."""
+        for arena in self.arenas:
+            arena.close(request, stays)
 
 
 def blocks_of(layers: Range, enter_layers: Iterable[int | None]) -> tuple[Range, ...]:
@@ -142,6 +170,18 @@ def blocks_of(layers: Range, enter_layers: Iterable[int | None]) -> tuple[Range,
     inside = {layer for layer in enter_layers if layer is not None and first < layer < end}
     cuts = [first, *sorted(inside), end]
     return tuple(zip(cuts, cuts[1:], strict=False))
+
+
+def _cut(ranges: Iterable[Range], tokens: int) -> tuple[tuple[Range, ...], tuple[Range, ...]]:
+    """Cut ranges after so many slots, and return those before and those after."""
+    before: list[Range] = []
+    after: list[Range] = []
+    for first, end in ranges:
+        middle = min(end, first + tokens)
+        tokens -= middle - first
+        before += [(first, middle)] if first < middle else []
+        after += [(middle, end)] if middle < end else []
+    return tuple(before), tuple(after)
 
 
 def _joined(ranges: Iterable[Range]) -> tuple[Range, ...]:

@@ -7,6 +7,7 @@ asks beyond them follows here, once for each edge, so that it costs the others n
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from hexplan_runtime.request import MOST_LOGPROBS, Logprobs, Sampling, TokenLogp
 
 _MORE: Final = struct.Struct("<dqqq")
 """`min_p`, `barred_until`, `top_logprobs` or -1, and how many ids are barred."""
+_COUNT: Final = struct.Struct("<q")
 _LOGPROB: Final = struct.Struct("<If")
 """A token id and its logprob; of the chosen token, how many others follow instead of its id."""
 _MOST_ID: Final = 2**63 - 1
@@ -30,6 +32,12 @@ def packed_more(sampling: Sampling) -> bytes:
     until = sampling.barred_until
     numbers = _MORE.pack(sampling.min_p, until, -1 if told is None else told, len(barred))
     return numbers + struct.pack(f"<{len(barred)}q", *barred)
+
+
+def packed_ids(ids: Sequence[int]) -> bytes:
+    """Return ids with their number; those that no token can have are left out."""
+    sent = [token for token in ids if 0 <= token <= _MOST_ID]
+    return struct.pack(f"<{len(sent) + 1}q", len(sent), *sent)
 
 
 def packed_logprobs(told: Logprobs) -> bytes:
@@ -58,6 +66,13 @@ class ExtrasReader:
         barred = self._take(struct.Struct(f"<{num_barred}q"))
         more = replace(terms, min_p=min_p, barred_ids=barred, barred_until=until)
         return replace(more, top_logprobs=None if told == -1 else told)
+
+    def ids(self) -> tuple[int, ...]:
+        """Return ids."""
+        (count,) = self._take(_COUNT)
+        if not 0 <= 8 * count <= len(self._data) - self._at:
+            raise HexplanError("a message arrived that is cut off")
+        return self._take(struct.Struct(f"<{count}q"))
 
     def logprobs(self) -> Logprobs:
         """Return what is told of a token."""

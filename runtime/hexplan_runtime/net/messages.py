@@ -135,6 +135,10 @@ class MessageSender:
         """Whether the next batch would go at once."""
         return bool(self._socket.poll(0, zmq.POLLOUT))
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Begin anew, as the process at the other end does; it drops what was sent before."""
+        self._encoder.begin_epoch(epoch)
+
     def send(self, batch: Batch) -> None:
         """Send a batch, once there is room for it."""
         parts = [_bytes(part) for part in self._encoder.pack(batch)]
@@ -162,7 +166,7 @@ class MessageReceiver:
             self._in_use.release()
 
     def receive(self) -> Batch:
-        """Wait for the next batch.
+        """Wait for the next batch; those of an epoch that is over are dropped.
 
         Raises
         ------
@@ -171,6 +175,13 @@ class MessageReceiver:
         HexplanError
             A message is not of this launch, or torn.
         """
+        batch = None
+        while batch is None:
+            batch = self._receive()
+        return batch
+
+    def _receive(self) -> Batch | None:
+        """Wait for a message, and return its batch unless it is old."""
         try:
             with self._in_use:
                 parts = self._socket.recv_multipart()
@@ -198,13 +209,15 @@ class _Doorkeeper:
         return key == self._public
 
 
-def _batch(parts: list[bytearray], decoder: Decoder) -> Batch:
-    """Read the parts of one message."""
+def _batch(parts: list[bytearray], decoder: Decoder) -> Batch | None:
+    """Read the parts of one message; None if it is of an epoch that is over."""
     frame, *rest = parts
     if len(frame) > FRAME_BYTES:
         message = f"a frame of {len(frame)} bytes, at most {FRAME_BYTES} are sent"
         raise ValueError(message)
     envelope = decoder.unpack(torch.frombuffer(frame, dtype=torch.uint8))
+    if envelope.is_old:
+        return None
     filled = envelope.parts
     if not envelope.is_complete:
         payload = iter(rest)

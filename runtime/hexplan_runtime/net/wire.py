@@ -1,9 +1,9 @@
 """The form of a batch on the wire: a frame of bytes, and after it a payload that is too large.
 
-A frame starts with 32 bytes (the launch's mark, and the numbers of rows, bytes of extras, token ids
-and activations). One record for each row follows, and then the terms of each request of which this
-is the first row over the edge. The payload is extras, ids and activations.
-A batch whose payload fits into the frame too is one message, as gloo lets a sender fill less than
+A frame starts with 40 bytes (the launch's mark, the edge's epoch, and the numbers of rows, bytes of
+extras, token ids and activations). One record for each row follows, and then the terms of each
+request of which this is the first row over the edge. The payload is extras, ids and activations. A
+batch whose payload fits into the frame too is one message, as gloo lets a sender fill less than
 what the receiver has room for. Nothing is unpickled.
 """
 
@@ -18,17 +18,21 @@ import torch
 from torch import Tensor
 
 from hexplan.errors import HexplanError
-from hexplan_runtime.batch import MAX_ROWS, Batch, Row
-from hexplan_runtime.net.extras import ExtrasReader, packed_logprobs, packed_more
-from hexplan_runtime.request import Logprobs, Sampling
+from hexplan_runtime.batch import MAX_ROWS, Batch, Prefix, Row
+from hexplan_runtime.net.extras import ExtrasReader, packed_ids, packed_logprobs, packed_more
+from hexplan_runtime.net.terms import TERMS, Terms
+from hexplan_runtime.request import Logprobs
 
 FRAME_BYTES: Final = 65536
 """The receiver always offers this much memory, so a small batch is one message, not two."""
-_HEAD: Final = struct.Struct("<qiiqq")
+_HEAD: Final = struct.Struct("<qqiiqq")
 _ROW: Final = struct.Struct("<qqqII")
-_TERMS: Final = struct.Struct("<qqqdd")
 _ID_BYTES: Final = 8
-_SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE, _TELLS = 1, 2, 4, 8, 16, 32
+_SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE, _TELLS, _STOPS, _KEEPS, _BEGINS = (
+    1 << n for n in range(9)
+)
+
+_MORE: Final = _ASKS_MORE | _STOPS | _BEGINS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +68,14 @@ class Envelope:
     """Activations, filled already if the payload was in the frame."""
     is_complete: bool
     """Whether the payload was in the frame."""
+    is_old: bool = False
+    """Whether it is of an epoch that is over, and says nothing."""
 
     @property
     def parts(self) -> list[Tensor]:
         """The parts of the payload, in their order."""
         every = self.extras, self.token_ids, self.hidden
         return [part for part in every if part is not None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """What stays the same as long as a request runs."""
-
-    route: int
-    sampling: Sampling
-
-    def packed(self) -> bytes:
-        """Return them as they are sent, but for what few requests ask."""
-        sampling = self.sampling
-        whole = self.route, sampling.top_k, sampling.seed
-        return _TERMS.pack(*whole, sampling.temperature, sampling.top_p)
-
-    @classmethod
-    def unpacked(cls, data: memoryview, start: int) -> _Terms:
-        """Read them."""
-        route, top_k, seed, temperature, top_p = _TERMS.unpack_from(data, start)
-        return cls(route, Sampling(temperature, top_k, top_p, seed))
 
 
 class Encoder:
@@ -100,7 +86,14 @@ class Encoder:
 
     def __init__(self, wire_format: WireFormat) -> None:
         self._wire_format = wire_format
-        self._opened: dict[int, _Terms] = {}
+        self._epoch = 0
+        self._opened: dict[int, Terms] = {}
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Begin anew, with nothing known at the other end, which drops what was sent before."""
+        assert epoch > self._epoch
+        self._epoch = epoch
+        self._opened.clear()
 
     def pack(self, batch: Batch) -> list[Tensor]:
         """Return the messages that carry a batch: one, or the frame and its payload."""
@@ -113,7 +106,8 @@ class Encoder:
         every = extras, batch.token_ids, batch.hidden
         payload = [part for part in every if part is not None]
         ids, hidden = _count(batch.token_ids), _count(batch.hidden)
-        head = _HEAD.pack(wire_format.launch, len(batch.rows), len(more), ids, hidden)
+        sizes = len(batch.rows), len(more), ids, hidden
+        head = _HEAD.pack(wire_format.launch, self._epoch, *sizes)
         frame = torch.frombuffer(bytearray(head + records), dtype=torch.uint8)
         if _fits(len(frame) + len(more), ids, hidden, wire_format):
             return [torch.cat([frame, *(part.reshape(-1).view(torch.uint8) for part in payload)])]
@@ -125,38 +119,52 @@ class Encoder:
         every_told = batch.logprobs or (None,) * len(batch.rows)
         for row, told in zip(batch.rows, every_told, strict=True):
             more = b""
-            mine = _Terms(row.route, row.sampling)
+            stops = begins = b""
+            mine = Terms(row.route, row.sampling, row.end_rule, row.prefix)
             is_new = self._opened.get(row.request) != mine
             if is_new:
                 self._opened[row.request] = mine
                 terms.append(mine.packed())
                 more = packed_more(row.sampling)
-                extras.append(more)
+                stops = packed_ids(row.end_rule.stop_ids) if row.end_rule.stop_ids else b""
+                if row.prefix.tokens:
+                    begins = packed_ids((row.prefix.tokens, *row.prefix.sources))
+                extras += [more, stops, begins]
             if told is not None:
                 extras.append(packed_logprobs(told))
             if row.closes:
                 del self._opened[row.request]
             flags = _SAMPLES * row.samples | _CLOSES * row.closes | _DECODES * row.decodes
             place = row.request, row.position, row.context_tokens, row.tokens
-            flags |= _OPENS * is_new | _ASKS_MORE * bool(more) | _TELLS * (told is not None)
+            flags |= _OPENS * is_new | _ASKS_MORE * bool(more) | _STOPS * bool(stops)
+            flags |= _TELLS * (told is not None) | _KEEPS * row.end_rule.keeps
+            flags |= _BEGINS * bool(begins)
             records.append(_ROW.pack(*place, flags))
         return b"".join((*records, *terms)), b"".join(extras)
 
 
 class Decoder:
-    """Reads the frames of one edge, in the order in which they left."""
+    """Reads the frames of one edge, in the order in which they left.
+
+    A frame of a later epoch begins it; one of an earlier epoch is old, and read no further.
+    """
 
     def __init__(self, wire_format: WireFormat) -> None:
         self._wire_format = wire_format
-        self._opened: dict[int, _Terms] = {}
+        self._epoch = 0
+        self._opened: dict[int, Terms] = {}
 
     def unpack(self, frame: Tensor) -> Envelope:
         """Read a frame, after a check that it belongs to this launch."""
         wire_format = self._wire_format
         data = frame.numpy().data
-        launch, num_rows, num_extras, num_ids, num_hidden = _HEAD.unpack_from(data)
+        launch, epoch, num_rows, num_extras, num_ids, num_hidden = _HEAD.unpack_from(data)
         if launch != wire_format.launch or not 0 <= num_rows <= MAX_ROWS:
             raise HexplanError("a message arrived that does not belong to this launch")
+        if epoch < self._epoch:
+            return Envelope((), (), None, None, None, is_complete=True, is_old=True)
+        if epoch > self._epoch:
+            self.begin_epoch(epoch)
         rows, flags, end = self._rows(data, num_rows)
         if num_extras < 0 or num_extras % _ID_BYTES:
             raise HexplanError("a message arrived whose extras are no whole words")
@@ -176,6 +184,11 @@ class Decoder:
         hidden = frame[middle:stop].view(wire_format.dtype) if num_hidden else None
         activations = None if hidden is None else hidden.view(-1, wire_format.hidden)
         return Envelope(rows, flags, extras, ids, activations, is_complete=True)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Forget what was said before, and drop what still comes of it."""
+        self._epoch = epoch
+        self._opened.clear()
 
     def complete(self, envelope: Envelope, parts: Sequence[Tensor]) -> Batch:
         """Return the batch of an envelope, before the next frame is unpacked.
@@ -200,21 +213,27 @@ class Decoder:
         self, envelope: Envelope, reader: ExtrasReader
     ) -> tuple[tuple[Row, ...], tuple[Logprobs | None, ...]]:
         """Return the rows with what their requests ask beyond their terms, and what is told."""
-        if not any(flags & (_ASKS_MORE | _TELLS) for flags in envelope.flags):
+        if not any(flags & (_MORE | _TELLS) for flags in envelope.flags):
             return envelope.rows, ()
-        rows, full = [], dict[int, Sampling]()
+        rows, full = [], dict[int, Terms]()
         told: list[Logprobs | None] = []
         for row, flags in zip(envelope.rows, envelope.flags, strict=True):
             if flags & _OPENS:
                 full.pop(row.request, None)
+            sampling, end_rule, prefix = row.sampling, row.end_rule, row.prefix
             if flags & _ASKS_MORE:
-                full[row.request] = reader.sampling(row.sampling)
-            rows.append(replace(row, sampling=full.get(row.request, row.sampling)))
+                sampling = reader.sampling(sampling)
+            if flags & _STOPS:
+                end_rule = replace(end_rule, stop_ids=reader.ids())
+            if flags & _BEGINS:
+                prefix = _prefix(reader.ids())
+            if flags & _MORE:
+                full[row.request] = Terms(row.route, sampling, end_rule, prefix)
+            rows.append(full[row.request].over(row) if row.request in full else row)
             told.append(reader.logprobs() if flags & _TELLS else None)
             if flags & _CLOSES:
                 full.pop(row.request, None)
-        for request, sampling in full.items():
-            self._opened[request] = replace(self._opened[request], sampling=sampling)
+        self._opened.update(full)
         return tuple(rows), tuple(told) if any(one is not None for one in told) else ()
 
     def _rows(
@@ -226,20 +245,27 @@ class Decoder:
         for words in _ROW.iter_unpack(data[_HEAD.size : end]):
             request, position, context_tokens, tokens, flags = words
             if flags & _OPENS:
-                if end + _TERMS.size > len(data):
+                if end + TERMS.size > len(data):
                     raise HexplanError("a message arrived that is cut off")
-                self._opened[request] = _Terms.unpacked(data, end)
-                end += _TERMS.size
+                self._opened[request] = Terms.unpacked(data, end, keeps=bool(flags & _KEEPS))
+                end += TERMS.size
             terms = self._opened.get(request)
             if terms is None:
                 raise HexplanError("a message arrived about a request that never began here")
             if flags & _CLOSES:
                 del self._opened[request]
-            said = (bool(flags & flag) for flag in (_SAMPLES, _CLOSES, _DECODES))
+            samples, closes, decodes = (bool(flags & f) for f in (_SAMPLES, _CLOSES, _DECODES))
             place = request, terms.route, position, tokens, context_tokens
-            rows.append(Row(*place, terms.sampling, *said))
+            row = Row(*place, terms.sampling, samples, closes, decodes)
+            rows.append(terms.over(row))
             every_flags.append(flags)
         return tuple(rows), tuple(every_flags), end
+
+
+def _prefix(numbers: tuple[int, ...]) -> Prefix:
+    if not numbers:
+        raise HexplanError("a message arrived that is cut off")
+    return Prefix(numbers[0], numbers[1:])
 
 
 def num_bytes(batch: Batch) -> int:

@@ -195,9 +195,15 @@ class _Flows(Collector):
         kv = GaugeMetricFamily(
             f"{OWN}stage_kv_usage", "How full a stage's KV cache is; 1 is full", labels=("stage",)
         )
+        hits = CounterMetricFamily(
+            f"{OWN}stage_prefix_hit_tokens",
+            "Tokens of prompts that a stage had already",
+            labels=("stage",),
+        )
         for stage in seen.kv:
             kv.add_metric((stage.stage,), stage.held_tokens / max(stage.total_tokens, 1))
-        yield from (tokens, predicted, routed, weight, kv)
+            hits.add_metric((stage.stage,), stage.hit_tokens)
+        yield from (tokens, predicted, routed, weight, kv, hits)
 
 
 class _Prefixed(Collector):

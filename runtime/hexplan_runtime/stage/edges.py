@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hexplan.plan import ENTRY, EXIT, Plan
@@ -36,6 +36,10 @@ class Ends:
     receivers: Mapping[str, Receives]
     close: Callable[[], None] = lambda: None
     """Closes all of them; nobody may be sending."""
+    back_senders: Mapping[str, Sends] = field(default_factory=dict)
+    """Of a last stage: the ways back to the stages where its routes begin."""
+    back_receivers: Mapping[str, Receives] = field(default_factory=dict)
+    """The other ends of those."""
 
 
 def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
@@ -46,19 +50,24 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     ends = MessageEnds(wire_format_of(plan, meeting.nonce))
     senders: dict[str, EdgeSender] = {}
     receivers: dict[str, Receives] = {}
-    for number, (source, target) in enumerate(used_edges(plan)):
+    back_senders: dict[str, EdgeSender] = {}
+    back_receivers: dict[str, Receives] = {}
+    ways = used_edges(plan)
+    for number, (source, target) in enumerate((*ways, *back_edges(plan))):
+        is_back = number >= len(ways)
         address = socket_file(meeting.folder, number)
         if end == (LAUNCHER if source == ENTRY else source):
-            senders[target] = EdgeSender(ends.sender(address))
+            sender = EdgeSender(ends.sender(address))
+            (back_senders if is_back else senders)[target] = sender
         if end == (LAUNCHER if target == EXIT else target):
-            receivers[source] = ends.receiver(address)
+            (back_receivers if is_back else receivers)[source] = ends.receiver(address)
 
     def close() -> None:
-        for sender in senders.values():
+        for sender in (*senders.values(), *back_senders.values()):
             sender.close()
         ends.close()
 
-    return Ends(senders, receivers, close)
+    return Ends(senders, receivers, close, back_senders, back_receivers)
 
 
 def wire_format_of(plan: Plan, nonce: str) -> WireFormat:
@@ -70,6 +79,28 @@ def used_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Return the edges that routes take, in the order in which routes first take them."""
     pairs = [pair for route in range(len(plan.routes)) for pair in route_edges(plan, route)]
     return tuple(dict.fromkeys(pairs))
+
+
+def back_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Return the ways of tokens from last stages straight to other stages where routes begin."""
+    ends = [route_ends(plan, n) for n in range(len(plan.routes)) if returns_directly(plan, n)]
+    return tuple(dict.fromkeys((last, first) for first, last in ends if first != last))
+
+
+def returns_directly(plan: Plan, route: int) -> bool:
+    """Say whether tokens go from a route's last stage straight to its first.
+
+    They go through the router where the plan's cluster has no link that may carry them.
+    """
+    hosts = {stage.id: stage.host for stage in plan.stages}
+    first, last = (hosts[stage] for stage in route_ends(plan, route))
+    return first == last or plan.cluster.link(last, first) is not None
+
+
+def route_ends(plan: Plan, route: int) -> tuple[str, str]:
+    """Return the first and the last stage of a route."""
+    hops = plan.routes[route].hops
+    return hops[0].stage, hops[-1].stage
 
 
 def route_edges(plan: Plan, route: int) -> tuple[tuple[str, str], ...]:

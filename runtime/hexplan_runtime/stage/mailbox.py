@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
-from time import monotonic
 
 import torch
 from torch import Tensor
 
-from hexplan.cluster import COORDINATOR
 from hexplan.errors import HexplanError
 from hexplan.plan import ENTRY, EXIT, Plan
-from hexplan.schedule.limits import step_limits_of
-from hexplan.schedule.micro_batches import hold_s
-from hexplan.schedule.step import next_step
-from hexplan_runtime.batch import MAX_ROWS, Batch, Row, merge, passed, sampled, single_rows
+from hexplan_runtime.batch import Batch, Row, passed, sampled
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.transport import Receives
 from hexplan_runtime.request import Logprobs
@@ -25,7 +20,8 @@ from hexplan_runtime.stage.edges import Ends, route_edges
 from hexplan_runtime.stage.logprobs import logprobs_of
 from hexplan_runtime.stage.sampling import sample
 from hexplan_runtime.stage.stage import Output
-from hexplan_runtime.stage.waiting_row import WaitingRow
+from hexplan_runtime.stage.step_queue import StepQueue
+from hexplan_runtime.stage.way_back import WayBack
 
 Loss = PeerLost | HexplanError
 
@@ -46,97 +42,59 @@ def drain(receiver: Receives, deliver: Callable[[Batch | Loss], None]) -> Thread
 
 
 class Inbox:
-    """Gathers what arrives on all edges of a stage into steps within the plan's limits."""
+    """Takes what arrives on all edges of a stage, and gives it out in steps."""
 
     def __init__(self, plan: Plan, stage: str, ends: Ends) -> None:
-        self._limits = step_limits_of(plan)
-        self._queue: SimpleQueue[_Delivery] = SimpleQueue()
-        self._waiting: list[WaitingRow] = []
-        is_whole_route = set(ends.receivers) == {ENTRY} and set(ends.senders) == {EXIT}
-        self._hold = _Hold(plan, stage) if is_whole_route else None
+        self._steps = StepQueue(plan, stage)
+        self._arrived: SimpleQueue[_Delivery] = SimpleQueue()
         ends_of_stages = {stage.id: stage.layers[1] for stage in plan.stages} | {ENTRY: 0}
         for source, receiver in ends.receivers.items():
             drain(receiver, self._deliver_from(ends_of_stages[source]))
+        for receiver in ends.back_receivers.values():
+            drain(receiver, self.put_back)
 
     def next_batch(self) -> Batch:
-        """Wait until something is here, and return the part of it that one step may hold.
+        """Wait until something is here, and return the part of it that one step may hold."""
+        while True:
+            while not self._arrived.empty():
+                self._take(self._arrived.get())
+            batch = self._steps.next_batch()
+            if batch is not None:
+                return batch
+            self._take(self._arrived.get())
 
-        The rows stand in the order of the layer where they enter; one request's rows keep their
-        order.
-        """
-        if self._hold is not None:
-            self._wait_for_tokens(self._hold.end_step())
-        while not (self._waiting and self._queue.empty()):
-            self._take(self._queue.get())
-        taken, self._waiting = next_step(self._waiting, self._limits, MAX_ROWS)
-        taken.sort(key=lambda waiting: waiting.enter_layer)
-        if self._hold is not None:
-            self._hold.begin_step(gives_tokens=any(waiting.row.samples for waiting in taken))
-        return merge([waiting.batch for waiting in taken])
-
-    def _wait_for_tokens(self, deadline_s: float) -> None:
-        """Wait for tokens of the last step, or the end of a request, where none is here."""
-        while not any(waiting.row.decodes or waiting.row.closes for waiting in self._waiting):
-            left_s = deadline_s - monotonic()
-            try:
-                delivery = self._queue.get(timeout=left_s) if left_s > 0 else None
-            except Empty:
-                delivery = None
-            if delivery is None:
-                return
-            self._take(delivery)
+    def put_back(self, batch: Batch | Loss) -> None:
+        """Take tokens that come back from the last stage of a route that begins here."""
+        self._arrived.put(_Delivery(None, batch))
 
     def _take(self, delivery: _Delivery) -> None:
-        """Take the rows of a batch in; the end of a request goes ahead, and drops its others."""
         batch = delivery.batch
         if isinstance(batch, Exception):
             raise batch
-        rows = [WaitingRow(delivery.enter_layer, single) for single in single_rows(batch)]
-        ended = {waiting.row.request: waiting for waiting in rows if waiting.row.closes}
-        if ended:
-            left = [one for one in (*self._waiting, *rows) if one.row.request not in ended]
-            self._waiting = [*ended.values(), *left]
+        if delivery.enter_layer is None:
+            self._steps.take_back(batch)
         else:
-            self._waiting += rows
+            self._steps.take(batch, delivery.enter_layer)
 
     def _deliver_from(self, enter_layer: int) -> Callable[[Batch | Loss], None]:
-        return lambda batch: self._queue.put(_Delivery(enter_layer, batch))
+        return lambda batch: self._arrived.put(_Delivery(enter_layer, batch))
 
 
 @dataclass(frozen=True, slots=True)
 class _Delivery:
     """What came over an edge."""
 
-    enter_layer: int
+    enter_layer: int | None
+    """Where it enters the stage; None if it comes back from a last stage."""
     batch: Batch | Loss
-
-
-class _Hold:
-    """Until when a stage that is a whole route waits for the tokens of its last step."""
-
-    def __init__(self, plan: Plan, stage: str) -> None:
-        host = next(planned.host for planned in plan.stages if planned.id == stage)
-        ways = (COORDINATOR, host), (host, COORDINATOR)
-        links = [plan.cluster.link(*ends) for ends in ways]
-        self._away_s = sum(float(link.latency_s) for link in links if link is not None)
-        self._begun_s = 0.0
-        self._gives_tokens = False
-
-    def begin_step(self, *, gives_tokens: bool) -> None:
-        """Note that a step begins, and whether tokens come of it."""
-        self._begun_s, self._gives_tokens = monotonic(), gives_tokens
-
-    def end_step(self) -> float:
-        """Return the time until which to wait now that the step has ended."""
-        now_s = monotonic()
-        return now_s + hold_s(now_s - self._begun_s, self._away_s) * self._gives_tokens
 
 
 class Outbox:
     """Sends each row of a stage's output to the next hop of its route."""
 
-    def __init__(self, plan: Plan, stage: str, ends: Ends) -> None:
+    def __init__(self, plan: Plan, stage: str, ends: Ends, keep: Callable[[Batch], None]) -> None:
         self._senders = ends.senders
+        self._way_back = WayBack(plan, stage, ends, keep)
         self._next_by_route = tuple(
             dict(route_edges(plan, route)).get(stage) for route in range(len(plan.routes))
         )
@@ -151,10 +109,13 @@ class Outbox:
     def _send_tokens(self, batch: Batch, output: Output) -> None:
         """Sample, and send the tokens to the launcher, and what it waits for besides."""
         sampling = [row for row in batch.rows if row.samples]
-        ids: Tensor | None = None
+        ids, chosen = None, list[int]()
         told: tuple[Logprobs | None, ...] = ()
         if output.logits is not None:
             ids = sample(output.logits, sampling)
+            chosen = ids.tolist()
+        self._way_back.send(batch.rows, chosen)
+        if output.logits is not None and ids is not None:
             told = logprobs_of(output.logits, ids, sampling)
         rows = [sampled(row) for row in sampling]
         rows += [passed(row) for row in batch.rows if row.tokens and not row.samples]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Final, TypeAlias
@@ -97,7 +97,7 @@ class Observer:
             source: _ObservedReceiver(receiver, (source, receives_at), note)
             for source, receiver in ends.receivers.items()
         }
-        return Ends(senders, receivers, ends.close)
+        return replace(ends, senders=senders, receivers=receivers)
 
     def flush(self) -> None:
         """Hand over what has been noted so far."""

@@ -52,6 +52,9 @@ class Stage:
     def __init__(self, plan: Plan, stage: PlannedStage, rank: Rank) -> None:
         first, end = stage.layers
         self._enter_layers = enter_layers(plan, stage.id)
+        chains = [[hop.stage for hop in route.hops] for route in plan.routes]
+        self._hops = [chain.index(stage.id) if stage.id in chain else -1 for chain in chains]
+        """Which hop of each route the stage is."""
         architecture, dtype = rank.architecture, torch_dtype(plan.model)
         self._rotary = RotaryTable(architecture.rotary_frequencies, architecture.rotary_scale)
         kv_first, kv_end = rank.shard.kv_heads
@@ -81,7 +84,7 @@ class Stage:
 
     @torch.inference_mode()
     def run(self, batch: Batch) -> Output:
-        """Run a batch through the stage, then free what its closing rows held."""
+        """Run a batch through the stage, then free what its closing rows no longer need."""
         spans = self._open(batch)
         x_TH = self._enter(batch)
         if spans:
@@ -89,7 +92,7 @@ class Stage:
         logits = self._logits(x_TH, spans)
         for row in batch.rows:
             if row.closes:
-                self._cache.close(row.request)
+                self._cache.close(row.request, stays=row.position)
         return Output(x_TH, logits)
 
     def _open(self, batch: Batch) -> tuple[Span, ...]:
@@ -97,7 +100,11 @@ class Stage:
         spans = spans_of(batch.rows)
         for span in spans:
             row = span.row
-            self._cache.open(row.request, self.enter_layer(row.route), row.context_tokens)
+            enter_layer = self.enter_layer(row.route)
+            is_new = self._cache.open(row.request, enter_layer, row.context_tokens)
+            if is_new and row.prefix.tokens:
+                source = row.prefix.sources[self._hops[row.route]]
+                self._cache.copy(source, row.request, row.prefix.tokens)
         return spans
 
     def _enter(self, batch: Batch) -> Tensor:

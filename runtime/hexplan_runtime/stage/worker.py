@@ -64,7 +64,8 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
         if observer is not None:
             stage = observer.over(loaded, planned.id)
             ends = observer.over_ends(ends, sends_from=planned.id, receives_at=planned.id)
-        inbox, outbox = Inbox(plan, planned.id, ends), Outbox(plan, planned.id, ends)
+        inbox = Inbox(plan, planned.id, ends)
+        outbox = Outbox(plan, planned.id, ends, inbox.put_back)
     launcher.tell(Report(event="ready"))
     while True:
         batch = team.share(inbox.next_batch() if inbox else None)

@@ -16,11 +16,11 @@ from hexplan.schedule.limits import most_decodes
 from hexplan.schedule.micro_batches import micro_batches
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import Batch, Row
-from hexplan_runtime.engine.loops import loops_of
 from hexplan_runtime.engine.router import Router
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.request import GREEDY
 from hexplan_runtime.stage.edges import Ends
+from hexplan_runtime.stage.loops import loops_of
 from hexplan_runtime.stage.mailbox import Inbox
 from hexplan_solver.simulate import pipeline_of_plan, policy_of_plan
 from hexplan_solver.simulate.entry import loop_of

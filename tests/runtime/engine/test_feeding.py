@@ -9,7 +9,7 @@ from support.runtime_plans import bare_model, make_plan
 from hexplan.schedule.micro_batches import Loop, Move, Visit
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.engine.feeding import Piece, PromptFeed, steps_under_way
-from hexplan_runtime.engine.loops import loops_of
+from hexplan_runtime.stage.loops import loops_of
 
 LIMITS = StepLimits(tokens=24, decodes=8)
 STEPS = 2

@@ -8,20 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from random import Random
 
 import pytest
+from support.callers import Caller, is_idle
 from support.processes import wait_until
 from support.reference import Continuation, clear_continuations, load_reference
 from support.runtime_plans import StageSpec, make_plan
 
 from hexplan.model import Model
 from hexplan.step_limits import StepLimits
-from hexplan_runtime.engine.core import EngineCore
-from hexplan_runtime.engine.outcomes import Cancelled, Deliver, Failed, Ticket
+from hexplan_runtime.engine.outcomes import Cancelled, Failed, Ticket
 from hexplan_runtime.launch.pipeline import Pipeline
-from hexplan_runtime.request import Request, Sampling, TokenEvent
+from hexplan_runtime.request import Request, Sampling
 
 KV_TOKENS = 300
 LIMITS = StepLimits(tokens=24, decodes=8)
@@ -40,34 +39,6 @@ class Case:
     stages: list[StageSpec]
     routes: list[tuple[list[int], int]]
     num_requests: int
-
-
-class Caller:
-    """Takes the events of many requests, and checks that each request's are in order."""
-
-    def __init__(self) -> None:
-        self._events: SimpleQueue[tuple[int, TokenEvent | Failed]] = SimpleQueue()
-        self.tokens: dict[int, list[int]] = {}
-        self.ends: dict[int, TokenEvent | Failed] = {}
-
-    def deliver_as(self, index: int) -> Deliver:
-        self.tokens[index] = []
-        return lambda event: self._events.put((index, event))
-
-    def take(self) -> int:
-        """Wait for an event, and return whose it is."""
-        index, event = self._events.get(timeout=60)
-        assert index not in self.ends
-        if isinstance(event, TokenEvent):
-            self.tokens[index].append(event.token_id)
-        if isinstance(event, Failed) or event.is_last:
-            self.ends[index] = event
-        return index
-
-
-def is_idle(core: EngineCore) -> bool:
-    seen = core.snapshot()
-    return not (seen.running or seen.waiting or any(stage.held_tokens for stage in seen.kv))
 
 
 @pytest.mark.parametrize(

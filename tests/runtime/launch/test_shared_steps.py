@@ -13,9 +13,9 @@ from hexplan.measured.observations import read_observations
 from hexplan.model import Model
 from hexplan.schedule.micro_batches import micro_batches
 from hexplan.step_limits import StepLimits
-from hexplan_runtime.engine.loops import loops_of
 from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.request import Request
+from hexplan_runtime.stage.loops import loops_of
 
 NUM_TOKENS = 24
 LIMITS = StepLimits(tokens=16, decodes=8)

@@ -122,3 +122,51 @@ def test_blocks_begin_where_routes_enter(
     layers: Range, enters: list[int | None], blocks: list[Range]
 ) -> None:
     assert list(blocks_of(layers, enters)) == blocks
+
+
+def test_what_stays_of_a_request_is_its_first_tokens() -> None:
+    cache = new_cache(kv_tokens=40)
+    cache.open(1, 0, tokens=20)
+    before = cache.arenas[0].place(1).slots.tolist()
+    cache.close(1, stays=16)
+    assert cache.arenas[0].place(1).slots.tolist() == before[:16]
+    assert cache.arenas[0].free == 24
+    cache.close(1)
+    assert cache.arenas[0].free == 40
+    cache.close(1, stays=16)
+    assert cache.arenas[0].free == 40
+
+
+def test_a_copy_has_the_same_keys_and_values_in_the_layers_that_its_request_runs() -> None:
+    cache = new_cache(kv_tokens=40, blocks=((0, 2), (2, 3)))
+    cache.open(1, 0, tokens=10)
+    assert cache.open(2, 2, tokens=12)
+    assert not cache.open(2, 2, tokens=13)
+    for arena in cache.arenas:
+        for layer in range(*arena.layers):
+            for x in arena.layer(layer):
+                x.copy_(torch.randn(x.shape))
+    cache.copy(1, 2, tokens=8)
+    first, second = cache.arenas
+    assert not first.holds(2)
+    for x in second.layer(2):
+        source, own = (x[:, second.place(request).slots[:8]] for request in (1, 2))
+        assert torch.equal(source, own)
+
+
+def test_requests_of_many_lengths_waste_no_slot_of_the_pool() -> None:
+    """A page is one token. What stays of those that are over is in whole blocks of 16."""
+    rng = random.Random(2)
+    cache = new_cache(kv_tokens=4096)
+    (arena,) = cache.arenas
+    held: dict[int, int] = {}
+    for request in range(600):
+        size = rng.choice([rng.randint(1, 40), rng.randint(100, 900)])
+        while size > arena.free:
+            over = rng.choice(list(held))
+            held[over] = held[over] // 16 * 16 if held[over] % 16 else 0
+            cache.close(over, stays=held[over])
+            held = {one: tokens for one, tokens in held.items() if tokens}
+        cache.open(request, 0, size)
+        held[request] = size
+        assert arena.free == 4096 - sum(held.values())

@@ -94,6 +94,21 @@ def test_every_type_of_activation_arrives_as_it_was(tmp_path: Path, tokens: int)
         edge.close()
 
 
+def test_what_was_sent_in_an_epoch_that_is_over_is_dropped_whole(edge: Edge) -> None:
+    """One sender is new, the other one is what is left of a process before it."""
+    new, old = edge.near.sender(edge.receiver.address), edge.sender
+    old.send(activations(1, 1))
+    assert edge.arrived.get(timeout=30).rows[0].request == 1  # type: ignore[union-attr]
+    new.begin_epoch(1)
+    new.send(activations(2, 3000))
+    assert edge.arrived.get(timeout=30).rows[0].request == 2  # type: ignore[union-attr]
+    for tokens in (1, 3000):
+        old.send(activations(1, tokens))
+    time.sleep(0.2)
+    new.send(activations(3, 1))
+    assert edge.arrived.get(timeout=30).rows[0].request == 3  # type: ignore[union-attr]
+
+
 def test_a_sender_may_connect_before_anybody_listens(tmp_path: Path) -> None:
     near, far = MessageEnds(wire_format()), MessageEnds(wire_format())
     near.sender(socket_file(tmp_path, 0)).send(activations(7, 1))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hexplan.errors import HexplanError
-from hexplan_runtime.batch import MAX_ROWS, Batch, Row
+from hexplan_runtime.batch import MAX_ROWS, NOTHING, Batch, Prefix, Row
 from hexplan_runtime.net.wire import (
     FRAME_BYTES,
     Decoder,
@@ -18,7 +18,7 @@ from hexplan_runtime.net.wire import (
     new_frame,
     num_bytes,
 )
-from hexplan_runtime.request import SEED_LIMIT, Logprobs, Sampling, TokenLogprob
+from hexplan_runtime.request import ENDLESS, SEED_LIMIT, EndRule, Logprobs, Sampling, TokenLogprob
 
 WIRE_FORMAT = WireFormat(launch=2**59 + 1, hidden=5, dtype=torch.bfloat16)
 COUNT = st.integers(0, 2**62)
@@ -45,6 +45,19 @@ rows = st.builds(
     samples=st.booleans(),
     closes=st.booleans(),
     decodes=st.booleans(),
+    end_rule=st.just(ENDLESS)
+    | st.builds(
+        EndRule,
+        most_tokens=COUNT,
+        stop_ids=st.just(()) | st.lists(st.integers(0, 2**63 - 1), max_size=9).map(tuple),
+        keeps=st.booleans(),
+    ),
+    prefix=st.just(NOTHING)
+    | st.builds(
+        Prefix,
+        tokens=st.integers(1, 2**62),
+        sources=st.lists(COUNT, min_size=1, max_size=5).map(tuple),
+    ),
 )
 
 
@@ -105,8 +118,8 @@ ROW = Row(1, 0, 0, 1, 8, Sampling())
 @pytest.mark.parametrize(
     ("tokens", "num_messages"),
     [
-        (6543, 1),  # 32 + 32 + 40 + 6543 x 10 = 65534 bytes
-        (6544, 2),  # 65544 bytes, more than the 65536 of a frame
+        (6541, 1),  # 40 + 32 + 48 + 6541 x 10 = 65530 bytes
+        (6542, 2),  # 65540 bytes, more than the 65536 of a frame
         (20000, 2),
     ],
 )
@@ -127,11 +140,11 @@ def test_a_message_of_another_launch_is_refused() -> None:
 @pytest.mark.parametrize(
     ("word", "value"),
     [
-        (1, MAX_ROWS + 1),  # more rows than a frame has room for
-        (1, -1),  # fewer than none
-        (2, 2),  # more token ids than its rows have tokens
+        (2, MAX_ROWS + 1),  # more rows than a frame has room for
         (2, -1),  # fewer than none
-        (3, 1),  # activations that no row owns
+        (3, 2),  # more token ids than its rows have tokens
+        (3, -1),  # fewer than none
+        (4, 1),  # activations that no row owns
     ],
 )
 def test_a_frame_that_contradicts_itself_is_refused(word: int, value: int) -> None:
@@ -168,14 +181,43 @@ def test_what_stays_the_same_is_sent_once_for_each_request() -> None:
     near = Encoder(WIRE_FORMAT)
     end = replace(ROW, tokens=0, closes=True)
     sizes = [len(near.pack(as_batch([row], 1))[0]) for row in (ROW, ROW, end, ROW)]
-    assert sizes == [32 + 32 + 40 + 8, 32 + 32 + 8, 32 + 32, 32 + 32 + 40 + 8]
+    assert sizes == [40 + 32 + 48 + 8, 40 + 32 + 8, 40 + 32, 40 + 32 + 48 + 8]
 
 
 def test_more_than_the_terms_is_sent_by_those_who_ask_it_and_once() -> None:
     near = Encoder(WIRE_FORMAT)
     asks = replace(ROW, sampling=Sampling(barred_ids=(7, 8), barred_until=12))
     sizes = [len(near.pack(as_batch([row], 1))[0]) for row in (asks, asks)]
-    assert sizes == [32 + 32 + 40 + (4 + 2) * 8 + 8, 32 + 32 + 8]
+    assert sizes == [40 + 32 + 48 + (4 + 2) * 8 + 8, 40 + 32 + 8]
+
+
+def test_stop_ids_are_sent_once_and_by_those_who_have_some() -> None:
+    near = Encoder(WIRE_FORMAT)
+    stops = replace(ROW, end_rule=EndRule(30, stop_ids=(2, 3)))
+    sizes = [len(near.pack(as_batch([row], 1))[0]) for row in (stops, stops)]
+    assert sizes == [40 + 32 + 48 + (1 + 2) * 8 + 8, 40 + 32 + 8]
+
+
+def test_frames_of_an_epoch_that_is_over_say_nothing() -> None:
+    """A later epoch begins with nothing known at either end."""
+    near, far = Encoder(WIRE_FORMAT), Decoder(WIRE_FORMAT)
+    old = [near.pack(as_batch([ROW], 1))[0] for _ in range(2)]
+    assert far.unpack(old[0]).rows == (ROW,)
+    near.begin_epoch(1)
+    new = [near.pack(as_batch([ROW], 1))[0] for _ in range(2)]
+    assert len(new[0]) == len(old[0])
+    assert far.unpack(new[0]).rows == (ROW,)
+    late = far.unpack(old[1])
+    assert (late.is_old, late.rows) == (True, ())
+    assert far.unpack(new[1]).rows == (ROW,)
+
+
+def test_a_receiver_that_began_an_epoch_drops_what_comes_of_the_last() -> None:
+    near, far = Encoder(WIRE_FORMAT), Decoder(WIRE_FORMAT)
+    far.begin_epoch(2)
+    assert far.unpack(near.pack(as_batch([ROW], 1))[0]).is_old
+    near.begin_epoch(2)
+    assert not far.unpack(near.pack(as_batch([ROW], 1))[0]).is_old
 
 
 logprobs = st.floats(max_value=0, width=32)
@@ -208,7 +250,7 @@ def test_nothing_more_is_sent_where_nobody_asks_for_logprobs() -> None:
         len(pack(replace(batch, logprobs=some), WIRE_FORMAT)[0]) for some in ((), (told, None))
     ]
     assert sizes[1] - sizes[0] == 3 * 8
-    assert num_bytes(batch) == sizes[0] - 2 * 40
+    assert num_bytes(batch) == sizes[0] - 2 * 48
 
 
 def test_more_barred_ids_than_a_frame_has_room_for_go_after_it() -> None:
@@ -225,7 +267,7 @@ def test_more_barred_ids_than_a_frame_has_room_for_go_after_it() -> None:
 def test_extras_that_contradict_their_rows_are_refused(num_barred: int) -> None:
     asks = replace(ROW, sampling=Sampling(barred_ids=(7, 8), barred_until=12))
     frame = pack(as_batch([asks], 1), WIRE_FORMAT)[0]
-    frame[104:].view(torch.int64)[3] = num_barred
+    frame[120:].view(torch.int64)[3] = num_barred
     decoder = Decoder(WIRE_FORMAT)
     envelope = decoder.unpack(frame)
     with pytest.raises(HexplanError, match="a message arrived"):

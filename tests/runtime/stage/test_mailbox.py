@@ -60,7 +60,9 @@ def test_decodes_leave_a_stage_ahead_of_prompts(
     ends = Ends({target: Kept(target, found) for target in ("s1", "s2")}, {})
     batch = Batch(tuple(rows))
     marks = [float(row.request) for row in rows for _ in range(row.tokens)]
-    Outbox(plan, "s0", ends).send(batch, Output(torch.tensor(marks)[:, None], None))
+    Outbox(plan, "s0", ends, keep=lambda _: None).send(
+        batch, Output(torch.tensor(marks)[:, None], None)
+    )
     assert [(target, [row.request for row in b.rows]) for target, b in found] == sent
     for _, b in found:
         expected = [float(row.request) for row in b.rows for _ in range(row.tokens)]

@@ -144,10 +144,12 @@ def tokens(steps: list[StepSeen]) -> tuple[int, int]:
 
 
 def check_messages(found: Observations) -> None:
-    all_tokens = sum(map(len, PROMPTS)) + (NUM_TOKENS - 1) * len(PROMPTS)
-    for edge in (("entry", "s0"), ("s0", "s1")):
+    """Decodes come back to the first stage by themselves, so that only prompts enter."""
+    prompt_tokens = sum(map(len, PROMPTS))
+    all_tokens = prompt_tokens + (NUM_TOKENS - 1) * len(PROMPTS)
+    for edge, tokens in ((("entry", "s0"), prompt_tokens), (("s0", "s1"), all_tokens)):
         mine = [seen for seen in found.transfers if (seen.source, seen.target) == edge]
-        assert sum(message.tokens for message in mine) == all_tokens
+        assert sum(message.tokens for message in mine) == tokens
         assert all(message.seconds < 60 for message in mine)
         assert all(message.bytes >= 32 + 32 for message in mine)
     out = [seen for seen in found.transfers if seen.target == "exit"]

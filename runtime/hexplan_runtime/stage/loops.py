@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hexplan.cluster import COORDINATOR
+from hexplan.constants import TOKEN_ID_BYTES
 from hexplan.cost import StageShape
 from hexplan.cost.links import token_bytes
 from hexplan.cost.stage_step_times import stage_step_times
@@ -14,20 +15,41 @@ from hexplan.spec import Spec
 
 
 def loops_of(plan: Plan) -> tuple[Loop, ...]:
-    """Return the loop of each route, by which its decodes are divided into micro-batches."""
+    """Return the loop of each route by way of the coordinator, as prompts go."""
+    return tuple(
+        Loop(_visits(plan, route), _moves(plan, [COORDINATOR, *_hosts(plan, route), COORDINATOR]))
+        for route in plan.routes
+    )
+
+
+def decode_loop(plan: Plan, route: int) -> Loop:
+    """Return the loop of decodes whose tokens go from the last stage straight to the first."""
+    hosts = _hosts(plan, plan.routes[route])
+    moves = _moves(plan, hosts)
+    if len(hosts) > 1:
+        moves.append(_move(plan, hosts[-1], hosts[0], TOKEN_ID_BYTES))
+    return Loop(_visits(plan, plan.routes[route]), moves)
+
+
+def _hosts(plan: Plan, route: Route) -> list[str]:
     stages = {stage.id: stage for stage in plan.stages}
-    return tuple(_loop(plan, stages, route) for route in plan.routes)
+    return [stages[hop.stage].host for hop in route.hops]
 
 
-def _loop(plan: Plan, stages: dict[str, Stage], route: Route) -> Loop:
-    passed = [stages[hop.stage] for hop in route.hops]
-    enters = [hop.enter_layer for hop in route.hops]
-    hosts = [COORDINATOR, *(stage.host for stage in passed), COORDINATOR]
-    visits = [
-        Visit(_step_s(plan, stage, enter), _share(plan, stage, route))
-        for stage, enter in zip(passed, enters, strict=True)
+def _visits(plan: Plan, route: Route) -> list[Visit]:
+    stages = {stage.id: stage for stage in plan.stages}
+    return [
+        Visit(
+            _step_s(plan, stages[hop.stage], hop.enter_layer),
+            _share(plan, stages[hop.stage], route),
+        )
+        for hop in route.hops
     ]
-    return Loop(visits, [_move(plan, *ends) for ends in zip(hosts, hosts[1:], strict=False)])
+
+
+def _moves(plan: Plan, hosts: list[str]) -> list[Move]:
+    pairs = zip(hosts, hosts[1:], strict=False)
+    return [_move(plan, *pair, token_bytes(plan.model, *pair)) for pair in pairs]
 
 
 def _share(plan: Plan, stage: Stage, route: Route) -> float:
@@ -52,7 +74,7 @@ def _step_s(plan: Plan, stage: Stage, enter_layer: int) -> Callable[[int], float
     return step_s
 
 
-def _move(plan: Plan, source: str, target: str) -> Move:
+def _move(plan: Plan, source: str, target: str, num_bytes: int) -> Move:
     cluster = plan.cluster
     way = cluster.host_by_name[source].interconnect if source == target else None
     link = way or cluster.link(source, target)
@@ -60,5 +82,5 @@ def _move(plan: Plan, source: str, target: str) -> Move:
         return Move(0.0, 0.0)
     return Move(
         float(link.latency_s),
-        token_bytes(plan.model, source, target) / float(link.bandwidth_bytes_per_s),
+        num_bytes / float(link.bandwidth_bytes_per_s),
     )

@@ -1,0 +1,103 @@
+"""Rounds: the decodes of the routes that begin at a stage, whose tokens come straight back to it.
+
+The router learns of every token too, and decides who has room. It need not be waited for: a request
+goes on by itself as far as the room reaches that the router has told of.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+
+from hexplan.plan import Plan
+from hexplan.schedule.limits import step_limits_of
+from hexplan.schedule.micro_batches import RouteDecodes
+from hexplan_runtime.batch import Batch, Row
+from hexplan_runtime.stage.edges import returns_directly, route_ends
+from hexplan_runtime.stage.loops import decode_loop
+
+
+class Rounds:
+    """Sends tokens that come back into their routes again, in micro-batches.
+
+    Batches have one row each here.
+    """
+
+    def __init__(self, plan: Plan, stage: str) -> None:
+        largest = step_limits_of(plan).decodes
+        self._decodes = {
+            route: RouteDecodes[int](decode_loop(plan, route), largest)
+            for route in range(len(plan.routes))
+            if returns_directly(plan, route) and route_ends(plan, route)[0] == stage
+        }
+        self._ready = {route: deque[list[int]]() for route in self._decodes}
+        """Micro-batches of each route that no step has taken yet."""
+        self._room: dict[int, int] = {}
+        """Tokens that are reserved for each request that has begun and not ended here."""
+        self._next: dict[int, Batch] = {}
+        """The next token of each request that is not under way."""
+
+    def enter(self, batch: Batch) -> Batch | None:
+        """Note what the router sends, and return it if it is to run."""
+        row = batch.rows[0]
+        if row.route not in self._decodes:
+            return batch
+        if row.closes:
+            self._forget(row)
+            return batch
+        if row.tokens:
+            self._room[row.request] = row.context_tokens
+            return batch
+        if row.request in self._room:
+            lacked_room = row.request in self._next and not self._fits(row)
+            self._room[row.request] = row.context_tokens
+            if lacked_room and self._fits(row):
+                self._decodes[row.route].wait(row.request)
+        return None
+
+    def come_back(self, batch: Batch) -> Batch | None:
+        """Take what a last stage says, and return the end of a request if it ends one.
+
+        What comes of a request that has ended here is dropped.
+        """
+        row = batch.rows[0]
+        if row.request not in self._room:
+            return None
+        if row.closes:
+            self._forget(row)
+            return batch
+        self._decodes[row.route].come_back(row.request)
+        self._next[row.request] = batch
+        if self._fits(row):
+            self._decodes[row.route].wait(row.request)
+        return None
+
+    def take(self) -> list[Batch]:
+        """Return what the next step may run: a micro-batch of each route, at most.
+
+        Two that are ready at once would else stay together in all steps to come.
+        """
+        taken: list[Batch] = []
+        for route, decodes in self._decodes.items():
+            ready = self._ready[route]
+            ready += decodes.take()
+            micro_batch: list[int] = []
+            while ready and not micro_batch:
+                micro_batch = [request for request in ready.popleft() if request in self._next]
+            taken += [self._drawn_from(self._next.pop(request)) for request in micro_batch]
+        return taken
+
+    def _forget(self, row: Row) -> None:
+        self._decodes[row.route].drop(row.request)
+        self._room.pop(row.request, None)
+        self._next.pop(row.request, None)
+
+    def _fits(self, row: Row) -> bool:
+        """Say whether there is room for the next token of a row's request."""
+        return self._next[row.request].rows[0].position < self._room[row.request]
+
+    def _drawn_from(self, batch: Batch) -> Batch:
+        """Return a token that came back as one after which the next is drawn."""
+        (row,) = batch.rows
+        row = replace(row, context_tokens=self._room[row.request], samples=True)
+        return replace(batch, rows=(row,))
