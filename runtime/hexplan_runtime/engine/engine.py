@@ -107,6 +107,9 @@ class Engine:
         """Take what came out of a last stage, and return new tokens, and what to send now."""
         turn = Turn()
         ids: list[int] = [] if batch.token_ids is None else batch.token_ids.tolist()
+        for row, told_of_prompt in zip(batch.rows, batch.prompt_logprobs, strict=False):
+            if told_of_prompt and row.request in self._flights:
+                self._flights[row.request].prompt_logprobs += told_of_prompt
         for row in batch.rows:
             if not row.tokens and not row.closes:
                 self._pass(row)
@@ -185,7 +188,8 @@ class Engine:
         self._decodes[flight.route].come_back(flight.id)
         reason = flight.take(token)
         is_last = reason is not None
-        event = TokenEvent(flight.asked.ticket, token, is_last, reason, logprobs)
+        prompt, flight.prompt_logprobs = tuple(flight.prompt_logprobs), []
+        event = TokenEvent(flight.asked.ticket, token, is_last, reason, logprobs, prompt)
         turn.events.append(event)
         if is_last:
             self._end(turn, flight)

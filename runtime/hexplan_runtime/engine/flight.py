@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hexplan_runtime.batch import Row
-from hexplan_runtime.request import FinishReason, Request, Sampling
+from hexplan_runtime.request import FinishReason, Logprobs, Request, Sampling
 
 
 @dataclass(slots=True)
@@ -52,11 +52,13 @@ class Flight:
     prompt_tokens: int = field(init=False)
     """Tokens to run before it decodes."""
     sampling: Sampling = field(init=False)
+    prompt_logprobs: list[Logprobs] = field(default_factory=list)
+    """What has been told of the prompt so far."""
     is_over: bool = False
 
     def __post_init__(self) -> None:
         self.prompt_tokens = len(self.asked.tokens)
-        self.sampling = self.asked.request.row_sampling
+        self.sampling = self.asked.request.row_sampling(self.asked.tokens)
 
     @property
     def lacks_room(self) -> bool:

@@ -19,7 +19,12 @@ from torch import Tensor
 
 from hexplan.errors import HexplanError
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row
-from hexplan_runtime.net.extras import ExtrasReader, packed_logprobs, packed_more
+from hexplan_runtime.net.extras import (
+    ExtrasReader,
+    packed_logprobs,
+    packed_more,
+    packed_prompt_logprobs,
+)
 from hexplan_runtime.request import Logprobs, Sampling
 
 FRAME_BYTES: Final = 65536
@@ -28,7 +33,7 @@ _HEAD: Final = struct.Struct("<qiiqq")
 _ROW: Final = struct.Struct("<qqqII")
 _TERMS: Final = struct.Struct("<qqqdd")
 _ID_BYTES: Final = 8
-_SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE, _TELLS = 1, 2, 4, 8, 16, 32
+_SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE, _TELLS, _TELLS_PROMPT = 1, 2, 4, 8, 16, 32, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,8 @@ class Encoder:
         """Return a record of each row with the terms of requests that are new here, and extras."""
         records, terms, extras = [], [], []
         every_told = batch.logprobs or (None,) * len(batch.rows)
-        for row, told in zip(batch.rows, every_told, strict=True):
+        every_prompt = batch.prompt_logprobs or ((),) * len(batch.rows)
+        for row, told, prompt in zip(batch.rows, every_told, every_prompt, strict=True):
             more = b""
             mine = _Terms(row.route, row.sampling)
             is_new = self._opened.get(row.request) != mine
@@ -134,11 +140,14 @@ class Encoder:
                 extras.append(more)
             if told is not None:
                 extras.append(packed_logprobs(told))
+            if prompt:
+                extras.append(packed_prompt_logprobs(prompt))
             if row.closes:
                 del self._opened[row.request]
             flags = _SAMPLES * row.samples | _CLOSES * row.closes | _DECODES * row.decodes
             place = row.request, row.position, row.context_tokens, row.tokens
             flags |= _OPENS * is_new | _ASKS_MORE * bool(more) | _TELLS * (told is not None)
+            flags |= _TELLS_PROMPT * bool(prompt)
             records.append(_ROW.pack(*place, flags))
         return b"".join((*records, *terms)), b"".join(extras)
 
@@ -191,19 +200,20 @@ class Decoder:
             for part in (envelope.extras, envelope.token_ids, envelope.hidden)
         )
         reader = ExtrasReader(memoryview(b"") if extras is None else extras.numpy().data)
-        rows, told = self._with_more(envelope, reader)
+        rows, told, of_prompts = self._with_more(envelope, reader)
         if not reader.is_at_end:
             raise HexplanError("a message arrived whose rows and extras disagree")
-        return Batch(rows, ids, hidden, told)
+        return Batch(rows, ids, hidden, told, of_prompts)
 
     def _with_more(
         self, envelope: Envelope, reader: ExtrasReader
-    ) -> tuple[tuple[Row, ...], tuple[Logprobs | None, ...]]:
+    ) -> tuple[tuple[Row, ...], tuple[Logprobs | None, ...], tuple[tuple[Logprobs, ...], ...]]:
         """Return the rows with what their requests ask beyond their terms, and what is told."""
-        if not any(flags & (_ASKS_MORE | _TELLS) for flags in envelope.flags):
-            return envelope.rows, ()
+        if not any(flags & (_ASKS_MORE | _TELLS | _TELLS_PROMPT) for flags in envelope.flags):
+            return envelope.rows, (), ()
         rows, full = [], dict[int, Sampling]()
         told: list[Logprobs | None] = []
+        of_prompts: list[tuple[Logprobs, ...]] = []
         for row, flags in zip(envelope.rows, envelope.flags, strict=True):
             if flags & _OPENS:
                 full.pop(row.request, None)
@@ -211,11 +221,16 @@ class Decoder:
                 full[row.request] = reader.sampling(row.sampling)
             rows.append(replace(row, sampling=full.get(row.request, row.sampling)))
             told.append(reader.logprobs() if flags & _TELLS else None)
+            of_prompts.append(reader.prompt_logprobs() if flags & _TELLS_PROMPT else ())
             if flags & _CLOSES:
                 full.pop(row.request, None)
         for request, sampling in full.items():
             self._opened[request] = replace(self._opened[request], sampling=sampling)
-        return tuple(rows), tuple(told) if any(one is not None for one in told) else ()
+        return (
+            tuple(rows),
+            tuple(told) if any(one is not None for one in told) else (),
+            tuple(of_prompts) if any(of_prompts) else (),
+        )
 
     def _rows(
         self, data: memoryview, num_rows: int
@@ -246,6 +261,7 @@ def num_bytes(batch: Batch) -> int:
     """Return the bytes of a batch on the wire with its header, but without what opens requests."""
     payload = sum(part.nbytes for part in (batch.token_ids, batch.hidden) if part is not None)
     told = sum(len(packed_logprobs(one)) for one in batch.logprobs if one is not None)
+    told += sum(len(packed_prompt_logprobs(one)) for one in batch.prompt_logprobs if one)
     return _HEAD.size + _ROW.size * len(batch.rows) + told + payload
 
 
