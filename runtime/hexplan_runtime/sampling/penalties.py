@@ -32,7 +32,8 @@ class TokenCounts:
 
     def add(self, token: int) -> None:
         """Count a token that was drawn."""
-        self._drawn[self._slot(token)] += 1
+        slot = self._slot(token)  # first, as it may make room
+        self._drawn[slot] += 1
 
     @property
     def ids(self) -> Tensor:

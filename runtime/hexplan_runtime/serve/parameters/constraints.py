@@ -21,8 +21,8 @@ MOST_CONSTRAINTS: Final = 256
 """Constraints whose grammars are remembered."""
 _MOST_REASON: Final = 300
 _ANY_OBJECT: Final = '{"type":"object"}'
-_WHITESPACE: Final = r"[\x20\x0A\x0D\x09]{0,64}"
-"""Between the parts of JSON. Without a limit, a model may write whitespace for ever."""
+_WHITESPACE: Final = r"(\r?\n)?[ \t]{0,16}"
+"""Between the parts of JSON: enough to indent. Without a limit, a model may write it for ever."""
 
 Kind = Literal["json", "regex", "choice", "grammar"]
 
