@@ -107,9 +107,7 @@ class Engine:
         """Take what came out of a last stage, and return new tokens, and what to send now."""
         turn = Turn()
         ids: list[int] = [] if batch.token_ids is None else batch.token_ids.tolist()
-        for row, told_of_prompt in zip(batch.rows, batch.prompt_logprobs, strict=False):
-            if told_of_prompt and row.request in self._flights:
-                self._flights[row.request].prompt_logprobs += told_of_prompt
+        self._note_prompts(batch)
         for row in batch.rows:
             if not row.tokens and not row.closes:
                 self._pass(row)
@@ -195,6 +193,13 @@ class Engine:
             self._end(turn, flight)
         elif self._room.fits(flight):
             self._decodes[flight.route].wait(flight.id)
+
+    def _note_prompts(self, batch: Batch) -> None:
+        """Keep what is told of prompts; two pieces of one may come together, in any order."""
+        pairs = zip(batch.rows, batch.prompt_logprobs, strict=bool(batch.prompt_logprobs))
+        for row, told in sorted(pairs, key=lambda pair: pair[0].position):
+            if told and row.request in self._flights:
+                self._flights[row.request].prompt_logprobs += told
 
     def _pass(self, row: Row) -> None:
         """Note that a prompt is through all stages up to a position."""
