@@ -18,6 +18,8 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PA
 MODEL = "austen-3m"
 MAX_LENGTH = 512
 NUM_DOCS = 12
+BEGIN = 0
+"""The token that begins a text. lm-eval takes it from servers by itself, but for the id 0."""
 COMMON = """
 dataset_path: json
 dataset_kwargs: {{data_files: {{test: {data}}}}}
@@ -77,6 +79,7 @@ def main() -> None:
             "base_url": f"{url}/v1/completions",
             "max_length": MAX_LENGTH,
             "num_concurrent": 4,
+            "custom_prefix_token_id": BEGIN,
         }
         direct = {"pretrained": model_folder, "dtype": "float32", "max_length": MAX_LENGTH}
         found = {}

@@ -70,7 +70,7 @@ def test_other_penalties_and_biases_follow_openais_formula(
 ) -> None:
     ids: list[int] = tokenizer(PROMPT).input_ids
     num_prompt, liked = len(ids), tokenizer(" truth").input_ids[-1]
-    for _ in range(20):
+    for _ in range(12):
         with torch.inference_mode():
             logits = model(torch.tensor([ids])).logits[0, -1].tolist()
         logits[liked] += 8
@@ -79,6 +79,7 @@ def test_other_penalties_and_biases_follow_openais_formula(
         ids.append(logits.index(max(logits)))
     found = text_of(
         client,
+        max_tokens=12,
         presence_penalty=1.5,
         frequency_penalty=0.8,
         logit_bias={str(liked): 8},
