@@ -60,7 +60,7 @@ def holds(constraints: Constraints, field: str, asked: dict[str, object]) -> Non
         assert not LLMatcher.validate_grammar(grammar)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(schemas)
 def test_any_object_is_a_schema_or_a_mistake(
     constraints: Constraints, schema: dict[str, object]
