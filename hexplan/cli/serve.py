@@ -18,7 +18,7 @@ from hexplan.cli.inputs import PlanFile, seconds, source
 from hexplan.cli.output import emit, require_sound
 from hexplan.cli.starting import RUNTIME, ask_to_start, require_packages
 
-PACKAGES = (*RUNTIME, "starlette", "uvicorn", "prometheus_client", "jinja2")
+PACKAGES = (*RUNTIME, "starlette", "uvicorn", "prometheus_client", "jinja2", "llguidance")
 TEMPLATE_LIMIT_BYTES = 2**20
 
 

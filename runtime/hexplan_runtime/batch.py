@@ -70,6 +70,8 @@ class Batch:
     """One activation a token."""
     logprobs: tuple[Logprobs | None, ...] = ()
     """One a row, in what a last stage says of its tokens; nothing if nobody asks for them."""
+    prompt_logprobs: tuple[tuple[Logprobs, ...], ...] = ()
+    """Likewise those of the prompt's tokens after those that the row brought."""
 
     @property
     def tokens(self) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from hexplan.errors import InputError
 
@@ -21,6 +22,64 @@ def _need(holds: bool, field: str, found: object, needed: str) -> None:
     if not holds:
         message = f"{field}: {found}, must be {needed}"
         raise InputError(message)
+
+
+MOST_PENALTY: Final = 2.0
+"""The largest presence and frequency penalties, up or down; OpenAI's limits."""
+MOST_BIAS: Final = 100.0
+"""The largest bias of a token, up or down; OpenAI's limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Penalties:
+    """What makes tokens less likely that were there before.
+
+    Parameters
+    ----------
+    repetition
+        Positive logits of tokens in the prompt or the new text are divided by it, others
+        multiplied: 1 changes nothing, and less than 1 makes repetition likelier.
+    presence
+        Subtracted from the logits of tokens in the new text.
+    frequency
+        Subtracted from them as often as they are there.
+    """
+
+    repetition: float = 1.0
+    presence: float = 0.0
+    frequency: float = 0.0
+
+    def __post_init__(self) -> None:
+        _need(0.0 < self.repetition < float("inf"), "repetition_penalty", self.repetition, "> 0")
+        needed = f">= -{MOST_PENALTY:g} and <= {MOST_PENALTY:g}"
+        for name, value in (("presence", self.presence), ("frequency", self.frequency)):
+            _need(-MOST_PENALTY <= value <= MOST_PENALTY, f"{name}_penalty", value, needed)
+
+
+NO_PENALTIES: Final = Penalties()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBias:
+    """What is added to the logit of a token."""
+
+    token_id: int
+    bias: float
+
+    def __post_init__(self) -> None:
+        needed = f">= -{MOST_BIAS:g} and <= {MOST_BIAS:g}"
+        where = f"logit_bias: token {self.token_id}"
+        _need(-MOST_BIAS <= self.bias <= MOST_BIAS, where, self.bias, needed)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The tokens of a request when it enters a route; those that follow are drawn there."""
+
+    ids: tuple[int, ...]
+    """Its prompt, and what was drawn before it had to make way."""
+    num_prompt: int
+    """Tokens of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +104,17 @@ class Sampling:
     top_logprobs
         How many of the likeliest tokens to tell with each token, and their logarithms of
         probability; 0 tells that of the token alone, None nothing.
+    penalties
+        What makes tokens less likely that were there before.
+    biases
+        What is added to the logits of tokens, before penalties.
+    grammar
+        What the new text must match, as llguidance has it; nothing if it is empty.
+    prompt_logprobs
+        The same as `top_logprobs`, of each token of the prompt but the first.
+    history
+        The tokens that penalties, a grammar or the prompt's logprobs need to know; `Request` fills
+        it in.
     """
 
     temperature: float = 0.0
@@ -55,15 +125,32 @@ class Sampling:
     barred_ids: tuple[int, ...] = ()
     barred_until: int = 0
     top_logprobs: int | None = None
+    penalties: Penalties = NO_PENALTIES
+    biases: tuple[TokenBias, ...] = ()
+    grammar: str = ""
+    prompt_logprobs: int | None = None
+    history: History | None = None
 
     def __post_init__(self) -> None:
         _need(0.0 <= self.temperature < float("inf"), "temperature", self.temperature, ">= 0")
         _need(self.top_k >= 0, "top_k", self.top_k, ">= 0")
         _need(0.0 < self.top_p <= 1.0, "top_p", self.top_p, "> 0 and <= 1")
         _need(0.0 <= self.min_p <= 1.0, "min_p", self.min_p, ">= 0 and <= 1")
-        told = self.top_logprobs
-        _need(told is None or 0 <= told <= MOST_LOGPROBS, "top_logprobs", told, _LOGPROBS_NEEDED)
+        tells = ("top_logprobs", self.top_logprobs), ("prompt_logprobs", self.prompt_logprobs)
+        for name, told in tells:
+            _need(told is None or 0 <= told <= MOST_LOGPROBS, name, told, _LOGPROBS_NEEDED)
         _need(0 <= self.seed < SEED_LIMIT, "seed", self.seed, ">= 0 and < 2^63")
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether logits are changed before a token is picked."""
+        return self.penalties != NO_PENALTIES or bool(self.biases or self.grammar)
+
+    @property
+    def needs_history(self) -> bool:
+        """Whether earlier tokens count."""
+        steers = self.penalties != NO_PENALTIES or bool(self.grammar)
+        return steers or self.prompt_logprobs is not None
 
 
 GREEDY = Sampling()
@@ -128,13 +215,24 @@ class Request:
         """When it ends; the same however often it starts over."""
         return EndRule(self.context_tokens, self.stop_ids)
 
-    @property
-    def row_sampling(self) -> Sampling:
-        """How the last stage picks its tokens; the same however often the request starts over."""
-        if not (self.min_tokens and self.stop_ids):
-            return self.sampling
-        until = len(self.prompt_ids) + self.min_tokens
-        return replace(self.sampling, barred_ids=self.stop_ids, barred_until=until)
+    def row_sampling(self, tokens: Sequence[int] | None = None) -> Sampling:
+        """Return how the last stage picks tokens, the same ones however often it starts over.
+
+        Parameters
+        ----------
+        tokens
+            The prompt, and what was drawn before the request had to make way; the prompt if None.
+        """
+        found = self.sampling
+        if self.min_tokens and self.stop_ids:
+            until = len(self.prompt_ids) + self.min_tokens
+            found = replace(found, barred_ids=self.stop_ids, barred_until=until)
+        if not found.needs_history:
+            return found
+        ids = self.prompt_ids if tokens is None else tuple(tokens)
+        if len(ids) > len(self.prompt_ids):  # what is told of the prompt was told before
+            found = replace(found, prompt_logprobs=None)
+        return replace(found, history=History(ids, len(self.prompt_ids)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +250,8 @@ class Logprobs:
     chosen: float
     likeliest: tuple[TokenLogprob, ...]
     """As many as were asked for, the likeliest first."""
+    rank: int = 0
+    """How many tokens are likelier, and one; told of tokens of a prompt only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,3 +266,5 @@ class TokenEvent:
     """Why the request ended, on its last token."""
     logprobs: Logprobs | None = None
     """Told if the request asks for them."""
+    prompt_logprobs: tuple[Logprobs, ...] = ()
+    """Those of the prompt's tokens but the first, told with the first new token if asked for."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, Protocol
 
-from hexplan_runtime.request import TokenEvent, TokenLogprob
-from hexplan_runtime.text import Tokenizer
+from hexplan_runtime.request import Logprobs, TokenEvent, TokenLogprob
+from hexplan_runtime.text import Detokenizer, Tokenizer
 
 _INCOMPLETE: Final = "\ufffd"
 """What a tokenizer decodes bytes to that are no whole character."""
@@ -40,7 +41,8 @@ class ShownLogprob:
     """A token as it is shown, and the logarithm of its probability."""
 
     token: TokenText
-    logprob: float
+    logprob: float | None
+    """None of the first token of a prompt, before which there is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +68,35 @@ class TokenTexts:
         told = event.logprobs
         if told is None:
             return None
-        chosen = self._shown(TokenLogprob(event.token_id, told.chosen))
-        likeliest = tuple(self._shown(one) for one in told.likeliest)
-        if likeliest and all(one.token_id != event.token_id for one in told.likeliest):
-            likeliest += (chosen,)
-        return ShownLogprobs(chosen, likeliest, offset)
+        return self._shown_beside(event.token_id, told.chosen, told.likeliest, offset)
+
+    def shown_prompt(
+        self, ids: Sequence[int], told: Sequence[Logprobs], number: int
+    ) -> tuple[ShownLogprobs, ...]:
+        """Return what is shown of each token of a prompt, with so many of the likeliest."""
+        first = ShownLogprobs(ShownLogprob(self.of(ids[0]), None), (), 0)
+        shown, decoder = [first], Detokenizer(self._tokenizer, ())
+        offset = len(decoder.add(ids[0]))
+        for token, one in zip(ids[1:], told, strict=True):
+            likeliest = one.likeliest[:number]
+            shown.append(self._shown_beside(token, one.chosen, likeliest, offset))
+            offset += len(decoder.add(token))
+        return tuple(shown)
 
     def of(self, token_id: int) -> TokenText:
         """Return what a token stands for."""
         if token_id not in self._known:
             self._known[token_id] = self._read(token_id)
         return self._known[token_id]
+
+    def _shown_beside(
+        self, token_id: int, logprob: float, likeliest: Sequence[TokenLogprob], offset: int
+    ) -> ShownLogprobs:
+        chosen = self._shown(TokenLogprob(token_id, logprob))
+        others = tuple(self._shown(one) for one in likeliest)
+        if others and all(one.token_id != token_id for one in likeliest):
+            others += (chosen,)
+        return ShownLogprobs(chosen, others, offset)
 
     def _shown(self, one: TokenLogprob) -> ShownLogprob:
         return ShownLogprob(self.of(one.token_id), one.logprob)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
+from typing import NoReturn
 
 from support.ranks import Runner, running_stages
 
@@ -19,6 +20,8 @@ from hexplan_runtime.engine.core import EngineCore
 from hexplan_runtime.launch.fleet import Fleet
 from hexplan_runtime.launch.fleet_links import FleetLinks
 from hexplan_runtime.net.gloo import PeerLost
+from hexplan_runtime.sampling.grammars import Grammars
+from hexplan_runtime.sampling.steering import Steering
 from hexplan_runtime.stage.edges import LAUNCHER, Ends, Meeting, connect
 from hexplan_runtime.stage.mailbox import Inbox, Outbox, drain
 
@@ -53,12 +56,16 @@ def running_in_threads(plan: Plan, folder: Path) -> Iterator[EngineCore]:
                 thread.join(10)
 
 
+def _no_vocabulary() -> NoReturn:
+    raise AssertionError("no request here has a grammar")
+
+
 def _serve(plan: Plan, stage: str, ends: Ends, runner: Runner, fleet: Fleet) -> None:
     """Run a stage as its leader does, until its edges are closed."""
     with suppress(PeerLost):
         try:
-            inbox = Inbox(plan, stage, ends)
-            outbox = Outbox(plan, stage, ends, inbox.put_back)
+            inbox, steering = Inbox(plan, stage, ends), Steering(Grammars(_no_vocabulary))
+            outbox = Outbox(plan, stage, ends, inbox.put_back, steering)
             while True:
                 batch = inbox.next_batch()
                 outbox.send(batch, runner(batch))

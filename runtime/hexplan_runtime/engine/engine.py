@@ -90,6 +90,7 @@ class Engine:
         """Take what came out of a last stage, and return new tokens, and what to send now."""
         turn = Turn()
         ids: list[int] = [] if batch.token_ids is None else batch.token_ids.tolist()
+        self._note_prompts(batch)
         for row in batch.rows:
             if not row.tokens and not row.closes:
                 self._pass(row)
@@ -177,7 +178,8 @@ class Engine:
             self._decodes[flight.route].come_back(flight.id)
         reason = flight.take(token)
         is_last = reason is not None
-        event = TokenEvent(flight.asked.ticket, token, is_last, reason, logprobs)
+        prompt, flight.prompt_logprobs = tuple(flight.prompt_logprobs), []
+        event = TokenEvent(flight.asked.ticket, token, is_last, reason, logprobs, prompt)
         turn.events.append(event)
         if is_last:
             self._end(turn, flight, is_told=flight.route not in self._decodes)
@@ -188,6 +190,13 @@ class Engine:
             self._tokens_by_route[flight.route] += 1
             if self._room.grows_ahead(flight):
                 self._late[flight.id] = flight
+
+    def _note_prompts(self, batch: Batch) -> None:
+        """Keep what is told of prompts; two pieces of one may come together, in any order."""
+        pairs = zip(batch.rows, batch.prompt_logprobs, strict=bool(batch.prompt_logprobs))
+        for row, told in sorted(pairs, key=lambda pair: pair[0].position):
+            if told and row.request in self._flights:
+                self._flights[row.request].prompt_logprobs += told
 
     def _pass(self, row: Row) -> None:
         """Note that a prompt is through all stages up to a position."""
@@ -266,7 +275,8 @@ class Engine:
         """Let a flight begin, or decode with the room that it has by now."""
         if not flight.has_begun:
             flight.has_begun = True
-            if flight.keeps:
+            # Tokens of a prefix run through no stage, which then knows no logprobs of them.
+            if flight.keeps and flight.sampling.prompt_logprobs is None:
                 flight.prefix = self._shelf.begin(flight.route, flight.asked.tokens)
             feed = self._feeds[flight.route]
             feed.add(flight.id, flight.prompt_tokens, flight.prefix.tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from hexplan_runtime.batch import NOTHING, Prefix, Row, whole_blocks
-from hexplan_runtime.request import EndRule, FinishReason, Request, Sampling
+from hexplan_runtime.request import EndRule, FinishReason, Logprobs, Request, Sampling
 
 
 @dataclass(slots=True)
@@ -64,11 +64,13 @@ class Flight:
     """Tokens to run before it decodes."""
     sampling: Sampling = field(init=False)
     end_rule: EndRule = field(init=False)
+    prompt_logprobs: list[Logprobs] = field(default_factory=list)
+    """What has been told of the prompt so far."""
     is_over: bool = False
 
     def __post_init__(self) -> None:
         self.prompt_tokens = len(self.asked.tokens)
-        self.sampling = self.asked.request.row_sampling
+        self.sampling = self.asked.request.row_sampling(self.asked.tokens)
         self.end_rule = replace(self.asked.request.end_rule, keeps=self.keeps)
 
     @property

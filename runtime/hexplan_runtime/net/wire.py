@@ -19,7 +19,13 @@ from torch import Tensor
 
 from hexplan.errors import HexplanError
 from hexplan_runtime.batch import MAX_ROWS, Batch, Prefix, Row
-from hexplan_runtime.net.extras import ExtrasReader, packed_ids, packed_logprobs, packed_more
+from hexplan_runtime.net.extras import (
+    ExtrasReader,
+    packed_ids,
+    packed_logprobs,
+    packed_more,
+    packed_prompt_logprobs,
+)
 from hexplan_runtime.net.terms import TERMS, Terms
 from hexplan_runtime.request import Logprobs
 
@@ -28,8 +34,8 @@ FRAME_BYTES: Final = 65536
 _HEAD: Final = struct.Struct("<qqiiqq")
 _ROW: Final = struct.Struct("<qqqII")
 _ID_BYTES: Final = 8
-_SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE, _TELLS, _STOPS, _KEEPS, _BEGINS = (
-    1 << n for n in range(9)
+_SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE, _TELLS, _STOPS, _KEEPS, _BEGINS, _TELLS_PROMPT = (
+    1 << n for n in range(10)
 )
 
 _MORE: Final = _ASKS_MORE | _STOPS | _BEGINS
@@ -117,7 +123,8 @@ class Encoder:
         """Return a record of each row with the terms of requests that are new here, and extras."""
         records, terms, extras = [], [], []
         every_told = batch.logprobs or (None,) * len(batch.rows)
-        for row, told in zip(batch.rows, every_told, strict=True):
+        every_prompt = batch.prompt_logprobs or ((),) * len(batch.rows)
+        for row, told, prompt in zip(batch.rows, every_told, every_prompt, strict=True):
             more = b""
             stops = begins = b""
             mine = Terms(row.route, row.sampling, row.end_rule, row.prefix)
@@ -132,13 +139,15 @@ class Encoder:
                 extras += [more, stops, begins]
             if told is not None:
                 extras.append(packed_logprobs(told))
+            if prompt:
+                extras.append(packed_prompt_logprobs(prompt))
             if row.closes:
                 del self._opened[row.request]
             flags = _SAMPLES * row.samples | _CLOSES * row.closes | _DECODES * row.decodes
             place = row.request, row.position, row.context_tokens, row.tokens
             flags |= _OPENS * is_new | _ASKS_MORE * bool(more) | _STOPS * bool(stops)
             flags |= _TELLS * (told is not None) | _KEEPS * row.end_rule.keeps
-            flags |= _BEGINS * bool(begins)
+            flags |= _BEGINS * bool(begins) | _TELLS_PROMPT * bool(prompt)
             records.append(_ROW.pack(*place, flags))
         return b"".join((*records, *terms)), b"".join(extras)
 
@@ -204,19 +213,20 @@ class Decoder:
             for part in (envelope.extras, envelope.token_ids, envelope.hidden)
         )
         reader = ExtrasReader(memoryview(b"") if extras is None else extras.numpy().data)
-        rows, told = self._with_more(envelope, reader)
+        rows, told, of_prompts = self._with_more(envelope, reader)
         if not reader.is_at_end:
             raise HexplanError("a message arrived whose rows and extras disagree")
-        return Batch(rows, ids, hidden, told)
+        return Batch(rows, ids, hidden, told, of_prompts)
 
     def _with_more(
         self, envelope: Envelope, reader: ExtrasReader
-    ) -> tuple[tuple[Row, ...], tuple[Logprobs | None, ...]]:
+    ) -> tuple[tuple[Row, ...], tuple[Logprobs | None, ...], tuple[tuple[Logprobs, ...], ...]]:
         """Return the rows with what their requests ask beyond their terms, and what is told."""
-        if not any(flags & (_MORE | _TELLS) for flags in envelope.flags):
-            return envelope.rows, ()
+        if not any(flags & (_MORE | _TELLS | _TELLS_PROMPT) for flags in envelope.flags):
+            return envelope.rows, (), ()
         rows, full = [], dict[int, Terms]()
         told: list[Logprobs | None] = []
+        of_prompts: list[tuple[Logprobs, ...]] = []
         for row, flags in zip(envelope.rows, envelope.flags, strict=True):
             if flags & _OPENS:
                 full.pop(row.request, None)
@@ -231,10 +241,15 @@ class Decoder:
                 full[row.request] = Terms(row.route, sampling, end_rule, prefix)
             rows.append(full[row.request].over(row) if row.request in full else row)
             told.append(reader.logprobs() if flags & _TELLS else None)
+            of_prompts.append(reader.prompt_logprobs() if flags & _TELLS_PROMPT else ())
             if flags & _CLOSES:
                 full.pop(row.request, None)
         self._opened.update(full)
-        return tuple(rows), tuple(told) if any(one is not None for one in told) else ()
+        return (
+            tuple(rows),
+            tuple(told) if any(one is not None for one in told) else (),
+            tuple(of_prompts) if any(of_prompts) else (),
+        )
 
     def _rows(
         self, data: memoryview, num_rows: int
@@ -272,6 +287,7 @@ def num_bytes(batch: Batch) -> int:
     """Return the bytes of a batch on the wire with its header, but without what opens requests."""
     payload = sum(part.nbytes for part in (batch.token_ids, batch.hidden) if part is not None)
     told = sum(len(packed_logprobs(one)) for one in batch.logprobs if one is not None)
+    told += sum(len(packed_prompt_logprobs(one)) for one in batch.prompt_logprobs if one)
     return _HEAD.size + _ROW.size * len(batch.rows) + told + payload
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from hexplan_runtime.request import FinishReason
 from hexplan_runtime.serve.event_stream import event
 from hexplan_runtime.serve.generation import Generation, Piece
 from hexplan_runtime.serve.jobs import Job
+from hexplan_runtime.serve.parameters.prompt_logprobs import finite
 from hexplan_runtime.serve.problems import Json, JsonObject
 from hexplan_runtime.token_text import ShownLogprob, ShownLogprobs
-
-LEAST_LOGPROB: Final = -9999.0
-"""Shown for tokens that cannot be, as JSON has no infinity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,8 @@ class Whole:
     finish_reason: FinishReason
     logprobs: Sequence[ShownLogprobs]
     """Of each token; nothing unless they are asked for."""
+    prompt_maps: list[Json] | None
+    """What is told of the prompt in vLLM's form, if it is asked for."""
 
 
 class Form(Protocol):
@@ -48,6 +48,10 @@ class Form(Protocol):
         """Return a whole choice."""
         ...
 
+    def beside(self, wholes: Sequence[Whole]) -> JsonObject:
+        """Return what stands beside the choices."""
+        ...
+
 
 class CompletionForm:
     """The form of /v1/completions."""
@@ -60,13 +64,18 @@ class CompletionForm:
 
     def chunk(self, piece: Piece) -> JsonObject:
         """Return what a piece adds to a choice."""
-        told = _completion_logprobs(_told(piece))
+        told = _completion_logprobs(piece.logprobs)
         return _choice(piece.choice, {"text": piece.text}, told, piece.finish_reason)
 
     def whole(self, whole: Whole) -> JsonObject:
         """Return a whole choice."""
         told = _completion_logprobs(whole.logprobs)
-        return _choice(whole.index, {"text": whole.text}, told, whole.finish_reason)
+        choice = _choice(whole.index, {"text": whole.text}, told, whole.finish_reason)
+        return choice | _apart(whole)
+
+    def beside(self, wholes: Sequence[Whole]) -> JsonObject:
+        """Return nothing: what is told of prompts stands in their choices."""
+        return {}
 
 
 class ChatForm:
@@ -82,7 +91,7 @@ class ChatForm:
 
     def chunk(self, piece: Piece) -> JsonObject:
         """Return what a piece adds to a choice."""
-        told = _chat_logprobs(_told(piece))
+        told = _chat_logprobs(piece.logprobs)
         return _choice(piece.choice, {"delta": {"content": piece.text}}, told, piece.finish_reason)
 
     def whole(self, whole: Whole) -> JsonObject:
@@ -91,6 +100,10 @@ class ChatForm:
         told = _chat_logprobs(whole.logprobs)
         return _choice(whole.index, {"message": message}, told, whole.finish_reason)
 
+    def beside(self, wholes: Sequence[Whole]) -> JsonObject:
+        """Return what is told of the prompt, which all choices share."""
+        return _apart(wholes[0])
+
 
 def _choice(
     index: int, content: JsonObject, logprobs: JsonObject | None, reason: FinishReason | None
@@ -98,8 +111,8 @@ def _choice(
     return {"index": index, **content, "logprobs": logprobs, "finish_reason": reason}
 
 
-def _told(piece: Piece) -> Sequence[ShownLogprobs]:
-    return () if piece.logprobs is None else (piece.logprobs,)
+def _apart(whole: Whole) -> JsonObject:
+    return {} if whole.prompt_maps is None else {"prompt_logprobs": whole.prompt_maps}
 
 
 def _completion_logprobs(told: Sequence[ShownLogprobs]) -> JsonObject | None:
@@ -107,6 +120,9 @@ def _completion_logprobs(told: Sequence[ShownLogprobs]) -> JsonObject | None:
         return None
     maps: list[Json] = []
     for one in told:
+        if one.chosen.logprob is None:
+            maps.append(None)
+            continue
         # Of tokens with the same text the likelier one is kept, unless the other was chosen.
         found = {top.token.text: _finite(top.logprob) for top in reversed(one.likeliest)}
         maps.append({**found, one.chosen.token.text: _finite(one.chosen.logprob)})
@@ -134,8 +150,8 @@ def _entry(shown: ShownLogprob) -> JsonObject:
     return {"token": shown.token.text, "logprob": _finite(shown.logprob), "bytes": as_list}
 
 
-def _finite(logprob: float) -> float:
-    return max(logprob, LEAST_LOGPROB)
+def _finite(logprob: float | None) -> float | None:
+    return None if logprob is None else finite(logprob)
 
 
 class Answer:
@@ -168,18 +184,21 @@ class Answer:
         """
         texts: list[list[str]] = [[] for _ in self._job.choices]
         told: list[list[ShownLogprobs]] = [[] for _ in texts]
+        maps: list[list[Json] | None] = [None] * len(texts)
         reasons: list[FinishReason] = ["length"] * len(texts)
         async for pieces in self._generation.pieces():
             for piece in pieces:
                 texts[piece.choice].append(piece.text)
-                told[piece.choice] += _told(piece)
+                told[piece.choice] += piece.logprobs
+                maps[piece.choice] = maps[piece.choice] or piece.prompt_maps
                 reasons[piece.choice] = piece.finish_reason or "length"
-        choices: list[Json] = [
-            self._form.whole(Whole(index, "".join(parts), reasons[index], told[index]))
+        wholes = [
+            Whole(index, "".join(parts), reasons[index], told[index], maps[index])
             for index, parts in enumerate(texts)
         ]
+        choices: list[Json] = [self._form.whole(whole) for whole in wholes]
         usage = usage_of(self._job.prompt_tokens, self._generation.completion_tokens)
-        return {**self._head, "choices": choices, "usage": usage}
+        return {**self._head, "choices": choices, "usage": usage, **self._form.beside(wholes)}
 
     async def events(self) -> AsyncIterator[bytes]:
         """Yield the events of a stream: one a token, even where its text is empty.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -13,6 +13,9 @@ Prompt = str | list[str] | list[int] | list[list[int]]
 _NEEDED = {
     "prompt": "must be text, a list of texts, a list of token ids, or a list of such lists",
     "stop": "must be text or a list of texts",
+    "guided_json": "must be a JSON schema, as an object or as text",
+    "json": "must be a JSON schema, as an object or as text",
+    "schema": "must be a JSON schema",
     "content": "must be text or a list of parts `{type: text, text: ...}`",
 }
 """What fields of several forms need, as pydantic would list the error of each form."""
@@ -29,6 +32,32 @@ class StreamOptions(Body):
 
     include_usage: bool = False
     continuous_usage_stats: bool = False
+
+
+class JsonSchemaFormat(Body):
+    """A JSON schema that the answer must follow, in OpenAI's form."""
+
+    name: str | None = None
+    description: str | None = None
+    json_schema: dict[str, JsonValue] | bool | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(Body):
+    """What the answer must be."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchemaFormat | None = None
+
+
+class StructuredOutputs(Body):
+    """What the answer must match, in vLLM's form: one of these."""
+
+    json_schema: dict[str, JsonValue] | str | None = Field(default=None, alias="json")
+    json_object: bool | None = None
+    regex: str | None = None
+    choice: list[str] | None = None
+    grammar: str | None = None
 
 
 class Generating(Body):
@@ -50,19 +79,19 @@ class Generating(Body):
     skip_special_tokens: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    repetition_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    prompt_logprobs: int | None = None
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
+    guided_json: dict[str, JsonValue] | str | None = None
+    guided_regex: str | None = None
+    guided_choice: list[str] | None = None
+    guided_grammar: str | None = None
 
     # Known, and refused unless they change nothing: see `neutral.py`.
-    frequency_penalty: JsonValue = None
-    presence_penalty: JsonValue = None
-    repetition_penalty: JsonValue = None
-    logit_bias: JsonValue = None
-    response_format: JsonValue = None
-    guided_json: JsonValue = None
-    guided_regex: JsonValue = None
-    guided_choice: JsonValue = None
-    guided_grammar: JsonValue = None
-    structured_outputs: JsonValue = None
-    prompt_logprobs: JsonValue = None
     spaces_between_special_tokens: JsonValue = None
     truncate_prompt_tokens: JsonValue = None
     priority: JsonValue = None

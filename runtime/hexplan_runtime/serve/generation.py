@@ -17,7 +17,8 @@ from hexplan_runtime.engine.outcomes import Failed, Ticket
 from hexplan_runtime.request import FinishReason, TokenEvent
 from hexplan_runtime.serve.jobs import Choice, Job
 from hexplan_runtime.serve.metrics import Metrics
-from hexplan_runtime.serve.problems import problem_of
+from hexplan_runtime.serve.parameters.prompt_logprobs import PromptTold, as_maps
+from hexplan_runtime.serve.problems import Json, problem_of
 from hexplan_runtime.serve.stop_strings import StopFinder
 from hexplan_runtime.text import Detokenizer
 from hexplan_runtime.token_text import EntryTokenizer, ShownLogprobs, TokenTexts
@@ -36,7 +37,10 @@ class Piece:
     """Tokens of the choice so far."""
     finish_reason: FinishReason | None
     """Why the choice ended, on its last piece."""
-    logprobs: ShownLogprobs | None = None
+    logprobs: tuple[ShownLogprobs, ...] = ()
+    """Of the token, if it is told, and before it of an echoed prompt."""
+    prompt_maps: list[Json] | None = None
+    """What is told of the prompt in vLLM's form, in the first piece."""
 
 
 class Handoff:
@@ -93,13 +97,19 @@ class _Continuation:
         self._min_tokens = 0 if choice.request is None else choice.request.min_tokens
         self.tokens = 0
         self.is_over = False
+        self._is_prompt_told = False
 
     def add(self, event: TokenEvent) -> Piece:
         """Take a token, and return what it adds."""
+        told = self._take_prompt(event)
+        if not self._choice.has_output:
+            return self._piece("", "length", told)
         self.tokens += 1
         is_stop = event.finish_reason == "stop"
         shows = not is_stop or self._choice.shows_special
         logprobs = self._texts.shown(event, self._num_characters)
+        if logprobs is not None:
+            told.logprobs += (logprobs,)
         text = self._decoder.add(event.token_id) if shows else ""
         self._num_characters += len(text)
         if event.is_last:
@@ -111,18 +121,38 @@ class _Continuation:
             reason = "stop"
         elif event.is_last:
             text += self._finder.flush()
-        return self._piece(text, reason, logprobs)
+        return self._piece(text, reason, told)
 
     def echo_only(self) -> Piece:
         """Return the piece of a choice that asks for no tokens."""
-        return self._piece("", "length")
+        return self._piece("", "length", _Told())
 
-    def _piece(
-        self, text: str, reason: FinishReason | None, logprobs: ShownLogprobs | None = None
-    ) -> Piece:
+    def _take_prompt(self, event: TokenEvent) -> _Told:
+        """Return what the first token brings of the prompt, and later ones do not."""
+        told, asked = _Told(), self._choice.told
+        if self._is_prompt_told or asked.most is None:
+            return told
+        self._is_prompt_told = True
+        prompt = PromptTold(self._choice.prompt.ids, event.prompt_logprobs)
+        if asked.with_echo is not None:
+            told.logprobs = self._texts.shown_prompt(prompt.ids, prompt.told, asked.with_echo)
+        if asked.apart is not None:
+            told.maps = as_maps(prompt, asked.apart, self._texts)
+        return told
+
+    def _piece(self, text: str, reason: FinishReason | None, told: _Told) -> Piece:
         self.is_over = reason is not None
         text, self._echo = self._echo + text, ""
-        return Piece(self._choice.index, text, self.tokens, reason, logprobs)
+        index = self._choice.index
+        return Piece(index, text, self.tokens, reason, told.logprobs, told.maps)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a piece tells of tokens."""
+
+    logprobs: tuple[ShownLogprobs, ...] = ()
+    maps: list[Json] | None = None
 
 
 class Generation:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hexplan.errors import InputError
 from hexplan_runtime.request import MOST_LOGPROBS, SEED_LIMIT, Request, Sampling
 from hexplan_runtime.serve.bodies import ChatBody, CompletionBody, Generating, Prompt
 from hexplan_runtime.serve.neutral import require_neutral
+from hexplan_runtime.serve.parameters.steering import biases_of, penalties_of
 from hexplan_runtime.serve.problems import ApiError, NotFound
 from hexplan_runtime.serve.settings import ServeSettings
 
@@ -27,6 +28,18 @@ class Room:
     """Prompt and output together."""
     output_tokens: int | None
     """The largest output that a client may ask for, if it is limited."""
+    vocab: int
+    """Tokens that the model knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextRules:
+    """What new text keeps to."""
+
+    stop_ids: tuple[int, ...]
+    """Tokens that end it, unless the client ignores them."""
+    grammar: str = ""
+    """What it must match; nothing if it is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,21 @@ class PromptIds:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldOfPrompt:
+    """How many of the likeliest tokens are told with each token of a prompt; None tells nothing."""
+
+    with_echo: int | None
+    """Beside those of new tokens, in OpenAI's form."""
+    apart: int | None
+    """In vLLM's form."""
+
+    @property
+    def most(self) -> int | None:
+        """The larger one."""
+        return max((n for n in (self.with_echo, self.apart) if n is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One continuation that is asked for."""
 
@@ -46,6 +74,9 @@ class Choice:
     prompt: PromptIds
     request: Request | None
     """None if only the prompt is wanted back."""
+    told: ToldOfPrompt
+    has_output: bool
+    """Whether new tokens are wanted; if not, the one of the request is dropped."""
     stops: tuple[str, ...]
     keeps_stop: bool
     shows_special: bool
@@ -97,7 +128,7 @@ def make_job(
     prompts: Sequence[PromptIds],
     room: Room,
     settings: ServeSettings,
-    stop_ids: tuple[int, ...],
+    rules: TextRules,
 ) -> Job:
     """Return the job of a body whose prompts are token ids already.
 
@@ -114,18 +145,23 @@ def make_job(
         raise ApiError(message, param="n")
     stops = _stops(body, limits.stops)
     first_seed = secrets.randbits(62) if body.seed is None else body.seed
-    ends = () if body.ignore_eos else stop_ids
+    ends = () if body.ignore_eos else rules.stop_ids
     ends += tuple(token for token in body.stop_token_ids or () if token not in ends)
+    told = _told_of_prompt(body)
+    first = _sampling(body, room, rules, told)
     choices = []
     for index in range(len(prompts) * num_each):
         prompt = prompts[index // num_each]
-        sampling = _sampling(body, first_seed + index)
+        sampling = replace(first, seed=(first_seed + index) % SEED_LIMIT)
         tokens = _max_tokens(body, prompt, room)
+        runs = tokens > 0 or told.most is not None
         choices.append(
             Choice(
                 index=index,
                 prompt=prompt,
-                request=_request(body, prompt, tokens, sampling, ends) if tokens else None,
+                request=_request(body, prompt, tokens or 1, sampling, ends) if runs else None,
+                told=told,
+                has_output=tokens > 0,
                 stops=stops,
                 keeps_stop=bool(body.include_stop_str_in_output),
                 shows_special=body.skip_special_tokens is False,
@@ -141,7 +177,7 @@ def make_job(
     )
 
 
-def _sampling(body: Generating, seed: int) -> Sampling:
+def _sampling(body: Generating, room: Room, rules: TextRules, told: ToldOfPrompt) -> Sampling:
     temperature = 1.0 if body.temperature is None else float(body.temperature)
     top_p = 1.0 if body.top_p is None else float(body.top_p)
     top_k = max(0, body.top_k) if body.top_k is not None and body.top_k >= -1 else body.top_k
@@ -150,12 +186,27 @@ def _sampling(body: Generating, seed: int) -> Sampling:
             temperature,
             top_k or 0,
             top_p,
-            seed % SEED_LIMIT,
             min_p=float(body.min_p or 0),
             top_logprobs=_top_logprobs(body),
+            penalties=penalties_of(body),
+            biases=biases_of(body, room.vocab),
+            grammar=rules.grammar,
+            prompt_logprobs=told.most,
         )
     except InputError as error:
         raise _invalid(error) from error
+
+
+def _told_of_prompt(body: Generating) -> ToldOfPrompt:
+    """Return what is told of prompts."""
+    echoes = isinstance(body, CompletionBody) and bool(body.echo)
+    apart = body.prompt_logprobs
+    if apart is not None:
+        _within("prompt_logprobs", apart, MOST_LOGPROBS)
+        if body.stream:
+            message = "prompt_logprobs: not in a stream, leave one out"
+            raise ApiError(message, param="prompt_logprobs", code="invalid_value")
+    return ToldOfPrompt(_top_logprobs(body) if echoes else None, apart)
 
 
 def _top_logprobs(body: Generating) -> int | None:
@@ -168,9 +219,6 @@ def _top_logprobs(body: Generating) -> int | None:
     assert isinstance(body, CompletionBody)
     if body.logprobs is None:
         return None
-    if body.echo:
-        message = "logprobs: not supported yet together with echo, leave one out"
-        raise ApiError(message, param="logprobs", code="unsupported_parameter")
     return _within("logprobs", body.logprobs, COMPLETION_LOGPROBS)
 
 
@@ -196,7 +244,7 @@ def _invalid(error: InputError) -> ApiError:
 
 
 def _max_tokens(body: Generating, prompt: PromptIds, room: Room) -> int:
-    """Return how many tokens to add to a prompt; 0 only if it is to be echoed."""
+    """Return how many tokens to add to a prompt; 0 only if something is told of the prompt."""
     name, asked = "max_tokens", body.max_tokens
     is_chat = not isinstance(body, CompletionBody)
     if (chat := getattr(body, "max_completion_tokens", None)) is not None:
@@ -208,7 +256,7 @@ def _max_tokens(body: Generating, prompt: PromptIds, room: Room) -> int:
         return max(1, left if room.output_tokens is None else min(left, room.output_tokens))
     if asked is None:
         return max(1, min(COMPLETION_TOKENS, left))
-    least = 1 if prompt.echo is None else 0
+    least = 1 if prompt.echo is None and (is_chat or body.prompt_logprobs is None) else 0
     tokens = _at_least(name, asked, least, least)
     if room.output_tokens is not None and tokens > room.output_tokens:
         message = f"{name}: {tokens}, this server allows {room.output_tokens}"

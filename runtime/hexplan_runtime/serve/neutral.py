@@ -8,17 +8,6 @@ from hexplan_runtime.serve.bodies import Body
 from hexplan_runtime.serve.problems import ApiError
 
 _NEUTRAL: dict[str, tuple[JsonValue, ...]] = {
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
-    "repetition_penalty": (1,),
-    "logit_bias": ({},),
-    "prompt_logprobs": (),
-    "response_format": ({"type": "text"},),
-    "guided_json": (),
-    "guided_regex": (),
-    "guided_choice": (),
-    "guided_grammar": (),
-    "structured_outputs": (),
     "spaces_between_special_tokens": (True,),
     "truncate_prompt_tokens": (),
     "priority": (0,),

@@ -124,7 +124,12 @@ class Server:
             with Pipeline(self._plan, self._folder, max_waiting=waiting) as pipeline:
                 self._listener.ready(pipeline.stats, time.monotonic() - begun_s)
                 launched = Launched(
-                    self._plan, pipeline.core, pipeline.stats, self._tokenizer, self._stop_ids
+                    self._plan,
+                    pipeline.core,
+                    pipeline.stats,
+                    self._tokenizer,
+                    self._stop_ids,
+                    self._folder,
                 )
                 self._serve(Service(launched, self._settings), pipeline, listening, stop)
 

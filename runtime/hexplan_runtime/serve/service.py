@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from starlette.applications import Starlette
@@ -15,15 +16,17 @@ from starlette.responses import JSONResponse, Response
 from hexplan.plan import Plan
 from hexplan_runtime.engine.core import EngineCore
 from hexplan_runtime.launch.startup import RankStats
+from hexplan_runtime.sampling.grammars import Grammars, read_vocabulary
 from hexplan_runtime.serve.access import require_json
 from hexplan_runtime.serve.answers import Answer, ChatForm, CompletionForm, Form
-from hexplan_runtime.serve.bodies import Body, ChatBody, CompletionBody, parse
+from hexplan_runtime.serve.bodies import Body, ChatBody, CompletionBody, Generating, parse
 from hexplan_runtime.serve.event_stream import EventStream, unless_gone
 from hexplan_runtime.serve.front import visit_of
 from hexplan_runtime.serve.generation import Generation, Handoff, Serving
 from hexplan_runtime.serve.health import Health
-from hexplan_runtime.serve.jobs import Job, Room, make_job, require_model
+from hexplan_runtime.serve.jobs import Job, Room, TextRules, make_job, require_model
 from hexplan_runtime.serve.metrics import Metrics
+from hexplan_runtime.serve.parameters.constraints import Constraints
 from hexplan_runtime.serve.plan_state import PlanState
 from hexplan_runtime.serve.problems import TooSlow, Unavailable
 from hexplan_runtime.serve.prompts import ChatTokenizer, Prompts
@@ -42,6 +45,7 @@ class Launched:
     stats: tuple[RankStats, ...]
     tokenizer: ChatTokenizer
     stop_ids: tuple[int, ...]
+    folder: Path
 
 
 class Service:
@@ -51,7 +55,9 @@ class Service:
         plan, core = launched.plan, launched.core
         self.settings = settings
         self.prompts = Prompts(launched.tokenizer, settings.chat_template)
-        self.room = Room(_context_tokens(plan), settings.limits.output_tokens)
+        self.room = Room(_context_tokens(plan), settings.limits.output_tokens, plan.model.vocab)
+        grammars = Grammars(lambda: read_vocabulary(launched.folder, plan.model.vocab))
+        self.constraints = Constraints(grammars, launched.stop_ids)
         self.health = Health(plan, core)
         self.state = PlanState(plan, core, launched.stats)
         self.metrics = Metrics(
@@ -83,7 +89,7 @@ class Service:
         body = await self.read(request, CompletionBody)
         require_model(body.model, self.settings)
         prompts = await self.prompts.of_completion(body)
-        job = make_job(body, prompts, self.room, self.settings, self._launched.stop_ids)
+        job = make_job(body, prompts, self.room, self.settings, await self._rules(body))
         return await self._answer(request, job, CompletionForm())
 
     async def chat(self, request: Request) -> Response:
@@ -91,7 +97,7 @@ class Service:
         body = await self.read(request, ChatBody)
         require_model(body.model, self.settings)
         prompt = await self.prompts.of_chat(body)
-        job = make_job(body, [prompt], self.room, self.settings, self._launched.stop_ids)
+        job = make_job(body, [prompt], self.room, self.settings, await self._rules(body))
         return await self._answer(request, job, ChatForm())
 
     async def read(self, request: Request, kind: type[Read]) -> Read:
@@ -110,6 +116,9 @@ class Service:
             message = f"the body did not arrive within {self.settings.limits.body_s:g} s"
             raise TooSlow(message, code="body_too_slow") from error
         return parse(kind, data)
+
+    async def _rules(self, body: Generating) -> TextRules:
+        return TextRules(self._launched.stop_ids, await self.constraints.grammar_of(body))
 
     async def _answer(self, request: Request, job: Job, form: Form) -> Response:
         if self._serving is None or self.health.is_draining:

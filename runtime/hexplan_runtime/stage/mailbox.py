@@ -16,6 +16,7 @@ from hexplan_runtime.batch import Batch, Row, passed, sampled
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.transport import Receives
 from hexplan_runtime.request import Logprobs
+from hexplan_runtime.sampling.steering import Steering
 from hexplan_runtime.stage.edges import Ends, route_edges
 from hexplan_runtime.stage.logprobs import logprobs_of
 from hexplan_runtime.stage.sampling import sample
@@ -92,9 +93,17 @@ class _Delivery:
 class Outbox:
     """Sends each row of a stage's output to the next hop of its route."""
 
-    def __init__(self, plan: Plan, stage: str, ends: Ends, keep: Callable[[Batch], None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        stage: str,
+        ends: Ends,
+        keep: Callable[[Batch], None],
+        steering: Steering,
+    ) -> None:
         self._senders = ends.senders
         self._way_back = WayBack(plan, stage, ends, keep)
+        self._steering = steering
         self._next_by_route = tuple(
             dict(route_edges(plan, route)).get(stage) for route in range(len(plan.routes))
         )
@@ -108,20 +117,32 @@ class Outbox:
 
     def _send_tokens(self, batch: Batch, output: Output) -> None:
         """Sample, and send the tokens to the launcher, and what it waits for besides."""
-        sampling = [row for row in batch.rows if row.samples]
-        ids, chosen = None, list[int]()
+        of_prompts = output.prompt_logprobs or ((),) * len(batch.rows)
+        pairs = list(zip(batch.rows, of_prompts, strict=True))
+        drawing = [pair for pair in pairs if pair[0].samples]
+        passing = [pair for pair in pairs if pair[0].tokens and not pair[0].samples]
+        closing = [row for row in batch.rows if row.closes]
+        sampling = [row for row, _ in drawing]
+        ids: Tensor | None = None
+        chosen: list[int] = []
         told: tuple[Logprobs | None, ...] = ()
         if output.logits is not None:
-            ids = sample(output.logits, sampling)
+            ids = sample(self._steering.steered(output.logits, sampling), sampling)
             chosen = ids.tolist()
-        self._way_back.send(batch.rows, chosen)
+        # Tokens go back before anything else is done: the route's first stage waits for them.
+        ended = self._way_back.send(batch.rows, chosen)
         if output.logits is not None and ids is not None:
+            self._steering.note(sampling, ids)
             told = logprobs_of(output.logits, ids, sampling)
+        for request in (*ended, *(row.request for row in closing)):
+            self._steering.forget(request)
         rows = [sampled(row) for row in sampling]
-        rows += [passed(row) for row in batch.rows if row.tokens and not row.samples]
-        rows += [row for row in batch.rows if row.closes]
+        rows += [passed(row) for row, _ in passing]
+        rows += closing
         told += (None,) * (len(rows) - len(sampling)) if told else ()
-        self._senders[EXIT].send(Batch(tuple(rows), ids, logprobs=told))
+        prompts = [told_of for _, told_of in (*drawing, *passing)] if output.prompt_logprobs else []
+        prompts += [()] * len(closing) if prompts else []
+        self._senders[EXIT].send(Batch(tuple(rows), ids, None, told, tuple(prompts)))
 
     def _send_hidden(self, batch: Batch, hidden: Tensor) -> None:
         """Send the activations on, prompts last, so that the next stage can start on decodes.

@@ -80,7 +80,12 @@ def _without_barred(logits_RV: Tensor, rows: Sequence[Row]) -> Tensor:
         vocab = logits_RV.shape[-1]
         for index, barred in barring:
             ids = [token for token in barred if 0 <= token < vocab]
-            logits_RV[index, ids] = -torch.inf
+            left_V = logits_RV[index].index_fill(
+                0, torch.tensor(ids, dtype=torch.int64), -torch.inf
+            )
+            # A grammar may leave nothing but what is barred, the end of a text.
+            if not rows[index].sampling.grammar or left_V.max() > -torch.inf:
+                logits_RV[index] = left_V
     return logits_RV
 
 

@@ -20,6 +20,8 @@ from hexplan_runtime.model.layers import DecoderLayer, Embedding, Head
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.rotary import RotaryTable
 from hexplan_runtime.model.step import BlockStep, Span, spans_of, turns_of
+from hexplan_runtime.request import Logprobs
+from hexplan_runtime.stage.logprobs import prompt_logprobs_of
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -44,6 +46,8 @@ class Output:
     hidden: Tensor
     logits: Tensor | None
     """One row for each row that samples, on the leader of a last stage."""
+    prompt_logprobs: tuple[tuple[Logprobs, ...], ...] = ()
+    """One a row of the batch, likewise, where a row asks for them; else nothing."""
 
 
 class Stage:
@@ -90,10 +94,11 @@ class Stage:
         if spans:
             self._run_layers(x_TH, spans)
         logits = self._logits(x_TH, spans)
+        told = self._prompt_logprobs(batch, x_TH, spans)
         for row in batch.rows:
             if row.closes:
                 self._cache.close(row.request, stays=row.position)
-        return Output(x_TH, logits)
+        return Output(x_TH, logits, told)
 
     def _open(self, batch: Batch) -> tuple[Span, ...]:
         """Reserve cache for each request, and give each row its place along the batch."""
@@ -133,3 +138,14 @@ class Stage:
     def _logits(self, x_TH: Tensor, spans: tuple[Span, ...]) -> Tensor | None:
         last = [span.end - 1 for span in spans if span.row.samples]
         return self._head(x_TH[last]) if self._head is not None and last else None
+
+    def _prompt_logprobs(
+        self, batch: Batch, x_TH: Tensor, spans: tuple[Span, ...]
+    ) -> tuple[tuple[Logprobs, ...], ...]:
+        if self._head is None:
+            return ()
+        told = prompt_logprobs_of(self._head, x_TH, spans)
+        if not any(told):
+            return ()
+        each = iter(told)
+        return tuple(next(each) if row.tokens else () for row in batch.rows)

@@ -31,8 +31,8 @@ class WayBack:
         self._going: set[int] = set()
         """Requests whose tokens have gone back, and whose end has not."""
 
-    def send(self, rows: Sequence[Row], ids: Sequence[int]) -> None:
-        """Send what is made of a batch's rows.
+    def send(self, rows: Sequence[Row], ids: Sequence[int]) -> list[int]:
+        """Send what is made of a batch's rows, and return the requests that are over.
 
         Parameters
         ----------
@@ -41,14 +41,17 @@ class WayBack:
         """
         drawn = iter(ids)
         by_stage: dict[str, list[tuple[Row, int | None]]] = {}
+        ended = []
         for row in rows:
             token = next(drawn) if row.samples else None
             if row.route in self._first and (said := self._answer(row, token)) is not None:
-                is_over = said.closes
-                entry = said, None if is_over else token
+                if said.closes:
+                    ended.append(row.request)
+                entry = said, None if said.closes else token
                 by_stage.setdefault(self._first[row.route], []).append(entry)
         for stage, entries in by_stage.items():
             self._send_to(stage, entries)
+        return ended
 
     def _answer(self, row: Row, token: int | None) -> Row | None:
         """Return what a first stage must know of a row."""

@@ -19,6 +19,8 @@ from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
 from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
+from hexplan_runtime.sampling.grammars import Grammars, read_vocabulary
+from hexplan_runtime.sampling.steering import Steering
 from hexplan_runtime.stage.edges import Meeting, connect, wire_format_of
 from hexplan_runtime.stage.mailbox import Inbox, Outbox
 from hexplan_runtime.stage.messages import PEER_LOST, REFUSED, Assignment, Report
@@ -65,7 +67,9 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
             stage = observer.over(loaded, planned.id)
             ends = observer.over_ends(ends, sends_from=planned.id, receives_at=planned.id)
         inbox = Inbox(plan, planned.id, ends)
-        outbox = Outbox(plan, planned.id, ends, inbox.put_back)
+        folder, vocab = Path(assignment.model_folder), plan.model.vocab
+        steering = Steering(Grammars(lambda: read_vocabulary(folder, vocab)))
+        outbox = Outbox(plan, planned.id, ends, inbox.put_back, steering)
     launcher.tell(Report(event="ready"))
     while True:
         batch = team.share(inbox.next_batch() if inbox else None)

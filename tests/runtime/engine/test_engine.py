@@ -15,7 +15,7 @@ from hexplan_runtime.batch import Batch, Prefix, Row, passed, sampled, whole_blo
 from hexplan_runtime.engine.engine import Engine
 from hexplan_runtime.engine.flight import EntryRow
 from hexplan_runtime.engine.turn import Turn
-from hexplan_runtime.request import Request, TokenEvent
+from hexplan_runtime.request import Logprobs, Request, Sampling, TokenEvent
 
 STOP = 3
 
@@ -111,6 +111,20 @@ def test_without_a_way_back_each_step_sends_the_last_token_at_the_next_position(
     assert (step.token_ids, step.row.position) == ((10,), 3)
     (step,) = sent(engine.receive(echo([step], 11)))
     assert (step.token_ids, step.row.position) == ((11,), 4)
+
+
+def test_what_is_told_of_a_prompt_has_the_order_of_its_tokens(engine: Engine) -> None:
+    """The piece that samples stands first in the news, whatever came with it."""
+    request = Request(tuple(range(24)), 3, Sampling(prompt_logprobs=0))
+    parcels = admit(engine, 0, request)
+    assert len(parcels) == 2
+    said = echo(parcels, 10)
+    told = tuple(
+        tuple(Logprobs(-float(at), ()) for at in range(end - some, min(end, 23)))
+        for end, some in [(24, parcels[1].row.tokens), (parcels[1].row.position,) * 2]
+    )
+    (event,) = engine.receive(replace(said, prompt_logprobs=told)).events
+    assert [one.chosen for one in event.prompt_logprobs] == [-float(at) for at in range(23)]
 
 
 def test_a_long_prompt_goes_in_pieces_of_which_the_last_samples(engine: Engine) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -20,7 +20,7 @@ from hexplan.model import Model
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.engine.outcomes import Cancelled, Failed, Ticket
 from hexplan_runtime.launch.pipeline import Pipeline
-from hexplan_runtime.request import Request, Sampling
+from hexplan_runtime.request import Penalties, Request, Sampling, TokenBias
 
 KV_TOKENS = 300
 LIMITS = StepLimits(tokens=24, decodes=8)
@@ -95,14 +95,24 @@ def test_requests_keep_their_tokens_while_some_are_cancelled_and_some_make_way(
 def test_what_was_drawn_stays_the_same_when_a_request_makes_way(
     llama: Path, llama_model: Model
 ) -> None:
-    requests = [Request((1 + n, 2, 3), 80, Sampling(temperature=0.8, seed=n)) for n in range(4)]
+    free = [Sampling(temperature=0.8, seed=n) for n in range(4)]
+    steered = {
+        "penalties": Penalties(1.3, 0.5, 0.4),
+        "biases": (TokenBias(9, 2.0),),
+        "prompt_logprobs": 1,
+    }
+    samplings = [*free[:2], *(replace(one, **steered) for one in free[2:])]
+    requests = [Request((1 + n, 2, 3), 80, one) for n, one in enumerate(samplings)]
     found = []
     for kv_tokens in (4 * 83, 120):
         plan = make_plan(llama_model, [((0, 4), (1,))], kv_tokens=kv_tokens)
         tokens: list[list[int]] = [[] for _ in requests]
+        told = [0] * len(requests)
         with Pipeline(plan, llama) as pipeline:
             for event in pipeline.generate(requests):
                 tokens[event.request_index].append(event.token_id)
+                told[event.request_index] += len(event.prompt_logprobs)
+            assert told == [0, 0, 2, 2]
             found.append((tokens, pipeline.core.snapshot().preemptions > 0))
     assert [has_preempted for _, has_preempted in found] == [False, True]
     assert found[0][0] == found[1][0]

@@ -18,11 +18,39 @@ from hexplan_runtime.net.wire import (
     new_frame,
     num_bytes,
 )
-from hexplan_runtime.request import ENDLESS, SEED_LIMIT, EndRule, Logprobs, Sampling, TokenLogprob
+from hexplan_runtime.request import (
+    ENDLESS,
+    SEED_LIMIT,
+    EndRule,
+    History,
+    Logprobs,
+    Penalties,
+    Sampling,
+    TokenBias,
+    TokenLogprob,
+)
 
 WIRE_FORMAT = WireFormat(launch=2**59 + 1, hidden=5, dtype=torch.bfloat16)
 COUNT = st.integers(0, 2**62)
 
+ids = st.lists(st.integers(0, 2**31), max_size=9).map(tuple)
+steering = st.fixed_dictionaries(
+    {
+        "penalties": st.builds(
+            Penalties,
+            repetition=st.floats(0, 99, exclude_min=True),
+            presence=st.floats(-2, 2),
+            frequency=st.floats(-2, 2),
+        ),
+        "biases": st.lists(
+            st.builds(TokenBias, token_id=st.integers(0, 2**31), bias=st.floats(-100, 100)),
+            max_size=5,
+        ).map(tuple),
+        "grammar": st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+        "prompt_logprobs": st.none() | st.integers(0, 20),
+        "history": st.none() | st.builds(History, ids=ids, num_prompt=st.integers(0, 9)),
+    }
+)
 samplings = st.builds(
     Sampling,
     temperature=st.floats(0, 10),
@@ -34,6 +62,7 @@ samplings = st.builds(
     barred_until=st.integers(0, 2**62),
     top_logprobs=st.none() | st.integers(0, 20),
 )
+steered = st.builds(lambda sampling, more: replace(sampling, **more), samplings, steering)
 rows = st.builds(
     Row,
     request=st.integers(0, 3) | COUNT,
@@ -41,7 +70,7 @@ rows = st.builds(
     position=COUNT,
     tokens=st.integers(0, 40),
     context_tokens=COUNT,
-    sampling=st.just(Sampling()) | samplings,
+    sampling=st.just(Sampling()) | samplings | steered,
     samples=st.booleans(),
     closes=st.booleans(),
     decodes=st.booleans(),
@@ -188,7 +217,7 @@ def test_more_than_the_terms_is_sent_by_those_who_ask_it_and_once() -> None:
     near = Encoder(WIRE_FORMAT)
     asks = replace(ROW, sampling=Sampling(barred_ids=(7, 8), barred_until=12))
     sizes = [len(near.pack(as_batch([row], 1))[0]) for row in (asks, asks)]
-    assert sizes == [40 + 32 + 48 + (4 + 2) * 8 + 8, 40 + 32 + 8]
+    assert sizes == [40 + 32 + 48 + (12 + 2) * 8 + 8, 40 + 32 + 8]
 
 
 def test_stop_ids_are_sent_once_and_by_those_who_have_some() -> None:
@@ -230,6 +259,25 @@ told = st.builds(
 )
 
 
+of_prompts = st.just(()) | st.lists(
+    st.builds(lambda one, rank: replace(one, rank=rank), told, st.integers(1, 2**32 - 1)),
+    max_size=5,
+).map(tuple)
+
+
+@given(st.lists(st.tuples(rows, of_prompts), max_size=8))
+def test_what_is_told_of_prompts_arrives_beside_their_rows(
+    made: list[tuple[Row, tuple[Logprobs, ...]]],
+) -> None:
+    batch = as_batch([row for row, _ in made], len(made))
+    sent = tuple(one for _, one in made) if any(one for _, one in made) else ()
+    arrived = carry(replace(batch, prompt_logprobs=sent))
+    assert arrived.rows == batch.rows
+    assert arrived.prompt_logprobs == sent
+    assert arrived.logprobs == ()
+    assert same(arrived.token_ids, batch.token_ids)
+
+
 @given(st.lists(st.tuples(rows, st.none() | told), max_size=8))
 def test_what_is_told_of_tokens_arrives_beside_them(
     made: list[tuple[Row, Logprobs | None]],
@@ -263,11 +311,17 @@ def test_more_barred_ids_than_a_frame_has_room_for_go_after_it() -> None:
     assert same(arrived.hidden, batch.hidden)
 
 
-@pytest.mark.parametrize("num_barred", [1, 3, -1, 2**60])
-def test_extras_that_contradict_their_rows_are_refused(num_barred: int) -> None:
-    asks = replace(ROW, sampling=Sampling(barred_ids=(7, 8), barred_until=12))
-    frame = pack(as_batch([asks], 1), WIRE_FORMAT)[0]
-    frame[120:].view(torch.int64)[3] = num_barred
+@pytest.mark.parametrize("number", [1, 3, -1, 2**60])
+@pytest.mark.parametrize("word", [3, 8, 9, 10])  # barred ids, biases, bytes of grammar, history
+def test_extras_that_contradict_their_rows_are_refused(word: int, number: int) -> None:
+    asked = Sampling(
+        barred_ids=(7, 8),
+        biases=(TokenBias(3, 1.0), TokenBias(4, 1.0)),
+        grammar="0123456789",
+        history=History((5, 6), 1),
+    )
+    frame = pack(as_batch([replace(ROW, sampling=asked)], 1), WIRE_FORMAT)[0]
+    frame[120:].view(torch.int64)[word] = number
     decoder = Decoder(WIRE_FORMAT)
     envelope = decoder.unpack(frame)
     with pytest.raises(HexplanError, match="a message arrived"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from typing import NoReturn
 
 import pytest
 import torch
@@ -19,6 +20,8 @@ from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.request import GREEDY, Request
+from hexplan_runtime.sampling.grammars import Grammars
+from hexplan_runtime.sampling.steering import Steering
 from hexplan_runtime.stage.edges import Ends
 from hexplan_runtime.stage.mailbox import Inbox, Outbox
 from hexplan_runtime.stage.stage import Output
@@ -28,6 +31,10 @@ PROMPT = Row(0, 0, 0, 3, context_tokens=99, sampling=GREEDY)
 DECODE = Row(1, 0, 7, 1, context_tokens=99, sampling=GREEDY, decodes=True)
 END = Row(2, 0, 0, 0, context_tokens=99, sampling=GREEDY, closes=True)
 FORK = [((0, 2), (1,)), ((2, 4), (1,)), ((2, 4), (1,))]
+
+
+def no_vocabulary() -> NoReturn:
+    raise AssertionError("a row without a grammar needs no vocabulary")
 
 
 class Kept:
@@ -60,9 +67,8 @@ def test_decodes_leave_a_stage_ahead_of_prompts(
     ends = Ends({target: Kept(target, found) for target in ("s1", "s2")}, {})
     batch = Batch(tuple(rows))
     marks = [float(row.request) for row in rows for _ in range(row.tokens)]
-    Outbox(plan, "s0", ends, keep=lambda _: None).send(
-        batch, Output(torch.tensor(marks)[:, None], None)
-    )
+    outbox = Outbox(plan, "s0", ends, lambda _: None, Steering(Grammars(no_vocabulary)))
+    outbox.send(batch, Output(torch.tensor(marks)[:, None], None))
     assert [(target, [row.request for row in b.rows]) for target, b in found] == sent
     for _, b in found:
         expected = [float(row.request) for row in b.rows for _ in range(row.tokens)]

@@ -168,8 +168,8 @@ def test_barred_tokens_may_be_drawn_from_their_position_on() -> None:
 
 
 def test_stop_ids_are_barred_until_there_are_min_tokens() -> None:
-    request = Request((5, 6, 7), 8, stop_ids=(1,), min_tokens=2)
-    assert (request.row_sampling.barred_ids, request.row_sampling.barred_until) == ((1,), 5)
+    sampling = Request((5, 6, 7), 8, stop_ids=(1,), min_tokens=2).row_sampling()
+    assert (sampling.barred_ids, sampling.barred_until) == ((1,), 5)
 
 
 @pytest.mark.parametrize(

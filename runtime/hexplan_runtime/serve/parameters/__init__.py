@@ -1,0 +1,1 @@
+"""Parameters: what clients ask of the next tokens, checked field by field."""
