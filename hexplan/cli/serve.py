@@ -56,6 +56,15 @@ def serve(
     max_waiting: Annotated[
         int, typer.Option(min=1, help="Requests that may wait for room; more are refused.")
     ] = 256,
+    max_connections: Annotated[
+        int, typer.Option(min=1, help="Connections at once; requests on more are refused.")
+    ] = 2048,
+    max_unread: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Tokens that may wait for a client to read them; then it is cut off."
+        ),
+    ] = 4096,
     max_output_tokens: Annotated[
         int | None, typer.Option(min=1, help="The most new tokens that a request may ask for.")
     ] = None,
@@ -101,6 +110,8 @@ def serve(
             body_bytes=max_body_mib * 2**20,
             output_tokens=max_output_tokens,
             waiting=max_waiting,
+            connections=max_connections,
+            unread_tokens=max_unread,
         ),
         access=access,
         chat_template=read_bounded(chat_template, TEMPLATE_LIMIT_BYTES) if chat_template else None,

@@ -36,6 +36,8 @@ class Turn:
     """Micro-batches; each goes to one stage, together."""
     prompts: list[EntryRow] = field(default_factory=list)
     """Pieces of prompts."""
+    admitted: list[int] = field(default_factory=list)
+    """Tickets of requests that found room."""
 
     def batches(self) -> list[list[EntryRow]]:
         """Return the micro-batches; ends go with the first for their stage, or by themselves."""
@@ -67,6 +69,7 @@ class Engine:
         self._ids = count()
         self._flights: dict[int, Flight] = {}
         self._tokens_by_route = [0] * len(plan.routes)
+        self._requests_by_route = [0] * len(plan.routes)
         self.preemptions = 0
         """How often a request had to make way for older ones."""
 
@@ -100,6 +103,8 @@ class Engine:
             flight = Flight(next(self._ids), asked, route, stage, tokens)
             self._flights[flight.id] = flight
             self._feeds[route].add(flight.id, flight.prompt_tokens)
+            self._requests_by_route[route] += not asked.is_again
+            turn.admitted.append(asked.ticket)
         self._feed(turn, range(len(self._feeds)))
         return turn
 
@@ -172,8 +177,9 @@ class Engine:
         return tuple(EdgeTokens(*pair, tokens) for pair, tokens in count.items())
 
     def route_tokens(self) -> tuple[RouteTokens, ...]:
-        """Return the tokens sent into each route, in the plan's order."""
-        return tuple(RouteTokens(*pair) for pair in enumerate(self._tokens_by_route))
+        """Return what was sent into each route, in the plan's order."""
+        counts = zip(self._tokens_by_route, self._requests_by_route, strict=True)
+        return tuple(RouteTokens(route, *pair) for route, pair in enumerate(counts))
 
     def _come_back(self, turn: Turn, row: Row, token: int, logprobs: Logprobs | None) -> None:
         """Take a token; if another is to follow it, it waits to be sent in."""

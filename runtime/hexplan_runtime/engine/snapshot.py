@@ -21,11 +21,13 @@ class EdgeTokens:
 
 @dataclass(frozen=True, slots=True)
 class RouteTokens:
-    """Tokens sent into one route of the plan so far."""
+    """Tokens and requests sent into one route of the plan so far."""
 
     route: int
     """Index into the plan's routes."""
     tokens: int
+    requests: int
+    """Each counted once, on the route that it took first."""
 
 
 @dataclass(frozen=True, slots=True)

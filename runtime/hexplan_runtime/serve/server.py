@@ -21,6 +21,8 @@ from hexplan_runtime.launch.startup import RankStats
 from hexplan_runtime.model.architecture import read_stop_ids
 from hexplan_runtime.model.model_files import find_model_folder
 from hexplan_runtime.serve.app import make_app
+from hexplan_runtime.serve.http.connections import bounded
+from hexplan_runtime.serve.http.descriptors import allow_descriptors
 from hexplan_runtime.serve.prompts import ChatTokenizer
 from hexplan_runtime.serve.service import Launched, Service
 from hexplan_runtime.serve.settings import ServeSettings
@@ -89,7 +91,8 @@ class Server:
     Raises
     ------
     InputError
-        The model folder is not the plan's, or lacks a file.
+        The model folder is not the plan's, or lacks a file; or the system does not allow as many
+        connections.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Server:
         self._settings = settings
         self._place = place
         self._listener = listener
+        allow_descriptors(settings.limits.connections)
         self._tokenizer = cast("ChatTokenizer", read_tokenizer(self._folder))
         self._stop_ids = read_stop_ids(self._folder)
 
@@ -173,6 +177,7 @@ class _Http:
     def __init__(self, service: Service, listener: ServeListener, listening: socket.socket) -> None:
         config = uvicorn.Config(
             make_app(service, listener.log),
+            http=bounded(service.settings.limits),  # type: ignore[arg-type]
             log_config=None,
             access_log=False,
             server_header=False,
