@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.request import urlopen
+
+import httpx
 
 from hexplan.plan import Plan
 from hexplan.plan_file import write_plan
@@ -75,9 +76,8 @@ class ServerProcess:
 
     def get(self, path: str) -> Any:
         """Return what a path tells, as data if it is JSON."""
-        with urlopen(self.url + path, timeout=60) as answer:
-            text = answer.read().decode()
-            return json.loads(text) if "json" in answer.headers["content-type"] else text
+        answer = httpx.get(self.url + path, timeout=60)
+        return answer.json() if "json" in answer.headers["content-type"] else answer.text
 
     def wait_until_idle(self) -> None:
         """Wait until no request holds room."""
@@ -92,7 +92,7 @@ def serving(plan: Plan, folder: Path, *options: str) -> Iterator[ServerProcess]:
     write_plan(plan, path)
     command = [sys.executable, "-m", "hexplan", "serve", str(path), "--port", "0", "--yes"]
     log = (folder / "serve.log").open("w")
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603
         [*command, *options], stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder
     )
     try:
@@ -132,6 +132,6 @@ def _wait_until_ready(server: ServerProcess) -> None:
         try:
             if server.get("/readyz")["ready"]:
                 return
-        except OSError:
+        except httpx.TransportError:
             time.sleep(0.1)
     sys.exit("the server was not ready in time")

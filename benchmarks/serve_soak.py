@@ -110,7 +110,7 @@ class Crowd:
         await asyncio.gather(*(self._ask_until(end_s, seed * clients + i) for i in range(clients)))
 
     async def _ask_until(self, end_s: float, seed: int) -> None:
-        dice = random.Random(seed)
+        dice = random.Random(seed)  # noqa: S311
         while time.monotonic() < end_s:
             await self._ask_once(dice)
 

@@ -92,8 +92,9 @@ def serve(
     from hexplan.plan_file import read_plan
     from hexplan.render import open_serve_view
     from hexplan_runtime.launch.supported import require_tensor_parallel
+    from hexplan_runtime.model.model_files import find_model_folder
     from hexplan_runtime.serve.access import Door, open_door
-    from hexplan_runtime.serve.server import Place, Server
+    from hexplan_runtime.serve.http.listening import Place, bind
     from hexplan_runtime.serve.settings import Limits, ServeSettings
 
     plan = read_plan(source(plan_file))
@@ -118,7 +119,12 @@ def serve(
         has_vllm_metrics=vllm_metrics,
     )
     place = Place(access.address, port, seconds("--drain-timeout", drain_timeout) or 0.0)
+    find_model_folder(plan, model_folder)
+    bind(place).close()
     ask_to_start(plan, yes=yes)
+    # What follows reads torch, which takes seconds: by now a mistake has been told.
+    from hexplan_runtime.serve.server import Server
+
     with open_serve_view(plan, emit, logs=access_log) as view, _until_asked_to_end() as end:
         Server(plan, model_folder, settings, place, view).run(end.event)
     if end.number == signal.SIGINT:

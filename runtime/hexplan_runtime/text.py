@@ -100,12 +100,13 @@ def _decoder(tokenizer: Tokenizer, *, skips_special: bool) -> Callable[[list[int
     """
     from transformers import PreTrainedTokenizerFast
 
-    kind = type(tokenizer)
-    if isinstance(tokenizer, PreTrainedTokenizerFast) and all(
-        getattr(kind, name) is getattr(PreTrainedTokenizerFast, name)
+    kind, backend = type(tokenizer), getattr(tokenizer, "backend_tokenizer", None)
+    passes_on = all(
+        getattr(kind, name, None) is getattr(PreTrainedTokenizerFast, name)
         for name in ("decode", "_decode")
-    ):
-        return partial(tokenizer.backend_tokenizer.decode, skip_special_tokens=skips_special)
+    )
+    if passes_on and backend is not None:
+        return partial(backend.decode, skip_special_tokens=skips_special)
     return partial(
         tokenizer.decode, skip_special_tokens=skips_special, clean_up_tokenization_spaces=False
     )
