@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import typer
 from hexplan.cli.exit_codes import INTERRUPTED
 from hexplan.cli.inputs import PlanFile, seconds, source
 from hexplan.cli.output import emit, require_sound
-from hexplan.cli.starting import RUNTIME, ask_to_start, require_packages
+from hexplan.cli.starting import RUNTIME, ask_to_start, compiler_folder, require_packages
 
 PACKAGES = (*RUNTIME, "starlette", "uvicorn", "prometheus_client", "jinja2")
 TEMPLATE_LIMIT_BYTES = 2**20
@@ -122,10 +122,14 @@ def serve(
     find_model_folder(plan, model_folder)
     bind(place).close()
     ask_to_start(plan, yes=yes)
-    # What follows reads torch, which takes seconds: by now a mistake has been told.
-    from hexplan_runtime.serve.server import Server
+    with (
+        compiler_folder(),
+        open_serve_view(plan, emit, logs=access_log) as view,
+        _until_asked_to_end(lambda: view.is_serving) as end,
+    ):
+        # This reads torch, which takes seconds: by now a mistake has been told.
+        from hexplan_runtime.serve.server import Server
 
-    with open_serve_view(plan, emit, logs=access_log) as view, _until_asked_to_end() as end:
         Server(plan, model_folder, settings, place, view).run(end.event)
     if end.number == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
@@ -140,15 +144,20 @@ class _End:
 
 
 @contextmanager
-def _until_asked_to_end() -> Iterator[_End]:
-    """Yield what the first SIGTERM or SIGINT sets; the next one ends this process as usual."""
+def _until_asked_to_end(is_serving: Callable[[], bool]) -> Iterator[_End]:
+    """Yield what the first SIGTERM or SIGINT sets; the next one ends this process as usual.
+
+    While the server starts the first one does so too: there is no request that has to end.
+    """
     end = _End(Event())
 
     def ask(number: int, frame: FrameType | None) -> None:
-        end.number = number
-        end.event.set()
         for each, handler in previous.items():
             signal.signal(each, handler)
+        if not is_serving():
+            signal.raise_signal(number)
+        end.number = number
+        end.event.set()
 
     previous = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -13,7 +13,7 @@ from support.runtime_plans import make_plan
 from support.serving import TEMPLATE, Served, served
 
 from hexplan.model import Model
-from hexplan_runtime.serve.settings import ServeSettings
+from hexplan_runtime.serve.settings import Limits, ServeSettings
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 500
@@ -26,12 +26,12 @@ class Installed:
     folder: Path
 
     def run(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run one of its programs to its end, with no model hub within reach."""
+        """Run one of its programs to its end."""
         return subprocess.run(
             [self.folder / "bin" / program, *map(str, arguments)],
             capture_output=True,
             text=True,
-            env=os.environ | {"HF_HUB_OFFLINE": "1", "NO_COLOR": "1"},
+            env=os.environ | {"NO_COLOR": "1"},
             timeout=TIMEOUT_S,
             check=False,
         )
@@ -41,7 +41,8 @@ class Installed:
 def clients_server(austen: Path, austen_model: Model) -> Iterator[Served]:
     """Give a server of the trained model in two stages, with a chat template of its own."""
     plan = make_plan(austen_model, [((0, 3), (1,)), ((3, 6), (1,))], kv_tokens=8192)
-    settings = ServeSettings("austen-3m", chat_template=TEMPLATE)
+    limits = Limits(output_tokens=64)  # a chat that names no limit is soon over
+    settings = ServeSettings("austen-3m", limits, chat_template=TEMPLATE)
     with served(plan, austen, settings) as running:
         yield running
 

@@ -182,7 +182,7 @@ class Generation:
         for index, ticket in tickets.items():
             if not self._continuations[index].is_over:
                 ticket.cancel(reason)
-                self.cut = reason
+                self.cut = self.cut or reason
                 self._clock.abort()
 
     async def pieces(self) -> AsyncIterator[list[Piece]]:
@@ -210,6 +210,7 @@ class Generation:
         if continuation.is_over:  # it has met a stop string
             return None
         if isinstance(event, Failed):
+            self.cut = self.cut or "the engine ended it"
             raise problem_of(event.error)
         piece = continuation.add(event)
         self._clock.token(index, now_s)
