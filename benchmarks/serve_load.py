@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import socket
 import sys
 import time
 from collections import Counter
@@ -19,7 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+from urllib.parse import urlsplit
 
+from prometheus_client.parser import text_string_to_metric_families
 from serve_client import Answer, Client
 from serve_greedy import Greedy, greedy
 from serve_process import AUSTEN, ServerProcess, serving, two_stages, usage
@@ -27,8 +31,9 @@ from serve_process import AUSTEN, ServerProcess, serving, two_stages, usage
 LENGTHS: Final = (2, 5, 9, 16, 24, 33, 48, 60)
 LONG_TOKENS: Final = 400
 """What clients ask for that stop reading: more than their share of any buffer holds."""
-LONG_NAME: Final = "x" * 20_000
-"""Each chunk carries the model's name, so that few of them fill every buffer to a client."""
+LAZY: Final[dict[str, int]] = {"n": 64, "logprobs": 5, "stream": True}
+"""Of those clients: many choices with logprobs, so that no buffer to a client holds all of it."""
+GIVEN_UP_S: Final = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,8 @@ def main() -> None:
     parser.add_argument("--stopped", type=int, default=0, help="clients that stop reading")
     arguments = parser.parse_args()
     references = greedy(AUSTEN, LENGTHS, max(1, arguments.streams // 32), arguments.tokens)
-    options = ["--max-waiting", str(arguments.streams), "--no-access-log"]
+    waiting = arguments.streams + arguments.stopped * LAZY["n"]
+    options = ["--max-waiting", str(waiting), "--no-access-log"]
     options += ["--max-unread", "32"] if arguments.stopped else []
     with (
         TemporaryDirectory() as folder,
@@ -110,7 +116,10 @@ async def ask_all(
     """Run all streams, and look at the server meanwhile."""
     client = Client(server.url)
     watch = asyncio.create_task(_watch(server, peak))
-    lazy = [asyncio.create_task(_stop_reading(client)) for _ in range(stopped)]
+    lazy = [
+        asyncio.create_task(asyncio.to_thread(_stop_reading, server, stopped))
+        for _ in range(stopped)
+    ]
     asked = [{"prompt": one.prompt_ids, **_ask(len(one.tokens))} for one in wanted]
     answers = await asyncio.gather(*(client.complete(ask) for ask in asked))
     cut_off = await asyncio.gather(*lazy)
@@ -120,15 +129,39 @@ async def ask_all(
     return [Seen(*pair) for pair in zip(wanted, answers, strict=True)]
 
 
-async def _stop_reading(client: Client) -> bool:
-    """Ask for more than any buffer holds, read a little, and say whether the server gives up."""
-    ask = {"prompt": [5], **_ask(LONG_TOKENS), "n": 32, "logprobs": 5, "stream": True}
-    async with client.posted("/v1/completions", ask) as (status, reader):
-        assert status == 200
-        got = await reader.readline()
-        reader._transport.pause_reading()
-        await asyncio.sleep(3600)
-        return bool(got)
+def _stop_reading(server: ServerProcess, stopped: int) -> bool:
+    """Ask for more than any buffer holds, read a little, and say whether the server gives up.
+
+    The connection stays open until the server has ended all `stopped` such requests by itself.
+    """
+    place = urlsplit(server.url)
+    body = json.dumps({"prompt": [5], **_ask(LONG_TOKENS), **LAZY}).encode()
+    head = (
+        f"POST /v1/completions HTTP/1.1\r\nhost: {place.netloc}\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    with socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        lazy.connect((place.hostname, place.port))
+        lazy.sendall(head.encode() + body)
+        lazy.recv(1)
+        deadline_s = time.monotonic() + GIVEN_UP_S
+        while time.monotonic() < deadline_s:
+            if _aborted(server) >= stopped * LAZY["n"]:
+                return True
+            time.sleep(0.2)
+    return False
+
+
+def _aborted(server: ServerProcess) -> float:
+    """Return how many choices the server has cancelled."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(server.get("/metrics"))
+        for sample in family.samples
+        if sample.name == "hexplan_request_success_total"
+        and sample.labels["finished_reason"] == "abort"
+    )
 
 
 def _ask(tokens: int) -> dict[str, object]:

@@ -29,13 +29,13 @@ START_S: Final = 180.0
 SPEC: Final = """
 version: 1
 name: two-stages
-model: {{path: {path}, dtype: {dtype}}}
+model: {{path: {path}, dtype: float32}}
 objective: throughput
 workload:
   prompt_tokens: {{mean: 16, max: 256}}
   output_tokens: {{mean: 32, max: 128}}
 devices:
-  core: {{kind: cpu, memory: 2GiB, memory_bandwidth: 10GB/s, compute: 50 GFLOP/s}}
+  core: {{kind: cpu, memory: {memory}, memory_bandwidth: 10GB/s, compute: 50 GFLOP/s}}
 hosts:
   - {{name: left, site: desk, devices: core, nic: 1GB/s}}
   - {{name: right, site: desk, devices: core, nic: 1GB/s}}
@@ -48,10 +48,10 @@ pin:
 """
 
 
-def two_stages(folder: Path = AUSTEN, dtype: str = "float32") -> Plan:
+def two_stages(folder: Path = AUSTEN, memory: str = "2GiB") -> Plan:
     """Return a plan of two stages of one device each, with half of a model's layers each."""
     layers = json.loads((folder / "config.json").read_text())["num_hidden_layers"]
-    text = SPEC.format(path=folder.resolve(), dtype=dtype, half=layers // 2, layers=layers)
+    text = SPEC.format(path=folder.resolve(), memory=memory, half=layers // 2, layers=layers)
     return solve(parse_spec(text, folder), SolveOptions(time_limit_s=10.0))
 
 

@@ -119,8 +119,8 @@ def serve(
         has_vllm_metrics=vllm_metrics,
     )
     place = Place(access.address, port, seconds("--drain-timeout", drain_timeout) or 0.0)
-    find_model_folder(plan, model_folder)
     bind(place).close()
+    find_model_folder(plan, model_folder)
     ask_to_start(plan, yes=yes)
     with (
         compiler_folder(),

@@ -119,7 +119,7 @@ def test_a_narrow_terminal_gets_fewer_columns_and_none_folded(
         view.load(BUSY)
         file.truncate(0)
         live.refresh()
-    lines = file.getvalue().splitlines()
+        lines = file.getvalue().splitlines()
     heading = next(line for line in lines if "stage" in line)
     assert all(name in heading for name in shown)
     assert not any(name in heading for name in left_out)
