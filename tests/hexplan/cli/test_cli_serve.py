@@ -14,7 +14,7 @@ from threading import Thread
 
 import httpx
 import pytest
-from support.processes import wait_until
+from support.processes import are_gone, wait_until
 from support.shell import PROGRAM, Shell, program
 
 LAPTOP = Path(__file__).parents[3] / "cluster_specs" / "laptop.yaml"
@@ -26,6 +26,12 @@ def laptop_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     solved = program("solve", LAPTOP, "-o", path)
     assert solved.returncode == 0, solved.stderr
     return path
+
+
+def ranks_of(process: subprocess.Popen[str]) -> list[int]:
+    """Return the processes that a server has started so far."""
+    tasks = Path(f"/proc/{process.pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 @contextmanager
@@ -81,6 +87,25 @@ def test_a_signal_lets_requests_end_and_takes_no_more(
 
 
 @pytest.mark.slow
+def test_ctrl_c_while_the_server_starts_ends_it_at_once(laptop_plan: Path, tmp_path: Path) -> None:
+    """There is nothing to wait for, and no rank and no file stays."""
+    command = [*PROGRAM, "serve", str(laptop_plan), "--port", "0"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert wait_until(lambda: bool(ranks_of(process)))
+        ranks = ranks_of(process)
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate()
+    assert process.returncode == 130, said
+    assert out == ""
+    assert "Traceback" not in said
+    assert are_gone(ranks)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
 def test_requests_that_take_too_long_to_end_are_cut_off(laptop_plan: Path) -> None:
     with started(laptop_plan, "--drain-timeout", "1ms") as (process, url):
         ask = {"prompt": [5], "max_tokens": 200, "stream": True, "ignore_eos": True}
@@ -110,9 +135,7 @@ def test_a_lost_rank_ends_the_server_and_every_stream(laptop_plan: Path) -> None
         reader = Thread(target=read)
         reader.start()
         assert wait_until(lambda: bool(said))
-        tasks = Path(f"/proc/{process.pid}/task").iterdir()
-        ranks = [int(c) for task in tasks for c in (task / "children").read_text().split()]
-        subprocess.run(["kill", "-9", str(ranks[0])], check=True)
+        subprocess.run(["kill", "-9", str(ranks_of(process)[0])], check=True)
         told = process.communicate()[1]
         reader.join()
     assert process.returncode == 7, told
