@@ -12,7 +12,7 @@ import pytest
 from support.runtime_plans import make_plan
 from support.serving import TEMPLATE, Served, served
 
-from hexplan.model import Model
+from hexplan.reading.model_folder.folder import read_model_folder
 from hexplan_runtime.serve.settings import Limits, ServeSettings
 
 ROOT = Path(__file__).parents[2]
@@ -38,9 +38,17 @@ class Installed:
 
 
 @pytest.fixture(scope="package")
-def clients_server(austen: Path, austen_model: Model) -> Iterator[Served]:
+def austen() -> Path:
+    """Return the folder of the trained model."""
+    return ROOT / "models" / "austen-3m"
+
+
+@pytest.fixture(scope="package")
+def clients_server(austen: Path) -> Iterator[Served]:
     """Give a server of the trained model in two stages, with a chat template of its own."""
-    plan = make_plan(austen_model, [((0, 3), (1,)), ((3, 6), (1,))], kv_tokens=8192)
+    plan = make_plan(
+        read_model_folder(austen, "float32"), [((0, 3), (1,)), ((3, 6), (1,))], kv_tokens=8192
+    )
     limits = Limits(output_tokens=64)  # a chat that names no limit is soon over
     settings = ServeSettings("austen-3m", limits, chat_template=TEMPLATE)
     with served(plan, austen, settings) as running:
