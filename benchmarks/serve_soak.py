@@ -102,10 +102,10 @@ def main() -> None:
 
 
 async def warm_up(server: ServerProcess) -> None:
-    """Run a step of each number of tokens, and fill the KV caches.
+    """Run prompts of every length, and fill the KV caches.
 
-    oneDNN keeps what it compiles for each number of rows, about half a MiB each. That ends once it
-    has met all of them, which a few thousand requests of mixed lengths would not reach.
+    A rank on a CPU grows by about half a MiB with each number of tokens that a step has for the
+    first time, probably as oneDNN keeps its kernels. A few thousand requests do not meet them all.
     """
     client, body = Client(server.url), {"max_tokens": 1, "logprobs": None}
     for length in range(1, LONGEST + 1):
