@@ -23,7 +23,12 @@ SITE := import sysconfig; print(sysconfig.get_path("purelib"))
 TEST_PROCESSES ?= 2
 PYTEST := PYTHONSAFEPATH=1 $(WHEEL_PYTHON) -m pytest
 
-.PHONY: help demo test test-slow test-random wheel-test lint format reference lock clean
+# Real clients, each in an environment of its own that borrows the dependencies of .venv; what it
+# needs in another version it has itself. The file of a client in PINS names its version.
+PINS := tests/clients/pins
+CLIENTS := $(patsubst $(PINS)/%.txt,.clients/%/.ready,$(wildcard $(PINS)/*.txt))
+
+.PHONY: help demo test test-slow test-random wheel-test clients soak lint format reference lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -45,6 +50,12 @@ test-slow: $(WHEEL_READY) ## The tests that take minutes
 
 test-random: $(WHEEL_READY) ## Plan COUNT random clusters (10000), about one a second
 	RANDOM_CLUSTERS=$(or $(COUNT),10000) $(PYTEST) -m slow tests/solver/test_random_clusters.py
+
+clients: $(READY) $(CLIENTS) ## Weekly: real clients, unmodified, against a served plan
+	$(BIN)/python -m pytest -m slow tests/clients
+
+soak: $(READY) ## Weekly: ten minutes of mixed clients, with flat memory and descriptors
+	$(BIN)/python benchmarks/serve_soak.py --minutes 10
 
 lint: $(READY) ## Ruff, mypy and the import contracts
 	$(BIN)/ruff check
@@ -70,7 +81,17 @@ lock: | $(BIN)/python ## Install what pyproject.toml asks for, and write down th
 	mv .venv/lock requirements.lock
 
 clean: ## Remove what was built, but not .venv
-	rm -rf build
+	rm -rf build .clients
+
+.clients/%/.ready: $(PINS)/%.txt $(READY)
+	@echo "Installing $* into .clients/$*"
+	rm -rf .clients/$*
+	$(BIN)/python -m venv .clients/$*
+	$(BIN)/python -c '$(SITE)' > "$$(.clients/$*/bin/python -c '$(SITE)')/borrowed.pth"
+	printf '%s\n' "$(CURDIR)" "$(CURDIR)/solver" "$(CURDIR)/runtime" \
+		>> "$$(.clients/$*/bin/python -c '$(SITE)')/borrowed.pth"
+	.clients/$*/bin/pip install --quiet --requirement $<
+	touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv

@@ -10,7 +10,7 @@ import typer
 
 from hexplan.cli.inputs import PlanFile, read_prompts, source
 from hexplan.cli.output import emit_generated, require_sound
-from hexplan.cli.starting import RUNTIME, ask_to_start, require_packages
+from hexplan.cli.starting import RUNTIME, ask_to_start, compiler_folder, require_packages
 
 
 def launch(
@@ -65,7 +65,8 @@ def launch(
     ask_to_start(plan, yes=yes)
     writer = (JsonLines if as_json else InOrder)(prompts, emit_generated)
     view = LaunchView(plan, writer)
-    with ObservationFile(observe, plan) if observe is not None else nullcontext() as observations:
+    observed = ObservationFile(observe, plan) if observe is not None else nullcontext()
+    with compiler_folder(), observed as observations:
         continue_prompts(plan, prompts, settings, view, observations)
     if observe is not None:
         say(f"observed in {observe}: `hexplan calibrate {plan_file} {observe}` compares")

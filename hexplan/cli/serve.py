@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import typer
 from hexplan.cli.exit_codes import INTERRUPTED
 from hexplan.cli.inputs import PlanFile, seconds, source
 from hexplan.cli.output import emit, require_sound
-from hexplan.cli.starting import RUNTIME, ask_to_start, require_packages
+from hexplan.cli.starting import RUNTIME, ask_to_start, compiler_folder, require_packages
 
 PACKAGES = (*RUNTIME, "starlette", "uvicorn", "prometheus_client", "jinja2", "llguidance")
 TEMPLATE_LIMIT_BYTES = 2**20
@@ -56,6 +56,15 @@ def serve(
     max_waiting: Annotated[
         int, typer.Option(min=1, help="Requests that may wait for room; more are refused.")
     ] = 256,
+    max_connections: Annotated[
+        int, typer.Option(min=1, help="Connections at once; requests on more are refused.")
+    ] = 2048,
+    max_unread: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Tokens that may wait for a client to read them; then it is cut off."
+        ),
+    ] = 4096,
     max_output_tokens: Annotated[
         int | None, typer.Option(min=1, help="The most new tokens that a request may ask for.")
     ] = None,
@@ -83,8 +92,9 @@ def serve(
     from hexplan.plan_file import read_plan
     from hexplan.render import open_serve_view
     from hexplan_runtime.launch.supported import require_tensor_parallel
+    from hexplan_runtime.model.model_files import find_model_folder
     from hexplan_runtime.serve.access import Door, open_door
-    from hexplan_runtime.serve.server import Place, Server
+    from hexplan_runtime.serve.http.listening import Place, bind
     from hexplan_runtime.serve.settings import Limits, ServeSettings
 
     plan = read_plan(source(plan_file))
@@ -101,14 +111,25 @@ def serve(
             body_bytes=max_body_mib * 2**20,
             output_tokens=max_output_tokens,
             waiting=max_waiting,
+            connections=max_connections,
+            unread_tokens=max_unread,
         ),
         access=access,
         chat_template=read_bounded(chat_template, TEMPLATE_LIMIT_BYTES) if chat_template else None,
         has_vllm_metrics=vllm_metrics,
     )
     place = Place(access.address, port, seconds("--drain-timeout", drain_timeout) or 0.0)
+    bind(place).close()
+    find_model_folder(plan, model_folder)
     ask_to_start(plan, yes=yes)
-    with open_serve_view(plan, emit, logs=access_log) as view, _until_asked_to_end() as end:
+    with (
+        compiler_folder(),
+        open_serve_view(plan, emit, logs=access_log) as view,
+        _until_asked_to_end(lambda: view.is_serving) as end,
+    ):
+        # This reads torch, which takes seconds: by now a mistake has been told.
+        from hexplan_runtime.serve.server import Server
+
         Server(plan, model_folder, settings, place, view).run(end.event)
     if end.number == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
@@ -123,15 +144,20 @@ class _End:
 
 
 @contextmanager
-def _until_asked_to_end() -> Iterator[_End]:
-    """Yield what the first SIGTERM or SIGINT sets; the next one ends this process as usual."""
+def _until_asked_to_end(is_serving: Callable[[], bool]) -> Iterator[_End]:
+    """Yield what the first SIGTERM or SIGINT sets; the next one ends this process as usual.
+
+    While the server starts the first one does so too: there is no request that has to end.
+    """
     end = _End(Event())
 
     def ask(number: int, frame: FrameType | None) -> None:
-        end.number = number
-        end.event.set()
         for each, handler in previous.items():
             signal.signal(each, handler)
+        if not is_serving():
+            signal.raise_signal(number)
+        end.number = number
+        end.event.set()
 
     previous = {each: signal.signal(each, ask) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

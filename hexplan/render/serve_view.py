@@ -14,7 +14,7 @@ from rich.text import Text
 from hexplan.plan import Plan, Stage
 from hexplan.render import words
 from hexplan.render.console import open_console
-from hexplan.render.sections import table
+from hexplan.render.sections import fits, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +24,22 @@ if TYPE_CHECKING:
     from hexplan_runtime.serve.server import Load
 
 Emit = Callable[[str], None]
+_COLUMNS = (
+    "stage",
+    "host",
+    "layers",
+    "weights",
+    "ready",
+    "KV tokens",
+    "KV",
+    "tokens/s",
+    "predicted",
+)
+_NUMBERS = frozenset({"KV tokens", "KV", "tokens/s", "predicted"})
+"""The last columns, which are aligned as numbers are."""
+_SHORT = frozenset({"weights", "ready", "KV tokens"})
+_LEFT_OUT = (frozenset({"KV"}), _SHORT, _SHORT | {"host", "layers"})
+"""Columns that tables leave out, from the widest table to the narrowest."""
 
 
 @contextmanager
@@ -57,6 +73,8 @@ class ServeView:
         self._emit = emit
         self._logs = logs
         self._was_ready = False
+        self.is_serving = False
+        """Whether requests are answered."""
 
     def ready(self, stats: Sequence[RankStats], elapsed_s: float) -> None:
         """Report that every stage has its weights."""
@@ -71,8 +89,10 @@ class ServeView:
 
     def serving(self, url: str) -> None:
         """Print the address."""
+        self.is_serving = True
         self._emit(f"{url}\n")
-        self._say(f"serving at {url}/v1, with a page at {url}/")
+        self._say(f"serving at {url}/v1")
+        self._say(f"a page to look at: {url}/")
 
     def load(self, load: Load) -> None:
         """Report once that a token has come through every route."""
@@ -129,33 +149,32 @@ class LiveServeView(ServeView):
         self._live.update(Group(self._table(), Text(self._line(state), style="bold")))
 
     def _table(self) -> Table:
-        headings = (
-            "stage",
-            "host",
-            "layers",
-            "weights",
-            "ready",
-            "KV tokens",
-            "tokens/s",
-            "predicted",
-        )
-        return table(headings, [self._row(stage) for stage in self._plan.stages], numbers=3)
+        """Return as many columns as the terminal has room for, without folding any."""
+        rows = [self._row(stage) for stage in self._plan.stages]
+        for left_out in _LEFT_OUT:
+            headings = [name for name in _COLUMNS if name not in left_out]
+            cells = [[row[name] for name in headings] for row in rows]
+            found = table(headings, cells, numbers=len(_NUMBERS - left_out))
+            if fits(found, self._live.console):
+                break
+        return found
 
-    def _row(self, stage: Stage) -> tuple[str, ...]:
+    def _row(self, stage: Stage) -> dict[str, str]:
         load = self._load
         held = next((one for one in load.seen.kv if one.stage == stage.id), None) if load else None
-        kv = f"{held.held_tokens if held else 0:,} of {stage.kv_tokens:,}"
+        held_tokens = held.held_tokens if held else 0
         rate = load.stage_tokens_per_s.get(stage.id, 0.0) if load else 0.0
-        return (
-            stage.id,
-            words.host(stage.host, self._plan.cluster),
-            words.span(stage.layers),
-            words.size(_weights(stage, self._stats)) if self._stats else "reading",
-            "yes" if load and load.is_ready else "no",
-            kv,
-            words.rate(rate) if rate else "0",
-            words.rate(stage.load_tokens_per_s),
-        )
+        return {
+            "stage": stage.id,
+            "host": words.host(stage.host, self._plan.cluster),
+            "layers": words.span(stage.layers),
+            "weights": words.size(_weights(stage, self._stats)) if self._stats else "reading",
+            "ready": "yes" if load and load.is_ready else "no",
+            "KV tokens": f"{held_tokens:,} of {stage.kv_tokens:,}",
+            "KV": words.percent(held_tokens / max(stage.kv_tokens, 1)),
+            "tokens/s": words.rate(rate) if rate else "0",
+            "predicted": words.rate(stage.load_tokens_per_s),
+        }
 
     def _line(self, state: str) -> str:
         if self._load is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -66,8 +67,7 @@ class Detokenizer:
     def __init__(
         self, tokenizer: Tokenizer, prompt_ids: Sequence[int], *, shows_special: bool = False
     ) -> None:
-        self._tokenizer = tokenizer
-        self._skips_special = not shows_special
+        self._decode = _decoder(tokenizer, skips_special=not shows_special)
         self._ids = list(prompt_ids[-_CONTEXT_TOKENS:])
         self._context = 0
         self._shown = len(self._ids)
@@ -91,10 +91,25 @@ class Detokenizer:
         before = self._decode(self._ids[self._context : self._shown])
         return self._decode(self._ids[self._context :])[len(before) :]
 
-    def _decode(self, ids: list[int]) -> str:
-        return self._tokenizer.decode(
-            ids, skip_special_tokens=self._skips_special, clean_up_tokenization_spaces=False
-        )
+
+def _decoder(tokenizer: Tokenizer, *, skips_special: bool) -> Callable[[list[int]], str]:
+    """Return what decodes ids without cleaning up spaces.
+
+    Where transformers would only pass ids on, they go straight to what it passes them to: its own
+    checks of each call take longer than the work, and every token is decoded twice.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    kind, backend = type(tokenizer), getattr(tokenizer, "backend_tokenizer", None)
+    passes_on = all(
+        getattr(kind, name, None) is getattr(PreTrainedTokenizerFast, name)
+        for name in ("decode", "_decode")
+    )
+    if passes_on and backend is not None:
+        return partial(backend.decode, skip_special_tokens=skips_special)
+    return partial(
+        tokenizer.decode, skip_special_tokens=skips_special, clean_up_tokenization_spaces=False
+    )
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:

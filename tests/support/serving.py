@@ -14,7 +14,8 @@ from support.processes import wait_until
 from hexplan.errors import HexplanError
 from hexplan.plan import Plan
 from hexplan_runtime.launch.startup import RankStats
-from hexplan_runtime.serve.server import Load, Place, Server
+from hexplan_runtime.serve.http.listening import Place
+from hexplan_runtime.serve.server import Load, Server
 from hexplan_runtime.serve.settings import ServeSettings
 
 PATIENCE_S = 180.0

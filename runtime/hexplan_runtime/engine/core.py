@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import count
 from threading import Condition, RLock, Thread
 from typing import Final, Protocol
@@ -15,8 +14,16 @@ from hexplan.plan import Plan
 from hexplan_runtime.batch import Batch, Limits
 from hexplan_runtime.engine.engine import Engine
 from hexplan_runtime.engine.flight import EntryRow
-from hexplan_runtime.engine.outcomes import Cancelled, Deliver, Failed, Overloaded, Ticket
-from hexplan_runtime.engine.snapshot import EndCount, EndReason, EngineSnapshot, end_reason
+from hexplan_runtime.engine.outcomes import (
+    Cancelled,
+    Client,
+    Deliver,
+    Failed,
+    Overloaded,
+    Ticket,
+    end_reason,
+)
+from hexplan_runtime.engine.snapshot import EndCount, EndReason, EngineSnapshot
 from hexplan_runtime.engine.streaming import Buffer, TokenStream
 from hexplan_runtime.engine.turn import Turn
 from hexplan_runtime.request import Request, TokenEvent
@@ -52,15 +59,6 @@ class Links(Protocol):
         """Send rows for one stage in one message."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Client:
-    """A request and who asked for it."""
-
-    id: int
-    request: Request
-    deliver: Deliver
-
-
 class EngineCore:
     """Runs requests in a thread of its own, from `start` to `close`.
 
@@ -81,12 +79,12 @@ class EngineCore:
         """Held by whoever looks at the engine or changes it."""
         self._door = Condition()
         """Held for moments only, so that `submit` never waits for a step."""
-        self._arrived: list[_Client] = []
+        self._arrived: list[Client] = []
         self._cancels: dict[int, str] = {}
         self._num_open = self._num_waiting = 0
         self._refusal: HexplanError | None = _NOT_RUNNING
         self._is_closing = False
-        self._clients: dict[int, _Client] = {}
+        self._clients: dict[int, Client] = {}
         self._ends: Counter[EndReason] = Counter()
         self._thread: Thread | None = None
 
@@ -200,7 +198,7 @@ class EngineCore:
     def _enter(
         self, requests: Sequence[tuple[Request, Deliver]], limit: int | None
     ) -> list[Ticket]:
-        clients = [_Client(next(self._ids), *request) for request in requests]
+        clients = [Client(*one, Ticket(next(self._ids), self._cancel)) for one in requests]
         with self._door:
             self.require_running()
             num_waiting = self._num_waiting + len(self._arrived)
@@ -210,7 +208,7 @@ class EngineCore:
             self._arrived += clients
             self._num_open += len(clients)
         self._links.wake()
-        return [Ticket(client.id, self._cancel) for client in clients]
+        return [client.ticket for client in clients]
 
     def _refuse(self, refusal: HexplanError) -> None:
         """Let later requests be refused; what has failed stays the reason."""
@@ -241,8 +239,8 @@ class EngineCore:
             arrived, self._arrived = self._arrived, []
             cancels, self._cancels = self._cancels, {}
         for client in arrived:
-            self._clients[client.id] = client
-            self._engine.enqueue(client.id, client.request)
+            self._clients[client.ticket.id] = client
+            self._engine.enqueue(client.ticket.id, client.request)
         mine = {key: reason for key, reason in cancels.items() if key in self._clients}
         if batch is not None:
             turn = self._engine.receive(batch)
@@ -253,9 +251,17 @@ class EngineCore:
             self._send(self._engine.cancel(mine))
             for key in mine.keys() & self._clients.keys():
                 self._end(key, Failed(Cancelled(f"the request was cancelled: {mine[key]}")))
-        self._send(self._engine.admit())
+        self._admit()
         with self._door:
             self._num_waiting = self._engine.waiting
+
+    def _admit(self) -> None:
+        turn = self._engine.admit()
+        now_s = time.monotonic()
+        for key in turn.admitted:
+            ticket = self._clients[key].ticket
+            ticket.admitted_s = ticket.admitted_s or now_s
+        self._send(turn)
 
     def _send(self, turn: Turn) -> None:
         for rows in turn.batches():
@@ -268,13 +274,13 @@ class EngineCore:
         else:
             self._tell(self._clients[event.request_index], event)
 
-    def _tell(self, client: _Client, event: TokenEvent | Failed) -> None:
+    def _tell(self, client: Client, event: TokenEvent | Failed) -> None:
         """Deliver an event; a reader that cannot take it harms nobody but itself."""
         try:
             client.deliver(event)
         except Exception as error:
             with self._door:
-                self._cancels.setdefault(client.id, f"its reader failed: {error}")
+                self._cancels.setdefault(client.ticket.id, f"its reader failed: {error}")
 
     def _end(self, request_id: int, last: TokenEvent | Failed) -> None:
         client = self._clients.pop(request_id)
@@ -288,7 +294,7 @@ class EngineCore:
         with self._state:
             with self._door:
                 self._refuse(failure)
-                self._clients.update((client.id, client) for client in self._arrived)
+                self._clients.update((client.ticket.id, client) for client in self._arrived)
                 self._arrived.clear()
                 self._num_waiting = 0
             for request_id in list(self._clients):

@@ -49,6 +49,7 @@ class Engine:
         self._ids = count()
         self._flights: dict[int, Flight] = {}
         self._tokens_by_route = [0] * len(plan.routes)
+        self._requests_by_route = [0] * len(plan.routes)
         self.preemptions = 0
         """How often a request had to make way for older ones."""
 
@@ -82,6 +83,8 @@ class Engine:
             flight = Flight(next(self._ids), asked, route, stage, tokens, self.reuses_prefixes)
             self._flights[flight.id] = self._late[flight.id] = flight
             self._shelf.touch(route, asked.tokens)
+            self._requests_by_route[route] += not asked.is_again
+            turn.admitted.append(asked.ticket)
         self._tidy(turn)
         self._feed(turn, range(len(self._feeds)))
         return turn
@@ -161,8 +164,9 @@ class Engine:
         return tuple(EdgeTokens(*pair, tokens) for pair, tokens in count.items())
 
     def route_tokens(self) -> tuple[RouteTokens, ...]:
-        """Return the tokens sent into each route, in the plan's order."""
-        return tuple(RouteTokens(*pair) for pair in enumerate(self._tokens_by_route))
+        """Return what was sent into each route, in the plan's order."""
+        counts = zip(self._tokens_by_route, self._requests_by_route, strict=True)
+        return tuple(RouteTokens(route, *pair) for route, pair in enumerate(counts))
 
     def _come_back(self, turn: Turn, row: Row, token: int, logprobs: Logprobs | None) -> None:
         """Take a token; if another is to follow it, it waits to be sent in."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from hexplan.errors import HexplanError
-from hexplan_runtime.request import TokenEvent
+from hexplan_runtime.engine.snapshot import EndReason
+from hexplan_runtime.request import Request, TokenEvent
 
 
 class Overloaded(HexplanError):
@@ -38,8 +39,27 @@ class Ticket:
     def __init__(self, request_id: int, cancel: Callable[[int, str], None]) -> None:
         self.id = request_id
         """The number of the request, unique within a launch."""
+        self.admitted_s: float | None = None
+        """When the request first found room, by the monotonic clock; None while it waits."""
         self._cancel = cancel
 
     def cancel(self, reason: str = "its reader is gone") -> None:
         """End the request and free its room, from any thread; one that is over is left alone."""
         self._cancel(self.id, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A request and who asked for it."""
+
+    request: Request
+    deliver: Deliver
+    ticket: Ticket
+
+
+def end_reason(last: TokenEvent | Failed) -> EndReason:
+    """Return why a request ended with this."""
+    if isinstance(last, TokenEvent):
+        assert last.finish_reason is not None
+        return last.finish_reason
+    return "cancelled" if isinstance(last.error, Cancelled) else "failed"

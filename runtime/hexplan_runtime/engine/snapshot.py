@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from hexplan_runtime.engine.outcomes import Cancelled, Failed
-from hexplan_runtime.request import FinishReason, TokenEvent
+from hexplan_runtime.request import FinishReason
 
 EndReason: TypeAlias = FinishReason | Literal["cancelled", "failed"]
 
@@ -22,11 +21,13 @@ class EdgeTokens:
 
 @dataclass(frozen=True, slots=True)
 class RouteTokens:
-    """Tokens sent into one route of the plan so far."""
+    """Tokens and requests sent into one route of the plan so far."""
 
     route: int
     """Index into the plan's routes."""
     tokens: int
+    requests: int
+    """Each counted once, on the route that it took first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,3 @@ class EngineSnapshot:
     ends: tuple[EndCount, ...]
     edges: tuple[EdgeTokens, ...]
     routes: tuple[RouteTokens, ...]
-
-
-def end_reason(last: TokenEvent | Failed) -> EndReason:
-    """Return why a request is over."""
-    if isinstance(last, TokenEvent):
-        assert last.finish_reason is not None
-        return last.finish_reason
-    return "cancelled" if isinstance(last.error, Cancelled) else "failed"

@@ -20,6 +20,8 @@ class Turn:
     """Micro-batches; each goes to one stage, together."""
     prompts: list[EntryRow] = field(default_factory=list)
     """Pieces of prompts."""
+    admitted: list[int] = field(default_factory=list)
+    """Tickets of requests that found room."""
 
     def batches(self) -> list[list[EntryRow]]:
         """Return the micro-batches; notices go with the first for their stage, or alone."""

@@ -15,14 +15,14 @@ from hexplan_runtime.serve.problems import ApiError, JsonObject
 
 DONE: Final = b"data: [DONE]\n\n"
 _HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Made once: `json.dumps` makes an encoder for every call that asks for its own separators."""
 Result = TypeVar("Result")
 
 
 def event(data: JsonObject) -> bytes:
     """Return one server-sent event."""
-    return (
-        b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
-    )
+    return b"data: " + _encode(data).encode() + b"\n\n"
 
 
 class EventStream(StreamingResponse):

@@ -27,6 +27,8 @@ class Visit:
     status: int = 0
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cut: str | None = None
+    """Why its answer ended early, if it did."""
 
 
 Log = Callable[[str], None]
@@ -110,6 +112,8 @@ def _line(scope: Scope, visit: Visit, elapsed_s: float) -> str:
         f"{elapsed_s:.3f}s",
         f"id={visit.id}",
     ]
+    if visit.cut is not None:
+        words.append(f"cut={visit.cut.replace(' ', '-')}")
     if visit.prompt_tokens is not None:
         words.append(f"prompt={visit.prompt_tokens}")
     if visit.completion_tokens is not None:

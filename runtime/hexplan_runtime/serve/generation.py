@@ -163,7 +163,10 @@ class Generation:
         self.job = job
         self._continuations = [_Continuation(serving, c) for c in job.choices]
         self._tickets: dict[int, Ticket] = {}
-        self._events: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
+        self._events: asyncio.Queue[tuple[int, Event, float]] = asyncio.Queue()
+        """Each with the choice that it is of, and when it came."""
+        self.cut: str | None = None
+        """Why choices were cancelled, if they were."""
         self._clock = serving.metrics.clock(job)
         self._num_open = len(job.choices)
 
@@ -188,7 +191,9 @@ class Generation:
             for choice in self.job.choices:
                 if choice.request is not None:
                     deliver = partial(self._serving.handoff.deliver, self, choice.index)
-                    self._tickets[choice.index] = self._serving.core.submit(choice.request, deliver)
+                    ticket = self._serving.core.submit(choice.request, deliver)
+                    self._tickets[choice.index] = ticket
+                    self._clock.begin(choice.index, ticket)
         except HexplanError as error:
             self.cancel("another choice of its request was refused")
             problem = problem_of(error)
@@ -197,7 +202,7 @@ class Generation:
 
     def take(self, index: int, event: Event) -> None:
         """Take an event in the event loop."""
-        self._events.put_nowait((index, event))
+        self._events.put_nowait((index, event, time.monotonic()))
         if self._events.qsize() > self._serving.max_unread * len(self._continuations):
             self.cancel("its client reads too slowly")
 
@@ -207,6 +212,8 @@ class Generation:
         for index, ticket in tickets.items():
             if not self._continuations[index].is_over:
                 ticket.cancel(reason)
+                self.cut = self.cut or reason
+                self._clock.abort()
 
     async def pieces(self) -> AsyncIterator[list[Piece]]:
         """Yield new pieces, as many at once as there are.
@@ -224,8 +231,7 @@ class Generation:
             found = [await self._events.get()]
             while not self._events.empty():
                 found.append(self._events.get_nowait())
-            now_s = time.monotonic()
-            pieces = [p for p in (self._piece(*one, now_s) for one in found) if p is not None]
+            pieces = [p for p in (self._piece(*one) for one in found) if p is not None]
             if pieces:
                 yield pieces
 
@@ -234,6 +240,7 @@ class Generation:
         if continuation.is_over:  # it has met a stop string
             return None
         if isinstance(event, Failed):
+            self.cut = self.cut or "the engine ended it"
             raise problem_of(event.error)
         piece = continuation.add(event)
         self._clock.token(index, now_s)

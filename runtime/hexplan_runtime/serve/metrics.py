@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import choose_encoder
@@ -14,6 +14,7 @@ from prometheus_client.samples import Sample
 
 from hexplan.plan import Plan
 from hexplan_runtime.engine.core import EngineCore
+from hexplan_runtime.engine.outcomes import Ticket
 from hexplan_runtime.engine.snapshot import EngineSnapshot
 from hexplan_runtime.request import FinishReason
 from hexplan_runtime.serve.jobs import Job
@@ -23,6 +24,7 @@ OWN, VLLM = "hexplan_", "vllm:"
 _LONG_S: Final = (0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960)
 _SHORT_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.1, 0.2, 0.3, 0.5, 0.8, 1, 2, 5)
 _FIRST_S: Final = (*_SHORT_S[:12], 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160)
+_PARTS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, *_LONG_S)
 _COUNTS: Final = tuple(m * 10**e for e in range(6) for m in (1, 2, 5))
 
 
@@ -64,6 +66,18 @@ class Metrics:
         self.whole = histogram(
             "e2e_request_latency_seconds", "From a request to a choice's last token", _LONG_S
         )
+        self.queued = histogram(
+            "request_queue_time_seconds", "From a request until it found room", _PARTS_S
+        )
+        self.prefill = histogram(
+            "request_prefill_time_seconds", "From room to a choice's first token", _PARTS_S
+        )
+        self.decode = histogram(
+            "request_decode_time_seconds", "From a choice's first token to its last", _PARTS_S
+        )
+        self.inference = histogram(
+            "request_inference_time_seconds", "From room to a choice's last token", _PARTS_S
+        )
         self.asked = histogram("request_prompt_tokens", "Prompt tokens of a choice", _COUNTS)
         self.made = histogram("request_generation_tokens", "Tokens of a choice", _COUNTS)
         self._name = name
@@ -83,8 +97,8 @@ class Metrics:
         if isinstance(problem, TooMany):
             self.rejections.inc()
 
-    def finished(self, reason: FinishReason) -> None:
-        """Count a choice that came to its end."""
+    def finished(self, reason: FinishReason | Literal["abort"]) -> None:
+        """Count a choice that came to its end, or that nobody wants any more."""
         self._success.labels(self._name, reason).inc()
 
     def page(self, accept: str) -> tuple[bytes, str]:
@@ -100,12 +114,17 @@ class JobClock:
         self._metrics = metrics
         self._job = job
         self._begun_s = time.monotonic()
+        self._tickets: dict[int, Ticket] = {}
         self._first_s: dict[int, float] = {}
         self._last_s: dict[int, float] = {}
         self._tokens = [0] * len(job.choices)
 
+    def begin(self, choice: int, ticket: Ticket) -> None:
+        """Note what tells when a choice finds room."""
+        self._tickets[choice] = ticket
+
     def token(self, choice: int, now_s: float) -> None:
-        """Count a token."""
+        """Count a token, which came at this time of the monotonic clock."""
         self._tokens[choice] += 1
         self._metrics.generation_tokens.inc()
         last_s = self._last_s.get(choice)
@@ -124,8 +143,19 @@ class JobClock:
         metrics.whole.observe(now_s - self._begun_s)
         metrics.asked.observe(len(self._job.choices[choice].prompt.ids))
         metrics.made.observe(tokens)
+        first_s = self._first_s[choice]
+        admitted_s = self._tickets[choice].admitted_s
+        assert admitted_s is not None  # the engine says so before it sends anything in
+        metrics.queued.observe(max(0.0, admitted_s - self._begun_s))
+        metrics.prefill.observe(first_s - admitted_s)
+        metrics.decode.observe(now_s - first_s)
+        metrics.inference.observe(now_s - admitted_s)
         if tokens > 1:
-            metrics.per_token.observe((now_s - self._first_s[choice]) / (tokens - 1))
+            metrics.per_token.observe((now_s - first_s) / (tokens - 1))
+
+    def abort(self) -> None:
+        """Count a choice that was cancelled."""
+        self._metrics.finished("abort")
 
 
 class _Load(Collector):
@@ -185,8 +215,12 @@ class _Flows(Collector):
         for planned in self._plan.edges:
             predicted.add_metric((planned.source, planned.target), float(planned.tokens_per_s))
         routed = CounterMetricFamily(f"{OWN}route_tokens", "Tokens of a route", labels=("route",))
+        taken = CounterMetricFamily(
+            f"{OWN}route_requests", "Requests that took a route", labels=("route",)
+        )
         for route in seen.routes:
             routed.add_metric((str(route.route),), route.tokens)
+            taken.add_metric((str(route.route),), route.requests)
         weight = GaugeMetricFamily(
             f"{OWN}route_weight", "Share of requests that the plan gives a route", labels=("route",)
         )
@@ -203,7 +237,7 @@ class _Flows(Collector):
         for stage in seen.kv:
             kv.add_metric((stage.stage,), stage.held_tokens / max(stage.total_tokens, 1))
             hits.add_metric((stage.stage,), stage.hit_tokens)
-        yield from (tokens, predicted, routed, weight, kv, hits)
+        yield from (tokens, predicted, routed, taken, weight, kv, hits)
 
 
 class _Prefixed(Collector):

@@ -116,6 +116,7 @@ class PlanState:
 
     def _routes(self, seen: EngineSnapshot) -> list[Json]:
         total = sum(route.tokens for route in seen.routes)
+        requests = sum(route.requests for route in seen.routes)
         rates = self._rates([route.tokens for route in seen.routes], "routes")
         return [
             {
@@ -125,6 +126,8 @@ class PlanState:
                 "tokens": one.tokens,
                 "tokens_per_s": round(rate, 3),
                 "share": _share(one.tokens, total),
+                "requests": one.requests,
+                "share_of_requests": _share(one.requests, requests),
             }
             for route, one, rate in zip(self._plan.routes, seen.routes, rates, strict=True)
         ]

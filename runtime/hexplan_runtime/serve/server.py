@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 import uvicorn
 
-from hexplan.errors import InputError, LaunchError
+from hexplan.errors import LaunchError
 from hexplan.plan import Plan
 from hexplan_runtime.engine.snapshot import EngineSnapshot
 from hexplan_runtime.launch.pipeline import Pipeline
@@ -21,6 +21,9 @@ from hexplan_runtime.launch.startup import RankStats
 from hexplan_runtime.model.architecture import read_stop_ids
 from hexplan_runtime.model.model_files import find_model_folder
 from hexplan_runtime.serve.app import make_app
+from hexplan_runtime.serve.http.connections import bounded
+from hexplan_runtime.serve.http.descriptors import allow_descriptors
+from hexplan_runtime.serve.http.listening import Place, bind, url_of
 from hexplan_runtime.serve.prompts import ChatTokenizer
 from hexplan_runtime.serve.service import Launched, Service
 from hexplan_runtime.serve.settings import ServeSettings
@@ -31,17 +34,6 @@ _LOOK_S = 0.5
 _CLOSE_S = 5
 """How long answers may take to leave, once all tokens are made."""
 _BACKLOG = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where to listen, and for how long to let requests end."""
-
-    address: str
-    """An IP address."""
-    port: int
-    """0 takes a free one."""
-    drain_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +81,8 @@ class Server:
     Raises
     ------
     InputError
-        The model folder is not the plan's, or lacks a file.
+        The model folder is not the plan's, or lacks a file; or the system does not allow as many
+        connections.
     """
 
     def __init__(
@@ -105,6 +98,7 @@ class Server:
         self._settings = settings
         self._place = place
         self._listener = listener
+        allow_descriptors(settings.limits.connections)
         self._tokenizer = cast("ChatTokenizer", read_tokenizer(self._folder))
         self._stop_ids = read_stop_ids(self._folder)
 
@@ -118,7 +112,7 @@ class Server:
         LaunchError
             A stage did not start, or failed.
         """
-        with _bound(self._place) as listening:
+        with bind(self._place) as listening:
             begun_s = time.monotonic()
             waiting = self._settings.limits.waiting
             with Pipeline(self._plan, self._folder, max_waiting=waiting) as pipeline:
@@ -138,7 +132,7 @@ class Server:
     ) -> None:
         http = _Http(service, self._listener, listening)
         http.start()
-        self._listener.serving(_url(listening))
+        self._listener.serving(url_of(listening))
         is_drained = False
         try:
             while not stop.wait(_LOOK_S):
@@ -178,6 +172,7 @@ class _Http:
     def __init__(self, service: Service, listener: ServeListener, listening: socket.socket) -> None:
         config = uvicorn.Config(
             make_app(service, listener.log),
+            http=bounded(service.settings.limits),  # type: ignore[arg-type]
             log_config=None,
             access_log=False,
             server_header=False,
@@ -216,22 +211,3 @@ class _Http:
 
     def _run(self) -> None:
         asyncio.run(self._server.serve(sockets=[self._listening]))
-
-
-def _bound(place: Place) -> socket.socket:
-    """Return a socket that holds the address from now on, and listens later."""
-    family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((place.address, place.port))
-    except OSError as error:
-        bound.close()
-        message = f"cannot listen at {place.address} port {place.port}: {error.strerror}"
-        raise InputError(message, hint="`--port 0` takes a free port") from error
-    return bound
-
-
-def _url(listening: socket.socket) -> str:
-    address, port = listening.getsockname()[:2]
-    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"

@@ -131,6 +131,7 @@ class Service:
         def release() -> None:
             visit.completion_tokens = generation.completion_tokens
             generation.cancel()
+            visit.cut = generation.cut
 
         generation.start()
         if job.streams:

@@ -24,6 +24,12 @@ class Limits:
     """Requests that may wait for room; further ones are refused."""
     unread_tokens: int = 4096
     """Tokens that may wait for a client that reads slowly; then its request is cancelled."""
+    unread_s: float = 60.0
+    """How long a client may read nothing of what waits for it; then its connection ends."""
+    connections: int = 2048
+    """Connections at once; requests on further ones are refused."""
+    head_s: float = 30.0
+    """How long a connection may be open before it brings the head of a request."""
 
 
 @dataclass(frozen=True, slots=True)

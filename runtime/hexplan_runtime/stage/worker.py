@@ -39,6 +39,9 @@ def main() -> None:
         observer = Observer(lambda seen: launcher.tell(Report(event="seen", seen=tuple(seen))))
         launcher.before_leaving(observer.flush)
     torch.set_num_threads(1)
+    # torch makes this folder in any case; here it goes when the launch ends.
+    compiled = Path(assignment.meeting_folder) / "compiled"
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
     try:
         serve(assignment, launcher, observer)
     except PeerLost as loss:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from threading import Thread
 
 import httpx
 import pytest
-from support.processes import wait_until
+from support.processes import are_gone, wait_until
 from support.shell import PROGRAM, Shell, program
 
 LAPTOP = Path(__file__).parents[3] / "cluster_specs" / "laptop.yaml"
@@ -26,12 +28,24 @@ def laptop_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def ranks_of(process: subprocess.Popen[str]) -> list[int]:
+    """Return the processes that a server has started so far."""
+    tasks = Path(f"/proc/{process.pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
 @contextmanager
-def started(plan: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def started(
+    plan: Path, *options: str, **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start a server as a process of its own; yield it and its address."""
     command = [*PROGRAM, "serve", str(plan), "--port", "0", *options]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
     ) as process:
         try:
             assert process.stdout is not None
@@ -46,9 +60,12 @@ def started(plan: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], 
 @pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_lets_requests_end_and_takes_no_more(
-    laptop_plan: Path, sent: signal.Signals, code: int
+    laptop_plan: Path, sent: signal.Signals, code: int, tmp_path: Path
 ) -> None:
-    with started(laptop_plan) as (process, url), httpx.Client(base_url=url, timeout=60) as client:
+    with (
+        started(laptop_plan, TMPDIR=str(tmp_path)) as (process, url),
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
         ask = {"prompt": "Emma was", "max_tokens": 60, "stream": True, "ignore_eos": True}
         with client.stream("POST", "/v1/completions", json=ask) as answer:
             parts = answer.iter_text()
@@ -66,6 +83,30 @@ def test_a_signal_lets_requests_end_and_takes_no_more(
         assert "stopping: 1 request may take 30 s to end" in said
         assert said.rstrip().endswith("stopped")
         assert "Emma" not in said
+    assert list(tmp_path.iterdir()) == []  # torch's compiler would leave a folder
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_server_starts_ends_it_at_once(laptop_plan: Path, tmp_path: Path) -> None:
+    """There is nothing to wait for, and no rank and no file stays."""
+    command = [*PROGRAM, "serve", str(laptop_plan), "--port", "0"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            # Reading torch may take a busy machine longer than one wait.
+            assert any(wait_until(lambda: bool(ranks_of(process))) for _ in range(5))
+            ranks = ranks_of(process)
+            process.send_signal(signal.SIGINT)
+            out, said = process.communicate()
+        finally:
+            process.kill()
+    assert process.returncode == 130, said
+    assert out == ""
+    assert "Traceback" not in said
+    assert are_gone(ranks)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
@@ -98,9 +139,7 @@ def test_a_lost_rank_ends_the_server_and_every_stream(laptop_plan: Path) -> None
         reader = Thread(target=read)
         reader.start()
         assert wait_until(lambda: bool(said))
-        tasks = Path(f"/proc/{process.pid}/task").iterdir()
-        ranks = [int(c) for task in tasks for c in (task / "children").read_text().split()]
-        subprocess.run(["kill", "-9", str(ranks[0])], check=True)
+        subprocess.run(["kill", "-9", str(ranks_of(process)[0])], check=True)
         told = process.communicate()[1]
         reader.join()
     assert process.returncode == 7, told
@@ -118,6 +157,11 @@ def test_a_lost_rank_ends_the_server_and_every_stream(laptop_plan: Path) -> None
         (["--host", "192.0.2.1", "--insecure"], "no address of this machine", "ip address"),
         (["--drain-timeout", "30"], "--drain-timeout: found '30'", ""),
         (["--api-key-file", "nowhere"], "nowhere", ""),
+        (
+            ["--port", "0", "--model-folder", "nowhere"],
+            "nowhere: not a model folder",
+            "download the model",
+        ),
     ],
 )
 def test_wrong_options_are_refused_before_anything_starts(
@@ -127,6 +171,15 @@ def test_wrong_options_are_refused_before_anything_starts(
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
     assert hint in ran.err
+
+
+def test_a_port_in_use_is_told_before_anything_starts(hexplan: Shell, plan_file: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        ran = hexplan("serve", plan_file, "--port", port)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"cannot listen at 127.0.0.1 port {port}" in ran.err
+    assert "`--port 0` takes a free port" in ran.err
 
 
 def test_a_plan_that_breaks_a_rule_is_not_served(hexplan: Shell, broken_plan_file: Path) -> None:

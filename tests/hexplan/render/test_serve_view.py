@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from rich.console import Console
 from rich.live import Live
 from support.plans import two_hosts_plan
@@ -58,9 +59,9 @@ BUSY = Load(
 )
 
 
-def console(*, is_terminal: bool) -> tuple[Console, io.StringIO]:
+def console(*, is_terminal: bool, width: int = 120) -> tuple[Console, io.StringIO]:
     file = io.StringIO()
-    return Console(file=file, width=120, force_terminal=is_terminal, markup=False), file
+    return Console(file=file, width=width, force_terminal=is_terminal, markup=False), file
 
 
 def test_without_a_terminal_each_change_is_a_line() -> None:
@@ -79,7 +80,8 @@ def test_without_a_terminal_each_change_is_a_line() -> None:
     assert lines[0].startswith(f"{PLAN.stages[0].id} ready: layers ")
     assert lines[len(PLAN.stages) :] == [
         "all stages ready after 2.50 s",
-        "serving at http://127.0.0.1:8000/v1, with a page at http://127.0.0.1:8000/",
+        "serving at http://127.0.0.1:8000/v1",
+        "a page to look at: http://127.0.0.1:8000/",
         "a token has come through every route: ready",
         "127.0.0.1 GET /plan 200",
         "stopping: 2 requests may take 30 s to end",
@@ -97,6 +99,33 @@ def test_a_line_of_the_log_cannot_control_a_terminal() -> None:
     made, file = console(is_terminal=False)
     ServeView(PLAN, made, lambda text: None, logs=True).log("GET /\x1b[31m")
     assert "\x1b" not in file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("width", "shown", "left_out"),
+    [
+        (100, ("host", "KV tokens", "predicted"), ()),
+        (60, ("host", "layers", "KV", "predicted"), ("KV tokens", "weights")),
+        (36, ("stage", "tokens/s", "predicted"), ("host", "layers")),
+    ],
+)
+def test_a_narrow_terminal_gets_fewer_columns_and_none_folded(
+    width: int, shown: tuple[str, ...], left_out: tuple[str, ...]
+) -> None:
+    made, file = console(is_terminal=True, width=width)
+    with Live(console=made, auto_refresh=False) as live:
+        view = LiveServeView(PLAN, live, lambda text: None, logs=True)
+        view.ready(STATS, 2.5)
+        view.load(BUSY)
+        file.truncate(0)
+        live.refresh()
+        lines = file.getvalue().splitlines()
+    heading = next(line for line in lines if "stage" in line)
+    assert all(name in heading for name in shown)
+    assert not any(name in heading for name in left_out)
+    rows = [line for line in lines if "43.8" in line]
+    assert len(rows) == len(PLAN.stages)
+    assert all(stage.id in row for stage, row in zip(PLAN.stages, rows, strict=True))
 
 
 def test_on_a_terminal_a_table_shows_each_stage_at_work() -> None:

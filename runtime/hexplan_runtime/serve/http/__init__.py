@@ -1,0 +1,1 @@
+"""Below HTTP: connections, and what the system allows of them."""
