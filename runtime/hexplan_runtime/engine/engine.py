@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterable
 from itertools import count
 from math import ceil
 
-from hexplan.errors import InputError
 from hexplan.plan import Plan
 from hexplan.schedule.limits import step_limits_of
 from hexplan.schedule.micro_batches import RouteDecodes
 from hexplan_runtime.batch import Batch, Limits, Row, whole_blocks
 from hexplan_runtime.engine.feeding import PromptFeed, steps_under_way
 from hexplan_runtime.engine.flight import Asked, EntryRow, Flight
+from hexplan_runtime.engine.requirements import require_possible
 from hexplan_runtime.engine.room import Room
 from hexplan_runtime.engine.shelf import Kept, Shelf
 from hexplan_runtime.engine.snapshot import EdgeTokens, RouteTokens, StageKv
@@ -55,21 +55,8 @@ class Engine:
 
     def check(self, what: str, request: Request) -> None:
         """Refuse a request that this pipeline could never run."""
-        model = self._plan.model
-        wrong = next((t for t in request.prompt_ids if not 0 <= t < model.vocab), None)
-        if wrong is not None:
-            message = f"{what}: prompt token {wrong}, must be >= 0 and < {model.vocab}"
-            raise InputError(message)
-        if request.min_tokens and request.stop_ids:
-            _require_others(what, request.stop_ids, model.vocab)
-        prompt, new = len(request.prompt_ids), request.max_tokens
-        if prompt + new > model.max_context:
-            message = (
-                f"{what}: {prompt} prompt + {new} new = {prompt + new} tokens; "
-                f"{model.name} was made for {model.max_context}"
-            )
-            raise InputError(message, hint="shorten the prompt, or ask for fewer tokens")
-        self._room.router.check(what, prompt, new)
+        require_possible(what, request, self._plan.model)
+        self._room.router.check(what, len(request.prompt_ids), request.max_tokens)
 
     def enqueue(self, ticket: int, request: Request) -> None:
         """Let a request wait for room; the ticket is its place in the order of arrival."""
@@ -303,10 +290,3 @@ class Engine:
                 self._tokens_by_route[route] += piece.end - piece.first
                 flight = self._flights[piece.flight]
                 turn.prompts.append(flight.prompt_row(piece.first, piece.end))
-
-
-def _require_others(what: str, stop_ids: tuple[int, ...], vocab: int) -> None:
-    """Refuse stop ids that leave nothing to draw before they may be drawn."""
-    if len({token for token in stop_ids if 0 <= token < vocab}) == vocab:
-        message = f"{what}: min_tokens bars every stop id, and all {vocab} tokens are stop ids"
-        raise InputError(message, hint="leave out min_tokens, or some stop ids")
