@@ -47,19 +47,20 @@ def launch(
     """Run a plan on this machine, and stream the continuations of prompts to stdout.
 
     Starts one process for each device. Runs models of the families llama, mistral, qwen2 and qwen3,
-    with weights that are not quantised. Ctrl-C ends all processes.
+    and with one device a stage those that `docs/guides/models.md` lists, with weights that are not
+    quantised. Ctrl-C ends all processes.
     """
     require_packages(RUNTIME)
     from hexplan.launching import continue_prompts
     from hexplan.measured.observation_file import ObservationFile
     from hexplan.plan_file import read_plan
     from hexplan.render import InOrder, JsonLines, LaunchView, say
-    from hexplan_runtime.launch.supported import require_tensor_parallel
+    from hexplan_runtime.launch.supported import require_supported
     from hexplan_runtime.text import GenerationSettings
 
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
-    require_tensor_parallel(plan)
+    require_supported(plan)
     prompts = read_prompts(prompt or [], prompts_file)
     settings = GenerationSettings(max_tokens, temperature, top_p, top_k, seed, model_folder)
     ask_to_start(plan, yes=yes)

@@ -36,10 +36,17 @@ class BlockStep:
         self.turns_T1C = turns_T1C[: self.tokens]
         """How far queries and keys are turned."""
         self._arena = arena
-        self._seen = [_seen(span, arena) for span in spans]
-        slots = [slot for seen in self._seen for slot in seen.slots()]
+        self.seen = tuple(_seen(span, arena) for span in spans)
+        """Where the keys of each row stand."""
+        slots = [slot for seen in self.seen for slot in seen.slots()]
         self._slots_T = torch.tensor(slots)
         self._reads: dict[int | None, Reads] = {}
+
+    @property
+    def positions_T(self) -> Tensor:
+        """Position of each token in its request."""
+        parts = [torch.arange(row.position, row.position + row.tokens) for row in self.seen]
+        return torch.cat(parts)
 
     def store(self, layer: int, k_TGE: Tensor, v_TGE: Tensor) -> tuple[Tensor, Tensor]:
         """Store the new tokens' keys and values, and return those of all slots.
@@ -54,7 +61,7 @@ class BlockStep:
     def reads(self, window: int | None) -> Reads:
         """Return what each token attends to in the layers with this window."""
         if window not in self._reads:
-            self._reads[window] = Reads(self._seen, window, self._arena)
+            self._reads[window] = Reads(self.seen, window, self._arena)
         return self._reads[window]
 
 
