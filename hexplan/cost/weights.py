@@ -108,7 +108,9 @@ def weights_bytes(model: Model, sizes: ShardSizes, layers: Range) -> int:
 def _network_bytes(model: Model, sizes: ShardSizes) -> int:
     """Return the bytes of one feed-forward network: its gate, if it has one, up and down."""
     up = _matrix_bytes(model, "network", sizes.ffn, model.hidden)
-    return (model.network_matrices - 1) * up + _matrix_bytes(model, "network", model.hidden, sizes.ffn)
+    return (model.network_matrices - 1) * up + _matrix_bytes(
+        model, "network", model.hidden, sizes.ffn
+    )
 
 
 def _unquantised(model: Model, sizes: ShardSizes) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hexplan.errors import InputError
 from hexplan.frozen_model import FrozenModel
@@ -36,12 +36,18 @@ family, unless a wrapper names the family."""
 _SOLVE_AGAIN = "solve again, or point to the folder that was planned"
 
 
+RunnerName = Literal["eager", "compiled", "graph"]
+"""One step after another, with compiled parts, or as graphs."""
+
+
 class Architecture(FrozenModel):
     """What ranks need to run layers, beside the plan."""
 
     is_own: bool = True
     """Whether the runtime's own layers run it; else those of transformers do, which take nothing
     that follows."""
+    runner: RunnerName | None = None
+    """How own layers run; null leaves it to the device."""
     norm_epsilon: float = 0.0
     """Added to the mean square in every norm."""
     windows: tuple[int | None, ...] = ()

@@ -1,9 +1,9 @@
 """Rotary frequencies of the kinds that transformers changes with the length of a batch.
 
-There, a request's tokens then depend on how long its neighbours are, and keys that were cached keep
-the frequencies of their time. Here one set of frequencies serves all requests: that for the longest
-context that the plan's model has. Up to the context that the model was first trained for, it is what
-transformers uses, too.
+There, a request's tokens then depend on how long its neighbours are, and keys that were cached
+keep the frequencies of their time. Here one set of frequencies serves all requests: that for the
+longest context of the plan's model. If that is at most the context that the model was first trained
+for, transformers uses the same ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CHANGING_ROPE: Final = ("dynamic", "longrope")
 
 
 def fixed_rope(config: PreTrainedConfig, max_context: int) -> tuple[torch.Tensor, float]:
-    """Return the frequencies, in radians per position, and the scale for contexts of this length."""
+    """Return the frequencies for contexts of this length, in radians per position, and the scale."""
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
     kind = config.rope_parameters["rope_type"]

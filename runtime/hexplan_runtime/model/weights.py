@@ -18,7 +18,6 @@ from hexplan.errors import InputError
 from hexplan.field_types import Range
 from hexplan_runtime.model.model_files import Place, place_weights, weight_files
 
-
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 """Bytes of a number of each type that is read."""
 
@@ -27,7 +26,6 @@ class _Weight(Protocol):
     def get_shape(self) -> list[int]: ...
 
     def __getitem__(self, cut: tuple[slice, ...]) -> Tensor: ...
-
 
     def get_dtype(self) -> str: ...
 
@@ -89,7 +87,7 @@ class WeightsReader:
         if not part.is_floating_point() or part.element_size() < 2:
             message = f"{self.folder}: {name}: {part.dtype}, must be a float of 16 or 32 bits"
             raise InputError(message)
-        kept = part.to(self.dtype)
+        kept = part.to(torch.get_default_device(), self.dtype)
         self.bytes_read += part.nbytes
         self.weights_bytes += kept.nbytes
         return kept

@@ -1,8 +1,8 @@
 """Layers of transformers, for families that the runtime has no layers of its own for.
 
 The family's own code runs: its embedding, its layers and its head, with the part that a stage holds
-in the place of the whole. So whatever a family does between them is done, too. Two hooks put in what
-comes from elsewhere: the residual stream before the first layer, and before the last norm.
+in the place of the whole. So whatever a family does between them is done, too. Two hooks put in
+what comes from elsewhere: the residual stream before the first layer, and before the last norm.
 
 Shapes: T tokens, R rows that sample, H hidden width, V vocabulary rows.
 """

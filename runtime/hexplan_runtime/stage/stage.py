@@ -20,6 +20,8 @@ from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.rotary import RotaryTable
 from hexplan_runtime.model.step import BlockStep, Span, spans_of, turns_of
 from hexplan_runtime.runner.choose import choose_runner
+from hexplan_runtime.runner.device import brought
+from hexplan_runtime.runner.varlen import reads_of
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -50,6 +52,7 @@ class Stage:
     """The layers of one rank, with the KV cache of the requests that are here."""
 
     def __init__(self, plan: Plan, stage: PlannedStage, rank: Rank) -> None:
+        self._device = torch.get_default_device()
         self._enter_layers = enter_layers(plan, stage.id)
         architecture, dtype = rank.architecture, torch_dtype(plan.model)
         self._rotary = RotaryTable(architecture.rotary_frequencies, architecture.rotary_scale)
@@ -58,7 +61,7 @@ class Stage:
         blocks = blocks_of(stage.layers, self._enter_layers)
         self._cache = KvCache(blocks, stage.kv_tokens, kv_shape)
         self._hidden, self._dtype = plan.model.hidden, dtype
-        self._runner = choose_runner(rank, stage, blocks)
+        self._runner = choose_runner(rank, stage, self._cache)
         self.has_head = stage.layers[1] == plan.model.layers
         """Whether it ends in the output head."""
 
@@ -71,6 +74,14 @@ class Stage:
     @torch.inference_mode()
     def run(self, batch: Batch) -> Output:
         """Run a batch through the stage, then free what its closing rows held."""
+        if self._device.type != "cpu":
+            with self._device:
+                output = self._run(brought(batch, self._device))
+            logits = None if output.logits is None else output.logits.cpu()
+            return Output(output.hidden.cpu(), logits)
+        return self._run(batch)
+
+    def _run(self, batch: Batch) -> Output:
         spans = self._open(batch)
         x_TH = self._enter(batch)
         if spans:
@@ -107,7 +118,7 @@ class Stage:
         for block, arena in enumerate(self._cache.arenas):
             active = sum(entry <= arena.layers[0] for entry in entries)
             if active:
-                step = BlockStep(spans[:active], turns_T1C, arena)
+                step = BlockStep(spans[:active], turns_T1C, arena, reads_of)
                 self._runner.run(block, x_TH[: step.tokens], step)
 
     def _logits(self, x_TH: Tensor, spans: tuple[Span, ...]) -> Tensor | None:
