@@ -23,7 +23,7 @@ SITE := import sysconfig; print(sysconfig.get_path("purelib"))
 TEST_PROCESSES ?= 2
 PYTEST := PYTHONSAFEPATH=1 $(WHEEL_PYTHON) -m pytest
 
-.PHONY: help demo test test-slow test-random wheel-test lint format reference lock clean
+.PHONY: help demo test test-slow test-random wheel-test gpu-check lint format reference lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -45,6 +45,9 @@ test-slow: $(WHEEL_READY) ## The tests that take minutes
 
 test-random: $(WHEEL_READY) ## Plan COUNT random clusters (10000), about one a second
 	RANDOM_CLUSTERS=$(or $(COUNT),10000) $(PYTEST) -m slow tests/solver/test_random_clusters.py
+
+gpu-check: $(READY) ## On a GPU: tokens against transformers, and decoding against a copy
+	$(BIN)/python scripts/gpu_check.py
 
 lint: $(READY) ## Ruff, mypy and the import contracts
 	$(BIN)/ruff check

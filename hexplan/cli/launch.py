@@ -32,6 +32,9 @@ def launch(
         int, typer.Option(help="Draw from this many most likely tokens; 0 means all.")
     ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the first prompt's draws.")] = 0,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Take each prompt as a user's words in a chat.")
+    ] = False,
     model_folder: Annotated[
         Path | None, typer.Option(help="The folder with the weights, if not the plan's.")
     ] = None,
@@ -62,7 +65,9 @@ def launch(
     require_sound(plan_file, plan)
     require_supported(plan)
     prompts = read_prompts(prompt or [], prompts_file)
-    settings = GenerationSettings(max_tokens, temperature, top_p, top_k, seed, model_folder)
+    settings = GenerationSettings(
+        max_tokens, temperature, top_p, top_k, seed, model_folder, is_chat=chat
+    )
     ask_to_start(plan, yes=yes)
     writer = (JsonLines if as_json else InOrder)(prompts, emit_generated)
     view = LaunchView(plan, writer)

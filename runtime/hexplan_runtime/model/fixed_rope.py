@@ -19,7 +19,7 @@ CHANGING_ROPE: Final = ("dynamic", "longrope")
 
 
 def fixed_rope(config: PreTrainedConfig, max_context: int) -> tuple[torch.Tensor, float]:
-    """Return the frequencies for contexts of this length, in radians per position, and the scale."""
+    """Return the frequencies for such contexts, in radians per position, and the scale."""
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
     kind = config.rope_parameters["rope_type"]

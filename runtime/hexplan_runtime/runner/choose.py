@@ -29,7 +29,8 @@ def choose_runner(rank: Rank, stage: PlannedStage, cache: KvCache) -> StepRunner
         from hexplan_runtime.runner.family_layers import FamilyLayers  # only here ranks need it
 
         return FamilyLayers(rank, stage, blocks)
-    own = OwnLayers(rank, stage, blocks)
+    vocab = [shard.vocab for shard in stage.shards]
+    own = OwnLayers(rank, stage.layers, blocks, vocab)
     is_gpu = torch.get_default_device().type == "cuda"
     name = rank.architecture.runner or ("graph" if is_gpu else "eager")
     if name == "graph":

@@ -34,3 +34,11 @@ def brought(batch: Batch, device: torch.device) -> Batch:
         token_ids=None if ids is None else ids.to(device),
         hidden=None if hidden is None else hidden.to(device),
     )
+
+
+def has_half_arithmetic() -> bool:
+    """Say whether this processor multiplies float16 itself, and torch lets it."""
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+    except (AttributeError, RuntimeError):  # a build without oneDNN
+        return False

@@ -7,17 +7,28 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from hexplan.field_types import Range
-from hexplan.plan import Stage as PlannedStage
 from hexplan_runtime.model.layers import DecoderLayer, Embedding, Head
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.step import BlockStep
 
 
 class OwnLayers:
-    """Runs each step as it comes, for families whose layers the runtime has itself."""
+    """Runs each step as it comes, for families whose layers the runtime has itself.
 
-    def __init__(self, rank: Rank, stage: PlannedStage, blocks: Sequence[Range]) -> None:
-        first, end = stage.layers
+    Parameters
+    ----------
+    layers
+        The stage's layers, `[first, end)`.
+    blocks
+        The same, cut where routes enter.
+    vocab
+        Rows of the output head on each rank of the team.
+    """
+
+    def __init__(
+        self, rank: Rank, layers: Range, blocks: Sequence[Range], vocab: Sequence[Range]
+    ) -> None:
+        first, end = layers
         self._embedding = Embedding(rank) if first == 0 else None
         self.blocks = tuple(
             tuple(DecoderLayer(rank, layer) for layer in range(*block)) for block in blocks
@@ -25,8 +36,7 @@ class OwnLayers:
         """The layers of each block."""
         self._head = None
         if end == rank.model.layers:
-            vocab = tuple(shard.vocab for shard in stage.shards)
-            self._head = Head(rank, vocab, self._embedding)
+            self._head = Head(rank, tuple(vocab), self._embedding)
 
     def embed(self, ids_T: Tensor) -> Tensor:
         """Return the tokens' embeddings."""

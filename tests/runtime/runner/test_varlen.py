@@ -37,7 +37,7 @@ def outputs(
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(rows=rows_strategy, window=st.none() | st.integers(1, 25))
 def test_flex_attention_says_what_one_call_a_row_says(
     rows: list[tuple[int, int]], window: int | None
