@@ -2,7 +2,7 @@
 
 Usage: ``python scripts/gpu_check.py [--layers N]``
 
-Compares greedy tokens of a small random Llama in 32 bits with those of transformers, by each runner.
+Compares greedy tokens of a small random Llama in 32 bits with those of transformers, by runner.
 Then times decode steps of a larger one in bfloat16 against the time that its weights and keys take
 at the bandwidth of a copy. Exits with 0 if all is well or there is no GPU, else with 1.
 """

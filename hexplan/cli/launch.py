@@ -50,7 +50,8 @@ def launch(
     """Run a plan on this machine, and stream the continuations of prompts to stdout.
 
     Starts one process for each device. Runs models of the families llama, mistral, qwen2 and qwen3,
-    and with one device a stage those that `docs/guides/models.md` lists, with weights that are not
+    and with one device a stage also cohere, cohere2, gemma, gemma2, gemma3_text, gpt_neox, granite,
+    mixtral, olmo, olmo2, olmo3, phi3, qwen3_moe, smollm3 and starcoder2; their weights must not be
     quantised. Ctrl-C ends all processes.
     """
     require_packages(RUNTIME)

@@ -35,7 +35,12 @@ def choose_runner(rank: Rank, stage: PlannedStage, cache: KvCache) -> StepRunner
     name = rank.architecture.runner or ("graph" if is_gpu else "eager")
     if name == "graph":
         return GraphLayers(own, cache.arenas, is_captured=is_gpu)
-    return CompiledLayers(own) if name == "compiled" else own
+    if name == "compiled":
+        if not is_gpu:  # torch refuses to compile products with packed weights
+            message = f"{RUNNER}: found compiled, needed eager or graph on a CPU"
+            raise InputError(message)
+        return CompiledLayers(own)
+    return own
 
 
 def asked_runner() -> RunnerName | None:

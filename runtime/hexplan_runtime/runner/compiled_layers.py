@@ -1,6 +1,7 @@
 """The runtime's own layers, whose feed-forward networks torch compiles with their norms.
 
-On a CPU this does not pay (docs/decisions/0028-runners.md), so nothing uses it unless asked.
+On a CPU, torch does not compile products with packed weights, and without those it is slower
+(docs/decisions/0028-runners.md). On a GPU it is used only where asked for.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.request import Sampling
 from hexplan_runtime.runner.buckets import Bucket
 from hexplan_runtime.runner.choose import RUNNER, asked_runner
+from hexplan_runtime.runner.compiled_layers import CompiledLayers, keep_compiled_in
 from hexplan_runtime.runner.graph_layers import GraphLayers
+from hexplan_runtime.runner.own_layers import OwnLayers
 from hexplan_runtime.stage.stage import Stage
 
 LENGTHS = (5, 30, 1, 12, 19)
@@ -101,15 +103,16 @@ def test_padding_touches_no_other_request(llama: Path, llama_model: Model) -> No
 def test_compiled_steps_say_what_plain_ones_say_and_leave_nothing_behind(
     llama: Path, llama_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hexplan_runtime.runner.compiled_layers import keep_compiled_in
-
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
         monkeypatch.setenv(name, "unused")  # so that it is undone
     keep_compiled_in(tmp_path / "launch")
     plan = make_plan(llama_model, [((0, 4), (1,))])
-    compiled = logits_of(stage_of(llama, plan, "compiled"), steps=3)
+    stage = stage_of(llama, plan, "eager")
     plain = logits_of(stage_of(llama, plan, "eager"), steps=3)
-    for found, expected in zip(compiled, plain, strict=True):
+    own = stage._runner
+    assert isinstance(own, OwnLayers)
+    stage._runner = CompiledLayers(own)  # of weights that are too small to be packed
+    for found, expected in zip(logits_of(stage, steps=3), plain, strict=True):
         assert_close(found, expected)
     assert list((tmp_path / "launch" / "compiled").rglob("*.so"))
 
@@ -121,6 +124,12 @@ def test_a_gpu_says_what_the_processor_says(option: Path, plan: Plan, runner: Ru
     for here, there in zip(logits_of(stage_of(option, plan, "eager")), found, strict=True):
         assert there.device.type == "cpu"
         assert_close(there, here, rtol=1e-3, atol=1e-3)
+
+
+def test_compiled_parts_are_refused_on_a_processor(llama: Path, llama_model: Model) -> None:
+    plan = make_plan(llama_model, [((0, 4), (1,))])
+    with pytest.raises(InputError, match="needed eager or graph on a CPU"):
+        stage_of(llama, plan, "compiled")
 
 
 def test_the_runner_is_asked_for_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
