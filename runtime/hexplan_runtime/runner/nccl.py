@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ class NcclGroup:
         options._timeout = rendezvous.timeout
         store = PrefixStore(f"{rendezvous.nonce}/{name}/nccl", rendezvous.store)
         with peer_loss():
-            self._group = ProcessGroupNCCL(store, rank, size, options)
+            self._group: Any = ProcessGroupNCCL(store, rank, size, options)
 
     def sum(self, x: Tensor) -> Tensor:
         """Return the sum over all ranks, in place and the same bits on every rank."""

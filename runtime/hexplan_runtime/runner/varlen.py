@@ -52,7 +52,9 @@ class VarlenReads:
     """What the tokens of a step attend to, like `Reads`, in one call."""
 
     def __init__(self, seen: Sequence[Seen], window: int | None, kernel: Kernel) -> None:
-        slots, query_ends, key_ends = [], [], []
+        slots: list[Tensor] = []
+        query_ends: list[int] = []
+        key_ends: list[int] = []
         for row in seen:
             end = row.position + row.tokens
             first = 0 if window is None else max(0, row.position + 1 - window)
@@ -171,7 +173,8 @@ KERNELS: Final[dict[KernelName, Kernel]] = {
 def _flex(is_compiled: bool) -> Callable[..., Any]:
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention, dynamic=True) if is_compiled else flex_attention
+    plain: Callable[..., Any] = flex_attention
+    return torch.compile(plain, dynamic=True) if is_compiled else plain
 
 
 @cache
