@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.request import GREEDY
 from hexplan_runtime.runner.graph_layers import GraphLayers
 from hexplan_runtime.runner.own_layers import OwnLayers
+from hexplan_runtime.runner.step_runner import StepRunner
 from hexplan_runtime.runner.varlen import reads_of
 
 RUNNERS: Final[tuple[RunnerName, ...]] = ("eager", "graph")
@@ -81,7 +83,7 @@ class Ranks:
             self.own = OwnLayers(rank, (0, model.layers), [(0, model.layers)], [shard.vocab])
         self.weights_bytes = weights.weights_bytes
         self.rotary = RotaryTable(architecture.rotary_frequencies, architecture.rotary_scale)
-        self._runners = {
+        self._runners: dict[str, StepRunner] = {
             "eager": self.own,
             "graph": GraphLayers(self.own, self.cache.arenas),
         }
@@ -98,7 +100,8 @@ class Ranks:
         runner.run(0, x_TH, BlockStep(spans, turns, self.cache.arenas[0], reads_of))
         logits = runner.logits(x_TH[[span.end - 1 for span in spans]])
         assert logits is not None
-        return logits.argmax(-1)
+        likeliest: torch.Tensor = logits.argmax(-1)
+        return likeliest
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make(sizes: dict[str, Any], dtype: str, folder: Path) -> Path:
     """Write a Llama with random weights, and return its folder."""
-    fixed = {"bos_token_id": None, "eos_token_id": None, "initializer_range": 0.1}
+    fixed: dict[str, Any] = {"bos_token_id": None, "eos_token_id": None, "initializer_range": 0.1}
     torch.manual_seed(0)
     config = LlamaConfig(**sizes, **fixed, max_position_embeddings=4096, dtype=dtype)
     model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
@@ -136,7 +139,8 @@ def make(sizes: dict[str, Any], dtype: str, folder: Path) -> Path:
 
 def wrong_tokens(folder: Path) -> int:
     """Return how many sequences, over all runners, differ from those of transformers."""
-    reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).cuda().eval()
+    reference: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    reference = reference.cuda().eval()
     generator = torch.Generator("cuda").manual_seed(1)
     prompts = [torch.randint(0, 512, (n,), generator=generator) for n in PROMPTS]
     expected = []
@@ -160,7 +164,8 @@ def continued(ranks: Ranks, name: str, prompts: Sequence[torch.Tensor]) -> list[
     for index in range(NEW_TOKENS - 1):
         rows = [Row(i, 0, n + index, 1, n + NEW_TOKENS, GREEDY) for i, n in enumerate(at)]
         found.append(ranks.step(name, rows, found[-1]))
-    return torch.stack(found).T.tolist()
+    tokens: list[list[int]] = torch.stack(found).T.tolist()
+    return tokens
 
 
 def share_of_bandwidth(folder: Path) -> float:
@@ -173,7 +178,7 @@ def share_of_bandwidth(folder: Path) -> float:
         for batch in BATCHES:
             rows = [Row(i, 0, CONTEXT - 1, 1, CONTEXT, GREEDY) for i in range(batch)]
             ids = torch.arange(batch)
-            seconds = timed(lambda r=rows, t=ids, n=name: ranks.step(n, r, t))
+            seconds = timed(partial(ranks.step, name, rows, ids))
             model = ranks.model
             kv = 2 * model.layers * model.kv_heads * model.head_dim * model.kv_bytes
             least_s = (ranks.weights_bytes + batch * CONTEXT * kv) / bandwidth
@@ -201,13 +206,15 @@ def timed(run: Callable[[], object], repeats: int = 20) -> float:
         for _ in range(repeats):
             run()
         end.record()
-    return begin.elapsed_time(end) / 1e3 / repeats
+    elapsed_ms: float = begin.elapsed_time(end)
+    return elapsed_ms / 1e3 / repeats
 
 
 @contextmanager
 def events() -> Iterator[tuple[torch.cuda.Event, torch.cuda.Event]]:
     """Yield two events, and wait for the GPU at the end."""
-    yield torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    make: Any = torch.cuda.Event
+    yield make(enable_timing=True), make(enable_timing=True)
     torch.cuda.synchronize()
 
 

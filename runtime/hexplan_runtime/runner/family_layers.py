@@ -46,8 +46,8 @@ class FamilyLayers:
         rank.weights.weights_bytes += held_bytes(self._whole, part)
         self._base: Any = self._whole.base_model
         self._blocks = tuple(blocks)
-        self._layers: nn.ModuleList = self._base.layers
-        self._config = self._base.config
+        self._layers: Any = self._base.layers
+        self._config: Any = self._base.config
         _fix_frequencies(self._base, rank)
         self._norm_name = next(name for name in _NORMS if hasattr(self._base, name))
         self._norm: nn.Module = getattr(self._base, self._norm_name)
@@ -107,13 +107,14 @@ def _empty_model(rank: Rank) -> PreTrainedModel:
     config = read_config(rank.weights.folder)
     config.tie_word_embeddings = rank.model.tied_embeddings
     with torch.device("meta"):
-        whole: PreTrainedModel = AutoModelForCausalLM.from_config(
+        whole: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
             config, dtype=rank.weights.dtype, attn_implementation=ATTENTION
         )
     if not whole._supports_attention_backend:
         message = f"{config.model_type}: its layers take no attention but their own"
         raise HexplanError(message)
-    return whole.eval()
+    whole.train(mode=False)
+    return whole
 
 
 def _fix_frequencies(base: Any, rank: Rank) -> None:

@@ -62,10 +62,9 @@ def load_part(whole: PreTrainedModel, part: Part, weights: WeightsReader) -> Non
 
     _compute_buffers(whole, part)
     files: dict[str, Any] = weights.lazy(part.has)
-    config = LoadStateDictConfig(
-        dtype=whole.dtype, weight_mapping=get_model_conversion_mapping(whole)
-    )
-    logging.disable_progress_bar()
+    conversions: Any = get_model_conversion_mapping(whole)
+    config = LoadStateDictConfig(dtype=whole.dtype, weight_mapping=conversions)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         found, _ = convert_and_load_state_dict_in_model(whole, files, config)
     except (RuntimeError, ValueError, KeyError) as error:
@@ -103,4 +102,4 @@ def _compute_buffers(whole: PreTrainedModel, part: Part) -> None:
         if any(value.is_meta for value in made.values()):
             for key, value in made.items():
                 module._buffers[key] = torch.empty_like(value, device=torch.get_default_device())
-            whole._init_weights(module)
+            whole._init_weights(module)  # type: ignore[no-untyped-call]

@@ -84,7 +84,7 @@ class GraphLayers:
         x_TH.copy_(static.x_TH[: len(x_TH)])
 
     def _capture(self, block: int, static: StaticStep) -> torch.cuda.CUDAGraph:
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARMUPS):
