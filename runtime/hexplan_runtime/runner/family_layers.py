@@ -44,10 +44,11 @@ class FamilyLayers:
         self._whole = _empty_model(rank)
         load_part(self._whole, part, rank.weights)
         rank.weights.weights_bytes += held_bytes(self._whole, part)
-        self._base: Any = self._whole.base_model
+        base: Any = self._whole.base_model
+        self._base = base
         self._blocks = tuple(blocks)
-        self._layers: Any = self._base.layers
-        self._config: Any = self._base.config
+        self._layers = base.layers
+        self._config = base.config
         _fix_frequencies(self._base, rank)
         self._norm_name = next(name for name in _NORMS if hasattr(self._base, name))
         self._norm: nn.Module = getattr(self._base, self._norm_name)
