@@ -7,6 +7,7 @@ On a CPU, torch does not compile products with packed weights, and without those
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,8 @@ from hexplan_runtime.model.layers import DecoderLayer
 from hexplan_runtime.model.step import BlockStep
 from hexplan_runtime.runner.own_layers import OwnLayers
 
-_CACHES: Final = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+_CACHES: Final = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TMPDIR")
+"""Headers that are compiled first go to the folder for temporary files, whatever the others say."""
 
 
 class CompiledLayers:
@@ -47,5 +49,8 @@ def keep_compiled_in(folder: Path) -> None:
 
     What is compiled serves one launch: with its folder it goes.
     """
+    kept = folder / "compiled"
+    kept.mkdir(mode=0o700, exist_ok=True)
     for name in _CACHES:
-        os.environ[name] = str(folder / "compiled")
+        os.environ[name] = str(kept)
+    tempfile.tempdir = None  # so that the variable counts

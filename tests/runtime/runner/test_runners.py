@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -103,9 +104,12 @@ def test_padding_touches_no_other_request(llama: Path, llama_model: Model) -> No
 def test_compiled_steps_say_what_plain_ones_say_and_leave_nothing_behind(
     llama: Path, llama_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
-        monkeypatch.setenv(name, "unused")  # so that it is undone
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path))  # so that it is undone
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    (tmp_path / "launch").mkdir()
     keep_compiled_in(tmp_path / "launch")
+    assert Path(tempfile.gettempdir()) == tmp_path / "launch" / "compiled"
     plan = make_plan(llama_model, [((0, 4), (1,))])
     stage = stage_of(llama, plan, "eager")
     plain = logits_of(stage_of(llama, plan, "eager"), steps=3)
@@ -115,6 +119,7 @@ def test_compiled_steps_say_what_plain_ones_say_and_leave_nothing_behind(
     for found, expected in zip(logits_of(stage, steps=3), plain, strict=True):
         assert_close(found, expected)
     assert list((tmp_path / "launch" / "compiled").rglob("*.so"))
+    assert {path.name for path in tmp_path.iterdir()} == {"launch"}
 
 
 @needs_gpu
