@@ -18,25 +18,9 @@ if TYPE_CHECKING:
 Dtype = Literal["float32", "float16", "bfloat16"]
 KvDtype = Literal["float32", "float16", "bfloat16", "fp8", "int8"]
 Family = Literal[
-    "llama",
-    "mistral",
-    "qwen2",
-    "qwen3",
-    "mixtral",
-    "qwen3_moe",
-    "cohere",
-    "cohere2",
-    "gemma",
-    "gemma2",
-    "gemma3_text",
-    "gpt_neox",
-    "granite",
-    "olmo",
-    "olmo2",
-    "olmo3",
-    "phi3",
-    "smollm3",
-    "starcoder2",
+    Literal["llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen3_moe"],
+    Literal["cohere", "cohere2", "gemma", "gemma2", "gemma3_text", "gpt_neox", "granite"],
+    Literal["olmo", "olmo2", "olmo3", "phi3", "smollm3", "starcoder2"],
 ]
 
 DTYPE_BYTES: dict[Dtype, int] = {"float32": 4, "float16": 2, "bfloat16": 2}
