@@ -38,6 +38,12 @@ class Piece:
     prompt_index: int
     text: str
     is_last: bool = False
+    prompt_tokens: int = 3
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """One token a character."""
+        return tuple(map(ord, self.text))
 
     @property
     def finish_reason(self) -> str | None:
@@ -241,3 +247,5 @@ def test_json_answers_come_as_they_end() -> None:
         ("A", "a1a2a3"),
     ]
     assert answers[0]["finish_reason"] == "length"
+    assert answers[0]["token_ids"] == [*map(ord, "B1B2")]
+    assert answers[0]["prompt_tokens"] == 3

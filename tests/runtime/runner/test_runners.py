@@ -101,6 +101,7 @@ def test_padding_touches_no_other_request(llama: Path, llama_model: Model) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch's own
 def test_compiled_steps_say_what_plain_ones_say_and_leave_nothing_behind(
     llama: Path, llama_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
