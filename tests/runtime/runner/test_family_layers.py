@@ -11,7 +11,12 @@ import pytest
 import torch
 from make_tiny_checkpoints import OTHER_FAMILIES, make_tiny
 from support.ranks import Runner, build_stage, run_in_pieces, run_route, running_stages
-from support.reference import all_logits, continue_greedily, load_reference
+from support.reference import (
+    all_logits,
+    clear_continuations,
+    continue_greedily,
+    load_reference,
+)
 from support.runtime_plans import make_plan
 from transformers import PreTrainedModel
 
@@ -20,12 +25,13 @@ from hexplan.errors import InputError
 from hexplan.plan import Plan
 from hexplan.reading.model_folder.folder import read_model_folder
 from hexplan_runtime.batch import Batch, Row
+from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.launch.supported import require_supported
 from hexplan_runtime.model.architecture import read_architecture
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.team import Team
 from hexplan_runtime.net.wire import WireFormat
-from hexplan_runtime.request import Sampling
+from hexplan_runtime.request import Request, Sampling
 from hexplan_runtime.runner import family_weights
 
 TEXT = torch.randint(0, 256, (40,), generator=torch.Generator().manual_seed(5)).tolist()
@@ -133,3 +139,15 @@ def test_teams_of_several_devices_are_refused_for_such_families(tmp_path: Path) 
     with pytest.raises(InputError, match="stage s1: found 2 devices for a olmo2 model") as caught:
         require_supported(plan)
     assert caught.value.hint is not None
+
+
+@pytest.mark.slow
+def test_a_launched_family_gives_the_tokens_of_transformers(tmp_path: Path) -> None:
+    folder = make_tiny("gemma2", tmp_path / "gemma2")
+    plan = make_plan(read_model_folder(folder), [((0, 2), (1,)), ((2, 4), (1,))])
+    expected = clear_continuations(load_reference(folder), 20, 12)
+    found: dict[int, list[int]] = {}
+    with Pipeline(plan) as pipeline:
+        for event in pipeline.generate([Request(c.prompt_ids, 12) for c in expected]):
+            found.setdefault(event.request_index, []).append(event.token_id)
+    assert [tuple(found[index]) for index in range(20)] == [c.token_ids for c in expected]
