@@ -28,7 +28,7 @@ PYTEST := PYTHONSAFEPATH=1 $(WHEEL_PYTHON) -m pytest
 PINS := tests/clients/pins
 CLIENTS := $(patsubst $(PINS)/%.txt,.clients/%/.ready,$(wildcard $(PINS)/*.txt))
 
-.PHONY: help demo test test-slow test-random wheel-test clients soak lint format reference lock clean
+.PHONY: help demo test test-slow test-random wheel-test clients soak gpu-check lint format reference lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -56,6 +56,9 @@ clients: $(READY) $(CLIENTS) ## Weekly: real clients, unmodified, against a serv
 
 soak: $(READY) ## Weekly: ten minutes of mixed clients, with flat memory and descriptors
 	$(BIN)/python benchmarks/serve_soak.py --minutes 10
+
+gpu-check: $(READY) ## On a GPU: tokens against transformers, and decoding against a copy
+	$(BIN)/python scripts/gpu_check.py
 
 lint: $(READY) ## Ruff, mypy and the import contracts
 	$(BIN)/ruff check

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 KvDtype = Literal["float32", "float16", "bfloat16", "fp8", "int8"]
-Family = Literal["llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen3_moe"]
+Family = Literal[
+    Literal["llama", "mistral", "qwen2", "qwen3", "mixtral", "qwen3_moe"],
+    Literal["cohere", "cohere2", "gemma", "gemma2", "gemma3_text", "gpt_neox", "granite"],
+    Literal["olmo", "olmo2", "olmo3", "phi3", "smollm3", "starcoder2"],
+]
 
 DTYPE_BYTES: dict[Dtype, int] = {"float32": 4, "float16": 2, "bfloat16": 2}
 _KV_BYTES: dict[KvDtype, int] = {
@@ -128,11 +132,13 @@ class WeightFormat(FrozenModel):
 class FamilyFacts:
     """What is so in every model of a family."""
 
-    has_experts: bool
-    qk_norm: bool
+    has_experts: bool = False
+    qk_norm: bool = False
     """Whether each head's queries and keys are normalised."""
     qkv_bias: bool | None = None
     """Whether the query, key and value projections have biases; None if models differ."""
+    is_gated: bool = True
+    """Whether the feed-forward network has a gate."""
 
     def contradiction(self, model: Model) -> str:
         """Say what a model states that no model of the family has; an empty text if nothing."""
@@ -140,6 +146,7 @@ class FamilyFacts:
             "experts": (model.experts is not None, self.has_experts),
             "qk_norm": (model.qk_norm, self.qk_norm),
             "qkv_bias": (model.qkv_bias, self.qkv_bias),
+            "gated": (model.gated, self.is_gated),
         }
         for field, (is_so, must_be) in stated.items():
             if must_be is not None and is_so != must_be:
@@ -150,12 +157,25 @@ class FamilyFacts:
 
 FAMILY_FACTS: Mapping[Family, FamilyFacts] = MappingProxyType(
     {
-        "llama": FamilyFacts(has_experts=False, qk_norm=False),
-        "mistral": FamilyFacts(has_experts=False, qk_norm=False, qkv_bias=False),
-        "qwen2": FamilyFacts(has_experts=False, qk_norm=False, qkv_bias=True),
-        "qwen3": FamilyFacts(has_experts=False, qk_norm=True),
-        "mixtral": FamilyFacts(has_experts=True, qk_norm=False, qkv_bias=False),
+        "llama": FamilyFacts(),
+        "mistral": FamilyFacts(qkv_bias=False),
+        "qwen2": FamilyFacts(qkv_bias=True),
+        "qwen3": FamilyFacts(qk_norm=True),
+        "mixtral": FamilyFacts(has_experts=True, qkv_bias=False),
         "qwen3_moe": FamilyFacts(has_experts=True, qk_norm=True),
+        "cohere": FamilyFacts(),
+        "cohere2": FamilyFacts(),
+        "gemma": FamilyFacts(),
+        "gemma2": FamilyFacts(),
+        "gemma3_text": FamilyFacts(qk_norm=True),
+        "gpt_neox": FamilyFacts(is_gated=False),
+        "granite": FamilyFacts(),
+        "olmo": FamilyFacts(),
+        "olmo2": FamilyFacts(),
+        "olmo3": FamilyFacts(),
+        "phi3": FamilyFacts(qkv_bias=False),
+        "smollm3": FamilyFacts(),
+        "starcoder2": FamilyFacts(is_gated=False),
     }
 )
 """As the model classes of transformers build them; biases of attention may be a setting there."""
@@ -179,7 +199,7 @@ class Model(FrozenModel):
     head_dim: Positive
     """Width of one head [e]."""
     ffn: Positive
-    """Channels of the gated feed-forward network, or of each expert [f]."""
+    """Channels of the feed-forward network, or of each expert [f]."""
     vocab: Positive
     """Rows of the embedding table [V]."""
     tied_embeddings: bool = False
@@ -191,7 +211,11 @@ class Model(FrozenModel):
     ffn_bias: bool = False
     """Whether the feed-forward projections have biases."""
     qk_norm: bool = False
-    """Whether each head's queries and keys are normalised."""
+    """Whether each head's queries and keys are normalised, with weights that heads share."""
+    gated: Annotated[bool, Field(exclude_if=lambda is_gated: is_gated)] = True
+    """Whether the feed-forward network has a gate, and so three matrices instead of two."""
+    norm_weights: Annotated[int | None, Field(ge=0, exclude_if=lambda count: count is None)] = None
+    """Weights in the norms of a layer, apart from `qk_norm`; null means two norms of `hidden`."""
     experts: Experts | None = None
     """The experts of every layer; null for one feed-forward network."""
     dtype: Dtype
@@ -241,6 +265,16 @@ class Model(FrozenModel):
     def group(self) -> int:
         """Query heads served by one KV head [H / G]."""
         return self.heads // self.kv_heads
+
+    @property
+    def network_matrices(self) -> int:
+        """Matrices of one feed-forward network: gate, up and down, or the last two [m]."""
+        return 3 if self.gated else 2
+
+    @property
+    def norms(self) -> int:
+        """Weights in the norms of a layer, apart from those of queries and keys [n]."""
+        return 2 * self.hidden if self.norm_weights is None else self.norm_weights
 
     @property
     def active_experts(self) -> int:

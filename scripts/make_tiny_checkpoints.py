@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     LlamaConfig,
     MistralConfig,
@@ -60,9 +61,48 @@ FAMILIES: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
     "mistral": (MistralConfig, {"vocab_size": 304, "sliding_window": 16}),
 }
 
+_GEMMA: dict[str, Any] = {"head_dim": 10, "sliding_window": 16, "query_pre_attn_scalar": 7}
+OTHER_FAMILIES: dict[str, dict[str, Any]] = {
+    "cohere": {"use_qk_norm": True, "logit_scale": 1.0, "tie_word_embeddings": True},
+    "cohere2": {
+        "logit_scale": 1.0,
+        "sliding_window": 16,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+    },
+    "gemma": {"head_dim": 10, "tie_word_embeddings": True},
+    "gemma2": {**_GEMMA, "attn_logit_softcapping": 4.0, "final_logit_softcapping": 3.0},
+    "gemma3_text": {**_GEMMA, "layer_types": ["full_attention", *["sliding_attention"] * 3]},
+    "gpt_neox": {},
+    "granite": {
+        "embedding_multiplier": 3.0,
+        "attention_multiplier": 0.3,
+        "residual_multiplier": 0.5,
+        "logits_scaling": 2.0,
+    },
+    "mixtral": {"num_local_experts": 4, "sliding_window": 16},
+    "olmo": {"clip_qkv": 2.0},
+    "olmo2": {},
+    "olmo3": {"sliding_window": 16},
+    "phi3": {"sliding_window": 16},
+    "qwen3_moe": {
+        "num_experts": 5,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 40,
+        "head_dim": 10,
+        "norm_topk_prob": True,
+    },
+    "smollm3": {"no_rope_layers": [1, 0, 1, 0]},
+    "starcoder2": {"sliding_window": 16},
+}
+"""Families that run through the layers of transformers, and what each changes."""
+
 
 def make_config(family: str) -> PreTrainedConfig:
     """Return the configuration of a family's tiny model."""
+    if family in OTHER_FAMILIES:
+        changed = {**SHARED, "vocab_size": 256, "pad_token_id": None, **OTHER_FAMILIES[family]}
+        made: PreTrainedConfig = AutoConfig.for_model(family, **changed)
+        return made
     kind, changes = FAMILIES[family]
     return kind(**{**SHARED, **changes})
 
@@ -91,9 +131,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the asked families, all where none is named, each into its own folder."""
     parser = argparse.ArgumentParser(description="Write tiny random-weight checkpoints.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("family", nargs="*", help=f"of {', '.join(FAMILIES)}")
+    known = (*FAMILIES, *OTHER_FAMILIES)
+    parser.add_argument("family", nargs="*", help=f"of {', '.join(known)}")
     options = parser.parse_args(argv)
-    for family in options.family or FAMILIES:
+    for family in options.family or known:
         print(make_tiny(family, options.folder / family))
 
 

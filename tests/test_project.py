@@ -29,7 +29,7 @@ CODE = tuple(
 MAX_FILE_LINES = 300
 MAX_README_LINES = 120
 MAX_MODULES = 20
-HEAVY = ("torch", "transformers", "deepspeed", "pulp", "highspy", "scipy", "networkx", "matplotlib")
+HEAVY = ("torch", "transformers", "pulp", "highspy", "scipy", "networkx", "matplotlib")
 
 BANS = {
     r"(?<![\w.])eval\(": "eval runs text as code",
@@ -136,14 +136,14 @@ def test_a_simulation_without_a_plot_imports_no_matplotlib() -> None:
 
 def test_the_solver_needs_no_torch() -> None:
     loaded = imported_by("import hexplan_solver, hexplan.reading")
-    assert not loaded & {"torch", "transformers", "safetensors", "deepspeed", "hexplan_runtime"}
+    assert not loaded & {"torch", "transformers", "safetensors", "hexplan_runtime"}
 
 
 def test_planning_alone_installs_neither_torch_nor_transformers() -> None:
     requirements = [Requirement(text) for text in distribution("hexplan").requires or ()]
     needed = {r.name for r in requirements if not r.marker or r.marker.evaluate({"extra": ""})}
     assert {"pydantic", "pulp", "typer"} <= needed
-    assert not needed & {"torch", "transformers", "safetensors", "deepspeed", "pytest"}
+    assert not needed & {"torch", "transformers", "safetensors", "pytest"}
     assert "matplotlib" not in needed
 
 

@@ -32,6 +32,9 @@ def launch(
         int, typer.Option(help="Draw from this many most likely tokens; 0 means all.")
     ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the first prompt's draws.")] = 0,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Take each prompt as a user's words in a chat.")
+    ] = False,
     model_folder: Annotated[
         Path | None, typer.Option(help="The folder with the weights, if not the plan's.")
     ] = None,
@@ -47,21 +50,25 @@ def launch(
     """Run a plan on this machine, and stream the continuations of prompts to stdout.
 
     Starts one process for each device. Runs models of the families llama, mistral, qwen2 and qwen3,
-    with weights that are not quantised. Ctrl-C ends all processes.
+    and with one device a stage also cohere, cohere2, gemma, gemma2, gemma3_text, gpt_neox, granite,
+    mixtral, olmo, olmo2, olmo3, phi3, qwen3_moe, smollm3 and starcoder2; their weights must not be
+    quantised. Ctrl-C ends all processes.
     """
     require_packages(RUNTIME)
     from hexplan.launching import continue_prompts
     from hexplan.measured.observation_file import ObservationFile
     from hexplan.plan_file import read_plan
     from hexplan.render import InOrder, JsonLines, LaunchView, say
-    from hexplan_runtime.launch.supported import require_tensor_parallel
+    from hexplan_runtime.launch.supported import require_supported
     from hexplan_runtime.text import GenerationSettings
 
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
-    require_tensor_parallel(plan)
+    require_supported(plan)
     prompts = read_prompts(prompt or [], prompts_file)
-    settings = GenerationSettings(max_tokens, temperature, top_p, top_k, seed, model_folder)
+    settings = GenerationSettings(
+        max_tokens, temperature, top_p, top_k, seed, model_folder, is_chat=chat
+    )
     ask_to_start(plan, yes=yes)
     writer = (JsonLines if as_json else InOrder)(prompts, emit_generated)
     view = LaunchView(plan, writer)

@@ -91,7 +91,7 @@ def serve(
     from hexplan.files.bounded import read_bounded
     from hexplan.plan_file import read_plan
     from hexplan.render import open_serve_view
-    from hexplan_runtime.launch.supported import require_tensor_parallel
+    from hexplan_runtime.launch.supported import require_supported
     from hexplan_runtime.model.model_files import find_model_folder
     from hexplan_runtime.serve.access import Door, open_door
     from hexplan_runtime.serve.http.listening import Place, bind
@@ -99,7 +99,7 @@ def serve(
 
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
-    require_tensor_parallel(plan)
+    require_supported(plan)
     access = open_door(
         Door(
             host, api_key_file, insecure, may_be_wildcard=allow_wildcard, may_be_public=allow_public

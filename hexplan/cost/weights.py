@@ -77,7 +77,7 @@ def token_expert_parameters(model: Model, sizes: ShardSizes) -> int:
 
 
 def _network_parameters(model: Model, sizes: ShardSizes) -> int:
-    return 3 * model.hidden * sizes.ffn
+    return model.network_matrices * model.hidden * sizes.ffn
 
 
 def end_bytes(model: Model, sizes: ShardSizes, layers: Range) -> int:
@@ -106,15 +106,17 @@ def weights_bytes(model: Model, sizes: ShardSizes, layers: Range) -> int:
 
 
 def _network_bytes(model: Model, sizes: ShardSizes) -> int:
-    """Return the bytes of one gated feed-forward network: gate, up and down."""
+    """Return the bytes of one feed-forward network: its gate, if it has one, up and down."""
     up = _matrix_bytes(model, "network", sizes.ffn, model.hidden)
-    return 2 * up + _matrix_bytes(model, "network", model.hidden, sizes.ffn)
+    return (model.network_matrices - 1) * up + _matrix_bytes(
+        model, "network", model.hidden, sizes.ffn
+    )
 
 
 def _unquantised(model: Model, sizes: ShardSizes) -> int:
     """Count a layer's norms, biases and router weights, which keep the model's dtype."""
     width = sizes.kv_heads * model.head_dim
-    parameters = 2 * model.hidden
+    parameters = model.norms
     if model.experts is not None:
         parameters += model.experts.total * model.hidden
     if model.qkv_bias:
@@ -122,7 +124,7 @@ def _unquantised(model: Model, sizes: ShardSizes) -> int:
     if model.out_bias:
         parameters += model.hidden
     if model.ffn_bias:
-        parameters += 2 * sizes.ffn + model.hidden
+        parameters += (model.network_matrices - 1) * sizes.ffn + model.hidden
     if model.qk_norm:
         parameters += 2 * model.head_dim
     return parameters

@@ -87,16 +87,20 @@ class JsonLines:
         self._prompts = prompts
         self._emit = emit
         self._texts = [""] * len(prompts)
+        self._token_ids: list[list[int]] = [[] for _ in prompts]
 
     def add(self, piece: TextPiece) -> None:
         """Keep the text, and print all of it once it is complete."""
         index = piece.prompt_index
         self._texts[index] += piece.text
+        self._token_ids[index] += piece.token_ids
         if piece.is_last:
             answer = {
                 "index": index,
                 "prompt": self._prompts[index],
                 "text": self._texts[index],
                 "finish_reason": piece.finish_reason,
+                "prompt_tokens": piece.prompt_tokens,
+                "token_ids": self._token_ids[index],
             }
             self._emit(json.dumps(answer, ensure_ascii=False) + "\n")

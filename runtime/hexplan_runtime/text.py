@@ -37,6 +37,18 @@ class Tokenizer(Protocol):
         ...
 
 
+class ChatTokenizer(Tokenizer, Protocol):
+    """The part of one that is used for chats."""
+
+    chat_template: str | None
+
+    def apply_chat_template(
+        self, conversation: list[dict[str, str]], *, add_generation_prompt: bool, tokenize: bool
+    ) -> str:
+        """Return a chat as text."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationSettings:
     """How texts are continued."""
@@ -49,6 +61,8 @@ class GenerationSettings:
     """Seed of the first prompt; each next prompt's is one larger."""
     model_folder: Path | None = None
     """Where the weights are; the folder that the plan names if None."""
+    is_chat: bool = False
+    """Whether each prompt is what a user says, for the tokenizer's chat template to wrap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,10 @@ class TextPiece:
     text: str
     is_last: bool
     finish_reason: FinishReason | None
+    prompt_tokens: int = 0
+    """Tokens of the prompt."""
+    token_ids: tuple[int, ...] = ()
+    """The tokens that were drawn since the piece before, a stop token included."""
 
 
 class Detokenizer:
@@ -132,7 +150,7 @@ def make_requests(
     """Return a request for each prompt."""
     requests = []
     for index, prompt in enumerate(prompts):
-        ids = _encode(tokenizer, prompt, index)
+        ids = _encode(tokenizer, prompt, index, is_chat=settings.is_chat)
         if not ids:
             message = f"prompt {index}: empty, must have at least one token"
             raise InputError(message)
@@ -142,12 +160,28 @@ def make_requests(
     return requests
 
 
-def _encode(tokenizer: Tokenizer, prompt: str, index: int) -> tuple[int, ...]:
+def _encode(
+    tokenizer: Tokenizer, prompt: str, index: int, *, is_chat: bool = False
+) -> tuple[int, ...]:
     try:
+        if is_chat:
+            chat = _as_chat(cast("ChatTokenizer", tokenizer), prompt)
+            return tuple(tokenizer.encode(chat, add_special_tokens=False))
         return tuple(tokenizer.encode(prompt))
+    except InputError:
+        raise
     except Exception as error:  # such as a character that a small vocabulary lacks
         message = f"prompt {index}: the tokenizer cannot encode it: {reason(error)}"
         raise InputError(message) from error
+
+
+def _as_chat(tokenizer: ChatTokenizer, prompt: str) -> str:
+    """Return the text of a chat in which a user has said the prompt, and the model is next."""
+    if not tokenizer.chat_template:
+        message = "the model folder has no chat template, as base models have none"
+        raise InputError(message, hint="leave out --chat to continue the texts as they stand")
+    chat = [{"role": "user", "content": prompt}]
+    return tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
 
 
 def stream_requests(
@@ -155,10 +189,20 @@ def stream_requests(
 ) -> Iterator[TextPiece]:
     """Yield the text of requests on a running pipeline; a stop token is not shown."""
     decoders = [Detokenizer(tokenizer, request.prompt_ids) for request in requests]
+    waiting: list[list[int]] = [[] for _ in requests]
     for event in pipeline.generate(requests):
-        decoder = decoders[event.request_index]
+        decoder, drawn = decoders[event.request_index], waiting[event.request_index]
+        drawn.append(event.token_id)
         text = "" if event.finish_reason == "stop" else decoder.add(event.token_id)
         if event.is_last:
             text += decoder.flush()
         if text or event.is_last:
-            yield TextPiece(event.request_index, text, event.is_last, event.finish_reason)
+            yield TextPiece(
+                event.request_index,
+                text,
+                event.is_last,
+                event.finish_reason,
+                len(requests[event.request_index].prompt_ids),
+                tuple(drawn),
+            )
+            drawn.clear()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.runtime_plans import make_plan
+from transformers import AutoTokenizer
 
 from hexplan.errors import InputError
 from hexplan.launching import continue_prompts
@@ -139,3 +140,18 @@ def pieces_of_launch(
 
 def text_of(pieces: list[TextPiece], index: int) -> str:
     return "".join(piece.text for piece in pieces if piece.prompt_index == index)
+
+
+def test_a_chat_is_the_template_around_what_the_user_says() -> None:
+    template = "{% for m in messages %}<{{ m.role }}> {{ m.content }}{% endfor %}<reply>"
+    chatty = AutoTokenizer.from_pretrained(AUSTEN)
+    chatty.chat_template = template
+    (request,) = make_requests(chatty, ["Hello"], GenerationSettings(is_chat=True), ())
+    expected = chatty.encode("<user> Hello<reply>", add_special_tokens=False)
+    assert list(request.prompt_ids) == expected
+
+
+def test_a_chat_without_a_template_is_refused_with_what_helps() -> None:
+    with pytest.raises(InputError, match="no chat template") as caught:
+        make_requests(tokenizer(), ["Hello"], GenerationSettings(is_chat=True), ())
+    assert "leave out --chat" in str(caught.value.hint)

@@ -18,6 +18,19 @@ _NAMES = {
     "qwen3": "Qwen3",
     "mixtral": "Mixtral",
     "qwen3_moe": "Qwen3Moe",
+    "cohere": "Cohere",
+    "cohere2": "Cohere2",
+    "gemma": "Gemma",
+    "gemma2": "Gemma2",
+    "gemma3_text": "Gemma3",
+    "gpt_neox": "GPTNeoX",
+    "granite": "Granite",
+    "olmo": "Olmo",
+    "olmo2": "Olmo2",
+    "olmo3": "Olmo3",
+    "phi3": "Phi3",
+    "smollm3": "SmolLM3",
+    "starcoder2": "Starcoder2",
 }
 
 
@@ -27,11 +40,13 @@ def parameters(model: Model) -> int:
     a, group = model.kv_heads, model.heads // model.kv_heads
     attention = a * e * h * (2 * group + 2)
     biases = model.qkv_bias * a * e * (group + 2) + model.out_bias * h
-    biases += model.ffn_bias * (2 * f + h)
-    networks = 3 * h * f
+    matrices = 3 if model.gated else 2
+    biases += model.ffn_bias * ((matrices - 1) * f + h)
+    networks = matrices * h * f
     if model.experts is not None:
         networks = model.experts.total * (3 * h * f + h)  # with its row of the router
-    layer = attention + biases + model.qk_norm * 2 * e + 2 * h + networks
+    norms = 2 * h if model.norm_weights is None else model.norm_weights
+    layer = attention + biases + model.qk_norm * 2 * e + norms + networks
     head = 0 if model.tied_embeddings else v * h
     return L * layer + v * h + head + h
 
@@ -72,9 +87,9 @@ def module_of(config: dict[str, Any]) -> nn.Module:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     (architecture,) = config["architectures"]
-    kind = getattr(transformers, architecture.replace("ForCausalLM", "Config"))
+    kind = getattr(transformers, architecture)
     with torch.device("meta"):
-        module: nn.Module = getattr(transformers, architecture)(kind.from_dict(config))
+        module: nn.Module = kind(kind.config_class.from_dict(config))
     return module
 
 

@@ -45,7 +45,8 @@ def layer_of(model: Model, shard: Shard) -> LayerBytes:
         + matrix_bytes(model, attention_bits, queries, h)
         + matrix_bytes(model, attention_bits, h, queries)
     )
-    network = 2 * matrix_bytes(model, network_bits, c, h) + matrix_bytes(model, network_bits, h, c)
+    network = _rising(model) * matrix_bytes(model, network_bits, c, h)
+    network += matrix_bytes(model, network_bits, h, c)
     total = model.experts.total if model.experts else 1
     return LayerBytes(attention, network, model.dtype_bytes * _rest(model, shard), total)
 
@@ -54,14 +55,14 @@ def token_numbers(model: Model, shard: Shard) -> int:
     """Return `p`: the number of a layer's weights that every token uses."""
     keys = length(shard.kv_heads) * model.head_dim
     attention = 2 * keys * model.hidden + 2 * keys * model.group * model.hidden
-    network = 0 if model.experts else 3 * model.hidden * length(shard.ffn)
+    network = 0 if model.experts else (_rising(model) + 1) * model.hidden * length(shard.ffn)
     return attention + network + _rest(model, shard)
 
 
 def expert_numbers(model: Model, shard: Shard) -> int:
     """Return `p_e`: the number of weights in the experts that a token picks; 0 without any."""
     active = model.experts.active if model.experts else 0
-    return active * 3 * model.hidden * length(shard.ffn)
+    return active * (_rising(model) + 1) * model.hidden * length(shard.ffn)
 
 
 def matrix_bytes(model: Model, bits: Decimal | None, rows: int, columns: int) -> int:
@@ -135,7 +136,13 @@ def _rest(model: Model, shard: Shard) -> int:
     biases = (
         model.qkv_bias * a * e * (model.group + 2)
         + model.out_bias * h
-        + model.ffn_bias * (2 * c + h)
+        + model.ffn_bias * (_rising(model) * c + h)
     )
     router = model.experts.total * h if model.experts else 0
-    return 2 * h + router + biases + model.qk_norm * 2 * e
+    norms = 2 * h if model.norm_weights is None else model.norm_weights
+    return norms + router + biases + model.qk_norm * 2 * e
+
+
+def _rising(model: Model) -> int:
+    """Return the matrices of a network that widen: the gate, if it has one, and `up`."""
+    return 2 if model.gated else 1

@@ -16,19 +16,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Flag:
+    """Something that a family has always, never, or as a field says."""
+
+    default: bool
+    """What is so if the field is missing."""
+    field: str | None = None
+
+    def of(self, config: ModelConfig) -> bool:
+        """Return whether it is so in a config."""
+        if self.field is None or config.values.get(self.field) is None:
+            return self.default
+        return config.flag(self.field)
+
+
+_NEVER, _ALWAYS = Flag(False), Flag(True)
+_ATTENTION_BIAS, _MLP_BIAS = Flag(False, "attention_bias"), Flag(False, "mlp_bias")
+
+
+@dataclass(frozen=True, slots=True)
 class Architecture:
     """What a family's fields mean, and their defaults; the same as in transformers."""
 
     family: Family
     kv_heads: int | None = None
     """KV heads if the field is missing; None means as many as query heads."""
+    groups_queries: bool = True
+    """Whether the field counts; else there are as many KV heads as query heads."""
     head_dim: int | None = None
     """Width of a head if the field is missing; None means hidden size / heads."""
     has_qkv_bias: bool = False
     """Whether query, key and value always have biases."""
-    reads_attention_bias: bool = False
-    reads_mlp_bias: bool = False
+    attention_bias: Flag = _NEVER
+    """Whether all projections of attention have biases, if they do not always have some."""
+    ffn_bias: Flag = _NEVER
+    ties: bool = False
+    """Whether embeddings are tied if the field is missing."""
     qk_norm: bool = False
+    gated: bool = True
+    num_norms: int | None = None
+    """Norms of a layer, by vectors of the hidden width, biases included; None means two."""
+    wide_qk_norm: Flag = _NEVER
+    """Whether queries and keys are normalised with weights for each head."""
     experts: Experts | None = None
     """Experts of a layer if the fields are missing; None means no experts."""
     ffn_field: str = "intermediate_size"
@@ -39,11 +68,13 @@ class Architecture:
 
 _ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
-        "LlamaForCausalLM": Architecture("llama", reads_attention_bias=True, reads_mlp_bias=True),
+        "LlamaForCausalLM": Architecture(
+            "llama", attention_bias=_ATTENTION_BIAS, ffn_bias=_MLP_BIAS
+        ),
         "MistralForCausalLM": Architecture("mistral", kv_heads=8),
         "Qwen2ForCausalLM": Architecture("qwen2", kv_heads=32, has_qkv_bias=True),
         "Qwen3ForCausalLM": Architecture(
-            "qwen3", kv_heads=32, head_dim=128, reads_attention_bias=True, qk_norm=True
+            "qwen3", kv_heads=32, head_dim=128, attention_bias=_ATTENTION_BIAS, qk_norm=True
         ),
         "MixtralForCausalLM": Architecture(
             "mixtral", kv_heads=8, experts=Experts(total=8, active=2)
@@ -51,11 +82,72 @@ _ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "Qwen3MoeForCausalLM": Architecture(
             "qwen3_moe",
             kv_heads=4,
-            reads_attention_bias=True,
+            attention_bias=_ATTENTION_BIAS,
             qk_norm=True,
             experts=Experts(total=128, active=8),
             ffn_field="moe_intermediate_size",
             ffn=768,
+        ),
+        "CohereForCausalLM": Architecture(
+            "cohere",
+            attention_bias=_ATTENTION_BIAS,
+            ties=True,
+            num_norms=1,
+            wide_qk_norm=Flag(False, "use_qk_norm"),
+        ),
+        "Cohere2ForCausalLM": Architecture(
+            "cohere2", attention_bias=_ATTENTION_BIAS, ties=True, num_norms=1
+        ),
+        "GemmaForCausalLM": Architecture(
+            "gemma", kv_heads=16, head_dim=256, attention_bias=_ATTENTION_BIAS, ties=True
+        ),
+        "Gemma2ForCausalLM": Architecture(
+            "gemma2",
+            kv_heads=4,
+            head_dim=256,
+            attention_bias=_ATTENTION_BIAS,
+            ties=True,
+            num_norms=4,
+        ),
+        "Gemma3ForCausalLM": Architecture(
+            "gemma3_text",
+            kv_heads=4,
+            head_dim=256,
+            attention_bias=_ATTENTION_BIAS,
+            ties=True,
+            qk_norm=True,
+            num_norms=4,
+        ),
+        "GPTNeoXForCausalLM": Architecture(
+            "gpt_neox",
+            groups_queries=False,
+            attention_bias=Flag(True, "attention_bias"),
+            ffn_bias=_ALWAYS,
+            gated=False,
+            num_norms=4,
+        ),
+        "GraniteForCausalLM": Architecture(
+            "granite", attention_bias=_ATTENTION_BIAS, ffn_bias=_MLP_BIAS
+        ),
+        "OlmoForCausalLM": Architecture("olmo", attention_bias=_ATTENTION_BIAS, num_norms=0),
+        "Olmo2ForCausalLM": Architecture(
+            "olmo2", attention_bias=_ATTENTION_BIAS, wide_qk_norm=_ALWAYS
+        ),
+        "Olmo3ForCausalLM": Architecture(
+            "olmo3", attention_bias=_ATTENTION_BIAS, wide_qk_norm=_ALWAYS
+        ),
+        "Phi3ForCausalLM": Architecture("phi3"),
+        "SmolLM3ForCausalLM": Architecture(
+            "smollm3", kv_heads=4, attention_bias=_ATTENTION_BIAS, ffn_bias=_MLP_BIAS, ties=True
+        ),
+        "Starcoder2ForCausalLM": Architecture(
+            "starcoder2",
+            kv_heads=2,
+            attention_bias=Flag(True, "use_bias"),
+            ffn_bias=Flag(True, "use_bias"),
+            ties=True,
+            gated=False,
+            num_norms=4,
         ),
     }
 )

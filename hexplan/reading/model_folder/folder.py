@@ -12,6 +12,7 @@ from hexplan.files.json_reader import parse_json
 from hexplan.model import DTYPE_BYTES, Dtype, Experts, Model
 from hexplan.reading.model_folder.architecture import (
     Architecture,
+    Flag,
     read_architecture,
     text_config,
 )
@@ -72,28 +73,40 @@ def _config_file(folder: Path) -> Path:
 def _model(config: ModelConfig, kind: Architecture, dtype: Dtype) -> Model:
     """Return the sizes, without the formats of quantised weights."""
     heads = config.count("num_attention_heads")
-    attention_bias = kind.reads_attention_bias and config.flag("attention_bias")
+    kv_heads, head_dim = _kv_heads(config, kind, heads), _head_dim(config, kind, heads)
+    attention_bias, ties = kind.attention_bias.of(config), Flag(kind.ties, "tie_word_embeddings")
     return Model(
         name=config.file.parent.name,
         family=kind.family,
         layers=config.count("num_hidden_layers"),
         hidden=config.count("hidden_size"),
         heads=heads,
-        kv_heads=_kv_heads(config, kind, heads),
-        head_dim=_head_dim(config, kind, heads),
+        kv_heads=kv_heads,
+        head_dim=head_dim,
         ffn=config.count(kind.ffn_field, kind.ffn),
         vocab=config.count("vocab_size"),
-        tied_embeddings=config.flag("tie_word_embeddings"),
+        tied_embeddings=ties.of(config),
         qkv_bias=kind.has_qkv_bias or attention_bias,
         out_bias=attention_bias,
-        ffn_bias=kind.reads_mlp_bias and config.flag("mlp_bias"),
+        ffn_bias=kind.ffn_bias.of(config),
         qk_norm=kind.qk_norm,
+        gated=kind.gated,
+        norm_weights=_norm_weights(config, kind, (heads + kv_heads) * head_dim),
         experts=_experts(config, kind),
         dtype=dtype,
         max_context=read_max_context(config),
         path=str(config.file.parent),
         config_sha256=config.sha256,
     )
+
+
+def _norm_weights(config: ModelConfig, kind: Architecture, qk_width: int) -> int | None:
+    """Return the weights in a layer's norms; None if there are two plain ones."""
+    is_wide = kind.wide_qk_norm.of(config)
+    if kind.num_norms is None and not is_wide:
+        return None
+    num_norms = 2 if kind.num_norms is None else kind.num_norms
+    return num_norms * config.count("hidden_size") + is_wide * qk_width
 
 
 def _experts(config: ModelConfig, kind: Architecture) -> Experts | None:
@@ -116,6 +129,8 @@ def _experts(config: ModelConfig, kind: Architecture) -> Experts | None:
 
 def _kv_heads(config: ModelConfig, kind: Architecture, heads: int) -> int:
     field = "num_key_value_heads"
+    if not kind.groups_queries:
+        return heads
     is_null = field in config.values and config.values[field] is None
     kv_heads = config.count(field, heads if is_null else kind.kv_heads or heads)
     if heads % kv_heads:

@@ -66,7 +66,7 @@ def _network(model: Model, path: str) -> Iterator[Matrix]:
         inner, names = "block_sparse_moe.experts.0", ("w1", "w3", "w2")
     elif model.experts is not None:
         inner = "mlp.experts.0"
-    *rising, falling = names
+    *rising, falling = names if model.gated else names[1:]
     for name in rising:
         yield Matrix(f"{path}.{inner}.{name}", "network", model.ffn, model.hidden, count)
     yield Matrix(f"{path}.{inner}.{falling}", "network", model.hidden, model.ffn, count)

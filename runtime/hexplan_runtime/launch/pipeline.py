@@ -18,7 +18,7 @@ from hexplan_runtime.launch.collecting import Collector
 from hexplan_runtime.launch.fleet import Fleet
 from hexplan_runtime.launch.fleet_links import FleetLinks
 from hexplan_runtime.launch.startup import RankStats, StartUp, start
-from hexplan_runtime.launch.supported import require_tensor_parallel
+from hexplan_runtime.launch.supported import require_supported
 from hexplan_runtime.model.model_files import find_model_folder
 from hexplan_runtime.request import Request, TokenEvent
 from hexplan_runtime.stage.edges import Ends
@@ -59,7 +59,7 @@ class Pipeline:
         observe: ObservationFile | None = None,
         max_waiting: int = MAX_WAITING,
     ) -> None:
-        require_tensor_parallel(plan)
+        require_supported(plan)
         self.plan = plan
         self.stats: tuple[RankStats, ...] = ()
         """What each rank read and holds, in the order of the plan."""

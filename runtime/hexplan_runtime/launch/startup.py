@@ -14,6 +14,7 @@ from hexplan.plan import Plan
 from hexplan_runtime.launch.fleet import Fleet, RankProcess
 from hexplan_runtime.model.architecture import read_architecture
 from hexplan_runtime.processes import Said
+from hexplan_runtime.runner.choose import asked_runner
 from hexplan_runtime.stage.edges import LAUNCHER, Ends, Meeting, connect
 from hexplan_runtime.stage.messages import Assignment, Report
 
@@ -97,6 +98,7 @@ def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
     """Start all ranks, wait for their weights, then for all edges."""
     progress = _Progress(fleet, how.timeout_s, time.monotonic() + how.timeout_s)
     architecture = read_architecture(folder, plan.model)
+    architecture = architecture.model_copy(update={"runner": asked_runner()})
     meeting = Meeting(how.meeting_folder, secrets.token_hex(16))
     template = Assignment(
         plan=plan,

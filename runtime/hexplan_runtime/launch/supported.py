@@ -4,18 +4,50 @@ from __future__ import annotations
 
 from hexplan.errors import InputError
 from hexplan.plan import Plan
+from hexplan_runtime.model.architecture import OWN_FAMILIES
 
 
-def require_tensor_parallel(plan: Plan) -> None:
-    """Refuse a plan whose stages split a prompt's tokens: ranks would run them tensor parallel.
+def require_supported(plan: Plan) -> None:
+    """Refuse a plan that this machine's ranks would run wrongly, or could not run.
 
     Raises
     ------
     InputError
-        A stage is `sp` or `shift`.
+        A stage is `sp` or `shift`: ranks would run it tensor parallel. Or it has several devices
+        for a family that runs through the layers of transformers, which are not cut. Or it is for
+        float16 on a processor that has no arithmetic for that.
     """
+    _require_fast_type(plan)
+    family = plan.model.family
     for stage in plan.stages:
         if stage.parallel != "tp":
             message = f"stage {stage.id}: found parallel {stage.parallel}, needed tp to launch it"
             hint = "solve again with `limits: {parallel: [tp]}`; `hexplan simulate` runs all plans"
             raise InputError(message, hint=hint)
+        if stage.tp > 1 and family not in OWN_FAMILIES:
+            message = (
+                f"stage {stage.id}: found {stage.tp} devices for a {family} model, needed one:"
+                " its layers are those of transformers, which are not cut"
+            )
+            hint = "solve again with each device as a host of its own, or serve it elsewhere"
+            raise InputError(message, hint=hint)
+
+
+def _require_fast_type(plan: Plan) -> None:
+    """Refuse float16 on processors that torch converts it on, number by number."""
+    if plan.model.dtype != "float16":
+        return
+    kinds = {device.name: device.kind for device in plan.cluster.device_types}
+    devices = {host.name: host.devices for host in plan.cluster.hosts}
+    planned = {kinds[devices[s.host][i]] for s in plan.stages for i in s.devices}
+    if "cpu" not in planned:
+        return
+    from hexplan_runtime.runner.device import has_half_arithmetic
+
+    if not has_half_arithmetic():
+        message = (
+            "found a model in float16 on CPU slots, and this processor has no arithmetic for it:"
+            " steps of 8 rows take 6 times as long as in bfloat16, and of 32 rows 25 times"
+        )
+        hint = "plan it in another type: `model: {path: FOLDER, dtype: bfloat16}`, or float32"
+        raise InputError(message, hint=hint)

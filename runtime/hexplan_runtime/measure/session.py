@@ -9,7 +9,9 @@ from threading import Event
 
 import torch
 
+from hexplan.errors import InputError
 from hexplan.model import Model
+from hexplan.wording import join_or
 from hexplan_runtime.measure.campaign import Campaign, SampleListener
 from hexplan_runtime.measure.crew import Subject
 from hexplan_runtime.measure.devices import DeviceKind, check_degrees, hardware_name
@@ -19,7 +21,7 @@ from hexplan_runtime.measure.profile_text import profile_text
 from hexplan_runtime.measure.rates import MeasuredStage
 from hexplan_runtime.measure.record import Circumstances
 from hexplan_runtime.measure.sample import Sample
-from hexplan_runtime.model.architecture import read_architecture
+from hexplan_runtime.model.architecture import OWN_FAMILIES, read_architecture
 from hexplan_runtime.model.model_files import weight_files
 
 
@@ -73,6 +75,10 @@ def measure(job: ProfileJob, files: ProfileFiles, hear: SampleListener, stop: Ev
     weight_files(job.folder)
     layers = middle_layers(job.model.layers)
     architecture = read_architecture(job.folder, job.model)
+    if not architecture.is_own:
+        message = f"{job.model.name}: found a {job.model.family} model, whose layers are not timed"
+        known = join_or(OWN_FAMILIES)
+        raise InputError(message, hint=f"profiles can be measured for the families {known}")
     subject = Subject(job.model, architecture, job.folder, layers, job.kind)
     circumstances = Circumstances(
         model=job.model,

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hexplan.errors import InputError
 from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model, differing_facts
 from hexplan.reading.model_folder.folder import CONFIG_NAME, read_model_folder
 from hexplan.wording import found
+from hexplan_runtime.model.fixed_rope import CHANGING_ROPE, fixed_rope
 from hexplan_runtime.model.foreign import read_fields, reading
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedConfig
 
 _GENERATION_NAME = "generation_config.json"
-_CHANGING_ROPE = ("dynamic", "longrope")
-"""Frequencies that depend on the length so far; cached keys would have to be turned again."""
+OWN_FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+"""Families whose layers the runtime has itself; others run through those of transformers."""
 _SILU = ("silu", "swish")
 _SLIDING, _FULL = "sliding_attention", "full_attention"
 _WITHOUT_WINDOWS = ("llama",)
@@ -35,16 +36,25 @@ family, unless a wrapper names the family."""
 _SOLVE_AGAIN = "solve again, or point to the folder that was planned"
 
 
+RunnerName = Literal["eager", "compiled", "graph"]
+"""One step after another, with compiled parts, or as graphs."""
+
+
 class Architecture(FrozenModel):
     """What ranks need to run layers, beside the plan."""
 
-    norm_epsilon: float
+    is_own: bool = True
+    """Whether the runtime's own layers run it; else those of transformers do, which take nothing
+    that follows."""
+    runner: RunnerName | None = None
+    """How own layers run; null leaves it to the device."""
+    norm_epsilon: float = 0.0
     """Added to the mean square in every norm."""
-    windows: tuple[int | None, ...]
+    windows: tuple[int | None, ...] = ()
     """For each layer, how many positions a token sees, itself included; None means all."""
-    rotary_frequencies: tuple[float, ...]
+    rotary_frequencies: tuple[float, ...] = ()
     """Radians per position of each pair of a head's channels."""
-    rotary_scale: float
+    rotary_scale: float = 1.0
     """What rotated queries and keys are multiplied by."""
 
 
@@ -61,7 +71,10 @@ def read_architecture(folder: Path, model: Model) -> Architecture:
     config = read_config(folder)
     path = folder / CONFIG_NAME
     _check_features(path, config)
-    frequencies, scale = _rotary(path, config, model.head_dim)
+    if model.family not in OWN_FAMILIES:
+        return Architecture(is_own=False)
+    _check_own_features(path, config)
+    frequencies, scale = _rotary(path, config, model)
     return Architecture(
         norm_epsilon=config.rms_norm_eps,
         windows=_windows(path, config, model),
@@ -132,9 +145,6 @@ def _read_generation(folder: Path) -> GenerationConfig:
 
 def _check_types(model: Model) -> None:
     """Refuse kinds of models that can be planned but not run yet."""
-    if model.experts is not None:
-        message = f"{model.name}: found experts, which the runtime does not run yet"
-        raise InputError(message, hint="the plan is still valid: serve it with another engine")
     if model.weights is not None:
         message = (
             f"{model.name}: found {model.weights.name} weights, which the runtime does not run yet"
@@ -160,15 +170,22 @@ def _check_model(folder: Path, model: Model) -> None:
 
 
 def _check_features(path: Path, config: PreTrainedConfig) -> None:
-    """Refuse what would run but give wrong tokens."""
-    if config.hidden_act not in _SILU:
-        message = f"{path}: hidden_act: {config.hidden_act}, must be silu"
-        raise InputError(message)
+    """Refuse what would run but give wrong tokens, in any layers."""
     if getattr(config, "quantization_config", None) is not None:
         message = f"{path}: quantization_config: quantised weights are not supported"
         raise InputError(message)
     if not getattr(config, "is_causal", True):
         message = f"{path}: is_causal: found false, needed a model whose tokens see those before"
+        raise InputError(message)
+    if getattr(config, "use_bidirectional_attention", None):
+        message = f"{path}: use_bidirectional_attention: found true, needed false"
+        raise InputError(message)
+
+
+def _check_own_features(path: Path, config: PreTrainedConfig) -> None:
+    """Refuse what the runtime's own layers would run with wrong tokens."""
+    if config.hidden_act not in _SILU:
+        message = f"{path}: hidden_act: {config.hidden_act}, must be silu"
         raise InputError(message)
     if not 0 <= config.rms_norm_eps < float("inf"):
         message = f"{path}: rms_norm_eps: found {config.rms_norm_eps}, needed a number >= 0"
@@ -199,7 +216,7 @@ def _windows(path: Path, config: PreTrainedConfig, model: Model) -> tuple[int | 
     return tuple(window if kind == _SLIDING else None for kind in kinds)
 
 
-def _rotary(path: Path, config: PreTrainedConfig, head_dim: int) -> tuple[tuple[float, ...], float]:
+def _rotary(path: Path, config: PreTrainedConfig, model: Model) -> tuple[tuple[float, ...], float]:
     """Return rotary frequencies and scale; transformers computes the scaled ones."""
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -208,25 +225,24 @@ def _rotary(path: Path, config: PreTrainedConfig, head_dim: int) -> tuple[tuple[
     if kind is None:
         message = f"{path}: rope_parameters: found settings by layer type, needed one for all"
         raise InputError(message)
-    if kind in _CHANGING_ROPE:
-        message = f"{path}: rope_type: {kind}, which changes with the length, is not supported"
-        raise InputError(message)
     if not isinstance(kind, str) or kind not in ("default", *ROPE_INIT_FUNCTIONS):
-        known = ", ".join(name for name in ROPE_INIT_FUNCTIONS if name not in _CHANGING_ROPE)
+        known = ", ".join(ROPE_INIT_FUNCTIONS)
         message = f"{path}: rope_type: found {found(kind)}, needed default, {known}"
         raise InputError(message)
 
     def compute() -> tuple[torch.Tensor, float]:
         if kind == "default":
-            return _plain_frequencies(rope["rope_theta"], head_dim), 1.0
+            return _plain_frequencies(rope["rope_theta"], model.head_dim), 1.0
+        if kind in CHANGING_ROPE:
+            return fixed_rope(config, model.max_context)
         frequencies, scale = ROPE_INIT_FUNCTIONS[kind](config)
         return frequencies, float(scale)
 
     tensor, scale = reading(path, compute, field="rope_parameters")
     frequencies = tuple(tensor.tolist())
-    if 2 * len(frequencies) != head_dim:
-        turned = 2 * len(frequencies)
-        message = f"{path}: rope_parameters: found {turned} turned channels, needed all {head_dim}"
+    if 2 * len(frequencies) != model.head_dim:
+        channels = f"{2 * len(frequencies)} turned channels, needed all {model.head_dim}"
+        message = f"{path}: rope_parameters: found {channels}"
         raise InputError(message)
     if not all(map(isfinite, (*frequencies, scale))):
         message = f"{path}: rope_parameters: found frequencies that are not finite"

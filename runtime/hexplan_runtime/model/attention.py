@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hexplan_runtime.model.linear import ColumnParallel, Projection, Rank, RmsNorm, RowParallel
 from hexplan_runtime.model.rotary import pair_channels, rotate_
-from hexplan_runtime.model.step import BlockStep
+from hexplan_runtime.model.step import LayerStep
 
 
 class Attention:
@@ -41,7 +41,7 @@ class Attention:
         output = Projection(f"{prefix}.o_proj", model.heads * width, queries, model.out_bias)
         self._output = RowParallel(rank, output)
 
-    def __call__(self, x_TH: Tensor, step: BlockStep) -> Tensor:
+    def __call__(self, x_TH: Tensor, step: LayerStep) -> Tensor:
         """Return the attention's output for all tokens, and store their keys and values."""
         heads = self._qkv(x_TH).view(len(x_TH), -1, self._width)
         qk, v_TGE = heads.tensor_split([self._heads + self._kv_heads], dim=1)

@@ -199,8 +199,10 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """Return zeros that take no memory until they are written to.
 
     They must be numbers: what no request holds is read under a mask, and a mask hides no NaN.
-    `torch.zeros` would write them all at once, which takes seconds for a large arena.
+    `torch.zeros` would write them all at once, which takes seconds for a large arena on a CPU.
     """
+    if torch.get_default_device().type != "cpu":
+        return torch.zeros(shape, dtype=dtype)
     num_bytes = prod(shape) * dtype.itemsize
     try:
         memory = _map_memory(max(1, num_bytes))

@@ -14,7 +14,7 @@ from hexplan.field_types import Range
 from hexplan_runtime.model.attention import Attention
 from hexplan_runtime.model.linear import ColumnParallel, Projection, Rank, RowParallel, read_norm
 from hexplan_runtime.model.packed import Linear
-from hexplan_runtime.model.step import BlockStep
+from hexplan_runtime.model.step import LayerStep
 
 _TABLE = "model.embed_tokens.weight"
 _HEAD = "lm_head.weight"
@@ -50,9 +50,17 @@ class DecoderLayer:
         self._ffn_norm = read_norm(rank, f"{prefix}.post_attention_layernorm.weight")
         self._ffn = FeedForward(rank, layer)
 
-    def __call__(self, x_TH: Tensor, step: BlockStep) -> None:
+    def __call__(self, x_TH: Tensor, step: LayerStep) -> None:
         """Bring the residual stream through this layer, in place."""
+        self.attend_(x_TH, step)
+        self.feed_(x_TH)
+
+    def attend_(self, x_TH: Tensor, step: LayerStep) -> None:
+        """Add the output of attention to the residual stream."""
         x_TH += self._attention(self._attention_norm(x_TH), step)
+
+    def feed_(self, x_TH: Tensor) -> None:
+        """Add the output of the feed-forward network to the residual stream."""
         x_TH += self._ffn(self._ffn_norm(x_TH))
 
 

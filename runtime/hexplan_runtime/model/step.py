@@ -6,8 +6,9 @@ tensor work alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -27,19 +28,65 @@ class Span:
     end: int
 
 
-class BlockStep:
-    """The tokens of a step that a block of layers runs: the first ones of the batch."""
+class Attends(Protocol):
+    """What the tokens of a step attend to, in the layers with one window."""
 
-    def __init__(self, spans: Sequence[Span], turns_T1C: Tensor, arena: Arena) -> None:
+    def attend(self, q_TQE: Tensor, keys_GSE: Tensor, values_GSE: Tensor) -> Tensor:
+        """Return the attention's output for all tokens: `[T, Q E]`."""
+        ...
+
+
+class LayerStep(Protocol):
+    """What a layer needs to know of a step."""
+
+    turns_T1C: Tensor
+    """How far queries and keys are turned."""
+
+    def store(self, layer: int, k_TGE: Tensor, v_TGE: Tensor) -> tuple[Tensor, Tensor]:
+        """Store the new tokens' keys and values, and return those of all slots."""
+        ...
+
+    def reads(self, window: int | None) -> Attends:
+        """Return what each token attends to in the layers with this window."""
+        ...
+
+
+MakeReads = Callable[[Sequence[Seen], int | None, Arena], Attends]
+
+
+class BlockStep:
+    """The tokens of a step that a block of layers runs: the first ones of the batch.
+
+    Parameters
+    ----------
+    make_reads
+        How rows attend, from where their keys stand.
+    """
+
+    def __init__(
+        self,
+        spans: Sequence[Span],
+        turns_T1C: Tensor,
+        arena: Arena,
+        make_reads: MakeReads = Reads,
+    ) -> None:
         self.tokens = spans[-1].end
         """Number of tokens."""
         self.turns_T1C = turns_T1C[: self.tokens]
         """How far queries and keys are turned."""
         self._arena = arena
-        self._seen = [_seen(span, arena) for span in spans]
-        slots = [slot for seen in self._seen for slot in seen.slots()]
+        self.seen = tuple(_seen(span, arena) for span in spans)
+        """Where the keys of each row stand."""
+        slots = [slot for seen in self.seen for slot in seen.slots()]
         self._slots_T = torch.tensor(slots)
-        self._reads: dict[int | None, Reads] = {}
+        self._make_reads = make_reads
+        self._reads: dict[int | None, Attends] = {}
+
+    @property
+    def positions_T(self) -> Tensor:
+        """Position of each token in its request."""
+        parts = [torch.arange(row.position, row.position + row.tokens) for row in self.seen]
+        return torch.cat(parts)
 
     def store(self, layer: int, k_TGE: Tensor, v_TGE: Tensor) -> tuple[Tensor, Tensor]:
         """Store the new tokens' keys and values, and return those of all slots.
@@ -51,10 +98,10 @@ class BlockStep:
         values_GSE.index_copy_(1, self._slots_T, v_TGE.transpose(0, 1))
         return keys_GSE, values_GSE
 
-    def reads(self, window: int | None) -> Reads:
+    def reads(self, window: int | None) -> Attends:
         """Return what each token attends to in the layers with this window."""
         if window not in self._reads:
-            self._reads[window] = Reads(self._seen, window, self._arena)
+            self._reads[window] = self._make_reads(self.seen, window, self._arena)
         return self._reads[window]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, cast
@@ -17,11 +18,16 @@ from hexplan.errors import InputError
 from hexplan.field_types import Range
 from hexplan_runtime.model.model_files import Place, place_weights, weight_files
 
+_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+"""Bytes of a number of each type that is read."""
+
 
 class _Weight(Protocol):
     def get_shape(self) -> list[int]: ...
 
     def __getitem__(self, cut: tuple[slice, ...]) -> Tensor: ...
+
+    def get_dtype(self) -> str: ...
 
 
 class _OpenFile(Protocol):
@@ -32,8 +38,10 @@ class WeightsReader:
     """Reads slices of weights in the type that the plan runs in, and counts bytes."""
 
     def __init__(self, folder: Path, dtype: torch.dtype) -> None:
-        self._folder = folder
-        self._dtype = dtype
+        self.folder = folder
+        """The model folder."""
+        self.dtype = dtype
+        """The type of weights in memory."""
         weight_files(folder)
         self._opened: dict[Path, _OpenFile] = {}
         self._stack = ExitStack()
@@ -71,23 +79,36 @@ class WeightsReader:
             self._check_shape(name, tuple(weight.get_shape()), shape)
             part = weight[tuple(slice(*interval) for interval in cut or ((0, shape[0]),))]
         except SafetensorError as error:
-            message = f"{self._folder}: {name}: {error}"
+            message = f"{self.folder}: {name}: {error}"
             raise InputError(message, hint="the download may be incomplete") from error
         return self._keep(name, part)
 
     def _keep(self, name: str, part: Tensor) -> Tensor:
         if not part.is_floating_point() or part.element_size() < 2:
-            message = f"{self._folder}: {name}: {part.dtype}, must be a float of 16 or 32 bits"
+            message = f"{self.folder}: {name}: {part.dtype}, must be a float of 16 or 32 bits"
             raise InputError(message)
-        kept = part.to(self._dtype)
+        kept = part.to(torch.get_default_device(), self.dtype)
         self.bytes_read += part.nbytes
         self.weights_bytes += kept.nbytes
         return kept
 
     def _check_shape(self, name: str, found: tuple[int, ...], planned: tuple[int, ...]) -> None:
         if found != planned:
-            message = f"{self._folder}: {name}: shape {found}, the plan needs {planned}"
+            message = f"{self.folder}: {name}: shape {found}, the plan needs {planned}"
             raise InputError(message, hint="the plan was made for another model; solve again")
+
+    def lazy(self, wanted: Callable[[str], bool]) -> dict[str, _Weight]:
+        """Return the weights whose names are wanted, each read once it is sliced.
+
+        Those that `read` returns count into `weights_bytes`; of these, the caller counts what it
+        keeps.
+        """
+        found = {}
+        for name in filter(wanted, self._places):
+            place = self._places[name]
+            found[name] = self._open(place.file).get_slice(place.name)
+            self.bytes_read += prod(found[name].get_shape()) * _BYTES[found[name].get_dtype()]
+        return found
 
     def has(self, name: str) -> bool:
         """Say whether the folder has a weight."""
@@ -95,11 +116,11 @@ class WeightsReader:
 
     @cached_property
     def _places(self) -> Mapping[str, Place]:
-        return place_weights(self._folder)
+        return place_weights(self.folder)
 
     def _place(self, name: str) -> Place:
         if name not in self._places:
-            message = f"{self._folder}: no file has the weight {name}"
+            message = f"{self.folder}: no file has the weight {name}"
             raise InputError(message, hint="the download may be incomplete")
         return self._places[name]
 

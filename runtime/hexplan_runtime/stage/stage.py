@@ -16,11 +16,13 @@ from hexplan.plan import Plan
 from hexplan.plan import Stage as PlannedStage
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.model.kv_cache import KvCache, KvShape, blocks_of
-from hexplan_runtime.model.layers import DecoderLayer, Embedding, Head
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.rotary import RotaryTable
 from hexplan_runtime.model.step import BlockStep, Span, spans_of, turns_of
 from hexplan_runtime.request import Logprobs
+from hexplan_runtime.runner.choose import choose_runner
+from hexplan_runtime.runner.device import brought
+from hexplan_runtime.runner.varlen import reads_of
 from hexplan_runtime.stage.logprobs import prompt_logprobs_of
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -54,7 +56,7 @@ class Stage:
     """The layers of one rank, with the KV cache of the requests that are here."""
 
     def __init__(self, plan: Plan, stage: PlannedStage, rank: Rank) -> None:
-        first, end = stage.layers
+        self._device = torch.get_default_device()
         self._enter_layers = enter_layers(plan, stage.id)
         chains = [[hop.stage for hop in route.hops] for route in plan.routes]
         self._hops = [chain.index(stage.id) if stage.id in chain else -1 for chain in chains]
@@ -66,19 +68,9 @@ class Stage:
         blocks = blocks_of(stage.layers, self._enter_layers)
         self._cache = KvCache(blocks, stage.kv_tokens, kv_shape)
         self._hidden, self._dtype = plan.model.hidden, dtype
-        self._embedding = Embedding(rank) if first == 0 else None
-        self._layers = tuple(
-            tuple(DecoderLayer(rank, layer) for layer in range(*block)) for block in blocks
-        )
-        self._head = None
-        if end == plan.model.layers:
-            vocab = tuple(shard.vocab for shard in stage.shards)
-            self._head = Head(rank, vocab, self._embedding)
-
-    @property
-    def has_head(self) -> bool:
+        self._runner = choose_runner(rank, stage, self._cache)
+        self.has_head = stage.layers[1] == plan.model.layers
         """Whether it ends in the output head."""
-        return self._head is not None
 
     def enter_layer(self, route: int) -> int:
         """Return the layer where requests of this route enter the stage."""
@@ -89,6 +81,14 @@ class Stage:
     @torch.inference_mode()
     def run(self, batch: Batch) -> Output:
         """Run a batch through the stage, then free what its closing rows no longer need."""
+        if self._device.type != "cpu":
+            with self._device:
+                output = self._run(brought(batch, self._device))
+            logits = None if output.logits is None else output.logits.cpu()
+            return Output(output.hidden.cpu(), logits, output.prompt_logprobs)
+        return self._run(batch)
+
+    def _run(self, batch: Batch) -> Output:
         spans = self._open(batch)
         x_TH = self._enter(batch)
         if spans:
@@ -117,9 +117,8 @@ class Stage:
         x_TH = torch.empty(batch.tokens, self._hidden, dtype=self._dtype)
         embedded = 0
         if batch.token_ids is not None:
-            assert self._embedding is not None
             embedded = len(batch.token_ids)
-            x_TH[:embedded] = self._embedding(batch.token_ids)
+            x_TH[:embedded] = self._runner.embed(batch.token_ids)
         if batch.hidden is not None:
             x_TH[embedded:] = batch.hidden
         return x_TH
@@ -128,23 +127,22 @@ class Stage:
         """Bring the rows through the layers from where they enter, in place."""
         entries = [self.enter_layer(span.row.route) for span in spans]
         turns_T1C = turns_of(spans, self._rotary)
-        for arena, layers in zip(self._cache.arenas, self._layers, strict=True):
+        for block, arena in enumerate(self._cache.arenas):
             active = sum(entry <= arena.layers[0] for entry in entries)
             if active:
-                step = BlockStep(spans[:active], turns_T1C, arena)
-                for layer in layers:
-                    layer(x_TH[: step.tokens], step)
+                step = BlockStep(spans[:active], turns_T1C, arena, reads_of)
+                self._runner.run(block, x_TH[: step.tokens], step)
 
     def _logits(self, x_TH: Tensor, spans: tuple[Span, ...]) -> Tensor | None:
         last = [span.end - 1 for span in spans if span.row.samples]
-        return self._head(x_TH[last]) if self._head is not None and last else None
+        return self._runner.logits(x_TH[last]) if self.has_head and last else None
 
     def _prompt_logprobs(
         self, batch: Batch, x_TH: Tensor, spans: tuple[Span, ...]
     ) -> tuple[tuple[Logprobs, ...], ...]:
-        if self._head is None:
+        if not self.has_head:
             return ()
-        told = prompt_logprobs_of(self._head, x_TH, spans)
+        told = prompt_logprobs_of(self._runner.logits, x_TH, spans)
         if not any(told):
             return ()
         each = iter(told)

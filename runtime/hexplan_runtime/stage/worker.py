@@ -19,6 +19,9 @@ from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
 from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
+from hexplan_runtime.runner.compiled_layers import keep_compiled_in
+from hexplan_runtime.runner.device import device_of
+from hexplan_runtime.runner.nccl import NcclGroup, NcclTeam, has_nccl
 from hexplan_runtime.sampling.grammars import Grammars, read_vocabulary
 from hexplan_runtime.sampling.steering import Steering
 from hexplan_runtime.stage.edges import Meeting, connect, wire_format_of
@@ -39,9 +42,7 @@ def main() -> None:
         observer = Observer(lambda seen: launcher.tell(Report(event="seen", seen=tuple(seen))))
         launcher.before_leaving(observer.flush)
     torch.set_num_threads(1)
-    # torch makes this folder in any case; here it goes when the launch ends.
-    compiled = Path(assignment.meeting_folder) / "compiled"
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
+    keep_compiled_in(Path(assignment.meeting_folder))
     try:
         serve(assignment, launcher, observer)
     except PeerLost as loss:
@@ -88,7 +89,13 @@ def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
     group = None
     if stage.tp > 1:
         rendezvous = Rendezvous(local_store(meeting.folder), meeting.nonce)
-        group = rendezvous.meet(f"stage/{stage.id}", assignment.rank, stage.tp)
+        name = f"stage/{stage.id}"
+        group = rendezvous.meet(name, assignment.rank, stage.tp)
+        device = device_of(assignment.plan, stage, assignment.rank)
+        if has_nccl(device):
+            torch.cuda.set_device(device)
+            nccl = NcclGroup(rendezvous, name, assignment.rank, stage.tp)
+            return NcclTeam(wire_format, assignment.rank, group, nccl)
     return Team(wire_format, assignment.rank, group)
 
 
@@ -96,7 +103,8 @@ def _load(assignment: Assignment, team: Team, launcher: Parent) -> Stage:
     """Read this rank's part of the weights, and say how much it was."""
     plan, planned = assignment.plan, assignment.plan.stages[assignment.stage]
     shard = planned.shards[assignment.rank]
-    with WeightsReader(Path(assignment.model_folder), torch_dtype(plan.model)) as weights:
+    files = WeightsReader(Path(assignment.model_folder), torch_dtype(plan.model))
+    with device_of(plan, planned, assignment.rank), files as weights:
         rank = Rank(plan.model, assignment.architecture, shard, team, weights)
         stage = Stage(plan, planned, rank)
     loaded = Report(

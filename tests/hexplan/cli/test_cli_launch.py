@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from make_tiny_checkpoints import make_config
+from make_tiny_checkpoints import OTHER_FAMILIES, make_config
 from support.plans import two_hosts_plan
 from support.shared_plans import SHIFT, SP
 from support.shell import PROGRAM, Shell, program
@@ -38,6 +38,12 @@ class Piece:
     prompt_index: int
     text: str
     is_last: bool = False
+    prompt_tokens: int = 3
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """One token a character."""
+        return tuple(map(ord, self.text))
 
     @property
     def finish_reason(self) -> str | None:
@@ -63,8 +69,9 @@ def laptop_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_help_names_the_families_that_run(hexplan: Shell) -> None:
-    """Those of which the runtime's tests run a model (support/tiny_models.py)."""
-    run = {make_config(kind).model_type for kind, _ in OPTIONS.values()}
+    """Those of which the runtime's tests run a model (support/tiny_models.py and the script's)."""
+    run = {make_config(kind).model_type for kind, _ in OPTIONS.values()} | {*OTHER_FAMILIES}
+    assert run == set(get_args(Family))
     text = hexplan("launch", "--help").out
     told = {name for name in get_args(Family) if re.search(rf"\b{name}\b", text)}
     assert told == run
@@ -77,6 +84,8 @@ def test_a_launched_plan_streams_text_and_tells_the_rest_on_stderr(laptop_plan: 
     answers = sorted(map(json.loads, ran.stdout.splitlines()), key=lambda answer: answer["index"])
     assert [answer["prompt"] for answer in answers] == list(PROMPTS)
     assert all(answer["text"].strip() for answer in answers)
+    assert [len(answer["token_ids"]) for answer in answers] == [8, 8]
+    assert all(answer["prompt_tokens"] > 0 for answer in answers)
     stages = json.loads(laptop_plan.read_text())["stages"]
     assert all(f"{stage['id']} ready: layers " in ran.stderr for stage in stages)
     assert "16 tokens in " in ran.stderr
@@ -238,3 +247,5 @@ def test_json_answers_come_as_they_end() -> None:
         ("A", "a1a2a3"),
     ]
     assert answers[0]["finish_reason"] == "length"
+    assert answers[0]["token_ids"] == [*map(ord, "B1B2")]
+    assert answers[0]["prompt_tokens"] == 3

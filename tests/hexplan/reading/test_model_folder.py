@@ -21,6 +21,22 @@ from hexplan.reading.model_folder.folder import MAX_CONFIG_BYTES, read_model_fol
 CONFIGS = Path(__file__).parents[2] / "data" / "configs"
 QWEN25_PARAMETERS = {"qwen2.5-0.5b": 494_032_768, "qwen2.5-7b": 7_615_616_512}
 FAMILIES = ("Llama", "Mistral", "Qwen2", "Qwen3", "Mixtral", "Qwen3Moe")
+OTHERS = {
+    "Cohere": 0,
+    "Cohere2": 0,
+    "Gemma": 0,
+    "Gemma2": 0,
+    "Gemma3": 0,
+    "GPTNeoX": 1,
+    "Granite": 0,
+    "Olmo": -1,
+    "Olmo2": 0,
+    "Olmo3": 0,
+    "Phi3": 0,
+    "SmolLM3": 0,
+    "Starcoder2": 1,
+}
+"""Families that run through transformers, and the vectors that their last norm has beyond one."""
 
 
 def published(name: str) -> dict[str, Any]:
@@ -76,6 +92,30 @@ def test_a_silent_config_means_what_transformers_takes_it_to_mean(
     assert 2 * model.layers * model.kv_heads * model.head_dim == kv_width(module)
 
 
+@pytest.mark.parametrize("family", OTHERS)
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {},
+        {"num_key_value_heads": None},
+        {"tie_word_embeddings": False},
+        {"tie_word_embeddings": True, "attention_bias": True, "mlp_bias": True},
+        {"attention_bias": False, "use_bias": False, "use_qk_norm": True},
+    ],
+)
+def test_a_silent_config_of_other_families_means_what_transformers_takes_it_to_mean(
+    family: str, stated: dict[str, Any], tmp_path: Path
+) -> None:
+    config = {**small(family), "head_dim": 2, "pad_token_id": None} | stated
+    missing = [name for name in ("num_key_value_heads", "tie_word_embeddings") if name in stated]
+    if stated and missing and stated[missing[0]] is None:
+        del config[missing[0]]
+    model = read_model_folder(write_folder(tmp_path, config))
+    module = module_of(config)
+    beyond = OTHERS[family] * model.hidden
+    assert parameters(model) + beyond == count(module)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_null_kv_heads_are_as_many_as_query_heads(family: str, tmp_path: Path) -> None:
     folder = write_folder(tmp_path, small(family) | {"num_key_value_heads": None})
@@ -117,7 +157,7 @@ def test_the_caller_may_choose_the_type_of_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "field", "part"),
     [
-        ({"architectures": ["GemmaForCausalLM"]}, "architectures", "`Qwen3ForCausalLM`"),
+        ({"architectures": ["GptOssForCausalLM"]}, "architectures", "`Qwen3ForCausalLM`"),
         ({"architectures": ["LlamaForCausalLM"] * 2}, "architectures", "found a list"),
         ({"architectures": []}, "architectures", "found a list"),  # names nothing
         ({"architectures": None}, "architectures", "found nothing"),
@@ -295,8 +335,8 @@ def test_the_text_model_of_a_wrapper_is_planned(tmp_path: Path) -> None:
 
 
 def test_a_text_model_of_another_kind_is_named(tmp_path: Path) -> None:
-    config = wrapper(small("Mistral") | {"model_type": "gemma3_text"})
-    with pytest.raises(SpecError, match="with a text model of type 'gemma3_text', needed one of"):
+    config = wrapper(small("Mistral") | {"model_type": "llama4_text"})
+    with pytest.raises(SpecError, match="with a text model of type 'llama4_text', needed one of"):
         read_model_folder(write_folder(tmp_path, config))
 
 

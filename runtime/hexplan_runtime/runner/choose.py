@@ -1,0 +1,60 @@
+"""Which runner a stage gets."""
+
+from __future__ import annotations
+
+import os
+from typing import Final, cast, get_args
+
+import torch
+
+from hexplan.errors import InputError
+from hexplan.plan import Stage as PlannedStage
+from hexplan.wording import found, join_or
+from hexplan_runtime.model.architecture import RunnerName
+from hexplan_runtime.model.kv_cache import KvCache
+from hexplan_runtime.model.linear import Rank
+from hexplan_runtime.runner.compiled_layers import CompiledLayers
+from hexplan_runtime.runner.graph_layers import GraphLayers
+from hexplan_runtime.runner.own_layers import OwnLayers
+from hexplan_runtime.runner.step_runner import StepRunner
+
+RUNNER: Final = "HEXPLAN_RUNNER"
+"""The variable that chooses how the runtime's own layers run: for trials."""
+
+
+def choose_runner(rank: Rank, stage: PlannedStage, cache: KvCache) -> StepRunner:
+    """Return what runs a stage's layers, which are cut into blocks where routes enter."""
+    blocks = [arena.layers for arena in cache.arenas]
+    if not rank.architecture.is_own:
+        from hexplan_runtime.runner.family_layers import FamilyLayers  # only here ranks need it
+
+        return FamilyLayers(rank, stage, blocks)
+    vocab = [shard.vocab for shard in stage.shards]
+    own = OwnLayers(rank, stage.layers, blocks, vocab)
+    is_gpu = torch.get_default_device().type == "cuda"
+    name = rank.architecture.runner or ("graph" if is_gpu else "eager")
+    if name == "graph":
+        return GraphLayers(own, cache.arenas, is_captured=is_gpu)
+    if name == "compiled":
+        if not is_gpu:  # torch refuses to compile products with packed weights
+            message = f"{RUNNER}: found compiled, needed eager or graph on a CPU"
+            raise InputError(message)
+        return CompiledLayers(own)
+    return own
+
+
+def asked_runner() -> RunnerName | None:
+    """Return how own layers are asked to run; None leaves it to the device.
+
+    Graphs are best on a GPU, and one step after another on a CPU.
+
+    Raises
+    ------
+    InputError
+        Something else is asked for.
+    """
+    asked = os.environ.get(RUNNER)
+    if asked is None or asked in get_args(RunnerName):
+        return cast("RunnerName | None", asked)
+    message = f"{RUNNER}: found {found(asked)}, needed {join_or(get_args(RunnerName))}"
+    raise InputError(message)

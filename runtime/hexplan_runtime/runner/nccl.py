@@ -1,0 +1,54 @@
+"""A team of GPUs: sums go over NCCL, and everything else over gloo, between processors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hexplan.field_types import Range
+from hexplan_runtime.net.gloo import Group, Rendezvous, peer_loss
+from hexplan_runtime.net.team import Team
+from hexplan_runtime.net.wire import WireFormat
+
+
+class NcclGroup:
+    """The ranks of a stage as NCCL sees them; all of them must be on GPUs."""
+
+    def __init__(self, rendezvous: Rendezvous, name: str, rank: int, size: int) -> None:
+        from torch._C._distributed_c10d import PrefixStore, ProcessGroupNCCL
+
+        options = ProcessGroupNCCL.Options()
+        options._timeout = rendezvous.timeout
+        store = PrefixStore(f"{rendezvous.nonce}/{name}/nccl", rendezvous.store)
+        with peer_loss():
+            self._group: Any = ProcessGroupNCCL(store, rank, size, options)
+
+    def sum(self, x: Tensor) -> Tensor:
+        """Return the sum over all ranks, in place and the same bits on every rank."""
+        with peer_loss():
+            self._group.allreduce([x]).wait()
+        return x
+
+
+class NcclTeam(Team):
+    """One rank's view of its stage's ranks, each of which is on a GPU of its own."""
+
+    def __init__(self, wire_format: WireFormat, rank: int, gloo: Group, nccl: NcclGroup) -> None:
+        super().__init__(wire_format, rank, gloo)
+        self._nccl = nccl
+
+    def sum(self, x: Tensor) -> Tensor:
+        """Return the sum of x over the team."""
+        return self._nccl.sum(x) if x.is_cuda else super().sum(x)
+
+    def gather_columns(self, x: Tensor, intervals: tuple[Range, ...]) -> Tensor | None:
+        """Return the ranks' columns side by side on the leader, in its processor's memory."""
+        with torch.device("cpu"):
+            return super().gather_columns(x.cpu(), intervals)
+
+
+def has_nccl(device: torch.device) -> bool:
+    """Say whether a device's ranks can form a team over NCCL."""
+    return device.type == "cuda" and torch.distributed.is_nccl_available()
