@@ -76,23 +76,17 @@ def test_measured_times_are_interpolated(prompt: int, decode: int, seconds: floa
     ("prompt", "decode", "seconds"),
     [
         (0, 4, 0.008),  # decodes alone: their own table
-        (96, 0, 0.0202),  # prompts alone: theirs
+        (52, 0, 0.013),  # prompts alone: theirs
         (96, 4, 0.021 + 0.008 - 0.005),  # 100 tokens, and what decodes read besides
-        (96, 400, 0.5),  # beyond both tables: no less than the decodes alone
+        (100, 400, 0.105 + 0.5 - 0.084),  # beyond both tables
         (1, 1, 0.008),  # the same here
     ],
 )
 def test_steps_share_matrices_where_prompts_were_measured_as_short_as_decodes(
     prompt: int, decode: int, seconds: float
 ) -> None:
-    shared = MEASURED.model_copy(
-        update={
-            "prefill_layer_s": ((1, Decimal("0.005")), (4, Decimal("0.005")), (100, "0.021")),
-            "decode_layer_s": (*DECODE[1:2], (8, Decimal("0.010"))),
-        }
-    )
-    shared = Profile.model_validate(shared.model_dump())
-    steps = measured_steps(shared)
+    prompts = (1, Decimal("0.005")), (4, Decimal("0.005")), (100, Decimal("0.021"))
+    steps = measured_steps(MEASURED.model_copy(update={"prefill_layer_s": prompts}))
     assert steps.layer_s(prompt, 0.0, decode, 0) == pytest.approx(seconds)
 
 
