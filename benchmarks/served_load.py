@@ -97,7 +97,8 @@ async def _stay(url: str, body: bytes, stay: Stay) -> None:
     writer.write(head.encode() + body)
     status = await reader.readline()
     if b" 200 " not in status:
-        raise RuntimeError(f"found {status!r}, needed an answer: {await reader.read()!r}")
+        message = f"found {status!r}, needed an answer: {await reader.read()!r}"
+        raise RuntimeError(message)
     while line := await reader.readline():
         if line.startswith(b'data: {"'):
             now_s = time.perf_counter()
