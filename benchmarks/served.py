@@ -8,9 +8,8 @@ each rank on a processor of its own. The requests of a trace come over HTTP when
 sustains.
 
 Other work takes time from the ranks, which no simulation knows. Linux tells for how long each stood
-ready without a processor. `had` is the share of the time in which one was ready that it ran, and
-the simulated machine is as much slower: its trace comes faster, and its times are stretched again.
-On an idle machine `had` is 100 %, and this changes nothing.
+ready without a processor, and the clock of the requests stands still for as long. `had` is the
+share of the time in which a rank was ready that it ran: 100 % on an idle machine.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from itertools import takewhile
 from pathlib import Path
@@ -33,7 +31,7 @@ from typing import Final
 
 from planner import machine, row
 from random_llamas import SIZES, make_llama
-from served_load import Arrival, Figures, send
+from served_load import Arrival, Clock, Figures, send
 from served_shapes import HOSTS, Subject
 from tokenizers import Tokenizer, models
 
@@ -88,12 +86,9 @@ def main() -> None:
                 for load in map(float, arguments.loads.split(",")):
                     rate = load * sustained_per_s(read)
                     arrivals = arrivals_of(read, rate, arguments.seconds)
-                    rounds = []
-                    for _ in range(arguments.rounds):
-                        seen, had = server.run(arrivals, read)
-                        told = simulated(plan_file, arrivals, had, folder)
-                        rounds.append(Round(seen, told, had))
-                    print(row([shape, f"{load:g}", f"{rate:.2f}", *compared(rounds)]), flush=True)
+                    rounds = [server.run(arrivals, read) for _ in range(arguments.rounds)]
+                    cells = compared(rounds, simulated(plan_file, arrivals, folder))
+                    print(row([shape, f"{load:g}", f"{rate:.2f}", *cells]), flush=True)
 
 
 def make_tokenizer(model: Path, vocab: int) -> None:
@@ -136,60 +131,43 @@ def arrivals_of(read: Plan, requests_per_s: float, seconds: float) -> list[Arriv
     return [(round(at_s - found[0][0], 3), *tokens) for at_s, *tokens in found]
 
 
-def simulated(plan_file: Path, arrivals: Sequence[Arrival], had: float, folder: Path) -> Figures:
-    """Replay a trace by `hexplan simulate`, on a machine of which ranks have this share."""
+def simulated(plan_file: Path, arrivals: Sequence[Arrival], folder: Path) -> Figures:
+    """Replay a trace by `hexplan simulate`."""
     trace = folder / "trace.jsonl"
     lines = [
-        json.dumps(
-            {"timestamp": 1000 * had * at_s, "input_length": prompt, "output_length": output}
-        )
+        json.dumps({"timestamp": 1000 * at_s, "input_length": prompt, "output_length": output})
         for at_s, prompt, output in arrivals
     ]
     trace.write_text("\n".join(lines) + "\n", encoding="utf-8")
     asked = [*CLI, "simulate", str(plan_file), "--trace", str(trace), "--warmup", "1us", "--json"]
     told = subprocess.run(asked, check=True, capture_output=True, text=True).stdout  # noqa: S603
     found = json.loads(told)
-    means = (found[name]["mean_s"] / had for name in ("ttft", "tpot"))
-    return Figures(*means, found["output_tokens_per_s"] * had)
+    means = (found[name]["mean_s"] for name in ("ttft", "tpot"))
+    return Figures(*means, found["output_tokens_per_s"])
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """A trace, served and simulated."""
-
-    seen: Figures
-    told: Figures
-    had: float
-    """Share of the time in which a rank was ready that it ran."""
-
-
-def compared(rounds: Sequence[Round]) -> Iterator[str]:
-    """Yield the cells of a row: of the round in the middle of each figure's ratios."""
+def compared(rounds: Sequence[tuple[Figures, float]], told: Figures) -> Iterator[str]:
+    """Yield the cells of the medians of some rounds, of the simulation, and their ratios."""
     for name, unit in (("ttft_s", 1000), ("tpot_s", 1000), ("tokens_per_s", 1)):
-        pairs = [(getattr(one.seen, name), getattr(one.told, name)) for one in rounds]
-        ours, theirs = sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 2]
+        ours = median(getattr(figures, name) for figures, _ in rounds)
+        theirs = getattr(told, name)
         yield from (f"{unit * ours:.4g}", f"{unit * theirs:.4g}", f"{ours / theirs:.2f}")
-    yield f"{median(one.had for one in rounds):.0%}"
+    yield f"{median(had for _, had in rounds):.0%}"
 
 
 class Server:
     """A server that answers, and its ranks."""
 
     def __init__(self, url: str, ranks: Sequence[int]) -> None:
-        self._url, self._ranks = url, ranks
+        self._url, self._clock = url, Clock(ranks)
 
     def run(self, arrivals: Sequence[Arrival], read: Plan) -> tuple[Figures, float]:
         """Send a trace; return what its requests saw, and the share of time that ranks had."""
-        ran, waited = self._ran_and_waited()
-        figures = Figures.of(send(self._url, arrivals, read.model.vocab))
-        ran_now, waited_now = self._ran_and_waited()
-        return figures, (ran_now - ran) / (ran_now - ran + waited_now - waited)
-
-    def _ran_and_waited(self) -> tuple[int, int]:
-        """Return for how long the ranks' main threads ran, and were ready and did not, in ns."""
-        texts = [Path(f"/proc/{rank}/task/{rank}/schedstat").read_text() for rank in self._ranks]
-        figures = [[int(figure) for figure in text.split()] for text in texts]
-        return sum(one[0] for one in figures), sum(one[1] for one in figures)
+        ran_s, waited_s = self._clock.ran_and_waited_s()
+        figures = Figures.of(send(self._url, arrivals, read.model.vocab, self._clock))
+        ran_now_s, waited_now_s = self._clock.ran_and_waited_s()
+        more_s = ran_now_s - ran_s
+        return figures, more_s / (more_s + waited_now_s - waited_s)
 
 
 @contextmanager
