@@ -1,6 +1,6 @@
 """Print what requests see of served plans beside what `hexplan simulate` says of the same ones.
 
-    python benchmarks/served.py [--size 125M] [--shapes one,two,tp2,shared] [--loads 0.3,0.5,0.7]
+    python benchmarks/served.py [--size 125M] [--shapes one,two,tp2] [--loads 0.3,0.5,0.7]
 
 `hexplan profile` measures this machine, `hexplan solve` plans, and `hexplan serve` serves the plan,
 each rank on a processor of its own. The requests of a trace come over HTTP when they are due, and
