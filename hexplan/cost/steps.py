@@ -144,10 +144,7 @@ class MeasuredSteps:
         many more prompt tokens, and what decodes take besides: they read more keys and values.
         """
         if self._are_shared and prompt and decode:
-            decode_s = self._of(self._decode, self._decode_s, decode)
-            besides_s = max(0.0, decode_s - self._of(self._prefill, self._prefill_s, decode))
-            shared_s = self._of(self._prefill, self._prefill_s, prompt + decode)
-            return max(decode_s, shared_s + besides_s)
+            return self._together_s(prompt, decode)
         if prompt < len(self._prefill_s) and decode < len(self._decode_s):
             if prompt and not decode:
                 return max(self._prefill_s[prompt], self._decode_s[1])
@@ -156,6 +153,13 @@ class MeasuredSteps:
         return self._prefill.at(prompt) * bool(prompt) + (
             self._decode.at(decode) if decode_s is None else decode_s
         )
+
+    def _together_s(self, prompt: int, decode: int) -> float:
+        """Return the seconds of prompts and decodes that share the work of matrices."""
+        decode_s = self._of(self._decode, self._decode_s, decode)
+        besides_s = max(0.0, decode_s - self._of(self._prefill, self._prefill_s, decode))
+        shared_s = self._of(self._prefill, self._prefill_s, prompt + decode)
+        return max(decode_s, shared_s + besides_s)
 
     def head_s(self, rows: int) -> float:
         """Return the seconds of the output head; 0 if it was not measured by itself."""
