@@ -89,6 +89,9 @@ class Profile(FrozenModel):
     """Seconds of one layer by prompt tokens in a step, ascending; empty if not measured."""
     decode_layer_s: tuple[StepPoint, ...] = ()
     """Seconds of one layer by tokens decoded in a step, one per request; empty if not measured."""
+    head_s: tuple[StepPoint, ...] = ()
+    """Seconds of the output head by rows that a step samples, ascending; empty if the layers'
+    times include it, or if it was not measured."""
     kv_tokens: tuple[Positive, ...] = ()
     """Tokens of context that fit with 1, 2, ... layers; only simulations use it."""
     max_prompts: tuple[Positive, ...] = ()

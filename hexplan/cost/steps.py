@@ -110,18 +110,26 @@ def _tabulated(curve: Curve, is_flat_at_first: bool) -> tuple[float, ...]:
 
 def measured_steps(profile: Profile) -> MeasuredSteps:
     """Return the step times of a profile, which must have some."""
-    return MeasuredSteps(_curve(profile.prefill_layer_s), _curve(profile.decode_layer_s))
+    head = _curve(profile.head_s) if profile.head_s else None
+    return MeasuredSteps(_curve(profile.prefill_layer_s), _curve(profile.decode_layer_s), head)
 
 
 class MeasuredSteps:
-    """Times measured for one layer, at the measured context and with the output head included."""
+    """Times measured for one layer, at the measured context.
+
+    Without a curve of the output head, they count as including it.
+    """
 
     origin = "measured profile"
 
-    def __init__(self, prefill: Curve, decode: Curve) -> None:
+    def __init__(self, prefill: Curve, decode: Curve, head: Curve | None = None) -> None:
         self._prefill, self._decode = prefill, decode
-        self._prefill_s = _tabulated(prefill, False)
+        # Prompts as short as a few decodes tell which part of decodes is the work of matrices.
+        self._are_shared = prefill.tokens[0] <= decode.tokens[0]
+        self._prefill_s = _tabulated(prefill, self._are_shared)
         self._decode_s = _tabulated(decode, True)
+        self._head = head
+        self._head_s = _tabulated(head, True) if head else (0.0,)
 
     @property
     def measured_tokens(self) -> tuple[int, int] | None:
@@ -132,8 +140,11 @@ class MeasuredSteps:
         """Return the seconds of one layer: those of the prompts plus those of the decodes.
 
         Prompts alone take at least as long as the smallest batch of decodes, because they read the
-        same weights.
+        same weights. Where the tables tell what a step shares, both together take as long as so
+        many more prompt tokens, and what decodes take besides: they read more keys and values.
         """
+        if self._are_shared and prompt and decode:
+            return self._together_s(prompt, decode)
         if prompt < len(self._prefill_s) and decode < len(self._decode_s):
             if prompt and not decode:
                 return max(self._prefill_s[prompt], self._decode_s[1])
@@ -143,9 +154,20 @@ class MeasuredSteps:
             self._decode.at(decode) if decode_s is None else decode_s
         )
 
+    def _together_s(self, prompt: int, decode: int) -> float:
+        """Return the seconds of prompts and decodes that share the work of matrices."""
+        decode_s = self._of(self._decode, self._decode_s, decode)
+        besides_s = max(0.0, decode_s - self._of(self._prefill, self._prefill_s, decode))
+        shared_s = self._of(self._prefill, self._prefill_s, prompt + decode)
+        return max(decode_s, shared_s + besides_s)
+
     def head_s(self, rows: int) -> float:
-        """Return 0, because the head was not measured separately."""
-        return 0.0
+        """Return the seconds of the output head; 0 if it was not measured by itself."""
+        return self._of(self._head, self._head_s, rows) if self._head else 0.0
+
+    @staticmethod
+    def _of(curve: Curve, tabulated: tuple[float, ...], tokens: int) -> float:
+        return tabulated[tokens] if tokens < len(tabulated) else curve.at(tokens)
 
 
 class RooflineSteps:

@@ -69,7 +69,7 @@ def _tables(samples: Sequence[Sample]) -> Iterator[Part]:
         )
         for sample in samples
     ]
-    headings = ("one layer", "TP", "tokens", "context", "median", "spread", "runs")
+    headings = ("step", "TP", "tokens", "context", "median", "spread", "runs")
     yield table(headings, rows, 6)
 
 
@@ -83,6 +83,8 @@ def _step(point: Point) -> str:
     group = f" on {point.tp} devices" if point.tp > 1 else ""
     if point.phase == "prefill":
         return f"prefill of {words.count(point.tokens, 'token')}{group}"
+    if point.phase == "head":
+        return f"output head of {words.count(point.tokens, 'row')}{group}"
     return f"decode of {words.count(point.tokens, 'token')} at context {point.context:,}{group}"
 
 

@@ -29,6 +29,9 @@ class MeasuredStageText(Text):
     """`[tokens, seconds]` of one layer in a step of prompts, by ascending tokens."""
     decode_layer_s: Many[StepPointText] = ()
     """`[tokens, seconds]` of one layer in a step of decodes, by ascending tokens."""
+    head_s: Many[StepPointText] = ()
+    """`[rows, seconds]` of the output head with sampling, by ascending rows; needs both tables of
+    layers."""
     kv_tokens: Many[CountText] = ()
     """Tokens of context that it had room for with 1, 2, ... layers."""
     max_prompts: Many[CountText] = ()

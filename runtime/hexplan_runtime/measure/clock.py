@@ -14,12 +14,24 @@ Clock: TypeAlias = Callable[[Callable[[], object]], float]
 """Runs something, and returns its seconds."""
 
 
-def clock_of(kind: DeviceKind) -> Clock:
-    """Return the clock of a kind of device."""
-    return _cuda_s if kind == "cuda" else _cpu_s
+def clock_of(kind: DeviceKind, size: int) -> Clock:
+    """Return the clock of groups of so many devices of a kind.
+
+    A processor by itself does all in one thread and waits for nobody, so the time of that thread
+    counts: what else the machine does then lengthens no step. Ranks of a group wait for each other.
+    """
+    if kind == "cuda":
+        return _cuda_s
+    return _thread_s if size == 1 else _wall_s
 
 
-def _cpu_s(run: Callable[[], object]) -> float:
+def _thread_s(run: Callable[[], object]) -> float:
+    begun_s = time.thread_time()
+    run()
+    return time.thread_time() - begun_s
+
+
+def _wall_s(run: Callable[[], object]) -> float:
     begun_s = time.perf_counter()
     run()
     return time.perf_counter() - begun_s

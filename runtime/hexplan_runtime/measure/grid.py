@@ -11,8 +11,8 @@ from hexplan_runtime.measure.sample import Point
 
 LARGEST_BATCH: Final = 64
 """The most decodes of a measured step; the KV cache of more may not fit into memory."""
-_SMALLEST_PROMPT = 16
-"""The shortest prompt that is measured. Chosen by trial."""
+_SMALLEST_PROMPT = 1
+"""The shortest prompt that is measured: it tells what a step of prompts and decodes shares."""
 _PAST_MEAN = 2
 """Prompts are measured up to this many times the mean one: many are longer than the mean."""
 _FULL_STEP_TOKENS = 512
@@ -48,7 +48,7 @@ def grid(
 ) -> tuple[Point, ...]:
     """Return the points to measure, in the order in which they are measured.
 
-    Prompts double from 16 tokens to twice the mean prompt, or 512 if that is more, and batches from
+    Prompts double from 1 token to twice the mean prompt, or 512 if that is more, and batches from
     1 to the largest that is measured. Contexts are the mean one, half of it and twice. The means
     are points themselves, so that what is derived for them is not interpolated.
 
@@ -71,6 +71,7 @@ def grid(
         points += [
             Point(tp=tp, phase="decode", tokens=n, context=c) for c in contexts for n in batches
         ]
+        points += [Point(tp=tp, phase="head", tokens=n, context=1) for n in batches]
     return tuple(points)
 
 

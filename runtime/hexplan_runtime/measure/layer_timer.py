@@ -1,4 +1,4 @@
-"""A few layers of one rank, run as a stage of the runtime runs them."""
+"""A few layers and the output head of one rank, run as a stage of the runtime runs them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.messages import RankOrder, RankTask
 from hexplan_runtime.measure.sample import Point
 from hexplan_runtime.model.kv_cache import KvCache, KvShape
-from hexplan_runtime.model.layers import DecoderLayer
+from hexplan_runtime.model.layers import DecoderLayer, Head
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.rotary import RotaryTable
 from hexplan_runtime.model.step import BlockStep, spans_of, turns_of
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.team import Team
 from hexplan_runtime.request import GREEDY
+from hexplan_runtime.stage.sampling import sample
 from hexplan_runtime.stage.stage import torch_dtype
 
 _SEED = 0
@@ -37,8 +38,10 @@ class LayerTimer:
         with _DeviceWeights(Path(task.model_folder), dtype, task.kind) as weights:
             rank = Rank(task.model, task.architecture, shard, team, weights)
             self._layers = tuple(DecoderLayer(rank, layer) for layer in range(*task.layers))
+            shards = (equal_shard(task.model, index, task.size) for index in range(task.size))
+            self._head = Head(rank, tuple(shard.vocab for shard in shards), None)
         self._range = task.layers
-        self._clock = clock_of(task.kind)
+        self._clock = clock_of(task.kind, task.size)
         self._team = team
         self._model, self._dtype = task.model, dtype
         frequencies, scale = task.architecture.rotary_frequencies, task.architecture.rotary_scale
@@ -47,17 +50,38 @@ class LayerTimer:
 
     @torch.inference_mode()
     def times_s(self, order: RankOrder) -> tuple[float, ...]:
-        """Return the seconds of one layer in each timed run; the ranks begin each run together."""
-        run = self._step(order.point)
+        """Return the seconds of each timed run of one layer, or of the output head.
+
+        The ranks begin each run together.
+        """
+        is_head = order.point.phase == "head"
+        run = self._head_step(order.point) if is_head else self._step(order.point)
+        shared_by = 1 if is_head else len(self._layers)
         times = []
         for index in range(order.warmups + order.repeats):
             self._team.sum(torch.zeros(1))
             seconds = self._clock(run)
             if index >= order.warmups:
-                times.append(seconds / len(self._layers))
+                times.append(seconds / shared_by)
         return tuple(times)
 
-    def _step(self, point: Point) -> Callable[[], Tensor]:
+    def _head_step(self, point: Point) -> Callable[[], object]:
+        """Return a run of the output head, with sampling where the logits are."""
+        torch.manual_seed(_SEED)
+        rows = [
+            Row(request, 0, 0, 1, point.context, GREEDY, samples=True)
+            for request in range(point.tokens)
+        ]
+        x_TH = torch.randn(point.tokens, self._model.hidden).to(self._dtype)
+
+        def run() -> None:
+            logits = self._head(x_TH)
+            if logits is not None:
+                sample(logits, rows)
+
+        return run
+
+    def _step(self, point: Point) -> Callable[[], object]:
         """Return a run of the layers over requests whose earlier keys and values are in place."""
         torch.manual_seed(_SEED)
         is_prefill = point.phase == "prefill"

@@ -47,6 +47,8 @@ def _lines(
         yield from _rows(stage, "prefill")
         yield "    decode_layer_s:"
         yield from _rows(stage, "decode")
+        yield "    head_s:"
+        yield from _rows(stage, "head")
         yield from _other_contexts(stage)
 
 
@@ -88,7 +90,7 @@ def _source(
         f" {lengths.context} tokens;"
         f" tokens_per_s derived for requests of {lengths.prompt} + {lengths.output} tokens:"
         " (p + o) / (k (prefill_layer_s(p) + o / B decode_layer_s(B))) for k layers, without the"
-        f" output head, where B is {batch}"
+        f" output head, where B is {batch}; head_s with greedy sampling"
     )
 
 

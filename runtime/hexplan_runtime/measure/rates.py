@@ -39,7 +39,7 @@ class MeasuredStage:
         wanted = (
             sample
             for sample in self.samples
-            if sample.point.phase == phase and (phase == "prefill" or sample.point.context == mean)
+            if sample.point.phase == phase and (phase != "decode" or sample.point.context == mean)
         )
         return tuple(sorted(wanted, key=lambda sample: sample.point.tokens))
 
@@ -68,7 +68,7 @@ class MeasuredStage:
             Memory of one device, which limits the batch; the largest measured batch if None.
         """
         prompt, output = self.lengths.prompt, self.lengths.output
-        prefill, decode = (_curve(self.column(phase)) for phase in PHASES)
+        prefill, decode = _curve(self.column("prefill")), _curve(self.column("decode"))
         rates = []
         for num_layers in range(1, model.layers + 1):
             batch = self._batch(model, num_layers, memory_bytes)

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from hexplan.frozen_model import FrozenModel
 
-Phase = Literal["prefill", "decode"]
-PHASES: tuple[Phase, ...] = ("prefill", "decode")
+Phase = Literal["prefill", "decode", "head"]
+PHASES: tuple[Phase, ...] = ("prefill", "decode", "head")
 Count = Annotated[int, Field(gt=0)]
 
 
@@ -20,9 +20,9 @@ class Point(FrozenModel):
     tp: Count
     """Devices in the group."""
     phase: Phase
-    """Whether the step runs a prompt, or the next token of running requests."""
+    """Whether the step runs a prompt, or the next token of running requests; or the output head."""
     tokens: Count
-    """Tokens of the prompt; or requests that decode, a token each."""
+    """Tokens of the prompt; or requests that decode, a token each; or rows that are sampled."""
     context: Count
     """Positions that the last token of each request sees, including itself."""
 

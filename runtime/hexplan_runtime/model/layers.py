@@ -72,13 +72,30 @@ class Embedding:
         self._team = rank.team
         self._first, self._end = rank.shard.vocab
         shape = model.vocab, model.hidden
-        self.weight = rank.weights.read(_table_name(rank), shape, rank.shard.vocab)
+        self._table_VH = rank.weights.read(_table_name(rank), shape, rank.shard.vocab)
+        self._is_shared = False
 
     def __call__(self, ids_T: Tensor) -> Tensor:
         """Return the tokens' embeddings, the same on every rank of the team."""
         is_mine_T = (ids_T >= self._first) & (ids_T < self._end)
         rows_T = torch.where(is_mine_T, ids_T - self._first, 0)
-        return self._team.sum(F.embedding(rows_T, self.weight) * is_mine_T[:, None])
+        return self._team.sum(self._rows(rows_T) * is_mine_T[:, None])
+
+    def share(self) -> Tensor:
+        """Return the table as the weight of a head, too; it is kept once: `[V, H]`.
+
+        It is laid out by columns: the head of one row then takes half the time in float32, and
+        three quarters of it in bfloat16 (Zen 4), where an embedding takes microseconds more.
+        """
+        if not self._is_shared and self._table_VH.device.type == "cpu":
+            self._table_VH = self._table_VH.t().contiguous().t()
+            self._is_shared = True
+        return self._table_VH
+
+    def _rows(self, rows_T: Tensor) -> Tensor:
+        if self._is_shared:
+            return self._table_VH.t().index_select(1, rows_T).t()
+        return F.embedding(rows_T, self._table_VH)
 
 
 class Head:
@@ -105,7 +122,7 @@ def _read_head_weight(rank: Rank, embedding: Embedding | None) -> tuple[Tensor, 
     """
     model = rank.model
     if model.tied_embeddings and embedding is not None:
-        return embedding.weight, True
+        return embedding.share(), True
     name = _table_name(rank) if model.tied_embeddings else _HEAD
     return rank.weights.read(name, (model.vocab, model.hidden), rank.shard.vocab), False
 

@@ -13,7 +13,7 @@ from support.clusters import device_type, host, spec_of, tiny_model
 from hexplan.cluster import Profile
 from hexplan.cost import DeviceShard, ShardSizes, StageShape, stage_speed
 from hexplan.cost.step_times import StepTimes
-from hexplan.cost.steps import tensor_step_times
+from hexplan.cost.steps import measured_steps, tensor_step_times
 from hexplan.field_types import Range
 from hexplan.spec import Spec
 
@@ -70,6 +70,52 @@ def _measured() -> StepTimes:
 )
 def test_measured_times_are_interpolated(prompt: int, decode: int, seconds: float) -> None:
     assert _measured().layer_s(prompt, 0.0, decode, 0) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "decode", "seconds"),
+    [
+        (0, 4, 0.008),  # decodes alone: their own table
+        (52, 0, 0.013),  # prompts alone: theirs
+        (96, 4, 0.021 + 0.008 - 0.005),  # 100 tokens, and what decodes read besides
+        (100, 400, 0.105 + 0.5 - 0.084),  # beyond both tables
+        (1, 1, 0.008),  # the same here
+    ],
+)
+def test_steps_share_matrices_where_prompts_were_measured_as_short_as_decodes(
+    prompt: int, decode: int, seconds: float
+) -> None:
+    prompts = (1, Decimal("0.005")), (4, Decimal("0.005")), (100, Decimal("0.021"))
+    steps = measured_steps(MEASURED.model_copy(update={"prefill_layer_s": prompts}))
+    assert steps.layer_s(prompt, 0.0, decode, 0) == pytest.approx(seconds)
+
+
+@given(st.integers(0, 400), st.integers(0, 100))
+def test_a_shared_step_takes_no_longer_than_its_parts_and_no_less_than_either(
+    prompt: int, decode: int
+) -> None:
+    """Where one more token never costs more than the first, which reads the weights."""
+    shared = Profile(
+        device="Fast",
+        tp=1,
+        tokens_per_s=(Decimal(10),),
+        prefill_layer_s=tuple((n, Decimal(50 + n) / 1000) for n in (1, 8, 64, 512)),
+        decode_layer_s=tuple((n, Decimal(50 + 2 * n) / 1000) for n in (1, 8, 64, 128)),
+        source="made up",
+    )
+    steps = measured_steps(shared)
+    together_s = steps.layer_s(prompt, 0.0, decode, 0)
+    alone = steps.layer_s(prompt, 0.0, 0, 0), steps.layer_s(0, 0.0, decode, 0)
+    assert max(alone) <= together_s <= sum(alone) + 1e-12
+
+
+def test_the_head_is_that_of_the_profile_where_it_was_measured() -> None:
+    assert measured_steps(MEASURED).head_s(8) == 0
+    points = (1, Decimal("0.002")), (4, Decimal("0.004"))
+    steps = measured_steps(MEASURED.model_copy(update={"head_s": points}))
+    assert [steps.head_s(rows) for rows in (0, 1, 2, 8)] == pytest.approx(
+        [0, 0.002, 0.002 + 0.002 / 3, 0.008]
+    )
 
 
 def test_a_profile_tells_how_far_it_was_measured() -> None:

@@ -206,6 +206,10 @@ def test_a_stopped_measurement_is_labelled_and_resuming_it_measures_only_the_res
         for tokens, seconds in stage["prefill_layer_s"]:
             point = Point(tp=stage["tp"], phase="prefill", tokens=tokens, context=tokens)
             assert seconds == medians[point]
+        for rows, seconds in stage["head_s"]:
+            point = Point(tp=stage["tp"], phase="head", tokens=rows, context=1)
+            assert seconds == medians[point]
+        assert [rows for rows, _ in stage["head_s"]] == [1, 8, 64]
 
     with pytest.raises(InputError, match="there is a file already"):
         run(job, replace(files, may_resume=True), Follower())
