@@ -46,3 +46,16 @@ def latencies_at(
         stay_s = request.decode_tokens * found.tpot_s + found.ttft_s
         in_flight = (in_flight + min(served.in_flight, rate * stay_s)) / 2
     return found
+
+
+def route_latencies(
+    load: float, pipeline: PipelineModel, workload: Workload, policy: Policy, served: ServedRate
+) -> list[MeanLatencies]:
+    """Return about what a request takes on each route at a share of the served rate.
+
+    Only how routes compare is meant: what all of them wait for alike is left out.
+    """
+    shares, request = shares_of(pipeline), mean_request(workload, policy)
+    trip = RoundTrip(pipeline, shares, request, max(1.0, load * served.in_flight), policy)
+    times = (trip.along(r.stages, load * served.requests_per_s) for r in pipeline.routes)
+    return [MeanLatencies(ttft_s, tpot_s) for tpot_s, ttft_s in times]
