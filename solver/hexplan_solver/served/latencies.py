@@ -50,12 +50,16 @@ def latencies_at(
 
 def route_latencies(
     load: float, pipeline: PipelineModel, workload: Workload, policy: Policy, served: ServedRate
-) -> list[MeanLatencies]:
+) -> dict[tuple[int, ...], MeanLatencies]:
     """Return about what a request takes on each route at a share of the served rate.
 
-    Only how routes compare is meant: what all of them wait for alike is left out.
+    Only how routes compare is meant: what all of them wait for alike is left out. Routes are named
+    by their stages.
     """
     shares, request = shares_of(pipeline), mean_request(workload, policy)
     trip = RoundTrip(pipeline, shares, request, max(1.0, load * served.in_flight), policy)
-    times = (trip.along(r.stages, load * served.requests_per_s) for r in pipeline.routes)
-    return [MeanLatencies(ttft_s, tpot_s) for tpot_s, ttft_s in times]
+    found = {}
+    for route in pipeline.routes:
+        tpot_s, ttft_s = trip.along(route.stages, load * served.requests_per_s)
+        found[route.stages] = MeanLatencies(ttft_s, tpot_s)
+    return found

@@ -22,6 +22,8 @@ from hexplan_solver.simulate import (
 LENGTHS = Lengths(mean=100, max=100)
 ALIKE = Workload(prompt_tokens=LENGTHS, output_tokens=LENGTHS)
 ROOM = 4_000
+HELPERS = (7, 8), (0, 8)
+"""Layers that the stage which runs the last one holds."""
 
 
 class Reading:
@@ -40,18 +42,27 @@ class Reading:
 def pipeline(helper: tuple[int, int]) -> PipelineModel:
     """One stage alone beside a chain of two, whose second stage runs the last layer of eight."""
     ranges = (0, 8), (0, 7), helper
-    stages = tuple(StageModel(f"s{i}", r, Reading(), ROOM) for i, r in enumerate(ranges))
+    rooms = ROOM, ROOM, 10 * ROOM
+    stages = tuple(
+        StageModel(f"s{i}", layers, Reading(), room)
+        for i, (layers, room) in enumerate(zip(ranges, rooms, strict=True))
+    )
     ends = (OUTSIDE, 0), (0, OUTSIDE), (OUTSIDE, 1), (1, 2), (2, OUTSIDE)
     edges = tuple(EdgeModel(source, target, 1e12, 1e-4, 4, 1.0) for source, target in ends)
     return PipelineModel(8, stages, edges, (RouteModel((0,), 1), RouteModel((1, 2), 1)))
 
 
-@pytest.mark.parametrize("helper", [(7, 8), (0, 8)])
+@pytest.mark.parametrize("helper", HELPERS)
 def test_a_stage_is_no_help_with_layers_that_no_request_runs_in_it(helper: tuple[int, int]) -> None:
     made, policy = pipeline(helper), CHUNKED
     served = served_rate(made, ALIKE, policy)
     outcome = simulate(made, Offline(spread_lengths(ALIKE)), policy, Window(120.0, 40.0, 1))
-    assert served.decode_tokens_per_s == pytest.approx(outcome.decode_tokens_per_s, rel=0.25)
+    assert served.decode_tokens_per_s <= 1.25 * outcome.decode_tokens_per_s
+
+
+def test_layers_that_no_request_runs_change_little() -> None:
+    rates = [served_rate(pipeline(helper), ALIKE).decode_tokens_per_s for helper in HELPERS]
+    assert rates[0] == pytest.approx(rates[1], rel=0.1)
 
 
 def test_a_prompt_takes_as_many_full_steps_as_it_has_chunks_however_short_the_output() -> None:

@@ -56,8 +56,11 @@ def throttled(whole: Candidate, own: MeanLatencies, allowed: MeanLatencies) -> T
     if whole.served.tpot_s is None:
         return None  # prompts run whole: the formula knows no latencies
     load, workload = BALANCED_PARAMS.load, whole.evaluated.problem.spec.workload
-    times = route_latencies(load, whole.pipeline, workload, whole.policy, whole.served)
-    weights = [float(path.amount) for path in whole.evaluated.flow.paths]
+    known = route_latencies(load, whole.pipeline, workload, whole.policy, whole.served)
+    paths = whole.evaluated.flow.paths
+    # A path of next to no flow has no route: it gets no requests.
+    times = [known.get(path.stages, MeanLatencies(0.0, 0.0)) for path in paths]
+    weights = [float(path.amount) * (path.stages in known) for path in paths]
     by_kind = (
         _Times([one.ttft_s for one in times], own.ttft_s, allowed.ttft_s, weights),
         _Times([one.tpot_s for one in times], own.tpot_s, allowed.tpot_s, weights),
