@@ -98,7 +98,8 @@ class _Times:
 
     def _mean(self, routes: Sequence[int]) -> float:
         whole = sum(self.weights[i] for i in routes)
-        return sum(self.weights[i] * self.seconds[i] for i in routes) / whole
+        total = sum(self.weights[i] * self.seconds[i] for i in routes)
+        return total / whole if whole else 0.0
 
     def part(self, late: frozenset[int]) -> float:
         """Return how much of their flow these routes may keep, so that the mean is allowed."""
