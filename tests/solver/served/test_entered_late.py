@@ -32,7 +32,7 @@ class Reading:
     origin = "made up"
     measured_tokens = None
 
-    def layer_s(self, prompt: int, reach: float, decode: int, context: int) -> float:
+    def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
         return 1e-3 + 2e-4 * (prompt + decode) if prompt or decode else 0.0
 
     def head_s(self, rows: int) -> float:
