@@ -27,6 +27,7 @@ MAX_ROUTES = 12
 FULL = Decimal("0.999")
 """A flow of this share of the cut uses it up: prices in a plan are rounded."""
 ASKED = "the plan carries the rate that was asked, not the largest flow"
+HELD_BACK = "the plan holds slow routes back for its latencies, so its flow is not the largest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def _sections(plan: Plan, console: Console) -> Iterator[Section]:
     stages = {stage.id: stage for stage in plan.stages}
     yield Section("Stages", _stages(plan, console))
     yield Section(f"Routes ({len(plan.routes)})", _routes(plan.routes, stages))
-    yield Section("Bottleneck (*)", _bottleneck(plan.certificate, stages))
+    yield Section("Bottleneck (*)", _bottleneck(plan, stages))
     if plan.unused:
         yield Section("Unused devices", _unused(plan))
     yield Section("Certificate", _certificate(plan))
@@ -172,12 +173,15 @@ def _hop(stage_id: str, enter_layer: int, stages: dict[str, Stage]) -> str:
     return stage_id if is_whole else f"{stage_id} from layer {enter_layer}"
 
 
-def _bottleneck(certificate: Certificate, stages: dict[str, Stage]) -> Iterator[str]:
+def _bottleneck(plan: Plan, stages: dict[str, Stage]) -> Iterator[str]:
+    certificate = plan.certificate
     if _is_used_up(certificate):
         yield "Every request needs a part of these, and they are used up:"
     else:
         most = words.rate(certificate.cut_tokens_per_s)
-        yield f"The plan sends only what was asked. These would limit more, at {most} tokens/s:"
+        is_balanced = plan.objective == "balanced"
+        does = "holds slow routes back" if is_balanced else "sends only what was asked"
+        yield f"The plan {does}. These would limit more, at {most} tokens/s:"
     for term in certificate.cut:
         yield f"  {words.constraint(term, stages)}"
 
@@ -201,8 +205,10 @@ def _certificate(plan: Plan) -> Iterator[str]:
     told = (f"{origin} (within {words.percent(error)})" for origin, error in origins)
     if plan.solve.method != "hexplan":
         yield f"  method {plan.solve.method}, a baseline: it placed the layers"
-    asked = "" if _is_used_up(certificate) else ", as asked"
-    gap = f"none stated: {ASKED}" if asked else words.gap(certificate.gap)
+    is_balanced = plan.objective == "balanced"
+    word, why = ("held back", HELD_BACK) if is_balanced else ("as asked", ASKED)
+    asked = "" if _is_used_up(certificate) else f", {word}"
+    gap = f"none stated: {why}" if asked else words.gap(certificate.gap)
     for label, value in (
         ("flow", f"{words.rate(certificate.flow_tokens_per_s)} tokens/s{asked}"),
         ("cut", f"{words.rate(certificate.cut_tokens_per_s)} tokens/s at most here"),

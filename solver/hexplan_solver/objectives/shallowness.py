@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hexplan.cost import StageShape, kv_room_tokens
 from hexplan_solver.flow.evaluate import Evaluated
@@ -12,6 +14,9 @@ from hexplan_solver.problem.problem import Problem
 
 HOP_DIGITS = 6
 """Mean hops are rounded to this many decimals, so that equal routes compare as equal."""
+FEWER_HOPS = 0.05
+"""Hops count as fewer if they are by this share: less is not worth any of the objective."""
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,6 +46,22 @@ class Shallowness:
         first = {(stage.kind, stage.layers): stage for stage in used}
         room = sum(_kv_room(found.problem, first[key]) * count for key, count in alike.items())
         return Shallowness(round(hops, HOP_DIGITS), len({stage.host for stage in used}), -room)
+
+
+def shallowest(equal: Sequence[Found], depth_of: Callable[[Found], Shallowness]) -> list[Found]:
+    """Keep those of clearly fewest hops, and of these the ones on fewest hosts.
+
+    Between what is left the objective decides: where neither hops nor hosts are saved, nothing is
+    gained by a plan that is a little worse.
+    """
+    depths = [depth_of(one) for one in equal]
+    most = min(depth.hops for depth in depths) * (1 + FEWER_HOPS)
+    fewest = min(depth.num_hosts for depth in depths if depth.hops <= most)
+    return [
+        one
+        for one, depth in zip(equal, depths, strict=True)
+        if depth.hops <= most and depth.num_hosts == fewest
+    ]
 
 
 def _kv_room(problem: Problem, stage: PlacedStage) -> int:

@@ -46,3 +46,20 @@ def latencies_at(
         stay_s = request.decode_tokens * found.tpot_s + found.ttft_s
         in_flight = (in_flight + min(served.in_flight, rate * stay_s)) / 2
     return found
+
+
+def route_latencies(
+    load: float, pipeline: PipelineModel, workload: Workload, policy: Policy, served: ServedRate
+) -> dict[tuple[int, ...], MeanLatencies]:
+    """Return about what a request takes on each route at a share of the served rate.
+
+    Only how routes compare is meant: what all of them wait for alike is left out. Routes are named
+    by their stages.
+    """
+    shares, request = shares_of(pipeline), mean_request(workload, policy)
+    trip = RoundTrip(pipeline, shares, request, max(1.0, load * served.in_flight), policy)
+    found = {}
+    for route in pipeline.routes:
+        tpot_s, ttft_s = trip.along(route.stages, load * served.requests_per_s)
+        found[route.stages] = MeanLatencies(ttft_s, tpot_s)
+    return found

@@ -32,7 +32,10 @@ def load_of(stop: Stop, arriving: float, request: MeanRequest) -> Load:
     prompt_steps_per_s = prompt_tokens_per_s / tokens
     by_prompts = prompt_steps_per_s * prompt_s
     ride_s = stop.ride_s(tokens)
-    mixing = (by_decodes + by_prompts) / (1 + prompt_steps_per_s * (prompt_s - ride_s))
+    saved_s = prompt_s - ride_s
+    mixing = (by_decodes + by_prompts) / (1 + prompt_steps_per_s * saved_s)
+    # No more steps hold both than there are steps of decodes.
+    mixing = max(mixing, by_decodes + by_prompts - decode_steps_per_s * max(0.0, saved_s))
     full = arriving * stop.full_s
     # The busier a stage, the more waits for its next step, so steps fill up.
     busy = max(full, min(mixing, SCHEDULER.filling * full))

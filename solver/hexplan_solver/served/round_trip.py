@@ -7,13 +7,23 @@ prompt waits for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
+from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.served.load import Load, load_of
 from hexplan_solver.served.request import MeanRequest
 from hexplan_solver.served.scheduler import SCHEDULER, clump_tokens
 from hexplan_solver.served.shares import Shares
-from hexplan_solver.served.visits import Visit, balanced, crossings_of, stop_of, way_of
+from hexplan_solver.served.visits import (
+    Stop,
+    Visit,
+    Way,
+    balanced,
+    crossings_of,
+    stop_of,
+    way_of,
+)
 from hexplan_solver.simulate import PipelineModel, Policy
 
 
@@ -34,21 +44,25 @@ class RoundTrip:
         stops = [
             stop_of(
                 stage,
-                Visit(share, held, is_last=stage.layers[1] == pipeline.num_layers),
+                Visit(share, held, stage.layers[1] == pipeline.num_layers, entries),
                 share * self._in_flight,
                 request,
                 policy,
             )
-            for stage, share, held in zip(
-                pipeline.stages, shares.stages, shares.held_layers, strict=True
+            for stage, share, held, entries in zip(
+                pipeline.stages, shares.stages, shares.held_layers, shares.entries, strict=True
             )
             if share > 0
         ]
         self._stops = balanced(stops, request, in_flight)
+        visited = (position for position, share in enumerate(shares.stages) if share > 0)
+        self._stop_at = dict(zip(visited, self._stops, strict=True))
         self._ways = [
             way_of(pipeline, edge, share, request)
             for edge, share in zip(pipeline.edges, shares.edges, strict=True)
         ]
+        ends = ((edge.source, edge.target) for edge in pipeline.edges)
+        self._way_of = dict(zip(ends, self._ways, strict=True))
         self._crossings = crossings_of(pipeline, shares, request)
         last = max(stop.model.layers[1] for stop in self._stops)
         heads = [stop for stop in self._stops if stop.model.layers[1] == last]
@@ -75,6 +89,27 @@ class RoundTrip:
         prompt_s = sum(self._prompts_s) / len(self._prompts_s)
         return self.idle_s + wait_s + behind_s, prompt_s + wait_s
 
+    def along(self, route: Sequence[int], requests_per_s: float) -> tuple[float, float]:
+        """Return the round trip and the time of a prompt on one route, with waits at its stages.
+
+        The mean over all routes leaves out what decodes wait for prompts and shared links.
+
+        Parameters
+        ----------
+        route
+            Its stages, by position.
+        requests_per_s
+            What arrives at all routes together; beyond the capacity of a stage, waits are endless.
+        """
+        stops = [self._stop_at[position] for position in route]
+        ways = [self._way_of[ends] for ends in pairwise((OUTSIDE, *route, OUTSIDE))]
+        wait_s = sum(load_of(s, requests_per_s * s.share, self._request).wait_s for s in stops)
+        moves_s = sum(w.latency_s + self._clump(w.share) * w.token_s for w in ways)
+        head_s = stops[-1].model.steps.head_s(stops[-1].batch)
+        round_s = head_s + moves_s + wait_s + sum(stop.decode_s for stop in stops)
+        prompts_s = [self._passing_s(stops, ways, size) for size in self._request.prompt_sizes]
+        return round_s, wait_s + sum(prompts_s) / len(prompts_s)
+
     def busy_at(self, requests_per_s: float) -> float:
         """Return the share of the time in which the busiest stage runs a step."""
         return max(load.busy for _, load in self._loads(requests_per_s))
@@ -97,6 +132,14 @@ class RoundTrip:
             w.share * (w.latency_s + w.token_s * min(size, w.prompt_tokens)) for w in self._ways
         )
         return through + after + moves_s
+
+    @staticmethod
+    def _passing_s(stops: Sequence[Stop], ways: Sequence[Way], size: float) -> float:
+        """Return the same for one route."""
+        chunks = [(min(size, stop.chunk), stop) for stop in stops]
+        times = [(size / chunk - 1, stop.prompt_s(chunk)) for chunk, stop in chunks]
+        moves_s = sum(w.latency_s + w.token_s * min(size, w.prompt_tokens) for w in ways)
+        return sum(s for _, s in times) + max(more * s for more, s in times) + moves_s
 
     def _shared_part(self) -> float:
         """Return the part of its time for which a prompt is where a clump passes."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate import PipelineModel
+
+Entries = tuple[tuple[int, float], ...]
+"""Layers at which requests enter a stage, each with the share of its visits that do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,8 @@ class Shares:
     """Layers that a mean request runs in each stage: 0 for those that do not visit it."""
     edges: tuple[float, ...]
     """Share that takes each edge."""
+    entries: tuple[Entries, ...]
+    """Where the visitors of each stage begin in it."""
 
     @property
     def hops(self) -> float:
@@ -30,16 +36,27 @@ def shares_of(pipeline: PipelineModel) -> Shares:
     whole = sum(route.weight for route in pipeline.routes)
     visits = [0] * len(pipeline.stages)
     held = [0] * len(pipeline.stages)
+    entering_at: list[Counter[int]] = [Counter() for _ in pipeline.stages]
     for route in pipeline.routes:
         at = 0
         for position in route.stages:
             end = pipeline.stages[position].layers[1]
             visits[position] += route.weight
             held[position] += route.weight * (end - at)
+            entering_at[position][at] += route.weight
             at = end
     entering = sum(edge.weight for edge in pipeline.edges if edge.source == OUTSIDE)
     return Shares(
         tuple(visit / whole for visit in visits),
         tuple(layers / whole for layers in held),
         tuple(edge.weight / entering for edge in pipeline.edges),
+        tuple(
+            tuple((layer, weight / visit) for layer, weight in sorted(found.items()) if visit)
+            for found, visit in zip(entering_at, visits, strict=True)
+        ),
     )
+
+
+def part_that_runs(entries: Entries, layer: int) -> float:
+    """Return the part of a stage's visits that runs one of its layers."""
+    return sum(part for enter, part in entries if enter <= layer)

@@ -78,6 +78,20 @@ def neighbours(spec: Spec, policy: Policy) -> Iterator[Policy]:
             yield replace(policy, max_decode_tokens=changed)
 
 
+def of_fewer_tokens(spec: Spec, policy: Policy) -> Iterator[Policy]:
+    """Yield the policy with the most tokens a step that there is workspace for, and with fewer.
+
+    Its decodes stay as they are, as far as such a step may hold them.
+    """
+    tokens = largest_step_tokens(spec.cluster, spec.workload)
+    for halving in range(SERVED_PARAMS.halvings + 1):
+        if policy.chunk_tokens is None or (halving and tokens < SERVED_PARAMS.least_tokens):
+            return
+        decodes = min(policy.max_decode_tokens, most_decodes(tokens))
+        yield replace(policy, chunk_tokens=tokens, max_decode_tokens=decodes)
+        tokens //= 2
+
+
 def _starves(policy: Policy, served: ServedRate, request: MeanRequest) -> bool:
     """Say whether prompts have to wait: few steps are without decodes, and those leave no room."""
     decodes, tokens = policy.max_decode_tokens, policy.chunk_tokens or 0

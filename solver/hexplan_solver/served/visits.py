@@ -11,7 +11,7 @@ from hexplan.schedule.limits import least_prompt_tokens
 from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.served.request import MeanRequest
 from hexplan_solver.served.scheduler import clump_tokens
-from hexplan_solver.served.shares import Shares
+from hexplan_solver.served.shares import Entries, Shares, part_that_runs
 from hexplan_solver.simulate import EdgeModel, PipelineModel, Policy, StageModel
 
 
@@ -25,6 +25,8 @@ class Visit:
     """Layers that a mean request runs in it."""
     is_last: bool
     """Whether it has the output head."""
+    entries: Entries
+    """Where requests enter it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Stop:
     full_s: float
     """What a visit takes of the stage's time, prompt and decodes, where every step is full; of
     stages side by side, as if their loads were equal."""
+    entries: Entries
+    """Where requests enter it."""
     model: StageModel
 
     def prompt_s(self, tokens: float) -> float:
@@ -116,44 +120,61 @@ def stop_of(
     full_s = _full_s(stage, visit, request, policy)
     reach = request.reach_tokens
     return Stop(
-        share, layers, batch, decode_s, chunk, least_room, least, context, reach, full_s, stage
+        share,
+        layers,
+        batch,
+        decode_s,
+        chunk,
+        least_room,
+        least,
+        context,
+        reach,
+        full_s,
+        visit.entries,
+        stage,
     )
 
 
 def _full_s(stage: StageModel, visit: Visit, request: MeanRequest, policy: Policy) -> float:
     """Return what a visit takes of a stage's time in full steps, which hold the mean mix."""
     assert policy.chunk_tokens is not None, "prompts come in chunks"
-    mix = request.decode_tokens / (request.prompt_tokens + request.decode_tokens)
-    decodes = max(1.0, min(policy.max_decode_tokens, policy.chunk_tokens * mix))
-    prompt = int(decodes * (1 - mix) / mix)
-    whole = round(decodes)
-    context = int(whole * request.context_tokens)
-    layer_s = stage.steps.layer_s(prompt, prompt * request.reach_tokens, whole, context)
-    head_s = stage.steps.head_s(whole) if visit.is_last else 0.0
-    return request.decode_tokens / decodes * (visit.held_layers / visit.share * layer_s + head_s)
+    both = request.prompt_tokens + request.decode_tokens
+    steps = max(request.decode_tokens / policy.max_decode_tokens, both / policy.chunk_tokens)
+    prompt, decodes = int(request.prompt_tokens / steps), round(request.decode_tokens / steps)
+    context = int(decodes * request.context_tokens)
+    layer_s = stage.steps.layer_s(prompt, prompt * request.reach_tokens, decodes, context)
+    head_s = stage.steps.head_s(max(1, decodes)) if visit.is_last else 0.0
+    return steps * (visit.held_layers / visit.share * layer_s + head_s)
 
 
 def balanced(stops: Sequence[Stop], request: MeanRequest, in_flight: float) -> list[Stop]:
     """Give stages the loads that they have where a full one turns requests away.
 
     A stage without KV room for all requests in flight turns some away while they wait for it. Those
-    go to the stages beside it, so all that hold a layer are full before it passes no more.
+    go to the stages beside it, so all that run a layer are full before it passes no more. A stage
+    that requests enter at a later layer is no help with the layers before.
     """
-    cuts = sorted({layer for stop in stops for layer in stop.model.layers})
-    seconds: dict[int, float] = {}
-    """What a request takes of all stages that hold the layers from a cut to the next."""
-    for first in cuts[:-1]:
-        beside = [s for s in stops if s.model.layers[0] <= first < s.model.layers[1]]
-        if beside:
-            seconds[first] = 1 / sum(1 / stop.full_s for stop in beside)
+    cuts = sorted({layer for stop in stops for layer in stop.model.layers})[:-1]
+    runs = {first: [(stop, _part(stop, first)) for stop in stops] for first in cuts}
+    seconds = {
+        first: 1 / sum(part / stop.full_s for stop, part in beside)
+        for first, beside in runs.items()
+        if any(part for _, part in beside)
+    }
+    """What a request takes of all stages that run the layers from a cut to the next."""
     found = []
     for stop in stops:
-        first, end = stop.model.layers
         if stop.model.kv_tokens < in_flight * request.reserved_tokens:
-            slowest_s = max(s for cut, s in seconds.items() if first <= cut < end)
+            slowest_s = max(s for cut, s in seconds.items() if _part(stop, cut))
             stop = replace(stop, full_s=slowest_s / stop.share)
         found.append(stop)
     return found
+
+
+def _part(stop: Stop, layer: int) -> float:
+    """Return the part of a stage's visits that runs a layer; 0 if the stage does not hold it."""
+    first, end = stop.model.layers
+    return part_that_runs(stop.entries, layer) if first <= layer < end else 0.0
 
 
 def way_of(pipeline: PipelineModel, edge: EdgeModel, share: float, request: MeanRequest) -> Way:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hexplan_solver.objectives.balanced.limits import Limits
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
+from hexplan_solver.objectives.balanced.throttle import Throttle, throttled
 from hexplan_solver.objectives.shallowness import Shallowness
 from hexplan_solver.objectives.sustained.budget import TrialBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate
@@ -17,12 +19,13 @@ from hexplan_solver.objectives.sustained.trial import (
     Estimate,
     Judged,
     Trial,
-    depth_of,
+    best_of_equal,
     is_hopeless,
     lateness,
     run_once,
     with_load,
 )
+from hexplan_solver.served.latencies import MeanLatencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def choose(limits: Limits, others: Sequence[Candidate], budget: TrialBudget) -> 
     estimates = [Estimate.of(one, BALANCED_PARAMS.load) for one in others]
     allowed = [one for one in estimates if lateness(one, limits.shallowest) <= limits.factor]
     equal = _equal([limits.shallowest, *allowed], limits)
-    return Balanced(min(equal, key=depth_of), limits.shallowest)
+    return Balanced(best_of_equal(equal), limits.shallowest)
 
 
 class _Contest:
@@ -69,6 +72,7 @@ class _Contest:
         self.reference = _loaded(run_once(shallowest, budget.window(shallowest)))
         self._tried = [self.reference]
         self._allowed = [self.reference]
+        self._late: list[Trial] = []
         self._was_refused = False
         self._least_error: dict[int, float] = {}
         """How many times as long latencies are at least in trials as by the formula, by the number
@@ -82,23 +86,64 @@ class _Contest:
     @property
     def best(self) -> Trial:
         """The trial of the largest rate whose latencies are allowed, or a shallower equal."""
-        return min(_equal(self._allowed, self._limits), key=depth_of)
+        return best_of_equal(_equal(self._allowed, self._limits))
 
     def settle(self, others: Sequence[Candidate]) -> None:
-        """Try candidates, and then the leading ones with other step limits."""
+        """Try candidates, those that are late with less on their late routes, too.
+
+        Then the leading ones are tried with other step limits.
+        """
         late: list[Candidate] = []
         for found in others:
             if self._is_probably_late(found):
                 late.append(found)
             else:
                 self._try(found)
+        for trial in sorted(self._late, key=self._limits.merit, reverse=True):
+            self._hold_back(throttled(trial.found, _times(trial), self._most))
         for found in late:
-            self._try(found)
+            held = throttled(found, self._expected(found), self._most)
+            if held is None:
+                self._try(found)
+            else:
+                self._hold_back(held)
         for _ in range(BALANCED_PARAMS.tunings):
             leading = [trial.found for trial in self._leading()]
             for found in tunings(leading, [trial.found for trial in self._tried]):
                 if self._budget.may_tune():
                     self._try(found)
+
+    @property
+    def _most(self) -> MeanLatencies:
+        """What is allowed."""
+        factor, own = self._limits.factor, _times(self.reference)
+        return MeanLatencies(own.ttft_s * factor, own.tpot_s * factor)
+
+    def _expected(self, found: Candidate) -> MeanLatencies:
+        """Return the latencies by the formula, if it errs as for the shallowest and in trials."""
+        error = self._least_error.get(_hops(found), 1.0)
+        own, first = Estimate.of(found, BALANCED_PARAMS.load), self._limits.shallowest
+        real = _times(self.reference)
+        return MeanLatencies(
+            own.ttft_s / first.ttft_s * real.ttft_s * error if first.ttft_s else 0.0,
+            own.tpot_s / first.tpot_s * real.tpot_s * error if first.tpot_s else 0.0,
+        )
+
+    def _hold_back(self, held: Throttle | None) -> None:
+        """Try a candidate with less on its late routes, and look for the most that is allowed."""
+        least, most = 0.0, 1.0
+        for _ in range(BALANCED_PARAMS.throttlings):
+            if held is None or least * BALANCED_PARAMS.throttling_step > most:
+                return
+            loaded = self._try(held.found)
+            if loaded is None:
+                return
+            if lateness(loaded, self.reference) <= self._limits.factor:
+                least = held.part
+            else:
+                most = held.part
+            part = math.sqrt(least * most) if least else most / 2
+            held = replace(held, part=part) if part >= BALANCED_PARAMS.least_part else None
 
     def _is_probably_late(self, found: Candidate) -> bool:
         """Say whether latencies are too long, if the formula errs as in trials of equal depth."""
@@ -113,22 +158,24 @@ class _Contest:
         best, fastest = (max(some, key=self._limits.merit) for some in (self._allowed, self._tried))
         return [best] if fastest.found is best.found else [best, fastest]
 
-    def _try(self, found: Candidate) -> None:
+    def _try(self, found: Candidate) -> Trial | None:
+        """Return the trial with its latencies; None if it serves too little, or may not run."""
         best = max(one.decode_tokens_per_s for one in self._allowed)
         if is_hopeless(found, best, self._tried):
-            return
+            return None
         if not self._budget.may_run(found, 2):  # with a full KV cache, and with a part of its load
             self._was_refused = True
-            return
+            return None
         trial = run_once(found, self._budget.window(found))
         self._tried.append(trial)
-        if any(one is trial for one in _equal([*self._allowed, trial], self._limits)):
-            loaded = _loaded(trial)
-            late = lateness(loaded, self.reference)
-            error, hops = late / self._lateness_by_formula(found), _hops(found)
-            self._least_error[hops] = min(error, self._least_error.get(hops, error))
-            if late <= self._limits.factor:
-                self._allowed.append(loaded)
+        if not any(one is trial for one in _equal([*self._allowed, trial], self._limits)):
+            return None
+        loaded = _loaded(trial)
+        late = lateness(loaded, self.reference)
+        error, hops = late / self._lateness_by_formula(found), _hops(found)
+        self._least_error[hops] = min(error, self._least_error.get(hops, error))
+        (self._allowed if late <= self._limits.factor else self._late).append(loaded)
+        return loaded
 
 
 def _hops(found: Candidate) -> int:
@@ -145,3 +192,7 @@ def _equal(judged: Sequence[AnyJudged], limits: Limits) -> list[AnyJudged]:
 
 def _loaded(trial: Trial) -> Trial:
     return with_load(trial, BALANCED_PARAMS.load)
+
+
+def _times(one: Judged) -> MeanLatencies:
+    return MeanLatencies(one.ttft_s, one.tpot_s)

@@ -39,6 +39,14 @@ class BalancedParams:
     """...but at least this many."""
     tunings: int = 2
     """Rounds in which the leading trial is run with other step limits."""
+    throttlings: int = 3
+    """Trials of a placement with less of the flow on its late routes..."""
+    throttling_step: float = 1.2
+    """...fewer, if the part that is allowed is known up to this factor."""
+    least_part: float = 0.05
+    """Late routes that may keep less of their flow are not worth a trial."""
+    most_part: float = 0.9
+    """What late routes keep at most of the flow with which they were late."""
     hopeless: float = 0.5
     """Candidates whose rate by the formula is below this share of the best are not simulated."""
     late_candidates: int = 3

@@ -9,6 +9,7 @@ from hexplan_solver.objectives.latency.contenders import Contender
 from hexplan_solver.objectives.latency.offered import Offered
 from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
 from hexplan_solver.objectives.latency.rate_trial import RateTrial, run_at_rate
+from hexplan_solver.objectives.shallowness import shallowest
 from hexplan_solver.objectives.sustained.budget import TrialBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.choice import tunings
@@ -18,7 +19,7 @@ from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 def choose(
     offered: Offered, contenders: Sequence[Contender], budget: TrialBudget
 ) -> RateTrial | None:
-    """Return the trial of least mean time of a request, a shallower one among equals.
+    """Return the trial of least mean time of a request; among near ones, of early first tokens.
 
     All are run with one seed, then the best with other step limits, and then the leading ones with
     more seeds. None is returned if no contender carried the rate.
@@ -35,8 +36,10 @@ def choose(
             window = budget.window(found)
             trials.append(run_at_rate(offered, found, window, [window.seed]))
 
-    for one in contenders:
+    for position, one in enumerate(contenders):
         carried = _carried(trials)
+        if carried and position >= LATENCY_PARAMS.leading // 2 and not budget.may_tune():
+            break  # what is left is for the best with other step limits, and for more seeds
         if not carried or one.guess_s < carried[0].total_s * LATENCY_PARAMS.hopeless:
             attempt(one.found)
     for _ in range(LATENCY_PARAMS.tunings):
@@ -47,8 +50,20 @@ def choose(
     leading = _with_more_seeds(_carried(trials), budget)
     if not leading:
         return None
-    least_s = leading[0].total_s * (1 + SUSTAINED_PARAMS.noise)
-    return min((one for one in leading if one.total_s <= least_s), key=lambda one: one.depth)
+    near = _within(leading, leading[0], LATENCY_PARAMS.near)
+    chosen = min(near, key=lambda one: one.total_s * one.ttft_s)
+    # With a little noise, and a first token that comes as early.
+    equal = [
+        one
+        for one in _within(near, chosen, SUSTAINED_PARAMS.noise)
+        if one.ttft_s <= chosen.ttft_s * (1 + SUSTAINED_PARAMS.noise)
+    ]
+    return min(shallowest(equal, lambda one: one.depth), key=lambda one: (one.total_s, one.depth))
+
+
+def _within(trials: Sequence[RateTrial], best: RateTrial, share: float) -> list[RateTrial]:
+    """Return the trials whose requests take at most so much longer than those of the best."""
+    return [one for one in trials if one.total_s <= best.total_s * (1 + share)]
 
 
 def _carried(trials: Sequence[RateTrial]) -> list[RateTrial]:

@@ -8,7 +8,7 @@ how requests share steps and fill the KV cache, and so do the placements that th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from hexplan_solver.flow.evaluate import Evaluated
@@ -17,9 +17,12 @@ from hexplan_solver.objectives.latency.offered import Offered, carrying_no_more
 from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
 from hexplan_solver.objectives.latency.routed import Routed
 from hexplan_solver.objectives.sustained.candidate import Candidate, tuned, used_part, with_flow
+from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.search import Walks, all_starts, leading, searched
 from hexplan_solver.objectives.sustained.split import spread
 from hexplan_solver.run import Run
+from hexplan_solver.served.served import served_rate
+from hexplan_solver.served.step_limits import of_fewer_tokens
 from hexplan_solver.simulate import Policy
 
 
@@ -42,7 +45,7 @@ def from_queueing(offered: Offered, found: Sequence[Routed], policy: Policy) -> 
     """Return candidates that the queueing model found, in its order."""
     result = []
     for one in found:
-        candidate = tuned(with_flow(one.evaluated, policy))
+        candidate = paced(offered, tuned(with_flow(one.evaluated, policy)))
         guess_s = min(one.times.total_s, offered.guess_s(candidate))
         result.append(Contender(candidate, guess_s, offered.load_of(candidate)))
     return result
@@ -73,10 +76,30 @@ def from_starts(
     for one in every:
         cleaned = spread(used_part(one)) if run.left_s else one
         scaled = with_flow(carrying_no_more(cleaned.evaluated, needed), cleaned.policy)
-        candidate = tuned(scaled) if run.left_s else scaled
+        candidate = paced(offered, tuned(scaled)) if run.left_s else scaled
         guess_s, load = offered.guess_s(candidate), offered.load_of(candidate)
         contenders.append(Contender(candidate, guess_s, load))
     return sorted(contenders, key=lambda one: (max(1.0, one.load), one.guess_s))
+
+
+def paced(offered: Offered, found: Candidate) -> Candidate:
+    """Return the candidate with the tokens of a step that make requests fast at the rate.
+
+    Those that serve most at full load make decodes wait for longer prompts.
+    """
+    spec = found.evaluated.problem.spec
+    best = found
+    for policy in of_fewer_tokens(spec, found.policy):
+        served = served_rate(found.pipeline, spec.workload, policy)
+        other = replace(found, policy=policy, served=served)
+        if _slowness(offered, other) < _slowness(offered, best) * (1 - SUSTAINED_PARAMS.noise):
+            best = other
+    return best
+
+
+def _slowness(offered: Offered, found: Candidate) -> float:
+    """Return the mean time of a request by the formula, and more where it is overloaded."""
+    return offered.guess_s(found) * max(1.0, offered.load_of(found)) ** 2
 
 
 def in_turn(by_queueing: Sequence[Contender], by_formula: Sequence[Contender]) -> list[Contender]:

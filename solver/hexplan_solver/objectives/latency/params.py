@@ -74,6 +74,10 @@ class LatencyParams:
     """...or so many seconds of it for each device, if that is less..."""
     trials_least_s: float = 3.0
     """...but at least this many."""
+    near: float = 0.02
+    """Mean times of a request that differ by less than this share are near: so much may be chance
+    in a few hundred requests. Between them the time to the first token counts, too, as it is a
+    hundredth of the whole where outputs are long."""
     tunings: int = 1
     """Rounds in which the best trial is run with other step limits."""
     warm_up_stays: float = 2.0

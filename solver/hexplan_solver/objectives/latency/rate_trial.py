@@ -30,6 +30,11 @@ class RateTrial:
     outcomes: tuple[Outcome, ...]
 
     @property
+    def ttft_s(self) -> float:
+        """Mean time from a request's arrival to its first token."""
+        return mean_ttft_s(self.outcomes)
+
+    @property
     def total_s(self) -> float:
         """Mean time from a request's arrival to its last token."""
         return self.offered.total_s(mean_ttft_s(self.outcomes), mean_tpot_s(self.outcomes))
@@ -46,9 +51,9 @@ class RateTrial:
         return rise <= chance + LATENCY_PARAMS.ramp * mean
 
     @property
-    def depth(self) -> tuple[Shallowness, float]:
-        """The key of the one to take, of several that take as long: the smallest."""
-        return Shallowness.of(self.found.evaluated), self.total_s
+    def depth(self) -> Shallowness:
+        """How deep it is."""
+        return Shallowness.of(self.found.evaluated)
 
     @property
     def latency(self) -> Latency:

@@ -9,7 +9,7 @@ from typing import Protocol
 from hexplan.spec import Spec
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
-from hexplan_solver.objectives.sustained.trial import window_for, work_of
+from hexplan_solver.objectives.sustained.trial import is_certain, window_for, work_of
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import Window
 
@@ -21,12 +21,23 @@ class TrialBudget(Protocol):
         """Say whether there is enough for a run of each."""
         ...
 
-    def window(self, found: Candidate) -> Window:
+    @property
+    def is_short(self) -> bool:
+        """Whether runs are shorter than usual."""
+        ...
+
+    def window(self, found: Candidate, *, is_usual: bool = False) -> Window:
         """Return what of a candidate's run is measured, and its first seed."""
         ...
 
-    def may_run(self, found: Candidate, num_seeds: int = 1) -> bool:
-        """Say whether a candidate may have some more runs; if so, charge them."""
+    def may_run(self, found: Candidate, num_seeds: int = 1, *, is_usual: bool = False) -> bool:
+        """Say whether a candidate may have some more runs; if so, charge them.
+
+        Parameters
+        ----------
+        is_usual
+            Whether they have the usual length, even if the others are shorter.
+        """
         ...
 
     def may_tune(self) -> bool:
@@ -112,22 +123,29 @@ class EffortBudget:
         self._spent = 0.0
         self._begun_s = run.elapsed_s
         usual = sum(self._work(found, 1.0) for found in expected)
-        affordable = self._total * params.first_share / usual
+        first_share = 1 - params.final_share if is_certain(expected[0]) else params.first_share
+        affordable = self._total * first_share / usual
         self._scale = max(params.least_scale, min(1.0, affordable))
 
     def affords(self, candidates: Sequence[Candidate]) -> bool:
         """Say whether there is enough for a run of each."""
         return sum(self._work(found, self._scale) for found in candidates) <= self._total
 
-    def window(self, found: Candidate) -> Window:
-        """Return what of a candidate's run is measured, and its first seed."""
-        return self._gauge.window(found, self._scale, self._run.options.seed)
+    @property
+    def is_short(self) -> bool:
+        """Whether runs are shorter than usual."""
+        return self._scale < 1
 
-    def may_run(self, found: Candidate, num_seeds: int = 1) -> bool:
+    def window(self, found: Candidate, *, is_usual: bool = False) -> Window:
+        """Return what of a candidate's run is measured, and its first seed."""
+        scale = 1.0 if is_usual else self._scale
+        return self._gauge.window(found, scale, self._run.options.seed)
+
+    def may_run(self, found: Candidate, num_seeds: int = 1, *, is_usual: bool = False) -> bool:
         """Say whether a candidate may have some more runs; if so, charge them."""
         # No rate is told: the bound on the flow is no bound on a served rate.
         self._run.tell("trials", None)
-        work = num_seeds * self._work(found, self._scale)
+        work = num_seeds * self._work(found, 1.0 if is_usual else self._scale)
         if self._spent + work > self._total or work / self._pace() > self._run.left_s:
             return False
         self._spent += work

@@ -12,7 +12,8 @@ from hexplan_solver.objectives.sustained.trial import (
     AnyJudged,
     Judged,
     Trial,
-    depth_of,
+    best_of_equal,
+    is_certain,
     is_hopeless,
     run,
     run_once,
@@ -43,7 +44,7 @@ class Contest:
         floor = max(one.decode_tokens_per_s for one in judged[: self.num_references])
         least = max(floor, most * (1 - SUSTAINED_PARAMS.noise))
         equal = [one for one in allowed if one.decode_tokens_per_s >= least]
-        return min(equal, key=depth_of)
+        return best_of_equal(equal)
 
     def is_allowed(self, one: Judged, judged: Sequence[Judged]) -> bool:
         """Say whether a request stays about as short as in one of the references."""
@@ -90,32 +91,42 @@ def choose(
             if not budget.may_tune() or not budget.may_run(found):
                 break
             trials.append(run_once(found, budget.window(found)))
-    return _with_more_seeds(contest, trials, budget)
+    return _finals(contest, trials, budget)
 
 
-def _with_more_seeds(contest: Contest, trials: list[Trial], budget: TrialBudget) -> list[Trial]:
-    """Run the references and the best of the others with more seeds, as far as the budget goes."""
+def _finals(contest: Contest, trials: list[Trial], budget: TrialBudget) -> list[Trial]:
+    """Run the references and the best of the others again, as far as the budget goes.
+
+    That is with more seeds, or, where requests are all alike and seeds change nothing, for longer:
+    all of them then end about together, so a short run counts one crowd of them more or less.
+    """
     count = contest.num_references
+    is_longer = is_certain(trials[0].found)
+    if is_longer and not budget.is_short:
+        return trials
     longer: list[Trial] = []
     for trial in [*trials[:count], *_fastest(contest, trials)[: SUSTAINED_PARAMS.finalists]]:
         seeds = range(trial.window.seed + 1, trial.window.seed + SUSTAINED_PARAMS.seeds)
-        if not budget.may_run(trial.found, len(seeds)):
-            # More seeds count only if a candidate beside the references has had them.
+        if not budget.may_run(trial.found, 1 if is_longer else len(seeds), is_usual=is_longer):
+            # These runs count only if a candidate beside the references has had them.
             return longer if len(longer) > count else trials
-        more = run(trial.found, trial.window, seeds)
-        longer.append(replace(trial, outcomes=trial.outcomes + more.outcomes))
+        if is_longer:
+            longer.append(run_once(trial.found, budget.window(trial.found, is_usual=True)))
+        else:
+            more = run(trial.found, trial.window, seeds)
+            longer.append(replace(trial, outcomes=trial.outcomes + more.outcomes))
     return longer
 
 
 def tunings(leading: Iterable[Candidate], tried: Iterable[Candidate]) -> Iterator[Candidate]:
     """Yield the leading candidates with other step limits that were not tried yet."""
-    known = [(found.evaluated.network, found.policy) for found in tried]
+    known = [(found.evaluated.flow, found.policy) for found in tried]
     for found in leading:
-        own = found.evaluated.network
-        for policy in neighbours(own.spec, found.policy):
-            if not any(network is own and policy == other for network, other in known):
+        own, spec = found.evaluated.flow, found.evaluated.problem.spec
+        for policy in neighbours(spec, found.policy):
+            if not any(flow is own and policy == other for flow, other in known):
                 known.append((own, policy))
-                served = served_rate(found.pipeline, own.spec.workload, policy)
+                served = served_rate(found.pipeline, spec.workload, policy)
                 yield replace(found, policy=policy, served=served)
 
 

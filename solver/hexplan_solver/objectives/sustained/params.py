@@ -68,7 +68,7 @@ class SustainedParams:
     step_work: float = 8.0
     """Tokens times hops that take as long to simulate as a step and its message do besides its
     tokens: with this the pace is about the same on all examples."""
-    trials_share: float = 0.5
+    trials_share: float = 0.7
     """Share of the effort for trials; the placements get the rest."""
     slow_machine: float = 0.3
     """Share of that pace at which the first run is expected to go, so that it ends in time."""

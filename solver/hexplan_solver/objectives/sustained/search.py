@@ -38,7 +38,9 @@ def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
     references = distinct([tuned(reference), reference])
     most = SUSTAINED_PARAMS.most_candidates
     every = distinct([*references, *_candidates(run, static, policy)])[:most]
-    budget = EffortBudget(run, SUSTAINED_PARAMS.trials_share, every)
+    least = SUSTAINED_PARAMS.hopeless * _most(every)
+    usual = [*references, *(one for one in every[len(references) :] if rate_of(one) >= least)]
+    budget = EffortBudget(run, SUSTAINED_PARAMS.trials_share, usual)
     contest = Contest(len(references), SUSTAINED_PARAMS.latency_slack)
     if len(references) > 1 and not budget.affords(every[: len(references) + 2]):
         # The steps of its own plan are what the plan of largest flow would serve with.
@@ -60,7 +62,9 @@ def _candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
     every = [*searched(run, found, walks), *found]
     cleaned = [tuned(spread(used_part(one))) if run.left_s else one for one in every]
     ranked = sorted(cleaned, key=rate_of, reverse=True)
-    hopeful = [c for c in ranked if rate_of(c) >= params.hopeless * rate_of(ranked[0])]
+    # The annealing finds what the formula takes for good, and where that errs, it errs most. So
+    # starts are held against each other, not against what comes out of it.
+    hopeful = [c for c in ranked if rate_of(c) >= params.hopeless * _most(found)]
     # Small steps make first tokens late, so the largest are tried first, even in a short time.
     return [tuned(ranked[0], halvings=0), *hopeful]
 
@@ -121,6 +125,10 @@ def searched(run: Run, found: Sequence[Candidate], walks: Walks) -> list[Candida
 def rate_of(found: Candidate) -> float:
     """Return the rate by the formula."""
     return found.served.decode_tokens_per_s
+
+
+def _most(found: Sequence[Candidate]) -> float:
+    return max(map(rate_of, found))
 
 
 def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:

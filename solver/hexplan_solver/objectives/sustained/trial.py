@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Protocol, TypeVar
 
 from hexplan.constants import FIGURE_DIGITS
-from hexplan_solver.objectives.shallowness import Shallowness
+from hexplan_solver.objectives.shallowness import Shallowness, shallowest
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.served.latencies import latencies_at
@@ -150,9 +150,14 @@ def slowness(one: Judged, other: Judged) -> float:
     return stay_s(one) / stay_s(other) if stay_s(other) else 1.0
 
 
-def depth_of(one: Judged) -> tuple[Shallowness, float]:
-    """Return the key of the one to take, of several that serve as much: the smallest."""
-    return Shallowness.of(one.found.evaluated), -one.decode_tokens_per_s
+def best_of_equal(equal: Sequence[AnyJudged]) -> AnyJudged:
+    """Return, of those that serve as much but for noise, the shallowest, and of these the best."""
+
+    def depth_of(one: AnyJudged) -> Shallowness:
+        return Shallowness.of(one.found.evaluated)
+
+    shallow = shallowest(equal, depth_of)
+    return min(shallow, key=lambda one: (-one.decode_tokens_per_s, depth_of(one)))
 
 
 def is_hopeless(found: Candidate, best: float, trials: Sequence[Trial]) -> bool:
@@ -163,6 +168,13 @@ def is_hopeless(found: Candidate, best: float, trials: Sequence[Trial]) -> bool:
     low = [one.decode_tokens_per_s / one.found.served.decode_tokens_per_s for one in trials]
     most = found.served.decode_tokens_per_s * max([1.0, *low])
     return most * (1 + SUSTAINED_PARAMS.formula_error) < best
+
+
+def is_certain(found: Candidate) -> bool:
+    """Say whether all requests are alike, so that runs with a full KV cache are, with any seed."""
+    workload = found.evaluated.problem.spec.workload
+    lengths = workload.prompt_tokens, workload.output_tokens
+    return all(one.mean == one.max for one in lengths)
 
 
 def window_for(found: Candidate, scale: float, seed: int) -> Window:

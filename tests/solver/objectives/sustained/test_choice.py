@@ -53,14 +53,15 @@ class Runs:
     """A budget of some runs, none of which go to other step limits."""
 
     left: int
+    is_short: bool = False
 
     def affords(self, candidates: Sequence[Candidate]) -> bool:
         return self.left >= len(candidates)
 
-    def window(self, found: Candidate) -> Window:
+    def window(self, found: Candidate, *, is_usual: bool = False) -> Window:
         return WINDOW
 
-    def may_run(self, found: Candidate, num_seeds: int = 1) -> bool:
+    def may_run(self, found: Candidate, num_seeds: int = 1, *, is_usual: bool = False) -> bool:
         self.left -= 1
         return self.left >= 0
 
