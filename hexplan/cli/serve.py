@@ -14,9 +14,18 @@ from typing import Annotated
 import typer
 
 from hexplan.cli.exit_codes import INTERRUPTED
+from hexplan.cli.hosts_options import (
+    FirstPort,
+    HostOptions,
+    HostsFolder,
+    OnThisMachine,
+    PublicHosts,
+    Python,
+    Ssh,
+)
 from hexplan.cli.inputs import PlanFile, seconds, source
 from hexplan.cli.output import emit, require_sound
-from hexplan.cli.starting import RUNTIME, ask_to_start, require_packages
+from hexplan.cli.starting import RUNTIME, ask_to_start, count_hosts, require_packages
 
 PACKAGES = (*RUNTIME, "starlette", "uvicorn", "prometheus_client", "jinja2")
 TEMPLATE_LIMIT_BYTES = 2**20
@@ -71,9 +80,15 @@ def serve(
     access_log: Annotated[
         bool, typer.Option(help="Print a line for each request on stderr, without its text.")
     ] = True,
+    here: OnThisMachine = False,
+    ssh: Ssh = None,
+    python: Python = "python3",
+    first_port: FirstPort = None,
+    hosts_model_folder: HostsFolder = None,
+    allow_public_hosts: PublicHosts = False,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Start without asking.")] = False,
 ) -> None:
-    """Run a plan on this machine behind an OpenAI-compatible HTTP endpoint.
+    """Run a plan on this machine or its hosts, behind an OpenAI-compatible HTTP endpoint.
 
     Prints the address on stdout once requests are answered. SIGTERM and Ctrl-C let requests that
     are under way end first; a second signal ends the server at once.
@@ -90,6 +105,8 @@ def serve(
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
     require_tensor_parallel(plan)
+    options = HostOptions(here, ssh, python, first_port, hosts_model_folder, allow_public_hosts)
+    hosts = options.hosts(plan)
     access = open_door(
         Door(
             host, api_key_file, insecure, may_be_wildcard=allow_wildcard, may_be_public=allow_public
@@ -107,9 +124,9 @@ def serve(
         has_vllm_metrics=vllm_metrics,
     )
     place = Place(access.address, port, seconds("--drain-timeout", drain_timeout) or 0.0)
-    ask_to_start(plan, yes=yes)
+    ask_to_start(plan, yes=yes, num_hosts=count_hosts(plan, hosts))
     with open_serve_view(plan, emit, logs=access_log) as view, _until_asked_to_end() as end:
-        Server(plan, model_folder, settings, place, view).run(end.event)
+        Server(plan, model_folder, settings, place, view, hosts).run(end.event)
     if end.number == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
 

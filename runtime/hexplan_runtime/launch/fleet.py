@@ -9,31 +9,20 @@ from typing import Final, TypeAlias
 
 from hexplan.errors import HexplanError, InputError, LaunchError
 from hexplan.measured.observations import StepSeen
+from hexplan_runtime.agent.ranks import RANK, VARIABLES
 from hexplan_runtime.batch import Batch
+from hexplan_runtime.launch.agents import Agents
 from hexplan_runtime.net.gloo import PeerLost
-from hexplan_runtime.processes import ChildProcess, Ended, Here, Said, Supervisor
+from hexplan_runtime.processes import Child, Ended, Here, Said, Stopped, Supervisor
 from hexplan_runtime.stage.mailbox import Loss
 from hexplan_runtime.stage.messages import PEER_LOST, Assignment, EndSeen, Report
 
 _CULPRIT_S: Final = 2.0
 """How long to look for the rank that failed first, when others have only lost it as their peer."""
-_RANK: Final = "hexplan_runtime.stage.worker"
-_VARIABLES: Final = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TMPDIR",
-    "PYTHONPATH",
-    "LD_LIBRARY_PATH",
-)
-"""What ranks inherit: enough to run Python, and no keys or tokens of whoever launches."""
-
-RankProcess: TypeAlias = ChildProcess[Report]
+RankProcess: TypeAlias = Child
 RankSaid: TypeAlias = Said[Report]
 RankEnded: TypeAlias = Ended[Report]
-News: TypeAlias = RankSaid | RankEnded | Batch | Loss | None
+News: TypeAlias = RankSaid | RankEnded | Stopped | Batch | Loss | None
 """None only ends the wait for news."""
 
 
@@ -51,15 +40,17 @@ class Fleet:
         self._supervisor = Supervisor(Report, self.tell)
         self._news: SimpleQueue[News] = SimpleQueue()
         self._failure: HexplanError | None = None
+        self.agents = Agents(self.tell)
+        """The agents on other hosts, if the plan has any."""
 
     def start(self, name: str, assignment: Assignment) -> RankProcess:
-        """Start a rank."""
-        return self._supervisor.start(name, Here(_VARIABLES).command(_RANK), assignment)
+        """Start a rank on this machine."""
+        return self._supervisor.start(name, Here(VARIABLES).command(RANK), assignment)
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Process ids of the ranks."""
-        return tuple(child.pid for child in self._supervisor.children)
+        """Process ids of the ranks, or of what reaches other hosts."""
+        return tuple(child.pid for child in self._supervisor.children) + self.agents.pids
 
     def tell(self, news: News) -> None:
         """Take news from any thread."""
@@ -85,6 +76,10 @@ class Fleet:
         news = self._wait(deadline)
         if isinstance(news, Ended):
             self._failure = self._explain(news)
+        elif isinstance(news, Stopped):
+            self._failure = news.failure
+        elif isinstance(news, LaunchError | InputError):  # a host is lost
+            self._failure = news
         elif isinstance(news, PeerLost | HexplanError):
             self._failure = self._explain_loss(news)
         elif isinstance(news, Said) and news.message.event == "refused":
@@ -95,7 +90,8 @@ class Fleet:
         raise self._failure
 
     def stop(self) -> None:
-        """End every rank and reap it."""
+        """End every rank and every agent, and reap them."""
+        self.agents.stop()
         self._supervisor.stop()
 
     def _wait(self, deadline: float | None) -> News | None:

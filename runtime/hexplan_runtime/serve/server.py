@@ -17,6 +17,7 @@ from hexplan.errors import InputError, LaunchError
 from hexplan.plan import Plan
 from hexplan_runtime.engine.snapshot import EngineSnapshot
 from hexplan_runtime.launch.pipeline import Pipeline
+from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.launch.startup import RankStats
 from hexplan_runtime.model.architecture import read_stop_ids
 from hexplan_runtime.model.model_files import find_model_folder
@@ -85,6 +86,8 @@ class Server:
     ----------
     folder
         Where the weights are; the folder that the plan names if None.
+    hosts
+        How the plan's hosts are reached; None runs all of them on this machine.
 
     Raises
     ------
@@ -99,12 +102,14 @@ class Server:
         settings: ServeSettings,
         place: Place,
         listener: ServeListener,
+        hosts: Hosts | None = None,
     ) -> None:
         self._plan = plan
         self._folder = find_model_folder(plan, folder)
         self._settings = settings
         self._place = place
         self._listener = listener
+        self._hosts = hosts
         self._tokenizer = cast("ChatTokenizer", read_tokenizer(self._folder))
         self._stop_ids = read_stop_ids(self._folder)
 
@@ -121,7 +126,8 @@ class Server:
         with _bound(self._place) as listening:
             begun_s = time.monotonic()
             waiting = self._settings.limits.waiting
-            with Pipeline(self._plan, self._folder, max_waiting=waiting) as pipeline:
+            made = Pipeline(self._plan, self._folder, max_waiting=waiting, hosts=self._hosts)
+            with made as pipeline:
                 self._listener.ready(pipeline.stats, time.monotonic() - begun_s)
                 launched = Launched(
                     self._plan, pipeline.core, pipeline.stats, self._tokenizer, self._stop_ids

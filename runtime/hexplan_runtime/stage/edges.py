@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.net.edge_sender import EdgeSender
-from hexplan_runtime.net.messages import MessageEnds, socket_file
+from hexplan_runtime.net.messages import (
+    KeyPair,
+    LaunchKeys,
+    MessageEnds,
+    MessageReceiver,
+    socket_file,
+    tcp_address,
+)
 from hexplan_runtime.net.transport import Receives, Sends
 from hexplan_runtime.net.wire import WireFormat
-from hexplan_runtime.stage.messages import launch_mark
+from hexplan_runtime.stage.messages import Across, Directory, Listening, launch_mark
 from hexplan_runtime.stage.stage import torch_dtype
 
 LAUNCHER = "launcher"
@@ -26,6 +33,10 @@ class Meeting:
     """A folder that only this user may enter; sockets and stores in it are open to nobody else."""
     nonce: str
     """A random number of this launch, in hexadecimal digits."""
+    across: Across | None = None
+    """What ends of edges to other machines must know; None if all processes are on this one."""
+    exchange: Callable[[Directory], Directory] = lambda directory: directory
+    """Tells the coordinator where an end listens, and returns where all ends do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +52,92 @@ class Ends:
 def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     """Open the ends that a stage, or the launcher, has of the plan's edges.
 
-    Nobody waits here: an end may send before the other one listens.
+    Nobody waits here, unless there are other machines: an end may send before the other one
+    listens. Between machines the target of an edge listens, but at an exit edge its source does.
+    So the launcher listens nowhere, and may be where no host can reach it.
     """
-    ends = MessageEnds(wire_format_of(plan, meeting.nonce))
-    senders: dict[str, EdgeSender] = {}
-    receivers: dict[str, Receives] = {}
-    for number, (source, target) in enumerate(used_edges(plan)):
-        address = socket_file(meeting.folder, number)
-        if end == (LAUNCHER if source == ENTRY else source):
-            senders[target] = EdgeSender(ends.sender(address))
-        if end == (LAUNCHER if target == EXIT else target):
-            receivers[source] = ends.receiver(address)
+    keys = None if meeting.across is None else _keys(meeting.across)
+    opened = _Opened(end, MessageEnds(wire_format_of(plan, meeting.nonce), keys))
+    places = {stage.id: stage.host for stage in plan.stages}
+    addresses: dict[int, str] = {}
+    edges = [edge for edge in enumerate(used_edges(plan)) if end in _processes(*edge[1])]
+    for number, edge in edges:
+        if meeting.across is None or places.get(edge[0]) == places.get(edge[1]):
+            addresses[number] = socket_file(meeting.folder, number)
+    listening = []
+    for number, edge in edges:
+        if end == _listener(*edge):
+            address = addresses.get(number) or _own_address(meeting.across, number)
+            heard = opened.listen(edge, address)
+            if number not in addresses:
+                listening.append(Listening(edge=number, address=heard))
+    if meeting.across is not None:
+        directory = meeting.exchange(Directory(edges=tuple(listening)))
+        addresses |= {one.edge: one.address for one in directory.edges}
+    for number, edge in edges:
+        if end != _listener(*edge):
+            opened.call(edge, addresses[number])
+    return opened.ends()
 
-    def close() -> None:
-        for sender in senders.values():
-            sender.close()
-        ends.close()
 
-    return Ends(senders, receivers, close)
+@dataclass(slots=True)
+class _Opened:
+    """The ends of one process that are open so far."""
+
+    end: str
+    messages: MessageEnds
+    senders: dict[str, EdgeSender] = field(default_factory=dict)
+    receivers: dict[str, MessageReceiver] = field(default_factory=dict)
+
+    def listen(self, edge: tuple[str, str], address: str) -> str:
+        """Listen for the other end, and return where."""
+        return self._open(edge, address, calls=False)
+
+    def call(self, edge: tuple[str, str], address: str) -> None:
+        """Connect to where the other end listens."""
+        self._open(edge, address, calls=True)
+
+    def ends(self) -> Ends:
+        """Return all of them."""
+
+        def close() -> None:
+            for sender in self.senders.values():
+                sender.close()
+            self.messages.close()
+
+        return Ends(self.senders, self.receivers, close)
+
+    def _open(self, edge: tuple[str, str], address: str, *, calls: bool) -> str:
+        source, target = edge
+        if self.end == _processes(*edge)[0]:
+            sender = self.messages.sender(address, calls=calls)
+            self.senders[target] = EdgeSender(sender)
+            return sender.address
+        receiver = self.messages.receiver(address, calls=calls)
+        self.receivers[source] = receiver
+        return receiver.address
+
+
+def _processes(source: str, target: str) -> tuple[str, str]:
+    """Return which processes are at the ends of an edge."""
+    return (LAUNCHER if source == ENTRY else source, LAUNCHER if target == EXIT else target)
+
+
+def _listener(source: str, target: str) -> str:
+    """Return which process listens: never the launcher."""
+    return source if target == EXIT else target
+
+
+def _own_address(across: Across | None, number: int) -> str:
+    assert across is not None
+    assert across.address is not None
+    port = None if across.first_port is None else across.first_port + number
+    return tcp_address(across.address, port)
+
+
+def _keys(across: Across) -> LaunchKeys:
+    pairs = across.listeners, across.callers
+    return LaunchKeys(*(KeyPair(*(key.encode() for key in pair)) for pair in pairs))
 
 
 def wire_format_of(plan: Plan, nonce: str) -> WireFormat:

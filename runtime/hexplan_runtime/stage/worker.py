@@ -21,7 +21,14 @@ from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
 from hexplan_runtime.stage.edges import Meeting, connect, wire_format_of
 from hexplan_runtime.stage.mailbox import Inbox, Outbox
-from hexplan_runtime.stage.messages import PEER_LOST, REFUSED, Assignment, Report
+from hexplan_runtime.stage.messages import (
+    PEER_LOST,
+    REFUSED,
+    STOPPED_S,
+    Assignment,
+    Directory,
+    Report,
+)
 from hexplan_runtime.stage.observing import ObservedStage, Observer
 from hexplan_runtime.stage.stage import Stage, torch_dtype
 
@@ -32,6 +39,8 @@ def main() -> None:
     assignment = launcher.hear(Assignment)
     if sys.platform == "linux" and os.getppid() != assignment.launcher_pid:
         leave(0)  # the launcher ended before the kernel knew that this process must end with it
+    if assignment.across is not None:
+        launcher.end_if_stopped(STOPPED_S)
     observer = None
     if assignment.is_observed and assignment.rank == LEADER:
         observer = Observer(lambda seen: launcher.tell(Report(event="seen", seen=tuple(seen))))
@@ -54,7 +63,7 @@ def main() -> None:
 def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = None) -> None:
     """Run batches for ever: the leader takes what has arrived, its team does the same work."""
     plan, planned = assignment.plan, assignment.plan.stages[assignment.stage]
-    meeting = Meeting(Path(assignment.meeting_folder), assignment.nonce)
+    meeting = _meeting(assignment, launcher)
     team = _join_team(assignment, meeting)
     loaded = _load(assignment, team, launcher)
     stage: Stage | ObservedStage = loaded
@@ -71,6 +80,17 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
         output = stage.run(batch)
         if outbox:
             outbox.send(batch, output)
+
+
+def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
+    """Return where the others are, of whom those on other machines listen at ports yet unknown."""
+
+    def exchange(directory: Directory) -> Directory:
+        launcher.tell(Report(event="listening", listening=directory.edges))
+        return launcher.hear(Directory)
+
+    folder = Path(assignment.meeting_folder)
+    return Meeting(folder, assignment.nonce, assignment.across, exchange)
 
 
 def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
