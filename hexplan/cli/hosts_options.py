@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hexplan.cli.output import emit
 from hexplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ PublicHosts = Annotated[
     bool,
     typer.Option("--allow-public-hosts", help="Let hosts listen on public addresses."),
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what would run where, and start nothing.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,14 @@ class HostOptions:
         reach = Reach(ssh_words(self.ssh) or SSH, self.python, self.may_be_public)
         host_places(plan, reach)
         return Hosts(reach, self.first_port, self.model_folder)
+
+
+def emit_dry_run(plan: Plan, hosts: Hosts | None, model_folder: Path | None) -> None:
+    """Print what a launch would start where."""
+    from hexplan.render.dry_run_view import dry_run_text
+    from hexplan_runtime.launch.dry_run import planned_starts
+
+    emit(dry_run_text(plan, planned_starts(plan, hosts, model_folder)))
 
 
 def ssh_words(text: str | None) -> tuple[str, ...] | None:

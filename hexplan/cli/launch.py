@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hexplan.cli.hosts_options import (
+    DryRun,
     FirstPort,
     HostOptions,
     HostsFolder,
@@ -16,6 +17,7 @@ from hexplan.cli.hosts_options import (
     PublicHosts,
     Python,
     Ssh,
+    emit_dry_run,
 )
 from hexplan.cli.inputs import PlanFile, read_prompts, source
 from hexplan.cli.output import emit_generated, require_sound
@@ -54,6 +56,7 @@ def launch(
     first_port: FirstPort = None,
     hosts_model_folder: HostsFolder = None,
     allow_public_hosts: PublicHosts = False,
+    dry_run: DryRun = False,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Start without asking.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line, for each prompt.")
@@ -78,6 +81,9 @@ def launch(
     require_tensor_parallel(plan)
     options = HostOptions(here, ssh, python, first_port, hosts_model_folder, allow_public_hosts)
     hosts = options.hosts(plan)
+    if dry_run:
+        emit_dry_run(plan, hosts, model_folder)
+        return
     prompts = read_prompts(prompt or [], prompts_file)
     settings = GenerationSettings(max_tokens, temperature, top_p, top_k, seed, model_folder)
     ask_to_start(plan, yes=yes, num_hosts=count_hosts(plan, hosts))

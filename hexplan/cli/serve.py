@@ -15,6 +15,7 @@ import typer
 
 from hexplan.cli.exit_codes import INTERRUPTED
 from hexplan.cli.hosts_options import (
+    DryRun,
     FirstPort,
     HostOptions,
     HostsFolder,
@@ -22,6 +23,7 @@ from hexplan.cli.hosts_options import (
     PublicHosts,
     Python,
     Ssh,
+    emit_dry_run,
 )
 from hexplan.cli.inputs import PlanFile, seconds, source
 from hexplan.cli.output import emit, require_sound
@@ -86,6 +88,7 @@ def serve(
     first_port: FirstPort = None,
     hosts_model_folder: HostsFolder = None,
     allow_public_hosts: PublicHosts = False,
+    dry_run: DryRun = False,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Start without asking.")] = False,
 ) -> None:
     """Run a plan on this machine or its hosts, behind an OpenAI-compatible HTTP endpoint.
@@ -107,6 +110,9 @@ def serve(
     require_tensor_parallel(plan)
     options = HostOptions(here, ssh, python, first_port, hosts_model_folder, allow_public_hosts)
     hosts = options.hosts(plan)
+    if dry_run:
+        emit_dry_run(plan, hosts, model_folder)
+        return
     access = open_door(
         Door(
             host, api_key_file, insecure, may_be_wildcard=allow_wildcard, may_be_public=allow_public
