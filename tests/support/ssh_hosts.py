@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from support.networks import Network, network
-from support.processes import processes_with
+from support.processes import command_line
 
 from hexplan_runtime.processes.command import SSH
 
 PORT = 2222
-MARK = "HEXPLAN_TEST_HOST"
+RANK = "hexplan_runtime.stage.worker"
+AGENT = "hexplan_runtime.agent.main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,19 @@ class SshHosts:
         return (SSH[0], "-F", str(self.folder / "config"), *SSH[1:])
 
     def processes(self, index: int) -> set[int]:
-        """Return what ssh has started on a host and still runs."""
-        return processes_with(f"{MARK}={self.network.address(index)}")
+        """Return what runs on a host besides its ssh server."""
+        words = ("ip", "netns", "pids", self.network.space(index))
+        found = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        return {int(pid) for pid in found.split()} - {server.pid for server in self.servers}
+
+    def ranks(self, index: int) -> list[int]:
+        """Return the ranks on a host."""
+        return [pid for pid in self.processes(index) if RANK in command_line(pid)]
+
+    def agent(self, index: int) -> int:
+        """Return the agent of a host."""
+        pids = self.processes(index)
+        return next(pid for pid in pids if command_line(pid)[-1] == AGENT)
 
 
 @contextmanager

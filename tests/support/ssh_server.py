@@ -6,14 +6,11 @@ It runs commands as sshd does: in a shell, and after the client is gone they see
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 
 import asyncssh
 
 PORT = 2222
-MARK = "HEXPLAN_TEST_HOST"
-"""A variable of everything that a server starts, with its address."""
 
 
 async def serve(address: str, host_key: str, authorized_keys: str) -> None:
@@ -27,7 +24,6 @@ async def serve(address: str, host_key: str, authorized_keys: str) -> None:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=os.environ | {MARK: address},
             start_new_session=True,
         )
         await process.redirect(child.stdin, child.stdout, child.stderr)

@@ -45,7 +45,7 @@ def own_address(task: HostTask) -> str:
         It is not this host's, or public, or means all of them.
     """
     address = local_address(task.address, may_be_public=task.may_be_public)
-    if ip_address(address).is_loopback and not _is_loopback(task.address):
+    if _is_loopback(address) and not _is_loopback(task.address):
         message = f"{task.address} means {address} here, which no other host reaches"
         raise InputError(message, hint="give the host its address in numbers in the spec")
     return address

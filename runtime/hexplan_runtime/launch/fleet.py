@@ -84,7 +84,8 @@ class Fleet:
             self._failure = self._explain_loss(news)
         elif isinstance(news, Said) and news.message.event == "refused":
             message = f"{news.child.name}: {news.message.message}"
-            self._failure = InputError(message, hint=news.message.hint)
+            kind = InputError if news.message.is_users else LaunchError
+            self._failure = kind(message, hint=news.message.hint)
         else:
             return news
         raise self._failure

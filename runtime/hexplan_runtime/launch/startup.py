@@ -15,6 +15,7 @@ from hexplan_runtime.launch.fleet import Fleet, RankProcess
 from hexplan_runtime.launch.hosts import begin_on_hosts, new_keys
 from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.model.architecture import read_architecture
+from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.processes import Said
 from hexplan_runtime.stage.edges import LAUNCHER, Ends, Meeting, connect
 from hexplan_runtime.stage.messages import Assignment, Directory, Listening, Report
@@ -142,6 +143,7 @@ def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
         template.nonce,
         across,
         lambda _: progress.exchange(len(plan.stages)),
+        lambda problem: fleet.tell(PeerLost(problem)),
     )
     ends = connect(plan, LAUNCHER, meeting)
     try:

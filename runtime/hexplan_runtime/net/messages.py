@@ -7,6 +7,7 @@ machines it is TCP under CURVE, which encrypts, and lets in only those who hold 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -19,6 +20,7 @@ from zmq.auth.thread import ThreadAuthenticator
 
 from hexplan.errors import HexplanError, LaunchError
 from hexplan_runtime.batch import Batch
+from hexplan_runtime.net.call_watch import CallWatch
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.wire import FRAME_BYTES, Decoder, Encoder, WireFormat
 
@@ -63,15 +65,23 @@ class MessageEnds:
     ----------
     keys
         Needed for edges over TCP; socket files need none.
+    lose
+        Takes the address that this process had called over TCP when that connection is lost.
     """
 
-    def __init__(self, wire_format: WireFormat, keys: LaunchKeys | None = None) -> None:
+    def __init__(
+        self,
+        wire_format: WireFormat,
+        keys: LaunchKeys | None = None,
+        lose: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._wire_format = wire_format
         self._keys = keys
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._senders: list[MessageSender] = []
         self._receivers: list[MessageReceiver] = []
         self._doorkeeper: ThreadAuthenticator | None = None
+        self._watch = CallWatch(lose)
 
     def receiver(self, address: str, *, calls: bool = False) -> MessageReceiver:
         """Listen at an address (`socket_file`, or `tcp_address`) for the batches of one edge.
@@ -90,8 +100,13 @@ class MessageEnds:
         self._senders.append(MessageSender(socket, self._wire_format))
         return self._senders[-1]
 
+    def await_calls(self, timeout_s: float) -> tuple[str, ...]:
+        """Wait until all calls over TCP are up, and return the addresses of those that are not."""
+        return self._watch.await_all(timeout_s)
+
     def close(self) -> None:
         """Close all ends; a receiver that waits raises `PeerLost`. No sender may be in use."""
+        self._watch.close()
         for sender in self._senders:
             sender.close()
         for receiver in self._receivers:
@@ -115,6 +130,7 @@ class MessageEnds:
         """Listen at an address, or call it; over TCP either end proves who it is."""
         if self._keys is not None and address.startswith("tcp:"):
             if calls:
+                self._watch.add(socket, address)
                 socket.curve_serverkey = self._keys.listeners.public
                 own = self._keys.callers
             else:

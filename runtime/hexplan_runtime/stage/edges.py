@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
+from hexplan.errors import LaunchError
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.net.edge_sender import EdgeSender
 from hexplan_runtime.net.messages import (
@@ -21,6 +23,12 @@ from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.stage.messages import Across, Directory, Listening, launch_mark
 from hexplan_runtime.stage.stage import torch_dtype
 
+CALL_S: Final = 15.0
+"""How long connections to other machines may take."""
+CALL_HINT: Final = (
+    "does a firewall close the port? `--first-port` chooses ports that it can let through, and"
+    " `hexplan doctor PLAN` tries them"
+)
 LAUNCHER = "launcher"
 """The process at the other end of entry and exit edges."""
 
@@ -37,6 +45,8 @@ class Meeting:
     """What ends of edges to other machines must know; None if all processes are on this one."""
     exchange: Callable[[Directory], Directory] = lambda directory: directory
     """Tells the coordinator where an end listens, and returns where all ends do."""
+    lose: Callable[[str], None] = lambda problem: None
+    """Takes what is wrong when the connection to another machine is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +65,19 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     Nobody waits here, unless there are other machines: an end may send before the other one
     listens. Between machines the target of an edge listens, but at an exit edge its source does.
     So the launcher listens nowhere, and may be where no host can reach it.
+
+    Raises
+    ------
+    LaunchError
+        Another machine cannot be reached.
     """
     keys = None if meeting.across is None else _keys(meeting.across)
-    opened = _Opened(end, MessageEnds(wire_format_of(plan, meeting.nonce), keys))
+    names: dict[str, str] = {}
+
+    def lose(address: str) -> None:
+        meeting.lose(f"{names[address]}: the connection to {address} is lost")
+
+    opened = _Opened(end, MessageEnds(wire_format_of(plan, meeting.nonce), keys, lose))
     places = {stage.id: stage.host for stage in plan.stages}
     addresses: dict[int, str] = {}
     edges = [edge for edge in enumerate(used_edges(plan)) if end in _processes(*edge[1])]
@@ -68,15 +88,16 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     for number, edge in edges:
         if end == _listener(*edge):
             address = addresses.get(number) or _own_address(meeting.across, number)
-            heard = opened.listen(edge, address)
-            if number not in addresses:
-                listening.append(Listening(edge=number, address=heard))
+            listening.append(Listening(edge=number, address=opened.listen(edge, address)))
     if meeting.across is not None:
-        directory = meeting.exchange(Directory(edges=tuple(listening)))
+        away = tuple(one for one in listening if one.edge not in addresses)
+        directory = meeting.exchange(Directory(edges=away))
         addresses |= {one.edge: one.address for one in directory.edges}
-    for number, edge in edges:
-        if end != _listener(*edge):
-            opened.call(edge, addresses[number])
+    calls = [(edge, addresses[number]) for number, edge in edges if end != _listener(*edge)]
+    names |= {address: f"edge {edge[0]} > {edge[1]}" for edge, address in calls}
+    for edge, address in calls:
+        opened.call(edge, address)
+    opened.await_calls(names)
     return opened.ends()
 
 
@@ -96,6 +117,15 @@ class _Opened:
     def call(self, edge: tuple[str, str], address: str) -> None:
         """Connect to where the other end listens."""
         self._open(edge, address, calls=True)
+
+    def await_calls(self, names: Mapping[str, str]) -> None:
+        """Wait until the connections to other machines are up."""
+        missing = self.messages.await_calls(CALL_S)
+        if missing:
+            self.ends().close()
+            what = ", ".join(f"{names[address]} at {address}" for address in missing)
+            message = f"cannot reach {what} within {CALL_S:g} s"
+            raise LaunchError(message, hint=CALL_HINT)
 
     def ends(self) -> Ends:
         """Return all of them."""

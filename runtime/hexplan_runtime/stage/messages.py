@@ -112,6 +112,8 @@ class Report(FrozenModel):
     """Why it refused."""
     hint: str | None = None
     """What helps, when refused."""
+    is_users: bool = True
+    """Whether the plan or the model is to blame, and not the machines, when refused."""
     seen: tuple[StepSeen | EndSeen, ...] = ()
     """Steps and ends of messages, in the order in which they were noted."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from hexplan.errors import InputError
+from hexplan.errors import InputError, LaunchError
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
@@ -55,8 +55,10 @@ def main() -> None:
                 observer.flush()
         print(f"lost a peer: {loss}", file=sys.stderr)
         leave(PEER_LOST)
-    except InputError as error:
-        launcher.tell(Report(event="refused", message=error.message, hint=error.hint))
+    except (InputError, LaunchError) as error:
+        is_users = isinstance(error, InputError)
+        refused = Report(event="refused", message=error.message, hint=error.hint, is_users=is_users)
+        launcher.tell(refused)
         leave(REFUSED)
 
 
@@ -89,8 +91,12 @@ def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
         launcher.tell(Report(event="listening", listening=directory.edges))
         return launcher.hear(Directory)
 
+    def lose(problem: str) -> None:
+        print(f"lost a peer: {problem}", file=sys.stderr)
+        leave(PEER_LOST)
+
     folder = Path(assignment.meeting_folder)
-    return Meeting(folder, assignment.nonce, assignment.across, exchange)
+    return Meeting(folder, assignment.nonce, assignment.across, exchange, lose)
 
 
 def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
