@@ -13,6 +13,7 @@ import typer
 
 from hexplan.cli.calibrate import calibrate
 from hexplan.cli.check import check
+from hexplan.cli.doctor import doctor
 from hexplan.cli.explain import explain
 from hexplan.cli.inputs import AsJson, PlanFile, source
 from hexplan.cli.launch import launch
@@ -33,6 +34,7 @@ Examples:
   hexplan check plan.json
   hexplan launch plan.json --prompt "Once upon a time"
   hexplan serve plan.json --port 8000
+  hexplan doctor plan.json
   hexplan explain plan.json
   hexplan simulate plan.json --rate 2/s
   hexplan replan plan.json --without host-3 -o new.json
@@ -116,6 +118,7 @@ app.command()(replan)
 app.command()(simulate)
 app.command()(profile)
 app.command()(probe)
+app.command()(doctor)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """A coordinator as a process: `python -m support.coordinator PLAN FOLDER PYTHON SSH...`.
 
-It launches, and then does what lines on stdin say: `generate N` streams N tokens, `stop` ends.
+It launches, and then does what lines on stdin say: `N` tells N tokens, `endless` makes them for ever, `stop` ends.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def main() -> None:
             for line in sys.stdin:
                 if line == "stop\n":
                     break
+                while line == "endless\n":
+                    list(pipeline.generate([Request((1, 2, 3), 60)]))
                 stream = pipeline.generate([Request((1, 2, 3), int(line))])
                 say(event="tokens", tokens=[event.token_id for event in stream])
     except HexplanError as error:

@@ -61,12 +61,39 @@ def look_around(task: HostTask) -> HostSeen:
     LaunchError
         torch is missing, or there is too little memory for the planned weights and KV caches.
     """
+    return HostSeen(
+        python=platform.python_version(),
+        torch=torch_here(),
+        cores=free_cores(),
+        free_bytes=memory_for(task),
+        clock_s=time.time(),
+        files=files_here(task),
+    )
+
+
+def torch_here() -> str:
+    """Return the version of torch, without the suffix that names its build.
+
+    Raises
+    ------
+    LaunchError
+        It is not installed.
+    """
     try:
-        torch = version("torch").partition("+")[0]
+        return version("torch").partition("+")[0]
     except PackageNotFoundError as error:
         raise LaunchError("torch is not installed here", hint=_PREPARE) from error
+
+
+def memory_for(task: HostTask) -> int:
+    """Return the bytes of memory that new processes could use.
+
+    Raises
+    ------
+    LaunchError
+        The planned weights and KV caches need more.
+    """
     plan = task.assignment.plan
-    folder = find_model_folder(plan, Path(task.assignment.model_folder))
     free_bytes = main_memory().free_bytes
     memory = [one for index in task.stages for one in plan.stages[index].memory]
     needed_bytes = sum(one.weights_bytes + one.kv_bytes for one in memory)
@@ -76,14 +103,19 @@ def look_around(task: HostTask) -> HostSeen:
             " GiB for the planned weights and KV caches"
         )
         raise LaunchError(message, hint="end other programs there, or plan with less of it")
-    return HostSeen(
-        python=platform.python_version(),
-        torch=torch,
-        cores=free_cores(),
-        free_bytes=free_bytes,
-        clock_s=time.time(),
-        files=tuple(file_seen(folder / name) for name in weight_file_names(folder)),
-    )
+    return free_bytes
+
+
+def files_here(task: HostTask) -> tuple[FileSeen, ...]:
+    """Return the files of weights in this host's model folder.
+
+    Raises
+    ------
+    InputError
+        The model is not here, or not the plan's.
+    """
+    folder = find_model_folder(task.assignment.plan, Path(task.assignment.model_folder))
+    return tuple(file_seen(folder / name) for name in weight_file_names(folder))
 
 
 def file_seen(file: Path) -> FileSeen:

@@ -39,6 +39,8 @@ class HostTask(FrozenModel):
     """Whether that may be a public address."""
     stages: tuple[int, ...]
     """Indices of the stages that run here."""
+    listens: tuple[int, ...]
+    """Numbers of the edges between machines at which its leaders listen."""
     assignment: Assignment
     """What all ranks get, but for what only their host and their place say."""
 

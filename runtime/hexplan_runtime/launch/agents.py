@@ -117,6 +117,7 @@ class Agents:
                     address=place.address,
                     may_be_public=hosts.reach.may_be_public,
                     stages=place.stages,
+                    listens=place.listens,
                     assignment=assignment,
                 )
             )

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan.plan import Plan
 from hexplan_runtime.agent.ranks import RANK, VARIABLES
 from hexplan_runtime.launch.agents import AGENT
-from hexplan_runtime.launch.places import Hosts, host_places
+from hexplan_runtime.launch.places import HostPlace, Hosts, host_places
 from hexplan_runtime.processes import Here
 from hexplan_runtime.stage.edges import used_edges
 
@@ -69,7 +69,7 @@ def planned_starts(plan: Plan, hosts: Hosts | None, folder: Path | None) -> Sequ
             place.starter(hosts.reach).command(AGENT).argv,
             there,
             tuple(_ranks(plan, place.stages)),
-            tuple(_listens(plan, place.name, hosts.first_port)),
+            tuple(_listens(plan, place, hosts.first_port)),
         )
         for place in host_places(plan, hosts.reach)
     ]
@@ -82,10 +82,8 @@ def _ranks(plan: Plan, stages: Sequence[int]) -> Iterator[PlannedRank]:
             yield PlannedRank(stage.id, rank, device)
 
 
-def _listens(plan: Plan, host: str, first_port: int | None) -> Iterator[PlannedEdge]:
+def _listens(plan: Plan, place: HostPlace, first_port: int | None) -> Iterator[PlannedEdge]:
     """Yield the edges from and to other machines at which a host's leaders listen."""
-    places = {stage.id: stage.host for stage in plan.stages}
-    for number, (source, target) in enumerate(used_edges(plan)):
-        listener, caller = (source, target) if target == EXIT else (target, source)
-        if places[listener] == host and (caller in (ENTRY, EXIT) or places[caller] != host):
-            yield PlannedEdge(source, target, None if first_port is None else first_port + number)
+    edges = used_edges(plan)
+    for number in place.listens:
+        yield PlannedEdge(*edges[number], None if first_port is None else first_port + number)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from hexplan.errors import LaunchError
-from hexplan_runtime.agent.messages import HostReport
 from hexplan_runtime.launch.places import HostPlace
 from hexplan_runtime.processes import Ended
 
@@ -47,7 +46,7 @@ _SSH_FAILED: Final = 255
 _LONGEST: Final = 300
 
 
-def explain_end(place: HostPlace, ended: Ended[HostReport]) -> LaunchError:
+def explain_end(place: HostPlace, ended: Ended[Any]) -> LaunchError:
     """Return the error that says why the agent of a host has ended."""
     lines = [line.strip() for line in ended.child.last_words.splitlines() if line.strip()]
     for pattern, hint in _CAUSES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 from hexplan.errors import InputError, LaunchError
@@ -67,11 +67,16 @@ def require_same_files(seen: Seen) -> None:
     InputError
         Two hosts have a file of the same name with another size or header.
     """
+    for _, message in different_files([(place.name, host.files) for place, host in seen]):
+        raise InputError(message, hint="copy the same model to all hosts")
+
+
+def different_files(seen: Sequence[tuple[str, Sequence[FileSeen]]]) -> Iterator[tuple[str, str]]:
+    """Yield hosts with a file that differs from that of a host before them, and what differs."""
     first: dict[str, tuple[str, FileSeen]] = {}
-    for place, host in seen:
-        for file in host.files:
-            other, known = first.setdefault(file.name, (place.name, file))
+    for host, files in seen:
+        for file in files:
+            other, known = first.setdefault(file.name, (host, file))
             if file != known:
-                what = "sizes" if file.size_bytes != known.size_bytes else "headers"
-                message = f"{file.name}: found other {what} on host {other} than on {place.name}"
-                raise InputError(message, hint="copy the same model to all hosts")
+                what = "size" if file.size_bytes != known.size_bytes else "header"
+                yield host, f"{file.name}: found another {what} on host {host} than on {other}"

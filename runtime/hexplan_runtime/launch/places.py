@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hexplan.cluster import COORDINATOR
 from hexplan.errors import InputError
-from hexplan.plan import Plan
+from hexplan.plan import EXIT, Plan
 from hexplan_runtime.net.addresses import is_own
 from hexplan_runtime.probe.reach import HostAddress, Reach
 from hexplan_runtime.processes import Here, Starter
+from hexplan_runtime.stage.edges import used_edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class HostPlace:
     address: str
     stages: tuple[int, ...]
     """Indices of its stages in the plan."""
+    listens: tuple[int, ...]
+    """Numbers of the edges between machines at which its leaders listen."""
     is_here: bool
     """Whether it is this machine."""
 
@@ -84,7 +88,7 @@ def host_places(plan: Plan, reach: Reach) -> Sequence[HostPlace]:
             hint = "`launch` runs them on this machine with `--here`; solve without `join`"
             raise InputError(message, hint=hint)
         mine = tuple(index for index, stage in enumerate(plan.stages) if stage.host == name)
-        places[name] = HostPlace(name, address, mine, is_own(address))
+        places[name] = HostPlace(name, address, mine, _listens(plan, name), is_own(address))
     return tuple(places.values())
 
 
@@ -92,3 +96,19 @@ def _used(plan: Plan) -> Mapping[str, str | None]:
     """Return the addresses of the hosts that run stages, in the order of the plan."""
     hosts = plan.cluster.host_by_name
     return {stage.host: hosts[stage.host].address for stage in plan.stages}
+
+
+def edge_hosts(plan: Plan) -> Sequence[tuple[str, str]]:
+    """Return, for each edge, the host that listens and the one that calls, or the coordinator."""
+    places = {stage.id: stage.host for stage in plan.stages}
+    return [
+        (places[source], COORDINATOR)
+        if target == EXIT
+        else (places[target], places.get(source, COORDINATOR))
+        for source, target in used_edges(plan)
+    ]
+
+
+def _listens(plan: Plan, host: str) -> tuple[int, ...]:
+    ends = enumerate(edge_hosts(plan))
+    return tuple(n for n, (listener, caller) in ends if listener == host != caller)

@@ -147,7 +147,7 @@ class MessageEnds:
         if self._doorkeeper is None:
             self._doorkeeper = ThreadAuthenticator(self._context)
             self._doorkeeper.start()
-            self._doorkeeper.configure_curve_callback("*", _Doorkeeper(keys.callers.public))
+            self._doorkeeper.configure_curve_callback("*", Doorkeeper(keys.callers.public))
 
 
 def _listen(socket: zmq.Socket[bytes], address: str) -> None:
@@ -225,7 +225,7 @@ class MessageReceiver:
             raise HexplanError(message) from error
 
 
-class _Doorkeeper:
+class Doorkeeper:
     """Lets in whoever holds the callers' key of the launch."""
 
     def __init__(self, public: bytes) -> None:

@@ -71,7 +71,7 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     LaunchError
         Another machine cannot be reached.
     """
-    keys = None if meeting.across is None else _keys(meeting.across)
+    keys = None if meeting.across is None else keys_of(meeting.across)
     names: dict[str, str] = {}
 
     def lose(address: str) -> None:
@@ -165,7 +165,8 @@ def _own_address(across: Across | None, number: int) -> str:
     return tcp_address(across.address, port)
 
 
-def _keys(across: Across) -> LaunchKeys:
+def keys_of(across: Across) -> LaunchKeys:
+    """Return the keys of a launch."""
     pairs = across.listeners, across.callers
     return LaunchKeys(*(KeyPair(*(key.encode() for key in pair)) for pair in pairs))
 

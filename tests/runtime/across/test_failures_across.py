@@ -85,7 +85,7 @@ def test_what_fails_is_named_and_nothing_of_the_launch_is_left(
 ) -> None:
     with launched(hosts, plan, llama) as coordinator:
         assert len(coordinator.generate(3)) == 3
-        coordinator.tell("100000")
+        coordinator.tell("endless")
         try:
             harm(hosts, coordinator)
             if named is not None:
