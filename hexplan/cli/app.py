@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
+from hexplan.cli.across.control import drain, logs, status, stop
+from hexplan.cli.across.doctor import doctor
 from hexplan.cli.calibrate import calibrate
 from hexplan.cli.check import check
-from hexplan.cli.doctor import doctor
 from hexplan.cli.explain import explain
 from hexplan.cli.inputs import AsJson, PlanFile, source
 from hexplan.cli.launch import launch
@@ -119,6 +120,10 @@ app.command()(simulate)
 app.command()(profile)
 app.command()(probe)
 app.command()(doctor)
+app.command()(status)
+app.command()(logs)
+app.command()(stop)
+app.command()(drain)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hexplan.cli.hosts_options import (
+from hexplan.cli.across.options import (
     DryRun,
     FirstPort,
     HostOptions,

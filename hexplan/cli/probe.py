@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hexplan.cli.across.options import ssh_words
 from hexplan.cli.exit_codes import DIFFERENCES, INTERRUPTED
-from hexplan.cli.hosts_options import ssh_words
 from hexplan.cli.inputs import Overlays, seconds, source
 from hexplan.cli.interrupts import stop_on_interrupt
 from hexplan.cli.output import emit

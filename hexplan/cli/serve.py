@@ -13,8 +13,7 @@ from typing import Annotated
 
 import typer
 
-from hexplan.cli.exit_codes import INTERRUPTED
-from hexplan.cli.hosts_options import (
+from hexplan.cli.across.options import (
     DryRun,
     FirstPort,
     HostOptions,
@@ -25,6 +24,7 @@ from hexplan.cli.hosts_options import (
     Ssh,
     emit_dry_run,
 )
+from hexplan.cli.exit_codes import INTERRUPTED
 from hexplan.cli.inputs import PlanFile, seconds, source
 from hexplan.cli.output import emit, require_sound
 from hexplan.cli.starting import RUNTIME, ask_to_start, count_hosts, require_packages

@@ -1,6 +1,7 @@
 """A coordinator as a process: `python -m support.coordinator PLAN FOLDER PYTHON SSH...`.
 
-It launches, and then does what lines on stdin say: `N` tells N tokens, `endless` makes them for ever, `stop` ends.
+It launches, and then does what lines on stdin say: `N ID...` tells N tokens after a prompt,
+`endless` makes them for ever, `stop` ends.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def main() -> None:
                     break
                 while line == "endless\n":
                     list(pipeline.generate([Request((1, 2, 3), 60)]))
-                stream = pipeline.generate([Request((1, 2, 3), int(line))])
+                num_tokens, *prompt = map(int, line.split())
+                stream = pipeline.generate([Request(tuple(prompt), num_tokens)])
                 say(event="tokens", tokens=[event.token_id for event in stream])
     except HexplanError as error:
         say(event="failed", at_s=time.time(), message=error.message, hint=error.hint)

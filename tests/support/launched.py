@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,9 +50,9 @@ class Coordinator:
         found: dict[str, Any] = json.loads(self._lines.get(timeout=PATIENCE_S))
         return found
 
-    def generate(self, num_tokens: int) -> list[int]:
-        """Return so many tokens."""
-        self.tell(str(num_tokens))
+    def generate(self, num_tokens: int, prompt: Sequence[int] = (1, 2, 3)) -> list[int]:
+        """Return so many tokens that follow a prompt."""
+        self.tell(" ".join(map(str, (num_tokens, *prompt))))
         found: list[int] = self.hear()["tokens"]
         return found
 

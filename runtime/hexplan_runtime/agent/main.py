@@ -54,6 +54,8 @@ def _obey(parent: Parent, ranks: HostRanks) -> None:
         heard.note()
         if order.start:
             ranks.start()
+        if order.words:
+            ranks.tell_words()
         if order.rank is not None and order.line is not None:
             ranks.tell(order.rank, order.line)
 

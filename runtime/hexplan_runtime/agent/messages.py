@@ -50,6 +50,8 @@ class HostOrder(FrozenModel):
 
     start: bool = False
     """Whether to start the ranks of this host now."""
+    words: bool = False
+    """Whether to tell what each rank wrote last."""
     rank: int | None = None
     """Index of the rank on this host to pass `line` to."""
     line: str | None = None
@@ -87,9 +89,9 @@ class HostSeen(FrozenModel):
 class HostReport(FrozenModel):
     """What an agent says; an empty report only says that it lives."""
 
-    event: Literal["beat", "checked", "refused", "said", "ended", "stopped"] = "beat"
-    """It lives; all is as it should be; something is not; a rank said something; a rank ended; or
-    a signal has stopped a rank."""
+    event: Literal["beat", "checked", "refused", "said", "ended", "stopped", "words"] = "beat"
+    """It lives; all is as it should be; something is not; a rank said something; a rank ended;
+    a signal has stopped a rank; or what a rank wrote last."""
     seen: HostSeen | None = None
     """What was found, when checked."""
     message: str = ""
@@ -103,4 +105,4 @@ class HostReport(FrozenModel):
     exit_code: int = 0
     """How it ended."""
     last_words: str = ""
-    """What it wrote last, when it ended."""
+    """What it wrote last, when it ended or when asked."""

@@ -65,6 +65,11 @@ class HostRanks:
         """Pass a line on to a rank, which judges it."""
         self._supervisor.children[number].tell_line(line)
 
+    def tell_words(self) -> None:
+        """Say what each rank wrote last."""
+        for number, child in enumerate(self._supervisor.children):
+            self._hear(HostReport(event="words", rank=number, last_words=child.last_words))
+
     def stop(self) -> None:
         """End all ranks, and reap them."""
         self._watch.end()

@@ -22,12 +22,14 @@ from hexplan_runtime.agent.messages import (
 )
 from hexplan_runtime.launch.explaining import explain_end
 from hexplan_runtime.launch.places import HostPlace, Hosts
-from hexplan_runtime.processes import ChildProcess, Ended, Said, Stopped, Supervisor
+from hexplan_runtime.processes import Child, ChildProcess, Ended, Said, Stopped, Supervisor
 from hexplan_runtime.stage.messages import Assignment, Report
 
 AGENT: Final = "hexplan_runtime.agent.main"
 RELEASE_S: Final = 6.0
 """How long an agent may take to end its ranks, and ssh to end after it."""
+_WORDS_S: Final = 2.0
+"""How long agents may take to tell what ranks wrote."""
 RankNews = Said[Report] | Ended[Report] | Stopped | HexplanError
 
 
@@ -59,7 +61,7 @@ class RemoteRank:
         """Forget what it has written so far."""
         self._last_words = ""
 
-    def end_with(self, words: str) -> None:
+    def keep_words(self, words: str) -> None:
         """Take what it wrote last."""
         self._last_words = words
 
@@ -94,6 +96,7 @@ class Agents:
         self._lock = Lock()
         self._over = Event()
         self._is_up = False
+        self._silent: set[str] = set()
 
     def begin(self, places: Sequence[HostPlace], hosts: Hosts, assignment: Assignment) -> None:
         """Start an agent on each host, and hear that all is as it should be there.
@@ -162,6 +165,22 @@ class Agents:
             agent.child.tell(HostOrder(start=True))
         return [ranks[name] for name in names.values()]
 
+    def words(self) -> list[tuple[str, str]]:
+        """Return what agents and ranks wrote last, each with its name, as far as they tell it."""
+        with self._lock:
+            agents = list(self._agents.values())
+            self._silent = {rank.name for agent in agents for rank in agent.ranks}
+        for agent in agents:
+            agent.child.tell(HostOrder(words=True))
+        deadline_s = time.monotonic() + _WORDS_S
+        while self._silent and time.monotonic() < deadline_s:
+            self._changed.wait(BEAT_S / 10)
+            self._changed.clear()
+        speakers: list[Child] = []
+        for agent in agents:
+            speakers += [agent.child, *agent.ranks]
+        return [(child.name, child.last_words) for child in speakers]
+
     @property
     def pids(self) -> tuple[int, ...]:
         """Process ids of the agents, or of the ssh that reaches them."""
@@ -200,8 +219,12 @@ class Agents:
             self._hear(Said(rank, report.said))
         elif report.event == "stopped":
             self._hear(Stopped(rank))
+        elif report.event == "words":
+            rank.keep_words(report.last_words)
+            self._silent.discard(rank.name)
+            self._changed.set()
         else:
-            rank.end_with(report.last_words)
+            rank.keep_words(report.last_words)
             self._hear(Ended(rank, report.exit_code))
 
     def _lose(self, agent: _Agent, error: HexplanError) -> None:

@@ -52,6 +52,11 @@ class Fleet:
         """Process ids of the ranks, or of what reaches other hosts."""
         return tuple(child.pid for child in self._supervisor.children) + self.agents.pids
 
+    def words(self) -> list[tuple[str, str]]:
+        """Return what every process wrote last, each with its name."""
+        here = [(child.name, child.last_words) for child in self._supervisor.children]
+        return here + self.agents.words()
+
     def tell(self, news: News) -> None:
         """Take news from any thread."""
         if self._hear is not None and isinstance(news, Said) and news.message.event == "seen":

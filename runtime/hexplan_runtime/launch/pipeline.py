@@ -156,6 +156,10 @@ class Pipeline:
         """Process ids of the ranks, in the order of the plan."""
         return self._fleet.pids
 
+    def words(self) -> list[tuple[str, str]]:
+        """Return what every process of this launch wrote last, each with its name."""
+        return self._fleet.words()
+
     def _start(self) -> None:
         is_observed = self._collector is not None
         self._meeting_folder = TemporaryDirectory(prefix="hexplan-")

@@ -70,8 +70,8 @@ def is_clean(hosts: SshHosts) -> bool:
 @pytest.mark.parametrize(
     ("harm", "named"),
     [
-        (kill_rank, r"stage s1 rank 0 \(bob, device 0\) was ended by SIGKILL"),
-        (stop_rank, r"stage s1 rank 0 \(bob, device 0\) is stopped"),
+        (kill_rank, r"stage s1 rank 0 \(bob, device 2\) was ended by SIGKILL"),
+        (stop_rank, r"stage s1 rank 0 \(bob, device 2\) is stopped"),
         (kill_agent, r"host bob \(10\.77\.0\.11\): its agent ended"),
         (stop_agent, r"host bob: no word from its agent for 3 s"),
         (unplug, r"host bob: no word from its agent for 3 s"),
