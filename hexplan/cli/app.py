@@ -13,6 +13,7 @@ import typer
 
 from hexplan.cli.across.control import drain, logs, status, stop
 from hexplan.cli.across.doctor import doctor
+from hexplan.cli.across.prepare import hosts
 from hexplan.cli.calibrate import calibrate
 from hexplan.cli.check import check
 from hexplan.cli.explain import explain
@@ -120,6 +121,7 @@ app.command()(simulate)
 app.command()(profile)
 app.command()(probe)
 app.command()(doctor)
+app.add_typer(hosts, name="hosts")
 app.command()(status)
 app.command()(logs)
 app.command()(stop)

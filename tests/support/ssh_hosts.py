@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,8 +94,11 @@ def start_server(hosts: SshHosts, index: int) -> subprocess.Popen[bytes]:
     words = (sys.executable, "-m", "support.ssh_server", hosts.network.address(index))
     keys = (str(hosts.folder / "host"), str(hosts.folder / "client.pub"))
     space = ("ip", "netns", "exec", hosts.network.space(index))
+    home = hosts.folder / f"home-{index}"
+    home.mkdir(exist_ok=True)
     return subprocess.Popen(
         [*space, *words, *keys],
+        env=os.environ | {"HOME": str(home)},
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[1],
     )

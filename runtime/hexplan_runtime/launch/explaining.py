@@ -48,13 +48,21 @@ _LONGEST: Final = 300
 
 def explain_end(place: HostPlace, ended: Ended[Any]) -> LaunchError:
     """Return the error that says why the agent of a host has ended."""
-    lines = [line.strip() for line in ended.child.last_words.splitlines() if line.strip()]
+    words = ended.child.last_words
+    name = f"{ended.child.name} ({place.address})"
+    found, hint = explain_words(words, place.address)
+    if found is not None:
+        return LaunchError(f"{name}: {found}", hint=hint)
+    how = "ssh to it ended" if ended.exit_code == _SSH_FAILED else "its agent ended"
+    message = f"{name}: {how} with exit code {ended.exit_code}"
+    return LaunchError(message, hint=f"its last lines were:\n{words}" if words else None)
+
+
+def explain_words(words: str, address: str) -> tuple[str | None, str | None]:
+    """Return the line that says why a host is of no use, and what helps, if the line is known."""
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
     for pattern, hint in _CAUSES:
         found = next((line for line in reversed(lines) if re.search(pattern, line)), None)
         if found is not None:
-            message = f"{ended.child.name} ({place.address}): {found[:_LONGEST]}"
-            return LaunchError(message, hint=hint.replace("ADDRESS", place.address))
-    how = "ssh to it ended" if ended.exit_code == _SSH_FAILED else "its agent ended"
-    message = f"{ended.child.name} ({place.address}): {how} with exit code {ended.exit_code}"
-    words = "\n".join(lines)
-    return LaunchError(message, hint=f"its last lines were:\n{words}" if words else None)
+            return found[:_LONGEST], hint.replace("ADDRESS", address)
+    return None, None
