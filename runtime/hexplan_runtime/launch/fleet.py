@@ -107,22 +107,23 @@ class Fleet:
         except Empty:
             return None
 
-    def _explain(self, first: RankEnded) -> LaunchError:
+    def _explain(self, first: RankEnded) -> HexplanError:
         """Say which rank failed: not one that only lost its peer, if another ends soon."""
-        culprit = first
-        if first.exit_code == PEER_LOST:
-            culprit = self._find_culprit() or first
-        return culprit.failure
+        culprit = self._find_culprit() if first.exit_code == PEER_LOST else None
+        return culprit or first.failure
 
-    def _explain_loss(self, loss: Loss) -> LaunchError:
-        culprit = self._find_culprit()
-        return culprit.failure if culprit else LaunchError(f"an edge was lost: {loss}")
+    def _explain_loss(self, loss: Loss) -> HexplanError:
+        return self._find_culprit() or LaunchError(f"an edge was lost: {loss}")
 
-    def _find_culprit(self) -> RankEnded | None:
-        """Wait a little for the end of a rank that has not just lost its peer."""
+    def _find_culprit(self) -> HexplanError | None:
+        """Wait a little for what explains the loss of a peer: a rank that ended, or a host."""
         deadline = time.monotonic() + _CULPRIT_S
         while time.monotonic() < deadline:
             news = self._wait(deadline)
             if isinstance(news, Ended) and news.exit_code != PEER_LOST:
+                return news.failure
+            if isinstance(news, Stopped):
+                return news.failure
+            if isinstance(news, LaunchError | InputError):
                 return news
         return None
