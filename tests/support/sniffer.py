@@ -1,4 +1,4 @@
-"""Write all that passes a network device: `python -m support.sniffer FILE`, until stdin ends."""
+"""Write all that passes a network device: `python -m support.sniffer DEVICE FILE`, until stdin ends."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ ALL_PROTOCOLS = 3
 def main() -> None:
     """Write every frame."""
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))
+    raw.bind((sys.argv[1], 0))
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**24)
     print("listening", flush=True)
-    with Path(sys.argv[1]).open("wb") as file:
+    with Path(sys.argv[2]).open("wb") as file:
         while True:
             ready, _, _ = select.select([raw, sys.stdin], [], [])
             if raw in ready:

@@ -63,11 +63,14 @@ def test_garbage_on_every_port_and_strangers_harm_nobody(running: Running) -> No
 
 
 def test_prompts_cannot_be_read_on_the_wire(running: Running, tmp_path: Path) -> None:
-    """The first host's device carries prompts in, and activations out."""
+    """The first host's device carries prompts in, and activations out.
+
+    Inside that host its two ranks tell each other the same over loopback, as it is.
+    """
     words = ("ip", "netns", "exec", running.hosts.network.space(0), sys.executable)
     frames = tmp_path / "frames"
     with subprocess.Popen(
-        [*words, "-m", "support.sniffer", str(frames)],
+        [*words, "-m", "support.sniffer", "eth", str(frames)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
@@ -75,7 +78,7 @@ def test_prompts_cannot_be_read_on_the_wire(running: Running, tmp_path: Path) ->
         assert sniffer.stdout is not None
         assert sniffer.stdin is not None
         assert sniffer.stdout.readline() == b"listening\n"
-        prompt = [Random(7).randrange(256) for _ in range(12)]
+        prompt = Random(7).choices(range(256), k=12)
         running.coordinator.generate(NUM_TOKENS, prompt)
         sniffer.stdin.close()
         assert sniffer.wait(30) == 0
