@@ -1,4 +1,4 @@
-"""Write all that passes a network device: `python -m support.sniffer DEVICE FILE`, until stdin ends."""
+"""Write what passes a network device: `python -m support.sniffer DEVICE FILE`, till stdin ends."""
 
 from __future__ import annotations
 
