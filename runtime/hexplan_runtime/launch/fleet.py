@@ -87,6 +87,8 @@ class Fleet:
             self._failure = news
         elif isinstance(news, PeerLost | HexplanError):
             self._failure = self._explain_loss(news)
+        elif isinstance(news, Said) and news.message.event == "lost":
+            self._failure = self._find_culprit(_loss_of(news))
         elif isinstance(news, Said) and news.message.event == "refused":
             message = f"{news.child.name}: {news.message.message}"
             kind = InputError if news.message.is_users else LaunchError
@@ -115,8 +117,12 @@ class Fleet:
     def _explain_loss(self, loss: Loss) -> HexplanError:
         return self._find_culprit() or LaunchError(f"an edge was lost: {loss}")
 
-    def _find_culprit(self) -> HexplanError | None:
-        """Wait a little for what explains the loss of a peer: a rank that ended, or a host."""
+    def _find_culprit(self, told: HexplanError | None = None) -> HexplanError | None:
+        """Wait a little for what explains the loss of a peer: a rank that ended, or a host.
+
+        If there is neither, the first edge counts that a rank has told of as lost: a rank ends on
+        that, and so others lose their edges to it.
+        """
         deadline = time.monotonic() + _CULPRIT_S
         while time.monotonic() < deadline:
             news = self._wait(deadline)
@@ -126,4 +132,11 @@ class Fleet:
                 return news.failure
             if isinstance(news, LaunchError | InputError):
                 return news
-        return None
+            if isinstance(news, Said) and news.message.event == "lost":
+                told = told or _loss_of(news)
+        return told
+
+
+def _loss_of(said: RankSaid) -> LaunchError:
+    hint = "look at the network between these hosts: `hexplan doctor PLAN` tries each edge"
+    return LaunchError(f"{said.child.name}: {said.message.message}", hint=hint)

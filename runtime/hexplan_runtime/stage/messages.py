@@ -99,9 +99,9 @@ class EndSeen(FrozenModel):
 class Report(FrozenModel):
     """What a rank says on its stdout."""
 
-    event: Literal["loaded", "listening", "ready", "refused", "seen"]
+    event: Literal["loaded", "listening", "ready", "refused", "lost", "seen"]
     """Weights are read; a leader listens for other machines; edges are up; the rank cannot run the
-    plan; or a leader's observations."""
+    plan; a leader's connection to another machine is gone; or a leader's observations."""
     listening: tuple[Listening, ...] = ()
     """Where a leader listens for other machines."""
     bytes_read: int = 0
@@ -109,7 +109,7 @@ class Report(FrozenModel):
     weights_bytes: int = 0
     """Bytes that they fill in memory, when loaded."""
     message: str = ""
-    """Why it refused."""
+    """Why it refused, or what it has lost."""
     hint: str | None = None
     """What helps, when refused."""
     is_users: bool = True

@@ -92,6 +92,8 @@ def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
         return launcher.hear(Directory)
 
     def lose(problem: str) -> None:
+        with suppress(OSError):
+            launcher.tell(Report(event="lost", message=problem))
         print(f"lost a peer: {problem}", file=sys.stderr)
         leave(PEER_LOST)
 
