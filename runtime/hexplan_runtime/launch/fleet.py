@@ -88,7 +88,8 @@ class Fleet:
         elif isinstance(news, PeerLost | HexplanError):
             self._failure = self._explain_loss(news)
         elif isinstance(news, Said) and news.message.event == "lost":
-            self._failure = self._find_culprit(_loss_of(news))
+            loss = _loss_of(news)
+            self._failure = self._find_culprit(loss) or loss
         elif isinstance(news, Said) and news.message.event == "refused":
             message = f"{news.child.name}: {news.message.message}"
             kind = InputError if news.message.is_users else LaunchError
