@@ -1,14 +1,16 @@
-"""Launch a plan on this machine and continue prompts with it; importing this imports torch."""
+"""Launch a plan and continue prompts with it; importing this imports torch."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from hexplan.measured.observation_file import ObservationFile
 from hexplan.plan import Plan
 from hexplan_runtime.launch.pipeline import Pipeline
+from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.launch.startup import RankStats
 from hexplan_runtime.model.architecture import read_stop_ids
 from hexplan_runtime.model.model_files import find_model_folder
@@ -47,22 +49,30 @@ class CountedPipeline(Pipeline):
             yield event
 
 
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a plan is launched."""
+
+    observe: ObservationFile | None = None
+    """Where to write how long each step and message takes."""
+    hosts: Hosts | None = None
+    """How its hosts are reached; None runs all of them on this machine."""
+
+
 def continue_prompts(
     plan: Plan,
     prompts: Sequence[str],
     settings: GenerationSettings,
     listener: LaunchListener,
-    observe: ObservationFile | None = None,
+    launch: Launch | None = None,
 ) -> None:
-    """Start every stage, continue all prompts, and end every process again.
-
-    How long each step and message takes is written to `observe`, if it is given.
-    """
+    """Start every stage, continue all prompts, and end every process again."""
+    how = launch or Launch()
     folder = find_model_folder(plan, settings.model_folder)
     tokenizer = read_tokenizer(folder)
     requests = make_requests(tokenizer, prompts, settings, read_stop_ids(folder))
     begun_s = time.monotonic()
-    counted = CountedPipeline(plan, folder, observe=observe)
+    counted = CountedPipeline(plan, folder, observe=how.observe, hosts=how.hosts)
     counted.check(requests)  # before ranks read weights, which may take minutes
     with counted as pipeline:
         ready_s = time.monotonic()

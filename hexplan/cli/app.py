@@ -11,6 +11,9 @@ from typing import Annotated
 
 import typer
 
+from hexplan.cli.across.control import drain, logs, status, stop
+from hexplan.cli.across.doctor import doctor
+from hexplan.cli.across.prepare import hosts
 from hexplan.cli.calibrate import calibrate
 from hexplan.cli.check import check, rule
 from hexplan.cli.explain import explain
@@ -35,6 +38,7 @@ Examples:
   hexplan check plan.json
   hexplan launch plan.json --prompt "Once upon a time"
   hexplan serve plan.json --port 8000
+  hexplan doctor plan.json
   hexplan explain plan.json
   hexplan simulate plan.json --rate 2/s
   hexplan diff plan.json new.json
@@ -123,6 +127,12 @@ app.command()(replan)
 app.command()(simulate)
 app.command()(profile)
 app.command()(probe)
+app.command()(doctor)
+app.add_typer(hosts, name="hosts")
+app.command()(status)
+app.command()(logs)
+app.command()(stop)
+app.command()(drain)
 
 
 @app.command()

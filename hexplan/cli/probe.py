@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hexplan.cli.across.options import ssh_words
 from hexplan.cli.exit_codes import DIFFERENCES, INTERRUPTED
 from hexplan.cli.inputs import Overlays, seconds, source
 from hexplan.cli.interrupts import stop_on_interrupt
@@ -78,7 +78,7 @@ def probe(
     cluster = read_spec(source(spec_file), overlay or ()).cluster
     if output is not None:
         check_target(output, spec_file, may_overwrite=force)
-    reach = Reach(_ssh(ssh) or SSH, python, allow_public)
+    reach = Reach(ssh_words(ssh) or SSH, python, allow_public)
     limit_s = seconds("--timeout", timeout)
     assert limit_s is not None
     job = _job(cluster, spec_file, bind, reach, limit_s)
@@ -100,21 +100,6 @@ def _require_runtime() -> None:
     if find_spec("torch") is None:
         message = "`torch` is not installed, and probing needs it"
         raise InputError(message, hint='`pip install "hexplan[runtime]"`')
-
-
-def _ssh(text: str | None) -> tuple[str, ...] | None:
-    """Return the program of `--ssh` and its arguments, or None where it is not given."""
-    if text is None:
-        return None
-    try:
-        words = tuple(shlex.split(text))
-    except ValueError as error:
-        message = f"--ssh: found {text!r}: {error}"
-        raise InputError(message) from error
-    if not words:
-        message = "--ssh: found nothing, needed a program and its arguments"
-        raise InputError(message)
-    return words
 
 
 def _job(

@@ -13,10 +13,27 @@ from typing import Annotated
 
 import typer
 
+from hexplan.cli.across.options import (
+    DryRun,
+    FirstPort,
+    HostOptions,
+    HostsFolder,
+    OnThisMachine,
+    PublicHosts,
+    Python,
+    Ssh,
+    emit_dry_run,
+)
 from hexplan.cli.exit_codes import INTERRUPTED
 from hexplan.cli.inputs import PlanFile, seconds, source
 from hexplan.cli.output import emit, require_sound
-from hexplan.cli.starting import RUNTIME, ask_to_start, compiler_folder, require_packages
+from hexplan.cli.starting import (
+    RUNTIME,
+    ask_to_start,
+    compiler_folder,
+    count_hosts,
+    require_packages,
+)
 
 PACKAGES = (*RUNTIME, "starlette", "uvicorn", "prometheus_client", "jinja2", "llguidance")
 TEMPLATE_LIMIT_BYTES = 2**20
@@ -80,9 +97,16 @@ def serve(
     access_log: Annotated[
         bool, typer.Option(help="Print a line for each request on stderr, without its text.")
     ] = True,
+    here: OnThisMachine = False,
+    ssh: Ssh = None,
+    python: Python = "python3",
+    first_port: FirstPort = None,
+    hosts_model_folder: HostsFolder = None,
+    allow_public_hosts: PublicHosts = False,
+    dry_run: DryRun = False,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Start without asking.")] = False,
 ) -> None:
-    """Run a plan on this machine behind an OpenAI-compatible HTTP endpoint.
+    """Run a plan on this machine or its hosts, behind an OpenAI-compatible HTTP endpoint.
 
     Prints the address on stdout once requests are answered. SIGTERM and Ctrl-C let requests that
     are under way end first; a second signal ends the server at once.
@@ -100,6 +124,11 @@ def serve(
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
     require_supported(plan)
+    options = HostOptions(here, ssh, python, first_port, hosts_model_folder, allow_public_hosts)
+    hosts = options.hosts(plan)
+    if dry_run:
+        emit_dry_run(plan, hosts, model_folder)
+        return
     access = open_door(
         Door(
             host, api_key_file, insecure, may_be_wildcard=allow_wildcard, may_be_public=allow_public
@@ -121,7 +150,7 @@ def serve(
     place = Place(access.address, port, seconds("--drain-timeout", drain_timeout) or 0.0)
     bind(place).close()
     find_model_folder(plan, model_folder)
-    ask_to_start(plan, yes=yes)
+    ask_to_start(plan, yes=yes, num_hosts=count_hosts(plan, hosts))
     with (
         compiler_folder(),
         open_serve_view(plan, emit, logs=access_log) as view,
@@ -130,7 +159,7 @@ def serve(
         # This reads torch, which takes seconds: by now a mistake has been told.
         from hexplan_runtime.serve.server import Server
 
-        Server(plan, model_folder, settings, place, view).run(end.event)
+        Server(plan, model_folder, settings, place, view, hosts).run(end.event)
     if end.number == signal.SIGINT:
         raise typer.Exit(INTERRUPTED)
 

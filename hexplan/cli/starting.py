@@ -16,6 +16,7 @@ from hexplan.errors import InputError
 
 if TYPE_CHECKING:
     from hexplan.plan import Plan
+    from hexplan_runtime.launch.places import Hosts
 
 COMPILER_FOLDER = "TORCHINDUCTOR_CACHE_DIR"
 RUNTIME = ("torch", "transformers", "safetensors")
@@ -30,12 +31,18 @@ def require_packages(names: Sequence[str]) -> None:
             raise InputError(message, hint='`pip install "hexplan[runtime]"`')
 
 
-def ask_to_start(plan: Plan, *, yes: bool) -> None:
+def count_hosts(plan: Plan, hosts: Hosts | None) -> int | None:
+    """Return how many hosts a launch starts processes on; None for this machine alone."""
+    return None if hosts is None else len({stage.host for stage in plan.stages})
+
+
+def ask_to_start(plan: Plan, *, yes: bool, num_hosts: int | None = None) -> None:
     """Ask before starting processes, if a person is at the terminal."""
-    from hexplan.render import summary
+    from hexplan.render import summary, words
 
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-        question = f"{summary(plan, None)}\nstart it on this machine?"
+        where = "this machine" if num_hosts is None else words.count(num_hosts, "host")
+        question = f"{summary(plan, None)}\nstart it on {where}?"
         typer.confirm(question, default=True, abort=True, err=True)
 
 

@@ -9,31 +9,20 @@ from typing import Final, TypeAlias
 
 from hexplan.errors import HexplanError, InputError, LaunchError
 from hexplan.measured.observations import StepSeen
+from hexplan_runtime.agent.ranks import RANK, VARIABLES
 from hexplan_runtime.batch import Batch
+from hexplan_runtime.launch.agents import Agents
 from hexplan_runtime.net.gloo import PeerLost
-from hexplan_runtime.processes import ChildProcess, Ended, Here, Said, Supervisor
+from hexplan_runtime.processes import Child, Ended, Here, Said, Stopped, Supervisor
 from hexplan_runtime.stage.mailbox import Loss
 from hexplan_runtime.stage.messages import PEER_LOST, Assignment, EndSeen, Report
 
 _CULPRIT_S: Final = 2.0
 """How long to look for the rank that failed first, when others have only lost it as their peer."""
-_RANK: Final = "hexplan_runtime.stage.worker"
-_VARIABLES: Final = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "TMPDIR",
-    "PYTHONPATH",
-    "LD_LIBRARY_PATH",
-)
-"""What ranks inherit: enough to run Python, and no keys or tokens of whoever launches."""
-
-RankProcess: TypeAlias = ChildProcess[Report]
+RankProcess: TypeAlias = Child
 RankSaid: TypeAlias = Said[Report]
 RankEnded: TypeAlias = Ended[Report]
-News: TypeAlias = RankSaid | RankEnded | Batch | Loss | None
+News: TypeAlias = RankSaid | RankEnded | Stopped | Batch | Loss | None
 """None only ends the wait for news."""
 
 
@@ -51,15 +40,22 @@ class Fleet:
         self._supervisor = Supervisor(Report, self.tell)
         self._news: SimpleQueue[News] = SimpleQueue()
         self._failure: HexplanError | None = None
+        self.agents = Agents(self.tell)
+        """The agents on other hosts, if the plan has any."""
 
     def start(self, name: str, assignment: Assignment) -> RankProcess:
-        """Start a rank."""
-        return self._supervisor.start(name, Here(_VARIABLES).command(_RANK), assignment)
+        """Start a rank on this machine."""
+        return self._supervisor.start(name, Here(VARIABLES).command(RANK), assignment)
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Process ids of the ranks."""
-        return tuple(child.pid for child in self._supervisor.children)
+        """Process ids of the ranks, or of what reaches other hosts."""
+        return tuple(child.pid for child in self._supervisor.children) + self.agents.pids
+
+    def words(self) -> list[tuple[str, str]]:
+        """Return what every process wrote last, each with its name."""
+        here = [(child.name, child.last_words) for child in self._supervisor.children]
+        return here + self.agents.words()
 
     def tell(self, news: News) -> None:
         """Take news from any thread."""
@@ -85,17 +81,26 @@ class Fleet:
         news = self._wait(deadline)
         if isinstance(news, Ended):
             self._failure = self._explain(news)
+        elif isinstance(news, Stopped):
+            self._failure = news.failure
+        elif isinstance(news, LaunchError | InputError):  # a host is lost
+            self._failure = news
         elif isinstance(news, PeerLost | HexplanError):
             self._failure = self._explain_loss(news)
+        elif isinstance(news, Said) and news.message.event == "lost":
+            loss = _loss_of(news)
+            self._failure = self._find_culprit(loss) or loss
         elif isinstance(news, Said) and news.message.event == "refused":
             message = f"{news.child.name}: {news.message.message}"
-            self._failure = InputError(message, hint=news.message.hint)
+            kind = InputError if news.message.is_users else LaunchError
+            self._failure = kind(message, hint=news.message.hint)
         else:
             return news
         raise self._failure
 
     def stop(self) -> None:
-        """End every rank and reap it."""
+        """End every rank and every agent, and reap them."""
+        self.agents.stop()
         self._supervisor.stop()
 
     def _wait(self, deadline: float | None) -> News | None:
@@ -105,22 +110,34 @@ class Fleet:
         except Empty:
             return None
 
-    def _explain(self, first: RankEnded) -> LaunchError:
+    def _explain(self, first: RankEnded) -> HexplanError:
         """Say which rank failed: not one that only lost its peer, if another ends soon."""
-        culprit = first
-        if first.exit_code == PEER_LOST:
-            culprit = self._find_culprit() or first
-        return culprit.failure
+        culprit = self._find_culprit() if first.exit_code == PEER_LOST else None
+        return culprit or first.failure
 
-    def _explain_loss(self, loss: Loss) -> LaunchError:
-        culprit = self._find_culprit()
-        return culprit.failure if culprit else LaunchError(f"an edge was lost: {loss}")
+    def _explain_loss(self, loss: Loss) -> HexplanError:
+        return self._find_culprit() or LaunchError(f"an edge was lost: {loss}")
 
-    def _find_culprit(self) -> RankEnded | None:
-        """Wait a little for the end of a rank that has not just lost its peer."""
+    def _find_culprit(self, told: HexplanError | None = None) -> HexplanError | None:
+        """Wait a little for what explains the loss of a peer: a rank that ended, or a host.
+
+        If there is neither, the first edge counts that a rank has told of as lost: a rank ends on
+        that, and so others lose their edges to it.
+        """
         deadline = time.monotonic() + _CULPRIT_S
         while time.monotonic() < deadline:
             news = self._wait(deadline)
             if isinstance(news, Ended) and news.exit_code != PEER_LOST:
+                return news.failure
+            if isinstance(news, Stopped):
+                return news.failure
+            if isinstance(news, LaunchError | InputError):
                 return news
-        return None
+            if isinstance(news, Said) and news.message.event == "lost":
+                told = told or _loss_of(news)
+        return told
+
+
+def _loss_of(said: RankSaid) -> LaunchError:
+    hint = "look at the network between these hosts: `hexplan doctor PLAN` tries each edge"
+    return LaunchError(f"{said.child.name}: {said.message.message}", hint=hint)

@@ -1,4 +1,4 @@
-"""A running plan on this machine: one process for each device of each stage."""
+"""A running plan, on this machine or on its hosts: one process for each device of each stage."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hexplan_runtime.engine.streaming import gather
 from hexplan_runtime.launch.collecting import Collector
 from hexplan_runtime.launch.fleet import Fleet
 from hexplan_runtime.launch.fleet_links import FleetLinks
+from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.launch.startup import RankStats, StartUp, start
 from hexplan_runtime.launch.supported import require_supported
 from hexplan_runtime.model.model_files import find_model_folder
@@ -48,6 +49,8 @@ class Pipeline:
         Where to write how long each step and message takes; nothing is timed if None.
     max_waiting
         Requests that may wait for room before the core refuses more.
+    hosts
+        How the plan's hosts are reached; None runs all of them on this machine.
     """
 
     def __init__(
@@ -58,12 +61,14 @@ class Pipeline:
         start_timeout_s: float = 120.0,
         observe: ObservationFile | None = None,
         max_waiting: int = MAX_WAITING,
+        hosts: Hosts | None = None,
     ) -> None:
         require_supported(plan)
         self.plan = plan
         self.stats: tuple[RankStats, ...] = ()
         """What each rank read and holds, in the order of the plan."""
         self._folder = find_model_folder(plan, model_folder)
+        self._hosts = hosts
         self._start_timeout_s = start_timeout_s
         self._collector = Collector(observe) if observe is not None else None
         self._fleet = Fleet(self._collector.take if self._collector else None)
@@ -151,10 +156,16 @@ class Pipeline:
         """Process ids of the ranks, in the order of the plan."""
         return self._fleet.pids
 
+    def words(self) -> list[tuple[str, str]]:
+        """Return what every process of this launch wrote last, each with its name."""
+        return self._fleet.words()
+
     def _start(self) -> None:
         is_observed = self._collector is not None
         self._meeting_folder = TemporaryDirectory(prefix="hexplan-")
-        how = StartUp(Path(self._meeting_folder.name), self._start_timeout_s, is_observed)
+        how = StartUp(
+            Path(self._meeting_folder.name), self._start_timeout_s, is_observed, self._hosts
+        )
         started = start(self._fleet, self.plan, self._folder, how)
         self.stats, self._ends = started.stats, started.ends
         ends = self._ends

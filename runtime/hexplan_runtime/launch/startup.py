@@ -12,11 +12,14 @@ from pathlib import Path
 from hexplan.errors import LaunchError
 from hexplan.plan import Plan
 from hexplan_runtime.launch.fleet import Fleet, RankProcess
+from hexplan_runtime.launch.hosts import begin_on_hosts, new_keys
+from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.model.architecture import read_architecture
+from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.processes import Said
 from hexplan_runtime.runner.choose import asked_runner
 from hexplan_runtime.stage.edges import LAUNCHER, Ends, Meeting, connect
-from hexplan_runtime.stage.messages import Assignment, Report
+from hexplan_runtime.stage.messages import Assignment, Directory, Listening, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class StartUp:
     """How long they may take to read their weights and to open their edges."""
     is_observed: bool = False
     """Whether leaders report their steps and messages."""
+    hosts: Hosts | None = None
+    """How other hosts are reached; None runs all ranks on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class _Progress:
     deadline: float
     ranks: list[RankProcess] = field(default_factory=list)
     loaded: dict[RankProcess, Report] = field(default_factory=dict)
+    listening: dict[RankProcess, tuple[Listening, ...]] = field(default_factory=dict)
     ready: set[RankProcess] = field(default_factory=set)
 
     def wait(self, is_done: Callable[[], bool]) -> None:
@@ -79,10 +85,21 @@ class _Progress:
             news = self.fleet.next_news(self.deadline)
             if isinstance(news, Said) and news.message.event == "loaded":
                 self.loaded[news.child] = news.message
+            elif isinstance(news, Said) and news.message.event == "listening":
+                self.listening[news.child] = news.message.listening
             elif isinstance(news, Said):
                 self.ready.add(news.child)
             else:
                 raise self._late()
+
+    def exchange(self, leaders: int) -> Directory:
+        """Wait until all leaders have said where they listen, and tell all of them."""
+        self.wait(lambda: len(self.listening) == leaders)
+        edges = [edge for listening in self.listening.values() for edge in listening]
+        directory = Directory(edges=tuple(edges))
+        for leader in self.listening:
+            leader.tell(directory)
+        return directory
 
     def _late(self) -> LaunchError:
         missing = [
@@ -99,7 +116,7 @@ def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
     progress = _Progress(fleet, how.timeout_s, time.monotonic() + how.timeout_s)
     architecture = read_architecture(folder, plan.model)
     architecture = architecture.model_copy(update={"runner": asked_runner()})
-    meeting = Meeting(how.meeting_folder, secrets.token_hex(16))
+    across = None if how.hosts is None else new_keys(how.hosts)
     template = Assignment(
         plan=plan,
         architecture=architecture,
@@ -107,14 +124,29 @@ def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
         stage=0,
         rank=0,
         launcher_pid=os.getpid(),
-        meeting_folder=str(meeting.folder),
-        nonce=meeting.nonce,
+        meeting_folder=str(how.meeting_folder),
+        nonce=secrets.token_hex(16),
         is_observed=how.is_observed,
+        across=across,
     )
     places = [_Place(s, r) for s, stage in enumerate(plan.stages) for r in range(stage.tp)]
-    for place in places:
-        progress.ranks.append(_start_rank(fleet, template, place))
+    if how.hosts is None:
+        for place in places:
+            mine = {"stage": place.stage, "rank": place.rank}
+            rank = fleet.start(_name(plan, place), template.model_copy(update=mine))
+            progress.ranks.append(rank)
+    else:
+        begin_on_hosts(fleet.agents, how.hosts, template, progress.deadline)
+        names = {(one.stage, one.rank): _name(plan, one) for one in places}
+        progress.ranks += fleet.agents.start_ranks(names)
     progress.wait(lambda: len(progress.loaded) == len(places))
+    meeting = Meeting(
+        how.meeting_folder,
+        template.nonce,
+        across,
+        lambda _: progress.exchange(len(plan.stages)),
+        lambda problem: fleet.tell(PeerLost(problem)),
+    )
     ends = connect(plan, LAUNCHER, meeting)
     try:
         progress.wait(lambda: len(progress.ready) == len(places))
@@ -128,12 +160,10 @@ def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
     return Started(ends, tuple(stats))
 
 
-def _start_rank(fleet: Fleet, template: Assignment, place: _Place) -> RankProcess:
-    stage = template.plan.stages[place.stage]
+def _name(plan: Plan, place: _Place) -> str:
+    stage = plan.stages[place.stage]
     device = stage.devices[place.rank]
-    name = f"stage {stage.id} rank {place.rank} ({stage.host}, device {device})"
-    mine = {"stage": place.stage, "rank": place.rank}
-    return fleet.start(name, template.model_copy(update=mine))
+    return f"stage {stage.id} rank {place.rank} ({stage.host}, device {device})"
 
 
 def _stats(plan: Plan, place: _Place, report: Report) -> RankStats:

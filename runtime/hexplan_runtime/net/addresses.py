@@ -41,6 +41,14 @@ def local_address(name: str, *, may_be_public: bool) -> str:
     return str(private[0])
 
 
+def is_own(name: str) -> bool:
+    """Say whether a name stands for an address of this machine."""
+    try:
+        return any(_can_listen(ip) for ip in _resolved(name) if not ip.is_unspecified)
+    except InputError:  # a name that only the configuration of ssh knows
+        return False
+
+
 def is_public(ip: Ip) -> bool:
     """Say whether everyone on the Internet can send to an address, firewalls aside."""
     return (getattr(ip, "ipv4_mapped", None) or ip).is_global

@@ -7,6 +7,7 @@ machines it is TCP under CURVE, which encrypts, and lets in only those who hold 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -17,8 +18,9 @@ import zmq
 from torch import Tensor
 from zmq.auth.thread import ThreadAuthenticator
 
-from hexplan.errors import HexplanError
+from hexplan.errors import HexplanError, LaunchError
 from hexplan_runtime.batch import Batch
+from hexplan_runtime.net.call_watch import CallWatch
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.wire import FRAME_BYTES, Decoder, Encoder, WireFormat
 
@@ -47,8 +49,8 @@ class KeyPair:
 class LaunchKeys:
     """The keys of one launch, which every process of it gets on its stdin."""
 
-    receivers: KeyPair
-    senders: KeyPair
+    listeners: KeyPair
+    callers: KeyPair
 
     @classmethod
     def new(cls) -> Self:
@@ -63,41 +65,48 @@ class MessageEnds:
     ----------
     keys
         Needed for edges over TCP; socket files need none.
+    lose
+        Takes the address that this process had called over TCP when that connection is lost.
     """
 
-    def __init__(self, wire_format: WireFormat, keys: LaunchKeys | None = None) -> None:
+    def __init__(
+        self,
+        wire_format: WireFormat,
+        keys: LaunchKeys | None = None,
+        lose: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._wire_format = wire_format
         self._keys = keys
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._senders: list[MessageSender] = []
         self._receivers: list[MessageReceiver] = []
         self._doorkeeper: ThreadAuthenticator | None = None
+        self._watch = CallWatch(lose)
 
-    def receiver(self, address: str) -> MessageReceiver:
-        """Listen at an address (`socket_file`, or `tcp://IP:*`) for the batches of one edge."""
+    def receiver(self, address: str, *, calls: bool = False) -> MessageReceiver:
+        """Listen at an address (`socket_file`, or `tcp_address`) for the batches of one edge.
+
+        An end that calls connects to the other one instead, which listens, now or later.
+        """
         socket = self._socket(zmq.PULL, address)
-        if self._keys is not None and address.startswith("tcp:"):
-            self._keep_strangers_out(self._keys)
-            socket.curve_server = True
-            socket.curve_secretkey = self._keys.receivers.secret
-            socket.curve_publickey = self._keys.receivers.public
-        socket.bind(address)
+        self._open(socket, address, calls=calls)
         self._receivers.append(MessageReceiver(socket, self._wire_format))
         return self._receivers[-1]
 
-    def sender(self, address: str) -> MessageSender:
-        """Send to whoever listens at an address, now or later."""
+    def sender(self, address: str, *, calls: bool = True) -> MessageSender:
+        """Send to whoever listens at an address, now or later; or listen for who wants to hear."""
         socket = self._socket(zmq.PUSH, address)
-        if self._keys is not None and address.startswith("tcp:"):
-            socket.curve_serverkey = self._keys.receivers.public
-            socket.curve_secretkey = self._keys.senders.secret
-            socket.curve_publickey = self._keys.senders.public
-        socket.connect(address)
+        self._open(socket, address, calls=calls)
         self._senders.append(MessageSender(socket, self._wire_format))
         return self._senders[-1]
 
+    def await_calls(self, timeout_s: float) -> tuple[str, ...]:
+        """Wait until all calls over TCP are up, and return the addresses of those that are not."""
+        return self._watch.await_all(timeout_s)
+
     def close(self) -> None:
         """Close all ends; a receiver that waits raises `PeerLost`. No sender may be in use."""
+        self._watch.close()
         for sender in self._senders:
             sender.close()
         for receiver in self._receivers:
@@ -114,13 +123,40 @@ class MessageEnds:
         socket.rcvhwm = 0  # what arrives is taken at once, and bounded by what the router admits
         socket.linger = 0
         socket.reconnect_ivl = _RECONNECT_MS
+        socket.ipv6 = address.startswith("tcp://[")
         return socket
+
+    def _open(self, socket: zmq.Socket[bytes], address: str, *, calls: bool) -> None:
+        """Listen at an address, or call it; over TCP either end proves who it is."""
+        if self._keys is not None and address.startswith("tcp:"):
+            if calls:
+                self._watch.add(socket, address)
+                socket.curve_serverkey = self._keys.listeners.public
+                own = self._keys.callers
+            else:
+                self._keep_strangers_out(self._keys)
+                socket.curve_server = True
+                own = self._keys.listeners
+            socket.curve_secretkey, socket.curve_publickey = own.secret, own.public
+        if not calls:
+            _listen(socket, address)
+        else:
+            socket.connect(address)
 
     def _keep_strangers_out(self, keys: LaunchKeys) -> None:
         if self._doorkeeper is None:
             self._doorkeeper = ThreadAuthenticator(self._context)
             self._doorkeeper.start()
-            self._doorkeeper.configure_curve_callback("*", _Doorkeeper(keys.senders.public))
+            self._doorkeeper.configure_curve_callback("*", Doorkeeper(keys.callers.public))
+
+
+def _listen(socket: zmq.Socket[bytes], address: str) -> None:
+    try:
+        socket.bind(address)
+    except zmq.ZMQError as error:
+        message = f"cannot listen at {address}: {error.strerror}"
+        hint = "does another program use the port? Without `--ports` the system picks free ones"
+        raise LaunchError(message, hint=hint) from error
 
 
 class MessageSender:
@@ -129,6 +165,8 @@ class MessageSender:
     def __init__(self, socket: zmq.Socket[bytes], wire_format: WireFormat) -> None:
         self._socket = socket
         self._encoder = Encoder(wire_format)
+        self.address = bytes(socket.get(zmq.LAST_ENDPOINT)).decode()
+        """Where it listens, with the port that the system chose, or whom it calls."""
 
     @property
     def has_room(self) -> bool:
@@ -157,7 +195,7 @@ class MessageReceiver:
         self._decoder = Decoder(wire_format)
         self._in_use = Lock()
         self.address = bytes(socket.get(zmq.LAST_ENDPOINT)).decode()
-        """Where it listens, with the port that the system chose."""
+        """Where it listens, with the port that the system chose, or whom it calls."""
 
     def close(self) -> None:
         """Close it unless a thread waits for a batch, which will hear of the end by itself."""
@@ -198,8 +236,8 @@ class MessageReceiver:
             raise HexplanError(message) from error
 
 
-class _Doorkeeper:
-    """Lets in whoever holds the senders' key of the launch."""
+class Doorkeeper:
+    """Lets in whoever holds the callers' key of the launch."""
 
     def __init__(self, public: bytes) -> None:
         self._public = public
@@ -241,6 +279,12 @@ def _filled(like: Tensor, data: bytearray) -> Tensor:
 def _bytes(part: Tensor) -> memoryview:
     """Return the bytes of a tensor of any type."""
     return part.reshape(-1).view(torch.uint8).numpy().data
+
+
+def tcp_address(ip: str, port: int | None = None) -> str:
+    """Return the address of an edge between machines; the system chooses a port if it is None."""
+    host = f"[{ip}]" if ":" in ip else ip
+    return f"tcp://{host}:{'*' if port is None else port}"
 
 
 def socket_file(folder: Path, number: int) -> str:

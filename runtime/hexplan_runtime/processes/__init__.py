@@ -1,10 +1,12 @@
 """Child processes: how they are started, heard, told things and ended, here or over ssh."""
 
-from hexplan_runtime.processes.child_process import ChildProcess, Ended, Said
+from hexplan_runtime.processes.child_process import Child, ChildProcess, Ended, Said, Stopped
 from hexplan_runtime.processes.command import Command, Here, OverSsh, Starter
+from hexplan_runtime.processes.stop_watch import StopWatch
 from hexplan_runtime.processes.supervisor import Supervisor
 
 __all__ = [
+    "Child",
     "ChildProcess",
     "Command",
     "Ended",
@@ -12,5 +14,7 @@ __all__ = [
     "OverSsh",
     "Said",
     "Starter",
+    "StopWatch",
+    "Stopped",
     "Supervisor",
 ]

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import IO, Final, Generic, TypeVar
+from typing import IO, Final, Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,6 +26,7 @@ KILLED_HINT: Final = (
     "Linux kills a process when memory runs out, and `dmesg` then says so: if it did, leave more"
     " memory free, with a lower `limits.memory_fraction` in the spec"
 )
+STOPPED_HINT: Final = "somebody has sent it SIGSTOP; start the plan again"
 _STDERR_LINES: Final = 40
 _STDERR_LINE_BYTES: Final = 4096
 _MESSAGE_BYTES: Final = 2**20
@@ -33,19 +34,49 @@ _DRAIN_S: Final = 2.0
 """How long to wait for the rest of a dead child's output; what it started may hold its pipes."""
 
 
+class Child(Protocol):
+    """A process that says lines, on this machine or on another host."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+
+    @property
+    def last_words(self) -> str:
+        """The last lines that it wrote, other than messages."""
+
+    def tell(self, message: FrozenModel) -> None:
+        """Send a message without waiting until it is read."""
+
+    def forget_words(self) -> None:
+        """Forget what it has written so far."""
+
+
 @dataclass(frozen=True, slots=True)
 class Said(Generic[Message]):
     """A child has said something."""
 
-    child: ChildProcess[Message]
+    child: Child
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A signal has stopped a child, which neither goes on nor ends by itself."""
+
+    child: Child
+
+    @property
+    def failure(self) -> LaunchError:
+        """The error that names the child."""
+        return LaunchError(f"{self.child.name} is stopped", hint=STOPPED_HINT)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[Message]):
     """A child has ended, and is reaped."""
 
-    child: ChildProcess[Message]
+    child: Child
     exit_code: int
     """Negative if a signal ended it."""
 
@@ -132,23 +163,29 @@ class ChildProcess(Generic[Message]):
         """Send a message without waiting until it is read; an ended child never reads it."""
         self._to_write.put(message.model_dump_json(by_alias=True).encode() + b"\n")
 
+    def tell_line(self, line: str) -> None:
+        """Pass on a message that somebody else has written as one line of JSON."""
+        self._to_write.put(line.replace("\n", " ").encode() + b"\n")
+
     def release(self) -> None:
         """Close its stdin after what it has been told; a child ends by itself on that."""
         self._to_write.put(None)
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to this process, and to no other."""
-        if self._is_alive():
+        if self.is_alive:
             assert self._child is not None
             self._child.send_signal(number)
 
     def join(self, timeout_s: float) -> bool:
         """Wait until the process is reaped and all that it said is heard; say whether it is so."""
-        if self._is_alive():
+        if self.is_alive:
             self._owner.join(timeout_s)
-        return not self._is_alive()
+        return not self.is_alive
 
-    def _is_alive(self) -> bool:
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has been started and is not reaped yet."""
         if self._owner.ident is None:  # an interrupt came before its start
             return False
         self._is_spawned.wait()

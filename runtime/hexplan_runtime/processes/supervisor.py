@@ -87,13 +87,23 @@ class Supervisor(Generic[Message]):
         except Empty:
             return None
 
-    def stop(self, children: Sequence[ChildProcess[Message]] | None = None) -> None:
-        """End these children, or all, and reap them: politely at first, in the end by force."""
+    def stop(
+        self,
+        children: Sequence[ChildProcess[Message]] | None = None,
+        release_s: float = RELEASE_S,
+    ) -> None:
+        """End these children, or all, and reap them: politely at first, in the end by force.
+
+        Parameters
+        ----------
+        release_s
+            How long they may take to end by themselves, once their stdin is closed.
+        """
         chosen = self._children if children is None else children
         try:
             for child in chosen:
                 child.release()
-            _join(chosen, RELEASE_S)
+            _join(chosen, release_s)
             _signal(chosen, signal.SIGTERM)
             _join(chosen, TERMINATE_S)
         finally:

@@ -15,8 +15,12 @@ import uvicorn
 
 from hexplan.errors import LaunchError
 from hexplan.plan import Plan
+from hexplan_runtime.control.answering import Control, Orders, Seen
+from hexplan_runtime.control.places import new_socket
+from hexplan_runtime.control.server import ControlServer
 from hexplan_runtime.engine.snapshot import EngineSnapshot
 from hexplan_runtime.launch.pipeline import Pipeline
+from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.launch.startup import RankStats
 from hexplan_runtime.model.architecture import read_stop_ids
 from hexplan_runtime.model.model_files import find_model_folder
@@ -34,6 +38,8 @@ _LOOK_S = 0.5
 _CLOSE_S = 5
 """How long answers may take to leave, once all tokens are made."""
 _BACKLOG = 2048
+_LONG_S = 86400.0
+"""Longer than any request takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,8 @@ class Server:
     ----------
     folder
         Where the weights are; the folder that the plan names if None.
+    hosts
+        How the plan's hosts are reached; None runs all of them on this machine.
 
     Raises
     ------
@@ -92,6 +100,7 @@ class Server:
         settings: ServeSettings,
         place: Place,
         listener: ServeListener,
+        hosts: Hosts | None = None,
     ) -> None:
         self._plan = plan
         self._folder = find_model_folder(plan, folder)
@@ -99,6 +108,8 @@ class Server:
         self._place = place
         self._listener = listener
         allow_descriptors(settings.limits.connections)
+        self._hosts = hosts
+        self._drain_s = place.drain_s
         self._tokenizer = cast("ChatTokenizer", read_tokenizer(self._folder))
         self._stop_ids = read_stop_ids(self._folder)
 
@@ -115,7 +126,8 @@ class Server:
         with bind(self._place) as listening:
             begun_s = time.monotonic()
             waiting = self._settings.limits.waiting
-            with Pipeline(self._plan, self._folder, max_waiting=waiting) as pipeline:
+            made = Pipeline(self._plan, self._folder, max_waiting=waiting, hosts=self._hosts)
+            with made as pipeline:
                 self._listener.ready(pipeline.stats, time.monotonic() - begun_s)
                 launched = Launched(
                     self._plan,
@@ -132,14 +144,18 @@ class Server:
     ) -> None:
         http = _Http(service, self._listener, listening)
         http.start()
-        self._listener.serving(url_of(listening))
+        url = url_of(listening)
+        self._listener.serving(url)
         is_drained = False
+        orders = Orders(stop.set, self._wait_longer)
+        control = Control(self._plan, lambda: _seen(service), pipeline.words, orders, url)
         try:
-            while not stop.wait(_LOOK_S):
-                pipeline.core.require_running()
-                http.require_running()
-                self._listener.load(_load(service))
-            is_drained = self._drain(service, pipeline)
+            with ControlServer(new_socket(self._plan), control.answer):
+                while not stop.wait(_LOOK_S):
+                    pipeline.core.require_running()
+                    http.require_running()
+                    self._listener.load(_load(service))
+                is_drained = self._drain(service, pipeline)
         finally:
             service.health.is_draining = True
             # What is still under way fails now, so that its clients hear of it.
@@ -147,12 +163,16 @@ class Server:
             http.stop()
         self._listener.ended(is_drained)
 
+    def _wait_longer(self) -> None:
+        """Let requests take as long as they like to end."""
+        self._drain_s = _LONG_S
+
     def _drain(self, service: Service, pipeline: Pipeline) -> bool:
         """Let requests end, and say whether all of them did in time."""
         service.health.is_draining = True
         seen = pipeline.core.snapshot()
-        self._listener.draining(seen.running + seen.waiting, self._place.drain_s)
-        deadline_s = time.monotonic() + self._place.drain_s
+        self._listener.draining(seen.running + seen.waiting, self._drain_s)
+        deadline_s = time.monotonic() + self._drain_s
         while (left_s := deadline_s - time.monotonic()) > 0:
             if pipeline.core.drain(min(left_s, _LOOK_S)):
                 return True
@@ -164,6 +184,11 @@ def _load(service: Service) -> Load:
     seen = service.state.look()
     rates = service.state.stage_tokens_per_s(seen)
     return Load(seen, service.state.tokens_per_s(seen), rates, not service.health.obstacles())
+
+
+def _seen(service: Service) -> Seen:
+    health = service.health
+    return Seen(health.is_draining, tuple(health.obstacles()), service.state.look())
 
 
 class _Http:

@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
+from hexplan.errors import LaunchError
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.net.edge_sender import EdgeSender
-from hexplan_runtime.net.messages import MessageEnds, socket_file
+from hexplan_runtime.net.messages import (
+    KeyPair,
+    LaunchKeys,
+    MessageEnds,
+    MessageReceiver,
+    socket_file,
+    tcp_address,
+)
 from hexplan_runtime.net.transport import Receives, Sends
 from hexplan_runtime.net.wire import WireFormat
-from hexplan_runtime.stage.messages import launch_mark
+from hexplan_runtime.stage.messages import Across, Directory, Listening, launch_mark
 from hexplan_runtime.stage.stage import torch_dtype
 
+CALL_S: Final = 15.0
+"""How long connections to other machines may take."""
+CALL_HINT: Final = (
+    "does a firewall close the port? `--first-port` chooses ports that it can let through, and"
+    " `hexplan doctor PLAN` tries them"
+)
 LAUNCHER = "launcher"
 """The process at the other end of entry and exit edges."""
 
@@ -26,6 +41,12 @@ class Meeting:
     """A folder that only this user may enter; sockets and stores in it are open to nobody else."""
     nonce: str
     """A random number of this launch, in hexadecimal digits."""
+    across: Across | None = None
+    """What ends of edges to other machines must know; None if all processes are on this one."""
+    exchange: Callable[[Directory], Directory] = lambda directory: directory
+    """Tells the coordinator where an end listens, and returns where all ends do."""
+    lose: Callable[[str], None] = lambda problem: None
+    """Takes what is wrong when the connection to another machine is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +66,118 @@ class Ends:
 def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     """Open the ends that a stage, or the launcher, has of the plan's edges.
 
-    Nobody waits here: an end may send before the other one listens.
+    Nobody waits here, unless there are other machines: an end may send before the other one
+    listens. Between machines the target of an edge listens, but at an exit edge its source does.
+    So the launcher listens nowhere, and may be where no host can reach it.
+
+    Raises
+    ------
+    LaunchError
+        Another machine cannot be reached.
     """
-    ends = MessageEnds(wire_format_of(plan, meeting.nonce))
-    senders: dict[str, EdgeSender] = {}
-    receivers: dict[str, Receives] = {}
-    back_senders: dict[str, EdgeSender] = {}
-    back_receivers: dict[str, Receives] = {}
-    ways = used_edges(plan)
-    for number, (source, target) in enumerate((*ways, *back_edges(plan))):
-        is_back = number >= len(ways)
-        address = socket_file(meeting.folder, number)
-        if end == (LAUNCHER if source == ENTRY else source):
-            sender = EdgeSender(ends.sender(address))
-            (back_senders if is_back else senders)[target] = sender
-        if end == (LAUNCHER if target == EXIT else target):
-            (back_receivers if is_back else receivers)[source] = ends.receiver(address)
+    keys = None if meeting.across is None else keys_of(meeting.across)
+    names: dict[str, str] = {}
 
-    def close() -> None:
-        for sender in (*senders.values(), *back_senders.values()):
-            sender.close()
-        ends.close()
+    def lose(address: str) -> None:
+        meeting.lose(f"{names[address]}: the connection to {address} is lost")
 
-    return Ends(senders, receivers, close, back_senders, back_receivers)
+    messages = MessageEnds(wire_format_of(plan, meeting.nonce), keys, lose)
+    opened = _Opened(end, messages, frozenset(back_edges(plan)))
+    places = {stage.id: stage.host for stage in plan.stages}
+    addresses: dict[int, str] = {}
+    edges = [edge for edge in enumerate(launch_edges(plan)) if end in _processes(*edge[1])]
+    for number, edge in edges:
+        if meeting.across is None or places.get(edge[0]) == places.get(edge[1]):
+            addresses[number] = socket_file(meeting.folder, number)
+    listening = []
+    for number, edge in edges:
+        if end == _listener(*edge):
+            address = addresses.get(number) or _own_address(meeting.across, number)
+            listening.append(Listening(edge=number, address=opened.listen(edge, address)))
+    if meeting.across is not None:
+        away = tuple(one for one in listening if one.edge not in addresses)
+        directory = meeting.exchange(Directory(edges=away))
+        addresses |= {one.edge: one.address for one in directory.edges}
+    calls = [(edge, addresses[number]) for number, edge in edges if end != _listener(*edge)]
+    names |= {address: f"edge {edge[0]} > {edge[1]}" for edge, address in calls}
+    for edge, address in calls:
+        opened.call(edge, address)
+    opened.await_calls(names)
+    return opened.ends()
+
+
+@dataclass(slots=True)
+class _Opened:
+    """The ends of one process that are open so far."""
+
+    end: str
+    messages: MessageEnds
+    back: frozenset[tuple[str, str]]
+    """The ways back from last stages."""
+    senders: dict[str, EdgeSender] = field(default_factory=dict)
+    receivers: dict[str, MessageReceiver] = field(default_factory=dict)
+    back_senders: dict[str, EdgeSender] = field(default_factory=dict)
+    back_receivers: dict[str, MessageReceiver] = field(default_factory=dict)
+
+    def listen(self, edge: tuple[str, str], address: str) -> str:
+        """Listen for the other end, and return where."""
+        return self._open(edge, address, calls=False)
+
+    def call(self, edge: tuple[str, str], address: str) -> None:
+        """Connect to where the other end listens."""
+        self._open(edge, address, calls=True)
+
+    def await_calls(self, names: Mapping[str, str]) -> None:
+        """Wait until the connections to other machines are up."""
+        missing = self.messages.await_calls(CALL_S)
+        if missing:
+            self.ends().close()
+            what = ", ".join(f"{names[address]} at {address}" for address in missing)
+            message = f"cannot reach {what} within {CALL_S:g} s"
+            raise LaunchError(message, hint=CALL_HINT)
+
+    def ends(self) -> Ends:
+        """Return all of them."""
+
+        def close() -> None:
+            for sender in (*self.senders.values(), *self.back_senders.values()):
+                sender.close()
+            self.messages.close()
+
+        return Ends(self.senders, self.receivers, close, self.back_senders, self.back_receivers)
+
+    def _open(self, edge: tuple[str, str], address: str, *, calls: bool) -> str:
+        (source, target), is_back = edge, edge in self.back
+        if self.end == _processes(*edge)[0]:
+            sender = self.messages.sender(address, calls=calls)
+            (self.back_senders if is_back else self.senders)[target] = EdgeSender(sender)
+            return sender.address
+        receiver = self.messages.receiver(address, calls=calls)
+        (self.back_receivers if is_back else self.receivers)[source] = receiver
+        return receiver.address
+
+
+def _processes(source: str, target: str) -> tuple[str, str]:
+    """Return which processes are at the ends of an edge."""
+    return (LAUNCHER if source == ENTRY else source, LAUNCHER if target == EXIT else target)
+
+
+def _listener(source: str, target: str) -> str:
+    """Return which process listens: never the launcher."""
+    return source if target == EXIT else target
+
+
+def _own_address(across: Across | None, number: int) -> str:
+    assert across is not None
+    assert across.address is not None
+    port = None if across.first_port is None else across.first_port + number
+    return tcp_address(across.address, port)
+
+
+def keys_of(across: Across) -> LaunchKeys:
+    """Return the keys of a launch."""
+    pairs = across.listeners, across.callers
+    return LaunchKeys(*(KeyPair(*(key.encode() for key in pair)) for pair in pairs))
 
 
 def wire_format_of(plan: Plan, nonce: str) -> WireFormat:
@@ -79,6 +189,11 @@ def used_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Return the edges that routes take, in the order in which routes first take them."""
     pairs = [pair for route in range(len(plan.routes)) for pair in route_edges(plan, route)]
     return tuple(dict.fromkeys(pairs))
+
+
+def launch_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Return every edge of a launch: those that routes take, and then the ways back."""
+    return (*used_edges(plan), *back_edges(plan))
 
 
 def back_edges(plan: Plan) -> tuple[tuple[str, str], ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from pydantic import ConfigDict, Field
+
 from hexplan.frozen_model import FrozenModel
 from hexplan.measured.observations import StepSeen
 from hexplan.plan import Plan
@@ -15,8 +17,45 @@ REFUSED: Final = 76
 """Exit code of a rank that has reported why it cannot run the plan."""
 
 
+STOPPED_S: Final = 8.0
+"""After so long, a rank ends an agent that a signal has stopped, and itself."""
+
+
+class Across(FrozenModel):
+    """What ends of edges between machines must know."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    address: str | None
+    """The IP address of this end's machine where it listens; null for who listens nowhere."""
+    listeners: tuple[str, str] = Field(repr=False)
+    """Public and secret key of the ends that listen, in Z85."""
+    callers: tuple[str, str] = Field(repr=False)
+    """Public and secret key of the ends that call them."""
+    first_port: int | None = None
+    """Edge number `n` listens at this port + `n`; at one that the system chooses if null."""
+
+
+class Listening(FrozenModel):
+    """Where one end of an edge listens."""
+
+    edge: int
+    """Number of the edge."""
+    address: str
+    """`tcp://IP:PORT`."""
+
+
+class Directory(FrozenModel):
+    """Where ends listen: what leaders say of theirs, and the coordinator of all."""
+
+    edges: tuple[Listening, ...]
+    """The edges between machines, in any order."""
+
+
 class Assignment(FrozenModel):
     """What a rank gets on its stdin when it starts."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     plan: Plan
     """The whole plan."""
@@ -36,6 +75,8 @@ class Assignment(FrozenModel):
     """A random number that marks the messages of this launch, in hexadecimal digits."""
     is_observed: bool = False
     """Whether the leader reports its steps and messages."""
+    across: Across | None = None
+    """What edges to other machines need; null if there are none."""
 
 
 class EndSeen(FrozenModel):
@@ -58,16 +99,21 @@ class EndSeen(FrozenModel):
 class Report(FrozenModel):
     """What a rank says on its stdout."""
 
-    event: Literal["loaded", "ready", "refused", "seen"]
-    """Weights are read; edges are up; the rank cannot run the plan; or a leader's observations."""
+    event: Literal["loaded", "listening", "ready", "refused", "lost", "seen"]
+    """Weights are read; a leader listens for other machines; edges are up; the rank cannot run the
+    plan; a leader's connection to another machine is gone; or a leader's observations."""
+    listening: tuple[Listening, ...] = ()
+    """Where a leader listens for other machines."""
     bytes_read: int = 0
     """Bytes of weights taken from files, when loaded."""
     weights_bytes: int = 0
     """Bytes that they fill in memory, when loaded."""
     message: str = ""
-    """Why it refused."""
+    """Why it refused, or what it has lost."""
     hint: str | None = None
     """What helps, when refused."""
+    is_users: bool = True
+    """Whether the plan or the model is to blame, and not the machines, when refused."""
     seen: tuple[StepSeen | EndSeen, ...] = ()
     """Steps and ends of messages, in the order in which they were noted."""
 

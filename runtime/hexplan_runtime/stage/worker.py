@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from hexplan.errors import InputError
+from hexplan.errors import InputError, LaunchError
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
@@ -26,7 +26,14 @@ from hexplan_runtime.sampling.grammars import Grammars, read_vocabulary
 from hexplan_runtime.sampling.steering import Steering
 from hexplan_runtime.stage.edges import Meeting, connect, wire_format_of
 from hexplan_runtime.stage.mailbox import Inbox, Outbox
-from hexplan_runtime.stage.messages import PEER_LOST, REFUSED, Assignment, Report
+from hexplan_runtime.stage.messages import (
+    PEER_LOST,
+    REFUSED,
+    STOPPED_S,
+    Assignment,
+    Directory,
+    Report,
+)
 from hexplan_runtime.stage.observing import ObservedStage, Observer
 from hexplan_runtime.stage.stage import Stage, torch_dtype
 
@@ -37,6 +44,8 @@ def main() -> None:
     assignment = launcher.hear(Assignment)
     if sys.platform == "linux" and os.getppid() != assignment.launcher_pid:
         leave(0)  # the launcher ended before the kernel knew that this process must end with it
+    if assignment.across is not None:
+        launcher.end_if_stopped(STOPPED_S)
     observer = None
     if assignment.is_observed and assignment.rank == LEADER:
         observer = Observer(lambda seen: launcher.tell(Report(event="seen", seen=tuple(seen))))
@@ -52,15 +61,17 @@ def main() -> None:
                 observer.flush()
         print(f"lost a peer: {loss}", file=sys.stderr)
         leave(PEER_LOST)
-    except InputError as error:
-        launcher.tell(Report(event="refused", message=error.message, hint=error.hint))
+    except (InputError, LaunchError) as error:
+        is_users = isinstance(error, InputError)
+        refused = Report(event="refused", message=error.message, hint=error.hint, is_users=is_users)
+        launcher.tell(refused)
         leave(REFUSED)
 
 
 def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = None) -> None:
     """Run batches for ever: the leader takes what has arrived, its team does the same work."""
     plan, planned = assignment.plan, assignment.plan.stages[assignment.stage]
-    meeting = Meeting(Path(assignment.meeting_folder), assignment.nonce)
+    meeting = _meeting(assignment, launcher)
     team = _join_team(assignment, meeting)
     loaded = _load(assignment, team, launcher)
     stage: Stage | ObservedStage = loaded
@@ -80,6 +91,23 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
         output = stage.run(batch)
         if outbox:
             outbox.send(batch, output)
+
+
+def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
+    """Return where the others are, of whom those on other machines listen at ports yet unknown."""
+
+    def exchange(directory: Directory) -> Directory:
+        launcher.tell(Report(event="listening", listening=directory.edges))
+        return launcher.hear(Directory)
+
+    def lose(problem: str) -> None:
+        with suppress(OSError):
+            launcher.tell(Report(event="lost", message=problem))
+        print(f"lost a peer: {problem}", file=sys.stderr)
+        leave(PEER_LOST)
+
+    folder = Path(assignment.meeting_folder)
+    return Meeting(folder, assignment.nonce, assignment.across, exchange, lose)
 
 
 def _join_team(assignment: Assignment, meeting: Meeting) -> Team:

@@ -130,7 +130,7 @@ def test_nobody_without_the_key_of_the_launch_is_let_in(tmp_path: Path) -> None:
     """One who knows the receivers' public key, one with other keys, and one without any."""
     edge = Edge(tmp_path, "tcp")
     drain(edge.receiver, edge.arrived.put)
-    strange = MessageEnds(wire_format(), LaunchKeys(edge.keys.receivers, KeyPair.new()))
+    strange = MessageEnds(wire_format(), LaunchKeys(edge.keys.listeners, KeyPair.new()))
     strange.sender(edge.receiver.address).send(activations(66, 1))
     other = MessageEnds(wire_format(), LaunchKeys.new())
     other.sender(edge.receiver.address).send(activations(67, 1))
@@ -161,8 +161,8 @@ def test_an_edge_over_tcp_needs_keys() -> None:
 
 def test_a_secret_key_is_not_shown() -> None:
     keys = LaunchKeys.new()
-    assert keys.receivers.secret.decode() not in repr(keys)
-    assert keys.senders.secret.decode() not in repr(keys)
+    assert keys.listeners.secret.decode() not in repr(keys)
+    assert keys.callers.secret.decode() not in repr(keys)
 
 
 def test_a_path_that_is_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Speaking to a launch that runs: a socket in a folder that only its owner may enter."""

@@ -1,0 +1,109 @@
+"""What a server answers its owner over the control socket."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hexplan.plan import Plan
+from hexplan_runtime.control.messages import Answer, Ask, StageStatus, Status, Words
+from hexplan_runtime.engine.snapshot import EngineSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What the server does when told so."""
+
+    stop: Callable[[], None]
+    """Take no more requests, and end once those under way are over, or after the usual time."""
+    wait_longer: Callable[[], None]
+    """Let requests take as long as they like to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How the server is."""
+
+    is_draining: bool
+    obstacles: tuple[str, ...]
+    """Why it is not ready."""
+    engine: EngineSnapshot
+
+
+class Control:
+    """Answers questions and passes on orders.
+
+    Parameters
+    ----------
+    look
+        Returns how the server is.
+    words
+        Returns what each process wrote last, with its name.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        look: Callable[[], Seen],
+        words: Callable[[], Sequence[tuple[str, str]]],
+        orders: Orders,
+        url: str,
+    ) -> None:
+        self._plan = plan
+        self._look = look
+        self._words = words
+        self._orders = orders
+        self._url = url
+
+    def answer(self, ask: Ask) -> Answer:
+        """Return what to say, and do what is asked."""
+        if ask.ask == "status":
+            return Answer(status=self._status())
+        if ask.ask == "logs":
+            return self._logs(ask.of)
+        if ask.ask == "drain":
+            self._orders.wait_longer()
+        self._orders.stop()
+        return Answer(status=self._status())
+
+    def _status(self) -> Status:
+        seen = self._look()
+        hosts = {stage.id: stage.host for stage in self._plan.stages}
+        return Status(
+            pid=os.getpid(),
+            url=self._url,
+            state="draining" if seen.is_draining else "not ready" if seen.obstacles else "ready",
+            obstacles=seen.obstacles,
+            running=seen.engine.running,
+            waiting=seen.engine.waiting,
+            stages=tuple(
+                StageStatus(
+                    stage=one.stage,
+                    host=hosts[one.stage],
+                    kv_tokens=one.held_tokens,
+                    kv_room=one.total_tokens,
+                )
+                for one in seen.engine.kv
+            ),
+        )
+
+    def _logs(self, of: str | None) -> Answer:
+        """Return what processes wrote last; those of one host or stage if it is named."""
+        hosts = {stage.host for stage in self._plan.stages}
+        stages = {stage.id for stage in self._plan.stages}
+        if of is not None and of not in hosts | stages:
+            known = ", ".join(sorted(hosts | stages))
+            return Answer(problem=f"found no host or stage {of}, needed one of {known}")
+        found = [
+            Words(name=name, lines=tuple(text.splitlines()))
+            for name, text in self._words()
+            if of is None or _is_of(name, of)
+        ]
+        return Answer(logs=tuple(found))
+
+
+def _is_of(name: str, of: str) -> bool:
+    """Say whether a process, by its name, belongs to a host or stage."""
+    words = name.replace("(", " ").replace(",", " ").split()
+    return of in words

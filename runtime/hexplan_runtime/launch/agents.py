@@ -1,0 +1,260 @@
+"""The agents of a launch as its coordinator sees them: one for each host, heard and watched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from threading import Event, Lock, Thread
+from typing import Final
+
+from hexplan.errors import HexplanError, InputError, LaunchError
+from hexplan.frozen_model import FrozenModel
+from hexplan_runtime.agent.messages import (
+    BEAT_S,
+    SILENCE_S,
+    HostGreeting,
+    HostOrder,
+    HostReport,
+    HostSeen,
+    HostTask,
+)
+from hexplan_runtime.launch.explaining import explain_end
+from hexplan_runtime.launch.places import HostPlace, Hosts
+from hexplan_runtime.processes import Child, ChildProcess, Ended, Said, Stopped, Supervisor
+from hexplan_runtime.stage.messages import Assignment, Report
+
+AGENT: Final = "hexplan_runtime.agent.main"
+RELEASE_S: Final = 6.0
+"""How long an agent may take to end its ranks, and ssh to end after it."""
+_WORDS_S: Final = 2.0
+"""How long agents may take to tell what ranks wrote."""
+RankNews = Said[Report] | Ended[Report] | Stopped | HexplanError
+
+
+class RemoteRank:
+    """A rank on another host, which its agent has started."""
+
+    def __init__(self, name: str, agent: ChildProcess[HostReport], number: int) -> None:
+        self._name = name
+        self._agent = agent
+        self._number = number
+        self._last_words = ""
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return self._name
+
+    @property
+    def last_words(self) -> str:
+        """The last lines that it wrote, once it has ended."""
+        return self._last_words
+
+    def tell(self, message: FrozenModel) -> None:
+        """Send it a message, by its agent."""
+        line = message.model_dump_json(by_alias=True)
+        self._agent.tell(HostOrder(rank=self._number, line=line))
+
+    def forget_words(self) -> None:
+        """Forget what it has written so far."""
+        self._last_words = ""
+
+    def keep_words(self, words: str) -> None:
+        """Take what it wrote last."""
+        self._last_words = words
+
+
+@dataclass(slots=True)
+class _Agent:
+    """An agent, and what it has said."""
+
+    place: HostPlace
+    child: ChildProcess[HostReport]
+    heard_s: float | None = None
+    """When it last said something, by the monotonic clock; None until it has."""
+    seen: HostSeen | None = None
+    ranks: list[RemoteRank] = field(default_factory=list)
+
+
+class Agents:
+    """Starts agents, and hears of their hosts and ranks; leaving nothing behind at its end.
+
+    Parameters
+    ----------
+    hear
+        Takes what ranks say, how they end, and which host is lost, in any thread.
+    """
+
+    def __init__(self, hear: Callable[[RankNews], None]) -> None:
+        self._hear = hear
+        self._supervisor = Supervisor(HostReport, self._take)
+        self._agents: dict[str, _Agent] = {}
+        self._problems: dict[str, HexplanError] = {}
+        self._changed = Event()
+        self._lock = Lock()
+        self._over = Event()
+        self._is_up = False
+        self._silent: set[str] = set()
+
+    def begin(self, places: Sequence[HostPlace], hosts: Hosts, assignment: Assignment) -> None:
+        """Start an agent on each host, and hear that all is as it should be there.
+
+        Raises
+        ------
+        LaunchError
+            A host cannot be reached, or lacks something.
+        InputError
+            A host cannot run its part of the plan.
+        """
+        for place in places:
+            command = place.starter(hosts.reach).command(AGENT)
+            greeting = HostGreeting(version=version("hexplan"))
+            with self._lock:
+                child = self._supervisor.start(f"host {place.name}", command, greeting)
+                self._agents[child.name] = _Agent(place, child)
+            child.tell(
+                HostTask(
+                    host=place.name,
+                    address=place.address,
+                    may_be_public=hosts.reach.may_be_public,
+                    stages=place.stages,
+                    listens=place.listens,
+                    assignment=assignment,
+                )
+            )
+        Thread(target=self._watch, daemon=True, name="beats").start()
+
+    def wait(self, deadline_s: float) -> Sequence[tuple[HostPlace, HostSeen]]:
+        """Wait until every host is checked, and return what is there.
+
+        Raises
+        ------
+        HexplanError
+            A host cannot run its part of the plan; the message names all that cannot.
+        """
+        while not self._is_settled():
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                with self._lock:
+                    silent = [a.place.name for a in self._agents.values() if a.seen is None]
+                message = f"no answer in time from the agent on {', '.join(silent)}"
+                raise LaunchError(message, hint="`hexplan doctor PLAN` looks for the cause")
+            self._changed.wait(left_s)
+            self._changed.clear()
+        with self._lock:
+            if self._problems:
+                raise _together(list(self._problems.values()))
+            self._is_up = True
+            return [(a.place, a.seen) for a in self._agents.values() if a.seen is not None]
+
+    def start_ranks(self, names: Mapping[tuple[int, int], str]) -> list[RemoteRank]:
+        """Start all ranks, and return them in their order.
+
+        Parameters
+        ----------
+        names
+            The name of each rank, by its stage's index in the plan and its rank there, in order.
+        """
+        ranks: dict[str, RemoteRank] = {}
+        for agent in self._agents.values():
+            here = [name for (stage, _), name in names.items() if stage in agent.place.stages]
+            agent.ranks = [RemoteRank(name, agent.child, n) for n, name in enumerate(here)]
+            ranks |= dict(zip(here, agent.ranks, strict=True))
+            agent.child.tell(HostOrder(start=True))
+        return [ranks[name] for name in names.values()]
+
+    def words(self) -> list[tuple[str, str]]:
+        """Return what agents and ranks wrote last, each with its name, as far as they tell it."""
+        with self._lock:
+            agents = list(self._agents.values())
+            self._silent = {rank.name for agent in agents for rank in agent.ranks}
+        for agent in agents:
+            agent.child.tell(HostOrder(words=True))
+        deadline_s = time.monotonic() + _WORDS_S
+        while self._silent and time.monotonic() < deadline_s:
+            self._changed.wait(BEAT_S / 10)
+            self._changed.clear()
+        speakers: list[Child] = []
+        for agent in agents:
+            speakers += [agent.child, *agent.ranks]
+        return [(child.name, child.last_words) for child in speakers]
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the agents, or of the ssh that reaches them."""
+        return tuple(child.pid for child in self._supervisor.children)
+
+    def stop(self) -> None:
+        """End all agents, which end their ranks."""
+        self._over.set()
+        self._supervisor.stop(release_s=RELEASE_S)
+
+    def _is_settled(self) -> bool:
+        with self._lock:
+            settled = [a.seen or a.child.name in self._problems for a in self._agents.values()]
+            return all(settled)
+
+    def _take(self, event: Said[HostReport] | Ended[HostReport]) -> None:
+        with self._lock:
+            agent = self._agents[event.child.name]
+            agent.heard_s = time.monotonic()
+        if isinstance(event, Ended):
+            self._lose(agent, explain_end(agent.place, event))
+        elif event.message.event == "checked":
+            agent.seen = event.message.seen
+            self._changed.set()
+        elif event.message.event == "refused":
+            message = f"{agent.child.name}: {event.message.message}"
+            self._lose(agent, InputError(message, hint=event.message.hint))
+        elif event.message.event != "beat":
+            self._hear_rank(agent, event.message)
+
+    def _hear_rank(self, agent: _Agent, report: HostReport) -> None:
+        if report.rank >= len(agent.ranks):
+            return
+        rank = agent.ranks[report.rank]
+        if report.event == "said" and report.said is not None:
+            self._hear(Said(rank, report.said))
+        elif report.event == "stopped":
+            self._hear(Stopped(rank))
+        elif report.event == "words":
+            rank.keep_words(report.last_words)
+            self._silent.discard(rank.name)
+            self._changed.set()
+        else:
+            rank.keep_words(report.last_words)
+            self._hear(Ended(rank, report.exit_code))
+
+    def _lose(self, agent: _Agent, error: HexplanError) -> None:
+        """Note why a host is of no use; whoever waits for it hears of it once."""
+        with self._lock:
+            is_new = agent.child.name not in self._problems
+            self._problems.setdefault(agent.child.name, error)
+            is_up = self._is_up
+        self._changed.set()
+        if is_new and is_up:
+            self._hear(error)
+
+    def _watch(self) -> None:
+        """Tell agents that the coordinator lives, and notice those that say nothing."""
+        while not self._over.wait(BEAT_S):
+            now_s = time.monotonic()
+            with self._lock:
+                agents = list(self._agents.values())
+            for agent in agents:
+                agent.child.tell(HostOrder())
+                if agent.heard_s is not None and now_s - agent.heard_s > SILENCE_S:
+                    message = f"{agent.child.name}: no word from its agent for {SILENCE_S:g} s"
+                    hint = "the host or its agent stands still, or its network is cut off"
+                    self._lose(agent, LaunchError(message, hint=hint))
+
+
+def _together(errors: Sequence[HexplanError]) -> HexplanError:
+    """Return one error that says what is wrong on all hosts."""
+    if len(errors) == 1:
+        return errors[0]
+    message = "\n".join([f"{len(errors)} hosts cannot run the plan", *(e.message for e in errors)])
+    hints = dict.fromkeys(error.hint for error in errors if error.hint)
+    return type(errors[0])(message, hint="\n".join(hints) or None)

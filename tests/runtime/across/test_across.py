@@ -1,0 +1,61 @@
+"""A launch across hosts: the tokens of a launch on one machine, and nothing open to others."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.launched import Running
+from support.processes import command_line, environment
+
+from hexplan.plan import Plan
+from hexplan_runtime.launch.pipeline import Pipeline
+from hexplan_runtime.request import Request
+
+NUM_TOKENS = 24
+
+
+@pytest.fixture(scope="module")
+def expected(plan: Plan, llama: Path) -> list[int]:
+    """Return the tokens of the same plan on this machine."""
+    with Pipeline(plan, llama) as pipeline:
+        return [event.token_id for event in pipeline.generate([Request((1, 2, 3), NUM_TOKENS)])]
+
+
+def test_tokens_are_those_of_a_launch_on_one_machine(running: Running, expected: list[int]) -> None:
+    assert running.coordinator.generate(NUM_TOKENS) == expected
+
+
+def listeners(running: Running, index: int | None) -> set[str]:
+    """Return where TCP sockets listen on a host, or at the desk."""
+    network = running.hosts.network
+    words = ("ss", "-Hltn")
+    at = ["ip", "netns", "exec", network.space(index)] if index is not None else network.at_desk()
+    found = subprocess.run([*at, *words], check=True, capture_output=True, text=True).stdout
+    return {line.split()[3] for line in found.splitlines()}
+
+
+def test_hosts_listen_at_their_addresses_and_the_coordinator_nowhere(running: Running) -> None:
+    assert listeners(running, None) == set()
+    for index, num_edges in enumerate((1, 2)):
+        address = running.hosts.network.address(index)
+        found = listeners(running, index) - {f"{address}:2222"}
+        loopback = {one for one in found if one.startswith("127.0.0.1:")}  # gloo inside a stage
+        assert len(found - loopback) == num_edges
+        assert all(one.startswith(f"{address}:") for one in found - loopback)
+        assert bool(loopback) == (running.plan.stages[index].tp > 1)
+
+
+def test_no_secret_is_in_an_argument_or_a_variable(running: Running) -> None:
+    """A key of CURVE is 40 characters of Z85, and a nonce 32 hexadecimal digits."""
+    key = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+    pids = running.hosts.processes(0) | running.hosts.processes(1)
+    assert len(pids) >= 5  # two agents and three ranks
+    for pid in pids | {running.coordinator.process.pid}:
+        for word in command_line(pid):
+            assert not key.fullmatch(word)
+            assert not re.search(r"[0-9a-f]{32}", word)
+    variables = {pair.partition("=")[2] for pid in pids for pair in environment(pid)}
+    assert not any(key.fullmatch(value) and "/" not in value for value in variables)
