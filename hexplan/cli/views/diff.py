@@ -28,9 +28,9 @@ def diff(
     Stages are compared by the devices that run them, whatever their ids. Bytes to load are those
     that a device does not hold in the old plan.
     """
-    from hexplan.comparing import difference
     from hexplan.plan_file import read_plan
     from hexplan.render import difference_json, difference_text
+    from hexplan.results.comparing import difference
 
     if before == after == Path("-"):
         message = "found - twice, needed one plan from a file: stdin is read once"

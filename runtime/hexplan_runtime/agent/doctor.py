@@ -19,7 +19,8 @@ from hexplan_runtime.agent.checks import (
 )
 from hexplan_runtime.agent.doctor_messages import Call, DoctorReport, Finding, Subject, Trial
 from hexplan_runtime.agent.messages import FileSeen, HostGreeting, HostTask
-from hexplan_runtime.net.messages import LaunchKeys, tcp_address
+from hexplan_runtime.net.keys import LaunchKeys
+from hexplan_runtime.net.messages import tcp_address
 from hexplan_runtime.net.trials import TrialListener, try_call
 from hexplan_runtime.processes.child import Parent, leave
 from hexplan_runtime.stage.edges import keys_of

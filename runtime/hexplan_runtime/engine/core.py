@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 from threading import Condition, RLock, Thread
-from typing import Final, Protocol
+from typing import Final
 
 from hexplan.errors import HexplanError
 from hexplan.plan import Plan
-from hexplan_runtime.batch import Batch, Limits
+from hexplan_runtime.batch import Batch
 from hexplan_runtime.engine.engine import Engine
-from hexplan_runtime.engine.flight import EntryRow
+from hexplan_runtime.engine.links import Links
 from hexplan_runtime.engine.outcomes import (
     Cancelled,
     Client,
@@ -35,28 +35,6 @@ STREAM_TOKENS: Final = 1024
 _NOT_RUNNING: Final = HexplanError(
     "the pipeline is not running", hint="use it in a `with` statement"
 )
-
-
-class Links(Protocol):
-    """The way to the stages and back."""
-
-    def next_news(self) -> Batch | None:
-        """Wait for what a last stage says; None once somebody has called `wake`.
-
-        Raises
-        ------
-        HexplanError
-            A rank failed.
-        """
-
-    def wake(self) -> None:
-        """End a wait for news, from any thread."""
-
-    def send(self, rows: Sequence[EntryRow], limits: Limits) -> None:
-        """Send rows in groups, as far as the limits go."""
-
-    def send_together(self, rows: Sequence[EntryRow]) -> None:
-        """Send rows for one stage in one message."""
 
 
 class EngineCore:

@@ -9,7 +9,7 @@ from hexplan.errors import InputError, LaunchError
 from hexplan_runtime.agent.messages import FileSeen, HostSeen
 from hexplan_runtime.launch.agents import Agents
 from hexplan_runtime.launch.places import HostPlace, Hosts, host_places
-from hexplan_runtime.net.messages import KeyPair
+from hexplan_runtime.net.keys import KeyPair
 from hexplan_runtime.stage.messages import Across, Assignment
 
 Seen = Sequence[tuple[HostPlace, HostSeen]]

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hexplan.errors import HexplanError
+from hexplan_runtime.batch import Prefix
 from hexplan_runtime.request import (
     MOST_LOGPROBS,
     History,
@@ -114,6 +115,13 @@ class ExtrasReader:
         if not 0 <= 8 * count <= len(self._data) - self._at:
             raise HexplanError("a message arrived that is cut off")
         return self._take(struct.Struct(f"<{count}q"))
+
+    def prefix(self) -> Prefix:
+        """Return what a request begins with."""
+        numbers = self.ids()
+        if not numbers:
+            raise HexplanError("a message arrived that is cut off")
+        return Prefix(numbers[0], numbers[1:])
 
     def logprobs(self) -> Logprobs:
         """Return what is told of a token."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Final, Self
+from typing import Final
 
 import torch
 import zmq
@@ -22,6 +21,7 @@ from hexplan.errors import HexplanError, LaunchError
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.call_watch import CallWatch
 from hexplan_runtime.net.gloo import PeerLost
+from hexplan_runtime.net.keys import LaunchKeys
 from hexplan_runtime.net.wire import FRAME_BYTES, Decoder, Encoder, WireFormat
 
 _RECONNECT_MS: Final = 10
@@ -30,32 +30,6 @@ _UNDER_WAY: Final = 2
 """One batch on its way and one behind it keep a link busy; others wait where decodes can pass."""
 _LONGEST_PATH: Final = 100
 """Bytes of a socket file's path; Linux takes 107."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPair:
-    """A CURVE key pair, in Z85."""
-
-    public: bytes
-    secret: bytes = field(repr=False)
-
-    @classmethod
-    def new(cls) -> Self:
-        """Return a new random pair."""
-        return cls(*zmq.curve_keypair())
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchKeys:
-    """The keys of one launch, which every process of it gets on its stdin."""
-
-    listeners: KeyPair
-    callers: KeyPair
-
-    @classmethod
-    def new(cls) -> Self:
-        """Return new random keys."""
-        return cls(KeyPair.new(), KeyPair.new())
 
 
 class MessageEnds:

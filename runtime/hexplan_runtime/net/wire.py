@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from hexplan.errors import HexplanError
-from hexplan_runtime.batch import MAX_ROWS, Batch, Prefix, Row
+from hexplan_runtime.batch import MAX_ROWS, Batch, Row
 from hexplan_runtime.net.extras import (
     ExtrasReader,
     packed_ids,
@@ -236,7 +236,7 @@ class Decoder:
             if flags & _STOPS:
                 end_rule = replace(end_rule, stop_ids=reader.ids())
             if flags & _BEGINS:
-                prefix = _prefix(reader.ids())
+                prefix = reader.prefix()
             if flags & _MORE:
                 full[row.request] = Terms(row.route, sampling, end_rule, prefix)
             rows.append(full[row.request].over(row) if row.request in full else row)
@@ -275,12 +275,6 @@ class Decoder:
             rows.append(terms.over(row))
             every_flags.append(flags)
         return tuple(rows), tuple(every_flags), end
-
-
-def _prefix(numbers: tuple[int, ...]) -> Prefix:
-    if not numbers:
-        raise HexplanError("a message arrived that is cut off")
-    return Prefix(numbers[0], numbers[1:])
 
 
 def num_bytes(batch: Batch) -> int:

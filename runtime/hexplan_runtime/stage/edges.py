@@ -10,9 +10,8 @@ from typing import Final
 from hexplan.errors import LaunchError
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.net.edge_sender import EdgeSender
+from hexplan_runtime.net.keys import KeyPair, LaunchKeys
 from hexplan_runtime.net.messages import (
-    KeyPair,
-    LaunchKeys,
     MessageEnds,
     MessageReceiver,
     socket_file,

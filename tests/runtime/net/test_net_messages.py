@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from hexplan.errors import HexplanError
 from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.net.gloo import PeerLost
+from hexplan_runtime.net.keys import KeyPair, LaunchKeys
 from hexplan_runtime.net.messages import (
-    KeyPair,
-    LaunchKeys,
     MessageEnds,
     MessageReceiver,
     MessageSender,

@@ -7,8 +7,8 @@ from decimal import Decimal
 from support.changes import change_plan, change_predicted, change_stage, renamed
 from support.plans import two_hosts_plan
 
-from hexplan.comparing import difference
 from hexplan.plan import Plan
+from hexplan.results.comparing import difference
 
 TWO = two_hosts_plan()
 

@@ -1,0 +1,34 @@
+"""Keys of a launch: who has them may open and call its edges over TCP (CURVE)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import zmq
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A CURVE key pair, in Z85."""
+
+    public: bytes
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def new(cls) -> Self:
+        """Return a new random pair."""
+        return cls(*zmq.curve_keypair())
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchKeys:
+    """The keys of one launch, which every process of it gets on its stdin."""
+
+    listeners: KeyPair
+    callers: KeyPair
+
+    @classmethod
+    def new(cls) -> Self:
+        """Return new random keys."""
+        return cls(KeyPair.new(), KeyPair.new())
