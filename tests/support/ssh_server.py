@@ -7,10 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 
 import asyncssh
 
 PORT = 2222
+BLOCK_BYTES = 65536
+
+
+async def feed(process: asyncssh.SSHServerProcess[bytes], stdin: asyncio.StreamWriter) -> None:
+    """Pass on what the client sends, to a command that may read nothing, or be gone."""
+    with suppress(ConnectionError, asyncssh.Error):
+        while data := await process.stdin.read(BLOCK_BYTES):
+            stdin.write(data)
+            await stdin.drain()
+    stdin.close()
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncssh.SSHWriter[bytes]) -> None:
+    """Pass on all that a command writes, as long as the client is there."""
+    while data := await reader.read(BLOCK_BYTES):
+        with suppress(ConnectionError, asyncssh.Error):
+            writer.write(data)
+            await writer.drain()
 
 
 async def serve(address: str, host_key: str, authorized_keys: str) -> None:
@@ -26,9 +45,15 @@ async def serve(address: str, host_key: str, authorized_keys: str) -> None:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        await process.redirect(child.stdin, child.stdout, child.stderr)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        feeding = asyncio.create_task(feed(process, child.stdin))
+        await asyncio.gather(
+            pass_on(child.stdout, process.stdout), pass_on(child.stderr, process.stderr)
+        )
         code = await child.wait()
-        await process.stdout.drain()
+        feeding.cancel()
         process.exit(code if code >= 0 else 128 - code)
 
     await asyncssh.listen(

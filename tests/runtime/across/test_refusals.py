@@ -73,7 +73,8 @@ def test_a_dry_run_names_commands_ranks_and_ports(llama_model: Model) -> None:
         "--", "10.0.0.1", "python3", "-P", "-m", "hexplan_runtime.agent.main"
     )  # fmt: skip
     assert [(edge.source, edge.target, edge.port) for edge in ada.listens] == [
-        ("entry", "s0", 29500)
+        ("entry", "s0", 29500),
+        ("s1", "s0", 29503),
     ]
     assert [(edge.source, edge.target, edge.port) for edge in bob.listens] == [
         ("s0", "s1", 29501),
