@@ -1,4 +1,4 @@
-"""A coordinator as a process: `python -m support.coordinator PLAN FOLDER PYTHON SSH...`.
+"""A coordinator as a process: `python coordinator.py PLAN FOLDER PYTHON SSH...`.
 
 It launches, and then does what lines on stdin say: `N ID...` tells N tokens after a prompt,
 `endless` makes them for ever, `stop` ends.

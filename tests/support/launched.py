@@ -27,14 +27,14 @@ class Coordinator:
     def __init__(self, hosts: SshHosts, plan: Plan, folder: Path) -> None:
         file = hosts.folder / f"plan-{len(list(hosts.folder.iterdir()))}.json"
         file.write_text(plan.model_dump_json(by_alias=True))
-        words = (sys.executable, "-m", "support.coordinator", str(file), str(folder))
+        program = str(Path(__file__).with_name("coordinator.py"))
+        words = (sys.executable, program, str(file), str(folder))
         self.process = subprocess.Popen(
             hosts.network.at_desk(*words, sys.executable, *hosts.ssh),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            cwd=Path(__file__).parents[1],
         )
         self._lines: SimpleQueue[str] = SimpleQueue()
         Thread(target=self._listen, daemon=True).start()

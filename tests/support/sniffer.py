@@ -1,4 +1,4 @@
-"""Write what passes a network device: `python -m support.sniffer DEVICE FILE`, till stdin ends."""
+"""Write what passes a network device: `python sniffer.py DEVICE FILE`, till stdin ends."""
 
 from __future__ import annotations
 

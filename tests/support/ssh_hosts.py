@@ -91,7 +91,11 @@ def ssh_hosts(num_hosts: int, folder: Path) -> Iterator[SshHosts]:
 
 def start_server(hosts: SshHosts, index: int) -> subprocess.Popen[bytes]:
     """Start the ssh server of a host."""
-    words = (sys.executable, "-m", "support.ssh_server", hosts.network.address(index))
+    words = (
+        sys.executable,
+        str(Path(__file__).with_name("ssh_server.py")),
+        hosts.network.address(index),
+    )
     keys = (str(hosts.folder / "host"), str(hosts.folder / "client.pub"))
     space = ("ip", "netns", "exec", hosts.network.space(index))
     home = hosts.folder / f"home-{index}"
@@ -100,7 +104,6 @@ def start_server(hosts: SshHosts, index: int) -> subprocess.Popen[bytes]:
         [*space, *words, *keys],
         env=os.environ | {"HOME": str(home)},
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[1],
     )
 
 

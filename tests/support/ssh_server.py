@@ -1,4 +1,4 @@
-"""An ssh server for tests: `python -m support.ssh_server ADDRESS HOST_KEY AUTHORIZED_KEYS`.
+"""An ssh server for tests: `python ssh_server.py ADDRESS HOST_KEY AUTHORIZED_KEYS`.
 
 It runs commands as sshd does: in a shell, and after the client is gone they see the end of stdin.
 """

@@ -57,6 +57,12 @@ class Parent:
         """End the parent, and this process with it, once a signal has stopped it for so long."""
         Thread(target=_end_if_stopped, args=(limit_s,), daemon=True, name="parent's state").start()
 
+    def end_stopped(self) -> None:
+        """End the parent if a signal has stopped it now: who ends after this one may not see it."""
+        parent = os.getppid()
+        if is_stopped(parent):
+            os.kill(parent, signal.SIGKILL)
+
     def _listen(self) -> None:
         for line in sys.stdin.buffer:
             self._lines.put(line)

@@ -60,6 +60,8 @@ def main() -> None:
             with suppress(OSError):
                 observer.flush()
         print(f"lost a peer: {loss}", file=sys.stderr)
+        if assignment.across is not None:
+            launcher.end_stopped()
         leave(PEER_LOST)
     except (InputError, LaunchError) as error:
         is_users = isinstance(error, InputError)
@@ -104,6 +106,7 @@ def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
         with suppress(OSError):
             launcher.tell(Report(event="lost", message=problem))
         print(f"lost a peer: {problem}", file=sys.stderr)
+        launcher.end_stopped()
         leave(PEER_LOST)
 
     folder = Path(assignment.meeting_folder)

@@ -119,7 +119,8 @@ def test_check_as_json_can_be_read_back(
     hexplan: Shell, plan_file: Path, broken_plan_file: Path
 ) -> None:
     good = json.loads(hexplan("check", plan_file, "--format", "json").out)
-    assert good == {"ok": True, "rules": len(RULES), "violations": []}
+    expected = {"plan": str(plan_file), "ok": True, "rules": len(RULES), "violations": []}
+    assert good == expected
     ran = hexplan("check", broken_plan_file, "--format", "json")
     assert ran.code == 4
     assert json.loads(ran.out)["violations"][0]["rule"].startswith("HEX")

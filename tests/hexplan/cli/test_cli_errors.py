@@ -39,7 +39,7 @@ LONG_SPEC = Path(__file__).parents[3] / "cluster_specs" / "helix-geo24-llama30b.
         (["solve", "cluster.yaml", "--solver", "Oracle"], "solver `Oracle` was not found"),
         (["solve", "cluster.yaml", "-o", "missing/plan.json"], "but there is no folder missing"),
         (["show", "cluster.yaml"], "cluster.yaml:1:1: not JSON"),
-        (["check", "plan.json", "--format", "sarif"], "'sarif' is not one of 'text', 'json'"),
+        (["check", "plan.json", "--format", "xml"], "'xml' is not one of 'text', 'json'"),
         (["schema", "clutser"], "'clutser' is not one of"),
         (["--frobnicate"], "No such option: --frobnicate"),
     ],

@@ -91,7 +91,13 @@ def test_a_launched_plan_streams_text_and_tells_the_rest_on_stderr(laptop_plan: 
     assert "16 tokens in " in ran.stderr
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_ends_a_launch_and_all_its_processes(
     laptop_plan: Path, sent: signal.Signals, code: int
 ) -> None:

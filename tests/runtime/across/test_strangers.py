@@ -11,6 +11,7 @@ from random import Random
 from support.launched import Running
 
 NUM_TOKENS = 12
+SNIFFER = str(Path(__file__).parents[2] / "support" / "sniffer.py")
 GARBAGE = """
 import socket, sys
 for port in sys.argv[2:]:
@@ -70,10 +71,9 @@ def test_prompts_cannot_be_read_on_the_wire(running: Running, tmp_path: Path) ->
     words = ("ip", "netns", "exec", running.hosts.network.space(0), sys.executable)
     frames = tmp_path / "frames"
     with subprocess.Popen(
-        [*words, "-m", "support.sniffer", "eth", str(frames)],
+        [*words, SNIFFER, "eth", str(frames)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
     ) as sniffer:
         assert sniffer.stdout is not None
         assert sniffer.stdin is not None

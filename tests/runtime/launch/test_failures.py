@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from _pytest.mark import ParameterSet
 from safetensors.torch import load_file, save_file
 from support.processes import are_gone, processes_with, wait_until
 from support.runtime_plans import StageSpec, make_plan
@@ -39,7 +40,7 @@ def plan(llama_model: Model) -> Plan:
     ("victim", "name"),
     [
         (0, r"stage s0 rank 0 \(laptop, device 0\)"),
-        (1, r"stage s0 rank 1 \(laptop, device 1\)"),
+        pytest.param(1, r"stage s0 rank 1 \(laptop, device 1\)", marks=pytest.mark.slow),
         (2, r"stage s1 rank 0 \(laptop, device 2\)"),
     ],
 )
@@ -150,7 +151,13 @@ def launched(plan: Plan, llama: Path, tmp_path: Path) -> Iterator[Launched]:
 ENDINGS = [signal.SIGKILL, signal.SIGINT, signal.SIGTERM]
 
 
-@pytest.mark.parametrize("number", ENDINGS)
+def endings(fast: signal.Signals) -> list[ParameterSet]:
+    """Return the signals, of which only one is tried where time matters: each is a launch."""
+    slow = pytest.mark.slow
+    return [pytest.param(one, marks=() if one == fast else slow) for one in ENDINGS]
+
+
+@pytest.mark.parametrize("number", endings(fast=signal.SIGKILL))
 def test_no_rank_outlives_a_launcher_that_ends_while_generating(
     launched: Launched, number: signal.Signals
 ) -> None:
@@ -159,7 +166,7 @@ def test_no_rank_outlives_a_launcher_that_ends_while_generating(
     assert launched.end(number)
 
 
-@pytest.mark.parametrize("number", ENDINGS)
+@pytest.mark.parametrize("number", endings(fast=signal.SIGINT))
 def test_no_rank_outlives_a_launcher_that_ends_during_start_up(
     launched: Launched, number: signal.Signals
 ) -> None:

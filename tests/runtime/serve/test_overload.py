@@ -48,8 +48,8 @@ def test_requests_beyond_the_queue_are_told_to_come_again(narrow: Served) -> Non
             f"{narrow.url}/v1/completions", json=ASK | {"max_tokens": 200}, timeout=120
         )
 
-    with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(ask, range(12)))
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(ask, range(32)))
     statuses = {answer.status_code for answer in answers}
     assert statuses == {200, 429}
     refused = next(answer for answer in answers if answer.status_code == 429)
