@@ -30,6 +30,10 @@ that a host is gone."""
 
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 """A rank stands for one device, so it must not take the cores of the others."""
+_TUNABLES: Final = "GLIBC_TUNABLES"
+_HUGE_PAGES: Final = "glibc.malloc.hugetlb"
+"""Whether memory is asked for in huge pages. Steps of few tokens wait for weights from memory: with
+huge pages, decoding took 12 to 27 % less on Zen 4 (decision 19)."""
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9:][A-Za-z0-9._:-]*")
 _PROGRAM: Final = re.compile(r"[A-Za-z0-9_./~][A-Za-z0-9_./~+-]*")
 
@@ -60,7 +64,15 @@ class Here:
         """Return the command that runs a module; `-P` keeps the working folder off its path."""
         names = os.environ.keys() if self.variables is None else self.variables
         inherited = {name: os.environ[name] for name in names if name in os.environ}
-        return Command((sys.executable, *_module(module)), inherited | _ONE_THREAD)
+        return Command((sys.executable, *_module(module)), inherited | _ONE_THREAD | huge_pages())
+
+
+def huge_pages() -> dict[str, str]:
+    """Return the variable that asks glibc for huge pages, beside what the user asks of it."""
+    asked = os.environ.get(_TUNABLES, "")
+    if _HUGE_PAGES in asked:
+        return {_TUNABLES: asked}
+    return {_TUNABLES: f"{asked}:{_HUGE_PAGES}=1" if asked else f"{_HUGE_PAGES}=1"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,24 @@ def test_a_module_is_run_here_with_this_python_and_one_thread(
     assert "CUDA_VISIBLE_DEVICES" not in Here(("PATH",)).command("some.module").environment
 
 
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        (None, "glibc.malloc.hugetlb=1"),
+        ("glibc.malloc.arena_max=2", "glibc.malloc.arena_max=2:glibc.malloc.hugetlb=1"),
+        ("glibc.malloc.hugetlb=0", "glibc.malloc.hugetlb=0"),
+    ],
+)
+def test_memory_is_asked_for_in_huge_pages_unless_the_user_decides(
+    monkeypatch: pytest.MonkeyPatch, asked: str | None, given: str
+) -> None:
+    if asked is None:
+        monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    else:
+        monkeypatch.setenv("GLIBC_TUNABLES", asked)
+    assert Here(()).command("some.module").environment["GLIBC_TUNABLES"] == given
+
+
 def test_a_module_is_run_on_a_host_by_what_follows_ssh() -> None:
     command = OverSsh("10.0.0.7", "~/venv/bin/python").command("some.module")
     assert command.argv == (*SSH, "10.0.0.7", "~/venv/bin/python", "-P", "-m", "some.module")
