@@ -167,7 +167,7 @@ def test_a_rank_is_told_nothing_by_arguments_and_little_by_variables(pipeline: P
     for pid in pipeline.pids:
         assert command_line(pid)[1:] == ["-P", "-m", "hexplan_runtime.stage.worker"]
         names = {variable.partition("=")[0] for variable in environment(pid)}
-        assert names <= KEPT | {"OMP_NUM_THREADS", "OMP_WAIT_POLICY"}
+        assert names <= KEPT | {"OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GLIBC_TUNABLES"}
 
 
 def test_a_seed_repeats_what_was_drawn(
