@@ -66,8 +66,8 @@ def throttled(whole: Candidate, own: MeanLatencies, allowed: MeanLatencies) -> T
         _Times([one.tpot_s for one in times], own.tpot_s, allowed.tpot_s, weights),
     )
     late = frozenset(position for kind in by_kind for position in kind.late)
-    if not late or len(late) == len(weights):
-        return None
+    if not late or not any(weight for i, weight in enumerate(weights) if i not in late):
+        return None  # no other route could take what late ones leave
     part = min(kind.part(late) for kind in by_kind)
     if part < BALANCED_PARAMS.least_part:
         return None
