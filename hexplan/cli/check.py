@@ -120,8 +120,10 @@ def _judged(plan_file: Path, options: _Options) -> Verdict:
     if options.strict:
         rules = (*WARNINGS, *rules)
         violations = violations or tuple(warning_violations(plan))
-    at = _places(plan, plan_file, options.spec_file)
-    findings = tuple(Finding(one, at.place(one)) for one in violations)
+    findings: tuple[Finding, ...] = ()
+    if violations:  # only these need the lines of the files
+        at = _places(plan, plan_file, options.spec_file)
+        findings = tuple(Finding(one, at.place(one)) for one in violations)
     return Verdict(rules, findings, str(plan_file), has_spec=spec is not None)
 
 

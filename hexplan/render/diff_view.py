@@ -54,7 +54,7 @@ def _ratio(figure: Figure) -> str:
 def _stages(found: Difference) -> Iterator[Part]:
     rows = [
         (
-            words.printable(f"{one.host}:{','.join(map(str, one.devices))}"),
+            words.printable(_name(one)),
             one.change,
             _layers(one.before),
             _layers(one.after),

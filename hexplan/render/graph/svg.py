@@ -49,24 +49,15 @@ class _Drawing:
             y += SITE_PX
             for host in site.hosts:
                 self._hosts.append((host, y + ROW_PX / 2))
-                for row, stage in self._rows(host):
+                rows = _rows(host)
+                for row, stage in rows:
                     start, end = (self._x(layer) for layer in stage.layers)
                     at_y = y + (row + 0.5) * ROW_PX
                     gap = min(GAP_PX, GAP_SHARE * (end - start))
                     self._bars[stage.id] = _Bar(stage, start + gap, end - gap, at_y)
-                y += ROW_PX * (1 + max(row for row, _ in self._rows(host))) + HOST_GAP_PX
+                y += ROW_PX * (1 + max(row for row, _ in rows)) + HOST_GAP_PX
         self.height_px = y + 20
         self.width_px = LEFT_PX + LAYERS_PX + RIGHT_PX
-
-    def _rows(self, host: HostPart) -> list[tuple[int, Stage]]:
-        """Place stages in rows: one that begins where another ends may share its row."""
-        ends: list[int] = []
-        placed: list[tuple[int, Stage]] = []
-        for stage in host.stages:
-            row = next((r for r, end in enumerate(ends) if end <= stage.layers[0]), len(ends))
-            ends[row : row + 1] = [stage.layers[1]]
-            placed.append((row, stage))
-        return placed
 
     def _x(self, layer: int) -> float:
         return LEFT_PX + LAYERS_PX * layer / self._layers
@@ -179,6 +170,17 @@ def svg(plan: Plan) -> str:
     root = _Drawing(plan).write()
     Xml.indent(root)
     return Xml.tostring(root, encoding="unicode") + "\n"
+
+
+def _rows(host: HostPart) -> list[tuple[int, Stage]]:
+    """Place stages in rows: one that begins where another ends may share its row."""
+    ends: list[int] = []
+    placed: list[tuple[int, Stage]] = []
+    for stage in host.stages:
+        row = next((r for r, end in enumerate(ends) if end <= stage.layers[0]), len(ends))
+        ends[row : row + 1] = [stage.layers[1]]
+        placed.append((row, stage))
+    return placed
 
 
 def _text(

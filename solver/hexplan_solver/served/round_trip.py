@@ -135,7 +135,7 @@ class RoundTrip:
 
     @staticmethod
     def _passing_s(stops: Sequence[Stop], ways: Sequence[Way], size: float) -> float:
-        """Return the same for one route."""
+        """Return how long a prompt takes on one route where nothing waits."""
         chunks = [(min(size, stop.chunk), stop) for stop in stops]
         times = [(size / chunk - 1, stop.prompt_s(chunk)) for chunk, stop in chunks]
         moves_s = sum(w.latency_s + w.token_s * min(size, w.prompt_tokens) for w in ways)
