@@ -9,10 +9,10 @@ import random
 
 FITTED_SEEDS = range(21)
 """The constants are fitted to these."""
-SEEN_SEEDS = range(500, 522)
+SEEN_SEEDS = (*range(500, 522), *range(650, 674))
 """No constant is fitted to these, but the form of the formula was chosen with them in view."""
-NEW_SEEDS = range(600, 624)
-"""Not looked at before the form and the fit were done, but for the constant `filling`."""
+NEW_SEEDS = range(700, 724)
+"""Not looked at before the form and the fit were done."""
 KINDS = {
     "RTX-3090": "pcie4",
     "RTX-4090": "pcie4",

@@ -37,8 +37,8 @@ def load_of(stop: Stop, arriving: float, request: MeanRequest) -> Load:
     # No more steps hold both than there are steps of decodes.
     mixing = max(mixing, by_decodes + by_prompts - decode_steps_per_s * max(0.0, saved_s))
     full = arriving * stop.full_s
-    # The busier a stage, the more waits for its next step, so steps fill up.
-    busy = max(full, min(mixing, SCHEDULER.filling * full))
+    # The busier a stage, the more waits for its next step: at last all of its steps are full.
+    busy = max(full, min(mixing, full ** (1 / SCHEDULER.filling)))
     if busy >= 1:
         return Load(busy, math.inf)
     rides = min(1.0, mixed * prompt_steps_per_s / decode_steps_per_s)

@@ -54,9 +54,6 @@ class RoundTrip:
             )
             if share > 0
         ]
-        self._stops = balanced(stops, request, in_flight)
-        visited = (position for position, share in enumerate(shares.stages) if share > 0)
-        self._stop_at = dict(zip(visited, self._stops, strict=True))
         self._ways = [
             way_of(pipeline, edge, share, request)
             for edge, share in zip(pipeline.edges, shares.edges, strict=True)
@@ -64,14 +61,17 @@ class RoundTrip:
         ends = ((edge.source, edge.target) for edge in pipeline.edges)
         self._way_of = dict(zip(ends, self._ways, strict=True))
         self._crossings = crossings_of(pipeline, shares, request)
-        last = max(stop.model.layers[1] for stop in self._stops)
-        heads = [stop for stop in self._stops if stop.model.layers[1] == last]
+        last = max(stop.model.layers[1] for stop in stops)
+        heads = [stop for stop in stops if stop.model.layers[1] == last]
         head_s = sum(stop.share * stop.model.steps.head_s(stop.batch) for stop in heads)
         moves_s = sum(
             way.share * (way.latency_s + self._clump(way.share) * way.token_s) for way in self._ways
         )
-        self.idle_s = head_s + moves_s + sum(stop.share * stop.decode_s for stop in self._stops)
+        self.idle_s = head_s + moves_s + sum(stop.share * stop.decode_s for stop in stops)
         """The round trip where nothing waits."""
+        self._stops = balanced(stops, request, in_flight, self.idle_s)
+        visited = (position for position, share in enumerate(shares.stages) if share > 0)
+        self._stop_at = dict(zip(visited, self._stops, strict=True))
         self._prompts_s = [self._traverse_s(size) for size in request.prompt_sizes]
         self._leads_s = [self._lead_s(size) for size in request.prompt_sizes]
         self._overlap = self._shared_part()

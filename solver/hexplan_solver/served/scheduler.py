@@ -12,7 +12,8 @@ from hexplan_solver.simulate import Policy
 class Scheduler:
     """How chunked prefill with decodes first bunches what it runs; fitted to the simulator.
 
-    `benchmarks/served_fit.py` fits all but `filling`, which was set by hand, on generated clusters.
+    `benchmarks/served_fit.py` fits all but `filling` on generated clusters. That and `waiting` were
+    set by hand afterwards, on the same clusters and with the files of cluster_specs in view.
     """
 
     clumps: float
@@ -28,12 +29,13 @@ class Scheduler:
     mixing: float
     """Power of a stage's load that is the share of its prompt steps which hold decodes too."""
     filling: float
-    """How much longer than with full steps a stage is busy, at most: a busy one fills its steps."""
+    """Root of the load with full steps that is the load of a stage, at most: a busy one fills its
+    steps, and with all of them full it carries what it can."""
     riding: float
     """Weight of the time by which prompts lengthen the steps of decodes."""
 
 
-SCHEDULER = Scheduler(1.36, 0.655, 4.44, 2.19, 0.046, 1.7, 1.3, 0.4)
+SCHEDULER = Scheduler(1.36, 0.655, 4.44, 2.19, 0.065, 1.7, 2.0, 0.4)
 
 
 def clump_tokens(policy: Policy, in_flight: float) -> float:

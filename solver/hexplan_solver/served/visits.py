@@ -147,17 +147,26 @@ def _full_s(stage: StageModel, visit: Visit, request: MeanRequest, policy: Polic
     return steps * (visit.held_layers / visit.share * layer_s + head_s)
 
 
-def balanced(stops: Sequence[Stop], request: MeanRequest, in_flight: float) -> list[Stop]:
+def balanced(
+    stops: Sequence[Stop], request: MeanRequest, in_flight: float, round_s: float
+) -> list[Stop]:
     """Give stages the loads that they have where a full one turns requests away.
 
     A stage without KV room for all requests in flight turns some away while they wait for it. Those
     go to the stages beside it, so all that run a layer are full before it passes no more. A stage
-    that requests enter at a later layer is no help with the layers before.
+    that requests enter at a later layer is no help with the layers before, and none passes more
+    than the requests that it has room for.
+
+    Parameters
+    ----------
+    round_s
+        The round trip of a decode where nothing waits.
     """
     cuts = sorted({layer for stop in stops for layer in stop.model.layers})[:-1]
     runs = {first: [(stop, _part(stop, first)) for stop in stops] for first in cuts}
+    visit_s = {id(stop): _visit_s(stop, request, round_s) for stop in stops}
     seconds = {
-        first: 1 / sum(part / stop.full_s for stop, part in beside)
+        first: 1 / sum(part / visit_s[id(stop)] for stop, part in beside)
         for first, beside in runs.items()
         if any(part for _, part in beside)
     }
@@ -169,6 +178,13 @@ def balanced(stops: Sequence[Stop], request: MeanRequest, in_flight: float) -> l
             stop = replace(stop, full_s=slowest_s / stop.share)
         found.append(stop)
     return found
+
+
+def _visit_s(stop: Stop, request: MeanRequest, round_s: float) -> float:
+    """Return the least seconds between two requests of a stage: in full steps, and by its room."""
+    first, end = stop.model.layers
+    room = stop.model.kv_tokens * (end - first) / stop.layers / request.reserved_tokens
+    return max(stop.full_s, request.decode_tokens * round_s / room)
 
 
 def _part(stop: Stop, layer: int) -> float:

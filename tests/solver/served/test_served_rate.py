@@ -135,3 +135,21 @@ def test_the_formula_is_near_the_simulator_on_a_short_chain(
         window,
     )
     assert served.decode_tokens_per_s == pytest.approx(outcome.decode_tokens_per_s, rel=0.3)
+
+
+def test_a_route_passes_no_more_than_the_requests_that_it_has_room_for() -> None:
+    # Alike but for their KV: the wide one fills its steps, and the narrow one waits for the link.
+    steps = Steady(0.005)
+    wide, narrow = (StageModel(f"s{kv}", (0, 4), steps, kv) for kv in (200_000, 4_000))
+    edges = tuple(
+        EdgeModel(source, target, 1e15, 0.03, 4, 0.5)
+        for source, target in ((OUTSIDE, 0), (0, OUTSIDE), (OUTSIDE, 1), (1, OUTSIDE))
+    )
+    routes = (RouteModel((0,), 1), RouteModel((1,), 1))
+    pipeline = PipelineModel(4, (wide, narrow), edges, routes)
+    policy = replace(CHUNKED, max_decode_tokens=64)
+    served = served_rate(pipeline, SPREAD, policy)
+    window = Window(6 * served.residence_s, 2 * served.residence_s, seed=3)
+    lengths = SpreadLengths(SPREAD.prompt_tokens, SPREAD.output_tokens)
+    outcome = simulate(pipeline, Offline(lengths), policy, window)
+    assert served.decode_tokens_per_s == pytest.approx(outcome.decode_tokens_per_s, rel=0.15)
