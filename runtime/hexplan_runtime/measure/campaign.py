@@ -63,6 +63,21 @@ class Campaign:
                     record, done = record.plus(sample), done + 1
                     self.keep(record)
                     self.hear(sample, done, len(self.points))
+                record = self._run_unsteady_again(crew, tp, record, done)
+        return record
+
+    def _run_unsteady_again(self, crew: Crew, tp: int, record: Record, done: int) -> Record:
+        """Measure points whose times spread once more: what disturbed them may have passed."""
+        for sample in record.samples:
+            if sample.point.tp != tp or sample.spread <= ENOUGH_SPREAD:
+                continue
+            if self.stop.is_set():
+                break
+            again = _sample(crew, sample.point, record.circumstances.repeats)
+            if again.spread < sample.spread:
+                record = record.plus(again)
+                self.keep(record)
+                self.hear(again, done, len(self.points))
         return record
 
 

@@ -55,8 +55,9 @@ class Record(FrozenModel):
         return next((sample for sample in self.samples if sample.point == point), None)
 
     def plus(self, sample: Sample) -> Record:
-        """Return the record with one more sample."""
-        return self.model_copy(update={"samples": (*self.samples, sample)})
+        """Return the record with a sample, in place of an earlier one of the same point."""
+        others = tuple(one for one in self.samples if one.point != sample.point)
+        return self.model_copy(update={"samples": (*others, sample)})
 
 
 def write_record(record: Record, path: Path) -> None:

@@ -195,7 +195,12 @@ def test_a_stopped_measurement_is_labelled_and_resuming_it_measures_only_the_res
 
     done = run(job, replace(files, may_resume=True), second)
     assert done.is_complete
-    assert done.samples == (*first.samples, *second.samples)
+    heard: dict[Point, Sample] = {}
+    for sample in (*first.samples, *second.samples):
+        # A point is measured twice if its times spread, and the second ones count if they do less.
+        assert sample.point not in heard or sample.spread < heard[sample.point].spread
+        heard[sample.point] = sample
+    assert {sample.point: sample for sample in done.samples} == heard
     assert len({sample.point for sample in done.samples}) == done.num_points
     assert all(len(sample.times_s) == 2 for sample in done.samples)
     assert {sample.point.tp for sample in second.samples} == {1, 2}
