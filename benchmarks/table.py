@@ -26,6 +26,8 @@ def draw(picture: Callable[[str, Kind], bytes]) -> None:
 def columns(markdown: str, headings: Sequence[str]) -> list[tuple[str, ...]]:
     """Return some columns, row by row, of the first table that has all of them.
 
+    A heading asked for twice is that of two columns, from the left.
+
     Raises
     ------
     ValueError
@@ -39,7 +41,9 @@ def columns(markdown: str, headings: Sequence[str]) -> list[tuple[str, ...]]:
     else:
         message = f"found no table with the columns {', '.join(headings)}"
         raise ValueError(message)
-    places = [head.index(heading) for heading in headings]
+    places: list[int] = []
+    for heading in headings:
+        places.append(next(i for i, cell in enumerate(head) if cell == heading and i not in places))
     next(lines)  # the line of dashes
     rows = []
     for line in lines:

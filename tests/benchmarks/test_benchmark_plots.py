@@ -49,6 +49,15 @@ def test_the_planner_s_picture_has_a_panel_for_each_spec_of_the_table(tmp_path: 
     assert "no plan" in found
 
 
+def test_the_runtime_in_the_docs_is_drawn_from_the_table_there(tmp_path: Path) -> None:
+    """`python benchmarks/runtime_plot.py docs/benchmarks.md docs/runtime.svg` draws it anew."""
+    done = draw("runtime_plot.py", TABLES, tmp_path / "runtime.svg")
+    assert done.returncode == 0, done.stderr
+    found = texts(tmp_path / "runtime.svg")
+    assert found == texts(ROOT / "docs" / "runtime.svg")
+    assert {"125M float32, batch 8", "prompts", "decodes"} <= set(found)
+
+
 def test_a_page_without_the_table_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("| a | b |\n|---|---|\n| 1 | 2 |\n")
