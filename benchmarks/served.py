@@ -48,6 +48,9 @@ from hexplan_solver.simulate import (
 )
 
 CLI: Final = (sys.executable, "-m", "hexplan")
+LEAST_OUTPUT: Final = 8
+"""Output tokens of a request, at least. One of two tokens has a single gap between them, which a
+prompt lengthens tenfold; a few of those would decide the mean over a short trace."""
 HEADINGS: Final = (
     *("plan", "load", "requests/s", "TTFT, ms", "simulated", "ratio", "TPOT, ms", "simulated"),
     *("ratio", "tokens/s", "simulated", "ratio", "had"),
@@ -61,7 +64,7 @@ def main() -> None:
     parser.add_argument("--type", default="float32")
     parser.add_argument("--shapes", default=",".join(HOSTS))
     parser.add_argument("--loads", default="0.3,0.5,0.7")
-    parser.add_argument("--seconds", type=float, default=40.0, help="of arrivals")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of arrivals")
     parser.add_argument("--rounds", type=int, default=1, help="medians are printed")
     parser.add_argument("--latency", default="100us", help="of a link, as `hexplan probe` has it")
     parser.add_argument("--profile", type=Path, help="measured before; measured now else")
@@ -124,11 +127,15 @@ def sustained_per_s(read: Plan) -> float:
 
 
 def arrivals_of(read: Plan, requests_per_s: float, seconds: float) -> list[Arrival]:
-    """Return a trace: requests at random with lengths like the workload's, the first at 0 s."""
+    """Return a trace: requests at random, the first at 0 s, with lengths like the workload's.
+
+    None has fewer output tokens than `LEAST_OUTPUT`.
+    """
     lengths = SpreadLengths(read.workload.prompt_tokens, read.workload.output_tokens)
     drawn = Poisson(requests_per_s, lengths).arrivals(random.Random(1))  # noqa: S311
     found = list(takewhile(lambda arrival: arrival[0] < seconds, drawn))
-    return [(round(at_s - found[0][0], 3), *tokens) for at_s, *tokens in found]
+    begin_s = found[0][0]
+    return [(round(at_s - begin_s, 3), p, max(LEAST_OUTPUT, o)) for at_s, p, o in found]
 
 
 def simulated(plan_file: Path, arrivals: Sequence[Arrival], folder: Path) -> Figures:
