@@ -21,7 +21,8 @@ def hexplan(capsys: pytest.CaptureFixture[str]) -> Shell:
 @pytest.fixture
 def spec_file(tmp_path: Path) -> Path:
     path = tmp_path / "cluster.yaml"
-    path.write_text(TWO_NODES)
+    # The default objective simulates for seconds, which would say nothing more of the command line.
+    path.write_text(f"{TWO_NODES}objective: throughput\n")
     return path
 
 

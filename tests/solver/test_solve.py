@@ -74,6 +74,7 @@ def test_every_example_spec_gets_a_plan_that_the_check_accepts(path: Path) -> No
     assert plan.certificate.flow_tokens_per_s > 0
 
 
+@pytest.mark.slow
 def test_the_same_input_and_seed_give_the_same_bytes() -> None:
     blank = SolveInfo(wall_s=0.0, seed=0, versions={})
     spec = read_spec(SPECS / "laptop.yaml")
