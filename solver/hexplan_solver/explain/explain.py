@@ -22,7 +22,7 @@ from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.options import Progress, Report, SolveOptions, be_silent
 from hexplan_solver.placement.placement import PlacedStage
-from hexplan_solver.plans.read_back import read_back
+from hexplan_solver.plans.read_back import read_back, replica_numbers
 from hexplan_solver.problem.problem import Problem, build_problem
 
 
@@ -39,7 +39,7 @@ def explain(
         How to search each changed cluster, with a time limit for each; None for bounds alone.
     """
     spec = Spec(plan.cluster, plan.model, plan.workload)
-    back = read_back(build_problem(spec), plan.stages)
+    back = read_back(build_problem(spec), plan.stages, replica_numbers(plan))
     sent = plan.certificate.flow_tokens_per_s
     plan = _at_largest_flow(plan, spec, back.stages)
     certificate = plan.certificate

@@ -1,0 +1,77 @@
+"""The pool: placements of whole replicas for any objective to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from hexplan.engines import ENGINES
+from hexplan_solver.flow.evaluate import Evaluated, evaluate_used
+from hexplan_solver.placement.placement import PlacedStage
+from hexplan_solver.problem.problem import Problem
+from hexplan_solver.replicas.columns import Columns
+from hexplan_solver.replicas.design import Design
+from hexplan_solver.replicas.naming import named
+from hexplan_solver.replicas.packing import Valued, packed
+from hexplan_solver.replicas.params import REPLICA_PARAMS
+from hexplan_solver.run import Run
+
+Value = Callable[[Design], float]
+"""What one replica of a design is worth."""
+
+
+def is_of_replicas(problem: Problem) -> bool:
+    """Say whether the engine of a spec runs whole replicas alone."""
+    return ENGINES[problem.spec.cluster.limits.engine].whole_replicas
+
+
+def replica_pool(run: Run, problem: Problem, value: Value | None = None) -> list[Evaluated]:
+    """Return placements of whole replicas with a flow: the largest first, then the shallower ones.
+
+    Parameters
+    ----------
+    value
+        What a replica is worth beside its flow, such as its served rate: packings by it come, too.
+    """
+    until = run.elapsed_s + run.left_s * REPLICA_PARAMS.pricing_share
+    columns = Columns(problem, lambda: run.elapsed_s < until)
+    columns.find()
+    run.tell("replicas", None)
+    found: dict[object, Evaluated] = {}
+    for choice in _choices(columns.designs, value):
+        seconds = min(REPLICA_PARAMS.milp_s, run.left_s * REPLICA_PARAMS.milp_share)
+        designs = packed(columns.supply, choice, run.options, max(seconds, 0.05))
+        evaluated = evaluate_used(problem, together(named(problem, designs)))
+        if evaluated.value:
+            found.setdefault(evaluated.placement.stages, evaluated)
+            run.tell("replicas", None)
+        if found and run.left_s <= 0:
+            break
+    return sorted(found.values(), key=lambda one: -one.value)
+
+
+def together(replicas: Sequence[Sequence[PlacedStage]]) -> list[PlacedStage]:
+    """Return the stages of some replicas, with the numbers of the replicas in this order."""
+    return [
+        replace(stage, replica=number)
+        for number, stages in enumerate(replicas)
+        for stage in stages
+    ]
+
+
+def _choices(designs: Sequence[Design], value: Value | None) -> Iterator[list[Valued]]:
+    """Yield sets of designs to pack: all of them, then those of few stages, by flow and by value.
+
+    Deep replicas pass more, and shallow ones answer sooner.
+    """
+    by_flow = [Valued(design, design.tokens_per_s) for design in designs]
+    valued = [Valued(design, value(design)) for design in designs] if value is not None else []
+    last = -1
+    for most in (None, *reversed(REPLICA_PARAMS.depths)):
+        kept = [one for one in by_flow if most is None or len(one.design.seats) <= most]
+        if len(kept) not in (0, last):
+            yield kept
+            of_value = [one for one in valued if most is None or len(one.design.seats) <= most]
+            if of_value:
+                yield of_value
+        last = len(kept)
