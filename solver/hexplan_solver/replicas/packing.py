@@ -53,7 +53,5 @@ def packed(
         return []
     counts = [round(found.values.get(use.name, 0.0) + ROUND) for use in uses]
     return [
-        column.design
-        for column, count in zip(columns, counts, strict=True)
-        for _ in range(count)
+        column.design for column, count in zip(columns, counts, strict=True) for _ in range(count)
     ]

@@ -32,10 +32,8 @@ class ReplicaParams:
     """A column is worth adding if it gains at least this share of its flow."""
     depths: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16, 24)
     """Most stages of a replica in the packings that objectives choose from."""
-    served_columns: int = 400
-    """Columns whose served rate is computed, those of the largest flow per device."""
-    swaps: int = 300
-    """Exchanges of hosts that are tried where links limit the flow."""
+    bound_share: float = 0.3
+    """Share of the time left for the pattern bound on every plan."""
 
 
 REPLICA_PARAMS = ReplicaParams()

@@ -53,9 +53,7 @@ def replica_pool(run: Run, problem: Problem, value: Value | None = None) -> list
 def together(replicas: Sequence[Sequence[PlacedStage]]) -> list[PlacedStage]:
     """Return the stages of some replicas, with the numbers of the replicas in this order."""
     return [
-        replace(stage, replica=number)
-        for number, stages in enumerate(replicas)
-        for stage in stages
+        replace(stage, replica=number) for number, stages in enumerate(replicas) for stage in stages
     ]
 
 

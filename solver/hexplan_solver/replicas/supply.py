@@ -11,7 +11,10 @@ from hexplan_solver.replicas.design import Design
 from hexplan_solver.replicas.parts import HostPart, devices_of
 
 Row = tuple[int, str, int]
-"""A class, and a type with 0, or no type with m: at most m parts of more than 1/(m + 1) of a host."""
+"""A class, and a device type with 0, or an empty type with m.
+
+The second kind says that a host has room for at most m parts of more than 1/(m + 1) of it.
+"""
 
 
 @dataclass(slots=True)
@@ -19,7 +22,7 @@ class Supply:
     """The rows of a problem, and what parts and designs take of them.
 
     A part takes its devices. A host of n devices has room for at most m parts of more than
-    n / (m + 1) of them each; with these rows, parts of 1, 2, 4 and 8 devices fit whenever they hold.
+    n / (m + 1) of them each. With these rows, parts of 1, 2, 4 and 8 devices fit if the rows hold.
     """
 
     problem: Problem
