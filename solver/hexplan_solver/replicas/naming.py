@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
@@ -90,6 +91,13 @@ def named(problem: Problem, designs: Sequence[Design]) -> list[Named]:
         _stages(problem, design, i, [taken[i, j] for j in range(len(design.parts))])
         for i, design in enumerate(designs)
         if i not in lost
+    ]
+
+
+def together(replicas: Sequence[Sequence[PlacedStage]]) -> list[PlacedStage]:
+    """Return the stages of some replicas, with the numbers of the replicas in this order."""
+    return [
+        replace(stage, replica=number) for number, stages in enumerate(replicas) for stage in stages
     ]
 
 

@@ -32,6 +32,8 @@ class ReplicaParams:
     """A column is worth adding if it gains at least this share of its flow."""
     depths: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16, 24)
     """Most stages of a replica in the packings that objectives choose from."""
+    grid_stages: int = 2_000
+    """Stages of the uniform placements that come to the pool, all together."""
     bound_share: float = 0.3
     """Share of the time left for the pattern bound on every plan."""
 

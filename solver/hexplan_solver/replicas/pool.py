@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from hexplan.engines import ENGINES
 from hexplan_solver.flow.evaluate import Evaluated, evaluate_used
-from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.replicas.columns import Columns
 from hexplan_solver.replicas.design import Design
-from hexplan_solver.replicas.naming import named
+from hexplan_solver.replicas.grids import uniform_replicas
+from hexplan_solver.replicas.naming import named, together
 from hexplan_solver.replicas.packing import Valued, packed
 from hexplan_solver.replicas.params import REPLICA_PARAMS
 from hexplan_solver.run import Run
@@ -47,14 +46,13 @@ def replica_pool(run: Run, problem: Problem, value: Value | None = None) -> list
             run.tell("replicas", None)
         if found and run.left_s <= 0:
             break
+    num_stages = 0
+    for evaluated in uniform_replicas(problem):
+        found.setdefault(evaluated.placement.stages, evaluated)
+        num_stages += len(evaluated.placement)
+        if num_stages > REPLICA_PARAMS.grid_stages or run.left_s <= 0:
+            break
     return sorted(found.values(), key=lambda one: -one.value)
-
-
-def together(replicas: Sequence[Sequence[PlacedStage]]) -> list[PlacedStage]:
-    """Return the stages of some replicas, with the numbers of the replicas in this order."""
-    return [
-        replace(stage, replica=number) for number, stages in enumerate(replicas) for stage in stages
-    ]
 
 
 def _choices(designs: Sequence[Design], value: Value | None) -> Iterator[list[Valued]]:
