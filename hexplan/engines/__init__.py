@@ -3,7 +3,7 @@
 from hexplan.engines.engine import Engine
 from hexplan.engines.known import ENGINES, HEXPLAN, LLAMACPP, SGLANG, VLLM
 from hexplan.engines.misfit import Misfit, MisfitKind
-from hexplan.engines.misfits import misfits
+from hexplan.engines.misfits import misfits, unread_format
 from hexplan.engines.replica import Replica, replicas_of
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "Replica",
     "misfits",
     "replicas_of",
+    "unread_format",
 ]

@@ -15,6 +15,7 @@ from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.explain.bottleneck import bottleneck_of
 from hexplan_solver.explain.changes import faster, more_of_each_kind
 from hexplan_solver.explain.degrees import degrees_of
+from hexplan_solver.explain.engine_cost import engine_cost
 from hexplan_solver.explain.gains import gain_of
 from hexplan_solver.explain.idle import idle_devices
 from hexplan_solver.explain.params import EXPLAIN_PARAMS
@@ -55,6 +56,7 @@ def explain(
         gains=_gains(plan, spec, back.stages, search, report),
         idle=idle_devices(back.problem, plan, back.stages),
         degrees=degrees_of(back.problem, plan, back.stages),
+        engine=None if search is None else engine_cost(plan, spec, search),
     )
 
 

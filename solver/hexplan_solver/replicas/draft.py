@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hexplan.engines import ENGINES
+from hexplan.engines import ENGINES, unread_format
 from hexplan.errors import InputError, LimitReached
 from hexplan_solver.bounds.pattern_bound import pattern_bound
 from hexplan_solver.budget import Budget
@@ -25,19 +25,25 @@ def draft_of_replicas(run: Run, problem: Problem) -> Draft:
     LimitReached
         If no replica was found.
     InputError
-        If a host is pinned to layers, which this search does not support.
+        If a host is pinned to layers, which this search does not support, or if the engine does not
+        read the model's weights.
     """
     engine = ENGINES[problem.spec.cluster.limits.engine]
     if problem.is_pinned:
         message = f"`limits.engine: {engine.name}` does not go together with hosts pinned to layers"
         raise InputError(message, hint="remove the pins, or `limits.engine`")
+    unread = unread_format(problem.spec.model, engine)
+    if unread is not None:
+        message = f"{engine.title}: {unread.sentence}"
+        raise InputError(message, hint=unread.hint)
     pool = replica_pool(run, problem)
     if not pool:
         message = f"no replica was found that {engine.title} runs on these hosts"
         raise LimitReached(message, hint="`limits: {engine: hexplan}` allows every plan")
     best = _fewest_stages(pool)
-    if not run.is_proved(best.value) and not run.options.is_nested:
-        budget = Budget(run.left_s * REPLICA_PARAMS.bound_share, run.bound, best.value)
+    if not run.is_proved(best.value):
+        seconds = min(REPLICA_PARAMS.bound_s, run.left_s * REPLICA_PARAMS.bound_share)
+        budget = Budget(seconds, run.bound, best.value)
         proved = pattern_bound(problem, budget)
         if proved is not None:
             run.lower(proved)

@@ -34,8 +34,10 @@ class ReplicaParams:
     """Most stages of a replica in the packings that objectives choose from."""
     grid_stages: int = 2_000
     """Stages of the uniform placements that come to the pool, all together."""
+    bound_s: float = 5.0
+    """Most seconds of the pattern bound on every plan..."""
     bound_share: float = 0.3
-    """Share of the time left for the pattern bound on every plan."""
+    """...or this share of the time left."""
 
 
 REPLICA_PARAMS = ReplicaParams()
