@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
@@ -40,9 +41,24 @@ class Columns:
         for _ in range(REPLICA_PARAMS.rounds):
             if not self._goes_on():
                 return
-            found = list(self._priced(self._prices()))
+            found = list(self._priced(self._prices(), REPLICA_PARAMS.gain))
             if not sum(self._add(design) for design in found):
+                break
+        self._widen()
+
+    def _widen(self) -> None:
+        """Add designs that are the best at prices near those of the LP, gain or not.
+
+        Whole numbers of replicas seldom use the designs of the LP alone.
+        """
+        rng = random.Random(0)  # noqa: S311 - a search, not a secret
+        prices, noise = self._prices(), REPLICA_PARAMS.noise
+        for _ in range(REPLICA_PARAMS.noisy_rounds):
+            if not self._goes_on():
                 return
+            changed = {r: p * rng.uniform(1 - noise, 1 + noise) for r, p in prices.items()}
+            for design in list(self._priced(changed, -math.inf)):
+                self._add(design)
 
     def _add(self, design: Design) -> bool:
         key = design.parts, design.seats
@@ -89,8 +105,14 @@ class Columns:
         if design is not None:
             yield design
 
-    def _priced(self, prices: dict[Row, float]) -> Iterator[Design]:
-        """Yield, for each family and set of sites, the design that gains most at some prices."""
+    def _priced(self, prices: dict[Row, float], least: float) -> Iterator[Design]:
+        """Yield, for each family and set of sites, the design that gains most at some prices.
+
+        Parameters
+        ----------
+        least
+            What it has to gain, as a share of its flow.
+        """
         for family in self._families:
             for sites in self._sites:
                 if not self._goes_on():
@@ -99,9 +121,9 @@ class Columns:
                 main = family.main
                 if main is not None and self._site(main) not in sites:
                     continue
-                yield from self._best_of(Family(tuple(parts), main), prices)
+                yield from self._best_of(Family(tuple(parts), main), prices, least)
 
-    def _best_of(self, family: Family, prices: dict[Row, float]) -> Iterator[Design]:
+    def _best_of(self, family: Family, prices: dict[Row, float], least: float) -> Iterator[Design]:
         main = family.main
         every = [*family.parts, *([main] if main is not None else [])]
         costs = [self.supply.price(part, prices) for part in family.parts]
@@ -117,7 +139,7 @@ class Columns:
             if found is None:
                 continue
             gain = speed / MICRO - found.price - own
-            if gain > REPLICA_PARAMS.gain * speed / MICRO and (best is None or gain > best[0]):
+            if gain > least * speed / MICRO and (best is None or gain > best[0]):
                 best = gain, found.taken
         if best is not None:
             taken = zip(family.parts, best[1], strict=True)

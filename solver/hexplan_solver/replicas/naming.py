@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.replicas.design import Design
+from hexplan_solver.replicas.params import REPLICA_PARAMS
 from hexplan_solver.replicas.parts import HostPart
 from hexplan_solver.replicas.supply import usable_devices
 
@@ -66,8 +68,27 @@ class Stock:
 def named(problem: Problem, designs: Sequence[Design]) -> list[Named]:
     """Return replicas on named devices; designs that no hosts are left for are left out.
 
-    The largest parts come first, each on the host that it fills best.
+    The largest parts come first, each on the host that it fills best, or that has most room, or on
+    one drawn at random: the try that keeps most of the flow counts.
     """
+    rng = random.Random(0)  # noqa: S311 - an order, not a secret
+    best: list[Named] = []
+    most = -1
+    rules: list[Callable[[int], float]] = [lambda free: free, lambda free: -free]
+    rules += [lambda _: rng.random()] * REPLICA_PARAMS.naming_tries
+    for rule in rules:
+        found = _named_by(problem, designs, rule)
+        rate = sum(designs[stages[0].replica].rate for stages in found)
+        if rate > most:
+            best, most = found, rate
+        if len(found) == len(designs):
+            break
+    return best
+
+
+def _named_by(
+    problem: Problem, designs: Sequence[Design], rule: Callable[[int], float]
+) -> list[Named]:
     stock = Stock(problem)
     taken: dict[tuple[int, int], tuple[str, list[Group]]] = {}
     order = sorted(
@@ -79,8 +100,8 @@ def named(problem: Problem, designs: Sequence[Design]) -> list[Named]:
     for i, j in order:
         part = designs[i].parts[j]
         hosts = [h for h in problem.classes[part.host_class].hosts if h not in hosts_of[i]]
-        for host in sorted(hosts, key=stock.num_free):
-            groups = stock.take(host, part)
+        for host in sorted(hosts, key=lambda name: rule(stock.num_free(name))):
+            groups = stock.take(host, part) if i not in lost else None
             if groups is not None:
                 taken[i, j] = host, groups
                 hosts_of[i].add(host)

@@ -28,6 +28,12 @@ class ReplicaParams:
     """Sets of sites over which replicas are priced."""
     most_parts: int = 64
     """Parts of one host in one family: hosts of several types have many."""
+    noisy_rounds: int = 30
+    """Rounds of pricing at prices that chance has changed, for more designs to choose from..."""
+    noise: float = 0.5
+    """...by at most this share."""
+    naming_tries: int = 30
+    """Tries at random to put parts on hosts, where neither the fullest nor the emptiest will do."""
     gain: float = 1e-6
     """A column is worth adding if it gains at least this share of its flow."""
     depths: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16, 24)
