@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise, permutations
 
 from hexplan.constants import MICRO
-from hexplan.cost import link_rate
 from hexplan.field_types import Range
 from hexplan_solver.problem.problem import Problem
+from hexplan_solver.replicas.crossing import narrowest
 from hexplan_solver.replicas.parts import HostPart, host_of
 
 MOST_ORDERED_SITES = 3
@@ -118,7 +118,7 @@ def _with_layers(
         problem.kinds[seat.kind].rates.of(*range_)
         for seat, range_ in zip(seats, layers, strict=True)
     )
-    rate = min(*speeds, _narrowest(problem, parts, seats))
+    rate = min(*speeds, narrowest(problem, typical_hosts(problem, parts, seats)))
     return Design(parts, seats, layers, rate) if rate else None
 
 
@@ -150,14 +150,10 @@ def split_layers(problem: Problem, kinds: Sequence[int]) -> list[int] | None:
     return held
 
 
-def _narrowest(problem: Problem, parts: tuple[HostPart, ...], seats: tuple[Seat, ...]) -> int:
-    """Return what the links between its stages pass, if hosts of one class are linked alike."""
-    cluster, model = problem.spec.cluster, problem.spec.model
-    least = 2**62
-    for one, other in pairwise(seats):
-        source = problem.classes[parts[one.part].host_class].hosts
-        target = problem.classes[parts[other.part].host_class].hosts
-        is_same = one.part == other.part
-        far = target[0] if is_same or source[0] != target[0] else target[-1]
-        least = min(least, link_rate(cluster, model, source[0], far) or 0)
-    return least
+def typical_hosts(problem: Problem, parts: Sequence[HostPart], seats: Sequence[Seat]) -> list[str]:
+    """Return a host for each stage, as if hosts of one class were linked alike."""
+    chosen: list[str] = []
+    for part in parts:
+        hosts = problem.classes[part.host_class].hosts
+        chosen.append(next((host for host in hosts if host not in chosen), hosts[0]))
+    return [chosen[seat.part] for seat in seats]

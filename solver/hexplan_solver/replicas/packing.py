@@ -11,7 +11,7 @@ from hexplan_solver.budget import Budget
 from hexplan_solver.milp import Patience, solve_milp
 from hexplan_solver.options import SolveOptions
 from hexplan_solver.replicas.design import Design
-from hexplan_solver.replicas.supply import Row, Supply
+from hexplan_solver.replicas.supply import LINKS, Row, Supply
 
 PATIENCE = Patience(400, 60, 1e-4)
 """Packings that differ by less than links and names of hosts do are as good."""
@@ -26,8 +26,18 @@ class Valued:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How to pack."""
+
+    seconds: float
+    counts_links: bool
+    """Whether each replica takes what it passes of the trunks on its way. Otherwise replicas share
+    trunks as they can, and some pass less."""
+
+
 def packed(
-    supply: Supply, columns: Sequence[Valued], options: SolveOptions, seconds: float
+    supply: Supply, columns: Sequence[Valued], options: SolveOptions, packing: Packing
 ) -> list[Design]:
     """Return the designs, each as often as it is used, whose sum of values is largest."""
     if not columns:
@@ -36,7 +46,8 @@ def packed(
     uses = []
     rows: dict[Row, list[tuple[pulp.LpVariable, int]]] = {}
     for number, column in enumerate(columns):
-        taken = supply.taken_by(column.design)
+        every = supply.taken_by(column.design).items()
+        taken = {row: n for row, n in every if n and (packing.counts_links or row[0] != LINKS)}
         most = min(supply.limits[row] // amount for row, amount in taken.items())
         use = pulp.LpVariable(f"x{number}", 0, most, pulp.LpInteger)
         uses.append(use)
@@ -48,7 +59,7 @@ def packed(
     )
     for row, terms in rows.items():
         model += pulp.LpAffineExpression(terms) <= supply.limits[row]
-    found = solve_milp(model, options, Budget(seconds), patience=PATIENCE)
+    found = solve_milp(model, options, Budget(packing.seconds), patience=PATIENCE)
     if found.values is None:
         return []
     counts = [round(found.values.get(use.name, 0.0) + ROUND) for use in uses]

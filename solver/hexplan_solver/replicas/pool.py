@@ -11,10 +11,12 @@ from hexplan_solver.replicas.columns import Columns
 from hexplan_solver.replicas.design import Design
 from hexplan_solver.replicas.grids import uniform_replicas
 from hexplan_solver.replicas.naming import named, together
-from hexplan_solver.replicas.packing import Valued, packed
+from hexplan_solver.replicas.packing import Packing, Valued, packed
 from hexplan_solver.replicas.params import REPLICA_PARAMS
 from hexplan_solver.run import Run
 
+LEAST_S = 0.05
+"""Seconds that a MILP gets at least."""
 Value = Callable[[Design], float]
 """What one replica of a design is worth."""
 
@@ -39,11 +41,13 @@ def replica_pool(run: Run, problem: Problem, value: Value | None = None) -> list
     found: dict[object, Evaluated] = {}
     for choice in _choices(columns.designs, value):
         seconds = min(REPLICA_PARAMS.milp_s, run.left_s * REPLICA_PARAMS.milp_share)
-        designs = packed(columns.supply, choice, run.options, max(seconds, 0.05))
-        evaluated = evaluate_used(problem, together(named(problem, designs)))
-        if evaluated.value:
-            found.setdefault(evaluated.placement.stages, evaluated)
-            run.tell("replicas", None)
+        for counts_links in (True, False) if problem.has_trunks else (False,):
+            packing = Packing(max(seconds, LEAST_S), counts_links)
+            designs = packed(columns.supply, choice, run.options, packing)
+            evaluated = evaluate_used(problem, together(named(problem, designs)))
+            if evaluated.value:
+                found.setdefault(evaluated.placement.stages, evaluated)
+                run.tell("replicas", None)
         if found and run.left_s <= 0:
             break
     num_stages = 0

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hexplan.constants import MICRO
+from hexplan.cost import token_bytes
 from hexplan_solver.problem.problem import Problem
-from hexplan_solver.replicas.design import Design
+from hexplan_solver.replicas.crossing import trunks
+from hexplan_solver.replicas.design import Design, typical_hosts
 from hexplan_solver.replicas.parts import HostPart, devices_of
 
 Row = tuple[int, str, int]
-"""A class, and a device type with 0, or an empty type with m.
+"""A class, and a device type with 0, or an empty type with m; or -1, and a trunk with 0.
 
 The second kind says that a host has room for at most m parts of more than 1/(m + 1) of it.
 """
+
+
+LINKS = -1
+KILO = 1000
+"""Trunks are counted in kB/s."""
 
 
 @dataclass(slots=True)
@@ -44,6 +51,9 @@ class Supply:
                 size = len(usable_devices(problem, host_class.hosts[0]))
                 for m in range(1, size):
                     limits[number, "", m] = m * len(host_class.hosts)
+        for rule in cluster.links:
+            if rule.trunk_bytes_per_s is not None:
+                limits[LINKS, f"{rule.source}>{rule.target}", 0] = rule.trunk_bytes_per_s // KILO
         return Supply(problem, dict(limits))
 
     def taken_by_part(self, part: HostPart) -> dict[Row, int]:
@@ -64,22 +74,15 @@ class Supply:
         total: Counter[Row] = Counter()
         for part in design.parts:
             total.update(self.taken_by_part(part))
+        hosts = typical_hosts(self.problem, design.parts, design.seats)
+        size = token_bytes(self.problem.spec.model, hosts[0], hosts[0])
+        for (trunk, _), count in trunks(self.problem, hosts).items():
+            total[LINKS, trunk, 0] += design.rate * size * count // (MICRO * KILO)
         return dict(total)
-
-    def most_of(self, part: HostPart) -> int:
-        """Return how many replicas, each with one such part, the hosts could serve with it."""
-        return min(self.limits[row] // amount for row, amount in self.taken_by_part(part).items())
 
     def price(self, part: HostPart, prices: dict[Row, float]) -> float:
         """Return what a part costs."""
         return sum(prices[row] * n for row, n in self.taken_by_part(part).items())
-
-    def fits(self, designs: Sequence[Design]) -> bool:
-        """Say whether the rows allow these designs together."""
-        total: Counter[Row] = Counter()
-        for design in designs:
-            total.update(self.taken_by(design))
-        return all(count <= self.limits[row] for row, count in total.items())
 
 
 def usable_devices(problem: Problem, host: str) -> tuple[int, ...]:
