@@ -18,7 +18,11 @@ name: {name}
 model: {{name: llama-3.1-70b, weights: fp8}}
 workload: {{prompt_tokens: {prompt}, output_tokens: {output}}}
 hosts:
-  - {{name: "box-[1-{boxes}]", site: lab, devices: {count} x {device}, interconnect: {wire}, nic: {nic}}}
+  - name: "box-[1-{boxes}]"
+    site: lab
+    devices: {count} x {device}
+    interconnect: {wire}
+    nic: {nic}
 coordinator: {{site: lab, nic: {nic}}}
 links: [{{within: lab, bandwidth: {nic}, latency: 0.05ms}}]
 """

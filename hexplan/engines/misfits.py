@@ -74,13 +74,18 @@ def unread_format(model: Model, engine: Engine) -> Misfit | None:
     )
 
 
+def splits_tensors(model: Model, engine: Engine) -> bool:
+    """Say whether an engine runs stages of several devices with the model's KV cache."""
+    return not engine.plain_kv_in_tensor or (model.kv_dtype or model.dtype) in _PLAIN_KV
+
+
 def _format_misfits(plan: Plan, engine: Engine) -> Iterator[Misfit]:
     model = plan.model
     unread = unread_format(model, engine)
     if unread is not None:
         yield unread
     kv = model.kv_dtype or model.dtype
-    if engine.plain_kv_in_tensor and kv not in _PLAIN_KV:
+    if not splits_tensors(model, engine):
         for stage in plan.stages:
             if stage.tp > 1:
                 yield Misfit(

@@ -88,4 +88,4 @@ def misfit_violations(lookup: Lookup) -> Iterator[Violation]:
     """Yield what the engine of `limits.engine` cannot run."""
     engine = ENGINES[lookup.plan.cluster.limits.engine]
     for misfit in misfits(lookup.plan, engine):
-        yield RULE_OF[misfit.kind].at(misfit.where, f"{misfit.sentence} by {engine.title}")
+        yield RULE_OF[misfit.kind].at(misfit.where, f"{misfit.sentence} ({engine.title})")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby, pairwise
 
-from hexplan.engines import ENGINES, Engine
+from hexplan.engines import ENGINES, Engine, splits_tensors
 from hexplan_solver.flow.evaluate import Evaluated, evaluate_used
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
@@ -34,9 +34,8 @@ def as_free(problem: Problem) -> Problem:
 
 def runs(problem: Problem, engine: Engine, pipeline: Named) -> bool:
     """Say whether an engine runs a pipeline of stages of one degree, each of like devices."""
-    is_single = len(pipeline) == 1
     if engine.star_of_hosts:
-        return is_single or (len(pipeline[0].devices) == 1 and _is_star(pipeline))
+        return _is_star(problem, engine, pipeline)
     if problem.spec.model.kv_heads % len(pipeline[0].devices):
         return False
     machines = [m for stage in pipeline for m in _machines(problem, stage)]
@@ -46,7 +45,11 @@ def runs(problem: Problem, engine: Engine, pipeline: Named) -> bool:
     return is_once and len({count for _, count in visits}) == 1 and len(kinds) == 1
 
 
-def _is_star(pipeline: Named) -> bool:
+def _is_star(problem: Problem, engine: Engine, pipeline: Named) -> bool:
+    """Say whether it is one stage on one machine, or single devices around a main host."""
+    if len(pipeline[0].devices) > 1:
+        is_one = len(pipeline) == 1 and len(set(_machines(problem, pipeline[0]))) == 1
+        return is_one and splits_tensors(problem.spec.model, engine)
     main = pipeline[-1].host
     pairs = pairwise(stage.host for stage in pipeline)
     return all(one == other or main in (one, other) for one, other in pairs)

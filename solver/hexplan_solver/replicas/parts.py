@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, islice
 
-from hexplan.engines import ENGINES, Engine
+from hexplan.engines import ENGINES, Engine, splits_tensors
 from hexplan.host import Host
 from hexplan_solver.problem.problem import Problem, StageKind
 from hexplan_solver.replicas.params import REPLICA_PARAMS
@@ -87,13 +87,11 @@ def _stars(problem: Problem, engine: Engine) -> Iterator[Family]:
     """Yield families of one stage of several devices, and of a main part of single devices."""
     alone: list[HostPart] = []
     chains: list[HostPart] = []
-    model = problem.spec.model
-    plain = (model.kv_dtype or model.dtype) in ("float32", "float16", "bfloat16")
     for number, host_class in enumerate(problem.classes):
         if not host_class.hosts or host_of(problem, number).parts:
             continue
         kinds = list(_kinds(problem, number))
-        if plain or not engine.plain_kv_in_tensor:
+        if splits_tensors(problem.spec.model, engine):
             alone += [HostPart(number, (k.index,)) for k in kinds if len(k.group) > 1]
         single = [kind for kind in kinds if len(kind.group) == 1]
         chains += _parts(problem, number, single, 1)
