@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from support.engine_specs import four_by_two_l4s, for_engine, one_box_of_h100s
+from support.engine_specs import two_boxes_of_l4s, for_engine, one_box_of_h100s
 from support.uniform_rivals import Rival, Times, uniform_rivals
 
 from hexplan.check import check_plan
@@ -28,7 +28,7 @@ CLEARLY = 0.9
 """A rival keeps to latencies if its own are below this share of them."""
 pytestmark = pytest.mark.slow
 
-BOXES = {"8-h100": one_box_of_h100s, "2x4-l4": four_by_two_l4s}
+BOXES = {"8-h100": one_box_of_h100s, "2x4-l4": two_boxes_of_l4s}
 
 
 def is_run_by_vllm(grid: Uniform) -> bool:
