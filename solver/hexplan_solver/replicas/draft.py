@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hexplan.engines import ENGINES, unread_format
+from hexplan.engines import ENGINES, Engine, unread_format
 from hexplan.errors import InputError, LimitReached
 from hexplan_solver.bounds.pattern_bound import pattern_bound
 from hexplan_solver.budget import Budget
@@ -26,16 +26,10 @@ def draft_of_replicas(run: Run, problem: Problem) -> Draft:
         If no replica was found.
     InputError
         If a host is pinned to layers, which this search does not support, or if the engine does not
-        read the model's weights.
+        share work as the spec asks, or does not read the model's weights.
     """
     engine = ENGINES[problem.spec.cluster.limits.engine]
-    if problem.is_pinned:
-        message = f"`limits.engine: {engine.name}` does not go together with hosts pinned to layers"
-        raise InputError(message, hint="remove the pins, or `limits.engine`")
-    unread = unread_format(problem.spec.model, engine)
-    if unread is not None:
-        message = f"{engine.title}: {unread.sentence}"
-        raise InputError(message, hint=unread.hint)
+    _refuse_unsupported(problem, engine)
     pool = replica_pool(run, problem)
     if not pool:
         message = f"no replica was found that {engine.title} runs on these hosts"
@@ -48,6 +42,20 @@ def draft_of_replicas(run: Run, problem: Problem) -> Draft:
         if proved is not None:
             run.lower(proved)
     return Draft(best, run.proof(best.value))
+
+
+def _refuse_unsupported(problem: Problem, engine: Engine) -> None:
+    ways = problem.spec.cluster.limits.parallel
+    unread = unread_format(problem.spec.model, engine)
+    if problem.is_pinned:
+        message = f"`limits.engine: {engine.name}` does not go together with hosts pinned to layers"
+        raise InputError(message, hint="remove the pins, or `limits.engine`")
+    if engine.tensor_only and ways != ("tp",):
+        message = f"`limits.parallel` lists {', '.join(ways)}, needed tp alone for {engine.title}"
+        raise InputError(message, hint="remove `limits.parallel`, or `limits.engine`")
+    if unread is not None:
+        message = f"{engine.title}: {unread.sentence}"
+        raise InputError(message, hint=unread.hint)
 
 
 def _fewest_stages(pool: list[Evaluated]) -> Evaluated:

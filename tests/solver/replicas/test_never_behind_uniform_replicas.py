@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from support.engine_specs import two_boxes_of_l4s, for_engine, one_box_of_h100s
+from support.engine_specs import for_engine, one_box_of_h100s, two_boxes_of_l4s
 from support.uniform_rivals import Rival, Times, uniform_rivals
 
 from hexplan.check import check_plan
