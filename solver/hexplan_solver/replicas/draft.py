@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hexplan.engines import ENGINES, Engine, unread_format
 from hexplan.errors import InputError, LimitReached
 from hexplan_solver.bounds.pattern_bound import pattern_bound
@@ -14,11 +16,18 @@ from hexplan_solver.replicas.pool import replica_pool
 from hexplan_solver.run import MILP_TOLERANCE, Run
 
 
-def draft_of_replicas(run: Run, problem: Problem) -> Draft:
+def draft_of_replicas(
+    run: Run, problem: Problem, merit: Callable[[Evaluated], float] | None = None
+) -> Draft:
     """Return the replicas of largest flow that were found, the fewest stages among equals.
 
     The bound is that on every plan: it holds for those of the engine, too, though it may be far
     above what they can reach.
+
+    Parameters
+    ----------
+    merit
+        What the placement is chosen by, if not by its flow.
 
     Raises
     ------
@@ -34,7 +43,7 @@ def draft_of_replicas(run: Run, problem: Problem) -> Draft:
     if not pool:
         message = f"no replica was found that {engine.title} runs on these hosts"
         raise LimitReached(message, hint="`limits: {engine: hexplan}` allows every plan")
-    best = _fewest_stages(pool)
+    best = _fewest_stages(pool) if merit is None else max(pool, key=merit)
     if not run.is_proved(best.value):
         seconds = min(REPLICA_PARAMS.bound_s, run.left_s * REPLICA_PARAMS.bound_share)
         budget = Budget(seconds, run.bound, best.value)

@@ -58,8 +58,8 @@ def test_a_plan_for_a_random_cluster_keeps_to_its_engine(engine: EngineName, see
 
 def test_replicas_of_unlike_hosts_share_the_layers_by_their_speed() -> None:
     types = [
-        device_type("fast", memory_bytes=900_000, speed=2 * 10**8),
-        device_type("slow", memory_bytes=900_000, speed=10**8),
+        device_type("fast", memory_bytes=1_300_000, speed=2 * 10**8),
+        device_type("slow", memory_bytes=1_300_000, speed=10**8),
     ]
     spec = spec_of(tiny_model(9), [host("a", ["fast"]), host("b", ["slow"])], types=types)
     (route,) = (plan := solve(for_engine(spec, "vllm"), QUICK)).routes
