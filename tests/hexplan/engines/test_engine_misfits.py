@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.broken_engines import CHAIN, PAIRS
 from support.changes import change_plan, change_route, change_stage
@@ -61,6 +61,7 @@ def test_the_gguf_formats_are_formats_of_the_catalog() -> None:
     assert set(GGUF_FORMATS) < set(known_formats())
 
 
+@settings(max_examples=30)
 @given(st.sampled_from(PLANS), st.sampled_from(list(ENGINES)), st.data())
 def test_a_plan_that_does_not_hold_together_is_looked_at_all_the_same(
     made: object, engine: str, data: st.DataObject
