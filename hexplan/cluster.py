@@ -64,6 +64,8 @@ class Link(FrozenModel):
 
 Scheduling = Literal["chunked", "whole"]
 """How prompts run: in chunks beside decodes, or whole inside the steps of decodes."""
+EngineName = Literal["hexplan", "vllm", "sglang", "llamacpp"]
+"""What runs a plan; each but the first runs some plans alone (`hexplan/engines`)."""
 Parallel = Literal["tp", "sp", "shift"]
 """How the devices of a stage share its work.
 
@@ -173,6 +175,8 @@ class Limits(FrozenModel):
     """What a message between two stages takes besides its link."""
     policy: Annotated[Scheduling, Field(exclude_if=lambda policy: policy == "chunked")] = "chunked"
     """The scheduler to plan for, where a rate is sustained."""
+    engine: Annotated[EngineName, Field(exclude_if=lambda name: name == "hexplan")] = "hexplan"
+    """What will run the plan: the plan keeps to what it runs."""
     latency_factor: Annotated[Exact, Field(ge=1, exclude_if=lambda k: k == 2)] = Decimal(2)
     """How many times the latencies of the shallowest plan the objective balanced allows."""
     solve_time_s: Annotated[float, Field(gt=0)] = 30.0

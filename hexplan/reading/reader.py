@@ -110,6 +110,7 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
             hop_overhead_s=_hop_overhead(text),
             parallel=tuple(text.limits.parallel),
             policy=text.limits.policy,
+            engine=text.limits.engine,
             latency_factor=text.limits.latency_factor,
         ),
     )
