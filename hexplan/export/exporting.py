@@ -1,0 +1,32 @@
+"""The door: a plan and what the user asks for, to files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hexplan.export.deploying import deployment
+from hexplan.export.folder import File
+from hexplan.export.options import ExportOptions, Target
+from hexplan.export.targets import WRITERS
+from hexplan.export.whole import WholePlan
+from hexplan.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Files of a target, and the plan of whole replicas that they are for."""
+
+    whole: WholePlan
+    files: tuple[File, ...]
+
+
+def export_plan(plan: Plan, target: Target, options: ExportOptions) -> Export:
+    """Return the files of a target for a plan that keeps all rules of `check`.
+
+    Raises
+    ------
+    CannotExpress
+        The target cannot express the plan; the message says what of it, the hint what would help.
+    """
+    made = deployment(plan, options)
+    return Export(made.whole, WRITERS[target](made))

@@ -1,0 +1,25 @@
+"""Where parts of replicas are, for targets that name the plan's machines."""
+
+from __future__ import annotations
+
+from hexplan.export.command import Place
+from hexplan.export.deployment import Server
+
+
+def planned_places(server: Server) -> tuple[Place, ...]:
+    """Return the plan's addresses and device indices.
+
+    A replica on one machine that has no address listens on the loopback address.
+
+    Raises
+    ------
+    CannotExpress
+        A machine of several has no address, or one that is not fit.
+    """
+    machines = {part.machine.name for part in server.parts}
+    places = []
+    for index, part in enumerate(server.parts):
+        is_alone = len(machines) == 1 and part.machine.address is None
+        own = "127.0.0.1" if is_alone else part.address
+        places.append(Place(own, own, part.devices, str(index)))
+    return tuple(places)

@@ -1,0 +1,26 @@
+"""What an export writes for each target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from hexplan.export.deployment import Deployment
+from hexplan.export.folder import File
+from hexplan.export.options import Target
+from hexplan.export.targets.envoy import envoy
+from hexplan.export.targets.nginx import nginx
+from hexplan.export.targets.scripts import scripts
+
+Writer = Callable[[Deployment], tuple[File, ...]]
+
+WRITERS: Mapping[Target, Writer] = MappingProxyType(
+    {
+        "vllm": scripts,
+        "sglang": scripts,
+        "llamacpp": scripts,
+        "nginx": nginx,
+        "envoy": envoy,
+    }
+)
+"""By the name that the command takes."""
