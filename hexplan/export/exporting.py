@@ -8,6 +8,7 @@ from hexplan.export.deploying import deployment
 from hexplan.export.folder import File
 from hexplan.export.options import ExportOptions, Target
 from hexplan.export.targets import WRITERS
+from hexplan.export.targets.slurm import agents_in_slurm
 from hexplan.export.whole import WholePlan
 from hexplan.plan import Plan
 
@@ -16,7 +17,8 @@ from hexplan.plan import Plan
 class Export:
     """Files of a target, and the plan of whole replicas that they are for."""
 
-    whole: WholePlan
+    whole: WholePlan | None
+    """None for hexplan's own runtime, which runs every plan."""
     files: tuple[File, ...]
 
 
@@ -28,5 +30,7 @@ def export_plan(plan: Plan, target: Target, options: ExportOptions) -> Export:
     CannotExpress
         The target cannot express the plan; the message says what of it, the hint what would help.
     """
+    if options.engine == "hexplan":
+        return Export(None, agents_in_slurm(plan))
     made = deployment(plan, options)
     return Export(made.whole, WRITERS[target](made))

@@ -23,3 +23,13 @@ def planned_places(server: Server) -> tuple[Place, ...]:
         own = "127.0.0.1" if is_alone else part.address
         places.append(Place(own, own, part.devices, str(index)))
     return tuple(places)
+
+
+def waiting(server: Server, places: tuple[Place, ...]) -> str:
+    """Return lines of bash that wait until all RPC servers of a replica listen."""
+    lines = [
+        f"until (exec 3<>/dev/tcp/{place.reach}/{part.port}) 2>/dev/null; do sleep 1; done"
+        for part, place in zip(server.parts, places, strict=True)
+        if part.port is not None and not part.serves
+    ]
+    return "".join(f"{line}\n" for line in lines)

@@ -155,7 +155,7 @@ def _say(output: Path, made: Export) -> None:
     from hexplan.render import say, words
 
     whole = made.whole
-    if whole.is_decomposed:
+    if whole is not None and whole.is_decomposed:
         say(
             f"the replicas share no stage, and pass {whole.tokens_per_s:,.1f} tokens/s,"
             f" {whole.loss:.1%} less than the plan's {whole.planned_tokens_per_s:,.1f}"

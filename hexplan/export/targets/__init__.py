@@ -13,6 +13,7 @@ from hexplan.export.targets.envoy import envoy
 from hexplan.export.targets.k8s import httproute, k8s
 from hexplan.export.targets.nginx import nginx
 from hexplan.export.targets.scripts import scripts
+from hexplan.export.targets.slurm import slurm
 
 Writer = Callable[[Deployment], tuple[File, ...]]
 
@@ -24,6 +25,7 @@ WRITERS: Mapping[Target, Writer] = MappingProxyType(
         "compose": compose,
         "k8s": k8s,
         "httproute": httproute,
+        "slurm": slurm,
         "nginx": nginx,
         "envoy": envoy,
     }

@@ -7,7 +7,7 @@ from hexplan.export.deployment import Deployment, Part, Server
 from hexplan.export.engines import WORDINGS
 from hexplan.export.folder import File
 from hexplan.export.names import authority
-from hexplan.export.places import planned_places
+from hexplan.export.places import planned_places, waiting
 from hexplan.export.readme import code, readme, table
 
 _START = {
@@ -15,8 +15,8 @@ _START = {
     " other.",
     "sglang": "Copy each script to its host, and run it there. The machines of a replica wait for"
     " each other.",
-    "llamacpp": "Copy each script to its host, and run it there. The main part of a replica ends"
-    " unless its RPC servers run already.",
+    "llamacpp": "Copy each script to its host, and run it there. The main part of a replica waits"
+    " for its RPC servers.",
 }
 _SECRET = {
     "vllm": "vLLM asks clients for a key if VLLM_API_KEY is set where the first part runs. Set it"
@@ -77,7 +77,8 @@ def _script(
         "set -euo pipefail",
         "",
     ]
-    return "\n".join(head) + shell_script(command)
+    before = waiting(server, places) if part.serves else ""
+    return "\n".join(head) + before + shell_script(command)
 
 
 def _check(deployment: Deployment, server: Server, places: tuple[Place, ...]) -> str:

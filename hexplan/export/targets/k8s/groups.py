@@ -79,7 +79,7 @@ def form_of(deployment: Deployment, server: Server) -> Form:
 
 
 def _pod_shape(part: Part) -> tuple[object, ...]:
-    return part.shape, part.devices, tuple(part.machine.devices)
+    return part.shape, tuple(part.machine.devices)
 
 
 def _look(deployment: Deployment, server: Server) -> tuple[object, ...]:
