@@ -61,5 +61,6 @@ def _model(plan: Plan, options: ExportOptions) -> str:
         hint = "name the folder on the hosts, or a model that the engine downloads: `--model NAME`"
         raise CannotExpress(message, hint=hint)
     if found.startswith("-"):
-        raise CannotExpress(f"found {found!r} as the model, which an engine takes for an option")
+        message = f"found {found!r} as the model, which an engine takes for an option"
+        raise CannotExpress(message)
     return one_line("the model", found)

@@ -104,7 +104,8 @@ def _solve(
         options={"node_limit": _NODE_LIMIT, "mip_rel_gap": 0.0},
     )
     if result.x is None:
-        raise HexplanError(f"hexplan has a bug: no disjoint chains were found: {result.message}")
+        message = f"hexplan has a bug: no disjoint chains were found: {result.message}"
+        raise HexplanError(message)
     return np.asarray(result.x[:number], dtype=np.float64)
 
 

@@ -32,7 +32,8 @@ def require_free(folder: Path, files: Sequence[File], *, force: bool) -> None:
         The folder is something else, or has a file of one of these names.
     """
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"--output: found the file {folder}, needed a folder")
+        message = f"--output: found the file {folder}, needed a folder"
+        raise InputError(message)
     there = [file.name for file in files if (folder / file.name).exists()]
     if there and not force:
         message = f"--output: {folder} has {there[0]} already"

@@ -38,9 +38,8 @@ def node_name(name: str) -> str:
     parts = host_name(name).split(".")
     if not all(_LABEL.fullmatch(part) for part in parts):
         message = f"found the host name {name!r}, needed that of a Kubernetes node: a DNS name in"
-        raise CannotExpress(
-            f"{message} lower case", hint="name hosts as `kubectl get nodes` does, and solve again"
-        )
+        message += " lower case"
+        raise CannotExpress(message, hint="name hosts as `kubectl get nodes` does, and solve again")
     return name
 
 

@@ -83,7 +83,7 @@ def export(
     ] = "hexplan",
     force: Annotated[bool, typer.Option("--force", help="Overwrite files in the folder.")] = False,
 ) -> None:
-    """Write files that run a plan on other engines, or share out its requests.
+    r"""Write files that run a plan on other engines, or share out its requests.
 
     \b
     vllm, sglang, llamacpp   a script for each process
@@ -144,7 +144,8 @@ def _listen(text: str) -> Listen:
         assert 0 < int(found["port"]) < 2**16
     except (AssertionError, ValueError) as error:
         message = f"--listen: found {text!r}, needed an IP address and a port, such as"
-        raise InputError(f"{message} {DEFAULT_LISTEN}") from error
+        message += f" {DEFAULT_LISTEN}"
+        raise InputError(message) from error
     if address.is_unspecified:
         message = f"--listen: found {text}, which is all addresses of the machine, needed one"
         raise InputError(message)

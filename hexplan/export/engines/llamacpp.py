@@ -61,9 +61,7 @@ def parts(
     return (*found, Part("main", machines[main], tuple(local), stages, api_port, serves=True))
 
 
-def command(
-    deployment: Deployment, server: Server, places: Sequence[Place], index: int
-) -> Command:
+def command(deployment: Deployment, server: Server, places: Sequence[Place], index: int) -> Command:
     """Return what one part of a replica runs.
 
     Raises
@@ -119,7 +117,8 @@ def _split(deployment: Deployment, server: Server, own: Place) -> list[Word]:
         if stage.tp > 1:
             message = f"stage {stage.id} has {stage.tp} CPU slots, and llama.cpp splits no tensors"
             hint = "give the host one CPU slot that stands for all its cores"
-            raise CannotExpress(f"{message} between CPUs", hint=hint)
+            message += " between CPUs"
+            raise CannotExpress(message, hint=hint)
         return ["--device", "none", "--n-gpu-layers", "0", "--fit", "off"]
     names = [_device(server, server.front, device) for device in own.devices]
     whole: list[Word] = ["--device", ",".join(names), "--n-gpu-layers", str(layers + 1)]
@@ -152,12 +151,12 @@ def _endpoints(server: Server, places: Sequence[Place]) -> list[str]:
         assert part.port is not None
         if isinstance(place.reach, FromVariable):
             message = f"the address of {part.name} is known only where it runs, and llama-server"
-            raise CannotExpress(f"{message} needs it on its command line")
+            message += " needs it on its command line"
+            raise CannotExpress(message)
         if ":" in place.reach:
             message = f"{part.machine.name} has the address {place.reach}, and `--rpc` of llama.cpp"
-            raise CannotExpress(
-                f"{message} reads no IPv6 addresses", hint="give the host an IPv4 address or a name"
-            )
+            message += " reads no IPv6 addresses"
+            raise CannotExpress(message, hint="give the host an IPv4 address or a name")
         found.append(authority(place.reach, part.port))
     return found
 

@@ -15,9 +15,7 @@ VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "rocm": "HIP_VISIBLE_DEVICES"}
 _KV_DTYPES = {"fp8": "fp8_e4m3", "bfloat16": "bf16"}
 
 
-def command(
-    deployment: Deployment, server: Server, places: Sequence[Place], index: int
-) -> Command:
+def command(deployment: Deployment, server: Server, places: Sequence[Place], index: int) -> Command:
     """Return what one machine of a replica runs.
 
     Raises

@@ -14,9 +14,7 @@ KINDS = ("cuda", "rocm", "xpu")
 _KV_DTYPES = {"fp8": "fp8", "bfloat16": "bfloat16"}
 
 
-def command(
-    deployment: Deployment, server: Server, places: Sequence[Place], index: int
-) -> Command:
+def command(deployment: Deployment, server: Server, places: Sequence[Place], index: int) -> Command:
     """Return what one machine of a replica runs.
 
     Raises

@@ -64,7 +64,8 @@ def require_kinds(deployment: Deployment, server: Server, known: tuple[str, ...]
     if other:
         title = deployment.engine.title
         message = f"replica {server.name} runs on {' and '.join(other)} devices, and files for"
+        message += f" {title} are written for {', '.join(known)}"
         raise CannotExpress(
-            f"{message} {title} are written for {', '.join(known)}",
+            message,
             hint="exclude these devices in cluster.yaml, or export for another engine",
         )

@@ -58,4 +58,5 @@ def require_vendor(deployment: Deployment, server: Server, known: tuple[str, ...
     if other:
         message = f"replica {server.name} runs on {' and '.join(other)} devices, and this target"
         hint = f"write scripts instead: `hexplan export {deployment.engine.name}`"
-        raise CannotExpress(f"{message} gives containers {', '.join(known)} alone", hint=hint)
+        message += f" gives containers {', '.join(known)} alone"
+        raise CannotExpress(message, hint=hint)

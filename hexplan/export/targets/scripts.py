@@ -10,11 +10,12 @@ from hexplan.export.names import authority
 from hexplan.export.places import planned_places, waiting
 from hexplan.export.readme import code, readme, table
 
+_WAIT = (
+    "Copy each script to its host, and run it there. The machines of a replica wait for each other."
+)
 _START = {
-    "vllm": "Copy each script to its host, and run it there. The machines of a replica wait for each"
-    " other.",
-    "sglang": "Copy each script to its host, and run it there. The machines of a replica wait for"
-    " each other.",
+    "vllm": _WAIT,
+    "sglang": _WAIT,
     "llamacpp": "Copy each script to its host, and run it there. The main part of a replica waits"
     " for its RPC servers.",
 }
@@ -36,7 +37,9 @@ def scripts(deployment: Deployment) -> tuple[File, ...]:
     CannotExpress
         The engine or a script cannot express a part.
     """
-    files, rows, checks = [], [], []
+    files: list[File] = []
+    rows: list[tuple[str, ...]] = []
+    checks: list[str] = []
     for server in deployment.servers:
         places = planned_places(server)
         for index, (part, place) in enumerate(zip(server.parts, places, strict=True)):
@@ -65,9 +68,7 @@ def script_name(server: Server, part: Part) -> str:
     return f"{server.name}-{part.name}-{part.host}.sh"
 
 
-def _script(
-    deployment: Deployment, server: Server, places: tuple[Place, ...], index: int
-) -> str:
+def _script(deployment: Deployment, server: Server, places: tuple[Place, ...], index: int) -> str:
     part = server.parts[index]
     command = WORDINGS[deployment.engine.name].command(deployment, server, places, index)
     stages = ", ".join(part.stages) or "none, it leads the others"

@@ -27,12 +27,14 @@ def httproute(deployment: Deployment) -> tuple[File, ...]:
     """
     gateway = deployment.options.gateway
     if not _OBJECT_NAME.fullmatch(gateway):
-        raise InputError(f"--gateway: found {gateway!r}, needed the name of a Kubernetes object")
+        message = f"--gateway: found {gateway!r}, needed the name of a Kubernetes object"
+        raise InputError(message)
     groups = groups_of(deployment)
     if len(groups) > MOST_BACKENDS:
         message = f"the replicas are {len(groups)} groups, and a rule of an HTTPRoute has at most"
         hint = "use nginx or envoy, or exclude hosts that carry little"
-        raise CannotExpress(f"{message} {MOST_BACKENDS} backends", hint=hint)
+        message += f" {MOST_BACKENDS} backends"
+        raise CannotExpress(message, hint=hint)
     backends = [
         {"name": group.name, "port": group.first.api_port, "weight": group.weight}
         for group in groups

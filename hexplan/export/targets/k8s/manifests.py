@@ -102,7 +102,10 @@ def _disaggregated_set(deployment: Deployment, group: Group) -> list[Manifest]:
             "name": part.name,
             "spec": {
                 "replicas": 1,
-                "leaderWorkerTemplate": {"size": 1, "workerTemplate": pod(deployment, group, index)},
+                "leaderWorkerTemplate": {
+                    "size": 1,
+                    "workerTemplate": pod(deployment, group, index),
+                },
             },
         }
         for index, part in enumerate(group.first.parts)
@@ -119,7 +122,9 @@ def _services(group: Group) -> list[Manifest]:
     }
     found = [_manifest("v1", "Service", group.name, spec)]
     if group.form in (Form.DISAGGREGATED_SET, Form.DEPLOYMENTS):
-        found += [_own_service(group, part) for part in group.first.parts if _is_sought(group, part)]
+        found += [
+            _own_service(group, part) for part in group.first.parts if _is_sought(group, part)
+        ]
     return found
 
 

@@ -41,9 +41,7 @@ def pod(deployment: Deployment, group: Group, index: int) -> dict[str, object]:
     """
     server, part = group.first, group.first.parts[index]
     require_vendor(deployment, server, (*RESOURCES, "cpu"))
-    command = WORDINGS[deployment.engine.name].command(
-        deployment, server, places(group), index
-    )
+    command = WORDINGS[deployment.engine.name].command(deployment, server, places(group), index)
     volumes: list[object] = [
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": _SHARED_MEMORY}}
     ]
@@ -92,7 +90,9 @@ def _container(
     if limits := _limits(part, group):
         container["resources"] = {"limits": limits}
     if part.port is not None:
-        container["ports"] = [{"name": "http" if part.serves else "rpc", "containerPort": part.port}]
+        container["ports"] = [
+            {"name": "http" if part.serves else "rpc", "containerPort": part.port}
+        ]
     if part.serves:
         path = WORDINGS[deployment.engine.name].ready
         get = {"path": path, "port": "http"}
@@ -113,7 +113,8 @@ def _limits(part: Part, group: Group) -> dict[str, object]:
     if len(types) > 1 and len(part.devices) < len(part.machine.devices):
         message = f"host {part.host} has {' and '.join(types)}, and a pod cannot ask for some of"
         hint = "let the replica have all devices of the host, or write scripts instead"
-        raise CannotExpress(f"{message} them by their type", hint=hint)
+        message += " them by their type"
+        raise CannotExpress(message, hint=hint)
     return {RESOURCES[kind]: len(part.devices)}
 
 

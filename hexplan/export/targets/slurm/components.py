@@ -49,7 +49,8 @@ def components(
             known = " and ".join(sorted(set(machine.devices)))
             message = f"host {machine.name} has {known}, and a job cannot ask for some of them"
             hint = "let the plan use all devices of the host, or write scripts instead"
-            raise CannotExpress(f"{message} by their type", hint=hint)
+            message += " by their type"
+            raise CannotExpress(message, hint=hint)
         alike.setdefault(tuple(sorted(types)), []).append(host_name(machine.name))
     return tuple(
         Component(tuple(hosts), sum(gpu_kinds[name] for name in types))

@@ -104,9 +104,7 @@ def _cases(deployment: Deployment, server: Server, places: tuple[Place, ...]) ->
     return lines
 
 
-def _script(
-    deployment: Deployment, server: Server, places: tuple[Place, ...], index: int
-) -> str:
+def _script(deployment: Deployment, server: Server, places: tuple[Place, ...], index: int) -> str:
     command = WORDINGS[deployment.engine.name].command(deployment, server, places, index)
     # Slurm itself tells processes which devices they have.
     kept = tuple(one for one in command.environment if one.name not in VISIBLE.values())
