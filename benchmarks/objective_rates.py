@@ -33,7 +33,7 @@ from hexplan_solver.objectives.sustained.trial import (
     window_for,
     with_load,
 )
-from hexplan_solver.plans.read_back import read_back
+from hexplan_solver.plans.read_back import read_back, replica_numbers
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import neighbours, widest
@@ -51,7 +51,7 @@ class Contender:
 
 def compare_sustained(spec: Spec, plan: Plan) -> Row:
     """Compare the sustained rates in the simulator."""
-    own = trial_of_plan(spec, plan)
+    own = trialof_plan(spec, plan)
     return _row(spec, own, None)
 
 
@@ -59,7 +59,7 @@ def compare_balanced(spec: Spec, plan: Plan) -> Row:
     """Compare the sustained rates of what keeps to the latencies that the plan allows."""
     balance = plan.predicted.balance
     assert balance is not None
-    own = trial_of_plan(spec, plan, with_latencies=True)
+    own = trialof_plan(spec, plan, with_latencies=True)
     return replace(_row(spec, own, balance), note=f"{excess(own, balance):.2f}")
 
 
@@ -81,9 +81,9 @@ def contenders(spec: Spec) -> Iterator[Contender]:
             yield Contender(grid.name, found)
 
 
-def trial_of_plan(spec: Spec, plan: Plan, with_latencies: bool = False) -> Trial:
+def trialof_plan(spec: Spec, plan: Plan, with_latencies: bool = False) -> Trial:
     """Simulate a plan as the search's judge does."""
-    trial = _trial(_of_plan(spec, plan))
+    trial = _trial(of_plan(spec, plan))
     return with_load(trial, BALANCED_PARAMS.load) if with_latencies else trial
 
 
@@ -92,9 +92,9 @@ def excess(trial: Judged, limits: Balance) -> float:
     return max(trial.ttft_s / float(limits.ttft_s), trial.tpot_s / float(limits.tpot_s))
 
 
-def _of_plan(spec: Spec, plan: Plan) -> Candidate:
+def of_plan(spec: Spec, plan: Plan) -> Candidate:
     """Return the plan as the search's judge sees it."""
-    stages = read_back(build_problem(spec), plan.stages)
+    stages = read_back(build_problem(spec), plan.stages, replica_numbers(plan))
     pipeline, policy = pipeline_of_plan(plan), policy_of_plan(plan)
     served = served_rate(pipeline, plan.workload, policy)
     return Candidate(evaluate(stages.problem, stages.stages), pipeline, policy, served)

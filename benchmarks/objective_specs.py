@@ -18,7 +18,11 @@ name: {name}
 model: {{name: llama-3.1-70b, weights: fp8}}
 workload: {{prompt_tokens: {prompt}, output_tokens: {output}}}
 hosts:
-  - {{name: "box-[1-{boxes}]", site: lab, devices: 8 x {device}, interconnect: {wire}, nic: {nic}}}
+  - name: "box-[1-{boxes}]"
+    site: lab
+    devices: {count} x {device}
+    interconnect: {wire}
+    nic: {nic}
 coordinator: {{site: lab, nic: {nic}}}
 links: [{{within: lab, bandwidth: {nic}, latency: 0.05ms}}]
 """
@@ -35,12 +39,13 @@ class _Asked:
     """Rate for the objective `latency`."""
 
 
-def _box(name: str, device: str, boxes: int = 1) -> Spec:
+def _box(name: str, device: str, boxes: int = 1, count: int = 8) -> Spec:
     is_small = device == "L4"
     text = BOX.format(
         name=name,
         device=device,
         boxes=boxes,
+        count=count,
         prompt=1000 if is_small else 4000,
         output=250 if is_small else 500,
         wire="pcie4" if is_small else "nvlink",
@@ -53,6 +58,7 @@ SPECS = {
     "8-h100": lambda: _box("8-h100", "H100-SXM"),
     "8-h200": lambda: _box("8-h200", "H200-SXM"),
     "2x8-l4": lambda: _box("2x8-l4", "L4", 2),
+    "2x4-l4": lambda: _box("2x4-l4", "L4", 2, 4),
     "home-lab": lambda: read_spec(FOLDER / "home-lab.yaml"),
     "two-datacentres": lambda: read_spec(FOLDER / "two-datacentres.yaml"),
 }
@@ -61,6 +67,7 @@ ASKED = {
     "8-h100": _Asked("1", "0.03", "0.99", 1.0),
     "8-h200": _Asked("1", "0.03", "0.99", 1.0),
     "2x8-l4": _Asked("4", "0.1", "0.95", 0.2),
+    "2x4-l4": _Asked("4", "0.1", "0.95", 0.1),
     "home-lab": _Asked("3", "0.08", "0.95", 0.1),
     "two-datacentres": _Asked("8", "0.25", "0.95", 0.05),
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from hexplan.check.bound.proof import bound_violations
 from hexplan.check.bound.trusted import trusted_violations
+from hexplan.check.engine.misfits import misfit_violations
 from hexplan.check.figures.balance import balance_violations
 from hexplan.check.figures.band import band_violations
 from hexplan.check.figures.cost import cost_violations
@@ -48,6 +49,7 @@ STAGE_FAMILIES: tuple[RuleFamily, ...] = (
     pin_violations,
     shard_violations,
     sharing_violations,
+    misfit_violations,
     memory_violations,
     step_violations,
     speed_violations,

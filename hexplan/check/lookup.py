@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import TypeVar
 
 from hexplan.check.exact import round_down
 from hexplan.cluster import COORDINATOR, Link, Profile
 from hexplan.constants import TOKEN_ID_BYTES
 from hexplan.device import DeviceType
+from hexplan.engines import ENGINES
 from hexplan.host import Host
 from hexplan.plan import ENTRY, EXIT, Plan, Stage
 
@@ -62,6 +64,8 @@ class Lookup:
     device_types: Mapping[str, DeviceType]
     stages: Mapping[str, Stage]
     links: Mapping[tuple[str, str], Link]
+    chained: frozenset[tuple[str, str]] | None = None
+    """The steps of all routes, if the engine runs whole replicas alone; else None."""
 
     @classmethod
     def of(cls, plan: Plan) -> Lookup:
@@ -73,6 +77,7 @@ class Lookup:
             device_types=_first((kind.name, kind) for kind in cluster.device_types),
             stages=_first((stage.id, stage) for stage in plan.stages),
             links=_first(((link.source, link.target), link) for link in cluster.links),
+            chained=_chained(plan) if ENGINES[cluster.limits.engine].whole_replicas else None,
         )
 
     @property
@@ -125,8 +130,14 @@ class Lookup:
             )
         )
 
+    def joins(self, source: str, target: str) -> bool:
+        """Say whether the engine lets requests go from one end to another: within a replica."""
+        return self.chained is None or (source, target) in self.chained
+
     def allows(self, source: str, target: str) -> bool:
-        """Say whether the layer ranges allow an edge between two known ends."""
+        """Say whether the layer ranges and the engine allow an edge between two known ends."""
+        if not self.joins(source, target):
+            return False
         if source == ENTRY:
             return target != EXIT and self.stages[target].layers[0] == 0
         leave = self.stages[source].layers[1]
@@ -184,6 +195,12 @@ class Lookup:
 def trunk_name(link: Link) -> str:
     """Return the name of a trunk's constraint."""
     return f"trunk:{link.source}>{link.target}"
+
+
+def _chained(plan: Plan) -> frozenset[tuple[str, str]]:
+    """Return the steps of all routes, from entry to exit."""
+    chains = ((ENTRY, *(hop.stage for hop in route.hops), EXIT) for route in plan.routes)
+    return frozenset(step for chain in chains for step in pairwise(chain))
 
 
 def _first(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, Value]:

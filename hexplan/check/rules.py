@@ -5,6 +5,7 @@ from __future__ import annotations
 from hexplan.check import stale, warnings
 from hexplan.check.bound import rules as bound_rules
 from hexplan.check.bound import trusted
+from hexplan.check.engine import misfits
 from hexplan.check.figures import (
     balance,
     band,
@@ -26,7 +27,7 @@ _MODULES = (
     *(certificate, edges, routes, shares),
     *(facts, joining, occupancy, pins, references),
     *(memory, origin, shards, sharing, speed),
-    *(bound_rules, trusted),
+    *(bound_rules, trusted, misfits),
 )
 _DEFINED = (value for module in _MODULES for value in vars(module).values())
 REPEATED_RULES = (repeated.NOT_REPEATED,)

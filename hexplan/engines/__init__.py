@@ -3,7 +3,7 @@
 from hexplan.engines.engine import Engine
 from hexplan.engines.known import ENGINES, HEXPLAN, LLAMACPP, SGLANG, VLLM
 from hexplan.engines.misfit import Misfit, MisfitKind
-from hexplan.engines.misfits import misfits
+from hexplan.engines.misfits import misfits, splits_tensors, unread_format
 from hexplan.engines.replica import Replica, replicas_of
 
 __all__ = [
@@ -18,4 +18,6 @@ __all__ = [
     "Replica",
     "misfits",
     "replicas_of",
+    "splits_tensors",
+    "unread_format",
 ]

@@ -9,6 +9,7 @@ from hexplan.engines.engine import Engine
 from hexplan.engines.misfit import Misfit, MisfitKind
 from hexplan.engines.replica import PlacedRanks, Replica, replicas_of
 from hexplan.engines.whole import whole_misfits
+from hexplan.model import Model
 from hexplan.plan import Plan
 
 _PLAIN_KV = ("float32", "float16", "bfloat16")
@@ -58,20 +59,33 @@ def _replica_misfits(plan: Plan, replica: Replica, engine: Engine) -> Iterator[M
         yield from _star(replica, engine)
 
 
-def _format_misfits(plan: Plan, engine: Engine) -> Iterator[Misfit]:
-    model = plan.model
+def unread_format(model: Model, engine: Engine) -> Misfit | None:
+    """Say that an engine does not read the weights of a model; None if it does."""
     known = engine.weight_formats
     label = None if model.weights is None else model.weights.label or model.weights.name
-    if label is not None and known is not None and label not in known:
-        yield Misfit(
-            MisfitKind.FORMAT,
-            "model",
-            f"its weights are {label}",
-            f"16 or 32 bits, or {', '.join(known)}",
-            f"set `weights` of the model to a format that {engine.title} reads",
-        )
+    if label is None or known is None or label in known:
+        return None
+    return Misfit(
+        MisfitKind.FORMAT,
+        "model",
+        f"its weights are {label}",
+        f"16 or 32 bits, or {', '.join(known)}",
+        f"set `weights` of the model to a format that {engine.title} reads",
+    )
+
+
+def splits_tensors(model: Model, engine: Engine) -> bool:
+    """Say whether an engine runs stages of several devices with the model's KV cache."""
+    return not engine.plain_kv_in_tensor or (model.kv_dtype or model.dtype) in _PLAIN_KV
+
+
+def _format_misfits(plan: Plan, engine: Engine) -> Iterator[Misfit]:
+    model = plan.model
+    unread = unread_format(model, engine)
+    if unread is not None:
+        yield unread
     kv = model.kv_dtype or model.dtype
-    if engine.plain_kv_in_tensor and kv not in _PLAIN_KV:
+    if not splits_tensors(model, engine):
         for stage in plan.stages:
             if stage.tp > 1:
                 yield Misfit(

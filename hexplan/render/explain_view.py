@@ -9,10 +9,20 @@ from decimal import Decimal
 from hexplan.cluster import Parallel
 from hexplan.render import words
 from hexplan.render.sections import Part, Section, sections_text, table
-from hexplan.results.explanation import Binding, Degree, DegreeOption, Explanation, Gain, Group
+from hexplan.results.explanation import (
+    Binding,
+    Degree,
+    DegreeOption,
+    EngineCost,
+    Explanation,
+    Gain,
+    Group,
+)
 
 MAX_HOSTS = 4
 """How many hosts one line names."""
+MAX_OBSTACLES = 4
+"""How many places of a free plan are named that an engine does not run."""
 MAX_BINDING = 12
 """How many capacities of the cut are listed one by one."""
 
@@ -29,6 +39,8 @@ def explanation_json(explanation: Explanation) -> str:
 
 def _sections(explanation: Explanation) -> Iterator[Section]:
     yield Section("", _gap(explanation))
+    if explanation.engine is not None:
+        yield Section("Engine", _engine(explanation.engine))
     yield Section("Bottleneck", _bottleneck(explanation))
     yield Section("What more would bring", _gains(explanation.gains))
     if explanation.idle:
@@ -50,6 +62,20 @@ def _gap(explanation: Explanation) -> Iterator[Part]:
     yield f"  proof: {explanation.bound_proof}"
     for part in explanation.gap_parts:
         yield f"  {words.rate(part.tokens_per_s)} {part.what}"
+
+
+def _engine(cost: EngineCost) -> Iterator[Part]:
+    free, own = words.rate(cost.free_tokens_per_s), words.rate(cost.flow_tokens_per_s)
+    if not cost.lost:
+        yield f"  {cost.engine} costs no flow: no free plan was found that passes more than {own}"
+        return
+    lost = f"{words.percent(cost.lost)} less"
+    yield f"  free plan {free} tokens/s, {cost.engine} plan {own}: {lost}, as far as was searched"
+    for obstacle in cost.obstacles[:MAX_OBSTACLES]:
+        yield f"  the free plan's {obstacle}"
+    rest = len(cost.obstacles) - MAX_OBSTACLES
+    if rest > 0:
+        yield f"  and {words.count(rest, 'place')} more that {cost.engine} does not run"
 
 
 def _bottleneck(explanation: Explanation) -> Iterator[Part]:

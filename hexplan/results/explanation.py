@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 from hexplan.cluster import Parallel
@@ -114,6 +115,24 @@ class GapPart(FrozenModel):
     """How much of the gap it is."""
 
 
+class EngineCost(FrozenModel):
+    """What it costs that the plan keeps to what its engine runs."""
+
+    engine: str
+    """The engine, as people call it."""
+    flow_tokens_per_s: Exact
+    """The largest flow that was found for the engine."""
+    free_tokens_per_s: Exact
+    """The largest flow that was found for an engine that runs every plan."""
+    obstacles: tuple[str, ...]
+    """What the engine cannot run of the plan with that flow, place by place; none if it can."""
+
+    @property
+    def lost(self) -> Decimal:
+        """The share of the free flow that the engine lacks."""
+        return 1 - self.flow_tokens_per_s / self.free_tokens_per_s
+
+
 class Explanation(FrozenModel):
     """Why a plan is as it is."""
 
@@ -139,3 +158,5 @@ class Explanation(FrozenModel):
     """What is left out, and why."""
     degrees: tuple[Degree, ...]
     """Why each stage has its tensor-parallel degree."""
+    engine: EngineCost | None = None
+    """What the engine costs, if it does not run every plan and plans were searched."""

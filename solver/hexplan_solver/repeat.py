@@ -16,7 +16,7 @@ from hexplan_solver.objectives.latency.split import times_of
 from hexplan_solver.objectives.latency.stations import station_of
 from hexplan_solver.objectives.sustained.trial import mean_of
 from hexplan_solver.plans.predicted import figure
-from hexplan_solver.plans.read_back import read_back
+from hexplan_solver.plans.read_back import read_back, replica_numbers
 from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.served.latencies import latencies_at
 from hexplan_solver.served.request import spread_lengths
@@ -140,7 +140,7 @@ class _Repetition:
 
 def _queueing(plan: Plan) -> dict[str, object]:
     """Return the mean times by the queueing model, at the flows of the plan's routes."""
-    back = read_back(build_problem(spec_of(plan)), plan.stages)
+    back = read_back(build_problem(spec_of(plan)), plan.stages, replica_numbers(plan))
     network = build_network(back.problem.spec, back.stages)
     position = {
         stage.id: network.stages.index(placed)

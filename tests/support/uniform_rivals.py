@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from hexplan.plan import Plan
@@ -25,7 +25,7 @@ from hexplan_solver.simulate import (
     policy_of_plan,
     simulate,
 )
-from hexplan_solver.start.uniform import uniform_placements
+from hexplan_solver.start.uniform import Uniform, uniform_placements
 
 STAYS = 8.0
 """Stays of a mean request that are simulated, three of them to warm up."""
@@ -91,14 +91,22 @@ class Rival:
         return served_rate(self.pipeline, self.spec.workload, self.policy)
 
 
-def uniform_rivals(spec: Spec) -> Iterator[Rival]:
-    """Yield every uniform configuration, with the formula's step limits and with the largest."""
+def uniform_rivals(
+    spec: Spec, counts: Callable[[Uniform], bool] = lambda _: True
+) -> Iterator[Rival]:
+    """Yield every uniform configuration, with the formula's step limits and with the largest.
+
+    Parameters
+    ----------
+    counts
+        Says whether a configuration is a rival at all.
+    """
     most = widest(spec, CHUNKED)
     problem = build_problem(replace(spec, objective="throughput"))
     seen = set()
     for grid in uniform_placements(problem):
         stages = grid.evaluated.network.stages
-        if stages in seen:
+        if stages in seen or not counts(grid):
             continue  # a grid of all types may be one of one type
         seen.add(stages)
         pipeline = pipeline_of_placement(problem, grid.evaluated.network, grid.evaluated.flow)

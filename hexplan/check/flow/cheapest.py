@@ -77,6 +77,8 @@ class _Search:
                 # No price is negative, so all later stages pay at least as much.
                 if best is not None and paid >= best[0]:
                     break
+                if not self.lookup.joins(source, target):
+                    continue
                 transfer = self._transfer_price(source, target)
                 if transfer is not None:
                     price = paid + transfer + self.prices.get(f"link:{source}>{target}", 0)

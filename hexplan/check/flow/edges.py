@@ -55,7 +55,8 @@ def flow_into(lookup: Lookup, end: str) -> Fraction:
 EDGE_NOT_ALLOWED = Rule(
     "HEX501",
     "edge-not-allowed",
-    "An edge enters a stage inside its range (s_j <= t_i < t_j), at 0 from entry, and exits at L.",
+    "An edge enters a stage inside its range (s_j <= t_i < t_j), at 0 from entry, and exits at L;"
+    " with an engine of whole replicas, it is a step of a route.",
 )
 ENTER_LAYER_WRONG = Rule(
     "HEX502",
@@ -75,6 +76,8 @@ def _ranges(lookup: Lookup, edge: Edge) -> Iterator[Violation]:
             message = f"enters {held} at layer {leave}, which it does not hold"
             if edge.source == ENTRY:
                 message = f"enters {held}, which does not start at layer 0"
+        if not lookup.joins(edge.source, edge.target):
+            message = "it is on no route, and the engine runs whole replicas alone"
         yield EDGE_NOT_ALLOWED.at(where, message)
     if edge.enter_layer != leave:
         yield ENTER_LAYER_WRONG.at(where, f"states {edge.enter_layer}, must be {leave}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hexplan.engines import ENGINES
 from hexplan.errors import InputError
 from hexplan.spec import Spec
 from hexplan_solver.baselines.methods import BASELINES, OWN_GROUPS
@@ -54,7 +55,10 @@ def _refuse_unsupported(method: str, spec: Spec) -> None:
         message = f"there is no method `{method}`"
         raise InputError(message, hint=f"these are: hexplan, {', '.join(BASELINES)}")
     unsupported = None
-    if spec.objective not in FOR_FLOW:
+    engine = ENGINES[spec.cluster.limits.engine]
+    if engine.whole_replicas:
+        unsupported = f"`limits.engine`, whose {engine.title} does not run all that it places"
+    elif spec.objective not in FOR_FLOW:
         unsupported = f"the objective `{spec.objective}`; it plans for throughput"
     elif spec.cluster.layer_pins:
         unsupported = "layers that are pinned to a host"

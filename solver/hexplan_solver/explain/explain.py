@@ -15,6 +15,7 @@ from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.explain.bottleneck import bottleneck_of
 from hexplan_solver.explain.changes import faster, more_of_each_kind
 from hexplan_solver.explain.degrees import degrees_of
+from hexplan_solver.explain.engine_cost import engine_cost
 from hexplan_solver.explain.gains import gain_of
 from hexplan_solver.explain.idle import idle_devices
 from hexplan_solver.explain.params import EXPLAIN_PARAMS
@@ -22,7 +23,7 @@ from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.options import Progress, Report, SolveOptions, be_silent
 from hexplan_solver.placement.placement import PlacedStage
-from hexplan_solver.plans.read_back import read_back
+from hexplan_solver.plans.read_back import read_back, replica_numbers
 from hexplan_solver.problem.problem import Problem, build_problem
 
 
@@ -39,7 +40,7 @@ def explain(
         How to search each changed cluster, with a time limit for each; None for bounds alone.
     """
     spec = Spec(plan.cluster, plan.model, plan.workload)
-    back = read_back(build_problem(spec), plan.stages)
+    back = read_back(build_problem(spec), plan.stages, replica_numbers(plan))
     sent = plan.certificate.flow_tokens_per_s
     plan = _at_largest_flow(plan, spec, back.stages)
     certificate = plan.certificate
@@ -55,6 +56,7 @@ def explain(
         gains=_gains(plan, spec, back.stages, search, report),
         idle=idle_devices(back.problem, plan, back.stages),
         degrees=degrees_of(back.problem, plan, back.stages),
+        engine=None if search is None else engine_cost(plan, spec, search),
     )
 
 

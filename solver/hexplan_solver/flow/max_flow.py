@@ -14,6 +14,7 @@ from hexplan.plan import CutTerm
 from hexplan_solver.flow.large_flow import large_flow
 from hexplan_solver.flow.network import OUTSIDE, Network, arc_name, stage_name
 from hexplan_solver.flow.priced_flow import priced_flow
+from hexplan_solver.flow.replica_flow import replica_flow
 from hexplan_solver.flow.routes import Flow, paths_of
 from hexplan_solver.flow.site_flow import site_flow
 from hexplan_solver.flow.stacking import stacked_flow
@@ -25,6 +26,8 @@ def max_flow(network: Network) -> Flow:
     What is quick comes first. The LP over all arcs, the slowest, is solved only where there are few
     of them, a shared capacity binds, and the LP over sites does not help.
     """
+    if network.is_of_replicas:
+        return replica_flow(network)
     stacked = stacked_flow(network)
     if stacked is not None:
         return stacked

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from hexplan.cluster import COORDINATOR
 from hexplan.cost import link_rate, token_bytes
+from hexplan.engines import ENGINES
 from hexplan.plan import ENTRY, EXIT
 from hexplan.spec import Spec
 from hexplan_solver.placement.placement import PlacedStage
@@ -47,7 +48,8 @@ class Network:
     @cached_property
     def arcs(self) -> tuple[Arc, ...]:
         """Every arc: from entry, between stages, to exit."""
-        found = (self.arc(*ends) for ends in _pairs(self.stages, self.spec.model.layers))
+        pairs = _chained if self.is_of_replicas else _pairs
+        found = (self.arc(*ends) for ends in pairs(self.stages, self.spec.model.layers))
         return tuple(arc for arc in found if arc is not None)
 
     def arc(self, source: int, target: int) -> Arc | None:
@@ -59,6 +61,11 @@ class Network:
         if link is None:
             return None
         return Arc(source, target, link.capacity, link.token_bytes, link.shared)
+
+    @property
+    def is_of_replicas(self) -> bool:
+        """Whether requests stay within a replica, as the engine runs whole replicas alone."""
+        return ENGINES[self.spec.cluster.limits.engine].whole_replicas
 
     @property
     def shared(self) -> tuple[Shared, ...]:
@@ -99,6 +106,17 @@ def _pairs(stages: Sequence[PlacedStage], num_layers: int) -> Iterator[tuple[int
     for i, stage in enumerate(stages):
         if stage.layers[1] < num_layers:
             yield from ((i, j) for j in holders[stage.layers[1]])
+    yield from ((i, OUTSIDE) for i, s in enumerate(stages) if s.layers[1] == num_layers)
+
+
+def _chained(stages: Sequence[PlacedStage], num_layers: int) -> Iterator[tuple[int, int]]:
+    """Yield the ends of arcs within replicas, in the same order."""
+    after = {(stage.replica, stage.layers[0]): i for i, stage in enumerate(stages)}
+    yield from ((OUTSIDE, i) for i, stage in enumerate(stages) if stage.layers[0] == 0)
+    for i, stage in enumerate(stages):
+        j = after.get((stage.replica, stage.layers[1]))
+        if j is not None:
+            yield i, j
     yield from ((i, OUTSIDE) for i, s in enumerate(stages) if s.layers[1] == num_layers)
 
 

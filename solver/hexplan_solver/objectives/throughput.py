@@ -30,6 +30,8 @@ from hexplan_solver.placement.stage_counts import StageCounts
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.problem.zones import LinkLimits, link_limits
+from hexplan_solver.replicas.draft import draft_of_replicas
+from hexplan_solver.replicas.pool import is_of_replicas
 from hexplan_solver.run import MILP_TOLERANCE, Run
 from hexplan_solver.start.link_free import (
     LinkFreePlacement,
@@ -60,6 +62,8 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     crossing = crossing_bound(problem, limits.zones, run.bound)
     run.lower(Proved(crossing, _crossing_proof(problem, limits)))
     run.trust(layered_bound(problem, run.bound), "layered", LAYERED_BY)
+    if is_of_replicas(problem):
+        return draft_of_replicas(run, problem)
     named, until = _Named(problem), run.elapsed_s + run.left_s * params.balanced_share
     balanced = balanced_placement(problem, run.bound, goes_on=lambda: run.elapsed_s < until)
     part = _part_without_links(named, limits, balanced)

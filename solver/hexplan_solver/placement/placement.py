@@ -20,6 +20,8 @@ class PlacedStage:
     """Position in `Problem.kinds`."""
     rate: int
     """In 1e-6 tokens/s."""
+    replica: int = -1
+    """Number of its replica, for engines that run whole replicas alone; else -1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from hexplan.cost import TENSOR, DeviceShard, ShardSizes, Sharing, StageShape, find_sharing
+from hexplan.engines import ENGINES
 from hexplan.field_types import Range
-from hexplan.plan import Stage
+from hexplan.plan import Plan, Stage
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.partitions import Group
 from hexplan_solver.problem.problem import Problem, StageKind
@@ -24,12 +25,20 @@ class ReadBack:
     """In the order in which they were given; the rate of one that cannot work any more is 0."""
 
 
-def read_back(problem: Problem, stages: Iterable[Stage]) -> ReadBack:
+def read_back(
+    problem: Problem, stages: Iterable[Stage], replicas: Mapping[str, int] | None = None
+) -> ReadBack:
     """Find the kind of each stage, whose host and devices have to be in the problem's cluster.
 
     Speeds are computed again, for the problem's own workload and profiles.
+
+    Parameters
+    ----------
+    replicas
+        The replica of each stage, for engines that run whole replicas alone (`replica_numbers`).
     """
     placed = []
+    numbers = replicas or {}
     for stage in stages:
         kind = _matching_kind(problem, stage)
         if kind is None:
@@ -37,8 +46,16 @@ def read_back(problem: Problem, stages: Iterable[Stage]) -> ReadBack:
             problem = replace(problem, kinds=(*problem.kinds, kind))
         held = stage.layers[1] - stage.layers[0]
         rate = kind.rates.of(*stage.layers) if held <= kind.rates.max_layers else 0
-        placed.append(PlacedStage(stage.layers, stage.host, stage.devices, kind.index, rate))
+        of = numbers.get(stage.id, -1)
+        placed.append(PlacedStage(stage.layers, stage.host, stage.devices, kind.index, rate, of))
     return ReadBack(problem, tuple(placed))
+
+
+def replica_numbers(plan: Plan) -> dict[str, int]:
+    """Return the replica of each stage: the position of its route. Empty if replicas may mix."""
+    if not ENGINES[plan.cluster.limits.engine].whole_replicas:
+        return {}
+    return {hop.stage: index for index, route in enumerate(plan.routes) for hop in route.hops}
 
 
 def class_of(problem: Problem, host: str) -> int | None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from hexplan.constants import MICRO
+from hexplan.engines import ENGINES
 from hexplan.errors import InputError
 from hexplan.model import Model
 from hexplan.plan import Plan
@@ -61,9 +62,10 @@ def replan(
     LimitReached
         If the time was up before one was found.
     InputError
-        If the spec is now for another model.
+        If the spec is now for another model, or limits plans to an engine of whole replicas.
     """
     options = options or ReplanOptions()
+    _require_free_engine(loss)
     loss = _rejoined(plan, _for_throughput(plan, loss))
     _require_same_model(plan.model, loss.spec.model)
     run = Run(loss.spec, options.search, report)
@@ -98,6 +100,13 @@ def _rejoined(plan: Plan, loss: Loss) -> Loss:
     before = (tuple(part.name for part in host.parts) for host in plan.cluster.hosts)
     way = tuple(names for names in before if names in cluster.limits.join)
     return replace(loss, spec=replace(loss.spec, cluster=as_joined(cluster, way)))
+
+
+def _require_free_engine(loss: Loss) -> None:
+    engine = ENGINES[loss.spec.cluster.limits.engine]
+    if engine.whole_replicas:
+        message = f"replan does not keep to what {engine.title} runs (`limits.engine`)"
+        raise InputError(message, hint="solve the changed cluster.yaml with `hexplan solve`")
 
 
 def _require_same_model(before: Model, after: Model) -> None:

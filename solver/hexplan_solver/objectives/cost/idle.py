@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from hexplan_solver.flow.evaluate import evaluate
+from hexplan_solver.flow.evaluate import evaluate, evaluate_used
 from hexplan_solver.placement.placement import Placement
 from hexplan_solver.plans.draft import Draft
+from hexplan_solver.replicas.pool import is_of_replicas
 
 
 def without_idle(draft: Draft, needed: int) -> Draft:
@@ -32,4 +33,6 @@ def without_idle(draft: Draft, needed: int) -> Draft:
             kept = fewer
     if len(kept) == len(draft.evaluated.placement):
         return draft
-    return replace(draft, evaluated=evaluate(problem, kept))
+    # Where replicas are whole, what remains of others carries nothing.
+    again = evaluate_used if is_of_replicas(problem) else evaluate
+    return replace(draft, evaluated=again(problem, kept))

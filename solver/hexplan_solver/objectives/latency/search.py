@@ -26,6 +26,7 @@ from hexplan_solver.objectives.variants import variants_of
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft, IdleReasons, Latency
 from hexplan_solver.problem.problem import Problem
+from hexplan_solver.replicas.pool import is_of_replicas, replica_pool
 from hexplan_solver.run import Run
 from hexplan_solver.served.step_limits import widest
 from hexplan_solver.simulate import policy_named
@@ -128,7 +129,10 @@ def _candidates(run: Run, problem: Problem, spec: Spec, needed: int) -> Iterator
         run.tell("latency", None)
         return run.left_s > 0
 
-    if not problem.is_pinned:
+    if is_of_replicas(problem):
+        for found in replica_pool(run, problem):
+            yield routed(found, needed)
+    elif not problem.is_pinned:
         for found in grids(problem, needed, goes_on):
             yield routed(found, needed)
         yield from chains(problem, needed, goes_on)

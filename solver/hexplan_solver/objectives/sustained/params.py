@@ -30,6 +30,12 @@ class SustainedParams:
     """Simple placements and starts that go on, the best by the formula."""
     starts_share: float = 0.1
     """Share of the time then left for the starts."""
+    shift_share: float = 0.15
+    """Where an engine runs whole replicas alone: share of the time left for moving layers..."""
+    shifted: int = 3
+    """...in this many of the best placements..."""
+    shift_gain: float = 0.001
+    """...as long as each move gains at least this share."""
     search_share: float = 0.5
     """Share of the time then left for the annealing."""
     targets: tuple[float, ...] = (0.75, 0.55, 0.4)

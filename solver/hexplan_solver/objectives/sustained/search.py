@@ -9,14 +9,22 @@ from dataclasses import dataclass
 from hexplan_solver.anneal import Walk
 from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.objectives.sustained.budget import EffortBudget
-from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of, tuned, used_part
+from hexplan_solver.objectives.sustained.candidate import (
+    Candidate,
+    candidate_of,
+    tuned,
+    used_part,
+    with_flow,
+)
 from hexplan_solver.objectives.sustained.choice import Contest, choose
 from hexplan_solver.objectives.sustained.improve import Search, improve
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
+from hexplan_solver.objectives.sustained.replicas import replica_candidates
 from hexplan_solver.objectives.sustained.simple import simple_candidates
 from hexplan_solver.objectives.sustained.split import spread
 from hexplan_solver.objectives.sustained.starts import starts
 from hexplan_solver.objectives.sustained.trial import Estimate, Trial, hasty_window, run_once
+from hexplan_solver.replicas.pool import is_of_replicas
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import Policy
 
@@ -71,6 +79,8 @@ def _candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
 
 def all_starts(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
     """Return every placement to start from: the one of largest flow, simple ones, segments."""
+    if is_of_replicas(static.problem):
+        return distinct([with_flow(static, policy), *replica_candidates(run, static, policy)])
     found = starts(static, policy, run.options, run.left_s * SUSTAINED_PARAMS.starts_share)
     return distinct([*found, *simple_candidates(run, static.problem, policy)])
 
@@ -102,6 +112,8 @@ class Walks:
 def searched(run: Run, found: Sequence[Candidate], walks: Walks) -> list[Candidate]:
     """Search from the best starts, and then from the best found, each with its step limits."""
     params = SUSTAINED_PARAMS
+    if is_of_replicas(found[0].evaluated.problem):
+        return []  # its steps move stages out of their replicas
     until = run.elapsed_s + run.left_s * walks.time
 
     def may_go_on() -> bool:

@@ -1,0 +1,1 @@
+"""Rules on plans for an engine that does not run all plans."""

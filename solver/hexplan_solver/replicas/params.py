@@ -1,0 +1,49 @@
+"""Constants of the search for whole replicas that a person may want to change.
+
+All were set by hand, with the example specs in view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaParams:
+    """How the search divides its time."""
+
+    rounds: int = 25
+    """Most rounds of pricing."""
+    pricing_share: float = 0.4
+    """Share of the time left in which pricing ends."""
+    milp_s: float = 3.0
+    """Most seconds of one MILP over columns."""
+    milp_share: float = 0.25
+    """The same as a share of the time left."""
+    speeds: int = 24
+    """Speeds at which a family of replicas is priced; its kinds have more."""
+    seed_lengths: int = 10
+    """Numbers of hosts, from the least that hold the model, of the replicas of one part alone."""
+    most_site_sets: int = 16
+    """Sets of sites over which replicas are priced."""
+    most_parts: int = 64
+    """Parts of one host in one family: hosts of several types have many."""
+    noisy_rounds: int = 30
+    """Rounds of pricing at prices that chance has changed, for more designs to choose from..."""
+    noise: float = 0.5
+    """...by at most this share."""
+    naming_tries: int = 30
+    """Tries at random to put parts on hosts, where neither the fullest nor the emptiest will do."""
+    gain: float = 1e-6
+    """A column is worth adding if it gains at least this share of its flow."""
+    depths: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16, 24)
+    """Most stages of a replica in the packings that objectives choose from."""
+    grid_stages: int = 2_000
+    """Stages of the uniform placements that come to the pool, all together."""
+    bound_s: float = 5.0
+    """Most seconds of the pattern bound on every plan..."""
+    bound_share: float = 0.3
+    """...or this share of the time left."""
+
+
+REPLICA_PARAMS = ReplicaParams()
