@@ -12,7 +12,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from support.plan_parts import BIG, COORDINATOR, MODEL, SMALL, edge, host, link, route, shards, stage
+from jsonschema import Draft7Validator
+from support.plan_parts import (
+    BIG,
+    COORDINATOR,
+    MODEL,
+    SMALL,
+    edge,
+    host,
+    link,
+    route,
+    shards,
+    stage,
+)
 from support.plans import two_hosts_plan
 
 from hexplan.cluster import Cluster
@@ -35,7 +47,9 @@ class Link:
     layers: tuple[int, int]
 
 
-def addressed(name: str, kinds: Sequence[DeviceType], address: str | None, site: str = "lab") -> Host:
+def addressed(
+    name: str, kinds: Sequence[DeviceType], address: str | None, site: str = "lab"
+) -> Host:
     """Return a host with an address."""
     return host(name, tuple(kinds), site).model_copy(update={"address": address})
 
@@ -139,9 +153,7 @@ def exports_of(script: str) -> dict[str, str]:
 
 def bash_problem(text: str) -> str:
     """Return what bash finds wrong with the syntax of a script."""
-    found = subprocess.run(
-        ["bash", "-n"], input=text, capture_output=True, text=True, check=False
-    )
+    found = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
     return found.stderr
 
 
@@ -158,12 +170,18 @@ def closed(schema: Any) -> Any:
         return schema
     if schema.get("x-kubernetes-int-or-string") is True:
         return {"type": ["integer", "string"]}
-    found = {
-        name: {key: closed(one) for key, one in value.items()} if name == "properties" else closed(value)
-        for name, value in schema.items()
-        if name != "format"
-    }
+    found = {name: closed(value) for name, value in schema.items() if name != "format"}
+    if isinstance(schema.get("properties"), dict):
+        found["properties"] = {key: closed(one) for key, one in schema["properties"].items()}
     is_open = schema.get("x-kubernetes-preserve-unknown-fields") is True
     if isinstance(schema.get("properties"), dict) and not is_open:
         found.setdefault("additionalProperties", False)
     return found
+
+
+def require_schema(value: Any, schema: Any) -> None:
+    """Raise a `ValidationError` if a value does not keep to a schema.
+
+    The schemas are not themselves checked: those of pods take seconds each time.
+    """
+    Draft7Validator(schema).validate(value)

@@ -106,6 +106,8 @@ class _Answer(BaseHTTPRequestHandler):
     """Says which endpoint answers."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # an answer in one write, or each waits for a delayed ACK
 
     def do_GET(self) -> None:  # noqa: N802
         assert isinstance(self.server, _Endpoint)

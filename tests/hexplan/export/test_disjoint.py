@@ -138,9 +138,7 @@ def grid(rates: list[int], line: int) -> Plan:
     lefts = [one.id for one in stages if one.layers[0] == 0]
     rights = [one.id for one in stages if one.layers[0]]
     edges = [edge("entry", left, 0, "250000", "1", "0.3") for left in lefts]
-    edges += [
-        edge(left, right, 3, str(line), "1", "0.3") for left in lefts for right in rights
-    ]
+    edges += [edge(left, right, 3, str(line), "1", "0.3") for left in lefts for right in rights]
     edges += [edge(right, "exit", 6, "250000", "1", "1") for right in rights]
     return base.model_copy(update={"stages": stages, "edges": tuple(edges)})
 

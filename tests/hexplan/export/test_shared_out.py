@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
+from jsonschema import ValidationError
 from support.exported import (
     Link,
     addressed,
@@ -19,6 +19,7 @@ from support.exported import (
     closed,
     exported,
     pipeline_plan,
+    require_schema,
     schema,
 )
 from support.plan_parts import BIG
@@ -103,9 +104,16 @@ def test_envoys_weights_are_the_plans() -> None:
     assert ends == ["r0", "r1"]
 
 
+def http_route() -> Any:
+    text = exported(pipeline_plan(), "httproute", model="/m")["httproute.yaml"]
+    return yaml.safe_load(text)
+
+
 def test_an_httproute_keeps_to_the_published_schema() -> None:
-    found: Any = yaml.safe_load(exported(pipeline_plan(), "httproute", model="/m")["httproute.yaml"])
-    jsonschema.validate(found, closed(schema("httproute-crd")))
+    found: Any = yaml.safe_load(
+        exported(pipeline_plan(), "httproute", model="/m")["httproute.yaml"]
+    )
+    require_schema(found, closed(schema("httproute-crd")))
     backends = found["spec"]["rules"][0]["backendRefs"]
     assert [one["weight"] for one in backends] == [3, 1]
     services = exported(pipeline_plan(), "k8s", model="/m")
@@ -113,10 +121,12 @@ def test_an_httproute_keeps_to_the_published_schema() -> None:
 
 
 def test_a_schema_refuses_a_wrong_field() -> None:
-    found: Any = yaml.safe_load(exported(pipeline_plan(), "httproute", model="/m")["httproute.yaml"])
+    found: Any = yaml.safe_load(
+        exported(pipeline_plan(), "httproute", model="/m")["httproute.yaml"]
+    )
     found["spec"]["rules"][0]["backendRefs"][0]["wieght"] = 3
-    with pytest.raises(jsonschema.ValidationError, match="wieght"):
-        jsonschema.validate(found, closed(schema("httproute-crd")))
+    with pytest.raises(ValidationError, match="wieght"):
+        require_schema(found, closed(schema("httproute-crd")))
 
 
 def test_more_backends_than_a_rule_may_have_are_refused() -> None:
