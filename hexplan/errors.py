@@ -5,6 +5,7 @@
     + SpecError                2  one named place of a file is wrong
   x InfeasibleError            3  proved: no plan exists
   x CheckFailed                4  a plan breaks a rule
+  x CannotExpress              4  a target of `export` cannot express a plan
   x LimitReached               6  a limit was reached and there is no plan yet
   x LaunchError                7  a launch or health failure
 
@@ -64,6 +65,12 @@ class InfeasibleError(HexplanError):
 
 class CheckFailed(HexplanError):
     """A plan breaks at least one rule."""
+
+    exit_code = 4
+
+
+class CannotExpress(HexplanError):
+    """A target of `export` cannot express a plan, and the message says what of it."""
 
     exit_code = 4
 

@@ -17,6 +17,7 @@ from hexplan.cli.across.prepare import hosts
 from hexplan.cli.calibrate import calibrate
 from hexplan.cli.check import check, rule
 from hexplan.cli.explain import explain
+from hexplan.cli.export.export import export
 from hexplan.cli.inputs import AsJson, PlanFile, source
 from hexplan.cli.launch import launch
 from hexplan.cli.output import emit, write
@@ -43,6 +44,7 @@ Examples:
   hexplan simulate plan.json --rate 2/s
   hexplan diff plan.json new.json
   hexplan graph plan.json -o plan.svg
+  hexplan export vllm plan.json -o FOLDER
   hexplan replan plan.json --without host-3 -o new.json
   hexplan profile --model FOLDER --device NAME -o profile.yaml
   hexplan probe cluster.yaml --bind 10.0.0.9 -o overlay.yaml
@@ -55,7 +57,7 @@ Exit codes:
     1  a bug of hexplan
     2  bad usage or input
     3  proved infeasible: no plan exists
-    4  the plan breaks a rule
+    4  the plan breaks a rule, or an export cannot express it
     5  differences found
     6  a limit was reached, and there is no plan yet
     7  a launch or health failure
@@ -119,6 +121,7 @@ app.command()(check)
 app.command()(rule)
 app.command()(diff)
 app.command()(graph)
+app.command()(export)
 app.command()(launch)
 app.command()(serve)
 app.command()(calibrate)

@@ -1,0 +1,1 @@
+"""The command that writes a plan for other engines and tools."""
