@@ -1,8 +1,7 @@
 """Compare plans for `sustained` and `balanced` with every uniform configuration.
 
 The judge is the search's own: the simulator, with as many requests as the KV cache takes, for as
-many stays of a request as the search simulates. All get the same three seeds, other than those of
-the search. A uniform configuration gets the step limits that suit it best by the formula, the
+many stays of a request as the search simulates, and with its three seeds. A uniform configuration gets the step limits that suit it best by the formula, the
 largest ones, and, if it leads with those, twice and half their tokens and decodes. One that serves
 less by the formula than the best so far, the error of the formula included, is not simulated.
 
@@ -16,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from objective_rows import NONE, Row
-from sustained import SEEDS
+
 
 from hexplan.plan import Plan
 from hexplan.spec import Spec
@@ -146,6 +145,8 @@ class _Contest:
         return limits is None or excess(with_load(trial, BALANCED_PARAMS.load), limits) <= most
 
 
+SEEDS = (0, 1, 2)
+"""Those of the search: it has to find what they say of all uniform configurations."""
 SCALE = 1.0
 """Length of a run as a share of the search's longest."""
 LATE = 1.15
