@@ -1,9 +1,10 @@
 """Compare plans for `sustained` and `balanced` with every uniform configuration.
 
 The judge is the search's own: the simulator, with as many requests as the KV cache takes, for as
-many stays of a request as the search simulates, and with its three seeds. A uniform configuration gets the step limits that suit it best by the formula, the
-largest ones, and, if it leads with those, twice and half their tokens and decodes. One that serves
-less by the formula than the best so far, the error of the formula included, is not simulated.
+many stays of a request as the search simulates, and with its three seeds. A uniform configuration
+gets the step limits that suit it best by the formula, the largest ones, and, if it leads with
+those, twice and half their tokens and decodes. One that serves less by the formula than the best so
+far, the error of the formula included, is not simulated.
 
 For `balanced`, what breaks the limits that the plan states does not count: k times the latencies of
 the shallowest plan, each at 0.8 of its own rate.
@@ -15,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from objective_rows import NONE, Row
-
 
 from hexplan.plan import Plan
 from hexplan.spec import Spec
