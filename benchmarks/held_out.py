@@ -6,7 +6,7 @@ A cluster is a family and a seed of `odd_specs.py`, such as `lab-700`. Each row 
 decoded per second of the balanced plan, of the plan of largest flow, and of the best uniform
 configuration that keeps to the latencies that the balanced plan states as allowed; with the two
 plans, by what factor their latencies exceed those (1 and less: they are kept). All are judged alike
-(`objective_rates.py`), with seeds other than those of the search. The table is Markdown.
+(`objective_rates.py`). The table is Markdown.
 """
 
 from __future__ import annotations

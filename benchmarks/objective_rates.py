@@ -1,10 +1,10 @@
 """Compare plans for `sustained` and `balanced` with every uniform configuration.
 
 The judge is the search's own: the simulator, with as many requests as the KV cache takes, for as
-many stays of a request as the search simulates. All get the same three seeds, other than those of
-the search. A uniform configuration gets the step limits that suit it best by the formula, the
-largest ones, and, if it leads with those, twice and half their tokens and decodes. One that serves
-less by the formula than the best so far, the error of the formula included, is not simulated.
+many stays of a request as the search simulates, and with its three seeds. A uniform configuration
+gets the step limits that suit it best by the formula, the largest ones, and, if it leads with
+those, twice and half their tokens and decodes. One that serves less by the formula than the best so
+far, the error of the formula included, is not simulated.
 
 For `balanced`, what breaks the limits that the plan states does not count: k times the latencies of
 the shallowest plan, each at 0.8 of its own rate.
@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from objective_rows import NONE, Row
-from sustained import SEEDS
 
 from hexplan.plan import Plan
 from hexplan.spec import Spec
@@ -106,6 +105,8 @@ class _Contest:
     def __init__(self, limits: Balance | None) -> None:
         self._limits = limits
         self._trials: list[Trial] = []
+        self._least_error: dict[int, float] = {}
+        """How many times as late runs are at least as the formula says, by the number of hops."""
         self.best, self.name = 0.0, NONE
 
     def settle(self, every: Sequence[Contender]) -> None:
@@ -127,25 +128,41 @@ class _Contest:
             return False
         quick = run(one.found, window_for(one.found, SCALE, SEEDS[0]), SEEDS[:1])
         self._trials.append(quick)
-        if quick.decode_tokens_per_s < self.best * WORTH or not self._is_allowed(quick, LATE):
+        if quick.decode_tokens_per_s < self.best * WORTH or self._is_late(one, quick):
             return False
         trial = _trial(one.found)
-        if trial.decode_tokens_per_s <= self.best or not self._is_allowed(trial, 1.0):
+        if trial.decode_tokens_per_s <= self.best or not self._is_allowed(trial):
             return False
         self.best, self.name = trial.decode_tokens_per_s, one.name
         return True
 
     def _is_far_too_late(self, one: Contender) -> bool:
         """Say whether its latencies exceed the limits by more than the formula errs."""
-        load = BALANCED_PARAMS.load
-        return self._limits is not None and excess(Estimate.of(one.found, load), self._limits) > 2
+        if self._limits is None:
+            return False
+        error = self._least_error.get(round(one.found.served.hops))
+        most = 2.0 if error is None else LATE / error
+        return self._excess_by_formula(one, self._limits) > most
 
-    def _is_allowed(self, trial: Trial, most: float) -> bool:
-        """Say whether the latencies exceed the limits by no more than a factor."""
-        limits = self._limits
-        return limits is None or excess(with_load(trial, BALANCED_PARAMS.load), limits) <= most
+    def _is_late(self, one: Contender, quick: Trial) -> bool:
+        """Say whether one run exceeds the limits by far, and note how far the formula is off."""
+        if self._limits is None:
+            return False
+        late, hops = excess(_loaded(quick), self._limits), round(one.found.served.hops)
+        error = late / self._excess_by_formula(one, self._limits)
+        self._least_error[hops] = min(error, self._least_error.get(hops, error))
+        return late > LATE
+
+    def _excess_by_formula(self, one: Contender, limits: Balance) -> float:
+        return excess(Estimate.of(one.found, BALANCED_PARAMS.load), limits)
+
+    def _is_allowed(self, trial: Trial) -> bool:
+        """Say whether the latencies keep to the limits."""
+        return self._limits is None or excess(_loaded(trial), self._limits) <= 1
 
 
+SEEDS = (0, 1, 2)
+"""Those of the search: it has to find what they say of all uniform configurations."""
 SCALE = 1.0
 """Length of a run as a share of the search's longest."""
 LATE = 1.15
@@ -156,3 +173,7 @@ WORTH = 0.97
 
 def _trial(found: Candidate) -> Trial:
     return run(found, window_for(found, SCALE, SEEDS[0]), SEEDS)
+
+
+def _loaded(trial: Trial) -> Trial:
+    return with_load(trial, BALANCED_PARAMS.load)

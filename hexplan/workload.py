@@ -68,6 +68,15 @@ class Workload(FrozenModel):
         return self.prompt_tokens.max + self.output_tokens.max
 
 
+class HeldBack(FrozenModel):
+    """Routes that carry a part of their share of the largest flow, as they are slow."""
+
+    part: Annotated[Exact, Field(gt=0, lt=1)]
+    """What they keep of the flow."""
+    routes: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    """Their positions among the plan's routes, in ascending order."""
+
+
 class Balance(FrozenModel):
     """The latencies that the objective `balanced` allows: a multiple of the shallowest plan's."""
 
@@ -81,3 +90,5 @@ class Balance(FrozenModel):
     """Stages that a mean request visits on the shallowest plan."""
     judged_by: JudgedBy
     """Where these times and those of the plan come from: both from the same."""
+    held_back: HeldBack | None = None
+    """The routes that are held back, if any are."""

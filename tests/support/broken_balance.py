@@ -11,7 +11,7 @@ from support.plans import two_hosts_plan
 from hexplan.constants import BALANCED_BASIS
 from hexplan.plan import Plan
 from hexplan.predicted import RateRun
-from hexplan.workload import Balance
+from hexplan.workload import Balance, HeldBack
 
 BALANCE = Balance(
     factor=Decimal(2),
@@ -44,7 +44,16 @@ def changed(**update: object) -> Plan:
     return change_predicted(BALANCED, balance=BALANCE.model_copy(update=update))
 
 
+def held(*routes: int, part: str = "0.5") -> Plan:
+    """Return the plan with routes that it says to hold back."""
+    return changed(held_back=HeldBack(part=Decimal(part), routes=routes))
+
+
 BROKEN_BALANCE = (
+    broken("a route held back in a plan of the largest flow", held(0), "HEX706"),
+    broken("a route held back twice", held(0, 0), "HEX706", "HEX730"),
+    broken("a route held back that no plan has", held(9), "HEX730"),
+    broken("all routes held back", held(0, 1), "HEX706", "HEX730"),
     broken("a balance of other latencies", changed(tpot_s=Decimal("0.019")), "HEX730"),
     broken("a balance by another factor", changed(factor=Decimal(3)), "HEX730"),
     broken("no balance", change_predicted(BALANCED, balance=None), "HEX720", "HEX730"),

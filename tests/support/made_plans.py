@@ -15,7 +15,14 @@ from hexplan_solver import SolveOptions, solve
 
 FOLDER = Path(__file__).parents[2] / "cluster_specs"
 SPECS = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
-OBJECTIVES: tuple[Objective, ...] = ("throughput", "sustained", "latency", "slo", "cost")
+OBJECTIVES: tuple[Objective, ...] = (
+    "throughput",
+    "sustained",
+    "latency",
+    "slo",
+    "cost",
+    "balanced",
+)
 LOOSE = Slo(ttft_s=Decimal(20), tpot_s=Decimal(2), attainment=Decimal("0.9"))
 """A promise that a plan of every example keeps at some rate."""
 SMALL_RATE_PER_S = 0.1

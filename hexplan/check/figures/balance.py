@@ -10,7 +10,7 @@ from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.text import number
 from hexplan.constants import FIGURE_DIGITS
-from hexplan.workload import Balance
+from hexplan.workload import Balance, HeldBack
 
 FIGURE_STEP = Fraction(1, 10**FIGURE_DIGITS)
 """Latencies are rounded to this, and those of the shallowest plan before they are multiplied."""
@@ -21,7 +21,8 @@ BALANCE_WRONG = Rule(
     "Under the objective balanced with chunked prompts, a plan states a sustained rate, its mean"
     " TTFT and TPOT, and which are allowed; its own are no longer than these. The factor is that of"
     " the cluster, the latencies are judged by a simulation only where there is one, and no other"
-    " objective states a balance.",
+    " objective states a balance. Routes that are held back are some of the plan's, not all, each"
+    " named once and in order.",
 )
 
 
@@ -43,6 +44,8 @@ def balance_violations(lookup: Lookup) -> Iterator[Violation]:
 
 def _stated(lookup: Lookup, balance: Balance) -> Iterator[Violation]:
     predicted, where = lookup.plan.predicted, "prediction, balance"
+    if balance.held_back is not None:
+        yield from _held_back(lookup, balance.held_back)
     factor = lookup.plan.cluster.limits.latency_factor
     if balance.factor != factor:
         message = f"its factor is {number(exact(balance.factor))}, the cluster's is {factor}"
@@ -59,3 +62,12 @@ def _stated(lookup: Lookup, balance: Balance) -> Iterator[Violation]:
         elif exact(own) > exact(most) + exact(balance.factor) * FIGURE_STEP:
             message = f"states {number(exact(own))} s, allowed are {number(exact(most))} s"
             yield BALANCE_WRONG.at(f"prediction, {name}", message)
+
+
+def _held_back(lookup: Lookup, held: HeldBack) -> Iterator[Violation]:
+    where, count = "prediction, balance, held_back", len(lookup.plan.routes)
+    if list(held.routes) != sorted(set(held.routes)) or held.routes[-1] >= count:
+        message = f"names routes {', '.join(map(str, held.routes))} of {count}"
+        yield BALANCE_WRONG.at(where, message)
+    elif len(held.routes) == count:
+        yield BALANCE_WRONG.at(where, "no route takes what the others leave")

@@ -9,6 +9,7 @@ from fractions import Fraction
 from hexplan.check.exact import RATE_STEP, exact
 from hexplan.check.flow.cheapest import cheapest_route
 from hexplan.check.flow.edges import flow_into, shared_capacities
+from hexplan.check.flow.held import held_back, held_rest
 from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.text import number, rate
@@ -57,13 +58,17 @@ def certificate_violations(lookup: Lookup) -> Iterator[Violation]:
         yield from _leaks(lookup)
 
 
-FLOW_ABOVE_CUT = Rule("HEX706", "flow-above-cut", "The flow is at most the cut.")
+FLOW_ABOVE_CUT = Rule(
+    "HEX706",
+    "flow-above-cut",
+    "The flow is at most the cut, also if routes that are held back carried all that they could.",
+)
 FLOW_BELOW_CUT = Rule(
     "HEX707",
     "flow-below-cut",
     "The flow reaches the cut, up to 1e-6 a route and edge or one part in a million. Under the"
-    " objective latency it may be the workload's rate instead, and under balanced less, where that"
-    " holds slow routes back.",
+    " objective latency it may be the workload's rate instead. Under balanced, routes that"
+    " `balance.held_back` names count with what they would carry if they were not held back.",
 )
 
 
@@ -76,9 +81,14 @@ def _against_flow(lookup: Lookup) -> Iterator[Violation]:
     needed = lookup.needed_tokens_per_s
     if plan.objective == "latency" and needed is not None and flow + RATE_STEP >= needed:
         return  # it carries the workload's rate, and need not be the largest
-    if plan.objective == "balanced" and plan.predicted.balance is not None:
-        return  # its routes are weighted for the latencies that it states
     rounding = (len(plan.routes) + len(plan.edges) + 1) * RATE_STEP
+    held = held_back(plan)
+    if held is not None:
+        flow += held_rest(plan, held)
+        rounding /= exact(held.part)
+        if flow > cut + rounding:
+            message = f"routes held back would carry {rate(flow)}, above the cut {rate(cut)}"
+            yield FLOW_ABOVE_CUT.at("prediction, balance, held_back", message)
     if cut - flow > max(rounding, RELATIVE_TOLERANCE * cut):
         message = f"flow {rate(flow)} is {rate(cut - flow)} below the cut: it is not the largest"
         yield FLOW_BELOW_CUT.at("certificate, cut", message)

@@ -68,6 +68,33 @@ def test_replicas_keep_the_promise_up_to_about_the_rate_of_the_model_of_steps() 
         assert judge.short(candidate, step_below(candidate.guess * 1.5)) is None
 
 
+def test_short_prompts_share_steps_in_the_model_as_they_do_in_simulations() -> None:
+    spec = four_alike()
+    short, long = Lengths(mean=4, max=4), Lengths(mean=16, max=16)
+    requests = spec.workload.model_copy(update={"prompt_tokens": short, "output_tokens": long})
+    spec = replace(spec, workload=requests)
+    judge, candidate = judge_of(spec), every_uniform(spec)["d0: TP 4 x PP 1 x DP 1"][0]
+    assert judge.short(candidate, step_below(candidate.guess * 0.7)) is not None
+    assert judge.short(candidate, step_below(candidate.guess * 1.5)) is None
+
+
+def test_a_late_route_of_many_requests_keeps_no_promise_by_the_model() -> None:
+    spec = four_alike()
+    types = [device_type("d0", speed=10**8), device_type("d1", speed=5 * 10**6)]
+    hosts = [host("h", ["d0"]), host("old", ["d1", "d1"])]
+    mixed = replace(spec_of(tiny_model(8), hosts, types=types), workload=spec.workload)
+    found = every_uniform(mixed)
+    fast, slow = (
+        found[f"{name} x PP 1 x DP {n}"][0] for name, n in (("d0: TP 1", 1), ("d1: TP 1", 2))
+    )
+    both = found["d0 + d1: TP 1 x PP 1 x DP 3"][0]
+    late = sum(sorted(route.weight for route in both.pipeline.routes)[:2])
+    assert late > 0.05 * sum(route.weight for route in both.pipeline.routes)
+    assert fast.guess > 0
+    assert slow.guess == both.guess == 0
+    assert judge_of(mixed).short(both, step_below(fast.guess / 10)) is None
+
+
 @settings(max_examples=20, deadline=None)
 @given(ttft_ms=st.integers(1, 1000), tpot_ms=st.integers(1, 100), looser=st.floats(1.0, 3.0))
 def test_a_looser_promise_has_no_smaller_rate_by_the_model(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from hexplan.constants import BALANCED_BASIS
+from hexplan.constants import BALANCED_BASIS, MICRO
 from hexplan.predicted import RateRun
 from hexplan.spec import Spec
-from hexplan.workload import Balance, JudgedBy
+from hexplan.workload import Balance, HeldBack, JudgedBy
 from hexplan_solver.objectives.balanced.choice import Balanced
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
 from hexplan_solver.objectives.balanced.search import search
+from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.figures import rate_run, with_estimate, with_trial
 from hexplan_solver.objectives.sustained.trial import Judged, Trial
 from hexplan_solver.objectives.throughput import draft_throughput
@@ -57,7 +58,7 @@ def draft_balanced(spec: Spec, options: SolveOptions, report: Report = be_silent
         draft = with_trial(draft, found.chosen)
     else:
         draft = with_estimate(draft, found.chosen.found)
-    return _balanced(draft, found, factor)
+    return balanced_draft(draft, found, factor)
 
 
 def _static_s(run: Run, spec: Spec) -> float:
@@ -68,7 +69,7 @@ def _static_s(run: Run, spec: Spec) -> float:
     return min(run.left_s * params.static_share, enough_s)
 
 
-def _balanced(draft: Draft, found: Balanced, factor: Decimal) -> Draft:
+def balanced_draft(draft: Draft, found: Balanced, factor: Decimal) -> Draft:
     """Add the latencies of the plan, and those that were allowed."""
     chosen, shallowest = found.chosen, found.shallowest
     is_simulated = isinstance(chosen, Trial)
@@ -81,10 +82,21 @@ def _balanced(draft: Draft, found: Balanced, factor: Decimal) -> Draft:
         tpot_s=figure(shallowest.tpot_s) * factor,
         hops=figure(shallowest.found.served.hops),
         judged_by=how,
+        held_back=_held_back(chosen.found),
     )
     basis = BALANCED_BASIS.format(judged_by=how)
     latency = Latency(chosen.ttft_s, chosen.tpot_s, basis, _run_of(chosen))
     return replace(draft, latency=latency, balance=balance)
+
+
+def _held_back(found: Candidate) -> HeldBack | None:
+    """Return the routes that are held back, by their positions in the plan."""
+    if found.held is None:
+        return None
+    paths = found.evaluated.flow.paths
+    routes = tuple(i for i, path in enumerate(paths) if path.stages in found.held.chains)
+    part = Decimal(found.held.millionths) / MICRO
+    return HeldBack(part=part, routes=routes) if routes else None
 
 
 def _run_of(chosen: Judged) -> RateRun | None:

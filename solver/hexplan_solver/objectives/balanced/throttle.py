@@ -11,9 +11,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from hexplan.constants import MICRO
 from hexplan_solver.flow.routes import Flow, Path
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
-from hexplan_solver.objectives.sustained.candidate import Candidate, with_flow
+from hexplan_solver.objectives.sustained.candidate import Candidate, Held, with_flow
 from hexplan_solver.served.latencies import MeanLatencies, route_latencies
 
 
@@ -31,15 +32,20 @@ class Throttle:
     @property
     def found(self) -> Candidate:
         """The candidate with less flow on the late routes."""
-        evaluated = self.whole.evaluated
-        paths = []
+        evaluated, millionths = self.whole.evaluated, round(self.part * MICRO)
+        paths, chains = [], set()
         for position, path in enumerate(evaluated.flow.paths):
-            amount = int(path.amount * self.part) if position in self.late else path.amount
+            amount = path.amount
+            if position in self.late:
+                amount = amount * millionths // MICRO
+                chains.add(path.stages)
             if amount:
                 paths.append(Path(path.stages, amount))
         paths.sort(key=lambda path: (-path.amount, path.stages))
         flow = Flow(sum(path.amount for path in paths), tuple(paths), evaluated.flow.cut)
-        return with_flow(replace(evaluated, flow=flow), self.whole.policy)
+        held = Held(frozenset(chains), millionths)
+        found = with_flow(replace(evaluated, flow=flow), self.whole.policy)
+        return replace(found, held=held)
 
 
 def throttled(whole: Candidate, own: MeanLatencies, allowed: MeanLatencies) -> Throttle | None:

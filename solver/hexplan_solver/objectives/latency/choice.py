@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hexplan_solver.objectives.latency.contenders import Contender
@@ -14,6 +15,9 @@ from hexplan_solver.objectives.sustained.budget import TrialBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.choice import tunings
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
+
+IsUniform = Callable[[RateTrial], bool]
+"""Says whether a trial is of a uniform placement."""
 
 
 def choose(
@@ -30,6 +34,10 @@ def choose(
         In the order of their trials.
     """
     trials: list[RateTrial] = []
+    simple = [one.found.evaluated for one in contenders if one.is_uniform]
+
+    def is_uniform(trial: RateTrial) -> bool:
+        return any(trial.found.evaluated is one for one in simple)
 
     def attempt(found: Candidate) -> None:
         if budget.may_run(found):
@@ -47,10 +55,18 @@ def choose(
         for found in tunings(best, [one.found for one in trials]):
             if budget.may_tune():
                 attempt(found)
-    leading = _with_more_seeds(_carried(trials), budget)
-    if not leading:
-        return None
+    leading = _with_more_seeds(_finalists(_carried(trials), is_uniform), budget)
+    return _chosen(leading, is_uniform) if leading else None
+
+
+def _chosen(leading: Sequence[RateTrial], is_uniform: IsUniform) -> RateTrial:
+    """Return the best trial; among near ones, one of early first tokens, or a shallower one.
+
+    Ties are for those that are no later than what runs without a planner.
+    """
+    least_s = min((one.total_s for one in leading if is_uniform(one)), default=math.inf)
     near = _within(leading, leading[0], LATENCY_PARAMS.near)
+    near = [one for one in near if one.total_s <= least_s]
     chosen = min(near, key=lambda one: one.total_s * one.ttft_s)
     # With a little noise, and a first token that comes as early.
     equal = [
@@ -71,13 +87,20 @@ def _carried(trials: Sequence[RateTrial]) -> list[RateTrial]:
     return sorted((one for one in trials if one.is_carried), key=lambda one: one.total_s)
 
 
+def _finalists(carried: Sequence[RateTrial], is_uniform: IsUniform) -> list[RateTrial]:
+    """Return the best trials, the best of the uniform ones among them."""
+    best = list(carried[: SUSTAINED_PARAMS.finalists])
+    uniform = [one for one in carried if is_uniform(one)][:1]
+    return best + [one for one in uniform if one not in best]
+
+
 def _with_more_seeds(carried: Sequence[RateTrial], budget: TrialBudget) -> list[RateTrial]:
     """Return the leading trials with more seeds, as far as the budget goes, the best first.
 
     If not even the second could have more, one seed decides.
     """
     longer: list[RateTrial] = []
-    for one in carried[: SUSTAINED_PARAMS.finalists]:
+    for one in carried:
         seeds = range(one.window.seed + 1, one.window.seed + SUSTAINED_PARAMS.seeds)
         if not budget.may_run(one.found, len(seeds)):
             break

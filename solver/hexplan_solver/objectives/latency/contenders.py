@@ -7,7 +7,7 @@ how requests share steps and fill the KV cache, and so do the placements that th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -20,10 +20,12 @@ from hexplan_solver.objectives.sustained.candidate import Candidate, tuned, used
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.search import Walks, all_starts, leading, searched
 from hexplan_solver.objectives.sustained.split import spread
+from hexplan_solver.problem.problem import Problem
 from hexplan_solver.run import Run
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import of_fewer_tokens
 from hexplan_solver.simulate import Policy
+from hexplan_solver.start.uniform import uniform_placements
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Contender:
     guess_s: float
     load: float
     """The rate as a share of what it serves by the formula."""
+    is_uniform: bool = False
+    """Whether it is what runs without a planner: the choice takes no longer than it."""
 
     @property
     def hops(self) -> float:
@@ -82,6 +86,29 @@ def from_starts(
     return sorted(contenders, key=lambda one: (max(1.0, one.load), one.guess_s))
 
 
+def from_uniform(
+    run: Run, offered: Offered, problem: Problem, policy: Policy, needed: int
+) -> list[Contender]:
+    """Return the uniform placements, each with three step limits, the fastest first.
+
+    These are the largest steps, those that serve most, and those that make requests fast at the
+    rate.
+    """
+    until_s = run.elapsed_s + run.left_s * LATENCY_PARAMS.uniform_share
+    found: list[Contender] = []
+    num_stages = 0
+    for grid in uniform_placements(problem):
+        widest = with_flow(carrying_no_more(grid.evaluated, needed), policy)
+        suited = tuned(widest)
+        for one in (paced(offered, suited), suited, widest):
+            guess_s, load = offered.guess_s(one), offered.load_of(one)
+            found.append(Contender(one, guess_s, load, is_uniform=True))
+        num_stages += len(grid.evaluated.placement)
+        if num_stages > SUSTAINED_PARAMS.grid_stages or run.elapsed_s > until_s:
+            break
+    return sorted(found, key=lambda one: (max(1.0, one.load), one.guess_s))
+
+
 def paced(offered: Offered, found: Candidate) -> Candidate:
     """Return the candidate with the tokens of a step that make requests fast at the rate.
 
@@ -102,27 +129,34 @@ def _slowness(offered: Offered, found: Candidate) -> float:
     return offered.guess_s(found) * max(1.0, offered.load_of(found)) ** 2
 
 
-def in_turn(by_queueing: Sequence[Contender], by_formula: Sequence[Contender]) -> list[Contender]:
+def in_turn(
+    by_queueing: Sequence[Contender],
+    by_formula: Sequence[Contender],
+    uniform: Sequence[Contender] = (),
+) -> list[Contender]:
     """Return the contenders in the order of their trials.
 
-    The leading ones of both lists take turns, and then come the shallowest and the deepest that
-    carry the rate by the formula.
+    The leading ones of the first two lists take turns, with the best uniform ones between them, and
+    then come the shallowest and the deepest that carry the rate by the formula.
     """
     params = LATENCY_PARAMS
     pairs = zip_longest(by_formula, by_queueing[: params.by_queueing])
     turns = [one for pair in pairs for one in pair if one is not None]
     carrying = [one for one in turns if one.load <= 1]
     by_depth = sorted(carrying, key=lambda one: one.hops)
-    order = [*turns[: params.leading], *by_depth[:1], *by_depth[-1:], *turns[params.leading :]]
+    fast = uniform[: params.uniform]
+    order = [*turns[:2], *fast[:1], *turns[2 : params.leading], *fast[1:]]
+    order += [*by_depth[:1], *by_depth[-1:], *turns[params.leading :]]
     hopeful = [one for one in order if one.load <= params.most_load]
-    return list(_distinct(hopeful or order))[: params.most_contenders]
+    return _distinct(hopeful or order)[: params.most_contenders]
 
 
-def _distinct(contenders: Sequence[Contender]) -> Iterator[Contender]:
-    """Yield one of each flow, rate and guess: others like it differ only in names of hosts."""
-    seen: set[object] = set()
+def _distinct(contenders: Sequence[Contender]) -> list[Contender]:
+    """Keep one of each flow, rate and steps: others like it differ only in names of hosts."""
+    kept: dict[object, Contender] = {}
     for one in contenders:
-        key = one.found.evaluated.value, round(one.found.served.requests_per_s, 9)
-        if key not in seen:
-            seen.add(key)
-            yield one
+        served = round(one.found.served.requests_per_s, 9)
+        key = one.found.evaluated.value, served, one.found.policy
+        first = kept.setdefault(key, one)
+        kept[key] = replace(first, is_uniform=first.is_uniform or one.is_uniform)
+    return list(kept.values())

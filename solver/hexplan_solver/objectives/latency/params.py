@@ -49,9 +49,13 @@ class LatencyParams:
     """Placements that are kept in the queueing model's order..."""
     by_queueing: int = 6
     """...and of these, the ones that are simulated in turn with those by the formula."""
+    uniform: int = 4
+    """Uniform placements with step limits, the fastest by the formula, that are simulated."""
+    uniform_share: float = 0.1
+    """Share of the time left for listing them."""
     leading: int = 6
     """Candidates of both orders that are simulated before the shallowest and the deepest."""
-    most_contenders: int = 12
+    most_contenders: int = 16
     """Most candidates that are simulated."""
     most_load: float = 1.15
     """Candidates of which the rate is a larger share of what they serve by the formula are left

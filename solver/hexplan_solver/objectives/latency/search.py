@@ -14,7 +14,12 @@ from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.objectives.demand import needed_flow, too_high
 from hexplan_solver.objectives.latency.candidates import chains, grids
 from hexplan_solver.objectives.latency.choice import choose
-from hexplan_solver.objectives.latency.contenders import from_queueing, from_starts, in_turn
+from hexplan_solver.objectives.latency.contenders import (
+    from_queueing,
+    from_starts,
+    from_uniform,
+    in_turn,
+)
 from hexplan_solver.objectives.latency.offered import Offered
 from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
 from hexplan_solver.objectives.latency.rate_trial import RateTrial
@@ -91,13 +96,14 @@ def _simulated(
         return None
     policy = widest(spec, policy_named(spec.cluster.limits.policy))
     by_formula = from_starts(run, offered, static, policy, needed)
-    order = in_turn(from_queueing(offered, by_model, policy), by_formula)
+    uniform = from_uniform(run, offered, static.problem, policy, needed)
+    order = in_turn(from_queueing(offered, by_model, policy), by_formula, uniform)
     # At full load a guess is the stay with a full KV cache, so runs are long enough to show a rise.
     stay_s = min([one.guess_s for one in order if one.load <= 1] or [o.guess_s for o in order])
     offered = replace(offered, stay_s=stay_s)
     expected = [one.found for one in order]
     # Of the later ones, most turn out to be hopeless.
-    usual = expected[: LATENCY_PARAMS.leading + 2]
+    usual = expected[: LATENCY_PARAMS.leading + 3]
     budget = EffortBudget(run, share_for(run, spec, LATENCY_PARAMS), usual, offered)
     if by_model and not budget.affords(expected[:2]):
         return None

@@ -4,12 +4,17 @@ Each stage runs step after step. A step holds the decodes of a micro-batch and, 
 at the stage, a chunk of it. So the time between two tokens is a mean of steps with and without a
 chunk, and a prompt waits for those before it as in a queue for one server. It is a guess that puts
 candidates in order; simulations decide.
+
+Routes are looked at one by one: where some are late, only requests on the others keep a promise.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from statistics import NormalDist
 
 from hexplan.constants import MAX_BATCH
@@ -24,6 +29,8 @@ from hexplan_solver.simulate import PipelineModel, Policy, StageModel
 
 ALIKE_DIGITS = 6
 """Shares and layers that agree to so many digits count as equal: flows are rounded."""
+WAY_DIGITS = 9
+"""The same for the seconds that links take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,11 @@ class _Stop:
     count: int = 1
     """Stages that are met alike."""
 
+    @property
+    def visits(self) -> float:
+        """Stages like it that a mean request visits."""
+        return self.count * self.share
+
     def step_s(self, decodes: float, prompt: float, request: MeanRequest) -> float:
         """Return the time of a step with so many decodes and prompt tokens."""
         steps, batch, tokens = self.model.steps, max(1, round(decodes)), round(prompt)
@@ -49,11 +61,36 @@ class _Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class _Times:
-    """Times of a request in seconds, exceeded by as few requests as the promise allows."""
+class _Way:
+    """A route, with those that are like it."""
 
-    ttft_s: float
-    tpot_s: float
+    share: float
+    """Share of the requests that take it."""
+    stops: tuple[int, ...]
+    """Positions among the stops."""
+    token_s: float
+    """Seconds that its links take for a token, all the way around..."""
+    prompt_s: float
+    """...and for a prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """The times of a stop in seconds, at some rate."""
+
+    token_s: float
+    """What a token takes in it, on its way around."""
+    prompt_s: float
+    """A chunk of a prompt, by itself."""
+    busy: float
+    """Share of the time in which it runs prompts."""
+    chunks: float
+    """Chunks of a prompt: 1 or more."""
+
+    @property
+    def service_s(self) -> float:
+        """What a prompt holds up those behind it."""
+        return self.chunks * self.prompt_s
 
 
 def promised_rate(pipeline: PipelineModel, workload: Workload, policy: Policy, slo: Slo) -> float:
@@ -64,8 +101,7 @@ def promised_rate(pipeline: PipelineModel, workload: Workload, policy: Policy, s
     model = _Model(pipeline, workload, policy, float(slo.attainment))
 
     def is_kept(rate: float) -> bool:
-        times = model.at(rate)
-        return times is not None and times.tpot_s <= slo.tpot_s and times.ttft_s <= slo.ttft_s
+        return model.kept_at(rate, slo) >= float(slo.attainment) - 1e-9
 
     low, high = model.most * SLO_PARAMS.rare, model.most
     if not is_kept(low):
@@ -87,9 +123,10 @@ class _Model:
         self._decodes = min(policy.max_decode_tokens, MAX_BATCH)
         self._request = mean_request(workload, policy)
         shares = shares_of(pipeline)
-        self._stops = _stops(pipeline, shares)
+        self._stops, position = _stops(pipeline, shares)
         self._hops = shares.hops
-        self._token_way_s, self._prompt_way_s = _ways(pipeline, shares, self._request)
+        self._ways = _ways(pipeline, position, self._request)
+        self._way_s = sum(way.share * way.token_s for way in self._ways)
         self._late = max(1e-6, 1 - attainment)
         self._spread = NormalDist().inv_cdf(min(attainment, 1 - 1e-6))
         sizes = self._request.prompt_sizes
@@ -100,26 +137,64 @@ class _Model:
         )
         self._varied = regular + sum((size / mean - 1) ** 2 for size in sizes) / len(sizes)
         self._in_flight = max(1.0, requests_in_flight(pipeline, shares, self._request, policy))
-        alone_s = sum(s.count * s.share * s.step_s(1, 0, self._request) for s in self._stops)
+        alone_s = sum(s.visits * s.step_s(1, 0, self._request) for s in self._stops)
         self.most = self._in_flight / (self._request.decode_tokens * alone_s)
         """Requests per second that no pipeline exceeds whose KV cache is full."""
 
-    def at(self, rate: float) -> _Times | None:
-        """Return the times at a rate; None beyond capacity."""
-        tpot_s = self._token_way_s + sum(
-            stop.count * stop.share * stop.step_s(1, 0, self._request) for stop in self._stops
-        )
+    def kept_at(self, rate: float, slo: Slo) -> float:
+        """Return the share of the requests whose routes keep a promise at a rate.
+
+        The times of a route are those that as few of its requests exceed as the promise allows.
+        """
+        tpot_s = self._way_s + sum(s.visits * s.step_s(1, 0, self._request) for s in self._stops)
         for _ in range(SLO_PARAMS.rounds):
-            found = self._tpot_s(rate, tpot_s, 0.0)
+            found = self._tokens_s(rate, tpot_s, 0.0)
             if found is None:
-                return None
-            tpot_s = (tpot_s + found) / 2
-        late_s = self._tpot_s(rate, tpot_s, self._spread)
-        ttft_s = self._ttft_s(rate, tpot_s)
-        stay_s = self._request.decode_tokens * tpot_s + (ttft_s or 0.0)
-        if late_s is None or ttft_s is None or rate * stay_s > self._in_flight:
-            return None
-        return _Times(ttft_s, late_s)
+                return 0.0
+            around_s = sum(s.visits * at_s for s, at_s in zip(self._stops, found, strict=True))
+            tpot_s = (tpot_s + max(self._way_s + around_s, self._hops * max(found))) / 2
+        late = self._tokens_s(rate, tpot_s, self._spread)
+        if late is None:
+            return 0.0
+        steps = [
+            self._step(stop, rate, tpot_s, at_s)
+            for stop, at_s in zip(self._stops, late, strict=True)
+        ]
+        times = [self._times(way, [steps[stop] for stop in way.stops]) for way in self._ways]
+        first_s = sum(
+            way.share * ttft_s for way, (ttft_s, _) in zip(self._ways, times, strict=True)
+        )
+        if rate * (self._request.decode_tokens * tpot_s + first_s) > self._in_flight:
+            return 0.0
+        return sum(
+            way.share
+            for way, (ttft_s, late_s) in zip(self._ways, times, strict=True)
+            if ttft_s <= slo.ttft_s and late_s <= slo.tpot_s
+        )
+
+    def _times(self, way: _Way, steps: Sequence[_Step]) -> tuple[float, float]:
+        """Return the time to the first token on a route, and from one to the next.
+
+        A prompt waits for those before it at the busiest stage.
+        """
+        tpot_s = way.token_s + sum(step.token_s for step in steps)
+        tpot_s = max(tpot_s, self._hops * max(step.token_s for step in steps))
+        busiest = max(steps, key=lambda step: step.busy)
+        if busiest.busy >= 1:
+            return math.inf, tpot_s
+        # Kingman's formula for the mean wait; its tail is taken to be exponential.
+        scale_s = busiest.service_s * self._varied / (2 * (1 - busiest.busy))
+        wait_s = max(0.0, scale_s * math.log(max(busiest.busy, 1e-9) / self._late))
+        first_s = way.prompt_s + sum(step.prompt_s for step in steps)
+        return first_s + (busiest.chunks - 1) * busiest.prompt_s + wait_s, tpot_s
+
+    def _step(self, stop: _Stop, rate: float, tpot_s: float, token_s: float) -> _Step:
+        batch = self._batch(stop, rate, tpot_s)
+        room, prompt = self._room(batch), self._request.prompt_tokens
+        # Short prompts share a step, which is full only with as many as there is room for.
+        busy = rate * stop.share * prompt / room * stop.step_s(batch, room, self._request)
+        prompt_s = stop.step_s(batch, min(room, prompt), self._request)
+        return _Step(token_s, prompt_s, busy, max(1.0, prompt / room))
 
     def _batch(self, stop: _Stop, rate: float, tpot_s: float) -> float:
         """Return the decodes of a step: there are as many micro-batches as hops."""
@@ -130,8 +205,8 @@ class _Model:
         """Return the prompt tokens for which a step has room."""
         return max(self._chunk - batch, least_prompt_tokens(self._chunk))
 
-    def _tpot_s(self, rate: float, tpot_s: float, spread: float) -> float | None:
-        """Return the mean time between two tokens, where it was `tpot_s` so far.
+    def _tokens_s(self, rate: float, tpot_s: float, spread: float) -> list[float] | None:
+        """Return what a token takes in each stop, where it was `tpot_s` all around so far.
 
         Parameters
         ----------
@@ -150,37 +225,19 @@ class _Model:
             chunk_s = stop.step_s(many, self._room(batch), self._request)
             # In a chain, decodes also meet steps of prompts alone, in the mean half way through.
             met_s = (1 - 1 / self._hops) * min(1.0, chunks * chunk_s) * chunk_s / 2
-            times.append(
-                (stop.count * stop.share, plain_s + with_chunk * (chunk_s - plain_s) + met_s)
-            )
-        around_s = self._token_way_s + sum(share * step_s for share, step_s in times)
-        return max(around_s, self._hops * max(step_s for _, step_s in times))
-
-    def _ttft_s(self, rate: float, tpot_s: float) -> float | None:
-        """Return the time to the first token, behind those that wait for the busiest stage."""
-        first_s, busiest, service_s = self._prompt_way_s, 0.0, 0.0
-        for stop in self._stops:
-            batch = self._batch(stop, rate, tpot_s)
-            room = self._room(batch)
-            chunk_s = stop.step_s(batch, min(room, self._request.prompt_tokens), self._request)
-            chunks = max(1.0, self._request.prompt_tokens / room)
-            first_s += stop.count * stop.share * chunk_s
-            busy = rate * stop.share * chunks * chunk_s
-            if busy >= 1:
-                return None
-            if busy >= busiest:
-                busiest, service_s = busy, chunks * chunk_s
-                later_s = (chunks - 1) * chunk_s
-        # Kingman's formula for the mean wait; its tail is taken to be exponential.
-        scale_s = service_s * self._varied / (2 * (1 - busiest))
-        wait_s = max(0.0, scale_s * math.log(max(busiest, 1e-9) / self._late))
-        return first_s + later_s + wait_s
+            times.append(plain_s + with_chunk * (chunk_s - plain_s) + met_s)
+        return times
 
 
-def _stops(pipeline: PipelineModel, shares: Shares) -> list[_Stop]:
-    """Return the stages that requests visit, with those that are as fast and as busy as one."""
+def _stops(pipeline: PipelineModel, shares: Shares) -> tuple[list[_Stop], dict[int, int]]:
+    """Return the stages that requests visit, with those that are as fast and as busy as one.
+
+    Also return the position of each stage's stop.
+    """
     found: dict[object, _Stop] = {}
-    for stage, share, held in zip(pipeline.stages, shares.stages, shares.held_layers, strict=True):
+    keys: dict[int, object] = {}
+    visited = zip(pipeline.stages, shares.stages, shares.held_layers, strict=True)
+    for index, (stage, share, held) in enumerate(visited):
         if share > 0:
             stop = _Stop(share, held / share, stage.layers[1] == pipeline.num_layers, stage)
             # Two steps, one of decodes and one of a prompt, tell stages of different speeds apart.
@@ -188,16 +245,25 @@ def _stops(pipeline: PipelineModel, shares: Shares) -> list[_Stop]:
             key = round(share, ALIKE_DIGITS), round(stop.layers, ALIKE_DIGITS), stop.is_last, speeds
             alike = found.get(key)
             found[key] = stop if alike is None else replace(alike, count=alike.count + 1)
-    return list(found.values())
+            keys[index] = key
+    positions = {key: position for position, key in enumerate(found)}
+    return list(found.values()), {index: positions[key] for index, key in keys.items()}
 
 
-def _ways(pipeline: PipelineModel, shares: Shares, request: MeanRequest) -> tuple[float, float]:
-    """Return the seconds that the links take for a token around, and for a prompt."""
-    token_s = prompt_s = 0.0
-    for edge, share in zip(pipeline.edges, shares.edges, strict=True):
-        narrowest = min([edge.bytes_per_s, *(pipeline.shared_bytes_per_s[i] for i in edge.shared)])
-        one_s = edge.token_bytes / narrowest
-        tokens = 1.0 if edge.target == OUTSIDE else request.prompt_tokens
-        token_s += share * (edge.latency_s + one_s)
-        prompt_s += share * (edge.latency_s + tokens * one_s)
-    return token_s, prompt_s
+def _ways(pipeline: PipelineModel, position: Mapping[int, int], request: MeanRequest) -> list[_Way]:
+    """Return the routes, those that are alike as one."""
+    by_ends = {(edge.source, edge.target): edge for edge in pipeline.edges}
+    found: Counter[tuple[tuple[int, ...], float, float]] = Counter()
+    for route in pipeline.routes:
+        ends = pairwise((OUTSIDE, *route.stages, OUTSIDE))
+        token_s = prompt_s = 0.0
+        for edge in (by_ends[pair] for pair in ends):
+            shared = [pipeline.shared_bytes_per_s[i] for i in edge.shared]
+            one_s = edge.token_bytes / min([edge.bytes_per_s, *shared])
+            tokens = 1.0 if edge.target == OUTSIDE else request.prompt_tokens
+            token_s += edge.latency_s + one_s
+            prompt_s += edge.latency_s + tokens * one_s
+        stops = tuple(position[stage] for stage in route.stages)
+        found[stops, round(token_s, WAY_DIGITS), round(prompt_s, WAY_DIGITS)] += route.weight
+    whole = found.total()
+    return [_Way(weight / whole, *way) for way, weight in found.items()]

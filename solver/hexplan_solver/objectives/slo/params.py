@@ -36,6 +36,9 @@ class SloParams:
     """Candidates that are simulated, those of the largest rates by the model of steps."""
     hopeless: float = 0.8
     """Candidates below this share of the best rate by that model are not simulated."""
+    given_up: float = 0.5
+    """A candidate that is below this share of what the model says of a later one is given up, until
+    it turns out that none is better."""
     finalists: int = 3
     """Candidates that are simulated for long, if the ones before do not exceed them."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from hexplan_solver.objectives.slo.candidate import SloCandidate, retuned
 from hexplan_solver.objectives.slo.judge import Judge, Kept, lowest_step, step_below
@@ -34,16 +35,21 @@ def _screened(run: Run, judge: Judge, candidates: Sequence[SloCandidate]) -> lis
         is_affordable = judge.token_hops < most and run.elapsed_s < until_s
         return judge.has_time and (is_affordable or tried < params.fewest)
 
-    def climb(candidate: SloCandidate) -> None:
-        kept = _most(judge, candidate, found[-1].step if found else None)
+    def climb(candidate: SloCandidate, other: float = 0.0) -> None:
+        kept = _most(judge, candidate, found[-1].step if found else None, other)
         if kept is not None:
             found.append(kept)
 
-    for tried, candidate in enumerate(candidates[: params.most]):
-        # Without the first there would be no plan at all, however late it is.
-        if tried and not may_go_on(tried):
+    tried = candidates[: params.most]
+    for position, candidate in enumerate(tried):
+        if position and not may_go_on(position):
             break
-        climb(candidate)
+        later = max((other.guess for other in tried[position + 1 :]), default=0.0)
+        climb(candidate, later * params.given_up)
+    if not found:
+        # Without any there would be no plan at all, however late it is.
+        first = (_most(judge, one, None, 0.0) for one in tried if judge.has_time or one is tried[0])
+        found.extend(islice((kept for kept in first if kept is not None), 1))
     if found:
         for candidate in retuned(found[-1].candidate, judge.slo):
             if not may_go_on(params.fewest):
@@ -52,7 +58,7 @@ def _screened(run: Run, judge: Judge, candidates: Sequence[SloCandidate]) -> lis
     return found[::-1]
 
 
-def _most(judge: Judge, candidate: SloCandidate, above: int | None) -> Kept | None:
+def _most(judge: Judge, candidate: SloCandidate, above: int | None, other: float) -> Kept | None:
     """Return the largest rate at which a candidate keeps the promise in short runs, nearly.
 
     Parameters
@@ -60,8 +66,11 @@ def _most(judge: Judge, candidate: SloCandidate, above: int | None) -> Kept | No
     above
         The step to exceed: the one just above it is tried first, so that a candidate that is no
         better costs one run.
+    other
+        Below this rate in requests/s another one is more promising.
     """
-    lowest, guess = lowest_step(candidate), step_below(max(candidate.guess, 1e-9))
+    lowest = max(lowest_step(candidate), step_below(max(other, 1e-9)))
+    guess = step_below(max(candidate.guess, 1e-9))
     if above is not None:
         kept = judge.short(candidate, above + 1)
         high = None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice, product
+from itertools import islice, product, zip_longest
 
 from hexplan.constants import MICRO
 from hexplan.errors import InfeasibleError, LimitReached
@@ -24,11 +24,12 @@ from hexplan_solver.start.uniform import Uniform, side_by_side, uniform_placemen
 
 
 def shortlist(run: Run, spec: Spec, first: Draft, slo: Slo) -> list[SloCandidate]:
-    """Return the candidates to simulate, those of the largest rates by the model of steps first.
+    """Return the candidates to simulate: those of the largest rates by the model of steps.
 
-    They come from the placement of largest flow, every uniform placement, the best uniform ones of
-    each type of device side by side, the quick methods, and plans on fewer hosts or with wider
-    stages.
+    Uniform placements and others take turns: the model may flatter a mix of stages, and no plan may
+    be behind what runs without a planner. The others are the placement of largest flow, the best
+    uniform ones of each type of device side by side, those of the quick methods, and plans on fewer
+    hosts or with wider stages.
     """
     until_s = run.elapsed_s + run.left_s * SLO_PARAMS.list_share
     listing = _Listing(run, first, slo)
@@ -40,7 +41,7 @@ def shortlist(run: Run, spec: Spec, first: Draft, slo: Slo) -> list[SloCandidate
     elif not problem.is_pinned:
         by_type: dict[tuple[str, ...], list[tuple[float, Uniform]]] = defaultdict(list)
         for grid in uniform_placements(problem):
-            guess = listing.add(grid.evaluated)
+            guess = listing.add(grid.evaluated, is_uniform=True)
             if len(grid.device_types) == 1:
                 by_type[grid.device_types].append((guess, grid))
             if run.elapsed_s > until_s:
@@ -82,26 +83,39 @@ class _Listing:
 
     def __init__(self, run: Run, first: Draft, slo: Slo) -> None:
         self._run, self._first, self._slo = run, first, slo
-        self._found: dict[object, list[SloCandidate]] = {}
+        self._found: dict[object, SloCandidate] = {}
+        self._uniform: set[object] = set()
         self._best = 0.0
 
-    def add(self, evaluated: Evaluated) -> float:
-        """Add a placement with each step limit; return its largest rate by the model of steps."""
+    def add(self, evaluated: Evaluated, is_uniform: bool = False) -> float:
+        """Add a placement with its best step limits; return its rate by the model of steps."""
         spec = evaluated.problem.spec
         most = evaluated.value / MICRO / spec.workload.mean_tokens
         key = tuple((s.layers, s.host, s.devices) for s in evaluated.network.stages)
-        if not evaluated.value or key in self._found or most < self._best * SLO_PARAMS.hopeless:
+        if is_uniform:
+            self._uniform.add(key)
+        if key in self._found:
+            return self._found[key].guess
+        is_slow = most < self._best * SLO_PARAMS.hopeless and not is_uniform
+        if not evaluated.value or is_slow:
             return 0.0
         self._run.tell("slo", None)
-        found = candidates_of(replace(self._first, evaluated=evaluated), self._slo)
+        found = candidates_of(replace(self._first, evaluated=evaluated), self._slo)[0]
         self._found[key] = found
-        self._best = max(self._best, found[0].guess)
-        return found[0].guess
+        self._best = max(self._best, found.guess)
+        return found.guess
 
     def best(self) -> list[SloCandidate]:
-        """Return the candidates that may be the best, the best step limits of each first."""
-        every = sorted(
-            (candidate for found in self._found.values() for candidate in found[:1]),
-            key=lambda candidate: (-candidate.guess, candidate.hops),
-        )
-        return [c for c in every if c.guess >= self._best * SLO_PARAMS.hopeless]
+        """Return the candidates that may be the best, uniform placements and others in turns."""
+        keys = sorted(self._found, key=lambda key: (-self._found[key].guess, self._found[key].hops))
+        uniform = self._promising([key for key in keys if key in self._uniform])
+        others = self._promising([key for key in keys if key not in self._uniform])
+        if uniform and others and uniform[0].guess >= others[0].guess:
+            uniform, others = others, uniform
+        turns = zip_longest(others, uniform)
+        return [candidate for turn in turns for candidate in turn if candidate is not None]
+
+    def _promising(self, keys: Sequence[object]) -> list[SloCandidate]:
+        """Return candidates that are not far behind the first of them."""
+        found = [self._found[key] for key in keys]
+        return [c for c in found if c.guess >= found[0].guess * SLO_PARAMS.hopeless]

@@ -15,6 +15,16 @@ from hexplan_solver.simulate import PipelineModel, Policy, pipeline_of_placement
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Paths that keep a part of their flow."""
+
+    chains: frozenset[tuple[int, ...]]
+    """Their stages, by position."""
+    millionths: int
+    """The part."""
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A placement with one of its largest flows, and its served rate by the formula."""
 
@@ -22,6 +32,8 @@ class Candidate:
     pipeline: PipelineModel
     policy: Policy
     served: ServedRate
+    held: Held | None = None
+    """What of the largest flow is held back."""
 
     @property
     def placement(self) -> Placement:
