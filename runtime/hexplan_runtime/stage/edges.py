@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -46,6 +46,8 @@ class Meeting:
     """Tells the coordinator where an end listens, and returns where all ends do."""
     lose: Callable[[str], None] = lambda problem: None
     """Takes what is wrong when the connection to another machine is lost."""
+    generations: tuple[int, ...] = ()
+    """How often each stage was lost before; never if empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
         meeting.lose(f"{names[address]}: the connection to {address} is lost")
 
     messages = MessageEnds(wire_format_of(plan, meeting.nonce), keys, lose)
-    opened = _Opened(end, messages, frozenset(back_edges(plan)))
+    epochs = edge_epochs(plan, meeting.generations)
+    opened = _Opened(end, messages, frozenset(back_edges(plan)), epochs)
     places = {stage.id: stage.host for stage in plan.stages}
     addresses: dict[int, str] = {}
     edges = [edge for edge in enumerate(launch_edges(plan)) if end in _processes(*edge[1])]
@@ -113,6 +116,7 @@ class _Opened:
     messages: MessageEnds
     back: frozenset[tuple[str, str]]
     """The ways back from last stages."""
+    epochs: Mapping[tuple[str, str], int]
     senders: dict[str, EdgeSender] = field(default_factory=dict)
     receivers: dict[str, MessageReceiver] = field(default_factory=dict)
     back_senders: dict[str, EdgeSender] = field(default_factory=dict)
@@ -148,10 +152,10 @@ class _Opened:
     def _open(self, edge: tuple[str, str], address: str, *, calls: bool) -> str:
         (source, target), is_back = edge, edge in self.back
         if self.end == _processes(*edge)[0]:
-            sender = self.messages.sender(address, calls=calls)
+            sender = self.messages.sender(address, calls=calls, epoch=self.epochs[edge])
             (self.back_senders if is_back else self.senders)[target] = EdgeSender(sender)
             return sender.address
-        receiver = self.messages.receiver(address, calls=calls)
+        receiver = self.messages.receiver(address, calls=calls, epoch=self.epochs[edge])
         (self.back_receivers if is_back else self.receivers)[source] = receiver
         return receiver.address
 
@@ -182,6 +186,12 @@ def keys_of(across: Across) -> LaunchKeys:
 def wire_format_of(plan: Plan, nonce: str) -> WireFormat:
     """Return what all ends of this launch must know of each other."""
     return WireFormat(launch_mark(nonce), plan.model.hidden, torch_dtype(plan.model))
+
+
+def edge_epochs(plan: Plan, generations: Sequence[int]) -> dict[tuple[str, str], int]:
+    """Return the epoch of each edge, which rises whenever the process at an end is another one."""
+    lost = dict(zip((stage.id for stage in plan.stages), generations, strict=False))
+    return {edge: lost.get(edge[0], 0) + lost.get(edge[1], 0) for edge in launch_edges(plan)}
 
 
 def used_edges(plan: Plan) -> tuple[tuple[str, str], ...]:

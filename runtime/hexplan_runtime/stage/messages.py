@@ -77,6 +77,25 @@ class Assignment(FrozenModel):
     """Whether the leader reports its steps and messages."""
     across: Across | None = None
     """What edges to other machines need; null if there are none."""
+    heals: bool = False
+    """Whether a stage goes on when an edge of its is lost, as the launcher mends that."""
+    generations: tuple[int, ...] = ()
+    """How often each stage of the plan was lost before; never if empty."""
+    attempt: int = 0
+    """Numbers the starts of stages after the first ones."""
+
+
+class Renewal(FrozenModel):
+    """What a leader must let go of, because other stages are lost."""
+
+    number: int
+    """Renewals of a launch are numbered from 1."""
+    generations: tuple[int, ...]
+    """How often each stage of the plan was lost so far."""
+    floors: tuple[int, ...]
+    """For each route: requests below this are over there."""
+    others: tuple[int, ...]
+    """Requests that are over, too."""
 
 
 class EndSeen(FrozenModel):
@@ -99,9 +118,12 @@ class EndSeen(FrozenModel):
 class Report(FrozenModel):
     """What a rank says on its stdout."""
 
-    event: Literal["loaded", "listening", "ready", "refused", "lost", "seen"]
+    event: Literal["loaded", "listening", "ready", "refused", "lost", "renewed", "seen"]
     """Weights are read; a leader listens for other machines; edges are up; the rank cannot run the
-    plan; a leader's connection to another machine is gone; or a leader's observations."""
+    plan; a leader's connection to another machine is gone; a leader has done a renewal; or what a
+    leader observed."""
+    number: int = 0
+    """The renewal that is done."""
     listening: tuple[Listening, ...] = ()
     """Where a leader listens for other machines."""
     bytes_read: int = 0

@@ -10,6 +10,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import torch
 
@@ -32,6 +33,7 @@ from hexplan_runtime.stage.messages import (
     STOPPED_S,
     Assignment,
     Directory,
+    Renewal,
     Report,
 )
 from hexplan_runtime.stage.observing import ObservedStage, Observer
@@ -83,16 +85,34 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
         if observer is not None:
             stage = observer.over(loaded, planned.id)
             ends = observer.over_ends(ends, sends_from=planned.id, receives_at=planned.id)
-        inbox = Inbox(plan, planned.id, ends)
+        inbox = Inbox(plan, planned.id, ends, lambda number: _tell_renewed(launcher, number))
         folder, vocab = Path(assignment.model_folder), plan.model.vocab
         steering = Steering(Grammars(lambda: read_vocabulary(folder, vocab)))
         outbox = Outbox(plan, planned.id, ends, inbox.put_back, steering)
     launcher.tell(Report(event="ready"))
+    if inbox:
+        _hear_renewals(launcher, inbox)
     while True:
         batch = team.share(inbox.next_batch() if inbox else None)
         output = stage.run(batch)
-        if outbox:
+        if outbox and inbox and inbox.is_ending:
+            outbox.forget([row.request for row in batch.rows])
+        elif outbox:
             outbox.send(batch, output)
+
+
+def _tell_renewed(launcher: Parent, number: int) -> None:
+    launcher.tell(Report(event="renewed", number=number))
+
+
+def _hear_renewals(launcher: Parent, inbox: Inbox) -> None:
+    """Pass on what other stages' ends mean for this one, for ever."""
+
+    def run() -> None:
+        while True:
+            inbox.renew(launcher.hear(Renewal))
+
+    Thread(target=run, daemon=True, name="renewals").start()
 
 
 def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
@@ -105,12 +125,15 @@ def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
     def lose(problem: str) -> None:
         with suppress(OSError):
             launcher.tell(Report(event="lost", message=problem))
+        if assignment.heals:
+            return
         print(f"lost a peer: {problem}", file=sys.stderr)
         launcher.end_stopped()
         leave(PEER_LOST)
 
     folder = Path(assignment.meeting_folder)
-    return Meeting(folder, assignment.nonce, assignment.across, exchange, lose)
+    generations = assignment.generations
+    return Meeting(folder, assignment.nonce, assignment.across, exchange, lose, generations)
 
 
 def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
@@ -120,7 +143,7 @@ def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
     group = None
     if stage.tp > 1:
         rendezvous = Rendezvous(local_store(meeting.folder), meeting.nonce)
-        name = f"stage/{stage.id}"
+        name = f"stage/{stage.id}/{assignment.attempt}"
         group = rendezvous.meet(name, assignment.rank, stage.tp)
         device = device_of(assignment.plan, stage, assignment.rank)
         if has_nccl(device):
