@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from hexplan.errors import HexplanError
+
 
 @dataclass(frozen=True, slots=True)
 class StagesLost:
@@ -29,7 +31,15 @@ class Renewed:
     number: int
 
 
-Change: TypeAlias = StagesLost | StageBack | Renewed
+@dataclass(frozen=True, slots=True)
+class StageGone:
+    """A stage could not be started again, and nobody tries any more."""
+
+    stage: int
+    why: HexplanError
+
+
+Change: TypeAlias = StagesLost | StageBack | Renewed | StageGone
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +56,9 @@ class Renewal:
     """For each route: requests below this are over there."""
     others: frozenset[int]
     """Requests of routes that go on, which are over too: they were to copy from those."""
+    ended: frozenset[int]
+    """All requests that this renewal ends."""
+
+    def is_over(self, request: int, route: int) -> bool:
+        """Say whether a request is over by this renewal or those before it."""
+        return request < self.floors[route] or request in self.others

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from hexplan_runtime.engine.changes import Change, StageBack, StagesLost
+from hexplan_runtime.engine.changes import Change, StageBack, StageGone, StagesLost
 from hexplan_runtime.engine.engine import Engine
 from hexplan_runtime.engine.links import Links
 from hexplan_runtime.engine.outcomes import Deliver, Failed, NoRoute
@@ -68,6 +68,10 @@ class Healing:
             self._links.renew(loss.renewal)
         elif isinstance(change, StageBack):
             replays.masking.come_back(change.stage)
+        elif isinstance(change, StageGone):
+            replays.masking.gone |= {change.stage}
+            if replays.masking.is_hopeless:
+                raise change.why
         else:
             self._engine.renewed(change.number)
         for route in sorted(replays.to_probe() - self._probing):

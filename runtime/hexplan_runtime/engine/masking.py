@@ -22,6 +22,8 @@ class Masking:
         """Stages that are lost and not back."""
         self.generations = [0] * len(plan.stages)
         """How often each stage was lost so far."""
+        self.gone: frozenset[int] = frozenset()
+        """Stages that nobody starts again."""
         self.masked: frozenset[int] = frozenset()
         self.proved: frozenset[int] = frozenset()
         """Routes that a token has gone through after they had been masked."""
@@ -30,6 +32,11 @@ class Masking:
     def is_shut(self) -> bool:
         """Whether every route that requests may take is masked."""
         return bool(self.masked) and self._planned <= self.masked
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether no route can come back that requests may take."""
+        return all(self._stages[route] & self.gone for route in self._planned)
 
     def lose(self, stages: Collection[int]) -> frozenset[int]:
         """Mask the routes through these stages, and return them."""

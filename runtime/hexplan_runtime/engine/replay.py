@@ -74,7 +74,8 @@ class Replays:
         self._held.append((self.number, list(lost), kept))
         ids = frozenset(flight.id for flight in others)
         generations, floors = tuple(self.masking.generations), tuple(self._floors)
-        renewal = Renewal(self.number, frozenset(stages), generations, floors, ids)
+        ended = frozenset(gone | ids)
+        renewal = Renewal(self.number, frozenset(stages), generations, floors, ids, ended)
         running = [flight.asked for flight in lost if not flight.is_over]
         asked = (*running, *self._room.waiting)
         cut = tuple(one.ticket for one in asked if one.request.route in routes)

@@ -21,6 +21,7 @@ from hexplan_runtime.agent.messages import (
     HostTask,
 )
 from hexplan_runtime.launch.explaining import explain_end
+from hexplan_runtime.launch.mender import HostLost
 from hexplan_runtime.launch.places import HostPlace, Hosts
 from hexplan_runtime.processes import Child, ChildProcess, Ended, Said, Stopped, Supervisor
 from hexplan_runtime.stage.messages import Assignment, Report
@@ -30,7 +31,7 @@ RELEASE_S: Final = 6.0
 """How long an agent may take to end its ranks, and ssh to end after it."""
 _WORDS_S: Final = 2.0
 """How long agents may take to tell what ranks wrote."""
-RankNews = Said[Report] | Ended[Report] | Stopped | HexplanError
+RankNews = Said[Report] | Ended[Report] | Stopped | HostLost
 
 
 class RemoteRank:
@@ -235,7 +236,7 @@ class Agents:
             is_up = self._is_up
         self._changed.set()
         if is_new and is_up:
-            self._hear(error)
+            self._hear(HostLost(agent.place.stages, error))
 
     def _watch(self) -> None:
         """Tell agents that the coordinator lives, and notice those that say nothing."""

@@ -87,6 +87,12 @@ class Supervisor(Generic[Message]):
         except Empty:
             return None
 
+    def kill(self, children: Sequence[ChildProcess[Message]]) -> None:
+        """End these children by force, reap them, and forget them."""
+        _signal(children, signal.SIGKILL)
+        _join(children, KILL_S)
+        self._children = [child for child in self._children if child not in children]
+
     def stop(
         self,
         children: Sequence[ChildProcess[Message]] | None = None,

@@ -52,6 +52,16 @@ class Directory(FrozenModel):
     """The edges between machines, in any order."""
 
 
+class EdgeLost(FrozenModel):
+    """The connection of an edge to another machine is lost."""
+
+    source: str
+    """A stage id, or `entry`."""
+    target: str
+    """A stage id, or `exit`."""
+    message: str
+
+
 class Assignment(FrozenModel):
     """What a rank gets on its stdin when it starts."""
 
@@ -83,6 +93,8 @@ class Assignment(FrozenModel):
     """How often each stage of the plan was lost before; never if empty."""
     attempt: int = 0
     """Numbers the starts of stages after the first ones."""
+    directory: Directory | None = None
+    """Where ends listen already, and where this stage's are to listen; null at the first start."""
 
 
 class Renewal(FrozenModel):
@@ -130,8 +142,10 @@ class Report(FrozenModel):
     """Bytes of weights taken from files, when loaded."""
     weights_bytes: int = 0
     """Bytes that they fill in memory, when loaded."""
+    lost: EdgeLost | None = None
+    """The edge that is lost."""
     message: str = ""
-    """Why it refused, or what it has lost."""
+    """Why it refused."""
     hint: str | None = None
     """What helps, when refused."""
     is_users: bool = True

@@ -33,6 +33,7 @@ from hexplan_runtime.stage.messages import (
     STOPPED_S,
     Assignment,
     Directory,
+    EdgeLost,
     Renewal,
     Report,
 )
@@ -122,18 +123,24 @@ def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
         launcher.tell(Report(event="listening", listening=directory.edges))
         return launcher.hear(Directory)
 
-    def lose(problem: str) -> None:
+    def lose(lost: EdgeLost) -> None:
         with suppress(OSError):
-            launcher.tell(Report(event="lost", message=problem))
+            launcher.tell(Report(event="lost", lost=lost))
         if assignment.heals:
             return
-        print(f"lost a peer: {problem}", file=sys.stderr)
+        print(f"lost a peer: {lost.message}", file=sys.stderr)
         launcher.end_stopped()
         leave(PEER_LOST)
 
-    folder = Path(assignment.meeting_folder)
-    generations = assignment.generations
-    return Meeting(folder, assignment.nonce, assignment.across, exchange, lose, generations)
+    return Meeting(
+        Path(assignment.meeting_folder),
+        assignment.nonce,
+        assignment.across,
+        exchange,
+        lose,
+        assignment.generations,
+        assignment.directory,
+    )
 
 
 def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
