@@ -20,6 +20,7 @@ def snapshot_of(engine: Engine, waiting: int, ends: Mapping[EndReason, int]) -> 
         edges=engine.counts.by_edge(),
         routes=engine.counts.by_route(),
         masked=tuple(sorted(replays.masking.masked)),
+        proved=tuple(sorted(replays.masking.proved)),
         generations=tuple(replays.masking.generations),
         replays=replays.count,
     )

@@ -62,7 +62,7 @@ class Fleet:
 
     def mend(self, running: Running, how: Restarts) -> None:
         """Have stages started again that are lost from now on."""
-        crews = LocalCrews(self._supervisor, self.start)
+        crews = LocalCrews(self._supervisor, Here(VARIABLES).command(RANK), how.spares)
         self._watch = StopWatch(lambda: self._supervisor.children, self.tell)
         self.mender = Mender(running, crews, how, self.tell)
 

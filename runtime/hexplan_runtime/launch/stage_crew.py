@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Final, Protocol
 
-from hexplan_runtime.processes import Child, Supervisor
+from hexplan_runtime.processes import Child, ChildProcess, Command, Supervisor
 from hexplan_runtime.stage.messages import Assignment, Report
+
+SPARE: Final = "spare rank"
 
 
 class LocalCrews:
@@ -14,25 +16,38 @@ class LocalCrews:
 
     Parameters
     ----------
-    start
-        Starts a rank of this name.
+    spares
+        How many ranks wait with their libraries read.
     """
 
-    def __init__(
-        self, supervisor: Supervisor[Report], start: Callable[[str, Assignment], Child]
-    ) -> None:
+    def __init__(self, supervisor: Supervisor[Report], command: Command, spares: int = 0) -> None:
         self._supervisor = supervisor
-        self._start = start
+        self._command = command
+        self._spares = [supervisor.begin(SPARE, command) for _ in range(spares)]
+        """Ranks that read their libraries and wait for their place."""
 
     def prepare(self, stage: int, assignment: Assignment) -> None:
         """Do nothing: this machine is here."""
 
     def start_again(self, names: Sequence[str], assignment: Assignment) -> Sequence[Child]:
         """Start all ranks of the assignment's stage."""
-        return [
-            self._start(name, assignment.model_copy(update={"rank": rank}))
-            for rank, name in enumerate(names)
-        ]
+        ranks = []
+        for rank, name in enumerate(names):
+            child = self._take_spare(name) or self._supervisor.begin(name, self._command)
+            child.tell(assignment.model_copy(update={"rank": rank}))
+            ranks.append(child)
+        return ranks
+
+    def _take_spare(self, name: str) -> ChildProcess[Report] | None:
+        """Return a spare rank, and have another one wait."""
+        while self._spares:
+            spare = self._spares.pop(0)
+            self._spares.append(self._supervisor.begin(SPARE, self._command))
+            if spare.is_alive:
+                spare.name = name
+                return spare
+            self._supervisor.kill([spare])
+        return None
 
     def end(self, ranks: Sequence[Child]) -> None:
         """End ranks by force, and reap them."""

@@ -28,6 +28,8 @@ class Restarts:
     """How long a start may take."""
     steady_s: float = 10.0
     """A stage that is lost after it ran for so long was well started."""
+    spares: int = 0
+    """Ranks that wait on this machine with their libraries read, so that a start takes less."""
     log: Callable[[str], None] = lambda line: None
     """Takes a line about each loss and start, in any thread."""
 

@@ -68,10 +68,21 @@ class Supervisor(Generic[Message]):
         LaunchError
             The program cannot be run.
         """
+        child = self.begin(name, command)
+        child.tell(task)
+        return child
+
+    def begin(self, name: str, command: Command) -> ChildProcess[Message]:
+        """Start a child that is told its task later.
+
+        Raises
+        ------
+        LaunchError
+            The program cannot be run.
+        """
         child = ChildProcess(name, command, self._message_type, self._hear)
         self._children.append(child)  # before its start, so that an interrupt leaves nothing behind
         child.start()
-        child.tell(task)
         return child
 
     def tell_all(self, message: FrozenModel) -> None:
