@@ -15,12 +15,12 @@ from hexplan_runtime.engine.changes import Change
 from hexplan_runtime.launch.agents import Agents
 from hexplan_runtime.launch.mender import (
     READABLE,
-    HostLost,
     Mender,
     Readable,
     Running,
 )
-from hexplan_runtime.launch.stage_crew import LocalCrews
+from hexplan_runtime.launch.remote_ranks import HostLost
+from hexplan_runtime.launch.stage_crew import HostCrews, LocalCrews
 from hexplan_runtime.launch.stage_start import Restarts
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.processes import Child, Ended, Here, Said, Stopped, StopWatch, Supervisor
@@ -62,7 +62,9 @@ class Fleet:
 
     def mend(self, running: Running, how: Restarts) -> None:
         """Have stages started again that are lost from now on."""
-        crews = LocalCrews(self._supervisor, Here(VARIABLES).command(RANK), how.spares)
+        crews: LocalCrews | HostCrews = HostCrews(self.agents, how.timeout_s)
+        if running.template.across is None:
+            crews = LocalCrews(self._supervisor, Here(VARIABLES).command(RANK), how.spares)
         self._watch = StopWatch(lambda: self._supervisor.children, self.tell)
         self.mender = Mender(running, crews, how, self.tell)
 

@@ -24,6 +24,7 @@ from hexplan_runtime.engine.changes import (
     StageGone,
     StagesLost,
 )
+from hexplan_runtime.launch.remote_ranks import HostLost
 from hexplan_runtime.launch.stage_crew import Crews
 from hexplan_runtime.launch.stage_start import RankNews, Restarts, StageStart
 from hexplan_runtime.net.edge_sender import EdgeSender
@@ -36,15 +37,6 @@ from hexplan_runtime.stage.messages import Assignment, EdgeLost
 _GRACE_S: Final = 1.0
 """How long an edge may be lost before the stage that called it counts as lost: when a process or a
 host dies, its edges are lost first."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostLost:
-    """A host is of no use any more, and so are its stages."""
-
-    stages: tuple[int, ...]
-    """Their indices in the plan."""
-    error: HexplanError
 
 
 @dataclass(frozen=True, slots=True)

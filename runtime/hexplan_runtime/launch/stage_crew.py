@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from hexplan_runtime.launch.agents import Agents
 from hexplan_runtime.processes import Child, ChildProcess, Command, Supervisor
 from hexplan_runtime.stage.messages import Assignment, Report
 
@@ -49,9 +51,35 @@ class LocalCrews:
             self._supervisor.kill([spare])
         return None
 
-    def end(self, ranks: Sequence[Child]) -> None:
-        """End ranks by force, and reap them."""
+    def end(self, stage: int, ranks: Sequence[Child]) -> None:
+        """End the ranks of a stage by force, and reap them."""
         self._supervisor.kill([one for one in self._supervisor.children if one in ranks])
+
+
+class HostCrews:
+    """Starts ranks on the plan's hosts, and their agents where they are lost.
+
+    Parameters
+    ----------
+    timeout_s
+        How long a host may take until its agent is checked.
+    """
+
+    def __init__(self, agents: Agents, timeout_s: float) -> None:
+        self._agents = agents
+        self._timeout_s = timeout_s
+
+    def prepare(self, stage: int, assignment: Assignment) -> None:
+        """Start the agent of the stage's host again if it is lost."""
+        self._agents.revive(stage, time.monotonic() + self._timeout_s)
+
+    def start_again(self, names: Sequence[str], assignment: Assignment) -> Sequence[Child]:
+        """Start all ranks of the assignment's stage."""
+        return self._agents.start_again(names, assignment)
+
+    def end(self, stage: int, ranks: Sequence[Child]) -> None:
+        """Have the agent end the ranks of a stage, if it lives."""
+        self._agents.end_stage(stage)
 
 
 class Crews(Protocol):
@@ -80,5 +108,5 @@ class Crews(Protocol):
             They cannot be started.
         """
 
-    def end(self, ranks: Sequence[Child]) -> None:
-        """End ranks by force, and wait until they are gone, as far as that can be seen."""
+    def end(self, stage: int, ranks: Sequence[Child]) -> None:
+        """End the ranks of a stage by force."""

@@ -54,7 +54,7 @@ class StageStart:
     name: str
     how: Restarts
     start: Callable[[StageStart], Sequence[Child]]
-    end: Callable[[Sequence[Child]], None]
+    end: Callable[[int, Sequence[Child]], None]
     old: Sequence[Child]
     """The ranks that ran before."""
     failures: int = 0
@@ -67,7 +67,7 @@ class StageStart:
 
     def run(self) -> HexplanError | None:
         """Start the stage, and return None once it is up, or why nobody tries any more."""
-        self.end(self.old)
+        self.end(self.stage, self.old)
         while True:
             if self.over.wait(self.how.delay_s(self.failures)):
                 return LaunchError("the launch has ended")
@@ -76,7 +76,7 @@ class StageStart:
                 self.ranks = self.start(self)
                 self._await_all()
             except HexplanError as error:
-                self.end(self.ranks)
+                self.end(self.stage, self.ranks)
                 self.failures += 1
                 self.how.log(f"{self.name} did not start: {error.message}")
                 if self.failures >= self.how.most:
