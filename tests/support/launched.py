@@ -24,16 +24,16 @@ PATIENCE_S = 180.0
 class Coordinator:
     """The process, and the lines that it tells."""
 
-    def __init__(self, hosts: SshHosts, plan: Plan, folder: Path) -> None:
+    def __init__(self, hosts: SshHosts, plan: Plan, folder: Path, *, heals: bool = False) -> None:
         file = hosts.folder / f"plan-{len(list(hosts.folder.iterdir()))}.json"
         file.write_text(plan.model_dump_json(by_alias=True))
         program = str(Path(__file__).with_name("coordinator.py"))
-        words = (sys.executable, program, str(file), str(folder))
+        words = (sys.executable, program, "$" * heals + str(file), str(folder))
         self.process = subprocess.Popen(
             hosts.network.at_desk(*words, sys.executable, *hosts.ssh),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=(hosts.folder / "coordinator.log").open("a"),
             text=True,
         )
         self._lines: SimpleQueue[str] = SimpleQueue()
@@ -73,9 +73,11 @@ class Running:
 
 
 @contextmanager
-def launched(hosts: SshHosts, plan: Plan, folder: Path) -> Iterator[Coordinator]:
+def launched(
+    hosts: SshHosts, plan: Plan, folder: Path, *, heals: bool = False
+) -> Iterator[Coordinator]:
     """Give a launch that is up, and end it."""
-    coordinator = Coordinator(hosts, plan, folder)
+    coordinator = Coordinator(hosts, plan, folder, heals=heals)
     try:
         up = coordinator.hear()
         assert up["event"] == "up", up

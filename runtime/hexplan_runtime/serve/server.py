@@ -76,6 +76,9 @@ class ServeListener(Protocol):
     def log(self, line: str) -> None:
         """Take a line about a request, in any thread."""
 
+    def note(self, line: str) -> None:
+        """Take a line about a stage that is lost or back, in any thread."""
+
 
 class Server:
     """A plan behind an HTTP endpoint; `run` starts everything.
@@ -172,7 +175,7 @@ class Server:
 
     def _restarts(self) -> Restarts | None:
         most, spares = self._settings.restarts, self._settings.spares
-        return Restarts(most=most, spares=spares, log=self._listener.log) if most else None
+        return Restarts(most=most, spares=spares, log=self._listener.note) if most else None
 
     def _wait_longer(self) -> None:
         """Let requests take as long as they like to end."""
