@@ -30,7 +30,15 @@ from serve_process import ServerProcess, serving
 from hexplan.plan import Plan
 
 RANK: Final = "hexplan_runtime.stage.worker"
-_OPTIONS: Final = ("--restarts", "100000", "--spares", "2", "--no-access-log")
+_OPTIONS: Final = (
+    "--restarts",
+    "100000",
+    "--spares",
+    "2",
+    "--no-access-log",
+    "--served-name",
+    "chaos",
+)
 _NUM_ASKS: Final = 16
 _IN_A_ROW: Final = 5
 """Kills of one kind before those of the next."""

@@ -1,8 +1,8 @@
 """A coordinator as a process: `python coordinator.py PLAN FOLDER PYTHON SSH...`.
 
-With a dollar sign before PLAN, stages that are lost start again. It launches, and then does what lines on stdin say: `N ID...` tells N tokens after a prompt,
-`many N` tells N tokens after each of eight prompts, `seen` what became of stages, `endless` makes
-tokens for ever, `stop` ends.
+With a dollar sign before PLAN, stages that are lost start again. It launches, and then does what
+lines on stdin say: `N ID...` tells N tokens after a prompt, `many N` tells N tokens after each of
+eight prompts, `seen` what became of stages, `endless` makes tokens for ever, `stop` ends.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.launch.stage_start import Restarts
 from hexplan_runtime.probe.reach import Reach
 from hexplan_runtime.request import Request, Sampling
+
+START_S = 400.0
+"""A busy machine takes long to read libraries."""
 
 
 def say(**what: object) -> None:
@@ -45,7 +48,9 @@ def main() -> None:
     hosts = Hosts(Reach(tuple(sys.argv[4:]), sys.argv[3]))
     restarts = Restarts(log=lambda line: print(line, file=sys.stderr)) if heals else None
     try:
-        with Pipeline(plan, Path(sys.argv[2]), hosts=hosts, restarts=restarts) as pipeline:
+        with Pipeline(
+            plan, Path(sys.argv[2]), hosts=hosts, restarts=restarts, start_timeout_s=START_S
+        ) as pipeline:
             say(event="up", pids=pipeline.pids)
             for line in sys.stdin:
                 if line == "stop\n":

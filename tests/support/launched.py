@@ -17,7 +17,7 @@ from support.ssh_hosts import SshHosts
 
 from hexplan.plan import Plan
 
-PATIENCE_S = 180.0
+PATIENCE_S = 420.0
 """A busy machine may take long to read libraries and weights."""
 
 
@@ -29,13 +29,14 @@ class Coordinator:
         file.write_text(plan.model_dump_json(by_alias=True))
         program = str(Path(__file__).with_name("coordinator.py"))
         words = (sys.executable, program, "$" * heals + str(file), str(folder))
-        self.process = subprocess.Popen(
-            hosts.network.at_desk(*words, sys.executable, *hosts.ssh),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(hosts.folder / "coordinator.log").open("a"),
-            text=True,
-        )
+        with (hosts.folder / "coordinator.log").open("a") as log:
+            self.process = subprocess.Popen(
+                hosts.network.at_desk(*words, sys.executable, *hosts.ssh),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         self._lines: SimpleQueue[str] = SimpleQueue()
         Thread(target=self._listen, daemon=True).start()
 

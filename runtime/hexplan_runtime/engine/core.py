@@ -226,7 +226,9 @@ class EngineCore:
             for event in turn.events:
                 self._deliver(event)
         elif news is not None:
-            self._fail_these(self.healing.take(news), "its route is lost")
+            self._fail_these(
+                self.healing.take(news), "its route is lost, and it may not start over"
+            )
         self._fail_these(self.healing.given_up(), "no route has come back in time")
         if mine:
             self._send(self._engine.cancel(mine))

@@ -149,7 +149,7 @@ class Engine:
             self._note_copied(flight)
             self._shelf.prefixes.remove(flight.id)
             del self._flights[flight.id]
-            if is_cut and flight.asked.request.route is None:
+            if is_cut and flight.asked.ticket not in loss.cut:
                 flight.asked.is_again = True
                 self._room.enqueue(flight.asked)
         return loss

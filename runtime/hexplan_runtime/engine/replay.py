@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from hexplan.plan import Plan
 from hexplan_runtime.engine.changes import Renewal
@@ -16,6 +17,9 @@ from hexplan_runtime.engine.flight import Flight
 from hexplan_runtime.engine.masking import Masking
 from hexplan_runtime.engine.room import Room
 from hexplan_runtime.engine.shelf import Kept, Shelf
+
+MOST_REPLAYS: Final = 8
+"""How often a request may start over: one that itself ends stages must not end them for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Loss:
     flights: tuple[Flight, ...]
     """Those that go no further."""
     cut: tuple[int, ...]
-    """Tickets that ask for one of the lost routes, and so cannot start over."""
+    """Tickets that do not start over: they ask for a lost route, or have started over too often."""
 
 
 class Replays:
@@ -77,8 +81,13 @@ class Replays:
         ended = frozenset(gone | ids)
         renewal = Renewal(self.number, frozenset(stages), generations, floors, ids, ended)
         running = [flight.asked for flight in lost if not flight.is_over]
-        asked = (*running, *self._room.waiting)
-        cut = tuple(one.ticket for one in asked if one.request.route in routes)
+        for asked in running:
+            asked.replays += 1
+        cut = tuple(
+            asked.ticket
+            for asked in (*running, *self._room.waiting)
+            if asked.request.route in routes or asked.replays > MOST_REPLAYS
+        )
         return Loss(renewal, lost, cut)
 
     def renewed(self, number: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Thread
 from types import TracebackType
 from typing import Self
@@ -22,6 +21,7 @@ from hexplan_runtime.launch.stage_start import Restarts
 from hexplan_runtime.launch.startup import RankStats, StartUp, start
 from hexplan_runtime.launch.supported import require_supported
 from hexplan_runtime.model.model_files import find_model_folder
+from hexplan_runtime.processes import OwnFolder
 from hexplan_runtime.request import Request, TokenEvent
 from hexplan_runtime.stage.edges import Ends
 from hexplan_runtime.stage.mailbox import drain
@@ -81,7 +81,7 @@ class Pipeline:
         self._observer: Observer | None = None
         self._drains: list[Thread] = []
         self._ends: Ends | None = None
-        self._meeting_folder: TemporaryDirectory[str] | None = None
+        self._meeting_folder: OwnFolder | None = None
         self._links = FleetLinks(self._fleet)
         self.core = EngineCore(plan, self._links, max_waiting)
         """Takes requests from any thread, as a server does."""
@@ -121,7 +121,7 @@ class Pipeline:
         if self._observer is not None:
             self._observer.close()
         if self._meeting_folder is not None:
-            self._meeting_folder.cleanup()
+            self._meeting_folder.remove()
         if self._collector is not None:
             self._collector.finish()
 
@@ -168,9 +168,9 @@ class Pipeline:
 
     def _start(self) -> None:
         is_observed = self._collector is not None
-        self._meeting_folder = TemporaryDirectory(prefix="hexplan-")
+        self._meeting_folder = OwnFolder()
         how = StartUp(
-            Path(self._meeting_folder.name),
+            self._meeting_folder.path,
             self._start_timeout_s,
             is_observed,
             self._hosts,
