@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, Final, Literal, TypeAlias
 
@@ -14,6 +13,7 @@ from hexplan_runtime.processes import (
     ChildProcess,
     Ended,
     Here,
+    OwnFolder,
     Said,
     Stopped,
     StopWatch,
@@ -51,7 +51,7 @@ class HostRanks:
     def __init__(self, task: HostTask, address: str, hear: Callable[[HostReport], None]) -> None:
         self._task = task
         self._hear = hear
-        self._folder = TemporaryDirectory(prefix="hexplan-")
+        self._folder = OwnFolder()
         self._address = address
         self._supervisor = Supervisor(Report, self._take)
         self._watch = StopWatch(lambda: self._supervisor.children, self._take)
@@ -103,7 +103,7 @@ class HostRanks:
         """End all ranks, and reap them."""
         self._watch.end()
         self._supervisor.stop()
-        self._folder.cleanup()
+        self._folder.remove()
 
     def _start(self, stage: int, common: Assignment) -> None:
         plan, before = common.plan, self._task.stages[: self._task.stages.index(stage)]
@@ -123,7 +123,7 @@ class HostRanks:
             "stage": place.stage,
             "rank": rank,
             "launcher_pid": os.getpid(),
-            "meeting_folder": self._folder.name,
+            "meeting_folder": str(self._folder.path),
             "across": common.across.model_copy(update={"address": self._address}),
         }
         return common.model_copy(update=mine)

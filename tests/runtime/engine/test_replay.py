@@ -122,36 +122,54 @@ def test_who_waits_for_a_lost_route_holds_up_nobody_else() -> None:
     assert engine.waiting_tickets() == [0]
 
 
-@given(st.lists(st.tuples(st.sampled_from(["enter", "draw", "lose", "heal"]), st.integers(0, 99))))
+class Play:
+    """An engine whose last stages draw tokens when they are told to, and what its callers get."""
+
+    def __init__(self) -> None:
+        self.engine = new_engine()
+        self.got: list[list[int]] = []
+        self._flying: dict[int, EntryRow] = {}
+        self._number = 0
+
+    def act(self, what: str, value: int) -> None:
+        getattr(self, what)(value)
+        self._note(self.engine.admit())
+
+    def enter(self, _: int) -> None:
+        self.engine.enqueue(len(self.got), Request(PROMPT, 6))
+        self.got.append([])
+
+    def draw(self, value: int) -> None:
+        """Draw a token after some row, which may be of a request that was lost."""
+        if self._flying:
+            request = sorted(self._flying)[value % len(self._flying)]
+            row = self._flying.pop(request)
+            self._note(drawn(self.engine, row, (row.row.position + row.row.tokens) % 16))
+
+    def lose(self, value: int) -> None:
+        self._number = self.engine.lose({value % 3}).renewal.number
+
+    def heal(self, _: int) -> None:
+        for stage in range(3):
+            self.engine.replays.masking.come_back(stage)
+        self.engine.renewed(self._number)
+        for route in self.engine.replays.to_probe():
+            self.engine.replays.prove(route)
+
+    def _note(self, turn: Turn) -> None:
+        self._flying.update({row.row.request: row for row in entered(turn)})
+        for event in turn.events:
+            self.got[event.request_index].append(event.token_id)
+
+
+ACTS = st.tuples(st.sampled_from(["enter", "draw", "lose", "heal"]), st.integers(0, 99))
+
+
+@given(st.lists(ACTS))
 def test_every_request_gets_its_tokens_once_and_in_order(acts: list[tuple[str, int]]) -> None:
     """Whatever is lost when, a request that gets tokens gets those of its positions, each once."""
-    engine, flying = new_engine(), dict[int, EntryRow]()
-    got: dict[int, list[int]] = {}
-    number = 0
-
-    def note(turn: Turn) -> None:
-        flying.update({row.row.request: row for row in entered(turn)})
-        for event in turn.events:
-            got[event.request_index].append(event.token_id)
-
-    for act, value in acts:
-        if act == "enter":
-            ticket = len(got)
-            got[ticket] = []
-            engine.enqueue(ticket, Request(PROMPT, 6))
-        elif act == "draw" and flying:
-            request = sorted(flying)[value % len(flying)]
-            row = flying.pop(request)
-            position = row.row.position + row.row.tokens
-            note(drawn(engine, row, position % 16))
-        elif act == "lose":
-            number = engine.lose({value % 3}).renewal.number
-        elif act == "heal":
-            for stage in range(3):
-                engine.replays.masking.come_back(stage)
-            engine.renewed(number)
-            for route in engine.replays.to_probe():
-                engine.replays.prove(route)
-        note(engine.admit())
-    for tokens in got.values():
+    play = Play()
+    for what, value in acts:
+        play.act(what, value)
+    for tokens in play.got:
         assert tokens == [(len(PROMPT) + n) % 16 for n in range(len(tokens))]
