@@ -100,7 +100,8 @@ class Mender:
         """The last renewal that each stage that runs has done."""
         self._joining: set[int] = set()
         """Stages that are up, and have not done the last renewal yet."""
-        self._starts: dict[int, StageStart] = {}
+        self._due: list[StageStart] = []
+        """Starts that are to begin once the engine has numbered the loss."""
         self._starting: dict[Child, StageStart] = {}
         self._lock = Lock()
         """Held while ranks start, so that what they say is not heard before they are known."""
@@ -153,6 +154,9 @@ class Mender:
                 sender.renew(epochs[ENTRY, stage], is_over, renewal.ended)
         for ranks in self._ranks.values():
             ranks[0].tell(self._last)
+        for start in self._due:
+            Thread(target=self._run, args=(start,), daemon=True, name="stage start").start()
+        self._due.clear()
         if not self._ranks:
             self._tell(Renewed(renewal.number))
 
@@ -205,8 +209,7 @@ class Mender:
                 stage, self._name(stage), self._how, self._start, self._crews.end, old, failures
             )
             start.over = self._over
-            self._starts[stage] = start
-            Thread(target=self._run, args=(start,), daemon=True, name="stage start").start()
+            self._due.append(start)
         return StagesLost(frozenset(stages), why.message)
 
     def _run(self, start: StageStart) -> None:
@@ -233,7 +236,6 @@ class Mender:
         start, stage = over.start, over.start.stage
         with self._lock:
             self._starting = {r: s for r, s in self._starting.items() if s is not start}
-        del self._starts[stage]
         if over.failure is not None:
             self._how.log(f"{start.name} is given up: {over.failure.message}")
             return StageGone(stage, over.failure)

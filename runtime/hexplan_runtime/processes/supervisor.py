@@ -102,7 +102,8 @@ class Supervisor(Generic[Message]):
         """End these children by force, reap them, and forget them."""
         _signal(children, signal.SIGKILL)
         _join(children, KILL_S)
-        self._children = [child for child in self._children if child not in children]
+        for child in children:
+            self._children.remove(child)  # in place, as other threads may start some
 
     def stop(
         self,
