@@ -28,7 +28,7 @@ PYTEST := PYTHONSAFEPATH=1 $(WHEEL_PYTHON) -m pytest
 PINS := tests/clients/pins
 CLIENTS := $(patsubst $(PINS)/%.txt,.clients/%/.ready,$(wildcard $(PINS)/*.txt))
 
-.PHONY: help demo test test-slow test-random wheel-test clients soak gpu-check lint format reference lock clean
+.PHONY: help demo test test-slow test-random wheel-test clients soak chaos gpu-check lint format reference lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -56,6 +56,9 @@ clients: $(READY) $(CLIENTS) ## Weekly: real clients, unmodified, against a serv
 
 soak: $(READY) ## Weekly: ten minutes of mixed clients, with flat memory and descriptors
 	$(BIN)/python benchmarks/serve_soak.py --minutes 10
+
+chaos: $(READY) ## Weekly: KILLS (500) kills of a served plan's parts under 64 streams
+	cd benchmarks && ../$(BIN)/python chaos.py --kills $(or $(KILLS),500)
 
 gpu-check: $(READY) ## On a GPU: tokens against transformers, and decoding against a copy
 	$(BIN)/python scripts/gpu_check.py

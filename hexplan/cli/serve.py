@@ -97,6 +97,20 @@ def serve(
     access_log: Annotated[
         bool, typer.Option(help="Print a line for each request on stderr, without its text.")
     ] = True,
+    restarts: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Starts of a stage in a row that may fail before nobody tries more. With 0,"
+            " whatever dies ends the server.",
+        ),
+    ] = 7,
+    spares: Annotated[
+        int,
+        typer.Option(
+            min=0, max=64, help="Ranks that wait on this machine, so that a stage starts sooner."
+        ),
+    ] = 0,
     here: OnThisMachine = False,
     ssh: Ssh = None,
     python: Python = "python3",
@@ -146,6 +160,8 @@ def serve(
         access=access,
         chat_template=read_bounded(chat_template, TEMPLATE_LIMIT_BYTES) if chat_template else None,
         has_vllm_metrics=vllm_metrics,
+        restarts=restarts,
+        spares=spares,
     )
     place = Place(access.address, port, seconds("--drain-timeout", drain_timeout) or 0.0)
     bind(place).close()

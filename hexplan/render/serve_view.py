@@ -114,6 +114,10 @@ class ServeView:
         if self._logs:
             self._say(line)
 
+    def note(self, line: str) -> None:
+        """Print a line about a stage that is lost or back."""
+        self._say(line)
+
     def _say(self, line: str) -> None:
         self._console.print(Text(words.printable(line)), soft_wrap=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeVar
 
 from hexplan.schedule.kv_space import KvHold, KvSpace
@@ -50,6 +50,8 @@ class RouteChooser:
         self._turns = WeightedRoundRobin(weights)
         self._holds = {route: holds[route] for route, weight in enumerate(weights) if weight}
         self._space = space
+        self.masked: Collection[int] = ()
+        """Routes that are not to be taken for now, whatever their stages say."""
 
     def choose(
         self,
@@ -70,7 +72,8 @@ class RouteChooser:
         usable = [
             route
             for route, holds in self._holds.items()
-            if (is_up is None or all(is_up(hold.stage) for hold in holds))
+            if route not in self.masked
+            and (is_up is None or all(is_up(hold.stage) for hold in holds))
             and self._space.has_room(holds, tokens, prompt_tokens)
             and self._space.fits_when_empty(holds, most_tokens)
         ]

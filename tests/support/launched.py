@@ -17,25 +17,26 @@ from support.ssh_hosts import SshHosts
 
 from hexplan.plan import Plan
 
-PATIENCE_S = 180.0
+PATIENCE_S = 420.0
 """A busy machine may take long to read libraries and weights."""
 
 
 class Coordinator:
     """The process, and the lines that it tells."""
 
-    def __init__(self, hosts: SshHosts, plan: Plan, folder: Path) -> None:
+    def __init__(self, hosts: SshHosts, plan: Plan, folder: Path, *, heals: bool = False) -> None:
         file = hosts.folder / f"plan-{len(list(hosts.folder.iterdir()))}.json"
         file.write_text(plan.model_dump_json(by_alias=True))
         program = str(Path(__file__).with_name("coordinator.py"))
-        words = (sys.executable, program, str(file), str(folder))
-        self.process = subprocess.Popen(
-            hosts.network.at_desk(*words, sys.executable, *hosts.ssh),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        words = (sys.executable, program, "$" * heals + str(file), str(folder))
+        with (hosts.folder / "coordinator.log").open("a") as log:
+            self.process = subprocess.Popen(
+                hosts.network.at_desk(*words, sys.executable, *hosts.ssh),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         self._lines: SimpleQueue[str] = SimpleQueue()
         Thread(target=self._listen, daemon=True).start()
 
@@ -73,9 +74,11 @@ class Running:
 
 
 @contextmanager
-def launched(hosts: SshHosts, plan: Plan, folder: Path) -> Iterator[Coordinator]:
+def launched(
+    hosts: SshHosts, plan: Plan, folder: Path, *, heals: bool = False
+) -> Iterator[Coordinator]:
     """Give a launch that is up, and end it."""
-    coordinator = Coordinator(hosts, plan, folder)
+    coordinator = Coordinator(hosts, plan, folder, heals=heals)
     try:
         up = coordinator.hear()
         assert up["event"] == "up", up

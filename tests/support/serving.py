@@ -39,6 +39,7 @@ class Heard:
     stats: Sequence[RankStats] = ()
     loads: list[Load] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     drained: list[bool] = field(default_factory=list)
 
     def ready(self, stats: Sequence[RankStats], elapsed_s: float) -> None:
@@ -56,6 +57,9 @@ class Heard:
 
     def ended(self, is_drained: bool) -> None:
         self.drained.append(is_drained)
+
+    def note(self, line: str) -> None:
+        self.notes.append(line)
 
     def log(self, line: str) -> None:
         self.lines.append(line)

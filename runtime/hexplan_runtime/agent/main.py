@@ -54,6 +54,10 @@ def _obey(parent: Parent, ranks: HostRanks) -> None:
         heard.note()
         if order.start:
             ranks.start()
+        if order.end_stage is not None:
+            ranks.end_stage(order.end_stage)
+        if order.start_stage is not None:
+            ranks.start_stage(order.start_stage)
         if order.words:
             ranks.tell_words()
         if order.rank is not None and order.line is not None:

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from hexplan.frozen_model import FrozenModel
 from hexplan.measured.findings import Bytes
-from hexplan_runtime.stage.messages import Assignment, Report
+from hexplan_runtime.stage.messages import Assignment, Directory, Report
 
 BEAT_S = 1.0
 """How often either side says that it is alive."""
@@ -45,11 +45,28 @@ class HostTask(FrozenModel):
     """What all ranks get, but for what only their host and their place say."""
 
 
+class StageOrder(FrozenModel):
+    """What the ranks of a stage that was lost must know that those before them did not."""
+
+    stage: int
+    """Its index in the plan."""
+    attempt: int
+    """Numbers the starts of stages after the first ones."""
+    generations: tuple[int, ...]
+    """How often each stage of the plan was lost so far."""
+    directory: Directory | None
+    """Where ends between machines listen."""
+
+
 class HostOrder(FrozenModel):
     """What an agent hears after its task; an empty order only says that the coordinator lives."""
 
     start: bool = False
     """Whether to start the ranks of this host now."""
+    end_stage: int | None = None
+    """Index of the stage whose ranks to end by force."""
+    start_stage: StageOrder | None = None
+    """The stage whose ranks to start now."""
     words: bool = False
     """Whether to tell what each rank wrote last."""
     rank: int | None = None
@@ -100,6 +117,8 @@ class HostReport(FrozenModel):
     """What helps, when refused."""
     rank: int = 0
     """Index of the rank on this host."""
+    attempt: int = 0
+    """The start of its stage."""
     said: Report | None = None
     """What the rank said."""
     exit_code: int = 0

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from tempfile import TemporaryDirectory
-from typing import Final
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final, Literal, TypeAlias
 
-from hexplan_runtime.agent.messages import HostReport, HostTask
-from hexplan_runtime.processes import Ended, Here, Said, Stopped, StopWatch, Supervisor
+from hexplan_runtime.agent.messages import HostReport, HostTask, StageOrder
+from hexplan_runtime.processes import (
+    ChildProcess,
+    Ended,
+    Here,
+    OwnFolder,
+    Said,
+    Stopped,
+    StopWatch,
+    Supervisor,
+)
 from hexplan_runtime.stage.messages import Assignment, Report
 
 RANK: Final = "hexplan_runtime.stage.worker"
@@ -23,6 +33,8 @@ VARIABLES: Final = (
     "LD_LIBRARY_PATH",
 )
 """What ranks inherit: enough to run Python, and no keys or tokens of whoever launches."""
+
+RankEvent: TypeAlias = Literal["said", "ended", "stopped", "words"]
 
 
 class HostRanks:
@@ -39,11 +51,14 @@ class HostRanks:
     def __init__(self, task: HostTask, address: str, hear: Callable[[HostReport], None]) -> None:
         self._task = task
         self._hear = hear
-        self._folder = TemporaryDirectory(prefix="hexplan-")
+        self._folder = OwnFolder()
         self._address = address
         self._supervisor = Supervisor(Report, self._take)
         self._watch = StopWatch(lambda: self._supervisor.children, self._take)
-        self._numbers: dict[str, int] = {}
+        self._places: dict[ChildProcess[Report], _Place] = {}
+        """Of the ranks that this host is to have now."""
+        self._lock = Lock()
+        """Held while ranks start, so that what they say is not heard before they are known."""
 
     def start(self) -> None:
         """Start all ranks, in the order of the plan.
@@ -53,47 +68,91 @@ class HostRanks:
         LaunchError
             The program cannot be run.
         """
-        plan = self._task.assignment.plan
-        command = Here(VARIABLES).command(RANK)
-        places = [(s, r) for s in self._task.stages for r in range(plan.stages[s].tp)]
-        for number, (stage, rank) in enumerate(places):
-            name = f"{stage}/{rank}"
-            self._numbers[name] = number
-            self._supervisor.start(name, command, self._assignment(stage, rank))
+        for stage in self._task.stages:
+            self._start(stage, self._task.assignment)
+
+    def start_stage(self, order: StageOrder) -> None:
+        """Start the ranks of one stage again."""
+        news = order.model_dump(exclude={"stage", "directory"}) | {"directory": order.directory}
+        self._start(order.stage, self._task.assignment.model_copy(update=news))
+
+    def end_stage(self, stage: int) -> None:
+        """End the ranks of a stage by force, and say no more of them."""
+        with self._lock:
+            ended = [child for child, place in self._places.items() if place.stage == stage]
+            for child in ended:
+                del self._places[child]
+        self._supervisor.kill(ended)
 
     def tell(self, number: int, line: str) -> None:
         """Pass a line on to a rank, which judges it."""
-        self._supervisor.children[number].tell_line(line)
+        with self._lock:
+            found = [child for child, place in self._places.items() if place.number == number]
+        for child in found:
+            child.tell_line(line)
 
     def tell_words(self) -> None:
         """Say what each rank wrote last."""
-        for number, child in enumerate(self._supervisor.children):
-            self._hear(HostReport(event="words", rank=number, last_words=child.last_words))
+        with self._lock:
+            places = list(self._places.items())
+        for child, place in places:
+            words = child.last_words
+            self._hear(place.report("words", last_words=words))
 
     def stop(self) -> None:
         """End all ranks, and reap them."""
         self._watch.end()
         self._supervisor.stop()
-        self._folder.cleanup()
+        self._folder.remove()
 
-    def _assignment(self, stage: int, rank: int) -> Assignment:
-        common = self._task.assignment
+    def _start(self, stage: int, common: Assignment) -> None:
+        plan, before = common.plan, self._task.stages[: self._task.stages.index(stage)]
+        first = sum(plan.stages[one].tp for one in before)
+        command = Here(VARIABLES).command(RANK)
+        for rank in range(plan.stages[stage].tp):
+            place = _Place(first + rank, stage, common.attempt)
+            with self._lock:
+                child = self._supervisor.start(
+                    f"{stage}/{rank}", command, self._assignment(place, rank, common)
+                )
+                self._places[child] = place
+
+    def _assignment(self, place: _Place, rank: int, common: Assignment) -> Assignment:
         assert common.across is not None
         mine = {
-            "stage": stage,
+            "stage": place.stage,
             "rank": rank,
             "launcher_pid": os.getpid(),
-            "meeting_folder": self._folder.name,
+            "meeting_folder": str(self._folder.path),
             "across": common.across.model_copy(update={"address": self._address}),
         }
         return common.model_copy(update=mine)
 
     def _take(self, event: Said[Report] | Ended[Report] | Stopped) -> None:
-        number = self._numbers[event.child.name]
+        with self._lock:
+            place = next((p for child, p in self._places.items() if child is event.child), None)
+        if place is None:
+            return
         if isinstance(event, Said):
-            self._hear(HostReport(event="said", rank=number, said=event.message))
+            self._hear(place.report("said", said=event.message))
         elif isinstance(event, Stopped):
-            self._hear(HostReport(event="stopped", rank=number))
+            self._hear(place.report("stopped"))
         else:
             words, code = event.child.last_words, event.exit_code
-            self._hear(HostReport(event="ended", rank=number, exit_code=code, last_words=words))
+            self._hear(place.report("ended", exit_code=code, last_words=words))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a rank stands."""
+
+    number: int
+    """Its index on this host."""
+    stage: int
+    """The index of its stage in the plan."""
+    attempt: int
+    """The start of its stage."""
+
+    def report(self, event: RankEvent, **told: Any) -> HostReport:
+        """Return a report about the rank."""
+        return HostReport(event=event, rank=self.number, attempt=self.attempt, **told)

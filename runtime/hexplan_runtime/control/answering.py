@@ -70,6 +70,7 @@ class Control:
     def _status(self) -> Status:
         seen = self._look()
         hosts = {stage.id: stage.host for stage in self._plan.stages}
+        generations = seen.engine.generations or (0,) * len(seen.engine.kv)
         return Status(
             pid=os.getpid(),
             url=self._url,
@@ -83,8 +84,9 @@ class Control:
                     host=hosts[one.stage],
                     kv_tokens=one.held_tokens,
                     kv_room=one.total_tokens,
+                    generation=generation,
                 )
-                for one in seen.engine.kv
+                for one, generation in zip(seen.engine.kv, generations, strict=True)
             ),
         )
 

@@ -28,6 +28,8 @@ class StageStatus(FrozenModel):
     """Tokens of KV cache that requests hold."""
     kv_room: Annotated[int, Field(ge=0)]
     """Tokens of KV cache that it has room for."""
+    generation: Annotated[int, Field(ge=0)] = 0
+    """How often it was lost and started again."""
 
 
 class Status(FrozenModel):

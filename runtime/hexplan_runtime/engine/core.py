@@ -9,11 +9,14 @@ from itertools import count
 from threading import Condition, RLock, Thread
 from typing import Final
 
-from hexplan.errors import HexplanError
+from hexplan.errors import HexplanError, LaunchError
 from hexplan.plan import Plan
 from hexplan_runtime.batch import Batch
+from hexplan_runtime.engine.changes import Change
 from hexplan_runtime.engine.engine import Engine
+from hexplan_runtime.engine.healing import Healing
 from hexplan_runtime.engine.links import Links
+from hexplan_runtime.engine.looking import snapshot_of
 from hexplan_runtime.engine.outcomes import (
     Cancelled,
     Client,
@@ -23,7 +26,7 @@ from hexplan_runtime.engine.outcomes import (
     Ticket,
     end_reason,
 )
-from hexplan_runtime.engine.snapshot import EndCount, EndReason, EngineSnapshot
+from hexplan_runtime.engine.snapshot import EndReason, EngineSnapshot
 from hexplan_runtime.engine.streaming import Buffer, TokenStream
 from hexplan_runtime.engine.turn import Turn
 from hexplan_runtime.request import Request, TokenEvent
@@ -65,6 +68,8 @@ class EngineCore:
         self._clients: dict[int, Client] = {}
         self._ends: Counter[EndReason] = Counter()
         self._thread: Thread | None = None
+        self.healing = Healing(self._engine, links, self._ask_itself)
+        """What it does about stages that are lost."""
 
     def start(self) -> None:
         """Begin to run requests, once the stages are up."""
@@ -104,10 +109,13 @@ class EngineCore:
             The request is wrong, or too long for every route.
         Overloaded
             Too many requests wait, or the engine is about to end.
+        NoRoute
+            Every route has a stage that is lost and starts again.
         LaunchError
-            A rank has failed.
+            A rank has failed for good.
         """
         self.check(request)
+        self.healing.require_route(request)
         return self._enter([(request, deliver)], self._max_waiting)[0]
 
     def submit_all(self, requests: Sequence[tuple[Request, Deliver]]) -> list[Ticket]:
@@ -163,15 +171,7 @@ class EngineCore:
         with self._door:
             waiting = self._num_waiting + len(self._arrived)
         with self._state:
-            return EngineSnapshot(
-                running=self._engine.running,
-                waiting=waiting,
-                preemptions=self._engine.preemptions,
-                kv=self._engine.kv(),
-                ends=tuple(EndCount(*end) for end in sorted(self._ends.items())),
-                edges=self._engine.edge_tokens(),
-                routes=self._engine.route_tokens(),
-            )
+            return snapshot_of(self._engine, waiting, self._ends)
 
     def _enter(
         self, requests: Sequence[tuple[Request, Deliver]], limit: int | None
@@ -201,9 +201,9 @@ class EngineCore:
     def _run(self) -> None:
         try:
             while not self._is_closing:
-                batch = self._links.next_news()
+                news = self._links.next_news()
                 with self._state:
-                    self._step(batch)
+                    self._step(news)
             failure = HexplanError("the pipeline was closed before the request was over")
         except HexplanError as error:
             failure = error
@@ -211,7 +211,7 @@ class EngineCore:
             failure = HexplanError(f"the engine failed: {type(error).__name__}: {error}")
         self._fail(failure)
 
-    def _step(self, batch: Batch | None) -> None:
+    def _step(self, news: Batch | Change | None) -> None:
         """Send on what came back before anybody looks at it, then let in who waits."""
         with self._door:
             arrived, self._arrived = self._arrived, []
@@ -220,11 +220,16 @@ class EngineCore:
             self._clients[client.ticket.id] = client
             self._engine.enqueue(client.ticket.id, client.request)
         mine = {key: reason for key, reason in cancels.items() if key in self._clients}
-        if batch is not None:
-            turn = self._engine.receive(batch)
+        if isinstance(news, Batch):
+            turn = self._engine.receive(news)
             self._send(turn)
             for event in turn.events:
                 self._deliver(event)
+        elif news is not None:
+            self._fail_these(
+                self.healing.take(news), "its route is lost, and it may not start over"
+            )
+        self._fail_these(self.healing.given_up(), "no route has come back in time")
         if mine:
             self._send(self._engine.cancel(mine))
             for key in mine.keys() & self._clients.keys():
@@ -232,6 +237,20 @@ class EngineCore:
         self._admit()
         with self._door:
             self._num_waiting = self._engine.waiting
+
+    def _fail_these(self, tickets: Sequence[int], why: str) -> None:
+        if tickets:
+            self._send(self._engine.cancel(tickets))
+            for key in tickets:
+                self._end(key, Failed(LaunchError(why)))
+
+    def _ask_itself(self, request: Request, deliver: Deliver) -> None:
+        """Take a request of the engine's own, which nobody may refuse; in the engine's thread."""
+        ticket = Ticket(next(self._ids), self._cancel)
+        self._clients[ticket.id] = Client(request, deliver, ticket)
+        self._engine.enqueue(ticket.id, request)
+        with self._door:
+            self._num_open += 1
 
     def _admit(self) -> None:
         turn = self._engine.admit()

@@ -13,15 +13,17 @@ from hexplan.plan import Plan
 from hexplan.schedule.limits import step_limits_of
 from hexplan.schedule.micro_batches import RouteDecodes
 from hexplan_runtime.batch import Batch, Limits, Row, whole_blocks
+from hexplan_runtime.engine.counts import Counts
 from hexplan_runtime.engine.feeding import PromptFeed, steps_under_way
 from hexplan_runtime.engine.flight import Asked, EntryRow, Flight
+from hexplan_runtime.engine.replay import Loss, Replays
 from hexplan_runtime.engine.requirements import require_possible
 from hexplan_runtime.engine.room import Room
 from hexplan_runtime.engine.shelf import Kept, Shelf
-from hexplan_runtime.engine.snapshot import EdgeTokens, RouteTokens, StageKv
+from hexplan_runtime.engine.snapshot import StageKv
 from hexplan_runtime.engine.turn import Turn
 from hexplan_runtime.request import GREEDY, Logprobs, Request, TokenEvent
-from hexplan_runtime.stage.edges import returns_directly, route_edges
+from hexplan_runtime.stage.edges import returns_directly
 from hexplan_runtime.stage.loops import loops_of
 
 
@@ -48,8 +50,8 @@ class Engine:
         self._feeds = [PromptFeed(self._step_limits, steps_under_way(loop)) for loop in loops]
         self._ids = count()
         self._flights: dict[int, Flight] = {}
-        self._tokens_by_route = [0] * len(plan.routes)
-        self._requests_by_route = [0] * len(plan.routes)
+        self.counts = Counts(plan)
+        self.replays = Replays(plan, self._room, self._shelf)
         self.preemptions = 0
         """How often a request had to make way for older ones."""
 
@@ -70,7 +72,7 @@ class Engine:
             flight = Flight(next(self._ids), asked, route, stage, tokens, self.reuses_prefixes)
             self._flights[flight.id] = self._late[flight.id] = flight
             self._shelf.touch(route, asked.tokens)
-            self._requests_by_route[route] += not asked.is_again
+            self.counts.requests[route] += not asked.is_again
             turn.admitted.append(asked.ticket)
         self._tidy(turn)
         self._feed(turn, range(len(self._feeds)))
@@ -131,29 +133,35 @@ class Engine:
 
     def kv(self) -> tuple[StageKv, ...]:
         """Return what requests hold of each stage's KV cache, in the plan's order."""
+        columns = self._room.router.space.reserved, self._shelf.used, self._shelf.hits
         return tuple(
             StageKv(stage.id, held, stage.kv_tokens, kept, hit)
-            for stage, held, kept, hit in zip(
-                self._plan.stages,
-                self._room.router.space.reserved,
-                self._shelf.used,
-                self._shelf.hits,
-                strict=True,
-            )
+            for stage, held, kept, hit in zip(self._plan.stages, *columns, strict=True)
         )
 
-    def edge_tokens(self) -> tuple[EdgeTokens, ...]:
-        """Return the tokens sent over each edge, in the plan's order."""
-        count = {(edge.source, edge.target): 0 for edge in self._plan.edges}
-        for route, tokens in enumerate(self._tokens_by_route):
-            for pair in route_edges(self._plan, route):
-                count[pair] = count.get(pair, 0) + tokens
-        return tuple(EdgeTokens(*pair, tokens) for pair, tokens in count.items())
+    def lose(self, stages: Collection[int]) -> Loss:
+        """Take stages for lost; what was on their routes waits to start over on others."""
+        loss = self.replays.lose(stages, self._flights, next(self._ids))
+        for flight in loss.flights:
+            is_cut = not flight.is_over
+            if is_cut:
+                self._end(Turn(), flight, is_told=True)
+            self._note_copied(flight)
+            self._shelf.prefixes.remove(flight.id)
+            del self._flights[flight.id]
+            if is_cut and flight.asked.ticket not in loss.cut:
+                flight.asked.is_again = True
+                self._room.enqueue(flight.asked)
+        return loss
 
-    def route_tokens(self) -> tuple[RouteTokens, ...]:
-        """Return what was sent into each route, in the plan's order."""
-        counts = zip(self._tokens_by_route, self._requests_by_route, strict=True)
-        return tuple(RouteTokens(route, *pair) for route, pair in enumerate(counts))
+    def renewed(self, number: int) -> None:
+        """Note that all stages have done a renewal, which frees room."""
+        self.replays.renewed(number)
+        self._late |= {flight.id: flight for flight in self._room.resume()}
+
+    def waiting_tickets(self) -> list[int]:
+        """Return the requests that wait for room, in the order of arrival."""
+        return [asked.ticket for asked in self._room.waiting]
 
     def _come_back(self, turn: Turn, row: Row, token: int, logprobs: Logprobs | None) -> None:
         """Take a token; if another is to follow it, it waits to be sent in."""
@@ -178,7 +186,7 @@ class Engine:
             if self._room.fits(flight):
                 self._late[flight.id] = flight
         else:
-            self._tokens_by_route[flight.route] += 1
+            self.counts.tokens[flight.route] += 1
             if self._room.grows_ahead(flight):
                 self._late[flight.id] = flight
 
@@ -280,13 +288,13 @@ class Engine:
         """Take the micro-batches that routes send now."""
         for route, decodes in self._decodes.items():
             for batch in decodes.take():
-                self._tokens_by_route[route] += len(batch)
+                self.counts.tokens[route] += len(batch)
                 turn.decodes.append([self._flights[one].decode_row() for one in batch])
 
     def _feed(self, turn: Turn, routes: Iterable[int]) -> None:
         """Take the pieces of prompts that routes send now."""
         for route in routes:
             for piece in self._feeds[route].take():
-                self._tokens_by_route[route] += piece.end - piece.first
+                self.counts.tokens[route] += piece.end - piece.first
                 flight = self._flights[piece.flight]
                 turn.prompts.append(flight.prompt_row(piece.first, piece.end))

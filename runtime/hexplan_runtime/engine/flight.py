@@ -18,7 +18,9 @@ class Asked:
     tokens: list[int]
     """Its prompt, and what was emitted before it had to make way."""
     is_again: bool = False
-    """Whether it had to make way before."""
+    """Whether it had to make way before, or was on a route that was lost."""
+    replays: int = 0
+    """How often it was on a route that was lost."""
 
     @property
     def most_left(self) -> int:

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hexplan_runtime.batch import Batch, Limits
+from hexplan_runtime.engine.changes import Change, Renewal
 from hexplan_runtime.engine.flight import EntryRow
 
 
 class Links(Protocol):
     """The way to the stages and back."""
 
-    def next_news(self) -> Batch | None:
-        """Wait for what a last stage says; None once somebody has called `wake`.
+    def next_news(self) -> Batch | Change | None:
+        """Wait for what a last stage says, or what happens to stages; None if `wake` was called.
 
         Raises
         ------
@@ -29,3 +30,6 @@ class Links(Protocol):
 
     def send_together(self, rows: Sequence[EntryRow]) -> None:
         """Send rows for one stage in one message."""
+
+    def renew(self, renewal: Renewal) -> None:
+        """Tell the stages that are left what is over, and start those that are lost again."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from hexplan.errors import HexplanError
+from hexplan.errors import HexplanError, LaunchError
 from hexplan_runtime.engine.snapshot import EndReason
 from hexplan_runtime.request import Request, TokenEvent
 
@@ -15,6 +15,10 @@ class Overloaded(HexplanError):
     """The engine takes no more requests now: too many wait, or it is about to end."""
 
     exit_code: ClassVar[int] = 7
+
+
+class NoRoute(LaunchError):
+    """Every route has a stage that is lost; it starts again, and a later request may run."""
 
 
 class Cancelled(HexplanError):

@@ -50,10 +50,17 @@ class Room:
     def admit(self) -> Iterator[tuple[Asked, int, int]]:
         """Yield requests that find room, each with its route and the tokens that it reserves.
 
-        Nobody is let in while those who run lack room.
+        Nobody is let in while those who run lack room. Who has to wait until a masked route is back
+        holds up nobody else.
         """
-        while self.waiting and not self.stalled:
-            asked = self.waiting[0]
+        place = 0
+        while place < len(self.waiting) and not self.stalled:
+            asked = self.waiting[place]
+            if asked.request.route is None and not self.router.is_open_for(
+                asked.request.context_tokens
+            ):
+                place += 1
+                continue
             expected = min(self._expected_tokens, asked.most_left)
             tokens = first_reservation(
                 len(asked.tokens), asked.most_left, expected, is_again=asked.is_again
@@ -61,7 +68,7 @@ class Room:
             route = self._take(asked.request, tokens)
             if route is None:
                 return
-            self.waiting.pop(0)
+            self.waiting.pop(place)
             yield asked, route, tokens
 
     def _take(self, request: Request, tokens: int) -> int | None:

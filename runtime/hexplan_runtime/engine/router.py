@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from hexplan.constants import WEIGHT_DIGITS
 from hexplan.errors import InputError
 from hexplan.plan import Plan
@@ -17,8 +19,21 @@ class Router:
         """Of each route: the stages where a request keeps room."""
         self.space = KvSpace([stage.kv_tokens for stage in plan.stages])
         """What is kept on each stage, in the plan's order."""
-        weights = [int(route.weight.scaleb(WEIGHT_DIGITS)) for route in plan.routes]
-        self._chooser = RouteChooser(weights, self.holds, self.space)
+        self._weights = [int(route.weight.scaleb(WEIGHT_DIGITS)) for route in plan.routes]
+        self._chooser = RouteChooser(self._weights, self.holds, self.space)
+
+    def mask(self, routes: Collection[int]) -> None:
+        """Let no request take these routes, but for those that ask for them."""
+        self._chooser.masked = frozenset(routes)
+
+    def is_open_for(self, tokens: int) -> bool:
+        """Say whether a route that is not masked could hold so many tokens when it is empty."""
+        return any(
+            weight
+            and route not in self._chooser.masked
+            and self.space.fits_when_empty(self.holds[route], tokens)
+            for route, weight in enumerate(self._weights)
+        )
 
     def check(self, what: str, prompt_tokens: int, max_tokens: int) -> None:
         """Refuse a request that no route could ever hold."""

@@ -8,7 +8,7 @@ got such room waits until the stages have heard of that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from hexplan.plan import Plan
@@ -107,6 +107,22 @@ class Shelf:
         """Note that the stages have let go of what a request left."""
         kept = self._going.pop(request, None)
         if kept is not None:
+            self._add(kept, -kept.tokens)
+
+    def lose(self, routes: Collection[int]) -> list[Kept]:
+        """Take from the shelf what lies on these routes; its room is free after `free`."""
+        lost = [
+            kept for kept in (*self._kept.values(), *self._going.values()) if kept.route in routes
+        ]
+        for kept in lost:
+            self._kept.pop(kept.request, None)
+            self._going.pop(kept.request, None)
+            self.prefixes.remove(kept.request)
+        return lost
+
+    def free(self, lost: Collection[Kept]) -> None:
+        """Note that no stage holds any more what was lost."""
+        for kept in lost:
             self._add(kept, -kept.tokens)
 
     def _excess(self, stage: int) -> int:

@@ -67,3 +67,11 @@ class EngineSnapshot:
     ends: tuple[EndCount, ...]
     edges: tuple[EdgeTokens, ...]
     routes: tuple[RouteTokens, ...]
+    masked: tuple[int, ...] = ()
+    """Routes that no request may take for now: a stage of theirs is lost, or not proved yet."""
+    proved: tuple[int, ...] = ()
+    """Routes that a token has gone through after they had been masked."""
+    generations: tuple[int, ...] = ()
+    """How often each stage was lost so far, in the plan's order."""
+    replays: int = 0
+    """How often a request had to start over because of a lost stage."""

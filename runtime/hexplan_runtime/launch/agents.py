@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from threading import Event, Lock, Thread
 from typing import Final
 
 from hexplan.errors import HexplanError, InputError, LaunchError
-from hexplan.frozen_model import FrozenModel
 from hexplan_runtime.agent.messages import (
     BEAT_S,
     SILENCE_S,
@@ -19,10 +17,12 @@ from hexplan_runtime.agent.messages import (
     HostReport,
     HostSeen,
     HostTask,
+    StageOrder,
 )
 from hexplan_runtime.launch.explaining import explain_end
 from hexplan_runtime.launch.places import HostPlace, Hosts
-from hexplan_runtime.processes import Child, ChildProcess, Ended, Said, Stopped, Supervisor
+from hexplan_runtime.launch.remote_ranks import HostAgent, HostLost, RemoteRank
+from hexplan_runtime.processes import Child, Ended, Said, Stopped, Supervisor
 from hexplan_runtime.stage.messages import Assignment, Report
 
 AGENT: Final = "hexplan_runtime.agent.main"
@@ -30,52 +30,7 @@ RELEASE_S: Final = 6.0
 """How long an agent may take to end its ranks, and ssh to end after it."""
 _WORDS_S: Final = 2.0
 """How long agents may take to tell what ranks wrote."""
-RankNews = Said[Report] | Ended[Report] | Stopped | HexplanError
-
-
-class RemoteRank:
-    """A rank on another host, which its agent has started."""
-
-    def __init__(self, name: str, agent: ChildProcess[HostReport], number: int) -> None:
-        self._name = name
-        self._agent = agent
-        self._number = number
-        self._last_words = ""
-
-    @property
-    def name(self) -> str:
-        """What errors call it."""
-        return self._name
-
-    @property
-    def last_words(self) -> str:
-        """The last lines that it wrote, once it has ended."""
-        return self._last_words
-
-    def tell(self, message: FrozenModel) -> None:
-        """Send it a message, by its agent."""
-        line = message.model_dump_json(by_alias=True)
-        self._agent.tell(HostOrder(rank=self._number, line=line))
-
-    def forget_words(self) -> None:
-        """Forget what it has written so far."""
-        self._last_words = ""
-
-    def keep_words(self, words: str) -> None:
-        """Take what it wrote last."""
-        self._last_words = words
-
-
-@dataclass(slots=True)
-class _Agent:
-    """An agent, and what it has said."""
-
-    place: HostPlace
-    child: ChildProcess[HostReport]
-    heard_s: float | None = None
-    """When it last said something, by the monotonic clock; None until it has."""
-    seen: HostSeen | None = None
-    ranks: list[RemoteRank] = field(default_factory=list)
+RankNews = Said[Report] | Ended[Report] | Stopped | HostLost
 
 
 class Agents:
@@ -90,13 +45,17 @@ class Agents:
     def __init__(self, hear: Callable[[RankNews], None]) -> None:
         self._hear = hear
         self._supervisor = Supervisor(HostReport, self._take)
-        self._agents: dict[str, _Agent] = {}
+        self._agents: dict[str, HostAgent] = {}
         self._problems: dict[str, HexplanError] = {}
         self._changed = Event()
         self._lock = Lock()
         self._over = Event()
         self._is_up = False
         self._silent: set[str] = set()
+        self._hosts: Hosts | None = None
+        self._task: Assignment | None = None
+        self._revival = Lock()
+        """Held while an agent is started again: its host may have several stages."""
 
     def begin(self, places: Sequence[HostPlace], hosts: Hosts, assignment: Assignment) -> None:
         """Start an agent on each host, and hear that all is as it should be there.
@@ -108,22 +67,9 @@ class Agents:
         InputError
             A host cannot run its part of the plan.
         """
+        self._hosts, self._task = hosts, assignment
         for place in places:
-            command = place.starter(hosts.reach).command(AGENT)
-            greeting = HostGreeting(version=version("hexplan"))
-            with self._lock:
-                child = self._supervisor.start(f"host {place.name}", command, greeting)
-                self._agents[child.name] = _Agent(place, child)
-            child.tell(
-                HostTask(
-                    host=place.name,
-                    address=place.address,
-                    may_be_public=hosts.reach.may_be_public,
-                    stages=place.stages,
-                    listens=place.listens,
-                    assignment=assignment,
-                )
-            )
+            self._begin(place)
         Thread(target=self._watch, daemon=True, name="beats").start()
 
     def wait(self, deadline_s: float) -> Sequence[tuple[HostPlace, HostSeen]]:
@@ -165,6 +111,55 @@ class Agents:
             agent.child.tell(HostOrder(start=True))
         return [ranks[name] for name in names.values()]
 
+    def revive(self, stage: int, deadline_s: float) -> None:
+        """Start the agent of a stage's host again if it is lost, and wait until it is checked.
+
+        Raises
+        ------
+        HexplanError
+            The host is of no use yet.
+        """
+        with self._revival:
+            agent = self._agent_of(stage)
+            name = agent.child.name
+            if name not in self._problems:
+                return
+            self._supervisor.kill([agent.child])
+            with self._lock:
+                del self._problems[name]
+            agent = self._begin(agent.place)
+            while agent.seen is None and name not in self._problems:
+                if time.monotonic() > deadline_s:
+                    message = f"{name}: no answer in time from its agent"
+                    self._lose(agent, LaunchError(message))
+                time.sleep(BEAT_S / 10)
+            if name in self._problems:
+                raise self._problems[name]
+
+    def start_again(self, names: Sequence[str], assignment: Assignment) -> list[RemoteRank]:
+        """Start the ranks of one stage again."""
+        agent, attempt = self._agent_of(assignment.stage), assignment.attempt
+        first = agent.first_number(assignment.stage, assignment.plan)
+        with self._lock:
+            agent.ranks += [RemoteRank("", agent.child, -1)] * (first + len(names))
+            for number, name in enumerate(names, first):
+                agent.ranks[number] = RemoteRank(name, agent.child, number, attempt)
+            ranks = agent.ranks[first : first + len(names)]
+        order = StageOrder(
+            stage=assignment.stage,
+            attempt=attempt,
+            generations=assignment.generations,
+            directory=assignment.directory,
+        )
+        agent.child.tell(HostOrder(start_stage=order))
+        return ranks
+
+    def end_stage(self, stage: int) -> None:
+        """End the ranks of a stage by force; the end of a host that is lost ends them anyway."""
+        agent = self._agent_of(stage)
+        if agent.child.name not in self._problems:
+            agent.child.tell(HostOrder(end_stage=stage))
+
     def words(self) -> list[tuple[str, str]]:
         """Return what agents and ranks wrote last, each with its name, as far as they tell it."""
         with self._lock:
@@ -191,6 +186,31 @@ class Agents:
         self._over.set()
         self._supervisor.stop(release_s=RELEASE_S)
 
+    def _begin(self, place: HostPlace) -> HostAgent:
+        """Start an agent, and tell it its task."""
+        assert self._hosts is not None
+        assert self._task is not None
+        command = place.starter(self._hosts.reach).command(AGENT)
+        greeting = HostGreeting(version=version("hexplan"))
+        with self._lock:
+            child = self._supervisor.start(f"host {place.name}", command, greeting)
+            agent = self._agents[child.name] = HostAgent(place, child)
+        child.tell(
+            HostTask(
+                host=place.name,
+                address=place.address,
+                may_be_public=self._hosts.reach.may_be_public,
+                stages=place.stages,
+                listens=place.listens,
+                assignment=self._task,
+            )
+        )
+        return agent
+
+    def _agent_of(self, stage: int) -> HostAgent:
+        with self._lock:
+            return next(a for a in self._agents.values() if stage in a.place.stages)
+
     def _is_settled(self) -> bool:
         with self._lock:
             settled = [a.seen or a.child.name in self._problems for a in self._agents.values()]
@@ -199,6 +219,8 @@ class Agents:
     def _take(self, event: Said[HostReport] | Ended[HostReport]) -> None:
         with self._lock:
             agent = self._agents[event.child.name]
+            if agent.child is not event.child:
+                return  # of an agent that was lost, and has a successor
             agent.heard_s = time.monotonic()
         if isinstance(event, Ended):
             self._lose(agent, explain_end(agent.place, event))
@@ -211,10 +233,11 @@ class Agents:
         elif event.message.event != "beat":
             self._hear_rank(agent, event.message)
 
-    def _hear_rank(self, agent: _Agent, report: HostReport) -> None:
-        if report.rank >= len(agent.ranks):
+    def _hear_rank(self, agent: HostAgent, report: HostReport) -> None:
+        with self._lock:
+            rank = agent.ranks[report.rank] if report.rank < len(agent.ranks) else None
+        if rank is None or rank.attempt != report.attempt:
             return
-        rank = agent.ranks[report.rank]
         if report.event == "said" and report.said is not None:
             self._hear(Said(rank, report.said))
         elif report.event == "stopped":
@@ -227,7 +250,7 @@ class Agents:
             rank.keep_words(report.last_words)
             self._hear(Ended(rank, report.exit_code))
 
-    def _lose(self, agent: _Agent, error: HexplanError) -> None:
+    def _lose(self, agent: HostAgent, error: HexplanError) -> None:
         """Note why a host is of no use; whoever waits for it hears of it once."""
         with self._lock:
             is_new = agent.child.name not in self._problems
@@ -235,7 +258,7 @@ class Agents:
             is_up = self._is_up
         self._changed.set()
         if is_new and is_up:
-            self._hear(error)
+            self._hear(HostLost(agent.place.stages, error))
 
     def _watch(self) -> None:
         """Tell agents that the coordinator lives, and notice those that say nothing."""

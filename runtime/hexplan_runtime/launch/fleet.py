@@ -11,18 +11,28 @@ from hexplan.errors import HexplanError, InputError, LaunchError
 from hexplan.measured.observations import StepSeen
 from hexplan_runtime.agent.ranks import RANK, VARIABLES
 from hexplan_runtime.batch import Batch
+from hexplan_runtime.engine.changes import Change
 from hexplan_runtime.launch.agents import Agents
+from hexplan_runtime.launch.mender import (
+    READABLE,
+    Mender,
+    Readable,
+    Running,
+)
+from hexplan_runtime.launch.remote_ranks import HostLost
+from hexplan_runtime.launch.stage_crew import HostCrews, LocalCrews
+from hexplan_runtime.launch.stage_start import Restarts
 from hexplan_runtime.net.gloo import PeerLost
-from hexplan_runtime.processes import Child, Ended, Here, Said, Stopped, Supervisor
+from hexplan_runtime.processes import Child, Ended, Here, Said, Stopped, StopWatch, Supervisor
 from hexplan_runtime.stage.mailbox import Loss
-from hexplan_runtime.stage.messages import PEER_LOST, Assignment, EndSeen, Report
+from hexplan_runtime.stage.messages import PEER_LOST, Assignment, EdgeLost, EndSeen, Report
 
 _CULPRIT_S: Final = 2.0
 """How long to look for the rank that failed first, when others have only lost it as their peer."""
 RankProcess: TypeAlias = Child
 RankSaid: TypeAlias = Said[Report]
 RankEnded: TypeAlias = Ended[Report]
-News: TypeAlias = RankSaid | RankEnded | Stopped | Batch | Loss | None
+News: TypeAlias = RankSaid | RankEnded | Stopped | Batch | Loss | Readable | Change | None
 """None only ends the wait for news."""
 
 
@@ -40,12 +50,23 @@ class Fleet:
         self._supervisor = Supervisor(Report, self.tell)
         self._news: SimpleQueue[News] = SimpleQueue()
         self._failure: HexplanError | None = None
+        self.mender: Mender | None = None
+        """Who has lost stages started again; without one, whatever dies ends the launch."""
+        self._watch: StopWatch | None = None
         self.agents = Agents(self.tell)
         """The agents on other hosts, if the plan has any."""
 
     def start(self, name: str, assignment: Assignment) -> RankProcess:
         """Start a rank on this machine."""
         return self._supervisor.start(name, Here(VARIABLES).command(RANK), assignment)
+
+    def mend(self, running: Running, how: Restarts) -> None:
+        """Have stages started again that are lost from now on."""
+        crews: LocalCrews | HostCrews = HostCrews(self.agents, how.timeout_s)
+        if running.template.across is None:
+            crews = LocalCrews(self._supervisor, Here(VARIABLES).command(RANK), how.spares)
+        self._watch = StopWatch(lambda: self._supervisor.children, self.tell)
+        self.mender = Mender(running, crews, how, self.tell)
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -64,7 +85,7 @@ class Fleet:
         else:
             self._news.put(news)
 
-    def next_news(self, deadline: float | None = None) -> RankSaid | Batch | None:
+    def next_news(self, deadline: float | None = None) -> RankSaid | Batch | Change | None:
         """Wait for good news; None if the deadline (monotonic clock) passes first, or if told so.
 
         Raises
@@ -79,27 +100,41 @@ class Fleet:
         if self._failure is not None:
             raise self._failure
         news = self._wait(deadline)
+        if self.mender is not None and isinstance(news, READABLE):
+            return self.mender.read(news)
+        self._failure = self._failure_in(news)
+        if self._failure is not None:
+            raise self._failure
+        assert news is None or isinstance(news, Said | Batch | Change)
+        return news
+
+    def _failure_in(self, news: News) -> HexplanError | None:
+        """Return what ends the launch, if these news are of its kind."""
+        if isinstance(news, HostLost):
+            return news.error
         if isinstance(news, Ended):
-            self._failure = self._explain(news)
-        elif isinstance(news, Stopped):
-            self._failure = news.failure
-        elif isinstance(news, LaunchError | InputError):  # a host is lost
-            self._failure = news
-        elif isinstance(news, PeerLost | HexplanError):
-            self._failure = self._explain_loss(news)
-        elif isinstance(news, Said) and news.message.event == "lost":
+            return self._explain(news)
+        if isinstance(news, Stopped):
+            return news.failure
+        if isinstance(news, EdgeLost):
+            return self._explain_loss(PeerLost(news.message))
+        if isinstance(news, PeerLost | HexplanError):
+            return self._explain_loss(news)
+        if isinstance(news, Said) and news.message.event == "lost":
             loss = _loss_of(news)
-            self._failure = self._find_culprit(loss) or loss
-        elif isinstance(news, Said) and news.message.event == "refused":
+            return self._find_culprit(loss) or loss
+        if isinstance(news, Said) and news.message.event == "refused":
             message = f"{news.child.name}: {news.message.message}"
             kind = InputError if news.message.is_users else LaunchError
-            self._failure = kind(message, hint=news.message.hint)
-        else:
-            return news
-        raise self._failure
+            return kind(message, hint=news.message.hint)
+        return None
 
     def stop(self) -> None:
         """End every rank and every agent, and reap them."""
+        if self.mender is not None:
+            self.mender.stop()
+        if self._watch is not None:
+            self._watch.end()
         self.agents.stop()
         self._supervisor.stop()
 
@@ -131,8 +166,8 @@ class Fleet:
                 return news.failure
             if isinstance(news, Stopped):
                 return news.failure
-            if isinstance(news, LaunchError | InputError):
-                return news
+            if isinstance(news, HostLost):
+                return news.error
             if isinstance(news, Said) and news.message.event == "lost":
                 told = told or _loss_of(news)
         return told
@@ -140,4 +175,6 @@ class Fleet:
 
 def _loss_of(said: RankSaid) -> LaunchError:
     hint = "look at the network between these hosts: `hexplan doctor PLAN` tries each edge"
-    return LaunchError(f"{said.child.name}: {said.message.message}", hint=hint)
+    lost = said.message.lost
+    message = f"{said.child.name}: {lost.message if lost else 'an edge is lost'}"
+    return LaunchError(message, hint=hint)

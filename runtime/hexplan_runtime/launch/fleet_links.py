@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import torch
 
 from hexplan_runtime.batch import Batch, Limits, merge, regroup
+from hexplan_runtime.engine.changes import Change, Renewal
 from hexplan_runtime.engine.flight import EntryRow
 from hexplan_runtime.launch.fleet import Fleet
 from hexplan_runtime.net.transport import Sends
+from hexplan_runtime.processes import Said
+
+_LOOK_S: Final = 1.0
+"""How often the engine looks at the clock while nothing happens."""
 
 
 class FleetLinks:
@@ -20,11 +27,15 @@ class FleetLinks:
         self.senders: Mapping[str, Sends] = {}
         """The entry edges, once they are up."""
 
-    def next_news(self) -> Batch | None:
-        """Wait for what a last stage says; None once somebody has called `wake`."""
-        news = self._fleet.next_news()
-        assert news is None or isinstance(news, Batch)
-        return news
+    def next_news(self) -> Batch | Change | None:
+        """Wait for what a last stage says, or what happens to stages; None if `wake` was called."""
+        news = self._fleet.next_news(time.monotonic() + _LOOK_S if self._fleet.mender else None)
+        return None if isinstance(news, Said) else news
+
+    def renew(self, renewal: Renewal) -> None:
+        """Tell the stages that are left what is over, and start those that are lost again."""
+        assert self._fleet.mender is not None
+        self._fleet.mender.renew(renewal)
 
     def wake(self) -> None:
         """End a wait for news, from any thread."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Thread
 from types import TracebackType
 from typing import Self
@@ -18,9 +17,11 @@ from hexplan_runtime.launch.collecting import Collector
 from hexplan_runtime.launch.fleet import Fleet
 from hexplan_runtime.launch.fleet_links import FleetLinks
 from hexplan_runtime.launch.places import Hosts
+from hexplan_runtime.launch.stage_start import Restarts
 from hexplan_runtime.launch.startup import RankStats, StartUp, start
 from hexplan_runtime.launch.supported import require_supported
 from hexplan_runtime.model.model_files import find_model_folder
+from hexplan_runtime.processes import OwnFolder
 from hexplan_runtime.request import Request, TokenEvent
 from hexplan_runtime.stage.edges import Ends
 from hexplan_runtime.stage.mailbox import drain
@@ -51,6 +52,9 @@ class Pipeline:
         Requests that may wait for room before the core refuses more.
     hosts
         How the plan's hosts are reached; None runs all of them on this machine.
+    restarts
+        How stages that are lost are started again, while their requests start over on other
+        routes; whatever dies ends the launch if None.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Pipeline:
         observe: ObservationFile | None = None,
         max_waiting: int = MAX_WAITING,
         hosts: Hosts | None = None,
+        restarts: Restarts | None = None,
     ) -> None:
         require_supported(plan)
         self.plan = plan
@@ -69,13 +74,14 @@ class Pipeline:
         """What each rank read and holds, in the order of the plan."""
         self._folder = find_model_folder(plan, model_folder)
         self._hosts = hosts
+        self._restarts = restarts
         self._start_timeout_s = start_timeout_s
         self._collector = Collector(observe) if observe is not None else None
         self._fleet = Fleet(self._collector.take if self._collector else None)
         self._observer: Observer | None = None
         self._drains: list[Thread] = []
         self._ends: Ends | None = None
-        self._meeting_folder: TemporaryDirectory[str] | None = None
+        self._meeting_folder: OwnFolder | None = None
         self._links = FleetLinks(self._fleet)
         self.core = EngineCore(plan, self._links, max_waiting)
         """Takes requests from any thread, as a server does."""
@@ -115,7 +121,7 @@ class Pipeline:
         if self._observer is not None:
             self._observer.close()
         if self._meeting_folder is not None:
-            self._meeting_folder.cleanup()
+            self._meeting_folder.remove()
         if self._collector is not None:
             self._collector.finish()
 
@@ -162,9 +168,13 @@ class Pipeline:
 
     def _start(self) -> None:
         is_observed = self._collector is not None
-        self._meeting_folder = TemporaryDirectory(prefix="hexplan-")
+        self._meeting_folder = OwnFolder()
         how = StartUp(
-            Path(self._meeting_folder.name), self._start_timeout_s, is_observed, self._hosts
+            self._meeting_folder.path,
+            self._start_timeout_s,
+            is_observed,
+            self._hosts,
+            heals=self._restarts is not None,
         )
         started = start(self._fleet, self.plan, self._folder, how)
         self.stats, self._ends = started.stats, started.ends
@@ -173,6 +183,8 @@ class Pipeline:
             self._collector.begin()
             self._observer = Observer(self._collector.take)
             ends = self._observer.over_ends(ends, sends_from=ENTRY, receives_at=EXIT)
+        if self._restarts is not None:
+            self._fleet.mend(started.running, self._restarts)
         self._links.senders = ends.senders
         for receiver in ends.receivers.values():
             self._drains.append(drain(receiver, self._fleet.tell))

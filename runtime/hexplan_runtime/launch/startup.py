@@ -13,9 +13,9 @@ from hexplan.errors import LaunchError
 from hexplan.plan import Plan
 from hexplan_runtime.launch.fleet import Fleet, RankProcess
 from hexplan_runtime.launch.hosts import begin_on_hosts, new_keys
+from hexplan_runtime.launch.mender import Running
 from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.model.architecture import read_architecture
-from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.processes import Said
 from hexplan_runtime.runner.choose import asked_runner
 from hexplan_runtime.stage.edges import LAUNCHER, Ends, Meeting, connect
@@ -47,6 +47,8 @@ class StartUp:
     """Whether leaders report their steps and messages."""
     hosts: Hosts | None = None
     """How other hosts are reached; None runs all ranks on this machine."""
+    heals: bool = False
+    """Whether stages that are lost are started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Started:
 
     ends: Ends
     stats: tuple[RankStats, ...]
+    running: Running
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class _Progress:
     loaded: dict[RankProcess, Report] = field(default_factory=dict)
     listening: dict[RankProcess, tuple[Listening, ...]] = field(default_factory=dict)
     ready: set[RankProcess] = field(default_factory=set)
+    directory: Directory | None = None
+    """Where all ends between machines listen, once it is known."""
 
     def wait(self, is_done: Callable[[], bool]) -> None:
         """Take news until all is done; at the deadline, name the ranks that are missing."""
@@ -96,7 +101,7 @@ class _Progress:
         """Wait until all leaders have said where they listen, and tell all of them."""
         self.wait(lambda: len(self.listening) == leaders)
         edges = [edge for listening in self.listening.values() for edge in listening]
-        directory = Directory(edges=tuple(edges))
+        directory = self.directory = Directory(edges=tuple(edges))
         for leader in self.listening:
             leader.tell(directory)
         return directory
@@ -128,6 +133,7 @@ def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
         nonce=secrets.token_hex(16),
         is_observed=how.is_observed,
         across=across,
+        heals=how.heals,
     )
     places = [_Place(s, r) for s, stage in enumerate(plan.stages) for r in range(stage.tp)]
     if how.hosts is None:
@@ -145,7 +151,7 @@ def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
         template.nonce,
         across,
         lambda _: progress.exchange(len(plan.stages)),
-        lambda problem: fleet.tell(PeerLost(problem)),
+        fleet.tell,
     )
     ends = connect(plan, LAUNCHER, meeting)
     try:
@@ -157,7 +163,12 @@ def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
         _stats(plan, place, progress.loaded[rank])
         for place, rank in zip(places, progress.ranks, strict=True)
     ]
-    return Started(ends, tuple(stats))
+    of_stage: dict[int, list[RankProcess]] = {}
+    for place, rank in zip(places, progress.ranks, strict=True):
+        of_stage.setdefault(place.stage, []).append(rank)
+    called = {stage: [rank.name for rank in ranks] for stage, ranks in of_stage.items()}
+    template = template.model_copy(update={"directory": progress.directory})
+    return Started(ends, tuple(stats), Running(plan, template, called, of_stage, ends.senders))
 
 
 def _name(plan: Plan, place: _Place) -> str:

@@ -38,7 +38,7 @@ class CallWatch:
     Parameters
     ----------
     lose
-        Takes the name of a call that was up and is lost, once.
+        Takes the name of a call that was up and is lost, each time; it is tried again for ever.
     """
 
     def __init__(self, lose: Callable[[str], None]) -> None:
@@ -53,6 +53,7 @@ class CallWatch:
         socket.heartbeat_ivl = PING_MS
         socket.heartbeat_timeout = _PONG_MS
         socket.tcp_maxrt = UNANSWERED_MS
+        socket.connect_timeout = UNANSWERED_MS
         self._calls.append(_Call(name, socket.get_monitor_socket(_EVENTS)))
 
     def await_all(self, timeout_s: float) -> tuple[str, ...]:
@@ -91,5 +92,5 @@ class CallWatch:
                     call.is_up = True
                     self._changed.set()
                 elif call.is_up and not self._over.is_set():
-                    poller.unregister(monitor)
+                    call.is_up = False
                     self._lose(call.name)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from threading import Condition, Thread
 from typing import Final
 
-from hexplan_runtime.batch import Batch, merge, single_rows
+from hexplan_runtime.batch import Batch, Row, merge, single_rows
 from hexplan_runtime.net.messages import MessageSender
 
 _RETRY_S: Final = 0.001
@@ -46,6 +46,28 @@ class EdgeSender:
             self._send_what_fits()
             if self._has_waiting:
                 self._changed.notify()
+
+    def renew(self, epoch: int, is_over: Callable[[Row], bool], ended: Collection[int]) -> None:
+        """Drop what waits of requests that are over, and all of it if a new epoch begins.
+
+        Parameters
+        ----------
+        epoch
+            That of the edge; it rises when the process at the other end is another one.
+        ended
+            Requests that are over without an end of theirs having been sent.
+        """
+        with self._changed:
+            waiting = *self._urgent, *self._prompts
+            over = {row.request for batch in waiting for row in batch.rows if is_over(row)}
+            if epoch > self._link.epoch:
+                self._link.begin_epoch(epoch)
+                self._urgent.clear()
+                self._prompts.clear()
+            else:
+                self._urgent = deque(_without(self._urgent, over))
+                self._prompts = deque(_without(self._prompts, over))
+            self._link.forget(ended)
 
     def close(self) -> None:
         """Send no more, and let the thread end."""

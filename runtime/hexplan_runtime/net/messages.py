@@ -7,7 +7,7 @@ machines it is TCP under CURVE, which encrypts, and lets in only those who hold 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -57,21 +57,22 @@ class MessageEnds:
         self._doorkeeper: ThreadAuthenticator | None = None
         self._watch = CallWatch(lose)
 
-    def receiver(self, address: str, *, calls: bool = False) -> MessageReceiver:
+    def receiver(self, address: str, *, calls: bool = False, epoch: int = 0) -> MessageReceiver:
         """Listen at an address (`socket_file`, or `tcp_address`) for the batches of one edge.
 
-        An end that calls connects to the other one instead, which listens, now or later.
+        An end that calls connects to the other one instead, which listens, now or later. What is
+        of an earlier epoch is dropped.
         """
         socket = self._socket(zmq.PULL, address)
         self._open(socket, address, calls=calls)
-        self._receivers.append(MessageReceiver(socket, self._wire_format))
+        self._receivers.append(MessageReceiver(socket, self._wire_format, epoch))
         return self._receivers[-1]
 
-    def sender(self, address: str, *, calls: bool = True) -> MessageSender:
+    def sender(self, address: str, *, calls: bool = True, epoch: int = 0) -> MessageSender:
         """Send to whoever listens at an address, now or later; or listen for who wants to hear."""
         socket = self._socket(zmq.PUSH, address)
         self._open(socket, address, calls=calls)
-        self._senders.append(MessageSender(socket, self._wire_format))
+        self._senders.append(MessageSender(socket, self._wire_format, epoch))
         return self._senders[-1]
 
     def await_calls(self, timeout_s: float) -> tuple[str, ...]:
@@ -136,9 +137,10 @@ def _listen(socket: zmq.Socket[bytes], address: str) -> None:
 class MessageSender:
     """The end that batches leave from; one thread uses it."""
 
-    def __init__(self, socket: zmq.Socket[bytes], wire_format: WireFormat) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], wire_format: WireFormat, epoch: int = 0) -> None:
         self._socket = socket
-        self._encoder = Encoder(wire_format)
+        self._encoder = Encoder(wire_format, epoch)
+        self.epoch = epoch
         self.address = bytes(socket.get(zmq.LAST_ENDPOINT)).decode()
         """Where it listens, with the port that the system chose, or whom it calls."""
 
@@ -150,6 +152,12 @@ class MessageSender:
     def begin_epoch(self, epoch: int) -> None:
         """Begin anew, as the process at the other end does; it drops what was sent before."""
         self._encoder.begin_epoch(epoch)
+        self.epoch = epoch
+
+    def forget(self, requests: Collection[int]) -> None:
+        """Forget requests that are over without an end of theirs having been sent."""
+        for request in requests:
+            self._encoder.opened.pop(request, None)
 
     def send(self, batch: Batch) -> None:
         """Send a batch, once there is room for it."""
@@ -164,9 +172,9 @@ class MessageSender:
 class MessageReceiver:
     """The end that batches arrive at; one thread uses it."""
 
-    def __init__(self, socket: zmq.Socket[bytes], wire_format: WireFormat) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], wire_format: WireFormat, epoch: int = 0) -> None:
         self._socket = socket
-        self._decoder = Decoder(wire_format)
+        self._decoder = Decoder(wire_format, epoch)
         self._in_use = Lock()
         self.address = bytes(socket.get(zmq.LAST_ENDPOINT)).decode()
         """Where it listens, with the port that the system chose, or whom it calls."""

@@ -90,16 +90,17 @@ class Encoder:
     What stays the same as long as a request runs goes with its first row only.
     """
 
-    def __init__(self, wire_format: WireFormat) -> None:
+    def __init__(self, wire_format: WireFormat, epoch: int = 0) -> None:
         self._wire_format = wire_format
-        self._epoch = 0
-        self._opened: dict[int, Terms] = {}
+        self._epoch = epoch
+        self.opened: dict[int, Terms] = {}
+        """What the other end knows of each request."""
 
     def begin_epoch(self, epoch: int) -> None:
         """Begin anew, with nothing known at the other end, which drops what was sent before."""
         assert epoch > self._epoch
         self._epoch = epoch
-        self._opened.clear()
+        self.opened.clear()
 
     def pack(self, batch: Batch) -> list[Tensor]:
         """Return the messages that carry a batch: one, or the frame and its payload."""
@@ -128,9 +129,9 @@ class Encoder:
             more = b""
             stops = begins = b""
             mine = Terms(row.route, row.sampling, row.end_rule, row.prefix)
-            is_new = self._opened.get(row.request) != mine
+            is_new = self.opened.get(row.request) != mine
             if is_new:
-                self._opened[row.request] = mine
+                self.opened[row.request] = mine
                 terms.append(mine.packed())
                 more = packed_more(row.sampling)
                 stops = packed_ids(row.end_rule.stop_ids) if row.end_rule.stop_ids else b""
@@ -142,7 +143,7 @@ class Encoder:
             if prompt:
                 extras.append(packed_prompt_logprobs(prompt))
             if row.closes:
-                del self._opened[row.request]
+                del self.opened[row.request]
             flags = _SAMPLES * row.samples | _CLOSES * row.closes | _DECODES * row.decodes
             place = row.request, row.position, row.context_tokens, row.tokens
             flags |= _OPENS * is_new | _ASKS_MORE * bool(more) | _STOPS * bool(stops)
@@ -158,9 +159,9 @@ class Decoder:
     A frame of a later epoch begins it; one of an earlier epoch is old, and read no further.
     """
 
-    def __init__(self, wire_format: WireFormat) -> None:
+    def __init__(self, wire_format: WireFormat, epoch: int = 0) -> None:
         self._wire_format = wire_format
-        self._epoch = 0
+        self._epoch = epoch
         self._opened: dict[int, Terms] = {}
 
     def unpack(self, frame: Tensor) -> Envelope:

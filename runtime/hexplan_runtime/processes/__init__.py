@@ -2,6 +2,7 @@
 
 from hexplan_runtime.processes.child_process import Child, ChildProcess, Ended, Said, Stopped
 from hexplan_runtime.processes.command import Command, Here, OverSsh, Starter
+from hexplan_runtime.processes.own_folder import OwnFolder
 from hexplan_runtime.processes.stop_watch import StopWatch
 from hexplan_runtime.processes.supervisor import Supervisor
 
@@ -12,6 +13,7 @@ __all__ = [
     "Ended",
     "Here",
     "OverSsh",
+    "OwnFolder",
     "Said",
     "Starter",
     "StopWatch",

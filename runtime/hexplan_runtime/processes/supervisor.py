@@ -68,10 +68,21 @@ class Supervisor(Generic[Message]):
         LaunchError
             The program cannot be run.
         """
+        child = self.begin(name, command)
+        child.tell(task)
+        return child
+
+    def begin(self, name: str, command: Command) -> ChildProcess[Message]:
+        """Start a child that is told its task later.
+
+        Raises
+        ------
+        LaunchError
+            The program cannot be run.
+        """
         child = ChildProcess(name, command, self._message_type, self._hear)
         self._children.append(child)  # before its start, so that an interrupt leaves nothing behind
         child.start()
-        child.tell(task)
         return child
 
     def tell_all(self, message: FrozenModel) -> None:
@@ -86,6 +97,13 @@ class Supervisor(Generic[Message]):
             return self._events.get(timeout=timeout_s)
         except Empty:
             return None
+
+    def kill(self, children: Sequence[ChildProcess[Message]]) -> None:
+        """End these children by force, reap them, and forget them."""
+        _signal(children, signal.SIGKILL)
+        _join(children, KILL_S)
+        for child in children:
+            self._children.remove(child)  # in place, as other threads may start some
 
     def stop(
         self,

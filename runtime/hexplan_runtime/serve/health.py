@@ -9,7 +9,7 @@ from typing import Final
 from hexplan.errors import HexplanError
 from hexplan.plan import Plan
 from hexplan_runtime.engine.core import EngineCore
-from hexplan_runtime.engine.outcomes import Failed
+from hexplan_runtime.engine.outcomes import Failed, NoRoute
 from hexplan_runtime.request import Request, TokenEvent
 
 STALL_S: Final = 60.0
@@ -45,7 +45,10 @@ class Health:
             ) -> None:
                 loop.call_soon_threadsafe(to.set_result, event)
 
-            self._core.submit(Request((_PROBE_TOKEN,), 1, route=route), deliver)
+            try:
+                self._core.submit(Request((_PROBE_TOKEN,), 1, route=route), deliver)
+            except NoRoute as error:  # a stage is lost already; the engine probes the route later
+                outcome.set_result(Failed(error))
         for route, outcome in enumerate(outcomes):
             if isinstance(await outcome, TokenEvent):
                 self._passed.add(route)
@@ -59,10 +62,14 @@ class Health:
             self._core.require_running()
         except HexplanError as error:
             return [error.message]
-        missing = [r for r in range(self._num_routes) if r not in self._passed]
+        if (obstacle := self._core.healing.obstacle) is not None:
+            return [obstacle]
+        seen = self._core.snapshot()
+        known = self._passed.union(seen.masked, seen.proved)
+        missing = [r for r in range(self._num_routes) if r not in known]
         if missing:
             return [f"no token has come through route {route} yet" for route in missing]
         silent_s = time.monotonic() - self._last_event_s
-        if silent_s > STALL_S and self._core.snapshot().running:
+        if silent_s > STALL_S and seen.running:
             return [f"requests are under way, but no token has come for {silent_s:.0f} s"]
         return []

@@ -238,6 +238,25 @@ class _Flows(Collector):
             kv.add_metric((stage.stage,), stage.held_tokens / max(stage.total_tokens, 1))
             hits.add_metric((stage.stage,), stage.hit_tokens)
         yield from (tokens, predicted, routed, taken, weight, kv, hits)
+        yield from self._healing(seen)
+
+    def _healing(self, seen: EngineSnapshot) -> Iterator[Metric]:
+        """Yield what stages that were lost have meant so far."""
+        masked = GaugeMetricFamily(
+            f"{OWN}route_masked", "1 while no request may take a route", labels=("route",)
+        )
+        for index in range(len(self._plan.routes)):
+            masked.add_metric((str(index),), float(index in seen.masked))
+        losses = CounterMetricFamily(
+            f"{OWN}stage_losses", "Times that a stage was lost and started again", labels=("stage",)
+        )
+        for stage, generation in zip(self._plan.stages, seen.generations, strict=True):
+            losses.add_metric((stage.id,), generation)
+        replays = CounterMetricFamily(
+            f"{OWN}replays", "Times that requests started over on another route", labels=()
+        )
+        replays.add_metric((), seen.replays)
+        yield from (masked, losses, replays)
 
 
 class _Prefixed(Collector):

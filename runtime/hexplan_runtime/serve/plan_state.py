@@ -33,6 +33,7 @@ class PlanState:
         self._plan = plan
         self._core = core
         self._stats = stats
+        self._ids = [stage.id for stage in plan.stages]
         self._looks: deque[_Look] = deque()
         self._lock = Lock()
         """Held by whoever adds a look: endpoints and the terminal both do."""
@@ -72,6 +73,7 @@ class PlanState:
             "tokens_per_s": round(self.tokens_per_s(seen), 3),
             "running": seen.running,
             "waiting": seen.waiting,
+            "replays": seen.replays,
             "window_s": WINDOW_S,
             "stages": [self._stage(stage, seen, rates[stage.id]) for stage in plan.stages],
             "edges": self._edges(seen),
@@ -94,6 +96,7 @@ class PlanState:
             "predicted_tokens_per_s": float(stage.load_tokens_per_s),
             "tokens": sum(through),
             "tokens_per_s": round(rate, 3),
+            "generation": dict(zip(self._ids, seen.generations, strict=False)).get(stage.id, 0),
         }
 
     def _edges(self, seen: EngineSnapshot) -> list[Json]:
@@ -127,6 +130,7 @@ class PlanState:
                 "tokens_per_s": round(rate, 3),
                 "share": _share(one.tokens, total),
                 "requests": one.requests,
+                "is_masked": one.route in seen.masked,
                 "share_of_requests": _share(one.requests, requests),
             }
             for route, one, rate in zip(self._plan.routes, seen.routes, rates, strict=True)

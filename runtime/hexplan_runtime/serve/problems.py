@@ -9,7 +9,7 @@ from typing import TypeAlias
 from starlette.responses import JSONResponse
 
 from hexplan.errors import HexplanError, InputError, LaunchError
-from hexplan_runtime.engine.outcomes import Overloaded
+from hexplan_runtime.engine.outcomes import NoRoute, Overloaded
 
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
 JsonObject: TypeAlias = dict[str, Json]
@@ -17,6 +17,8 @@ JsonObject: TypeAlias = dict[str, Json]
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 RETRY_AFTER_S = 1
 """When a client that was refused because of load should try again."""
+RESTART_S = 5
+"""When one should that was refused because a stage starts again."""
 
 
 class ApiError(Exception):
@@ -126,12 +128,23 @@ class Unavailable(ApiError):
     kind = "server_error"
 
 
+class NoRouteLeft(Unavailable):
+    """Every route has a stage that starts again."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers of the answer."""
+        return {"retry-after": str(RESTART_S)}
+
+
 def problem_of(error: HexplanError) -> ApiError:
     """Return what a client is told about an error of the engine."""
     if isinstance(error, InputError):
         return _input_problem(error)
     if isinstance(error, Overloaded):
         return TooMany(error.message, code="overloaded")
+    if isinstance(error, NoRoute):
+        return NoRouteLeft(error.message, code="no_route")
     if isinstance(error, LaunchError):
         return Unavailable(error.message, code="engine_failed")
     return Broken(error.message)

@@ -21,6 +21,7 @@ from hexplan_runtime.control.server import ControlServer
 from hexplan_runtime.engine.snapshot import EngineSnapshot
 from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.launch.places import Hosts
+from hexplan_runtime.launch.stage_start import Restarts
 from hexplan_runtime.launch.startup import RankStats
 from hexplan_runtime.model.architecture import read_stop_ids
 from hexplan_runtime.model.model_files import find_model_folder
@@ -75,6 +76,9 @@ class ServeListener(Protocol):
     def log(self, line: str) -> None:
         """Take a line about a request, in any thread."""
 
+    def note(self, line: str) -> None:
+        """Take a line about a stage that is lost or back, in any thread."""
+
 
 class Server:
     """A plan behind an HTTP endpoint; `run` starts everything.
@@ -126,7 +130,13 @@ class Server:
         with bind(self._place) as listening:
             begun_s = time.monotonic()
             waiting = self._settings.limits.waiting
-            made = Pipeline(self._plan, self._folder, max_waiting=waiting, hosts=self._hosts)
+            made = Pipeline(
+                self._plan,
+                self._folder,
+                max_waiting=waiting,
+                hosts=self._hosts,
+                restarts=self._restarts(),
+            )
             with made as pipeline:
                 self._listener.ready(pipeline.stats, time.monotonic() - begun_s)
                 launched = Launched(
@@ -162,6 +172,10 @@ class Server:
             pipeline.core.close()
             http.stop()
         self._listener.ended(is_drained)
+
+    def _restarts(self) -> Restarts | None:
+        most, spares = self._settings.restarts, self._settings.spares
+        return Restarts(most=most, spares=spares, log=self._listener.note) if most else None
 
     def _wait_longer(self) -> None:
         """Let requests take as long as they like to end."""

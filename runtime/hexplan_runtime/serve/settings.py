@@ -44,3 +44,8 @@ class ServeSettings:
     """Replaces the chat template of the model folder."""
     has_vllm_metrics: bool = False
     """Whether /metrics also has vLLM's names."""
+    restarts: int = 7
+    """Starts of one stage in a row that may fail before nobody tries more; with 0, whatever dies
+    ends the server."""
+    spares: int = 0
+    """Ranks that wait on this machine with their libraries read, so that a start takes less."""

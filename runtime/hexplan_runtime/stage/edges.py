@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from hexplan_runtime.net.messages import (
 )
 from hexplan_runtime.net.transport import Receives, Sends
 from hexplan_runtime.net.wire import WireFormat
-from hexplan_runtime.stage.messages import Across, Directory, Listening, launch_mark
+from hexplan_runtime.stage.messages import Across, Directory, EdgeLost, Listening, launch_mark
 from hexplan_runtime.stage.stage import torch_dtype
 
 CALL_S: Final = 15.0
@@ -44,8 +44,12 @@ class Meeting:
     """What ends of edges to other machines must know; None if all processes are on this one."""
     exchange: Callable[[Directory], Directory] = lambda directory: directory
     """Tells the coordinator where an end listens, and returns where all ends do."""
-    lose: Callable[[str], None] = lambda problem: None
-    """Takes what is wrong when the connection to another machine is lost."""
+    lose: Callable[[EdgeLost], None] = lambda lost: None
+    """Takes each edge whose connection to another machine is lost."""
+    generations: tuple[int, ...] = ()
+    """How often each stage was lost before; never if empty."""
+    directory: Directory | None = None
+    """Where ends listen, if that is known already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +79,16 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
         Another machine cannot be reached.
     """
     keys = None if meeting.across is None else keys_of(meeting.across)
-    names: dict[str, str] = {}
+    called: dict[str, tuple[str, str]] = {}
 
     def lose(address: str) -> None:
-        meeting.lose(f"{names[address]}: the connection to {address} is lost")
+        source, target = called[address]
+        message = f"edge {source} > {target}: the connection to {address} is lost"
+        meeting.lose(EdgeLost(source=source, target=target, message=message))
 
     messages = MessageEnds(wire_format_of(plan, meeting.nonce), keys, lose)
-    opened = _Opened(end, messages, frozenset(back_edges(plan)))
+    epochs = edge_epochs(plan, meeting.generations)
+    opened = _Opened(end, messages, frozenset(back_edges(plan)), epochs)
     places = {stage.id: stage.host for stage in plan.stages}
     addresses: dict[int, str] = {}
     edges = [edge for edge in enumerate(launch_edges(plan)) if end in _processes(*edge[1])]
@@ -89,19 +96,21 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
         if meeting.across is None or places.get(edge[0]) == places.get(edge[1]):
             addresses[number] = socket_file(meeting.folder, number)
     listening = []
+    if meeting.directory is not None:
+        addresses |= {one.edge: one.address for one in meeting.directory.edges}
     for number, edge in edges:
         if end == _listener(*edge):
             address = addresses.get(number) or _own_address(meeting.across, number)
             listening.append(Listening(edge=number, address=opened.listen(edge, address)))
-    if meeting.across is not None:
+    if meeting.across is not None and meeting.directory is None:
         away = tuple(one for one in listening if one.edge not in addresses)
         directory = meeting.exchange(Directory(edges=away))
         addresses |= {one.edge: one.address for one in directory.edges}
     calls = [(edge, addresses[number]) for number, edge in edges if end != _listener(*edge)]
-    names |= {address: f"edge {edge[0]} > {edge[1]}" for edge, address in calls}
+    called |= {address: edge for edge, address in calls}
     for edge, address in calls:
         opened.call(edge, address)
-    opened.await_calls(names)
+    opened.await_calls(called)
     return opened.ends()
 
 
@@ -113,6 +122,7 @@ class _Opened:
     messages: MessageEnds
     back: frozenset[tuple[str, str]]
     """The ways back from last stages."""
+    epochs: Mapping[tuple[str, str], int]
     senders: dict[str, EdgeSender] = field(default_factory=dict)
     receivers: dict[str, MessageReceiver] = field(default_factory=dict)
     back_senders: dict[str, EdgeSender] = field(default_factory=dict)
@@ -126,12 +136,14 @@ class _Opened:
         """Connect to where the other end listens."""
         self._open(edge, address, calls=True)
 
-    def await_calls(self, names: Mapping[str, str]) -> None:
+    def await_calls(self, called: Mapping[str, tuple[str, str]]) -> None:
         """Wait until the connections to other machines are up."""
         missing = self.messages.await_calls(CALL_S)
         if missing:
             self.ends().close()
-            what = ", ".join(f"{names[address]} at {address}" for address in missing)
+            what = ", ".join(
+                f"edge {' > '.join(called[address])} at {address}" for address in missing
+            )
             message = f"cannot reach {what} within {CALL_S:g} s"
             raise LaunchError(message, hint=CALL_HINT)
 
@@ -148,10 +160,10 @@ class _Opened:
     def _open(self, edge: tuple[str, str], address: str, *, calls: bool) -> str:
         (source, target), is_back = edge, edge in self.back
         if self.end == _processes(*edge)[0]:
-            sender = self.messages.sender(address, calls=calls)
+            sender = self.messages.sender(address, calls=calls, epoch=self.epochs[edge])
             (self.back_senders if is_back else self.senders)[target] = EdgeSender(sender)
             return sender.address
-        receiver = self.messages.receiver(address, calls=calls)
+        receiver = self.messages.receiver(address, calls=calls, epoch=self.epochs[edge])
         (self.back_receivers if is_back else self.receivers)[source] = receiver
         return receiver.address
 
@@ -182,6 +194,12 @@ def keys_of(across: Across) -> LaunchKeys:
 def wire_format_of(plan: Plan, nonce: str) -> WireFormat:
     """Return what all ends of this launch must know of each other."""
     return WireFormat(launch_mark(nonce), plan.model.hidden, torch_dtype(plan.model))
+
+
+def edge_epochs(plan: Plan, generations: Sequence[int]) -> dict[tuple[str, str], int]:
+    """Return the epoch of each edge, which rises whenever the process at an end is another one."""
+    lost = dict(zip((stage.id for stage in plan.stages), generations, strict=False))
+    return {edge: lost.get(edge[0], 0) + lost.get(edge[1], 0) for edge in launch_edges(plan)}
 
 
 def used_edges(plan: Plan) -> tuple[tuple[str, str], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
@@ -19,6 +19,8 @@ from hexplan_runtime.request import Logprobs
 from hexplan_runtime.sampling.steering import Steering
 from hexplan_runtime.stage.edges import Ends, route_edges
 from hexplan_runtime.stage.logprobs import logprobs_of
+from hexplan_runtime.stage.messages import Renewal
+from hexplan_runtime.stage.renewing import Renewing
 from hexplan_runtime.stage.sampling import sample
 from hexplan_runtime.stage.stage import Output
 from hexplan_runtime.stage.step_queue import StepQueue
@@ -45,9 +47,18 @@ def drain(receiver: Receives, deliver: Callable[[Batch | Loss], None]) -> Thread
 class Inbox:
     """Takes what arrives on all edges of a stage, and gives it out in steps."""
 
-    def __init__(self, plan: Plan, stage: str, ends: Ends) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        stage: str,
+        ends: Ends,
+        renewed: Callable[[int], None] = lambda number: None,
+    ) -> None:
         self._steps = StepQueue(plan, stage)
-        self._arrived: SimpleQueue[_Delivery] = SimpleQueue()
+        self._renewing = Renewing(plan, stage, ends, self._steps, renewed)
+        self.is_ending = False
+        """Whether what was given out last only ends requests that are over elsewhere."""
+        self._arrived: SimpleQueue[_Delivery | Renewal] = SimpleQueue()
         ends_of_stages = {stage.id: stage.layers[1] for stage in plan.stages} | {ENTRY: 0}
         for source, receiver in ends.receivers.items():
             drain(receiver, self._deliver_from(ends_of_stages[source]))
@@ -59,16 +70,25 @@ class Inbox:
         while True:
             while not self._arrived.empty():
                 self._take(self._arrived.get())
-            batch = self._steps.next_batch()
+            end = self._renewing.next_end()
+            self.is_ending = end is not None
+            batch = end or self._steps.next_batch()
             if batch is not None:
                 return batch
             self._take(self._arrived.get())
+
+    def renew(self, renewal: Renewal) -> None:
+        """Take what is over, from any thread; it is let go of before the next step."""
+        self._arrived.put(renewal)
 
     def put_back(self, batch: Batch | Loss) -> None:
         """Take tokens that come back from the last stage of a route that begins here."""
         self._arrived.put(_Delivery(None, batch))
 
-    def _take(self, delivery: _Delivery) -> None:
+    def _take(self, delivery: _Delivery | Renewal) -> None:
+        if isinstance(delivery, Renewal):
+            self._renewing.begin(delivery)
+            return
         batch = delivery.batch
         if isinstance(batch, Exception):
             raise batch
@@ -114,6 +134,12 @@ class Outbox:
             self._send_tokens(batch, output)
         else:
             self._send_hidden(batch, output.hidden)
+
+    def forget(self, requests: Sequence[int]) -> None:
+        """Forget requests that are over elsewhere."""
+        self._way_back.forget(requests)
+        for request in requests:
+            self._steering.forget(request)
 
     def _send_tokens(self, batch: Batch, output: Output) -> None:
         """Sample, and send the tokens to the launcher, and what it waits for besides."""

@@ -52,6 +52,16 @@ class Directory(FrozenModel):
     """The edges between machines, in any order."""
 
 
+class EdgeLost(FrozenModel):
+    """The connection of an edge to another machine is lost."""
+
+    source: str
+    """A stage id, or `entry`."""
+    target: str
+    """A stage id, or `exit`."""
+    message: str
+
+
 class Assignment(FrozenModel):
     """What a rank gets on its stdin when it starts."""
 
@@ -77,6 +87,27 @@ class Assignment(FrozenModel):
     """Whether the leader reports its steps and messages."""
     across: Across | None = None
     """What edges to other machines need; null if there are none."""
+    heals: bool = False
+    """Whether a stage goes on when an edge of its is lost, as the launcher mends that."""
+    generations: tuple[int, ...] = ()
+    """How often each stage of the plan was lost before; never if empty."""
+    attempt: int = 0
+    """Numbers the starts of stages after the first ones."""
+    directory: Directory | None = None
+    """Where ends listen already, and where this stage's are to listen; null at the first start."""
+
+
+class Renewal(FrozenModel):
+    """What a leader must let go of, because other stages are lost."""
+
+    number: int
+    """Renewals of a launch are numbered from 1."""
+    generations: tuple[int, ...]
+    """How often each stage of the plan was lost so far."""
+    floors: tuple[int, ...]
+    """For each route: requests below this are over there."""
+    others: tuple[int, ...]
+    """Requests that are over, too."""
 
 
 class EndSeen(FrozenModel):
@@ -99,17 +130,22 @@ class EndSeen(FrozenModel):
 class Report(FrozenModel):
     """What a rank says on its stdout."""
 
-    event: Literal["loaded", "listening", "ready", "refused", "lost", "seen"]
+    event: Literal["loaded", "listening", "ready", "refused", "lost", "renewed", "seen"]
     """Weights are read; a leader listens for other machines; edges are up; the rank cannot run the
-    plan; a leader's connection to another machine is gone; or a leader's observations."""
+    plan; a leader's connection to another machine is gone; a leader has done a renewal; or what a
+    leader observed."""
+    number: int = 0
+    """The renewal that is done."""
     listening: tuple[Listening, ...] = ()
     """Where a leader listens for other machines."""
     bytes_read: int = 0
     """Bytes of weights taken from files, when loaded."""
     weights_bytes: int = 0
     """Bytes that they fill in memory, when loaded."""
+    lost: EdgeLost | None = None
+    """The edge that is lost."""
     message: str = ""
-    """Why it refused, or what it has lost."""
+    """Why it refused."""
     hint: str | None = None
     """What helps, when refused."""
     is_users: bool = True

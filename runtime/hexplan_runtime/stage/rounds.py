@@ -43,7 +43,7 @@ class Rounds:
         if row.route not in self._decodes:
             return batch
         if row.closes:
-            self._forget(row)
+            self.forget(row)
             return batch
         if row.tokens:
             self._room[row.request] = row.context_tokens
@@ -64,7 +64,7 @@ class Rounds:
         if row.request not in self._room:
             return None
         if row.closes:
-            self._forget(row)
+            self.forget(row)
             return batch
         self._decodes[row.route].come_back(row.request)
         self._next[row.request] = batch
@@ -87,8 +87,10 @@ class Rounds:
             taken += [self._drawn_from(self._next.pop(request)) for request in micro_batch]
         return taken
 
-    def _forget(self, row: Row) -> None:
-        self._decodes[row.route].drop(row.request)
+    def forget(self, row: Row) -> None:
+        """Forget a request that is over; one of a route that begins elsewhere is not known."""
+        if row.route in self._decodes:
+            self._decodes[row.route].drop(row.request)
         self._room.pop(row.request, None)
         self._next.pop(row.request, None)
 

@@ -53,6 +53,10 @@ class WayBack:
             self._send_to(stage, entries)
         return ended
 
+    def forget(self, requests: Sequence[int]) -> None:
+        """Forget requests that are over elsewhere."""
+        self._going.difference_update(requests)
+
     def _answer(self, row: Row, token: int | None) -> Row | None:
         """Return what a first stage must know of a row."""
         if token is None:

@@ -219,7 +219,7 @@ def test_tokens_of_cancelled_requests_are_not_told(engine: Engine) -> None:
 def test_tokens_are_counted_on_each_edge_of_their_route(engine: Engine) -> None:
     play(engine, admit(engine, 0, Request((1, 2, 5), 3)), [7, 7, 7])
     play(engine, admit(engine, 1, Request((1,), 2)), [7, 7])
-    count = {(edge.source, edge.target): edge.tokens for edge in engine.edge_tokens()}
+    count = {(edge.source, edge.target): edge.tokens for edge in engine.counts.by_edge()}
     long_way, short_way = 3 + 2, 1 + 1  # the last token of a request is not sent in again
     assert count == {
         ("entry", "s0"): long_way,

@@ -1,0 +1,98 @@
+"""Healing: what the engine does when stages are lost and come back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from hexplan_runtime.engine.changes import Change, StageBack, StageGone, StagesLost
+from hexplan_runtime.engine.engine import Engine
+from hexplan_runtime.engine.links import Links
+from hexplan_runtime.engine.outcomes import Deliver, Failed, NoRoute
+from hexplan_runtime.request import Request, TokenEvent
+
+PATIENCE_S: Final = 120.0
+"""How long requests may wait for a route when there is none left: stages read weights meanwhile."""
+_PROBE_TOKEN: Final = 0
+
+
+class Healing:
+    """Masks routes, has what was on them start over, and opens routes that are proved again.
+
+    Parameters
+    ----------
+    ask
+        Takes a request that the engine makes itself.
+    """
+
+    def __init__(
+        self, engine: Engine, links: Links, ask: Callable[[Request, Deliver], None]
+    ) -> None:
+        self._engine = engine
+        self._links = links
+        self._ask = ask
+        self._probing: set[int] = set()
+        self._why = ""
+        self._shut_s: float | None = None
+        """Since when no route is left, by the monotonic clock."""
+        self.patience_s = PATIENCE_S
+
+    def require_route(self, request: Request) -> None:
+        """Refuse a request that finds no route for now, from any thread.
+
+        Raises
+        ------
+        NoRoute
+            The route that it asks for is masked, or all are if it asks for none.
+        """
+        masking = self._engine.replays.masking
+        if masking.is_shut if request.route is None else request.route in masking.masked:
+            message = f"no route is left for now: {self._why}"
+            raise NoRoute(message, hint="its stage starts again; try again later")
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why no request finds a route, if it is so."""
+        is_shut = self._engine.replays.masking.is_shut
+        return f"no route is left for now: {self._why}" if is_shut else None
+
+    def take(self, change: Change) -> Sequence[int]:
+        """Take a change, and return the tickets that end with it."""
+        cut: Sequence[int] = ()
+        replays = self._engine.replays
+        if isinstance(change, StagesLost):
+            self._why = change.why
+            loss = self._engine.lose(change.stages)
+            cut = loss.cut
+            self._links.renew(loss.renewal)
+        elif isinstance(change, StageBack):
+            replays.masking.come_back(change.stage)
+        elif isinstance(change, StageGone):
+            replays.masking.gone |= {change.stage}
+            if replays.masking.is_hopeless:
+                raise change.why
+        else:
+            self._engine.renewed(change.number)
+        for route in sorted(replays.to_probe() - self._probing):
+            self._probing.add(route)
+            self._ask(Request((_PROBE_TOKEN,), 1, route=route), self._hear(route))
+        return cut
+
+    def given_up(self) -> Sequence[int]:
+        """Return the tickets that have waited too long for a route."""
+        if not self._engine.replays.masking.is_shut:
+            self._shut_s = None
+            return ()
+        now_s = time.monotonic()
+        if self._shut_s is None:
+            self._shut_s = now_s
+        return self._engine.waiting_tickets() if now_s - self._shut_s > self.patience_s else ()
+
+    def _hear(self, route: int) -> Deliver:
+        def deliver(event: TokenEvent | Failed) -> None:
+            self._probing.discard(route)
+            if isinstance(event, TokenEvent):
+                self._engine.replays.prove(route)
+
+        return deliver

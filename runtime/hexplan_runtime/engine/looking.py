@@ -1,0 +1,26 @@
+"""Looking: what an engine holds and has done, as a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hexplan_runtime.engine.engine import Engine
+from hexplan_runtime.engine.snapshot import EndCount, EndReason, EngineSnapshot
+
+
+def snapshot_of(engine: Engine, waiting: int, ends: Mapping[EndReason, int]) -> EngineSnapshot:
+    """Return a snapshot of an engine that nobody changes meanwhile."""
+    replays = engine.replays
+    return EngineSnapshot(
+        running=engine.running,
+        waiting=waiting,
+        preemptions=engine.preemptions,
+        kv=engine.kv(),
+        ends=tuple(EndCount(*end) for end in sorted(ends.items())),
+        edges=engine.counts.by_edge(),
+        routes=engine.counts.by_route(),
+        masked=tuple(sorted(replays.masking.masked)),
+        proved=tuple(sorted(replays.masking.proved)),
+        generations=tuple(replays.masking.generations),
+        replays=replays.count,
+    )

@@ -1,0 +1,120 @@
+"""The start of a stage that was lost: tried until its ranks are up, or nobody tries more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Event
+from typing import Final, TypeAlias
+
+from hexplan.errors import HexplanError, InputError, LaunchError
+from hexplan_runtime.processes import Child, Ended, Said, Stopped
+from hexplan_runtime.stage.messages import PEER_LOST, Report
+
+RankNews: TypeAlias = Said[Report] | Ended[Report] | Stopped
+_CULPRIT_S: Final = 1.0
+_LONGEST_WAIT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """How stages that are lost are started again."""
+
+    most: int = 7
+    """Starts of one stage in a row that may fail, or end soon after, before nobody tries more."""
+    timeout_s: float = 120.0
+    """How long a start may take."""
+    steady_s: float = 10.0
+    """A stage that is lost after it ran for so long was well started."""
+    spares: int = 0
+    """Ranks that wait on this machine with their libraries read, so that a start takes less."""
+    log: Callable[[str], None] = lambda line: None
+    """Takes a line about each loss and start, in any thread."""
+
+    def delay_s(self, failures: int) -> float:
+        """Return how long to wait before a start after so many in a row that failed."""
+        return 0.0 if not failures else min(_LONGEST_WAIT_S, 2.0 ** (failures - 1))
+
+
+@dataclass(slots=True)
+class StageStart:
+    """The start of one stage, in a thread of its own.
+
+    Parameters
+    ----------
+    start
+        Starts its ranks, leader first.
+    end
+        Ends ranks by force.
+    """
+
+    stage: int
+    name: str
+    how: Restarts
+    start: Callable[[StageStart], Sequence[Child]]
+    end: Callable[[int, Sequence[Child]], None]
+    old: Sequence[Child]
+    """The ranks that ran before."""
+    failures: int = 0
+    """Starts in a row that have failed so far."""
+    news: SimpleQueue[RankNews] = field(default_factory=SimpleQueue)
+    ranks: Sequence[Child] = ()
+    """Those that are up, once `run` has returned none else."""
+    over: Event = field(default_factory=Event)
+    """Set once the launch ends."""
+
+    def run(self) -> HexplanError | None:
+        """Start the stage, and return None once it is up, or why nobody tries any more."""
+        self.end(self.stage, self.old)
+        while True:
+            if self.over.wait(self.how.delay_s(self.failures)):
+                return LaunchError("the launch has ended")
+            self.how.log(f"{self.name} starts again ({self.failures + 1} of {self.how.most})")
+            try:
+                self.ranks = self.start(self)
+                self._await_all()
+            except HexplanError as error:
+                self.end(self.stage, self.ranks)
+                self.failures += 1
+                self.how.log(f"{self.name} did not start: {error.message}")
+                if self.failures >= self.how.most:
+                    return error
+            else:
+                return None
+
+    def _await_all(self) -> None:
+        """Wait until all ranks are up."""
+        deadline_s = time.monotonic() + self.how.timeout_s
+        ready: set[Child] = set()
+        while len(ready) < len(self.ranks):
+            news = self._next(deadline_s)
+            if news is None:
+                message = f"{self.name} was not up after {self.how.timeout_s:g} s"
+                raise LaunchError(message)
+            if news.child not in self.ranks:
+                continue
+            if isinstance(news, Said) and news.message.event == "ready":
+                ready.add(news.child)
+            elif not isinstance(news, Said) or news.message.event == "refused":
+                raise self._failure(news)
+
+    def _failure(self, news: RankNews) -> HexplanError:
+        """Return why a rank failed: not that it lost its peer, if that ends soon as well."""
+        if isinstance(news, Said):
+            kind = InputError if news.message.is_users else LaunchError
+            message = f"{news.child.name}: {news.message.message}"
+            return kind(message, hint=news.message.hint)
+        if isinstance(news, Ended) and news.exit_code == PEER_LOST:
+            deadline_s = time.monotonic() + _CULPRIT_S
+            while (other := self._next(deadline_s)) is not None:
+                if isinstance(other, Ended) and other.exit_code != PEER_LOST:
+                    return other.failure
+        return news.failure
+
+    def _next(self, deadline_s: float) -> RankNews | None:
+        try:
+            return self.news.get(timeout=max(0.0, deadline_s - time.monotonic()))
+        except Empty:
+            return None

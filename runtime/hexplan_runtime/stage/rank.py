@@ -1,0 +1,174 @@
+"""A rank: one process that holds one shard of one stage and runs what arrives.
+
+It gets its assignment on stdin, which stays open: its end means that the launcher is gone. It says
+on stdout when its weights are read and when its edges are up.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+
+import torch
+
+from hexplan.errors import InputError, LaunchError
+from hexplan_runtime.model.linear import Rank
+from hexplan_runtime.model.weights import WeightsReader
+from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
+from hexplan_runtime.net.team import LEADER, Team
+from hexplan_runtime.processes.child import Parent, leave
+from hexplan_runtime.runner.compiled_layers import keep_compiled_in
+from hexplan_runtime.runner.device import device_of
+from hexplan_runtime.runner.nccl import NcclGroup, NcclTeam, has_nccl
+from hexplan_runtime.sampling.grammars import Grammars, read_vocabulary
+from hexplan_runtime.sampling.steering import Steering
+from hexplan_runtime.stage.edges import Meeting, connect, wire_format_of
+from hexplan_runtime.stage.mailbox import Inbox, Outbox
+from hexplan_runtime.stage.messages import (
+    PEER_LOST,
+    REFUSED,
+    STOPPED_S,
+    Assignment,
+    Directory,
+    EdgeLost,
+    Renewal,
+    Report,
+)
+from hexplan_runtime.stage.observing import ObservedStage, Observer
+from hexplan_runtime.stage.stage import Stage, torch_dtype
+
+
+def run(launcher: Parent) -> None:
+    """Read the assignment, load, connect, and run until the launcher ends."""
+    assignment = launcher.hear(Assignment)
+    if sys.platform == "linux" and os.getppid() != assignment.launcher_pid:
+        leave(0)  # the launcher ended before the kernel knew that this process must end with it
+    if assignment.across is not None:
+        launcher.end_if_stopped(STOPPED_S)
+    observer = None
+    if assignment.is_observed and assignment.rank == LEADER:
+        observer = Observer(lambda seen: launcher.tell(Report(event="seen", seen=tuple(seen))))
+        launcher.before_leaving(observer.flush)
+    torch.set_num_threads(1)
+    keep_compiled_in(Path(assignment.meeting_folder))
+    try:
+        serve(assignment, launcher, observer)
+    except PeerLost as loss:
+        # At the end of a launch a peer may be gone before this process hears of the end.
+        if observer is not None:
+            with suppress(OSError):
+                observer.flush()
+        print(f"lost a peer: {loss}", file=sys.stderr)
+        if assignment.across is not None:
+            launcher.end_stopped()
+        leave(PEER_LOST)
+    except (InputError, LaunchError) as error:
+        is_users = isinstance(error, InputError)
+        refused = Report(event="refused", message=error.message, hint=error.hint, is_users=is_users)
+        launcher.tell(refused)
+        leave(REFUSED)
+
+
+def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = None) -> None:
+    """Run batches for ever: the leader takes what has arrived, its team does the same work."""
+    plan, planned = assignment.plan, assignment.plan.stages[assignment.stage]
+    meeting = _meeting(assignment, launcher)
+    team = _join_team(assignment, meeting)
+    loaded = _load(assignment, team, launcher)
+    stage: Stage | ObservedStage = loaded
+    inbox = outbox = None
+    if team.is_leader:
+        ends = connect(plan, planned.id, meeting)
+        if observer is not None:
+            stage = observer.over(loaded, planned.id)
+            ends = observer.over_ends(ends, sends_from=planned.id, receives_at=planned.id)
+        inbox = Inbox(plan, planned.id, ends, lambda number: _tell_renewed(launcher, number))
+        folder, vocab = Path(assignment.model_folder), plan.model.vocab
+        steering = Steering(Grammars(lambda: read_vocabulary(folder, vocab)))
+        outbox = Outbox(plan, planned.id, ends, inbox.put_back, steering)
+    launcher.tell(Report(event="ready"))
+    if inbox:
+        _hear_renewals(launcher, inbox)
+    while True:
+        batch = team.share(inbox.next_batch() if inbox else None)
+        output = stage.run(batch)
+        if outbox and inbox and inbox.is_ending:
+            outbox.forget([row.request for row in batch.rows])
+        elif outbox:
+            outbox.send(batch, output)
+
+
+def _tell_renewed(launcher: Parent, number: int) -> None:
+    launcher.tell(Report(event="renewed", number=number))
+
+
+def _hear_renewals(launcher: Parent, inbox: Inbox) -> None:
+    """Pass on what other stages' ends mean for this one, for ever."""
+
+    def run() -> None:
+        while True:
+            inbox.renew(launcher.hear(Renewal))
+
+    Thread(target=run, daemon=True, name="renewals").start()
+
+
+def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
+    """Return where the others are, of whom those on other machines listen at ports yet unknown."""
+
+    def exchange(directory: Directory) -> Directory:
+        launcher.tell(Report(event="listening", listening=directory.edges))
+        return launcher.hear(Directory)
+
+    def lose(lost: EdgeLost) -> None:
+        with suppress(OSError):
+            launcher.tell(Report(event="lost", lost=lost))
+        if assignment.heals:
+            return
+        print(f"lost a peer: {lost.message}", file=sys.stderr)
+        launcher.end_stopped()
+        leave(PEER_LOST)
+
+    return Meeting(
+        Path(assignment.meeting_folder),
+        assignment.nonce,
+        assignment.across,
+        exchange,
+        lose,
+        assignment.generations,
+        assignment.directory,
+    )
+
+
+def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
+    """Meet the other ranks of the stage; one device alone needs no group."""
+    stage = assignment.plan.stages[assignment.stage]
+    wire_format = wire_format_of(assignment.plan, assignment.nonce)
+    group = None
+    if stage.tp > 1:
+        rendezvous = Rendezvous(local_store(meeting.folder), meeting.nonce)
+        name = f"stage/{stage.id}/{assignment.attempt}"
+        group = rendezvous.meet(name, assignment.rank, stage.tp)
+        device = device_of(assignment.plan, stage, assignment.rank)
+        if has_nccl(device):
+            torch.cuda.set_device(device)
+            nccl = NcclGroup(rendezvous, name, assignment.rank, stage.tp)
+            return NcclTeam(wire_format, assignment.rank, group, nccl)
+    return Team(wire_format, assignment.rank, group)
+
+
+def _load(assignment: Assignment, team: Team, launcher: Parent) -> Stage:
+    """Read this rank's part of the weights, and say how much it was."""
+    plan, planned = assignment.plan, assignment.plan.stages[assignment.stage]
+    shard = planned.shards[assignment.rank]
+    files = WeightsReader(Path(assignment.model_folder), torch_dtype(plan.model))
+    with device_of(plan, planned, assignment.rank), files as weights:
+        rank = Rank(plan.model, assignment.architecture, shard, team, weights)
+        stage = Stage(plan, planned, rank)
+    loaded = Report(
+        event="loaded", bytes_read=weights.bytes_read, weights_bytes=weights.weights_bytes
+    )
+    launcher.tell(loaded)
+    return stage
