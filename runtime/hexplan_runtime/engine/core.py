@@ -229,7 +229,7 @@ class EngineCore:
             self._fail_these(
                 self.healing.take(news), "its route is lost, and it may not start over"
             )
-        self._fail_these(self.healing.given_up(), "no route has come back in time")
+        self._fail_these(self.healing.look(), "no route has come back in time")
         if mine:
             self._send(self._engine.cancel(mine))
             for key in mine.keys() & self._clients.keys():
@@ -244,13 +244,14 @@ class EngineCore:
             for key in tickets:
                 self._end(key, Failed(LaunchError(why)))
 
-    def _ask_itself(self, request: Request, deliver: Deliver) -> None:
+    def _ask_itself(self, request: Request, deliver: Deliver) -> Ticket:
         """Take a request of the engine's own, which nobody may refuse; in the engine's thread."""
         ticket = Ticket(next(self._ids), self._cancel)
         self._clients[ticket.id] = Client(request, deliver, ticket)
         self._engine.enqueue(ticket.id, request)
         with self._door:
             self._num_open += 1
+        return ticket
 
     def _admit(self) -> None:
         turn = self._engine.admit()

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from hexplan_runtime.engine.changes import Change, StageBack, StageGone, StagesLost
 from hexplan_runtime.engine.engine import Engine
 from hexplan_runtime.engine.links import Links
-from hexplan_runtime.engine.outcomes import Deliver, Failed, NoRoute
+from hexplan_runtime.engine.outcomes import Deliver, Failed, NoRoute, Ticket
 from hexplan_runtime.request import Request, TokenEvent
 
 PATIENCE_S: Final = 120.0
 """How long requests may wait for a route when there is none left: stages read weights meanwhile."""
 _PROBE_TOKEN: Final = 0
+_PROBE_S: Final = 60.0
+"""After so long another probe is sent: an edge may have lost the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """A token that is on its way through a masked route."""
+
+    ticket: Ticket
+    begun_s: float
 
 
 class Healing:
@@ -23,16 +34,17 @@ class Healing:
     Parameters
     ----------
     ask
-        Takes a request that the engine makes itself.
+        Takes a request that the engine makes itself, and returns its ticket.
     """
 
     def __init__(
-        self, engine: Engine, links: Links, ask: Callable[[Request, Deliver], None]
+        self, engine: Engine, links: Links, ask: Callable[[Request, Deliver], Ticket]
     ) -> None:
         self._engine = engine
         self._links = links
         self._ask = ask
-        self._probing: set[int] = set()
+        self._probes: dict[int, _Probe] = {}
+        """Those under way, by their routes."""
         self._why = ""
         self._shut_s: float | None = None
         """Since when no route is left, by the monotonic clock."""
@@ -74,24 +86,27 @@ class Healing:
                 raise change.why
         else:
             self._engine.renewed(change.number)
-        for route in sorted(replays.to_probe() - self._probing):
-            self._probing.add(route)
-            self._ask(Request((_PROBE_TOKEN,), 1, route=route), self._hear(route))
         return cut
 
-    def given_up(self) -> Sequence[int]:
-        """Return the tickets that have waited too long for a route."""
-        if not self._engine.replays.masking.is_shut:
+    def look(self) -> Sequence[int]:
+        """Probe the routes that may be open, and return who has waited too long for one."""
+        masking, now_s = self._engine.replays.masking, time.monotonic()
+        for route in sorted(self._engine.replays.to_probe() - self._probes.keys()):
+            ticket = self._ask(Request((_PROBE_TOKEN,), 1, route=route), self._hear(route))
+            self._probes[route] = _Probe(ticket, now_s)
+        for probe in self._probes.values():
+            if now_s - probe.begun_s > _PROBE_S:
+                probe.ticket.cancel("no token has come of the probe")
+        if not masking.is_shut:
             self._shut_s = None
             return ()
-        now_s = time.monotonic()
         if self._shut_s is None:
             self._shut_s = now_s
         return self._engine.waiting_tickets() if now_s - self._shut_s > self.patience_s else ()
 
     def _hear(self, route: int) -> Deliver:
         def deliver(event: TokenEvent | Failed) -> None:
-            self._probing.discard(route)
+            self._probes.pop(route, None)
             if isinstance(event, TokenEvent):
                 self._engine.replays.prove(route)
 

@@ -13,7 +13,7 @@ from itertools import count
 from threading import Event, Lock, Thread, Timer
 from typing import Final, TypeAlias
 
-from hexplan.errors import HexplanError
+from hexplan.errors import HexplanError, LaunchError
 from hexplan.plan import ENTRY, Plan
 from hexplan_runtime.batch import Row
 from hexplan_runtime.engine.changes import (
@@ -237,8 +237,9 @@ class Mender:
         with self._lock:
             self._starting = {r: s for r, s in self._starting.items() if s is not start}
         if over.failure is not None:
-            self._how.log(f"{start.name} is given up: {over.failure.message}")
-            return StageGone(stage, over.failure)
+            message = f"{start.name} is given up: {over.failure.message}"
+            self._how.log(message)
+            return StageGone(stage, LaunchError(message, hint=over.failure.hint))
         self._ranks[stage] = tuple(start.ranks)
         self._stage_of.update(dict.fromkeys(start.ranks, stage))
         self._since_s[stage], self._failures[stage] = time.monotonic(), start.failures + 1
