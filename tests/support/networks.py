@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,9 +74,14 @@ def network(num_hosts: int) -> Iterator[Network]:
             pytest.skip(f"this kernel or container has no such networks: {error.stderr}")
         yield made
     finally:
-        for space in spaces:
-            with suppress(subprocess.CalledProcessError):
-                run("ip", "netns", "delete", space)
+        remove_spaces(spaces)
+
+
+def remove_spaces(spaces: Iterable[str]) -> None:
+    """Remove namespaces, as far as they are there."""
+    for space in spaces:
+        with suppress(subprocess.CalledProcessError):
+            run("ip", "netns", "delete", space)
 
 
 def _build(made: Network, spaces: list[str]) -> None:

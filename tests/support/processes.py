@@ -10,9 +10,9 @@ PROC = Path("/proc")
 PATIENCE_S = 30.0
 
 
-def wait_until(is_done: Callable[[], bool]) -> bool:
+def wait_until(is_done: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
     """Wait until something holds, for a long while; say whether it does."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not is_done():
         if time.monotonic() > deadline:
             return False

@@ -54,6 +54,7 @@ class MessageEnds:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._senders: list[MessageSender] = []
         self._receivers: list[MessageReceiver] = []
+        self._controls: list[Control] = []
         self._doorkeeper: ThreadAuthenticator | None = None
         self._watch = CallWatch(lose)
 
@@ -74,6 +75,13 @@ class MessageEnds:
         self._senders.append(MessageSender(socket, self._wire_format))
         return self._senders[-1]
 
+    def control(self, address: str, *, calls: bool) -> Control:
+        """Open one end of a connection over TCP on which both ends speak, as strangers cannot."""
+        socket = self._socket(zmq.DEALER, address)
+        self._open(socket, address, calls=calls)
+        self._controls.append(Control(socket))
+        return self._controls[-1]
+
     def await_calls(self, timeout_s: float) -> tuple[str, ...]:
         """Wait until all calls over TCP are up, and return the addresses of those that are not."""
         return self._watch.await_all(timeout_s)
@@ -83,6 +91,8 @@ class MessageEnds:
         self._watch.close()
         for sender in self._senders:
             sender.close()
+        for control in self._controls:
+            control.close()
         for receiver in self._receivers:
             receiver.close()
         if self._doorkeeper is not None:
@@ -208,6 +218,32 @@ class MessageReceiver:
         except (struct.error, ValueError, RuntimeError) as error:
             message = f"a message arrived that is torn: {error}"
             raise HexplanError(message) from error
+
+
+class Control:
+    """One end of a connection on which both ends speak; one thread uses it."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+        self.address = bytes(socket.get(zmq.LAST_ENDPOINT)).decode()
+        """Where it listens, with the port that the system chose, or whom it calls."""
+
+    def tell(self, name: bytes, value: bytes, limit_s: float) -> None:
+        """Tell the other end a value, once it is there."""
+        if not self._socket.poll(int(1000 * limit_s), zmq.POLLOUT):
+            raise PeerLost("nobody came to the other end in time")
+        self._socket.send_multipart((name, value))
+
+    def hear(self, limit_s: float) -> tuple[bytes, bytes]:
+        """Wait for the next value that the other end tells, and return its name and the value."""
+        if not self._socket.poll(int(1000 * limit_s), zmq.POLLIN):
+            raise PeerLost("the other end said nothing in time")
+        name, value = self._socket.recv_multipart()
+        return name, value
+
+    def close(self) -> None:
+        """Close it."""
+        self._socket.close()
 
 
 class Doorkeeper:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from hexplan.errors import LaunchError
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.net.edge_sender import EdgeSender
+from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.keys import KeyPair, LaunchKeys
-from hexplan_runtime.net.messages import (
-    MessageEnds,
-    MessageReceiver,
-    socket_file,
-    tcp_address,
-)
+from hexplan_runtime.net.messages import Control, MessageEnds, socket_file, tcp_address
+from hexplan_runtime.net.plain import PlainSender, meet, plain_receiver
 from hexplan_runtime.net.transport import Receives, Sends
 from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.stage.messages import Across, Directory, Listening, launch_mark
@@ -27,6 +25,12 @@ CALL_S: Final = 15.0
 CALL_HINT: Final = (
     "does a firewall close the port? `--first-port` chooses ports that it can let through, and"
     " `hexplan doctor PLAN` tries them"
+)
+MEET_S: Final = 30.0
+"""How long the two ends of a plain edge may take to find each other."""
+MEET_HINT: Final = (
+    "hosts of a trusted site reach each other at any port; if a firewall there closes some, take"
+    " the site out of `trusted`, and edges use the ports of `--first-port` alone"
 )
 LAUNCHER = "launcher"
 """The process at the other end of entry and exit edges."""
@@ -80,8 +84,10 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     def lose(address: str) -> None:
         meeting.lose(f"{names[address]}: the connection to {address} is lost")
 
-    messages = MessageEnds(wire_format_of(plan, meeting.nonce), keys, lose)
-    opened = _Opened(end, messages, frozenset(back_edges(plan)))
+    wire_format = wire_format_of(plan, meeting.nonce)
+    messages = MessageEnds(wire_format, keys, lose)
+    plain = frozenset(plain_edges(plan) if meeting.across is not None else ())
+    opened = _Opened(end, messages, frozenset(back_edges(plan)), plain)
     places = {stage.id: stage.host for stage in plan.stages}
     addresses: dict[int, str] = {}
     edges = [edge for edge in enumerate(launch_edges(plan)) if end in _processes(*edge[1])]
@@ -102,6 +108,7 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     for edge, address in calls:
         opened.call(edge, address)
     opened.await_calls(names)
+    opened.meet([edge for _, edge in edges], meeting.across, wire_format, lose)
     return opened.ends()
 
 
@@ -113,10 +120,14 @@ class _Opened:
     messages: MessageEnds
     back: frozenset[tuple[str, str]]
     """The ways back from last stages."""
+    plain: frozenset[tuple[str, str]]
+    """Edges inside trusted sites."""
+    controls: dict[tuple[str, str], Control] = field(default_factory=dict)
+    """Where the ends of plain edges meet."""
     senders: dict[str, EdgeSender] = field(default_factory=dict)
-    receivers: dict[str, MessageReceiver] = field(default_factory=dict)
+    receivers: dict[str, Receives] = field(default_factory=dict)
     back_senders: dict[str, EdgeSender] = field(default_factory=dict)
-    back_receivers: dict[str, MessageReceiver] = field(default_factory=dict)
+    back_receivers: dict[str, Receives] = field(default_factory=dict)
 
     def listen(self, edge: tuple[str, str], address: str) -> str:
         """Listen for the other end, and return where."""
@@ -135,6 +146,30 @@ class _Opened:
             message = f"cannot reach {what} within {CALL_S:g} s"
             raise LaunchError(message, hint=CALL_HINT)
 
+    def meet(
+        self,
+        edges: Sequence[tuple[str, str]],
+        across: Across | None,
+        wire_format: WireFormat,
+        lose: Callable[[str], None],
+    ) -> None:
+        """Wait for the other ends of plain edges: in one order everywhere, so never in a ring."""
+        for edge in (edge for edge in edges if edge in self.controls):
+            control, calls = self.controls[edge], self.end == edge[0]
+            assert across is not None
+            assert across.address is not None
+            try:
+                group = meet(control, across.address, calls=calls, timeout_s=MEET_S)
+            except PeerLost as error:
+                self.ends().close()
+                message = f"edge {edge[0]} > {edge[1]}: {error}"
+                raise LaunchError(message, hint=MEET_HINT) from error
+            if calls:
+                sender = PlainSender(group, wire_format, partial(lose, control.address))
+                self._keep_sender(edge, EdgeSender(sender))
+            else:
+                self._keep_receiver(edge, plain_receiver(group, wire_format))
+
     def ends(self) -> Ends:
         """Return all of them."""
 
@@ -146,14 +181,22 @@ class _Opened:
         return Ends(self.senders, self.receivers, close, self.back_senders, self.back_receivers)
 
     def _open(self, edge: tuple[str, str], address: str, *, calls: bool) -> str:
-        (source, target), is_back = edge, edge in self.back
+        if edge in self.plain:
+            self.controls[edge] = self.messages.control(address, calls=calls)
+            return self.controls[edge].address
         if self.end == _processes(*edge)[0]:
             sender = self.messages.sender(address, calls=calls)
-            (self.back_senders if is_back else self.senders)[target] = EdgeSender(sender)
+            self._keep_sender(edge, EdgeSender(sender))
             return sender.address
         receiver = self.messages.receiver(address, calls=calls)
-        (self.back_receivers if is_back else self.receivers)[source] = receiver
+        self._keep_receiver(edge, receiver)
         return receiver.address
+
+    def _keep_sender(self, edge: tuple[str, str], sender: EdgeSender) -> None:
+        (self.back_senders if edge in self.back else self.senders)[edge[1]] = sender
+
+    def _keep_receiver(self, edge: tuple[str, str], receiver: Receives) -> None:
+        (self.back_receivers if edge in self.back else self.receivers)[edge[0]] = receiver
 
 
 def _processes(source: str, target: str) -> tuple[str, str]:
@@ -199,6 +242,19 @@ def back_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Return the ways of tokens from last stages straight to other stages where routes begin."""
     ends = [route_ends(plan, n) for n in range(len(plan.routes)) if returns_directly(plan, n)]
     return tuple(dict.fromkeys((last, first) for first, last in ends if first != last))
+
+
+def plain_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Return the edges between two machines of a trusted site; all others are encrypted."""
+    hosts = {stage.id: stage.host for stage in plan.stages}
+    return tuple(
+        (source, target)
+        for source, target in launch_edges(plan)
+        if source != ENTRY
+        and target != EXIT
+        and hosts[source] != hosts[target]
+        and plan.cluster.is_trusted(hosts[source], hosts[target])
+    )
 
 
 def returns_directly(plan: Plan, route: int) -> bool:
