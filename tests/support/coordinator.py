@@ -16,7 +16,10 @@ from hexplan.plan import Plan
 from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.probe.reach import Reach
-from hexplan_runtime.request import Request
+from hexplan_runtime.request import Request, Sampling
+
+SEED = 0x5EED_0F_C0FFEE
+"""Greedy requests do not use it, but it travels with each."""
 
 
 def say(**what: object) -> None:
@@ -37,7 +40,8 @@ def main() -> None:
                 while line == "endless\n":
                     list(pipeline.generate([Request((1, 2, 3), 60)]))
                 num_tokens, *prompt = map(int, line.split())
-                stream = pipeline.generate([Request(tuple(prompt), num_tokens)])
+                request = Request(tuple(prompt), num_tokens, Sampling(seed=SEED))
+                stream = pipeline.generate([request])
                 say(event="tokens", tokens=[event.token_id for event in stream])
     except HexplanError as error:
         say(event="failed", at_s=time.time(), message=error.message, hint=error.hint)

@@ -88,12 +88,13 @@ def desk_of(hosts: SshHosts, folder: Path, spec: str) -> Desk:
 
 
 @contextmanager
-def served(desk: Desk) -> Iterator[str]:
+def served(desk: Desk, *options: str) -> Iterator[str]:
     """Serve the plan, give its URL once it is ready, and stop it."""
     hexplan = (sys.executable, "-m", "hexplan", "serve", desk.plan, "--yes", "--port", "0")
     log = desk.home / "serve.log"
     with log.open("w") as output:
-        server = subprocess.Popen(desk.words(*hexplan, *desk.reach), stdout=output, stderr=output)
+        words = desk.words(*hexplan, *desk.reach, *options)
+        server = subprocess.Popen(words, stdout=output, stderr=output)
     try:
 
         def has_begun() -> bool:

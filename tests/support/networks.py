@@ -31,6 +31,10 @@ class Network:
         """Return what runs a command at the desk."""
         return ["ip", "netns", "exec", f"{self.prefix}-1", *words]
 
+    def run_at_desk(self, *words: str) -> None:
+        """Run a command at the desk that must succeed."""
+        run(*self.at_desk(*words))
+
     def shape(self, index: int, rate: str) -> None:
         """Let a host send no faster than this."""
         limits = ("rate", rate, "burst", "64kb", "latency", "50ms")

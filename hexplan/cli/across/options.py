@@ -35,7 +35,10 @@ FirstPort = Annotated[
 ]
 HostsFolder = Annotated[
     Path | None,
-    typer.Option(help="The folder with the weights on the hosts, if not as on this machine."),
+    typer.Option(
+        help="The folder with the weights on the hosts, if not as on this machine; a quoted `~`"
+        " stands for the home of the user there."
+    ),
 ]
 PublicHosts = Annotated[
     bool,

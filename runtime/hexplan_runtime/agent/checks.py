@@ -14,7 +14,8 @@ from hexplan.files.bounded import open_to_read
 from hexplan.reading.model_folder.headers import MAX_HEADER_BYTES, weight_file_names
 from hexplan_runtime.agent.messages import FileSeen, HostGreeting, HostSeen, HostTask
 from hexplan_runtime.hardware import free_cores, main_memory
-from hexplan_runtime.model.model_files import find_model_folder
+from hexplan_runtime.model.model_files import find_model_folder, place_weights
+from hexplan_runtime.model.needed_files import PUSH_HINT, missing_files, require_layers
 from hexplan_runtime.net.addresses import local_address
 
 _LENGTH_BYTES = 8
@@ -49,6 +50,13 @@ def own_address(task: HostTask) -> str:
         message = f"{task.address} means {address} here, which no other host reaches"
         raise InputError(message, hint="give the host its address in numbers in the spec")
     return address
+
+
+def at_home(task: HostTask) -> HostTask:
+    """Return a task whose model folder is spelled out, if it is in the home of whoever runs it."""
+    folder = str(Path(task.assignment.model_folder).expanduser())
+    assignment = task.assignment.model_copy(update={"model_folder": folder})
+    return task.model_copy(update={"assignment": assignment})
 
 
 def look_around(task: HostTask) -> HostSeen:
@@ -114,7 +122,13 @@ def files_here(task: HostTask) -> tuple[FileSeen, ...]:
     InputError
         The model is not here, or not the plan's.
     """
-    folder = find_model_folder(task.assignment.plan, Path(task.assignment.model_folder))
+    plan, named = task.assignment.plan, Path(task.assignment.model_folder)
+    missing = missing_files(named)
+    if missing:
+        message = f"{named}: not a model folder, it lacks {', '.join(missing)}"
+        raise InputError(message, hint=PUSH_HINT)
+    folder = find_model_folder(plan, named)
+    require_layers(plan, task.stages, place_weights(folder))
     return tuple(file_seen(folder / name) for name in weight_file_names(folder))
 
 

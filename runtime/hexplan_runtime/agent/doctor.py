@@ -11,6 +11,7 @@ import zmq
 
 from hexplan.errors import HexplanError
 from hexplan_runtime.agent.checks import (
+    at_home,
     check_version,
     files_here,
     memory_for,
@@ -38,7 +39,7 @@ def main() -> None:
         parent.tell(DoctorReport(findings=tuple(patient.findings)))
         leave(0)
     patient.note("version", f"hexplan {version('hexplan')}")
-    task = parent.hear(HostTask)
+    task = at_home(parent.hear(HostTask))
     parent.tell(patient.examine(task))
     assert task.assignment.across is not None
     keys = keys_of(task.assignment.across)

@@ -10,7 +10,7 @@ import time
 from threading import Lock, Thread
 
 from hexplan.errors import HexplanError
-from hexplan_runtime.agent.checks import check_version, look_around, own_address
+from hexplan_runtime.agent.checks import at_home, check_version, look_around, own_address
 from hexplan_runtime.agent.messages import (
     BEAT_S,
     DEAD_MAN_S,
@@ -33,7 +33,7 @@ def main() -> None:
     _beat(parent)
     try:
         check_version(parent.hear(HostGreeting))
-        task = parent.hear(HostTask)
+        task = at_home(parent.hear(HostTask))
         address = own_address(task)
         seen = look_around(task)
     except HexplanError as error:

@@ -61,7 +61,7 @@ class PlainSender:
     """
 
     def __init__(self, group: Group, wire_format: WireFormat, lose: Callable[[], None]) -> None:
-        self._group = group
+        self._group: Group | None = group
         self._encoder = Encoder(wire_format)
         self._lose = lose
         self._changed = Condition()
@@ -77,7 +77,7 @@ class PlainSender:
     def send(self, batch: Batch) -> None:
         """Send a batch; handles and tensors are kept until the peer has it, as gloo needs them."""
         with self._changed:
-            if self._is_over:
+            if self._group is None or self._is_over:
                 return
             parts = self._encoder.pack(batch)
             try:
@@ -89,9 +89,10 @@ class PlainSender:
             self._changed.notify()
 
     def close(self) -> None:
-        """Send no more."""
+        """Send no more, and hang up once nothing is under way: the peer counts this as a loss."""
         with self._changed:
             self._is_over = True
+            self._group = None
             self._changed.notify()
 
     def _finish_all(self) -> None:

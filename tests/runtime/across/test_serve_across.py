@@ -35,11 +35,15 @@ def desk(hosts: SshHosts, tmp_path: Path) -> Desk:
 
 @pytest.mark.slow
 def test_a_client_gets_the_text_of_one_machine_and_stop_leaves_nothing(desk: Desk) -> None:
-    with served(desk) as url:
+    pushes = ("--push-weights", "--hosts-model-folder", "~/austen")
+    with served(desk, *pushes) as url:
         text = desk.ask(url)
         status = json.loads(desk.hexplan("status", "--json"))
         assert {stage["host"] for stage in status["stages"]} == {"ada", "bob"}
         assert "stage s0" in desk.hexplan("logs")
+    for index in (0, 1):
+        copy = desk.hosts.folder / f"home-{index}" / "austen" / "model.safetensors"
+        assert copy.read_bytes() == (FOLDER / "model.safetensors").read_bytes()
     assert text
     assert PROMPT + text in desk.here(PROMPT)
     assert wait_until(lambda: not desk.hosts.processes(0) | desk.hosts.processes(1))

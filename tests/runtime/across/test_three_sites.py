@@ -89,8 +89,8 @@ def test_a_doctor_names_a_site_that_is_cut_off_from_another(desk: Desk) -> None:
     _, bob, cyd = desk.hosts.addresses
     network.join(bob, cyd, 0.03, loss=1.0)
     try:
-        words = ("doctor", desk.plan, *desk.reach, "--timeout", "60s", "--json")
-        found = json.loads(desk.hexplan(*words, exit_code=7))
+        words = (*desk.reach, "--timeout", "60s", "--json")
+        found = json.loads(desk.hexplan("doctor", desk.plan, *words, exit_code=7))
     finally:
         place_sites(network, desk.hosts)
     problems = {(edge["from"], edge["to"]): edge["problem"] for edge in found["edges"]}
