@@ -42,7 +42,7 @@ def doctor(
     require_packages(RUNTIME)
     from hexplan.plan_file import read_plan
     from hexplan.render import words
-    from hexplan.render.doctor_view import doctor_json, doctor_text, problems
+    from hexplan.render.across.doctor_view import doctor_json, doctor_text, problems
     from hexplan_runtime.launch.doctor import Doctor
 
     plan = read_plan(source(plan_file))

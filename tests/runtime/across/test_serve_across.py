@@ -41,6 +41,10 @@ def test_a_client_gets_the_text_of_one_machine_and_stop_leaves_nothing(desk: Des
         status = json.loads(desk.hexplan("status", "--json"))
         assert {stage["host"] for stage in status["stages"]} == {"ada", "bob"}
         assert "stage s0" in desk.hexplan("logs")
+        watched = json.loads(desk.hexplan("top", "--once", "--json"))
+        assert [route["requests"] for route in watched["routes"]] == [
+            status["routes"][0]["requests"]
+        ]
     for index in (0, 1):
         copy = desk.hosts.folder / f"home-{index}" / "austen" / "model.safetensors"
         assert copy.read_bytes() == (FOLDER / "model.safetensors").read_bytes()

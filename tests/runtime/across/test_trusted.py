@@ -7,18 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.across import plan_across
+from support.across import trusting_plan
 from support.coordinator import SEED
 from support.launched import Running, launched
-from support.networks import Network
-from support.processes import wait_until
 from support.sniffer import capture
 from support.ssh_hosts import SshHosts
 from support.strangers import come_with_other_keys, listeners, ports, send_garbage
 
 from hexplan.model import Model
 from hexplan.plan import Plan
-from hexplan.render.dry_run_view import dry_run_text
+from hexplan.render.across.dry_run_view import dry_run_text
 from hexplan_runtime.launch.dry_run import planned_starts
 from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.launch.places import Hosts
@@ -26,13 +24,6 @@ from hexplan_runtime.request import Request
 
 NUM_TOKENS = 24
 NUM_REQUESTS = 40
-TWO = [((0, 2), (1,)), ((2, 4), (1,))]
-
-
-def trusting_plan(model: Model, addresses: list[str]) -> Plan:
-    plan = plan_across(model, TWO, addresses)
-    cluster = plan.cluster.model_copy(update={"trusted_sites": (plan.cluster.hosts[0].site,)})
-    return plan.model_copy(update={"cluster": cluster, "cluster_sha256": cluster.sha256})
 
 
 @pytest.fixture(scope="module")
@@ -109,27 +100,3 @@ def test_what_plain_edges_carry_can_be_read_and_prompts_from_outside_cannot(
         assert struct.pack("<q", SEED) in frames_seen
         assert all(struct.pack("<q", token) in frames_seen for token in tokens)
         assert struct.pack("<12q", *prompt) not in frames_seen
-
-
-def part(network: Network, state: str) -> None:
-    """Keep the two hosts from each other, while the coordinator reaches both; or join them."""
-    for index in (0, 1):
-        port = ("ip", "link", "set", "dev", f"to{index}", "type", "bridge_slave")
-        network.run_at_desk(*port, "isolated", state)
-
-
-@pytest.mark.slow
-def test_hosts_that_lose_each_other_are_named_and_nothing_is_left(
-    hosts: SshHosts, plan: Plan, llama: Path
-) -> None:
-    with launched(hosts, plan, llama) as coordinator:
-        assert len(coordinator.generate(3)) == 3
-        coordinator.tell("endless")
-        part(hosts.network, "on")
-        try:
-            failed = coordinator.hear()
-            assert failed["event"] == "failed"
-            assert "the connection to tcp://10.77.0.1" in failed["message"]
-            assert wait_until(lambda: not any(map(hosts.processes, (0, 1))))
-        finally:
-            part(hosts.network, "off")
