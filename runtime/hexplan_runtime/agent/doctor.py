@@ -20,11 +20,11 @@ from hexplan_runtime.agent.checks import (
 )
 from hexplan_runtime.agent.doctor_messages import Call, DoctorReport, Finding, Subject, Trial
 from hexplan_runtime.agent.messages import FileSeen, HostGreeting, HostTask
+from hexplan_runtime.net.addresses import tcp_address
 from hexplan_runtime.net.keys import LaunchKeys
-from hexplan_runtime.net.messages import tcp_address
 from hexplan_runtime.net.trials import TrialListener, try_call
 from hexplan_runtime.processes.child import Parent, leave
-from hexplan_runtime.stage.edges import keys_of
+from hexplan_runtime.stage.keys import keys_of
 
 Found = TypeVar("Found")
 _GIB = 2**30

@@ -20,8 +20,9 @@ from hexplan_runtime.launch.places import HostPlace, Hosts, edge_hosts, host_pla
 from hexplan_runtime.model.architecture import Architecture
 from hexplan_runtime.net.trials import try_call
 from hexplan_runtime.processes import ChildProcess, Ended, Said, Supervisor
-from hexplan_runtime.stage.edges import keys_of, launch_edges
+from hexplan_runtime.stage.keys import keys_of
 from hexplan_runtime.stage.messages import Assignment
+from hexplan_runtime.stage.topology import launch_edges
 
 AGENT: Final = "hexplan_runtime.agent.doctor"
 CLOCK_S: Final = 2.0

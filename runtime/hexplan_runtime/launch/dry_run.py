@@ -11,7 +11,7 @@ from hexplan_runtime.agent.ranks import RANK, VARIABLES
 from hexplan_runtime.launch.agents import AGENT
 from hexplan_runtime.launch.places import HostPlace, Hosts, host_places
 from hexplan_runtime.processes import Here
-from hexplan_runtime.stage.edges import launch_edges, plain_edges
+from hexplan_runtime.stage.topology import launch_edges, plain_edges
 
 
 @dataclass(frozen=True, slots=True)

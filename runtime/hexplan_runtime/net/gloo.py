@@ -30,8 +30,8 @@ from torch._C._distributed_c10d import (
 )
 
 from hexplan.errors import HexplanError
+from hexplan_runtime.net.addresses import LOOPBACK as LOOPBACK
 
-LOOPBACK: Final = "127.0.0.1"
 FOREVER: Final = datetime.timedelta(days=3650)
 _JOIN = datetime.timedelta(minutes=5)
 _THREADS = 2

@@ -21,7 +21,7 @@ from hexplan.errors import HexplanError, LaunchError
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.call_watch import CallWatch
 from hexplan_runtime.net.gloo import PeerLost
-from hexplan_runtime.net.keys import LaunchKeys
+from hexplan_runtime.net.keys import Doorkeeper, LaunchKeys
 from hexplan_runtime.net.wire import FRAME_BYTES, Decoder, Encoder, WireFormat
 
 _RECONNECT_MS: Final = 10
@@ -246,17 +246,6 @@ class Control:
         self._socket.close()
 
 
-class Doorkeeper:
-    """Lets in whoever holds the callers' key of the launch."""
-
-    def __init__(self, public: bytes) -> None:
-        self._public = public
-
-    def callback(self, domain: str, key: bytes) -> bool:
-        """Say whether a client with this public key, which it has proved to hold, may connect."""
-        return key == self._public
-
-
 def _batch(parts: list[bytearray], decoder: Decoder) -> Batch | None:
     """Read the parts of one message; None if it is of an epoch that is over."""
     frame, *rest = parts
@@ -289,12 +278,6 @@ def _filled(like: Tensor, data: bytearray) -> Tensor:
 def _bytes(part: Tensor) -> memoryview:
     """Return the bytes of a tensor of any type."""
     return part.reshape(-1).view(torch.uint8).numpy().data
-
-
-def tcp_address(ip: str, port: int | None = None) -> str:
-    """Return the address of an edge between machines; the system chooses a port if it is None."""
-    host = f"[{ip}]" if ":" in ip else ip
-    return f"tcp://{host}:{'*' if port is None else port}"
 
 
 def socket_file(folder: Path, number: int) -> str:

@@ -10,15 +10,20 @@ from typing import Final
 
 from hexplan.errors import LaunchError
 from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan_runtime.net.addresses import tcp_address
 from hexplan_runtime.net.edge_sender import EdgeSender
 from hexplan_runtime.net.gloo import PeerLost
-from hexplan_runtime.net.keys import KeyPair, LaunchKeys
-from hexplan_runtime.net.messages import Control, MessageEnds, socket_file, tcp_address
+from hexplan_runtime.net.messages import Control, MessageEnds, socket_file
 from hexplan_runtime.net.plain import PlainSender, meet, plain_receiver
 from hexplan_runtime.net.transport import Receives, Sends
 from hexplan_runtime.net.wire import WireFormat
+from hexplan_runtime.stage.keys import keys_of
 from hexplan_runtime.stage.messages import Across, Directory, Listening, launch_mark
 from hexplan_runtime.stage.stage import torch_dtype
+from hexplan_runtime.stage.topology import back_edges, launch_edges, plain_edges
+from hexplan_runtime.stage.topology import returns_directly as returns_directly
+from hexplan_runtime.stage.topology import route_edges as route_edges
+from hexplan_runtime.stage.topology import route_ends as route_ends
 
 CALL_S: Final = 15.0
 """How long connections to other machines may take."""
@@ -216,64 +221,6 @@ def _own_address(across: Across | None, number: int) -> str:
     return tcp_address(across.address, port)
 
 
-def keys_of(across: Across) -> LaunchKeys:
-    """Return the keys of a launch."""
-    pairs = across.listeners, across.callers
-    return LaunchKeys(*(KeyPair(*(key.encode() for key in pair)) for pair in pairs))
-
-
 def wire_format_of(plan: Plan, nonce: str) -> WireFormat:
     """Return what all ends of this launch must know of each other."""
     return WireFormat(launch_mark(nonce), plan.model.hidden, torch_dtype(plan.model))
-
-
-def used_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """Return the edges that routes take, in the order in which routes first take them."""
-    pairs = [pair for route in range(len(plan.routes)) for pair in route_edges(plan, route)]
-    return tuple(dict.fromkeys(pairs))
-
-
-def launch_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """Return every edge of a launch: those that routes take, and then the ways back."""
-    return (*used_edges(plan), *back_edges(plan))
-
-
-def back_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """Return the ways of tokens from last stages straight to other stages where routes begin."""
-    ends = [route_ends(plan, n) for n in range(len(plan.routes)) if returns_directly(plan, n)]
-    return tuple(dict.fromkeys((last, first) for first, last in ends if first != last))
-
-
-def plain_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """Return the edges between two machines of a trusted site; all others are encrypted."""
-    hosts = {stage.id: stage.host for stage in plan.stages}
-    return tuple(
-        (source, target)
-        for source, target in launch_edges(plan)
-        if source != ENTRY
-        and target != EXIT
-        and hosts[source] != hosts[target]
-        and plan.cluster.is_trusted(hosts[source], hosts[target])
-    )
-
-
-def returns_directly(plan: Plan, route: int) -> bool:
-    """Say whether tokens go from a route's last stage straight to its first.
-
-    They go through the router where the plan's cluster has no link that may carry them.
-    """
-    hosts = {stage.id: stage.host for stage in plan.stages}
-    first, last = (hosts[stage] for stage in route_ends(plan, route))
-    return first == last or plan.cluster.link(last, first) is not None
-
-
-def route_ends(plan: Plan, route: int) -> tuple[str, str]:
-    """Return the first and the last stage of a route."""
-    hops = plan.routes[route].hops
-    return hops[0].stage, hops[-1].stage
-
-
-def route_edges(plan: Plan, route: int) -> tuple[tuple[str, str], ...]:
-    """Return the edges of one route, from entry to exit."""
-    ends = (ENTRY, *(hop.stage for hop in plan.routes[route].hops), EXIT)
-    return tuple(zip(ends, ends[1:], strict=False))

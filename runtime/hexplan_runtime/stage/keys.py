@@ -1,0 +1,12 @@
+"""The keys of a launch, from what its processes are told on their stdin."""
+
+from __future__ import annotations
+
+from hexplan_runtime.net.keys import KeyPair, LaunchKeys
+from hexplan_runtime.stage.messages import Across
+
+
+def keys_of(across: Across) -> LaunchKeys:
+    """Return the keys of a launch."""
+    pairs = across.listeners, across.callers
+    return LaunchKeys(*(KeyPair(*(key.encode() for key in pair)) for pair in pairs))
