@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hexplan.errors import InputError
-from hexplan.plan import Plan
-from hexplan.reading.model_folder.folder import CONFIG_NAME
-from hexplan.reading.model_folder.headers import INDEX, SINGLE, weight_file_names
+from hexplan.field_types import Range
+from hexplan.reading.model_folder.headers import CONFIG_NAME, INDEX, SINGLE, weight_file_names
 from hexplan_runtime.model.model_files import Place
+
+if TYPE_CHECKING:
+    from hexplan.plan import Plan
 
 _LAYER: Final = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 _BESIDE: Final = (".json", ".model", ".txt", ".jinja", ".tiktoken")
@@ -37,8 +39,8 @@ def needed_weights(
     )
 
 
-def require_layers(plan: Plan, stages: Collection[int], places: Mapping[str, Place]) -> None:
-    """Refuse a folder that has no weight of some layer that stages hold.
+def require_layers(held: Iterable[Range], places: Mapping[str, Place]) -> None:
+    """Refuse a folder that has no weight of some layer in these ranges.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def require_layers(plan: Plan, stages: Collection[int], places: Mapping[str, Pla
         Layers are missing; the message names them.
     """
     here = {layer for name in places if (layer := _layer(name)) is not None}
-    missing = sorted({n for index in stages for n in range(*plan.stages[index].layers)} - here)
+    missing = sorted({layer for layers in held for layer in range(*layers)} - here)
     if here and missing:
         folder = next(iter(places.values())).file.parent
         message = f"{folder}: found no weights of layers {', '.join(map(str, missing))}"

@@ -33,6 +33,11 @@ class LaunchKeys:
         """Return new random keys."""
         return cls(KeyPair.new(), KeyPair.new())
 
+    @classmethod
+    def of(cls, listeners: tuple[str, str], callers: tuple[str, str]) -> Self:
+        """Return keys from what a process is told: public and secret ones, in Z85."""
+        return cls(*(KeyPair(*(key.encode() for key in pair)) for pair in (listeners, callers)))
+
 
 class Doorkeeper:
     """Lets in whoever holds the callers' key of the launch."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from hexplan_runtime.net.keys import KeyPair, LaunchKeys
+from hexplan_runtime.net.keys import LaunchKeys
 from hexplan_runtime.stage.messages import Across
 
 
 def keys_of(across: Across) -> LaunchKeys:
     """Return the keys of a launch."""
-    pairs = across.listeners, across.callers
-    return LaunchKeys(*(KeyPair(*(key.encode() for key in pair)) for pair in pairs))
+    return LaunchKeys.of(across.listeners, across.callers)

@@ -92,10 +92,10 @@ def test_each_host_gets_what_its_stages_need_and_a_second_call_copies_nothing(
         assert weights_in(folder) == {name: whole[name] for name in needed}
         assert missing_files(folder) == ()
         places = place_weights(folder)
-        require_layers(plan, [index], places)
+        require_layers([plan.stages[index].layers], places)
         assert needed_weights(plan, [index], places) == needed
         with pytest.raises(InputError, match="found no weights of layers"):
-            require_layers(plan, [1 - index], places)
+            require_layers([plan.stages[1 - index].layers], places)
 
 
 @pytest.mark.slow
@@ -109,8 +109,10 @@ def test_another_plan_adds_what_it_needs(
     added = {"model-1.safetensors", "model-2.safetensors"}
     assert second.copied_bytes == sum((sharded / name).stat().st_size for name in added)
     kept, filled = map(place_weights, folders(tmp_path))
-    require_layers(plan, [0], kept)  # what is there for the plan before is still found
-    require_layers(other, [1], filled)
+    require_layers(
+        [plan.stages[0].layers], kept
+    )  # the plan before still runs
+    require_layers([other.stages[1].layers], filled)
 
 
 @pytest.mark.slow
