@@ -109,9 +109,7 @@ def test_another_plan_adds_what_it_needs(
     added = {"model-1.safetensors", "model-2.safetensors"}
     assert second.copied_bytes == sum((sharded / name).stat().st_size for name in added)
     kept, filled = map(place_weights, folders(tmp_path))
-    require_layers(
-        [plan.stages[0].layers], kept
-    )  # the plan before still runs
+    require_layers([plan.stages[0].layers], kept)  # the plan before still runs
     require_layers([other.stages[1].layers], filled)
 
 
