@@ -22,6 +22,7 @@ from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.call_watch import CallWatch
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.keys import Doorkeeper, LaunchKeys
+from hexplan_runtime.net.meeting import MEETING, Control
 from hexplan_runtime.net.wire import FRAME_BYTES, Decoder, Encoder, WireFormat
 
 _RECONNECT_MS: Final = 10
@@ -213,37 +214,13 @@ class MessageReceiver:
         except zmq.ZMQError as error:
             message = f"an edge failed: {error}"
             raise PeerLost(message) from error
+        if parts[0] == MEETING:
+            return None
         try:
             return _batch([bytearray(part) for part in parts], self._decoder)
         except (struct.error, ValueError, RuntimeError) as error:
             message = f"a message arrived that is torn: {error}"
             raise HexplanError(message) from error
-
-
-class Control:
-    """One end of a connection on which both ends speak; one thread uses it."""
-
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self._socket = socket
-        self.address = bytes(socket.get(zmq.LAST_ENDPOINT)).decode()
-        """Where it listens, with the port that the system chose, or whom it calls."""
-
-    def tell(self, name: bytes, value: bytes, limit_s: float) -> None:
-        """Tell the other end a value, once it is there."""
-        if not self._socket.poll(int(1000 * limit_s), zmq.POLLOUT):
-            raise PeerLost("nobody came to the other end in time")
-        self._socket.send_multipart((name, value))
-
-    def hear(self, limit_s: float) -> tuple[bytes, bytes]:
-        """Wait for the next value that the other end tells, and return its name and the value."""
-        if not self._socket.poll(int(1000 * limit_s), zmq.POLLIN):
-            raise PeerLost("the other end said nothing in time")
-        name, value = self._socket.recv_multipart()
-        return name, value
-
-    def close(self) -> None:
-        """Close it."""
-        self._socket.close()
 
 
 def _batch(parts: list[bytearray], decoder: Decoder) -> Batch | None:

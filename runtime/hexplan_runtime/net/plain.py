@@ -1,7 +1,7 @@
 """Plain edges: torch.distributed between two machines inside a site that the plan trusts.
 
 Each edge is a gloo group of two, so that a lost peer breaks its own edges and no others. The two
-ends meet over the edge's authenticated connection (`messages.Control`), which stays open: the end
+ends meet over the edge's authenticated connection (`meeting.Control`), which stays open: the end
 that called watches it. What batches carry can be read by whoever reads that site's network.
 """
 
@@ -11,15 +11,18 @@ import datetime
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from threading import Condition, Thread
 from typing import Final
 
 from torch import Tensor
 from torch._C._distributed_c10d import Store, Work
 
+from hexplan.errors import HexplanError
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.gloo import Group, PeerLost, connected, finish
-from hexplan_runtime.net.messages import Control
+from hexplan_runtime.net.meeting import Control
+from hexplan_runtime.net.messages import MessageReceiver, MessageSender
 from hexplan_runtime.net.transport import Receiver
 from hexplan_runtime.net.wire import Encoder, WireFormat
 
@@ -54,15 +57,29 @@ def meet(control: Control, address: str, *, calls: bool, timeout_s: float) -> Gr
 class PlainSender:
     """The end that batches leave from, which never waits for the peer.
 
+    A later epoch means that the process at one end is another one. What is sent then takes the
+    connection at which the ends met, encrypted: it finds the new process by itself.
+
     Parameters
     ----------
+    group
+        None if the ends did not meet, as this process is not the first one.
     lose
-        Called once when the peer is lost, in a thread of its own; what is sent then is dropped.
+        Called once when the peer is lost, in a thread of its own; what is sent then is dropped, up
+        to the next epoch.
     """
 
-    def __init__(self, group: Group, wire_format: WireFormat, lose: Callable[[], None]) -> None:
-        self._group: Group | None = group
+    def __init__(
+        self,
+        group: Group | None,
+        control: Control,
+        wire_format: WireFormat,
+        lose: Callable[[], None],
+    ) -> None:
+        self._group = group
         self._encoder = Encoder(wire_format)
+        self._later = MessageSender(control.socket, wire_format)
+        self._is_later = group is None
         self._lose = lose
         self._changed = Condition()
         self._under_way: deque[list[tuple[Work, Tensor]]] = deque()
@@ -72,10 +89,19 @@ class PlainSender:
     @property
     def has_room(self) -> bool:
         """Whether the next batch would go at once."""
-        return len(self._under_way) < _UNDER_WAY
+        return self._later.has_room if self._is_later else len(self._under_way) < _UNDER_WAY
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Begin anew, as the process at the other end does; it drops what was sent before."""
+        self.close()
+        self._is_later = True
+        self._later.begin_epoch(epoch)
 
     def send(self, batch: Batch) -> None:
         """Send a batch; handles and tensors are kept until the peer has it, as gloo needs them."""
+        if self._is_later:
+            self._later.send(batch)
+            return
         with self._changed:
             if self._group is None or self._is_over:
                 return
@@ -112,7 +138,8 @@ class PlainSender:
                     self._end()
                 return
             with self._changed:
-                self._under_way.popleft()
+                if self._under_way:
+                    self._under_way.popleft()
 
     def _end(self) -> None:
         """Note the loss; the lock is held."""
@@ -123,9 +150,57 @@ class PlainSender:
             Thread(target=self._lose, daemon=True, name="plain loss").start()
 
 
-def plain_receiver(group: Group, wire_format: WireFormat) -> Receiver:
-    """Return the end that batches arrive at."""
-    return Receiver(group, wire_format, _CALLER)
+class PlainReceiver:
+    """The end that batches arrive at: by gloo, and of later epochs at the place of meeting.
+
+    That gloo has lost the peer says nothing here: the end that calls judges, as at other edges.
+    """
+
+    def __init__(self, group: Group | None, control: Control, wire_format: WireFormat) -> None:
+        self._arrived: SimpleQueue[Batch | PeerLost | HexplanError] = SimpleQueue()
+        self._is_later = group is None
+        if group is not None:
+            plain = Receiver(group, wire_format, _CALLER)
+            Thread(target=self._take, args=(plain,), daemon=True, name="plain receiver").start()
+        later = MessageReceiver(control.socket, wire_format)
+        control.close = later.close
+        Thread(target=self._take_later, args=(later,), daemon=True, name="later epochs").start()
+
+    def receive(self) -> Batch:
+        """Wait for the next batch.
+
+        Raises
+        ------
+        PeerLost
+            The ends of this process were closed.
+        HexplanError
+            A message is not of this launch, or torn.
+        """
+        found = self._arrived.get()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _take(self, plain: Receiver) -> None:
+        try:
+            while True:
+                batch = plain.receive()
+                if self._is_later:
+                    return
+                self._arrived.put(batch)
+        except PeerLost:
+            return
+        except HexplanError as error:
+            self._arrived.put(error)
+
+    def _take_later(self, later: MessageReceiver) -> None:
+        try:
+            while True:
+                batch = later.receive()
+                self._is_later = True
+                self._arrived.put(batch)
+        except (PeerLost, HexplanError) as error:
+            self._arrived.put(error)
 
 
 class _EdgeStore(Store):

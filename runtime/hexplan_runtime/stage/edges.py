@@ -13,8 +13,9 @@ from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.net.addresses import tcp_address
 from hexplan_runtime.net.edge_sender import EdgeSender
 from hexplan_runtime.net.gloo import PeerLost
-from hexplan_runtime.net.messages import Control, MessageEnds, socket_file
-from hexplan_runtime.net.plain import PlainSender, meet, plain_receiver
+from hexplan_runtime.net.meeting import Control
+from hexplan_runtime.net.messages import MessageEnds, socket_file
+from hexplan_runtime.net.plain import PlainReceiver, PlainSender, meet
 from hexplan_runtime.net.transport import Receives, Sends
 from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.stage.keys import keys_of
@@ -170,10 +171,10 @@ class _Opened:
                 message = f"edge {edge[0]} > {edge[1]}: {error}"
                 raise LaunchError(message, hint=MEET_HINT) from error
             if calls:
-                sender = PlainSender(group, wire_format, partial(lose, control.address))
+                sender = PlainSender(group, control, wire_format, partial(lose, control.address))
                 self._keep_sender(edge, EdgeSender(sender))
             else:
-                self._keep_receiver(edge, plain_receiver(group, wire_format))
+                self._keep_receiver(edge, PlainReceiver(group, control, wire_format))
 
     def ends(self) -> Ends:
         """Return all of them."""

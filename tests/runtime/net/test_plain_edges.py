@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -19,8 +19,9 @@ from support.processes import listening_places, wait_until
 from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.net.gloo import LOOPBACK, Group, PeerLost
 from hexplan_runtime.net.keys import LaunchKeys
+from hexplan_runtime.net.meeting import Control
 from hexplan_runtime.net.messages import MessageEnds
-from hexplan_runtime.net.plain import PlainSender, meet, plain_receiver
+from hexplan_runtime.net.plain import PlainReceiver, PlainSender, meet
 from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.request import Sampling
 from hexplan_runtime.stage.mailbox import Loss, drain
@@ -37,8 +38,17 @@ class Edge:
 
     near: MessageEnds
     far: MessageEnds
+    here: Control
+    """Of the end that sends."""
+    there: Control
     groups: list[Group]
     """That of the end that sends, and then that of the other."""
+
+    def sender(self, lose: Callable[[], None] = lambda: None) -> PlainSender:
+        return PlainSender(self.groups[0], self.here, FORMAT, lose)
+
+    def receiver(self) -> PlainReceiver:
+        return PlainReceiver(self.groups[1], self.there, FORMAT)
 
     @classmethod
     def open(cls) -> Edge:
@@ -52,7 +62,7 @@ class Edge:
                 threads.submit(meet, end, LOOPBACK, calls=calls, timeout_s=PATIENCE_S)
                 for end, calls in ends
             ]
-            return cls(near, far, [one.result() for one in met])
+            return cls(near, far, here, there, [one.result() for one in met])
 
     def close(self) -> None:
         self.near.close()
@@ -68,7 +78,7 @@ def edge() -> Iterator[Edge]:
 
 @pytest.fixture(scope="module")
 def sender(edge: Edge) -> Iterator[PlainSender]:
-    sender = PlainSender(edge.groups[0], FORMAT, lambda: None)
+    sender = edge.sender()
     yield sender
     sender.close()
 
@@ -76,7 +86,7 @@ def sender(edge: Edge) -> Iterator[PlainSender]:
 @pytest.fixture(scope="module")
 def arrived(edge: Edge) -> SimpleQueue[Batch | Loss]:
     batches: SimpleQueue[Batch | Loss] = SimpleQueue()
-    drain(plain_receiver(edge.groups[1], FORMAT), batches.put)
+    drain(edge.receiver(), batches.put)
     return batches
 
 
@@ -87,7 +97,7 @@ def activations(request: int, tokens: int) -> Batch:
 
 @given(sizes=st.lists(st.integers(1, 40) | st.integers(2000, 4000), min_size=1, max_size=8))
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_batches_arrive_whole_and_in_order(
     sender: PlainSender, arrived: SimpleQueue[Batch | Loss], sizes: list[int]
@@ -121,12 +131,13 @@ def test_strangers_at_the_port_of_gloo_disturb_nothing(
 
 def test_a_sender_is_full_while_nobody_takes_its_batches() -> None:
     edge = Edge.open()
-    sender = PlainSender(edge.groups[0], FORMAT, lambda: None)
-    assert sender.has_room
-    sender.send(activations(0, 1))
-    sender.send(activations(1, 1))
-    assert not sender.has_room
-    receiver = plain_receiver(edge.groups[1], FORMAT)
+    sender = edge.sender()
+    rooms = [sender.has_room]
+    for request in (0, 1):
+        sender.send(activations(request, 1))
+        rooms.append(sender.has_room)
+    assert rooms == [True, True, False]
+    receiver = edge.receiver()
     assert [receiver.receive().rows[0].request for _ in range(2)] == [0, 1]
     assert wait_until(lambda: sender.has_room)
     sender.close()
@@ -136,7 +147,7 @@ def test_a_sender_is_full_while_nobody_takes_its_batches() -> None:
 def test_a_peer_that_is_gone_is_told_of_once_and_later_batches_are_dropped() -> None:
     edge = Edge.open()
     told: SimpleQueue[str] = SimpleQueue()
-    sender = PlainSender(edge.groups[0], FORMAT, lambda: told.put("lost"))
+    sender = edge.sender(lambda: told.put("lost"))
     sender.send(activations(0, 1))
     edge.groups.pop()
     assert told.get(timeout=PATIENCE_S) == "lost"
@@ -144,6 +155,30 @@ def test_a_peer_that_is_gone_is_told_of_once_and_later_batches_are_dropped() -> 
         sender.send(activations(request, 1))
     assert sender.has_room
     assert told.empty()
+    edge.close()
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_what_is_sent_in_a_later_epoch_takes_the_encrypted_connection(is_new: bool) -> None:
+    """A stage was started again: that of the receiving end, or that of the end that sends."""
+    edge = Edge.open()
+    told: SimpleQueue[str] = SimpleQueue()
+    sender = edge.sender(lambda: told.put("lost"))
+    if is_new:
+        receiver = PlainReceiver(None, edge.there, FORMAT)
+        sender.send(activations(0, 1))
+        edge.groups.pop()  # the process that had it is gone
+        assert told.get(timeout=PATIENCE_S) == "lost"
+    else:
+        receiver = edge.receiver()
+        sender.send(activations(0, 1))
+        assert receiver.receive().rows[0].request == 0
+    sender.begin_epoch(1)
+    for request, tokens in ((1, 3), (2, 4000)):
+        sender.send(activations(request, tokens))
+    for request in (1, 2):
+        assert receiver.receive().rows[0].request == request
+    assert sender.has_room
     edge.close()
 
 
