@@ -39,7 +39,7 @@ def main() -> None:
         while (sending := Sending.model_validate_json(_line(orders))).name:
             problem = _receive(folder, wanted[sending.name], sending.from_byte, orders)
             _tell(FolderReport(problem=problem))
-        _tell(FolderReport(problem=_write_index(folder, task)))
+        _tell(FolderReport(problem=write_index(folder, task)))
     except OSError as error:
         _tell(FolderReport(problem=f"{error.filename or folder}: {error.strerror}"))
 
@@ -84,7 +84,7 @@ def _receive(folder: Path, wanted: FileWanted, from_byte: int, source: BinaryIO)
     return None
 
 
-def _write_index(folder: Path, task: FolderTask) -> str | None:
+def write_index(folder: Path, task: FolderTask) -> str | None:
     """Let the index name the weights that are here, so that nobody looks for the others.
 
     An index of another model stays as it is.
@@ -93,10 +93,9 @@ def _write_index(folder: Path, task: FolderTask) -> str | None:
         return None
     whole: dict[str, str] = json.loads(task.index)["weight_map"]
     place = folder / INDEX
-    if place.exists():
-        known = json.loads(place.read_text(encoding="utf-8"))["weight_map"]
-        if any(whole.get(weight) != file for weight, file in known.items()):
-            return f"{place}: found the index of another model"
+    known = _known_weights(place)
+    if known is None or any(whole.get(weight) != file for weight, file in known.items()):
+        return f"{place}: found the index of another model"
     own = {file.name for file in task.files}
     own |= {
         file.name
@@ -104,10 +103,23 @@ def _write_index(folder: Path, task: FolderTask) -> str | None:
         if (folder / file.name).exists() and _state(folder, file).state == "whole"
     }
     here = {weight: file for weight, file in whole.items() if file in own}
+    if here == known:
+        return None
     fresh = _part(folder, INDEX)
     fresh.write_text(json.dumps({"metadata": {}, "weight_map": here}, indent=2), encoding="utf-8")
     fresh.rename(place)
     return None
+
+
+def _known_weights(index: Path) -> dict[str, str] | None:
+    """Return where an index places weights: nowhere if there is none, and None if it is torn."""
+    if not index.exists():
+        return {}
+    try:
+        found = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def leave() -> NoReturn:

@@ -8,12 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from support.across import plan_across
 
 from hexplan.errors import InputError
 from hexplan.model import Model
 from hexplan.plan import Plan
+from hexplan_runtime.agent.weights import write_index
+from hexplan_runtime.agent.weights_messages import FileWanted, FolderTask
 from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.launch.push_weights import Pushed, WeightsPusher
 from hexplan_runtime.model.model_files import place_weights
@@ -150,6 +153,28 @@ def test_a_host_that_cannot_be_reached_is_named(plan: Plan, sharded: Path, tmp_p
     for one in pushed(plan, Hosts(Reach((str(ssh),), "python3")), sharded):
         assert one.problem == "ssh: connect to host: Connection refused"
         assert one.hint is not None
+
+
+@pytest.mark.parametrize("name", ["", "../x", "/etc/x", "a/b", ".bashrc", "-x", "a b", "a\nb"])
+def test_a_name_that_leaves_the_folder_or_hides_in_it_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        FileWanted(name=name, size_bytes=1, sha256="")
+
+
+def test_an_index_of_another_model_stays(tmp_path: Path) -> None:
+    index = tmp_path / INDEX
+    whole = json.dumps({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}})
+    file = FileWanted(name="one.safetensors", size_bytes=0, sha256="")
+    task = FolderTask(folder=str(tmp_path), files=(file,), others=(), index=whole)
+    for words in ('{"weight_map": {"c": "one.safetensors"}}', "torn", "[]", '{"weight_map": 1}'):
+        index.write_text(words)
+        problem = write_index(tmp_path, task)
+        assert problem is not None
+        assert "the index of another model" in problem
+        assert index.read_text() == words
+    index.unlink()
+    assert write_index(tmp_path, task) is None
+    assert json.loads(index.read_text())["weight_map"] == {"a": "one.safetensors"}
 
 
 def test_what_is_missing_is_told_with_what_copies_it(
