@@ -194,6 +194,8 @@ class Cluster(FrozenModel):
     """Where requests enter and tokens leave."""
     links: tuple[Link, ...]
     """Link rules; a pair of hosts that no rule names is not connected."""
+    trusted_sites: Annotated[tuple[str, ...], Field(exclude_if=lambda sites: not sites)] = ()
+    """Sites inside of which what hosts send each other need not be encrypted."""
     device_types: tuple[DeviceType, ...]
     """Every device type that a host uses."""
     profiles: tuple[Profile, ...] = ()
@@ -251,6 +253,16 @@ class Cluster(FrozenModel):
     def site_of(self, end: str) -> str:
         """Return the site of a host or of the coordinator."""
         return self.coordinator.site if end == COORDINATOR else self.host_by_name[end].site
+
+    def is_trusted(self, source: str, target: str) -> bool:
+        """Say whether what two hosts send each other stays inside a trusted site.
+
+        Never with the coordinator: requests come to it from outside.
+        """
+        if COORDINATOR in (source, target):
+            return False
+        site = self.site_of(source)
+        return site == self.site_of(target) and site in self.trusted_sites
 
     def link(self, source: str, target: str) -> Link | None:
         """Return the rule for a pair of hosts (or the coordinator), or None if unconnected.

@@ -14,6 +14,7 @@ import typer
 from hexplan.cli.across.control import drain, logs, status, stop
 from hexplan.cli.across.doctor import doctor
 from hexplan.cli.across.prepare import hosts
+from hexplan.cli.across.top import top
 from hexplan.cli.calibrate import calibrate
 from hexplan.cli.check import check, rule
 from hexplan.cli.explain import explain
@@ -133,6 +134,7 @@ app.command()(probe)
 app.command()(doctor)
 app.add_typer(hosts, name="hosts")
 app.command()(status)
+app.command()(top)
 app.command()(logs)
 app.command()(stop)
 app.command()(drain)

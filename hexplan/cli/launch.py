@@ -19,6 +19,7 @@ from hexplan.cli.across.options import (
     Ssh,
     emit_dry_run,
 )
+from hexplan.cli.across.weights import PushWeights, push_weights
 from hexplan.cli.inputs import PlanFile, read_prompts, source
 from hexplan.cli.output import emit_generated, require_sound
 from hexplan.cli.starting import (
@@ -66,6 +67,7 @@ def launch(
     hosts_model_folder: HostsFolder = None,
     allow_public_hosts: PublicHosts = False,
     dry_run: DryRun = False,
+    push: PushWeights = False,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Start without asking.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line, for each prompt.")
@@ -100,6 +102,8 @@ def launch(
         max_tokens, temperature, top_p, top_k, seed, model_folder, is_chat=chat
     )
     ask_to_start(plan, yes=yes, num_hosts=count_hosts(plan, hosts))
+    if push and hosts is not None:
+        push_weights(plan, hosts, model_folder, say)
     writer = (JsonLines if as_json else InOrder)(prompts, emit_generated)
     view = LaunchView(plan, writer)
     observed = ObservationFile(observe, plan) if observe is not None else nullcontext()

@@ -24,6 +24,7 @@ from hexplan.cli.across.options import (
     Ssh,
     emit_dry_run,
 )
+from hexplan.cli.across.weights import PushWeights, push_weights
 from hexplan.cli.exit_codes import INTERRUPTED
 from hexplan.cli.inputs import PlanFile, seconds, source
 from hexplan.cli.output import emit, require_sound
@@ -118,6 +119,7 @@ def serve(
     hosts_model_folder: HostsFolder = None,
     allow_public_hosts: PublicHosts = False,
     dry_run: DryRun = False,
+    push: PushWeights = False,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Start without asking.")] = False,
 ) -> None:
     """Run a plan on this machine or its hosts, behind an OpenAI-compatible HTTP endpoint.
@@ -128,7 +130,7 @@ def serve(
     require_packages(PACKAGES)
     from hexplan.files.bounded import read_bounded
     from hexplan.plan_file import read_plan
-    from hexplan.render import open_serve_view
+    from hexplan.render import open_serve_view, say
     from hexplan_runtime.launch.supported import require_supported
     from hexplan_runtime.model.model_files import find_model_folder
     from hexplan_runtime.serve.access import Door, open_door
@@ -167,6 +169,8 @@ def serve(
     bind(place).close()
     find_model_folder(plan, model_folder)
     ask_to_start(plan, yes=yes, num_hosts=count_hosts(plan, hosts))
+    if push and hosts is not None:
+        push_weights(plan, hosts, model_folder, say)
     with (
         compiler_folder(),
         open_serve_view(plan, emit, logs=access_log) as view,

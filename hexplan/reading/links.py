@@ -61,6 +61,13 @@ def read_links(texts: tuple[LinkText, ...], places: Places, at: Locator) -> tupl
     return tuple(links.values())
 
 
+def read_trusted(names: tuple[str, ...], places: Places, at: Locator) -> tuple[str, ...]:
+    """Return the sites inside of which hosts need not encrypt, each once."""
+    for index, name in enumerate(names):
+        _check_site(name, places, ("trusted", index), at)
+    return tuple(dict.fromkeys(names))
+
+
 def check_reach(cluster: Cluster, at: Locator) -> None:
     """Refuse a cluster in which no host is linked with the coordinator in both directions."""
     names = [host.name for host in cluster.hosts]

@@ -18,7 +18,7 @@ from hexplan.model import Model
 from hexplan.reading.devices import DeviceTable, read_devices
 from hexplan.reading.hosts import read_coordinator, read_hosts
 from hexplan.reading.joins import read_joins
-from hexplan.reading.links import Places, check_reach, read_links
+from hexplan.reading.links import Places, check_reach, read_links, read_trusted
 from hexplan.reading.locate import Locator
 from hexplan.reading.models import read_model
 from hexplan.reading.overlays import overlaid, read_overlay, read_overlays
@@ -96,6 +96,7 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
         hosts=hosts,
         coordinator=read_coordinator(text),
         links=read_links(text.links, places, at),
+        trusted_sites=read_trusted(text.trusted, places, at),
         device_types=tuple(used[name] for name in sorted(used)),
         profiles=tuple(profile for profile in profiles if profile.device in used),
         layer_pins=tuple(pins.layers),

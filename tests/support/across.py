@@ -41,6 +41,13 @@ def plan_across(
     return plan.model_copy(update=update)
 
 
+def trusting_plan(model: Model, addresses: Sequence[str]) -> Plan:
+    """Return a plan of two stages on two hosts of a site that is trusted."""
+    plan = plan_across(model, [((0, 2), (1,)), ((2, 4), (1,))], addresses)
+    cluster = plan.cluster.model_copy(update={"trusted_sites": (plan.cluster.hosts[0].site,)})
+    return plan.model_copy(update={"cluster": cluster, "cluster_sha256": cluster.sha256})
+
+
 def addresses_of(network: Network, num_hosts: int) -> list[str]:
     """Return the addresses of the hosts of a network."""
     return [network.address(index) for index in range(num_hosts)]

@@ -127,6 +127,7 @@ BAD_FIELDS = [
     ("2 x A100-80GB-SXM", "4 x A100-80GB-PCIe", 11, "whose NVLink bridge joins pairs only"),
     # links
     ("within: lab", "within: lap", 19, "links[0].within: found 'lap', needed a site"),
+    ("name: two-nodes", "name: x\ntrusted: [lap]", 3, "trusted[0]: found 'lap', needed a site"),
     ("within: lab", "within: big", 19, "found the host 'big', needed a site"),
     ("within: lab", "between: [big]", 19, "links[0].between"),
     ("within: lab", "between: [big, big, big]", 19, "links[0].between"),

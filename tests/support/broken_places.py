@@ -132,6 +132,8 @@ REFERENCES = (
         change_edge(PROFILED, "s1>s3", target="s9"),
         "HEX107",
     ),
+    broken("a trusted site without a host", resealed(TWO, trusted_sites=("lba",)), "HEX117"),
+    broken("a site trusted twice", resealed(TWO, trusted_sites=("lab", "lab")), "HEX117"),
     broken(
         "a link rule under one that is not there",
         resealed(TWO, links=(*TWO.cluster.links, link("big", "small", under=("gone", "lab")))),

@@ -22,6 +22,8 @@ from hexplan_runtime.request import Request, Sampling
 
 START_S = 400.0
 """A busy machine takes long to read libraries."""
+SEED = 0x5EED_0F_C0FFEE
+"""Greedy requests do not use it, but it travels with each."""
 
 
 def say(**what: object) -> None:
@@ -65,7 +67,8 @@ def main() -> None:
                     say(tokens=many(pipeline, int(line.removeprefix("many "))))
                     continue
                 num_tokens, *prompt = map(int, line.split())
-                stream = pipeline.generate([Request(tuple(prompt), num_tokens)])
+                request = Request(tuple(prompt), num_tokens, Sampling(seed=SEED))
+                stream = pipeline.generate([request])
                 say(event="tokens", tokens=[event.token_id for event in stream])
     except HexplanError as error:
         say(event="failed", at_s=time.time(), message=error.message, hint=error.hint)

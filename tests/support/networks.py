@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,10 @@ class Network:
     def at_desk(self, *words: str) -> list[str]:
         """Return what runs a command at the desk."""
         return ["ip", "netns", "exec", f"{self.prefix}-1", *words]
+
+    def run_at_desk(self, *words: str) -> None:
+        """Run a command at the desk that must succeed."""
+        run(*self.at_desk(*words))
 
     def shape(self, index: int, rate: str) -> None:
         """Let a host send no faster than this."""
@@ -74,9 +78,14 @@ def network(num_hosts: int) -> Iterator[Network]:
             pytest.skip(f"this kernel or container has no such networks: {error.stderr}")
         yield made
     finally:
-        for space in spaces:
-            with suppress(subprocess.CalledProcessError):
-                run("ip", "netns", "delete", space)
+        remove_spaces(spaces)
+
+
+def remove_spaces(spaces: Iterable[str]) -> None:
+    """Remove namespaces, as far as they are there."""
+    for space in spaces:
+        with suppress(subprocess.CalledProcessError):
+            run("ip", "netns", "delete", space)
 
 
 def _build(made: Network, spaces: list[str]) -> None:

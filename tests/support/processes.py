@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
 PATIENCE_S = 30.0
 
 
-def wait_until(is_done: Callable[[], bool]) -> bool:
+def wait_until(is_done: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
     """Wait until something holds, for a long while; say whether it does."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not is_done():
         if time.monotonic() > deadline:
             return False
@@ -48,13 +49,19 @@ def is_stopped(pid: int) -> bool:
 
 def listening_addresses(pid: int) -> set[str]:
     """Return the local addresses, in hexadecimal, on which a process listens."""
+    return {place.partition(":")[0] for place in listening_places(pid)}
+
+
+def listening_places(pid: int) -> set[str]:
+    """Return the local addresses and ports, in hexadecimal, on which a process listens."""
     inodes = set()
     for descriptor in (PROC / str(pid) / "fd").iterdir():
-        target = str(descriptor.readlink())
-        if target.startswith("socket:["):
-            inodes.add(target[len("socket:[") : -1])
+        with suppress(FileNotFoundError):  # closed in the meantime
+            target = str(descriptor.readlink())
+            if target.startswith("socket:["):
+                inodes.add(target[len("socket:[") : -1])
     rows = [line.split() for table in ("tcp", "tcp6") for line in _table(pid, table)]
-    return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and row[9] in inodes}
+    return {row[1] for row in rows if row[3] == "0A" and row[9] in inodes}
 
 
 def _table(pid: int, name: str) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,11 +58,15 @@ class SshHosts:
 
 
 @contextmanager
-def ssh_hosts(num_hosts: int, folder: Path) -> Iterator[SshHosts]:
+def ssh_hosts(
+    num_hosts: int,
+    folder: Path,
+    joined: Callable[[int], AbstractContextManager[Network]] = network,
+) -> Iterator[SshHosts]:
     """Give hosts that answer ssh; a test that cannot have them is skipped."""
     if find_spec("asyncssh") is None:
         pytest.skip("hosts that answer ssh need the package asyncssh")
-    with network(num_hosts) as made:
+    with joined(num_hosts) as made:
         for name in ("host", "client"):
             _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name))
         public = (folder / "host.pub").read_text()

@@ -79,6 +79,11 @@ NAMES = {
         "A well-known device with other figures misleads everyone who reads the plan.",
         _FROM_CATALOG,
     ),
+    "HEX117": Advice(
+        "Whoever trusts a place that does not exist meant another one, where hosts encrypt now or"
+        " do not.",
+        "Correct `trusted` in the cluster.yaml and solve again.",
+    ),
 }
 
 PLACEMENT = {

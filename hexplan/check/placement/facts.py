@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from hexplan.catalog.shipped import find_device, find_model
@@ -19,6 +20,7 @@ def fact_violations(lookup: Lookup) -> Iterator[Violation]:
     for kind in lookup.plan.cluster.device_types:
         yield from _device(kind)
     yield from _link_ends(lookup)
+    yield from _trusted_sites(lookup)
 
 
 FAMILY_WRONG = Rule(
@@ -115,6 +117,23 @@ def _device(kind: DeviceType) -> Iterator[Violation]:
     if kind.arch != listed.arch:
         message = f"its generation is {kind.arch}, in the catalog {listed.arch}"
         yield DEVICE_FACTS_WRONG.at(where, message)
+
+
+UNKNOWN_SITE = Rule(
+    "HEX117",
+    "unknown-site",
+    "Each trusted site is named once, and is the site of a host or of the coordinator.",
+)
+
+
+def _trusted_sites(lookup: Lookup) -> Iterator[Violation]:
+    cluster = lookup.plan.cluster
+    known = {host.site for host in cluster.hosts} | {cluster.coordinator.site}
+    for site, count in Counter(cluster.trusted_sites).items():
+        if site not in known:
+            yield UNKNOWN_SITE.at(f"trusted site {site}", "no host is there")
+        if count > 1:
+            yield UNKNOWN_SITE.at(f"trusted site {site}", f"it is named {count} times")
 
 
 UNKNOWN_END = Rule(

@@ -25,7 +25,7 @@ def status(plan_file: RunningPlan = None, as_json: StatusAsJson = False) -> None
     """Show how a plan that `serve` runs on this machine is."""
     from hexplan_runtime.control.messages import Ask
 
-    found = _ask(plan_file, Ask(ask="status")).status
+    found = ask(plan_file, Ask(ask="status")).status
     assert found is not None
     emit(found.model_dump_json(indent=2) + "\n" if as_json else _text(found))
 
@@ -38,7 +38,7 @@ def logs(
     from hexplan.render import words
     from hexplan_runtime.control.messages import Ask
 
-    found = _ask(plan_file, Ask(ask="logs", of=of)).logs
+    found = ask(plan_file, Ask(ask="logs", of=of)).logs
     lines = [f"{one.name}: {words.printable(line)}" for one in found for line in one.lines]
     silent = [f"{one.name}: nothing" for one in found if not one.lines]
     emit("".join(f"{line}\n" for line in [*lines, *silent]))
@@ -58,22 +58,23 @@ def drain(plan_file: RunningPlan = None) -> None:
     _end(plan_file, Ask(ask="drain"))
 
 
-def _end(plan_file: Path | None, ask: Ask) -> None:
+def _end(plan_file: Path | None, order: Ask) -> None:
     from hexplan.render import say, words
 
-    found = _ask(plan_file, ask).status
+    found = ask(plan_file, order).status
     assert found is not None
     under_way = words.count(found.running + found.waiting, "request")
     say(f"process {found.pid} ends once {under_way} under way are over")
 
 
-def _ask(plan_file: Path | None, ask: Ask) -> Answer:
+def ask(plan_file: Path | None, question: Ask) -> Answer:
+    """Ask the running launch of a plan, or the only one there is."""
     require_packages(RUNTIME)
     from hexplan.plan_file import read_plan
     from hexplan_runtime.control.client import ask_launch
 
     plan = None if plan_file is None else read_plan(source(plan_file))
-    return ask_launch(plan, ask)
+    return ask_launch(plan, question)
 
 
 def _text(status: Status) -> str:

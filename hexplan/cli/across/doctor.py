@@ -42,7 +42,7 @@ def doctor(
     require_packages(RUNTIME)
     from hexplan.plan_file import read_plan
     from hexplan.render import words
-    from hexplan.render.doctor_view import doctor_json, doctor_text, problems
+    from hexplan.render.across.doctor_view import doctor_json, doctor_text, problems
     from hexplan_runtime.launch.doctor import Doctor
 
     plan = read_plan(source(plan_file))
@@ -52,7 +52,7 @@ def doctor(
     if hosts is None:
         message = "found no `address` of a host: the plan runs on this machine alone"
         raise InputError(message, hint="`hexplan launch PLAN` checks it as it starts")
-    folder = str((hosts_model_folder or Path(plan.model.path or ".")).absolute())
+    folder = str(hosts_model_folder or Path(plan.model.path or ".").absolute())
     limit_s = seconds("--timeout", timeout)
     assert limit_s is not None
     diagnosis = Doctor(plan, hosts, folder, limit_s).examine()

@@ -35,7 +35,10 @@ FirstPort = Annotated[
 ]
 HostsFolder = Annotated[
     Path | None,
-    typer.Option(help="The folder with the weights on the hosts, if not as on this machine."),
+    typer.Option(
+        help="The folder with the weights on the hosts, if not as on this machine; a quoted `~`"
+        " stands for the home of the user there."
+    ),
 ]
 PublicHosts = Annotated[
     bool,
@@ -78,7 +81,7 @@ class HostOptions:
 
 def emit_dry_run(plan: Plan, hosts: Hosts | None, model_folder: Path | None) -> None:
     """Print what a launch would start where."""
-    from hexplan.render.dry_run_view import dry_run_text
+    from hexplan.render.across.dry_run_view import dry_run_text
     from hexplan_runtime.launch.dry_run import planned_starts
 
     emit(dry_run_text(plan, planned_starts(plan, hosts, model_folder)))

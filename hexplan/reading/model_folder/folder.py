@@ -19,14 +19,12 @@ from hexplan.reading.model_folder.architecture import (
 from hexplan.reading.model_folder.config import ModelConfig
 from hexplan.reading.model_folder.context import read_max_context
 from hexplan.reading.model_folder.formats import read_formats
+from hexplan.reading.model_folder.headers import CONFIG_NAME as CONFIG_NAME
+from hexplan.reading.model_folder.headers import MAX_CONFIG_BYTES as MAX_CONFIG_BYTES
 from hexplan.wording import found, join_or
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-CONFIG_NAME = "config.json"
-MAX_CONFIG_BYTES = 16 << 20
-"""The largest config.json that is read; configs that list all modules have a few MB."""
 
 
 def read_model_folder(folder: Path, dtype: Dtype | None = None) -> Model:

@@ -11,6 +11,9 @@ from hexplan.errors import InputError, SpecError
 from hexplan.files.bounded import open_to_read, read_bounded
 from hexplan.files.json_reader import JsonValue, parse_json
 
+CONFIG_NAME = "config.json"
+MAX_CONFIG_BYTES = 16 << 20
+"""The largest config.json that is read; configs that list all modules have a few MB."""
 SINGLE = "model.safetensors"
 INDEX = f"{SINGLE}.index.json"
 MAX_INDEX_BYTES = 64 << 20

@@ -256,6 +256,8 @@ class ClusterText(Text):
     """Where requests enter and tokens leave."""
     links: Many[LinkText] = ()
     """Link rules; pairs of hosts that no rule names are not connected."""
+    trusted: Many[Name] = ()
+    """Sites with networks of their own, inside of which hosts need not encrypt: `[lab]`."""
     profiles: Label | None = None
     """A file with measured speeds; the path is relative to this file."""
     overlays: Many[Label] = ()

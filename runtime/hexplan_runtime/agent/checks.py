@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import platform
-import time
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from pathlib import Path
 
 from hexplan.errors import InputError, LaunchError
+from hexplan.field_types import Range
 from hexplan.files.bounded import open_to_read
 from hexplan.reading.model_folder.headers import MAX_HEADER_BYTES, weight_file_names
-from hexplan_runtime.agent.messages import FileSeen, HostGreeting, HostSeen, HostTask
-from hexplan_runtime.hardware import free_cores, main_memory
-from hexplan_runtime.model.model_files import find_model_folder
+from hexplan_runtime.agent.seen import FileSeen, HostGreeting
+from hexplan_runtime.hardware import main_memory
+from hexplan_runtime.model.model_files import check_model_folder, place_weights
+from hexplan_runtime.model.needed_files import PUSH_HINT, missing_files, require_layers
 from hexplan_runtime.net.addresses import local_address
 
 _LENGTH_BYTES = 8
@@ -36,39 +37,19 @@ def check_version(greeting: HostGreeting) -> None:
         raise InputError(message, hint=_PREPARE)
 
 
-def own_address(task: HostTask) -> str:
-    """Return the IP address where this host listens.
+def own_address(planned: str, *, may_be_public: bool) -> str:
+    """Return the IP address where this host listens, from what the plan says.
 
     Raises
     ------
     InputError
         It is not this host's, or public, or means all of them.
     """
-    address = local_address(task.address, may_be_public=task.may_be_public)
-    if _is_loopback(address) and not _is_loopback(task.address):
-        message = f"{task.address} means {address} here, which no other host reaches"
+    address = local_address(planned, may_be_public=may_be_public)
+    if _is_loopback(address) and not _is_loopback(planned):
+        message = f"{planned} means {address} here, which no other host reaches"
         raise InputError(message, hint="give the host its address in numbers in the spec")
     return address
-
-
-def look_around(task: HostTask) -> HostSeen:
-    """Return what is here.
-
-    Raises
-    ------
-    InputError
-        The model is not here, or not the plan's.
-    LaunchError
-        torch is missing, or there is too little memory for the planned weights and KV caches.
-    """
-    return HostSeen(
-        python=platform.python_version(),
-        torch=torch_here(),
-        cores=free_cores(),
-        free_bytes=memory_for(task),
-        clock_s=time.time(),
-        files=files_here(task),
-    )
 
 
 def torch_here() -> str:
@@ -85,7 +66,7 @@ def torch_here() -> str:
         raise LaunchError("torch is not installed here", hint=_PREPARE) from error
 
 
-def memory_for(task: HostTask) -> int:
+def memory_for(needed_bytes: int) -> int:
     """Return the bytes of memory that new processes could use.
 
     Raises
@@ -93,10 +74,7 @@ def memory_for(task: HostTask) -> int:
     LaunchError
         The planned weights and KV caches need more.
     """
-    plan = task.assignment.plan
     free_bytes = main_memory().free_bytes
-    memory = [one for index in task.stages for one in plan.stages[index].memory]
-    needed_bytes = sum(one.weights_bytes + one.kv_bytes for one in memory)
     if needed_bytes > free_bytes:
         message = (
             f"found {free_bytes / _GIB:.1f} GiB of free memory, needed {needed_bytes / _GIB:.1f}"
@@ -106,15 +84,27 @@ def memory_for(task: HostTask) -> int:
     return free_bytes
 
 
-def files_here(task: HostTask) -> tuple[FileSeen, ...]:
+def files_here(
+    named: Path, config_sha256: str | None, held: Sequence[Range]
+) -> tuple[FileSeen, ...]:
     """Return the files of weights in this host's model folder.
+
+    Parameters
+    ----------
+    held
+        Ranges of the layers of this host's stages, whose weights must be here.
 
     Raises
     ------
     InputError
         The model is not here, or not the plan's.
     """
-    folder = find_model_folder(task.assignment.plan, Path(task.assignment.model_folder))
+    missing = missing_files(named)
+    if missing:
+        message = f"{named}: not a model folder, it lacks {', '.join(missing)}"
+        raise InputError(message, hint=PUSH_HINT)
+    folder = check_model_folder(named, config_sha256)
+    require_layers(held, place_weights(folder))
     return tuple(file_seen(folder / name) for name in weight_file_names(folder))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import TypeVar
 
 import zmq
@@ -17,13 +18,19 @@ from hexplan_runtime.agent.checks import (
     own_address,
     torch_here,
 )
-from hexplan_runtime.agent.doctor_messages import Call, DoctorReport, Finding, Subject, Trial
-from hexplan_runtime.agent.messages import FileSeen, HostGreeting, HostTask
+from hexplan_runtime.agent.doctor_messages import (
+    Call,
+    DoctorReport,
+    DoctorTask,
+    Finding,
+    Subject,
+    Trial,
+)
+from hexplan_runtime.agent.seen import FileSeen, HostGreeting
+from hexplan_runtime.net.addresses import tcp_address
 from hexplan_runtime.net.keys import LaunchKeys
-from hexplan_runtime.net.messages import tcp_address
 from hexplan_runtime.net.trials import TrialListener, try_call
 from hexplan_runtime.processes.child import Parent, leave
-from hexplan_runtime.stage.edges import keys_of
 
 Found = TypeVar("Found")
 _GIB = 2**30
@@ -38,10 +45,9 @@ def main() -> None:
         parent.tell(DoctorReport(findings=tuple(patient.findings)))
         leave(0)
     patient.note("version", f"hexplan {version('hexplan')}")
-    task = parent.hear(HostTask)
+    task = parent.hear(DoctorTask)
     parent.tell(patient.examine(task))
-    assert task.assignment.across is not None
-    keys = keys_of(task.assignment.across)
+    keys = _keys(task)
     while True:
         call = parent.hear(Call)
         latency_s, bytes_per_s = try_call(call.address, keys, call.limit_s)
@@ -73,20 +79,25 @@ class _Patient:
         """Note what is there."""
         self.findings.append(Finding(subject=subject, found=found))
 
-    def examine(self, task: HostTask) -> DoctorReport:
+    def examine(self, task: DoctorTask) -> DoctorReport:
         """Look at everything that a launch needs here."""
         torch = self.look("torch", torch_here)
         if torch is not None:
             self.note("torch", f"torch {torch}")
-        free_bytes = self.look("memory", lambda: memory_for(task))
+        free_bytes = self.look("memory", lambda: memory_for(task.needed_bytes))
         if free_bytes is not None:
             self.note("memory", f"{free_bytes / _GIB:.1f} GiB free")
-        files: tuple[FileSeen, ...] | None = self.look("model", lambda: files_here(task))
+        folder = Path(task.model_folder).expanduser()
+        files: tuple[FileSeen, ...] | None = self.look(
+            "model", lambda: files_here(folder, task.config_sha256, task.layers)
+        )
         if files is not None:
             size = sum(file.size_bytes for file in files) / _GIB
             noun = "file" if len(files) == 1 else "files"
             self.note("model", f"{len(files)} {noun} of weights, {size:.2f} GiB")
-        address = self.look("address", lambda: own_address(task))
+        address = self.look(
+            "address", lambda: own_address(task.address, may_be_public=task.may_be_public)
+        )
         if address is not None:
             self.note("address", f"{address} is this host's")
             self._listen(task, address)
@@ -97,15 +108,11 @@ class _Patient:
             listens=self._listener.address if self._listener is not None else None,
         )
 
-    def _listen(self, task: HostTask, address: str) -> None:
+    def _listen(self, task: DoctorTask, address: str) -> None:
         """Listen for calls where edges will, and see whether all their ports are free."""
-        across = task.assignment.across
-        assert across is not None
-        first = across.first_port
-        ports = [None] if first is None else [first + edge for edge in task.listens]
         busy = []
-        for port in ports:
-            listener = _listener(tcp_address(address, port), keys_of(across))
+        for port in task.ports:
+            listener = _listener(tcp_address(address, port), _keys(task))
             if listener is None:
                 busy.append(str(port))
             elif self._listener is None:
@@ -117,7 +124,12 @@ class _Patient:
             hint = "choose others with `--first-port`, or end that program"
             self.findings.append(Finding(subject="ports", problem=message, hint=hint))
         else:
-            self.note("ports", "any free ones" if first is None else f"{len(ports)} free")
+            is_any = None in task.ports
+            self.note("ports", "any free ones" if is_any else f"{len(task.ports)} free")
+
+
+def _keys(task: DoctorTask) -> LaunchKeys:
+    return LaunchKeys.of(task.listeners, task.callers)
 
 
 def _listener(address: str, keys: LaunchKeys) -> TrialListener | None:

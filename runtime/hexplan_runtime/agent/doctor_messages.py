@@ -4,13 +4,39 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from hexplan.field_types import Range
 from hexplan.frozen_model import FrozenModel
-from hexplan_runtime.agent.messages import FileSeen
+from hexplan_runtime.agent.seen import FileSeen
 
 Subject = Literal["reach", "version", "address", "torch", "memory", "model", "ports", "clock"]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class DoctorTask(FrozenModel):
+    """What an agent of the same version hears first: no plan, which takes long to read."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    address: str
+    """Where the plan says that other hosts reach this one."""
+    may_be_public: bool
+    """Whether that may be a public address."""
+    ports: tuple[int | None, ...]
+    """Where its edges will listen; null is a port that the system chooses."""
+    needed_bytes: Annotated[int, Field(ge=0)]
+    """What the planned weights and KV caches fill here."""
+    model_folder: str
+    """Where the weights should be."""
+    config_sha256: str | None
+    """The hash of the planned model's config.json."""
+    layers: tuple[Range, ...]
+    """The layers of the stages here."""
+    listeners: tuple[str, str] = Field(repr=False)
+    """Public and secret key of the ends that listen, in Z85."""
+    callers: tuple[str, str] = Field(repr=False)
+    """Public and secret key of the ends that call them."""
 
 
 class Finding(FrozenModel):

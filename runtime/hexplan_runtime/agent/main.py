@@ -10,7 +10,8 @@ import time
 from threading import Lock, Thread
 
 from hexplan.errors import HexplanError
-from hexplan_runtime.agent.checks import check_version, look_around, own_address
+from hexplan_runtime.agent.checks import check_version, own_address
+from hexplan_runtime.agent.looking import at_home, look_around
 from hexplan_runtime.agent.messages import (
     BEAT_S,
     DEAD_MAN_S,
@@ -33,8 +34,8 @@ def main() -> None:
     _beat(parent)
     try:
         check_version(parent.hear(HostGreeting))
-        task = parent.hear(HostTask)
-        address = own_address(task)
+        task = at_home(parent.hear(HostTask))
+        address = own_address(task.address, may_be_public=task.may_be_public)
         seen = look_around(task)
     except HexplanError as error:
         refused = HostReport(event="refused", message=error.message, hint=error.hint)

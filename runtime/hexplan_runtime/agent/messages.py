@@ -8,6 +8,8 @@ from pydantic import ConfigDict, Field
 
 from hexplan.frozen_model import FrozenModel
 from hexplan.measured.findings import Bytes
+from hexplan_runtime.agent.seen import FileSeen as FileSeen
+from hexplan_runtime.agent.seen import HostGreeting as HostGreeting
 from hexplan_runtime.stage.messages import Assignment, Directory, Report
 
 BEAT_S = 1.0
@@ -17,13 +19,6 @@ SILENCE_S = 3.0
 DEAD_MAN_S = 8.0
 """After so long without a word, an agent ends its ranks and itself, and a rank its agent: all is
 gone within 15 s, whatever has died or is cut off."""
-
-
-class HostGreeting(FrozenModel):
-    """What an agent hears first; it stays as it is in all versions."""
-
-    version: str
-    """The coordinator's version of hexplan, which must be the agent's."""
 
 
 class HostTask(FrozenModel):
@@ -73,17 +68,6 @@ class HostOrder(FrozenModel):
     """Index of the rank on this host to pass `line` to."""
     line: str | None = None
     """A message for it, as one line of JSON."""
-
-
-class FileSeen(FrozenModel):
-    """A file of weights, without its weights."""
-
-    name: str
-    """Its name in the model folder."""
-    size_bytes: Bytes
-    """All of it."""
-    header_sha256: str
-    """Hash of the safetensors header: which tensors it holds, their shapes and types, and where."""
 
 
 class HostSeen(FrozenModel):

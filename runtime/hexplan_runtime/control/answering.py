@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hexplan.plan import Plan
-from hexplan_runtime.control.messages import Answer, Ask, StageStatus, Status, Words
+from hexplan_runtime.control.messages import (
+    Answer,
+    Ask,
+    RouteStatus,
+    StageStatus,
+    Status,
+    Words,
+)
 from hexplan_runtime.engine.snapshot import EngineSnapshot
 
 
@@ -69,8 +78,11 @@ class Control:
 
     def _status(self) -> Status:
         seen = self._look()
-        hosts = {stage.id: stage.host for stage in self._plan.stages}
         generations = seen.engine.generations or (0,) * len(seen.engine.kv)
+        stages = {stage.id: stage for stage in self._plan.stages}
+        arrived = Counter[str]()
+        for edge in seen.engine.edges:
+            arrived[edge.target] += edge.tokens
         return Status(
             pid=os.getpid(),
             url=self._url,
@@ -81,13 +93,25 @@ class Control:
             stages=tuple(
                 StageStatus(
                     stage=one.stage,
-                    host=hosts[one.stage],
+                    host=stages[one.stage].host,
                     kv_tokens=one.held_tokens,
                     kv_room=one.total_tokens,
                     generation=generation,
+                    tokens=arrived[one.stage],
+                    planned_tokens_per_s=float(stages[one.stage].load_tokens_per_s),
                 )
                 for one, generation in zip(seen.engine.kv, generations, strict=True)
             ),
+            routes=tuple(
+                RouteStatus(
+                    stages=tuple(hop.stage for hop in route.hops),
+                    weight=float(route.weight),
+                    requests=one.requests,
+                    tokens=one.tokens,
+                )
+                for route, one in zip(self._plan.routes, seen.engine.routes, strict=True)
+            ),
+            at_s=time.monotonic(),
         )
 
     def _logs(self, of: str | None) -> Answer:

@@ -30,6 +30,23 @@ class StageStatus(FrozenModel):
     """Tokens of KV cache that it has room for."""
     generation: Annotated[int, Field(ge=0)] = 0
     """How often it was lost and started again."""
+    tokens: Annotated[int, Field(ge=0)] = 0
+    """Tokens that were sent to it so far."""
+    planned_tokens_per_s: float = 0.0
+    """What the plan predicts to pass it."""
+
+
+class RouteStatus(FrozenModel):
+    """A route of a running launch."""
+
+    stages: tuple[str, ...]
+    """Its hops, in their order."""
+    weight: float
+    """The share of requests that the plan gives it."""
+    requests: Annotated[int, Field(ge=0)]
+    """Requests that it got so far."""
+    tokens: Annotated[int, Field(ge=0)]
+    """Tokens that were sent into it so far."""
 
 
 class Status(FrozenModel):
@@ -48,6 +65,10 @@ class Status(FrozenModel):
     waiting: int
     """Requests that wait for room."""
     stages: tuple[StageStatus, ...]
+    routes: tuple[RouteStatus, ...] = ()
+    """In the plan's order."""
+    at_s: float = 0.0
+    """When this was, by the launch's monotonic clock."""
 
 
 class Words(FrozenModel):

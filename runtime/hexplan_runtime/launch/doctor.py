@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Final
 
-from hexplan.cluster import COORDINATOR
 from hexplan.errors import HexplanError
 from hexplan.plan import Plan
-from hexplan_runtime.agent.doctor_messages import Call, DoctorReport, Finding, Trial
-from hexplan_runtime.agent.messages import FileSeen, HostGreeting, HostTask
+from hexplan_runtime.agent.doctor_messages import (
+    Call,
+    DoctorReport,
+    DoctorTask,
+    Finding,
+    Trial,
+)
+from hexplan_runtime.agent.looking import needed_memory
+from hexplan_runtime.agent.seen import FileSeen, HostGreeting
+from hexplan_runtime.launch.doctor_trials import Attempt, Caller, EdgeTrials, attempt
 from hexplan_runtime.launch.explaining import explain_end
 from hexplan_runtime.launch.hosts import different_files, new_keys
 from hexplan_runtime.launch.places import HostPlace, Hosts, edge_hosts, host_places
-from hexplan_runtime.model.architecture import Architecture
-from hexplan_runtime.net.trials import try_call
 from hexplan_runtime.processes import ChildProcess, Ended, Said, Supervisor
-from hexplan_runtime.stage.edges import keys_of, launch_edges
-from hexplan_runtime.stage.messages import Assignment
+from hexplan_runtime.stage.keys import keys_of
+from hexplan_runtime.stage.topology import launch_edges
 
 AGENT: Final = "hexplan_runtime.agent.doctor"
 CLOCK_S: Final = 2.0
 """Clocks may differ by so much: logs of several hosts are read side by side."""
-_EDGE_S: Final = 2.0
-"""How long one edge may take to try."""
-_NO_ARCHITECTURE: Final = Architecture(
-    norm_epsilon=0.0, windows=(), rotary_frequencies=(), rotary_scale=0.0
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +74,26 @@ class _Visit:
     findings: list[Finding] = field(default_factory=list)
     is_lost: bool = False
     trials: list[Trial] = field(default_factory=list)
+    is_late: bool = False
+    """Whether it did not tell in time how a call went, so that what it tells is an old story."""
 
     @property
     def is_settled(self) -> bool:
         """Whether its first report is here, or never will be."""
         return self.is_lost or self.report is not None
+
+    @property
+    def is_able(self) -> bool:
+        """Whether its agent is there, and not busy with an old call."""
+        return self.report is not None and not self.is_lost and not self.is_late
+
+    def call(self, order: Call) -> None:
+        """Let it call a listener."""
+        self.child.tell(order)
+
+    def give_up(self) -> None:
+        """Note that it did not tell in time how a call went."""
+        self.is_late = True
 
 
 class Doctor:
@@ -96,7 +110,7 @@ class Doctor:
         self._visits: dict[str, _Visit] = {}
 
     def examine(self) -> Diagnosis:
-        """Look at all hosts at once, then try one edge after the other."""
+        """Look at all hosts at once, and then try edges, side by side where they are apart."""
         try:
             self._begin()
             while not all(visit.is_settled for visit in self._visits.values()):
@@ -120,32 +134,26 @@ class Doctor:
         return Diagnosis(hosts, edges, time.monotonic() - self._begun_s)
 
     def _begin(self) -> None:
-        assignment = Assignment(
-            plan=self._plan,
-            architecture=_NO_ARCHITECTURE,
-            model_folder=self._folder,
-            stage=0,
-            rank=0,
-            launcher_pid=0,
-            meeting_folder="",
-            nonce=secrets.token_hex(16),
-            across=self._across,
-        )
         for place in host_places(self._plan, self._hosts.reach):
             command = place.starter(self._hosts.reach).command(AGENT)
             greeting = HostGreeting(version=version("hexplan"))
             child = self._supervisor.start(f"host {place.name}", command, greeting)
             self._visits[place.name] = _Visit(place, child)
-            child.tell(
-                HostTask(
-                    host=place.name,
-                    address=place.address,
-                    may_be_public=self._hosts.reach.may_be_public,
-                    stages=place.stages,
-                    listens=place.listens,
-                    assignment=assignment,
-                )
-            )
+            child.tell(self._task(place))
+
+    def _task(self, place: HostPlace) -> DoctorTask:
+        first, plan = self._hosts.first_port, self._plan
+        return DoctorTask(
+            address=place.address,
+            may_be_public=self._hosts.reach.may_be_public,
+            ports=(None,) if first is None else tuple(first + edge for edge in place.listens),
+            needed_bytes=needed_memory(plan, place.stages),
+            model_folder=self._folder,
+            config_sha256=plan.model.config_sha256,
+            layers=tuple(plan.stages[index].layers for index in place.stages),
+            listeners=self._across.listeners,
+            callers=self._across.callers,
+        )
 
     def _take_next(self, deadline_s: float) -> bool:
         """Take the next thing that an agent says; False if none comes in time."""
@@ -194,31 +202,16 @@ class Doctor:
 
     def _try_edges(self) -> list[EdgeDiagnosis]:
         """Try each edge between machines from the end that calls."""
-        edges, tried = launch_edges(self._plan), list[EdgeDiagnosis]()
+        edges, found = launch_edges(self._plan), list[tuple[EdgeDiagnosis, Attempt | None]]()
         for number, (listener, caller) in enumerate(edge_hosts(self._plan)):
             if listener == caller:
                 continue
             report = self._visits[listener].report
             address = report.listens if report is not None else None
-            trial = None if address is None else self._try(caller, address)
-            tried.append(EdgeDiagnosis(*edges[number], caller, listener, address, trial))
-        return tried
-
-    def _try(self, caller: str, address: str) -> Trial | None:
-        """Try to call an address; None if there is no time, or nobody to call."""
-        limit_s = min(_EDGE_S, self._deadline_s - time.monotonic())
-        if limit_s <= 0:
-            return None
-        if caller == COORDINATOR:
-            latency_s, rate = try_call(address, keys_of(self._across), limit_s)
-            return Trial(latency_s=latency_s, bytes_per_s=rate)
-        visit = self._visits[caller]
-        if visit.report is None or visit.is_lost:
-            return None
-        before = len(visit.trials)
-        visit.child.tell(Call(address=address, limit_s=limit_s))
-        deadline_s = time.monotonic() + limit_s + 1.0
-        while len(visit.trials) == before and not visit.is_lost:
-            if not self._take_next(deadline_s):
-                return None
-        return visit.trials[-1] if len(visit.trials) > before else None
+            one = attempt(self._plan, caller, listener, address) if address is not None else None
+            edge = EdgeDiagnosis(*edges[number], caller, listener, address, None)
+            found.append((edge, one))
+        callers: dict[str, Caller] = {**self._visits}
+        trials = EdgeTrials(callers, keys_of(self._across), self._take_next, self._deadline_s)
+        trials.run([one for _, one in found if one is not None])
+        return [replace(edge, trial=one.trial) if one is not None else edge for edge, one in found]

@@ -11,7 +11,7 @@ from hexplan_runtime.agent.ranks import RANK, VARIABLES
 from hexplan_runtime.launch.agents import AGENT
 from hexplan_runtime.launch.places import HostPlace, Hosts, host_places
 from hexplan_runtime.processes import Here
-from hexplan_runtime.stage.edges import launch_edges
+from hexplan_runtime.stage.topology import launch_edges, plain_edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class PlannedEdge:
     target: str
     port: int | None
     """Where its listener listens; a free port if None."""
+    trusted_site: str | None = None
+    """The site inside of which it is plain; None if it is encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,9 @@ class PlannedStart:
     model_folder: str
     ranks: tuple[PlannedRank, ...]
     listens: tuple[PlannedEdge, ...]
+    """Edges from and to other machines, at the end that listens."""
+    plain: tuple[PlannedEdge, ...] = ()
+    """Plain edges, at either end: there torch.distributed listens as well."""
 
 
 def planned_starts(plan: Plan, hosts: Hosts | None, folder: Path | None) -> Sequence[PlannedStart]:
@@ -70,6 +75,7 @@ def planned_starts(plan: Plan, hosts: Hosts | None, folder: Path | None) -> Sequ
             there,
             tuple(_ranks(plan, place.stages)),
             tuple(_listens(plan, place, hosts.first_port)),
+            tuple(_plain(plan, place)),
         )
         for place in host_places(plan, hosts.reach)
     ]
@@ -87,3 +93,12 @@ def _listens(plan: Plan, place: HostPlace, first_port: int | None) -> Iterator[P
     edges = launch_edges(plan)
     for number in place.listens:
         yield PlannedEdge(*edges[number], None if first_port is None else first_port + number)
+
+
+def _plain(plan: Plan, place: HostPlace) -> Iterator[PlannedEdge]:
+    """Yield the edges of a host that stay inside its trusted site."""
+    mine = {plan.stages[index].id for index in place.stages}
+    site = plan.cluster.site_of(place.name)
+    for edge in plain_edges(plan):
+        if mine & set(edge):
+            yield PlannedEdge(*edge, None, site)

@@ -31,8 +31,8 @@ from hexplan_runtime.net.edge_sender import EdgeSender
 from hexplan_runtime.net.transport import Sends
 from hexplan_runtime.processes import Child, Ended, Said, Stopped
 from hexplan_runtime.stage import messages
-from hexplan_runtime.stage.edges import edge_epochs
 from hexplan_runtime.stage.messages import Assignment, EdgeLost
+from hexplan_runtime.stage.topology import edge_epochs
 
 _GRACE_S: Final = 1.0
 """How long an edge may be lost before the stage that called it counts as lost: when a process or a

@@ -12,7 +12,7 @@ from hexplan.plan import EXIT, Plan
 from hexplan_runtime.net.addresses import is_own
 from hexplan_runtime.probe.reach import HostAddress, Reach
 from hexplan_runtime.processes import Here, Starter
-from hexplan_runtime.stage.edges import launch_edges
+from hexplan_runtime.stage.topology import launch_edges
 
 
 @dataclass(frozen=True, slots=True)

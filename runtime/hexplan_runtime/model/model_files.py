@@ -6,14 +6,22 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
 from hexplan.errors import InputError
 from hexplan.files.bounded import read_bounded
-from hexplan.plan import Plan
-from hexplan.reading.model_folder.folder import CONFIG_NAME, MAX_CONFIG_BYTES
-from hexplan.reading.model_folder.headers import INDEX, SINGLE, weight_file_names
+from hexplan.reading.model_folder.headers import (
+    CONFIG_NAME,
+    INDEX,
+    MAX_CONFIG_BYTES,
+    SINGLE,
+    weight_file_names,
+)
+
+if TYPE_CHECKING:
+    from hexplan.plan import Plan
 
 _ADAPTER = "adapter_config.json"
 _ONLY_SAFETENSORS = "only safetensors weights are read; convert others with `save_pretrained`"
@@ -45,12 +53,23 @@ def find_model_folder(plan: Plan, folder: Path | None) -> Path:
     if folder is None and plan.model.path is None:
         message = f"the plan names no folder for {plan.model.name}"
         raise InputError(message, hint="name the folder with its weights: `--model-folder FOLDER`")
-    place = (folder or Path(plan.model.path or "")).absolute()
+    return check_model_folder(folder or Path(plan.model.path or ""), plan.model.config_sha256)
+
+
+def check_model_folder(folder: Path, config_sha256: str | None) -> Path:
+    """Return a folder as an absolute path, after a check that it has the planned model.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, it lacks weights, or its config.json has changed.
+    """
+    place = folder.absolute()
     config = place / CONFIG_NAME
     if not config.is_file():
         message = f"{place}: not a model folder, it has no {CONFIG_NAME}"
         raise InputError(message, hint="download the model first, then give its folder")
-    _check_hash(config, plan.model.config_sha256)
+    _check_hash(config, config_sha256)
     if (place / _ADAPTER).is_file():
         message = f"{place / _ADAPTER}: found an adapter, which the runtime does not apply"
         raise InputError(message, hint="merge it into the weights, or remove the file")
@@ -101,7 +120,7 @@ def place_weights(folder: Path) -> Mapping[str, Place]:
 
 def _names(file: Path) -> list[str]:
     try:
-        with safe_open(file, framework="pt", device="cpu") as opened:
+        with safe_open(file, framework="numpy") as opened:  # names alone, without reading torch
             return list(opened.keys())
     except (SafetensorError, OSError) as error:
         message = f"{file}: {error}"

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from hexplan.errors import InputError
 
 Ip: TypeAlias = IPv4Address | IPv6Address
 
+LOOPBACK: Final = "127.0.0.1"
 PUBLIC_HINT = (
     "anyone there could read and change what hosts send each other: use the addresses of a private"
     " network or a VPN, or `--allow-public` if a firewall keeps everyone else out"
@@ -52,6 +53,12 @@ def is_own(name: str) -> bool:
 def is_public(ip: Ip) -> bool:
     """Say whether everyone on the Internet can send to an address, firewalls aside."""
     return (getattr(ip, "ipv4_mapped", None) or ip).is_global
+
+
+def tcp_address(ip: str, port: int | None = None) -> str:
+    """Return the address of an edge between machines; the system chooses a port if it is None."""
+    host = f"[{ip}]" if ":" in ip else ip
+    return f"tcp://{host}:{'*' if port is None else port}"
 
 
 def _resolved(name: str) -> list[Ip]:

@@ -10,10 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from threading import Condition, Thread
-from typing import Final
+from typing import Final, Protocol
 
 from hexplan_runtime.batch import Batch, Row, merge, single_rows
-from hexplan_runtime.net.messages import MessageSender
 
 _RETRY_S: Final = 0.001
 """How often to look for room on a link that is full; a message that fills one takes longer."""
@@ -21,10 +20,31 @@ _IN_A_ROW: Final = 8
 """Batches that may pass a prompt before it is its turn."""
 
 
+class Link(Protocol):
+    """What sends to one peer, and says whether it would have to wait."""
+
+    @property
+    def epoch(self) -> int:
+        """That of the edge, as far as this end knows."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the next batch would go at once."""
+
+    def send(self, batch: Batch) -> None:
+        """Send a batch, once there is room for it."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Begin anew, as the process at the other end does; it drops what was sent before."""
+
+    def forget(self, requests: Collection[int]) -> None:
+        """Forget requests that are over without an end of theirs having been sent."""
+
+
 class EdgeSender:
     """Sends decodes and ends of requests ahead of prompts; each request keeps its order."""
 
-    def __init__(self, link: MessageSender) -> None:
+    def __init__(self, link: Link) -> None:
         self.hear: Callable[[Batch], None] | None = None
         """Takes each batch when its sending begins."""
         self._link = link

@@ -30,8 +30,8 @@ from torch._C._distributed_c10d import (
 )
 
 from hexplan.errors import HexplanError
+from hexplan_runtime.net.addresses import LOOPBACK as LOOPBACK
 
-LOOPBACK: Final = "127.0.0.1"
 FOREVER: Final = datetime.timedelta(days=3650)
 _JOIN = datetime.timedelta(minutes=5)
 _THREADS = 2
@@ -146,14 +146,21 @@ class Rendezvous:
 
     def meet(self, name: str, rank: int, size: int) -> Group:
         """Return the group of this name, once all its ranks are here."""
-        options = ProcessGroupGloo._Options()  # type: ignore[attr-defined]
-        _single(self.address)
-        options._devices = [ProcessGroupGloo.create_device(hostname=self.address)]
-        options._timeout = self.timeout
-        options._threads = _THREADS
         store = PrefixStore(f"{self.nonce}/{name}", self.store)
-        with peer_loss():
-            return Group(ProcessGroupGloo(store, rank, size, options))
+        return connected(store, rank, size, self.address, self.timeout)
+
+
+def connected(
+    store: Store, rank: int, size: int, address: str, timeout: datetime.timedelta
+) -> Group:
+    """Return a group of ranks that find each other by a store, and listen at one address each."""
+    _single(address)
+    options = ProcessGroupGloo._Options()  # type: ignore[attr-defined]
+    options._devices = [ProcessGroupGloo.create_device(hostname=address)]
+    options._timeout = timeout
+    options._threads = _THREADS
+    with peer_loss():
+        return Group(ProcessGroupGloo(store, rank, size, options))
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from hexplan.errors import HexplanError, LaunchError
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.call_watch import CallWatch
 from hexplan_runtime.net.gloo import PeerLost
-from hexplan_runtime.net.keys import LaunchKeys
+from hexplan_runtime.net.keys import Doorkeeper, LaunchKeys
+from hexplan_runtime.net.meeting import MEETING, Control
 from hexplan_runtime.net.wire import FRAME_BYTES, Decoder, Encoder, WireFormat
 
 _RECONNECT_MS: Final = 10
@@ -54,6 +55,7 @@ class MessageEnds:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._senders: list[MessageSender] = []
         self._receivers: list[MessageReceiver] = []
+        self._controls: list[Control] = []
         self._doorkeeper: ThreadAuthenticator | None = None
         self._watch = CallWatch(lose)
 
@@ -75,6 +77,13 @@ class MessageEnds:
         self._senders.append(MessageSender(socket, self._wire_format, epoch))
         return self._senders[-1]
 
+    def control(self, address: str, *, calls: bool) -> Control:
+        """Open one end of a connection over TCP on which both ends speak, as strangers cannot."""
+        socket = self._socket(zmq.DEALER, address)
+        self._open(socket, address, calls=calls)
+        self._controls.append(Control(socket))
+        return self._controls[-1]
+
     def await_calls(self, timeout_s: float) -> tuple[str, ...]:
         """Wait until all calls over TCP are up, and return the addresses of those that are not."""
         return self._watch.await_all(timeout_s)
@@ -84,6 +93,8 @@ class MessageEnds:
         self._watch.close()
         for sender in self._senders:
             sender.close()
+        for control in self._controls:
+            control.close()
         for receiver in self._receivers:
             receiver.close()
         if self._doorkeeper is not None:
@@ -211,22 +222,13 @@ class MessageReceiver:
         except zmq.ZMQError as error:
             message = f"an edge failed: {error}"
             raise PeerLost(message) from error
+        if parts[0] == MEETING:
+            return None
         try:
             return _batch([bytearray(part) for part in parts], self._decoder)
         except (struct.error, ValueError, RuntimeError) as error:
             message = f"a message arrived that is torn: {error}"
             raise HexplanError(message) from error
-
-
-class Doorkeeper:
-    """Lets in whoever holds the callers' key of the launch."""
-
-    def __init__(self, public: bytes) -> None:
-        self._public = public
-
-    def callback(self, domain: str, key: bytes) -> bool:
-        """Say whether a client with this public key, which it has proved to hold, may connect."""
-        return key == self._public
 
 
 def _batch(parts: list[bytearray], decoder: Decoder) -> Batch | None:
@@ -261,12 +263,6 @@ def _filled(like: Tensor, data: bytearray) -> Tensor:
 def _bytes(part: Tensor) -> memoryview:
     """Return the bytes of a tensor of any type."""
     return part.reshape(-1).view(torch.uint8).numpy().data
-
-
-def tcp_address(ip: str, port: int | None = None) -> str:
-    """Return the address of an edge between machines; the system chooses a port if it is None."""
-    host = f"[{ip}]" if ":" in ip else ip
-    return f"tcp://{host}:{'*' if port is None else port}"
 
 
 def socket_file(folder: Path, number: int) -> str:

@@ -12,8 +12,7 @@ from typing import Final
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
-from hexplan_runtime.net.keys import LaunchKeys
-from hexplan_runtime.net.messages import Doorkeeper
+from hexplan_runtime.net.keys import Doorkeeper, LaunchKeys
 
 _PINGS: Final = 5
 _FIRST_BYTES: Final = 2**16

@@ -5,14 +5,14 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
-import torch
-
 from hexplan.measured.findings import Accelerator, Inventory
 from hexplan_runtime.hardware import free_cores, main_memory, processor_name
 
 
 def machine() -> Inventory:
     """Return what this machine is, with the memory that is free now."""
+    import torch  # which takes seconds; the version alone needs none of it
+
     memory = main_memory()
     return Inventory(
         processor=processor_name(),
@@ -28,11 +28,13 @@ def machine() -> Inventory:
 
 def torch_version() -> str:
     """Return the version of torch, without the suffix that names its build."""
-    return str(torch.__version__).partition("+")[0]
+    return version("torch").partition("+")[0]
 
 
 def _accelerators() -> tuple[Accelerator, ...]:
     """Return the devices. Asking creates a context on each, whose memory counts as in use."""
+    import torch
+
     found = []
     for index in range(torch.cuda.device_count()):
         free_bytes, memory_bytes = torch.cuda.mem_get_info(index)

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from hexplan.cluster import COORDINATOR
 from hexplan.measured.findings import Findings, HostFinding, Inventory, LinkFinding
-from hexplan_runtime.net.gloo import LOOPBACK, host_store
+from hexplan_runtime.net.addresses import LOOPBACK
 from hexplan_runtime.probe.agents import Agents
 from hexplan_runtime.probe.inventory import torch_version
 from hexplan_runtime.probe.messages import AgentAnswer, AgentTask, Figures, PairOrder
@@ -62,6 +62,9 @@ def survey(job: ProbeJob, hear: LinkListener, stop: Event) -> Findings:
     for place in job.hosts:
         job.reach.check(place)
     links: list[LinkFinding] = []
+    # This reads torch, which takes seconds that others who look at this package need not wait.
+    from hexplan_runtime.net.gloo import host_store
+
     store, port = host_store(job.bind)
     with Agents(stop) as agents:
         machines = _start(agents, job, port)

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from hexplan.errors import LaunchError
 from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan_runtime.net.addresses import tcp_address
 from hexplan_runtime.net.edge_sender import EdgeSender
-from hexplan_runtime.net.keys import KeyPair, LaunchKeys
-from hexplan_runtime.net.messages import (
-    MessageEnds,
-    MessageReceiver,
-    socket_file,
-    tcp_address,
-)
+from hexplan_runtime.net.gloo import PeerLost
+from hexplan_runtime.net.meeting import Control
+from hexplan_runtime.net.messages import MessageEnds, socket_file
+from hexplan_runtime.net.plain import PlainReceiver, PlainSender, meet
 from hexplan_runtime.net.transport import Receives, Sends
 from hexplan_runtime.net.wire import WireFormat
+from hexplan_runtime.stage.keys import keys_of
 from hexplan_runtime.stage.messages import Across, Directory, EdgeLost, Listening, launch_mark
 from hexplan_runtime.stage.stage import torch_dtype
+from hexplan_runtime.stage.topology import back_edges, edge_epochs, launch_edges, plain_edges
+from hexplan_runtime.stage.topology import returns_directly as returns_directly
+from hexplan_runtime.stage.topology import route_edges as route_edges
+from hexplan_runtime.stage.topology import route_ends as route_ends
 
 CALL_S: Final = 15.0
 """How long connections to other machines may take."""
 CALL_HINT: Final = (
     "does a firewall close the port? `--first-port` chooses ports that it can let through, and"
     " `hexplan doctor PLAN` tries them"
+)
+MEET_S: Final = 30.0
+"""How long the two ends of a plain edge may take to find each other."""
+MEET_HINT: Final = (
+    "hosts of a trusted site reach each other at any port; if a firewall there closes some, take"
+    " the site out of `trusted`, and edges use the ports of `--first-port` alone"
 )
 LAUNCHER = "launcher"
 """The process at the other end of entry and exit edges."""
@@ -86,9 +96,11 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
         message = f"edge {source} > {target}: the connection to {address} is lost"
         meeting.lose(EdgeLost(source=source, target=target, message=message))
 
-    messages = MessageEnds(wire_format_of(plan, meeting.nonce), keys, lose)
+    wire_format = wire_format_of(plan, meeting.nonce)
+    messages = MessageEnds(wire_format, keys, lose)
+    plain = frozenset(plain_edges(plan) if meeting.across is not None else ())
     epochs = edge_epochs(plan, meeting.generations)
-    opened = _Opened(end, messages, frozenset(back_edges(plan)), epochs)
+    opened = _Opened(end, messages, frozenset(back_edges(plan)), epochs, plain)
     places = {stage.id: stage.host for stage in plan.stages}
     addresses: dict[int, str] = {}
     edges = [edge for edge in enumerate(launch_edges(plan)) if end in _processes(*edge[1])]
@@ -111,6 +123,7 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     for edge, address in calls:
         opened.call(edge, address)
     opened.await_calls(called)
+    opened.meet([edge for _, edge in edges], meeting.across, wire_format, lose)
     return opened.ends()
 
 
@@ -123,10 +136,14 @@ class _Opened:
     back: frozenset[tuple[str, str]]
     """The ways back from last stages."""
     epochs: Mapping[tuple[str, str], int]
+    plain: frozenset[tuple[str, str]]
+    """Edges inside trusted sites."""
+    controls: dict[tuple[str, str], Control] = field(default_factory=dict)
+    """Where the ends of plain edges meet."""
     senders: dict[str, EdgeSender] = field(default_factory=dict)
-    receivers: dict[str, MessageReceiver] = field(default_factory=dict)
+    receivers: dict[str, Receives] = field(default_factory=dict)
     back_senders: dict[str, EdgeSender] = field(default_factory=dict)
-    back_receivers: dict[str, MessageReceiver] = field(default_factory=dict)
+    back_receivers: dict[str, Receives] = field(default_factory=dict)
 
     def listen(self, edge: tuple[str, str], address: str) -> str:
         """Listen for the other end, and return where."""
@@ -147,6 +164,36 @@ class _Opened:
             message = f"cannot reach {what} within {CALL_S:g} s"
             raise LaunchError(message, hint=CALL_HINT)
 
+    def meet(
+        self,
+        edges: Sequence[tuple[str, str]],
+        across: Across | None,
+        wire_format: WireFormat,
+        lose: Callable[[str], None],
+    ) -> None:
+        """Wait for the other ends of plain edges: in one order everywhere, so never in a ring.
+
+        Only first processes meet; where one end is a later one, both keep to the connection.
+        """
+        for edge in (edge for edge in edges if edge in self.controls):
+            control, calls, epoch = self.controls[edge], self.end == edge[0], self.epochs[edge]
+            assert across is not None
+            assert across.address is not None
+            try:
+                group = None
+                if not epoch:
+                    group = meet(control, across.address, calls=calls, timeout_s=MEET_S)
+            except PeerLost as error:
+                self.ends().close()
+                message = f"edge {edge[0]} > {edge[1]}: {error}"
+                raise LaunchError(message, hint=MEET_HINT) from error
+            if calls:
+                losing = partial(lose, control.address)
+                sender = PlainSender(group, control, wire_format, losing, epoch)
+                self._keep_sender(edge, EdgeSender(sender))
+            else:
+                self._keep_receiver(edge, PlainReceiver(group, control, wire_format, epoch))
+
     def ends(self) -> Ends:
         """Return all of them."""
 
@@ -158,14 +205,22 @@ class _Opened:
         return Ends(self.senders, self.receivers, close, self.back_senders, self.back_receivers)
 
     def _open(self, edge: tuple[str, str], address: str, *, calls: bool) -> str:
-        (source, target), is_back = edge, edge in self.back
+        if edge in self.plain:
+            self.controls[edge] = self.messages.control(address, calls=calls)
+            return self.controls[edge].address
         if self.end == _processes(*edge)[0]:
             sender = self.messages.sender(address, calls=calls, epoch=self.epochs[edge])
-            (self.back_senders if is_back else self.senders)[target] = EdgeSender(sender)
+            self._keep_sender(edge, EdgeSender(sender))
             return sender.address
         receiver = self.messages.receiver(address, calls=calls, epoch=self.epochs[edge])
-        (self.back_receivers if is_back else self.receivers)[source] = receiver
+        self._keep_receiver(edge, receiver)
         return receiver.address
+
+    def _keep_sender(self, edge: tuple[str, str], sender: EdgeSender) -> None:
+        (self.back_senders if edge in self.back else self.senders)[edge[1]] = sender
+
+    def _keep_receiver(self, edge: tuple[str, str], receiver: Receives) -> None:
+        (self.back_receivers if edge in self.back else self.receivers)[edge[0]] = receiver
 
 
 def _processes(source: str, target: str) -> tuple[str, str]:
@@ -185,57 +240,6 @@ def _own_address(across: Across | None, number: int) -> str:
     return tcp_address(across.address, port)
 
 
-def keys_of(across: Across) -> LaunchKeys:
-    """Return the keys of a launch."""
-    pairs = across.listeners, across.callers
-    return LaunchKeys(*(KeyPair(*(key.encode() for key in pair)) for pair in pairs))
-
-
 def wire_format_of(plan: Plan, nonce: str) -> WireFormat:
     """Return what all ends of this launch must know of each other."""
     return WireFormat(launch_mark(nonce), plan.model.hidden, torch_dtype(plan.model))
-
-
-def edge_epochs(plan: Plan, generations: Sequence[int]) -> dict[tuple[str, str], int]:
-    """Return the epoch of each edge, which rises whenever the process at an end is another one."""
-    lost = dict(zip((stage.id for stage in plan.stages), generations, strict=False))
-    return {edge: lost.get(edge[0], 0) + lost.get(edge[1], 0) for edge in launch_edges(plan)}
-
-
-def used_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """Return the edges that routes take, in the order in which routes first take them."""
-    pairs = [pair for route in range(len(plan.routes)) for pair in route_edges(plan, route)]
-    return tuple(dict.fromkeys(pairs))
-
-
-def launch_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """Return every edge of a launch: those that routes take, and then the ways back."""
-    return (*used_edges(plan), *back_edges(plan))
-
-
-def back_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """Return the ways of tokens from last stages straight to other stages where routes begin."""
-    ends = [route_ends(plan, n) for n in range(len(plan.routes)) if returns_directly(plan, n)]
-    return tuple(dict.fromkeys((last, first) for first, last in ends if first != last))
-
-
-def returns_directly(plan: Plan, route: int) -> bool:
-    """Say whether tokens go from a route's last stage straight to its first.
-
-    They go through the router where the plan's cluster has no link that may carry them.
-    """
-    hosts = {stage.id: stage.host for stage in plan.stages}
-    first, last = (hosts[stage] for stage in route_ends(plan, route))
-    return first == last or plan.cluster.link(last, first) is not None
-
-
-def route_ends(plan: Plan, route: int) -> tuple[str, str]:
-    """Return the first and the last stage of a route."""
-    hops = plan.routes[route].hops
-    return hops[0].stage, hops[-1].stage
-
-
-def route_edges(plan: Plan, route: int) -> tuple[tuple[str, str], ...]:
-    """Return the edges of one route, from entry to exit."""
-    ends = (ENTRY, *(hop.stage for hop in plan.routes[route].hops), EXIT)
-    return tuple(zip(ends, ends[1:], strict=False))

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from hexplan.plan import Plan
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.edge_sender import EdgeSender
-from hexplan_runtime.stage.edges import Ends, edge_epochs
+from hexplan_runtime.stage.edges import Ends
 from hexplan_runtime.stage.messages import Renewal
 from hexplan_runtime.stage.step_queue import StepQueue
+from hexplan_runtime.stage.topology import edge_epochs
 
 
 class Renewing:

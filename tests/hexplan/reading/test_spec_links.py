@@ -76,3 +76,14 @@ def test_a_site_without_hosts_can_be_linked_if_the_coordinator_is_there() -> Non
 def test_hosts_that_no_rule_names_are_unconnected() -> None:
     text = two_nodes("within: lab", "between: [coordinator, big]")
     assert spec_of(text).cluster.link("big", "small") is None
+
+
+def test_trusted_sites_are_named_once_and_stand_in_the_plan_s_cluster() -> None:
+    text = two_nodes("name: small", "name: small")
+    plain, trusting = spec_of(text).cluster, spec_of(f"{text}trusted: [lab, lab]\n").cluster
+    assert trusting.trusted_sites == ("lab",)
+    assert "trusted_sites" not in plain.model_dump()  # hashes of other clusters stay as they are
+    assert trusting.sha256 != plain.sha256
+    assert trusting.is_trusted("big", "small")
+    assert not trusting.is_trusted(COORDINATOR, "big")
+    assert not plain.is_trusted("big", "small")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 from support.launched import Running
 from support.processes import command_line, environment
+from support.strangers import listeners
 
 from hexplan.plan import Plan
 from hexplan_runtime.launch.pipeline import Pipeline
@@ -28,20 +28,11 @@ def test_tokens_are_those_of_a_launch_on_one_machine(running: Running, expected:
     assert running.coordinator.generate(NUM_TOKENS) == expected
 
 
-def listeners(running: Running, index: int | None) -> set[str]:
-    """Return where TCP sockets listen on a host, or at the desk."""
-    network = running.hosts.network
-    words = ("ss", "-Hltn")
-    at = ["ip", "netns", "exec", network.space(index)] if index is not None else network.at_desk()
-    found = subprocess.run([*at, *words], check=True, capture_output=True, text=True).stdout
-    return {line.split()[3] for line in found.splitlines()}
-
-
 def test_hosts_listen_at_their_addresses_and_the_coordinator_nowhere(running: Running) -> None:
-    assert listeners(running, None) == set()
+    network = running.hosts.network
+    assert listeners(network, None) == set()
     for index, num_edges in enumerate((2, 2)):  # the way back listens at the first stage
-        address = running.hosts.network.address(index)
-        found = listeners(running, index) - {f"{address}:2222"}
+        address, found = network.address(index), listeners(network, index)
         loopback = {one for one in found if one.startswith("127.0.0.1:")}  # gloo inside a stage
         assert len(found - loopback) == num_edges
         assert all(one.startswith(f"{address}:") for one in found - loopback)

@@ -12,8 +12,9 @@ from hexplan.plan import Plan
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.request import GREEDY, EndRule
-from hexplan_runtime.stage.edges import Ends, back_edges
+from hexplan_runtime.stage.edges import Ends
 from hexplan_runtime.stage.rounds import Rounds
+from hexplan_runtime.stage.topology import back_edges
 from hexplan_runtime.stage.way_back import WayBack
 
 TWO = [((0, 2), (1,)), ((2, 4), (1,))]

@@ -34,3 +34,9 @@ def _start_lines(plan: Plan, start: PlannedStart) -> Iterator[str]:
     for edge in start.listens:
         port = "a free port" if edge.port is None else f"port {edge.port}"
         yield f"  listens at {start.address}, {port}: edge {edge.source} > {edge.target}, encrypted"
+    for edge in start.plain:
+        name = f"data of edge {edge.source} > {edge.target}"
+        yield (
+            f"  listens at {start.address}, a free port: {name}, plain: site"
+            f" {words.printable(edge.trusted_site or '')} is trusted"
+        )

@@ -50,6 +50,7 @@ def doctor_json(plan: Plan, diagnosis: Diagnosis) -> str:
             "address": edge.address,
             "latency_s": edge.trial and edge.trial.latency_s,
             "bytes_per_s": edge.trial and edge.trial.bytes_per_s,
+            "is_plain": _is_plain(plan, edge),
             "problem": edge_problem(plan, edge),
         }
         for edge in diagnosis.edges
@@ -83,6 +84,11 @@ def edge_problem(plan: Plan, edge: EdgeDiagnosis) -> str | None:
     return None
 
 
+def _is_plain(plan: Plan, edge: EdgeDiagnosis) -> bool:
+    """Say whether a launch sends in plain what takes this edge."""
+    return plan.cluster.is_trusted(edge.caller, edge.listener)
+
+
 def _link(plan: Plan, edge: EdgeDiagnosis) -> Link | None:
     """Return the plan's link in the direction that was measured."""
     return plan.cluster.link(edge.caller, edge.listener)
@@ -113,6 +119,9 @@ def _edge_lines(plan: Plan, edge: EdgeDiagnosis) -> Iterator[str]:
             f"planned {latency}, {words.bandwidth(Decimal(planned.bandwidth_bytes_per_s))}"
         )
     yield f"{name}: {'; '.join([', '.join(found[:2]), *found[2:]]) or 'nothing measured'}"
+    if _is_plain(plan, edge):
+        site = words.printable(plan.cluster.site_of(edge.listener))
+        yield f"  plain in a launch: site {site} is trusted"
     if problem is not None:
         yield f"  PROBLEM: {problem}"
         yield from _hint_lines(_edge_hint(edge))
