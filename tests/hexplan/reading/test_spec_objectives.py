@@ -56,7 +56,7 @@ def test_the_engine_is_read_and_leaves_the_hash_alone_unless_it_limits_plans() -
 @pytest.mark.parametrize(
     "line", ["engine: tgi", "policy: fastest", "latency_factor: 0.5", "latency_factor: 2x"]
 )
-def test_an_unknown_scheduler_or_a_factor_below_one_is_refused(line: str) -> None:
+def test_an_unknown_engine_or_scheduler_or_a_factor_below_one_is_refused(line: str) -> None:
     with pytest.raises(InputError, match=line.partition(":")[0]):
         spec_of(two_nodes() + f"limits: {{{line}}}\n")
 
