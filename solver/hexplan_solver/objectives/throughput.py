@@ -63,7 +63,7 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     run.lower(Proved(crossing, _crossing_proof(problem, limits)))
     run.trust(layered_bound(problem, run.bound), "layered", LAYERED_BY)
     if is_of_replicas(problem):
-        return draft_of_replicas(run, problem)
+        return draft_of_replicas(run, problem, least_flow if options.is_robust else None)
     named, until = _Named(problem), run.elapsed_s + run.left_s * params.balanced_share
     balanced = balanced_placement(problem, run.bound, goes_on=lambda: run.elapsed_s < until)
     part = _part_without_links(named, limits, balanced)

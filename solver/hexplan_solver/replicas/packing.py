@@ -49,7 +49,7 @@ def packed(
         every = supply.taken_by(column.design).items()
         taken = {row: n for row, n in every if n and (packing.counts_links or row[0] != LINKS)}
         most = min(supply.limits[row] // amount for row, amount in taken.items())
-        use = pulp.LpVariable(f"x{number}", 0, most, pulp.LpInteger)
+        use = model.add_variable(f"x{number}", 0, most, pulp.LpInteger)
         uses.append(use)
         for row, amount in taken.items():
             rows.setdefault(row, []).append((use, amount))

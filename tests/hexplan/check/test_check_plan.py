@@ -9,6 +9,7 @@ import pytest
 from support.broken_balance import BALANCED, BROKEN_BALANCE
 from support.broken_bounds import BROKEN_BOUNDS
 from support.broken_certificates import BROKEN_CERTIFICATES
+from support.broken_engines import BROKEN_ENGINES, GOOD_ENGINES
 from support.broken_figures import BROKEN_FIGURES, GOOD_FIGURES
 from support.broken_flows import BROKEN_FLOWS
 from support.broken_objectives import BROKEN_OBJECTIVES, PRICED, on_spot
@@ -52,6 +53,7 @@ BROKEN = (
     + BROKEN_SHARED
     + BROKEN_JOINED
     + BROKEN_FIGURES
+    + BROKEN_ENGINES
 )
 GOOD = [two_hosts_plan, profiled_plan, two_sites_plan, mixed_stage_plan]
 
@@ -84,6 +86,12 @@ def test_a_plan_with_times_a_promise_or_more_types_breaks_no_rule(good: Plan) ->
 
 @pytest.mark.parametrize("good", GOOD_JOINED)
 def test_a_plan_with_joined_hosts_breaks_no_rule(good: Plan) -> None:
+    assert check_plan(good) == ()
+    assert check_plan(Plan.model_validate_json(good.model_dump_json(by_alias=True))) == ()
+
+
+@pytest.mark.parametrize("good", GOOD_ENGINES)
+def test_a_plan_that_its_engine_runs_breaks_no_rule(good: Plan) -> None:
     assert check_plan(good) == ()
     assert check_plan(Plan.model_validate_json(good.model_dump_json(by_alias=True))) == ()
 
