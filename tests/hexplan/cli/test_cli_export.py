@@ -59,9 +59,7 @@ def test_a_solved_plan_goes_into_a_folder_with_a_readme(
         assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
 
 
-def test_files_are_not_overwritten_unasked(
-    hexplan: Shell, pair_file: Path, tmp_path: Path
-) -> None:
+def test_files_are_not_overwritten_unasked(hexplan: Shell, pair_file: Path, tmp_path: Path) -> None:
     words = ("export", "nginx", pair_file, "--model", "/m", "-o", tmp_path / "out")
     assert hexplan(*words).code == 0
     refused = hexplan(*words)
