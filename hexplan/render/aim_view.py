@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from hexplan.engines import ENGINES
 from hexplan.render import words
 
 if TYPE_CHECKING:
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 
 
 def aim_lines(plan: Plan) -> Iterator[str]:
-    """Yield a line for each objective that the plan states figures for."""
+    """Yield its engine, if that runs not every plan, and a line for each objective with figures."""
     predicted = plan.predicted
+    engine = ENGINES[plan.cluster.limits.engine]
+    if engine.whole_replicas:
+        yield f"keeps to what {engine.title} runs"
     if predicted.sustained is not None:
         yield _sustained(predicted.sustained, plan.workload)
     if plan.step_limits is not None:

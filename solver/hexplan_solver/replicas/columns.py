@@ -33,6 +33,7 @@ class Columns:
         self._lp = ColumnLp([RowBounds(0, self.supply.limits[row]) for row in self._rows])
         self._sites = _site_sets(problem)
         self._held: dict[tuple[int, int], int] = {}
+        self._known_speeds: dict[frozenset[int], list[int]] = {}
 
     def find(self) -> None:
         """Collect designs until none gains at the prices that the others give, or time is up."""
@@ -156,7 +157,12 @@ class Columns:
 
     def _speeds(self, parts: Sequence[HostPart]) -> list[int]:
         """Return speeds at which the layers that parts hold change, some of them if many."""
-        kinds = {kind for part in parts for kind in part.kinds}
+        kinds = frozenset(kind for part in parts for kind in part.kinds)
+        if kinds not in self._known_speeds:
+            self._known_speeds[kinds] = self._speeds_of(kinds)
+        return self._known_speeds[kinds]
+
+    def _speeds_of(self, kinds: frozenset[int]) -> list[int]:
         found = sorted({rate for kind in kinds for rate in _row(self._problem.kinds[kind]) if rate})
         most = REPLICA_PARAMS.speeds
         if len(found) <= most:

@@ -45,8 +45,18 @@ def test_the_scheduler_and_the_latency_factor_are_read_and_leave_the_hash_alone(
     assert stated.sha256 == plain.sha256 != other.sha256
 
 
-@pytest.mark.parametrize("line", ["policy: fastest", "latency_factor: 0.5", "latency_factor: 2x"])
-def test_an_unknown_scheduler_or_a_factor_below_one_is_refused(line: str) -> None:
+def test_the_engine_is_read_and_leaves_the_hash_alone_unless_it_limits_plans() -> None:
+    plain = spec_of(two_nodes()).cluster
+    stated = spec_of(two_nodes() + "limits: {engine: hexplan}\n").cluster
+    other = spec_of(two_nodes() + "limits: {engine: vllm}\n").cluster
+    assert other.limits.engine == "vllm"
+    assert stated.sha256 == plain.sha256 != other.sha256
+
+
+@pytest.mark.parametrize(
+    "line", ["engine: tgi", "policy: fastest", "latency_factor: 0.5", "latency_factor: 2x"]
+)
+def test_an_unknown_engine_or_scheduler_or_a_factor_below_one_is_refused(line: str) -> None:
     with pytest.raises(InputError, match=line.partition(":")[0]):
         spec_of(two_nodes() + f"limits: {{{line}}}\n")
 

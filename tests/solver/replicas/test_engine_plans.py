@@ -17,8 +17,9 @@ from hexplan.engines import ENGINES, SGLANG, VLLM, misfits
 from hexplan.errors import InfeasibleError, InputError, LimitReached
 from hexplan.model import WeightFormat
 from hexplan.plan import Plan
+from hexplan.render import explanation_text, plan_text
 from hexplan.workload import Objective
-from hexplan_solver import SolveOptions, solve
+from hexplan_solver import SolveOptions, explain, solve
 from hexplan_solver.explain.engine_cost import engine_cost
 from hexplan_solver.replan import Loss, replan
 
@@ -42,6 +43,7 @@ def test_a_plan_for_any_objective_keeps_to_its_engine(objective: Objective) -> N
     assert plan.objective == objective
     assert faults(plan) == []
     assert misfits(plan, VLLM) == ()
+    assert "keeps to what vLLM runs" in plan_text(plan)
 
 
 @pytest.mark.parametrize("engine", LIMITED)
@@ -111,6 +113,9 @@ def test_an_explanation_says_what_the_engine_costs_and_where() -> None:
     assert cost.free_tokens_per_s == solve(spec, QUICK).certificate.flow_tokens_per_s
     assert cost.lost == 1 - cost.flow_tokens_per_s / cost.free_tokens_per_s
     assert any("routes" in obstacle for obstacle in cost.obstacles)
+    told = explanation_text(explain(plan).model_copy(update={"engine": cost}))
+    assert f"free plan {cost.free_tokens_per_s:,.1f} tokens/s, vLLM plan" in told
+    assert "needed one, as a replica shares no stage" in " ".join(told.split())
     assert engine_cost(solve(spec, QUICK), spec, QUICK) is None
 
 
