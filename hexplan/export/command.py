@@ -36,16 +36,16 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a part of a replica runs, as commands there and elsewhere have to say it."""
+    """Where a member of a replica runs, as commands there and elsewhere have to say it."""
 
     own: Word
     """The address at which it listens."""
     reach: Word
-    """The address at which other parts reach it."""
+    """The address at which other members reach it."""
     devices: tuple[int, ...]
     """Indices of its devices as the process sees them."""
     node_rank: Word
-    """Its position among the parts."""
+    """Its position among the members."""
 
 
 def shell_word(word: Word) -> str:

@@ -30,7 +30,7 @@ def deployment(plan: Plan, options: ExportOptions) -> Deployment:
     shares = [Fraction(route.weight) for route in whole.plan.routes]
     weights = whole_weights(shares)
     _require_ports(options.first_port, len(shares))
-    parts_of = WORDINGS[options.engine].parts
+    members_of = WORDINGS[options.engine].members
     servers: list[Server] = []
     for index, replica in enumerate(replicas_of(whole.plan)):
         port = options.first_port + index
@@ -38,7 +38,7 @@ def deployment(plan: Plan, options: ExportOptions) -> Deployment:
             Server(
                 name=f"r{index}",
                 replica=replica,
-                parts=parts_of(whole.plan, replica, port, tuple(servers)),
+                members=members_of(whole.plan, replica, port, tuple(servers)),
                 share=shares[index] / sum(shares),
                 weight=weights[index],
                 api_port=port,

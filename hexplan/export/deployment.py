@@ -15,7 +15,7 @@ from hexplan.plan import DeviceMemory, Plan, Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Member:
     """One process of a replica, on one machine."""
 
     name: str
@@ -26,7 +26,7 @@ class Part:
     stages: tuple[str, ...]
     """Ids of the stages that it has a hand in."""
     port: int | None
-    """Where it listens: for requests, or for the main part; None if the engine chooses."""
+    """Where it listens: for requests, or for the main member; None if the engine chooses."""
     serves: bool
     """Whether requests go there."""
 
@@ -58,7 +58,7 @@ class Server:
     name: str
     """`r0`, `r1`, ... in the order of the plan's routes."""
     replica: Replica
-    parts: tuple[Part, ...]
+    members: tuple[Member, ...]
     """Its processes, in the order in which they are started."""
     share: Fraction
     """Of all requests."""
@@ -80,7 +80,7 @@ class Server:
     @property
     def memory(self) -> Iterator[DeviceMemory]:
         """What is planned on each device."""
-        return (part for stage in self.stages for part in stage.memory)
+        return (found for stage in self.stages for found in stage.memory)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -88,9 +88,9 @@ class Server:
         return tuple(dict.fromkeys(rank.kind for rank in self.replica.ranks))
 
     @property
-    def front(self) -> Part:
-        """The part that answers requests."""
-        return next(part for part in self.parts if part.serves)
+    def front(self) -> Member:
+        """The member that answers requests."""
+        return next(member for member in self.members if member.serves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +119,4 @@ class Deployment:
     @property
     def hosts(self) -> tuple[str, ...]:
         """Names of all machines that run something, each once."""
-        return tuple(dict.fromkeys(part.host for one in self.servers for part in one.parts))
+        return tuple(dict.fromkeys(member.host for one in self.servers for member in one.members))

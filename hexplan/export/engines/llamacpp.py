@@ -14,7 +14,7 @@ from hexplan.engines import Replica
 from hexplan.engines.replica import Rank
 from hexplan.errors import CannotExpress
 from hexplan.export.command import Command, FromVariable, Place, Word
-from hexplan.export.deployment import Deployment, Part, Server
+from hexplan.export.deployment import Deployment, Member, Server
 from hexplan.export.engines.figures import most_requests, step_tokens
 from hexplan.export.engines.wording import Wording, require_kinds
 from hexplan.export.names import authority
@@ -27,18 +27,18 @@ _KV_TYPES = {"float32": "f32", "float16": "f16", "bfloat16": "f16", "int8": "q8_
 RPC_SERVER = "ggml-rpc-server"
 
 
-def parts(
+def members(
     plan: Plan, replica: Replica, api_port: int, before: tuple[Server, ...]
-) -> tuple[Part, ...]:
-    """Return an RPC server for each device away from the main machine, and the main part.
+) -> tuple[Member, ...]:
+    """Return an RPC server for each device away from the main machine, and the main member.
 
     The main machine has the last stage, as it samples tokens. A CPU is no device that it could
     give layers to by itself, so in a chain each CPU slot gets an RPC server wherever it is.
     """
     machines = {machine.name: machine for host in plan.cluster.hosts for machine in host.machines}
     main = replica.ranks[-1].machine
-    taken = sum(len(server.parts) - 1 for server in before)
-    found: list[Part] = []
+    taken = sum(len(server.members) - 1 for server in before)
+    found: list[Member] = []
     local: list[int] = []
     own_stages: list[str] = []
     for placed in replica.stages:
@@ -48,7 +48,7 @@ def parts(
                 own_stages.append(placed.stage.id)
                 continue
             found.append(
-                Part(
+                Member(
                     name=f"rpc{len(found)}",
                     machine=machines[rank.machine],
                     devices=(rank.device,),
@@ -58,11 +58,11 @@ def parts(
                 )
             )
     stages = tuple(dict.fromkeys(own_stages))
-    return (*found, Part("main", machines[main], tuple(local), stages, api_port, serves=True))
+    return (*found, Member("main", machines[main], tuple(local), stages, api_port, serves=True))
 
 
 def command(deployment: Deployment, server: Server, places: Sequence[Place], index: int) -> Command:
-    """Return what one part of a replica runs.
+    """Return what one member of a replica runs.
 
     Raises
     ------
@@ -70,10 +70,10 @@ def command(deployment: Deployment, server: Server, places: Sequence[Place], ind
         No files are written for such devices, or llama.cpp has no such KV cache.
     """
     require_kinds(deployment, server, tuple(_BACKENDS))
-    part, place = server.parts[index], places[index]
-    if not part.serves:
-        device = _device(server, part, place.devices[0])
-        words: tuple[Word, ...] = (RPC_SERVER, "--host", place.own, "--port", str(part.port))
+    member, place = server.members[index], places[index]
+    if not member.serves:
+        device = _device(server, member, place.devices[0])
+        words: tuple[Word, ...] = (RPC_SERVER, "--host", place.own, "--port", str(member.port))
         return Command((), (*words, "--device", device, "--cache"))
     return Command((), tuple(_main_words(deployment, server, places)))
 
@@ -147,27 +147,29 @@ def _is_remote(replica: Replica, rank: Rank, main: str) -> bool:
 
 def _endpoints(server: Server, places: Sequence[Place]) -> list[str]:
     found = []
-    for part, place in zip(server.parts[:-1], places[:-1], strict=True):
-        assert part.port is not None
+    for member, place in zip(server.members[:-1], places[:-1], strict=True):
+        assert member.port is not None
         if isinstance(place.reach, FromVariable):
-            message = f"the address of {part.name} is known only where it runs, and llama-server"
+            message = f"the address of {member.name} is known only where it runs, and llama-server"
             message += " needs it on its command line"
             raise CannotExpress(message)
         if ":" in place.reach:
-            message = f"{part.machine.name} has the address {place.reach}, and `--rpc` of llama.cpp"
+            message = (
+                f"{member.machine.name} has the address {place.reach}, and `--rpc` of llama.cpp"
+            )
             message += " reads no IPv6 addresses"
             raise CannotExpress(message, hint="give the host an IPv4 address or a name")
-        found.append(authority(place.reach, part.port))
+        found.append(authority(place.reach, member.port))
     return found
 
 
-def _device(server: Server, part: Part, index: int) -> str:
+def _device(server: Server, member: Member, index: int) -> str:
     kinds = {
         (rank.machine, rank.device): rank.kind
         for rank in server.replica.ranks
-        if rank.machine == part.machine.name
+        if rank.machine == member.machine.name
     }
-    kind = next(kinds[part.machine.name, device] for device in part.devices)
+    kind = next(kinds[member.machine.name, device] for device in member.devices)
     return "CPU" if kind == "cpu" else f"{_BACKENDS[kind]}{index}"
 
 
@@ -187,5 +189,5 @@ def _kv_type(deployment: Deployment) -> str:
 
 
 LLAMACPP = Wording(
-    parts, command, image="ghcr.io/ggml-org/llama.cpp:server-cuda-b11434", ready="/health"
+    members, command, image="ghcr.io/ggml-org/llama.cpp:server-cuda-b11434", ready="/health"
 )

@@ -9,10 +9,10 @@ from itertools import groupby
 from hexplan.engines import Replica
 from hexplan.errors import CannotExpress
 from hexplan.export.command import Command, Place
-from hexplan.export.deployment import Deployment, Part, Server
+from hexplan.export.deployment import Deployment, Member, Server
 from hexplan.plan import Plan
 
-PartsOf = Callable[[Plan, Replica, int, tuple[Server, ...]], tuple[Part, ...]]
+MembersOf = Callable[[Plan, Replica, int, tuple[Server, ...]], tuple[Member, ...]]
 CommandOf = Callable[[Deployment, Server, Sequence[Place], int], Command]
 
 
@@ -20,10 +20,10 @@ CommandOf = Callable[[Deployment, Server, Sequence[Place], int], Command]
 class Wording:
     """How an engine is told what to run."""
 
-    parts: PartsOf
+    members: MembersOf
     """From a plan, a replica, the port of its API and the servers before it, its processes."""
     command: CommandOf
-    """From a server, where its parts are and the index of one of them, what that one runs."""
+    """From a server, where its members are and the index of one of them, what that one runs."""
     image: str
     """The engine's own container image, of the version that hexplan knows."""
     ready: str
@@ -32,24 +32,24 @@ class Wording:
 
 def nodes(
     plan: Plan, replica: Replica, api_port: int, _before: tuple[Server, ...]
-) -> tuple[Part, ...]:
-    """Return one part for each machine, the first of which answers requests."""
+) -> tuple[Member, ...]:
+    """Return one member for each machine, the first of which answers requests."""
     machines = {machine.name: machine for host in plan.cluster.hosts for machine in host.machines}
     placed = [(rank, one.stage.id) for one in replica.stages for rank in one.ranks]
-    parts: list[Part] = []
+    members: list[Member] = []
     for name, group in groupby(placed, key=lambda pair: pair[0].machine):
         ranks = list(group)
-        parts.append(
-            Part(
-                name=f"node{len(parts)}",
+        members.append(
+            Member(
+                name=f"node{len(members)}",
                 machine=machines[name],
                 devices=tuple(rank.device for rank, _ in ranks),
                 stages=tuple(dict.fromkeys(stage for _, stage in ranks)),
-                port=None if parts else api_port,
-                serves=not parts,
+                port=None if members else api_port,
+                serves=not members,
             )
         )
-    return tuple(parts)
+    return tuple(members)
 
 
 def require_kinds(deployment: Deployment, server: Server, known: tuple[str, ...]) -> None:

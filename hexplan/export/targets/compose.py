@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hexplan.export.command import Place, Word
-from hexplan.export.deployment import Deployment, Part, Server
+from hexplan.export.deployment import Deployment, Member, Server
 from hexplan.export.engines import WORDINGS
 from hexplan.export.folder import File
 from hexplan.export.names import authority
@@ -34,13 +34,13 @@ def compose(deployment: Deployment) -> tuple[File, ...]:
     for server in deployment.servers:
         require_vendor(deployment, server, _KINDS)
         places = [
-            numbered_anew(part, place)
-            for part, place in zip(server.parts, planned_places(server), strict=True)
+            numbered_anew(member, place)
+            for member, place in zip(server.members, planned_places(server), strict=True)
         ]
-        for index, part in enumerate(server.parts):
-            name = f"{server.name}-{part.name}"
-            services[part.host][name] = _service(deployment, server, places, index)
-        front = places[server.parts.index(server.front)]
+        for index, member in enumerate(server.members):
+            name = f"{server.name}-{member.name}"
+            services[member.host][name] = _service(deployment, server, places, index)
+        front = places[server.members.index(server.front)]
         path = WORDINGS[deployment.engine.name].ready
         checks.append(f"$ curl --fail http://{authority(str(front.own), server.api_port)}{path}")
     files = [
@@ -54,7 +54,7 @@ def compose(deployment: Deployment) -> tuple[File, ...]:
         " toolkit, and the model at the same path on all hosts:",
         code(*(f"$ docker compose -f {file_name(host)} up --detach" for host in services)),
         table(("host", "file", "services"), rows),
-        "Containers use the host's network, as the parts of a replica choose ports among"
+        "Containers use the host's network, as the members of a replica choose ports among"
         " themselves. They listen at the plan's addresses.",
         "## See that it is up",
         code(*checks),
@@ -71,7 +71,7 @@ def file_name(host: str) -> str:
 def _service(
     deployment: Deployment, server: Server, places: list[Place], index: int
 ) -> dict[str, object]:
-    part = server.parts[index]
+    member = server.members[index]
     command = WORDINGS[deployment.engine.name].command(deployment, server, places, index)
     service: dict[str, object] = {
         "image": _escaped(image(deployment)),
@@ -88,23 +88,23 @@ def _service(
         path = _escaped(folder)
         mount = {"type": "bind", "source": path, "target": path, "read_only": True}
         service["volumes"] = [mount]
-    if devices := _devices(server, part):
+    if devices := _devices(server, member):
         service["deploy"] = {"resources": {"reservations": {"devices": [devices]}}}
-    if part.serves and (waits := _before(server, part)):
+    if member.serves and (waits := _before(server, member)):
         service["depends_on"] = waits
     return service
 
 
-def _before(server: Server, front: Part) -> list[str]:
-    """Return the services that llama.cpp's main part needs on its own host."""
-    rpc = [part for part in server.parts if part.port is not None and not part.serves]
-    return [f"{server.name}-{part.name}" for part in rpc if part.host == front.host]
+def _before(server: Server, front: Member) -> list[str]:
+    """Return the services that llama.cpp's main member needs on its own host."""
+    rpc = [member for member in server.members if member.port is not None and not member.serves]
+    return [f"{server.name}-{member.name}" for member in rpc if member.host == front.host]
 
 
-def _devices(server: Server, part: Part) -> dict[str, object] | None:
-    if "cuda" not in server.kinds or not part.devices:
+def _devices(server: Server, member: Member) -> dict[str, object] | None:
+    if "cuda" not in server.kinds or not member.devices:
         return None
-    ids = [str(device) for device in sorted(part.devices)]
+    ids = [str(device) for device in sorted(member.devices)]
     return {"driver": "nvidia", "device_ids": ids, "capabilities": ["gpu"]}
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hexplan.errors import CannotExpress
 from hexplan.export.command import Place
-from hexplan.export.deployment import Deployment, Part, Server
+from hexplan.export.deployment import Deployment, Member, Server
 from hexplan.export.engines import WORDINGS
 from hexplan.export.names import one_line
 
@@ -37,13 +37,13 @@ def model_folder(deployment: Deployment) -> str | None:
     return None
 
 
-def numbered_anew(part: Part, place: Place) -> Place:
+def numbered_anew(member: Member, place: Place) -> Place:
     """Return a place as a container sees it, which has these devices alone.
 
     Drivers count a container's devices from 0, in the order of their indices on the machine.
     """
-    order = sorted(part.devices)
-    return replace(place, devices=tuple(order.index(device) for device in part.devices))
+    order = sorted(member.devices)
+    return replace(place, devices=tuple(order.index(device) for device in member.devices))
 
 
 def require_vendor(deployment: Deployment, server: Server, known: tuple[str, ...]) -> None:

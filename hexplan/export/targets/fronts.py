@@ -1,4 +1,4 @@
-"""Where requests go: the replicas' front parts, for files that share out requests."""
+"""Where requests go: the replicas' front members, for files that share out requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fronts(deployment: Deployment) -> tuple[Front, ...]:
     """
     found = []
     for server in deployment.servers:
-        place = planned_places(server)[server.parts.index(server.front)]
+        place = planned_places(server)[server.members.index(server.front)]
         found.append(Front(server.name, str(place.own), server.api_port, server.weight))
     return tuple(found)
 

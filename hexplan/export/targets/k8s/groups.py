@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hexplan.export.deployment import Deployment, Part, Server
+from hexplan.export.deployment import Deployment, Member, Server
 from hexplan.export.engines.figures import budget_share, kept_share
 
 MOST_ROLES = 10
@@ -41,8 +41,8 @@ class Group:
         return sum(server.weight for server in self.servers)
 
     def hosts(self, index: int) -> tuple[str, ...]:
-        """Return the machines on which a part may run."""
-        return tuple(dict.fromkeys(server.parts[index].host for server in self.servers))
+        """Return the machines on which a member may run."""
+        return tuple(dict.fromkeys(server.members[index].host for server in self.servers))
 
 
 def groups_of(deployment: Deployment) -> tuple[Group, ...]:
@@ -50,7 +50,7 @@ def groups_of(deployment: Deployment) -> tuple[Group, ...]:
 
     Replicas are one group if they look alike to an engine: as many layers in each stage, the same
     types of devices at the same sites, equal shares of memory. Those of several objects, whose
-    parts find each other by name, are groups of their own.
+    members find each other by name, are groups of their own.
     """
     alike: dict[object, list[Server]] = {}
     for server in deployment.servers:
@@ -69,20 +69,20 @@ def form_of(deployment: Deployment, server: Server) -> Form:
 
     A LeaderWorkerSet has at most two shapes of pods: the first, and one for all others.
     """
-    parts = server.parts
-    if len(parts) == 1:
+    members = server.members
+    if len(members) == 1:
         return Form.DEPLOYMENT
     finds_by_rank = deployment.engine.name != "llamacpp"
-    if finds_by_rank and len({_pod_shape(part) for part in parts[1:]}) == 1:
+    if finds_by_rank and len({_pod_shape(member) for member in members[1:]}) == 1:
         return Form.LEADER_WORKER_SET
-    return Form.DISAGGREGATED_SET if len(parts) <= MOST_ROLES else Form.DEPLOYMENTS
+    return Form.DISAGGREGATED_SET if len(members) <= MOST_ROLES else Form.DEPLOYMENTS
 
 
-def _pod_shape(part: Part) -> tuple[object, ...]:
-    return part.shape, tuple(part.machine.devices)
+def _pod_shape(member: Member) -> tuple[object, ...]:
+    return member.shape, tuple(member.machine.devices)
 
 
 def _look(deployment: Deployment, server: Server) -> tuple[object, ...]:
     shares = budget_share(deployment, server), kept_share(deployment, server)
-    shapes = tuple((part.shape, tuple(part.machine.devices)) for part in server.parts)
+    shapes = tuple((member.shape, tuple(member.machine.devices)) for member in server.members)
     return server.layers, shapes, shares, server.stages[0].tp

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hexplan.export.deployment import Deployment, Part
+from hexplan.export.deployment import Deployment, Member
 from hexplan.export.folder import File
 from hexplan.export.readme import code, readme, table
 from hexplan.export.targets.k8s.groups import Form, Group, groups_of
-from hexplan.export.targets.k8s.pods import labels, part_name, pod
+from hexplan.export.targets.k8s.pods import labels, member_name, pod
 from hexplan.files.yaml_writer import yaml_text
 
 Manifest = dict[str, object]
@@ -24,7 +24,7 @@ def k8s(deployment: Deployment) -> tuple[File, ...]:
     Raises
     ------
     CannotExpress
-        A cluster cannot express a part.
+        A cluster cannot express a member.
     """
     groups = groups_of(deployment)
     files = [File(f"{group.name}.yaml", _text(deployment, group)) for group in groups]
@@ -68,11 +68,11 @@ def _text(deployment: Deployment, group: Group) -> str:
 
 def _deployments(deployment: Deployment, group: Group) -> list[Manifest]:
     found: list[Manifest] = []
-    for index, part in enumerate(group.first.parts):
-        name = group.name if group.form is Form.DEPLOYMENT else part_name(group, part)
+    for index, member in enumerate(group.first.members):
+        name = group.name if group.form is Form.DEPLOYMENT else member_name(group, member)
         spec = {
             "replicas": len(group.servers),
-            "selector": {"matchLabels": labels(group, part)},
+            "selector": {"matchLabels": labels(group, member)},
             "strategy": {"type": "Recreate"},  # two pods at once would need the devices twice
             "template": pod(deployment, group, index),
         }
@@ -82,7 +82,7 @@ def _deployments(deployment: Deployment, group: Group) -> list[Manifest]:
 
 def _leader_worker_set(deployment: Deployment, group: Group) -> list[Manifest]:
     template = {
-        "size": len(group.first.parts),
+        "size": len(group.first.members),
         "restartPolicy": "RecreateGroupOnPodRestart",
         "leaderTemplate": pod(deployment, group, 0),
         "workerTemplate": pod(deployment, group, 1),
@@ -99,7 +99,7 @@ def _leader_worker_set(deployment: Deployment, group: Group) -> list[Manifest]:
 def _disaggregated_set(deployment: Deployment, group: Group) -> list[Manifest]:
     roles = [
         {
-            "name": part.name,
+            "name": member.name,
             "spec": {
                 "replicas": 1,
                 "leaderWorkerTemplate": {
@@ -108,7 +108,7 @@ def _disaggregated_set(deployment: Deployment, group: Group) -> list[Manifest]:
                 },
             },
         }
-        for index, part in enumerate(group.first.parts)
+        for index, member in enumerate(group.first.members)
     ]
     version = "disaggregatedset.x-k8s.io/v1"
     return [_manifest(version, "DisaggregatedSet", group.name, {"roles": roles})]
@@ -123,24 +123,26 @@ def _services(group: Group) -> list[Manifest]:
     found = [_manifest("v1", "Service", group.name, spec)]
     if group.form in (Form.DISAGGREGATED_SET, Form.DEPLOYMENTS):
         found += [
-            _own_service(group, part) for part in group.first.parts if _is_sought(group, part)
+            _own_service(group, member)
+            for member in group.first.members
+            if _is_sought(group, member)
         ]
     return found
 
 
-def _is_sought(group: Group, part: Part) -> bool:
-    """Say whether other parts look for this one by name: the first, or an RPC server."""
-    return part is group.first.parts[0] or (part.port is not None and not part.serves)
+def _is_sought(group: Group, member: Member) -> bool:
+    """Say whether other members look for this one by name: the first, or an RPC server."""
+    return member is group.first.members[0] or (member.port is not None and not member.serves)
 
 
-def _own_service(group: Group, part: Part) -> Manifest:
-    """Return what gives a part a name from its start, long before it answers requests."""
+def _own_service(group: Group, member: Member) -> Manifest:
+    """Return what gives a member a name from its start, long before it answers requests."""
     spec: Manifest = {
         "clusterIP": "None",
         "publishNotReadyAddresses": True,
-        "selector": labels(group, part),
+        "selector": labels(group, member),
     }
-    return _manifest("v1", "Service", part_name(group, part), spec)
+    return _manifest("v1", "Service", member_name(group, member), spec)
 
 
 def _manifest(version: str, kind: str, name: str, spec: Manifest) -> Manifest:

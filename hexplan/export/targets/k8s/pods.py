@@ -1,10 +1,10 @@
-"""Pods: one for each part of a replica, on the machines that the plan names."""
+"""Pods: one for each member of a replica, on the machines that the plan names."""
 
 from __future__ import annotations
 
 from hexplan.errors import CannotExpress
 from hexplan.export.command import Command, FromVariable, Place, Word
-from hexplan.export.deployment import Deployment, Part
+from hexplan.export.deployment import Deployment, Member
 from hexplan.export.engines import WORDINGS
 from hexplan.export.names import node_name
 from hexplan.export.targets.containers import image, model_folder, numbered_anew, require_vendor
@@ -17,29 +17,29 @@ _SHARED_MEMORY = "16Gi"
 _STARTUP_TRIES = 360  # of 10 s each: an hour, for weights over a slow disk
 
 
-def labels(group: Group, part: Part) -> dict[str, str]:
-    """Return the labels of a part's pods."""
+def labels(group: Group, member: Member) -> dict[str, str]:
+    """Return the labels of a member's pods."""
     return {
         "app.kubernetes.io/name": "hexplan",
         "app.kubernetes.io/instance": group.name,
-        "app.kubernetes.io/component": part.name,
+        "app.kubernetes.io/component": member.name,
     }
 
 
-def part_name(group: Group, part: Part) -> str:
-    """Return the name of a part's own objects."""
-    return f"{group.name}-{part.name}"
+def member_name(group: Group, member: Member) -> str:
+    """Return the name of a member's own objects."""
+    return f"{group.name}-{member.name}"
 
 
 def pod(deployment: Deployment, group: Group, index: int) -> dict[str, object]:
-    """Return the template of a part's pods.
+    """Return the template of a member's pods.
 
     Raises
     ------
     CannotExpress
         A cluster cannot give a pod these devices, or a name or the model's path is not fit.
     """
-    server, part = group.first, group.first.parts[index]
+    server, member = group.first, group.first.members[index]
     require_vendor(deployment, server, (*RESOURCES, "cpu"))
     command = WORDINGS[deployment.engine.name].command(deployment, server, places(group), index)
     volumes: list[object] = [
@@ -49,29 +49,29 @@ def pod(deployment: Deployment, group: Group, index: int) -> dict[str, object]:
         volumes.append({"name": "model", "hostPath": {"path": folder}})
     spec = {
         "affinity": _affinity(group.hosts(index)),
-        "containers": [_container(deployment, group, part, command)],
+        "containers": [_container(deployment, group, member, command)],
         "volumes": volumes,
     }
-    return {"metadata": {"labels": labels(group, part)}, "spec": spec}
+    return {"metadata": {"labels": labels(group, member)}, "spec": spec}
 
 
 def places(group: Group) -> tuple[Place, ...]:
-    """Return where parts are, as commands in pods have to say it."""
+    """Return where members are, as commands in pods have to say it."""
     found = []
-    for index, part in enumerate(group.first.parts):
+    for index, member in enumerate(group.first.members):
         rank: Word = str(index)
-        reach: Word = part_name(group, part)
+        reach: Word = member_name(group, member)
         if group.form is Form.DEPLOYMENT:
             reach = OWN_IP
         elif group.form is Form.LEADER_WORKER_SET:
             reach = FromVariable("LWS_LEADER_ADDRESS")
             rank = FromVariable("LWS_WORKER_INDEX") if index else rank
-        found.append(numbered_anew(part, Place(OWN_IP, reach, part.devices, rank)))
+        found.append(numbered_anew(member, Place(OWN_IP, reach, member.devices, rank)))
     return tuple(found)
 
 
 def _container(
-    deployment: Deployment, group: Group, part: Part, command: Command
+    deployment: Deployment, group: Group, member: Member, command: Command
 ) -> dict[str, object]:
     environment: list[object] = [{"name": OWN_IP.name, "valueFrom": _FROM_STATUS}]
     environment += [
@@ -87,13 +87,13 @@ def _container(
         "env": environment,
         "volumeMounts": mounts,
     }
-    if limits := _limits(part, group):
+    if limits := _limits(member, group):
         container["resources"] = {"limits": limits}
-    if part.port is not None:
+    if member.port is not None:
         container["ports"] = [
-            {"name": "http" if part.serves else "rpc", "containerPort": part.port}
+            {"name": "http" if member.serves else "rpc", "containerPort": member.port}
         ]
-    if part.serves:
+    if member.serves:
         path = WORDINGS[deployment.engine.name].ready
         get = {"path": path, "port": "http"}
         container["startupProbe"] = {
@@ -105,17 +105,17 @@ def _container(
     return container
 
 
-def _limits(part: Part, group: Group) -> dict[str, object]:
+def _limits(member: Member, group: Group) -> dict[str, object]:
     kind = next((rank.kind for rank in group.first.replica.ranks), "cpu")
-    if kind == "cpu" or not part.devices:
+    if kind == "cpu" or not member.devices:
         return {}
-    types = sorted(set(part.machine.devices))
-    if len(types) > 1 and len(part.devices) < len(part.machine.devices):
-        message = f"host {part.host} has {' and '.join(types)}, and a pod cannot ask for some of"
+    types = sorted(set(member.machine.devices))
+    if len(types) > 1 and len(member.devices) < len(member.machine.devices):
+        message = f"host {member.host} has {' and '.join(types)}, and a pod cannot ask for some of"
         hint = "let the replica have all devices of the host, or write scripts instead"
         message += " them by their type"
         raise CannotExpress(message, hint=hint)
-    return {RESOURCES[kind]: len(part.devices)}
+    return {RESOURCES[kind]: len(member.devices)}
 
 
 def _affinity(hosts: tuple[str, ...]) -> dict[str, object]:

@@ -1,11 +1,11 @@
-"""A batch script for each replica, which runs its parts on the hosts that the plan names."""
+"""A batch script for each replica, which runs its members on the hosts that the plan names."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from hexplan.export.command import Command, Place, shell_script
-from hexplan.export.deployment import Deployment, Part, Server
+from hexplan.export.deployment import Deployment, Member, Server
 from hexplan.export.engines import WORDINGS
 from hexplan.export.engines.sglang import VISIBLE
 from hexplan.export.folder import File
@@ -30,9 +30,9 @@ def slurm(deployment: Deployment) -> tuple[File, ...]:
         found = _components(deployment, server)
         name = f"hexplan-{server.name}"
         files.append(File(f"{name}.sbatch", _batch(deployment, server, found), is_script=True))
-        hosts = ", ".join(host for part in found for host in part.hosts)
+        hosts = ", ".join(host for one in found for host in one.hosts)
         rows.append((f"{name}.sbatch", str(len(found)), hosts))
-        front = _places(server)[server.parts.index(server.front)]
+        front = _places(server)[server.members.index(server.front)]
         path = WORDINGS[deployment.engine.name].ready
         checks.append(f"$ curl --fail http://{authority(str(front.own), server.api_port)}{path}")
     sections = [
@@ -55,10 +55,10 @@ def slurm(deployment: Deployment) -> tuple[File, ...]:
 
 
 def _components(deployment: Deployment, server: Server) -> tuple[Component, ...]:
-    machines = {part.machine.name: part.machine for part in server.parts}
+    machines = {member.machine.name: member.machine for member in server.members}
     used: dict[str, list[int]] = {}
-    for part in server.parts:
-        used.setdefault(part.machine.name, []).extend(part.devices)
+    for member in server.members:
+        used.setdefault(member.machine.name, []).extend(member.devices)
     types = deployment.plan.cluster.device_types
     return components(
         list(machines.values()), used, {kind.name: kind.kind != "cpu" for kind in types}
@@ -89,8 +89,8 @@ def _batch(deployment: Deployment, server: Server, found: tuple[Component, ...])
 
 def _cases(deployment: Deployment, server: Server, places: tuple[Place, ...]) -> list[str]:
     by_host: dict[str, list[int]] = {}
-    for index, part in enumerate(server.parts):
-        by_host.setdefault(part.host, []).append(index)
+    for index, member in enumerate(server.members):
+        by_host.setdefault(member.host, []).append(index)
     lines: list[str] = []
     for host, indices in by_host.items():
         scripts = [_script(deployment, server, places, index) for index in indices]
@@ -99,7 +99,7 @@ def _cases(deployment: Deployment, server: Server, places: tuple[Place, ...]) ->
             lines.append(scripts[0])
         else:
             lines += [f"(\n{script}) &" for script in scripts]
-            lines.append("wait -n  # when one part ends, the step does")
+            lines.append("wait -n  # when one member ends, the step does")
         lines.append(";;")
     return lines
 
@@ -109,23 +109,23 @@ def _script(deployment: Deployment, server: Server, places: tuple[Place, ...], i
     # Slurm itself tells processes which devices they have.
     kept = tuple(one for one in command.environment if one.name not in VISIBLE.values())
     script = shell_script(Command(kept, command.words))
-    return waiting(server, places) + script if server.parts[index].serves else script
+    return waiting(server, places) + script if server.members[index].serves else script
 
 
 def _places(server: Server) -> tuple[Place, ...]:
     """Return places with the plan's addresses, or else the hosts' names; devices from 0 on."""
     taken: dict[str, int] = {}
     found = []
-    for index, part in enumerate(server.parts):
-        own = part.address if part.machine.address is not None else part.host
-        first = taken.get(part.host, 0)
-        taken[part.host] = first + len(part.devices)
-        devices = _from(first, part)
-        found.append(replace(Place(own, own, part.devices, str(index)), devices=devices))
+    for index, member in enumerate(server.members):
+        own = member.address if member.machine.address is not None else member.host
+        first = taken.get(member.host, 0)
+        taken[member.host] = first + len(member.devices)
+        devices = _from(first, member)
+        found.append(replace(Place(own, own, member.devices, str(index)), devices=devices))
     return tuple(found)
 
 
-def _from(first: int, part: Part) -> tuple[int, ...]:
-    """Return the devices of a part as a job counts them: from 0 on, part after part."""
-    order = sorted(part.devices)
-    return tuple(first + order.index(device) for device in part.devices)
+def _from(first: int, member: Member) -> tuple[int, ...]:
+    """Return the devices of a member as a job counts them: from 0 on, member after member."""
+    order = sorted(member.devices)
+    return tuple(first + order.index(device) for device in member.devices)
