@@ -67,4 +67,5 @@ def _ranked(run: Run, found: Sequence[Candidate], limits: Limits) -> list[Candid
 def _budget(run: Run, expected: Sequence[Candidate]) -> EffortBudget:
     """Return the budget of trials: on a small cluster a few seconds are enough."""
     share = share_for(run, expected[0].evaluated.problem.spec, BALANCED_PARAMS)
-    return EffortBudget(run, share, expected)
+    # Each trial is two runs: with a full KV cache, and with a part of its load.
+    return EffortBudget(run, share, [*expected, *expected])

@@ -56,10 +56,10 @@ def choose(
             if budget.may_tune():
                 attempt(found)
     leading = _with_more_seeds(_finalists(_carried(trials), is_uniform), budget)
-    return _chosen(leading, is_uniform) if leading else None
+    return best_of(leading, is_uniform) if leading else None
 
 
-def _chosen(leading: Sequence[RateTrial], is_uniform: IsUniform) -> RateTrial:
+def best_of(leading: Sequence[RateTrial], is_uniform: IsUniform) -> RateTrial:
     """Return the best trial; among near ones, one of early first tokens, or a shallower one.
 
     Ties are for those that are no later than what runs without a planner.
