@@ -1,4 +1,4 @@
-"""The tiniest plan that has a route left when any one of its stages dies, on random weights."""
+"""The tiniest plan that has a route left when any of its stages but the first dies."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def make_model(folder: Path) -> Path:
 
 
 def make_chaos_plan(folder: Path, addresses: tuple[str, ...] = ()) -> Plan:
-    """Return a plan of two routes: two stages in a row, and one stage alone.
+    """Return a plan of two routes: after a shared stage, bob's, or the upper half of cyd's.
 
     Parameters
     ----------

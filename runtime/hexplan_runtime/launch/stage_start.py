@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -16,6 +17,8 @@ from hexplan_runtime.stage.messages import PEER_LOST, Report
 RankNews: TypeAlias = Said[Report] | Ended[Report] | Stopped
 _CULPRIT_S: Final = 1.0
 _LONGEST_WAIT_S: Final = 30.0
+_LOOK_S: Final = 0.5
+"""How often to look whether the launch ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class StageStart:
                 self.ranks = self.start(self)
                 self._await_all()
             except HexplanError as error:
+                if self.over.is_set():
+                    return error
                 self.end(self.stage, self.ranks)
                 self.failures += 1
                 self.how.log(f"{self.name} did not start: {error.message}")
@@ -114,7 +119,8 @@ class StageStart:
         return news.failure
 
     def _next(self, deadline_s: float) -> RankNews | None:
-        try:
-            return self.news.get(timeout=max(0.0, deadline_s - time.monotonic()))
-        except Empty:
-            return None
+        """Wait for news; None if the deadline passes first, or the launch ends."""
+        while (left_s := deadline_s - time.monotonic()) > 0 and not self.over.is_set():
+            with suppress(Empty):
+                return self.news.get(timeout=min(left_s, _LOOK_S))
+        return None

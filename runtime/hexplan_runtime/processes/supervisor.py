@@ -117,7 +117,7 @@ class Supervisor(Generic[Message]):
         release_s
             How long they may take to end by themselves, once their stdin is closed.
         """
-        chosen = self._children if children is None else children
+        chosen = self.children if children is None else children
         try:
             for child in chosen:
                 child.release()
