@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from hexplan.plan import Plan
 from hexplan.reading import parse_spec
@@ -28,7 +28,14 @@ from hexplan_solver import SolveOptions, solve
 
 DOCTOR_S: Final = 600.0
 START_S: Final = 1800.0
-SIZES: Final = {"hidden_size": 48, "intermediate_size": 96, "vocab_size": 256}
+SIZES: Final[dict[str, Any]] = {
+    "hidden_size": 48,
+    "intermediate_size": 96,
+    "vocab_size": 256,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 3,
+    "dtype": "float32",
+}
 SPEC: Final = """
 version: 1
 name: many-hosts
@@ -63,11 +70,10 @@ def main() -> None:
 
 def make_plan(folder: Path, num_hosts: int) -> Plan:
     """Write a model with a layer for each host, and plan a stage for each."""
-    from transformers import AutoModelForCausalLM, LlamaConfig
+    from transformers import LlamaConfig, LlamaForCausalLM
 
-    heads = {"num_attention_heads": 6, "num_key_value_heads": 3}
-    config = LlamaConfig(num_hidden_layers=num_hosts, **SIZES, **heads, dtype="float32")
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    config = LlamaConfig(num_hidden_layers=num_hosts, **SIZES)
+    LlamaForCausalLM(config).save_pretrained(folder)
     numbers = range(num_hosts)
     hosts = "\n".join(
         f"  - {{name: h{n}, site: desk, address: 127.0.1.{n + 1}, devices: core, nic: 1GB/s}}"
