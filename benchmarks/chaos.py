@@ -68,6 +68,7 @@ class Row:
             kind,
             str(self.kills),
             str(sum(ended.values())),
+            str(self.tally.came_again),
             str(ended["exact"]),
             str(errors),
             str(ended["cut"]),
@@ -81,8 +82,8 @@ class Row:
 
 
 HEAD: Final = (
-    "kind | kills | streams | exact | clear errors | cut off | wrong tokens | p50 | p99 | orphans"
-    " | stray listeners | leaked"
+    "kind | kills | streams | came again | exact | clear errors | cut off | wrong tokens | p50 | p99"
+    " | orphans | stray listeners | leaked"
 )
 
 

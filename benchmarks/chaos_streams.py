@@ -14,6 +14,8 @@ import httpx
 
 Pieces: TypeAlias = tuple[str, ...]
 _PATIENCE_S: Final = 300.0
+_TRIES: Final = 30
+"""How often a request is sent while the server says when to come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,9 @@ class Tally:
     """How streams ended."""
 
     ended: Counter[str] = field(default_factory=Counter)
-    """`exact`, `error`, `refused` or `wrong`."""
+    """`exact`, `error`, `refused`, `cut` or `wrong`."""
+    came_again: int = 0
+    """Requests that were sent once more, as the server had asked, because no route was left."""
     examples: list[str] = field(default_factory=list)
     """What the first wrong ones, and errors, were."""
 
@@ -84,7 +88,7 @@ class Clients:
     async def _stream_once(self, http: httpx.AsyncClient, ask: Ask) -> None:
         got: list[str] = []
         try:
-            async for piece in pieces(http, ask):
+            async for piece in self._pieces(http, ask):
                 got.append(piece)
         except StreamFailed as failure:
             wanted = self.expected[ask.number]
@@ -95,13 +99,29 @@ class Clients:
         is_exact = tuple(got) == self.expected[ask.number]
         self.tally.add("exact" if is_exact else "wrong", "" if is_exact else f"{ask}: {got}")
 
+    async def _pieces(self, http: httpx.AsyncClient, ask: Ask) -> AsyncIterator[str]:
+        """Yield the text of each token; come again where the server says when, as clients do."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                async for piece in pieces(http, ask):
+                    yield piece
+            except StreamFailed as failure:
+                if failure.again_s is None or not tries_left:
+                    raise
+                self.tally.came_again += 1
+                await asyncio.sleep(failure.again_s)
+            else:
+                return
+
 
 class StreamFailed(Exception):
     """A stream that ended with an error, or never began."""
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: str, message: str, again_s: float | None = None) -> None:
         super().__init__(message)
         self.kind = kind
+        self.again_s = again_s
+        """When to come again, if the server says so."""
 
 
 async def pieces(http: httpx.AsyncClient, ask: Ask) -> AsyncIterator[str]:
@@ -116,7 +136,9 @@ async def pieces(http: httpx.AsyncClient, ask: Ask) -> AsyncIterator[str]:
         async with http.stream("POST", "/v1/completions", json=ask.body) as answer:
             if answer.status_code != 200:
                 await answer.aread()
-                raise StreamFailed("refused", f"{answer.status_code} {answer.text[:200]}")
+                again = answer.headers.get("Retry-After")
+                message = f"{answer.status_code} {answer.text[:200]}"
+                raise StreamFailed("refused", message, None if again is None else float(again))
             is_done = False
             async for line in answer.aiter_lines():
                 if line == "data: [DONE]":
