@@ -82,8 +82,8 @@ class Row:
 
 
 HEAD: Final = (
-    "kind | kills | streams | came again | exact | clear errors | cut off | wrong tokens | p50 | p99"
-    " | orphans | stray listeners | leaked"
+    "kind | kills | streams | came again | exact | clear errors | cut off | wrong tokens | p50"
+    " | p99 | orphans | stray listeners | leaked"
 )
 
 
