@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import ROUND_DOWN, Decimal
 
 from hexplan.constants import MAX_BATCH
+from hexplan.errors import CannotExpress
 from hexplan.export.deployment import Deployment, Server
 from hexplan.plan import DeviceMemory
 
@@ -43,6 +44,30 @@ def step_tokens(deployment: Deployment) -> int:
     limits = deployment.plan.step_limits
     planned = deployment.plan.cluster.limits.chunk_tokens if limits is None else limits.tokens
     return max(planned, most_requests(deployment))
+
+
+def kv_dtype(deployment: Deployment, title: str, names: Mapping[str, str]) -> list[str]:
+    """Return the words that name the type of the KV cache, if it is not that of the model.
+
+    Parameters
+    ----------
+    title
+        The engine.
+    names
+        Its names of the types that it keeps.
+
+    Raises
+    ------
+    CannotExpress
+        The engine has no such KV cache.
+    """
+    model = deployment.plan.model
+    if model.kv_dtype in (None, model.dtype):
+        return []
+    if model.kv_dtype not in names:
+        message = f"{title} keeps no KV cache in {model.kv_dtype} for a model in {model.dtype}"
+        raise CannotExpress(message, hint="set `kv_cache` of the model to fp8, or leave it out")
+    return ["--kv-cache-dtype", names[model.kv_dtype]]
 
 
 def _parts(deployment: Deployment, server: Server) -> Iterator[tuple[DeviceMemory, int]]:

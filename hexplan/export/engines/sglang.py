@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hexplan.errors import CannotExpress
 from hexplan.export.command import Command, FromVariable, Place, Variable, Word
 from hexplan.export.deployment import Deployment, Server
-from hexplan.export.engines.figures import kept_share, most_requests, step_tokens
+from hexplan.export.engines.figures import kept_share, kv_dtype, most_requests, step_tokens
 from hexplan.export.engines.wording import Wording, nodes, require_kinds
 from hexplan.export.names import authority
 
@@ -27,7 +26,7 @@ def command(deployment: Deployment, server: Server, places: Sequence[Place], ind
     place = places[index]
     words: list[Word] = ["python3", "-m", "sglang.launch_server", "--model-path", deployment.model]
     words += ["--served-model-name", deployment.plan.model.name]
-    words += ["--dtype", deployment.plan.model.dtype, *_kv_dtype(deployment)]
+    words += ["--dtype", deployment.plan.model.dtype, *kv_dtype(deployment, "SGLang", _KV_DTYPES)]
     words += ["--tp-size", str(server.stages[0].tp), "--pp-size", str(len(server.stages))]
     if len(places) > 1:
         words += ["--nnodes", str(len(places)), "--node-rank", place.node_rank]
@@ -56,16 +55,6 @@ def _environment(server: Server, place: Place) -> tuple[Variable, ...]:
         layers = ",".join(map(str, server.layers))
         found.append(Variable("SGLANG_PP_LAYER_PARTITION", layers))
     return tuple(found)
-
-
-def _kv_dtype(deployment: Deployment) -> list[Word]:
-    model = deployment.plan.model
-    if model.kv_dtype in (None, model.dtype):
-        return []
-    if model.kv_dtype not in _KV_DTYPES:
-        message = f"SGLang keeps no KV cache in {model.kv_dtype} for a model in {model.dtype}"
-        raise CannotExpress(message, hint="set `kv_cache` of the model to fp8, or leave it out")
-    return ["--kv-cache-dtype", _KV_DTYPES[model.kv_dtype]]
 
 
 SGLANG = Wording(nodes, command, image="lmsysorg/sglang:v0.5.23", ready="/health")

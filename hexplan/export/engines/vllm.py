@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hexplan.errors import CannotExpress
 from hexplan.export.command import Command, Place, Variable, Word
 from hexplan.export.deployment import Deployment, Server
-from hexplan.export.engines.figures import budget_share, most_requests, step_tokens
+from hexplan.export.engines.figures import budget_share, kv_dtype, most_requests, step_tokens
 from hexplan.export.engines.wording import Wording, nodes, require_kinds
 
 KINDS = ("cuda", "rocm", "xpu")
@@ -26,7 +25,7 @@ def command(deployment: Deployment, server: Server, places: Sequence[Place], ind
     place = places[index]
     words: list[Word] = ["vllm", "serve", deployment.model]
     words += ["--served-model-name", deployment.plan.model.name]
-    words += ["--dtype", deployment.plan.model.dtype, *_kv_dtype(deployment)]
+    words += ["--dtype", deployment.plan.model.dtype, *kv_dtype(deployment, "vLLM", _KV_DTYPES)]
     words += ["--tensor-parallel-size", str(server.stages[0].tp)]
     words += ["--pipeline-parallel-size", str(len(server.stages))]
     words += ["--distributed-executor-backend", "mp"]
@@ -48,16 +47,6 @@ def _environment(server: Server, place: Place) -> tuple[Variable, ...]:
         layers = ",".join(map(str, server.layers))
         found.append(Variable("VLLM_PP_LAYER_PARTITION", layers))
     return tuple(found)
-
-
-def _kv_dtype(deployment: Deployment) -> list[Word]:
-    model = deployment.plan.model
-    if model.kv_dtype in (None, model.dtype):
-        return []
-    if model.kv_dtype not in _KV_DTYPES:
-        message = f"vLLM keeps no KV cache in {model.kv_dtype} for a model in {model.dtype}"
-        raise CannotExpress(message, hint="set `kv_cache` of the model to fp8, or leave it out")
-    return ["--kv-cache-dtype", _KV_DTYPES[model.kv_dtype]]
 
 
 VLLM = Wording(nodes, command, image="vllm/vllm-openai:v0.33.0", ready="/health")
