@@ -18,6 +18,7 @@ from hexplan.cli.across.top import top
 from hexplan.cli.calibrate import calibrate
 from hexplan.cli.check import check, rule
 from hexplan.cli.explain import explain
+from hexplan.cli.export.export import HELP as EXPORT_HELP
 from hexplan.cli.export.export import export
 from hexplan.cli.inputs import AsJson, PlanFile, source
 from hexplan.cli.launch import launch
@@ -122,7 +123,7 @@ app.command()(check)
 app.command()(rule)
 app.command()(diff)
 app.command()(graph)
-app.command()(export)
+app.command(help=EXPORT_HELP)(export)
 app.command()(launch)
 app.command()(serve)
 app.command()(calibrate)

@@ -45,6 +45,18 @@ class By(StrEnum):
     HEXPLAN = "hexplan"
 
 
+HELP = """Write files that run a plan on other engines, or share out its requests.
+
+\b
+vllm, sglang, llamacpp   a script for each process
+compose, k8s, slurm      the same in containers, in a cluster, in a queue
+nginx, envoy, httproute  what shares out requests among the replicas
+
+The folder has a README that says what runs where, in which order, and how to see that it is
+up. Exits with 4 if the target cannot express the plan, and says what would make it so.
+"""
+
+
 def export(
     target: Annotated[To, typer.Argument(help="What to write files for.")],
     plan_file: PlanFile,
@@ -83,16 +95,7 @@ def export(
     ] = "hexplan",
     force: Annotated[bool, typer.Option("--force", help="Overwrite files in the folder.")] = False,
 ) -> None:
-    r"""Write files that run a plan on other engines, or share out its requests.
-
-    \b
-    vllm, sglang, llamacpp   a script for each process
-    compose, k8s, slurm      the same in containers, in a cluster, in a queue
-    nginx, envoy, httproute  what shares out requests among the replicas
-
-    The folder has a README that says what runs where, in which order, and how to see that it is
-    up. Exits with 4 if the target cannot express the plan, and says what would make it so.
-    """
+    """Write files that run a plan on other engines, or share out its requests."""
     from hexplan.export import ExportOptions, export_plan, write_files
     from hexplan.plan_file import read_plan
 

@@ -140,3 +140,9 @@ def test_hexplans_own_agents_are_started_by_srun_with_the_words_of_ssh(
     assert told[-5:] == [*words, "a secret"]
     unknown = subprocess.run([folder / "srun-as-ssh.sh", "10.0.0.9", "true"], check=False)
     assert unknown.returncode == 255
+
+
+def test_the_help_keeps_its_lines(hexplan: Shell) -> None:
+    told = hexplan("export", "--help").out.splitlines()
+    assert "  vllm, sglang, llamacpp   a script for each process" in told
+    assert not any("\\b" in line for line in told)
