@@ -62,11 +62,12 @@ def choose(
 def best_of(leading: Sequence[RateTrial], is_uniform: IsUniform) -> RateTrial:
     """Return the best trial; among near ones, one of early first tokens, or a shallower one.
 
-    Ties are for those that are no later than what runs without a planner.
+    Ties are for those that are no later than what runs without a planner, but for a difference
+    that nobody could measure.
     """
     least_s = min((one.total_s for one in leading if is_uniform(one)), default=math.inf)
     near = _within(leading, leading[0], LATENCY_PARAMS.near)
-    near = [one for one in near if one.total_s <= least_s]
+    near = [one for one in near if one.total_s <= least_s * (1 + LATENCY_PARAMS.level)]
     chosen = min(near, key=lambda one: one.total_s * one.ttft_s)
     # With a little noise, and a first token that comes as early.
     equal = [

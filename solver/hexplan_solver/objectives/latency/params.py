@@ -53,6 +53,8 @@ class LatencyParams:
     """Uniform placements with step limits, the fastest by the formula, that are simulated."""
     uniform_share: float = 0.1
     """Share of the time left for listing them."""
+    level: float = 0.001
+    """Part by which a tie may be later than the best uniform placement."""
     leading: int = 6
     """Candidates of both orders that are simulated before the shallowest and the deepest."""
     most_contenders: int = 16
