@@ -7,6 +7,7 @@ prompt waits for it.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from hexplan_solver.served.request import MeanRequest
 from hexplan_solver.served.scheduler import SCHEDULER, clump_tokens
 from hexplan_solver.served.shares import Shares
 from hexplan_solver.served.visits import (
+    Around,
     Stop,
     Visit,
     Way,
@@ -69,12 +71,22 @@ class RoundTrip:
         )
         self.idle_s = head_s + moves_s + sum(stop.share * stop.decode_s for stop in stops)
         """The round trip where nothing waits."""
-        self._stops = balanced(stops, request, in_flight, self.idle_s)
-        visited = (position for position, share in enumerate(shares.stages) if share > 0)
+        visited = [position for position, share in enumerate(shares.stages) if share > 0]
+        links_s = self._links_s(visited)
+        self._stops = balanced(stops, request, Around(in_flight, self.idle_s, links_s))
         self._stop_at = dict(zip(visited, self._stops, strict=True))
         self._prompts_s = [self._traverse_s(size) for size in request.prompt_sizes]
         self._leads_s = [self._lead_s(size) for size in request.prompt_sizes]
         self._overlap = self._shared_part()
+
+    def _links_s(self, positions: Sequence[int]) -> list[float]:
+        """Return the least seconds between two requests on the links to stages, or from them."""
+        into, out = defaultdict[int, float](float), defaultdict[int, float](float)
+        for (source, target), way in self._way_of.items():
+            per_s = 1 / (way.token_s * (way.prompt_tokens + self._request.decode_tokens))
+            into[target] += per_s
+            out[source] += per_s
+        return [1 / min(into[position], out[position]) for position in positions]
 
     def _clump(self, share: float) -> float:
         """Return the decodes that cross an edge together."""

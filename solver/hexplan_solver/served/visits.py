@@ -147,24 +147,32 @@ def _full_s(stage: StageModel, visit: Visit, request: MeanRequest, policy: Polic
     return steps * (visit.held_layers / visit.share * layer_s + head_s)
 
 
-def balanced(
-    stops: Sequence[Stop], request: MeanRequest, in_flight: float, round_s: float
-) -> list[Stop]:
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stops meet around them."""
+
+    in_flight: float
+    """Requests in flight."""
+    round_s: float
+    """The round trip of a decode where nothing waits."""
+    links_s: Sequence[float]
+    """Of each stop: the least seconds between two requests on the links to it, or from it."""
+
+
+def balanced(stops: Sequence[Stop], request: MeanRequest, around: Around) -> list[Stop]:
     """Give stages the loads that they have where a full one turns requests away.
 
     A stage without KV room for all requests in flight turns some away while they wait for it. Those
     go to the stages beside it, so all that run a layer are full before it passes no more. A stage
     that requests enter at a later layer is no help with the layers before, and none passes more
-    than the requests that it has room for.
-
-    Parameters
-    ----------
-    round_s
-        The round trip of a decode where nothing waits.
+    than the requests that it has room for, or than its links carry.
     """
     cuts = sorted({layer for stop in stops for layer in stop.model.layers})[:-1]
     runs = {first: [(stop, _part(stop, first)) for stop in stops] for first in cuts}
-    visit_s = {id(stop): _visit_s(stop, request, round_s) for stop in stops}
+    visit_s = {
+        id(stop): max(_visit_s(stop, request, around.round_s), links_s)
+        for stop, links_s in zip(stops, around.links_s, strict=True)
+    }
     seconds = {
         first: 1 / sum(part / visit_s[id(stop)] for stop, part in beside)
         for first, beside in runs.items()
@@ -173,7 +181,7 @@ def balanced(
     """What a request takes of all stages that run the layers from a cut to the next."""
     found = []
     for stop in stops:
-        if stop.model.kv_tokens < in_flight * request.reserved_tokens:
+        if stop.model.kv_tokens < around.in_flight * request.reserved_tokens:
             slowest_s = max(s for cut, s in seconds.items() if _part(stop, cut))
             stop = replace(stop, full_s=slowest_s / stop.share)
         found.append(stop)
