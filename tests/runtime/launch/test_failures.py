@@ -114,19 +114,22 @@ class Launched:
         plan_file = tmp_path / "plan.json"
         plan_file.write_text(plan.model_dump_json(by_alias=True))
         self.mark = f"TMPDIR={tmp_path}"
-        self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(plan_file), str(folder)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "TMPDIR": str(tmp_path)},
-        )
+        self._words = tmp_path / "words"
+        with self._words.open("w") as words:
+            self.process = subprocess.Popen(
+                [sys.executable, str(SCRIPT), str(plan_file), str(folder)],
+                stdout=subprocess.PIPE,
+                stderr=words,
+                env={**os.environ, "TMPDIR": str(tmp_path)},
+            )
 
     def await_word(self, word: bytes) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.strip() == word:
                 return
-        raise AssertionError(f"the launcher ended before it said {word!r}")
+        said = self._words.read_text()
+        raise AssertionError(f"the launcher ended before it said {word!r}: {said}")
 
     def ranks(self) -> set[int]:
         return processes_with(self.mark) - {self.process.pid}
