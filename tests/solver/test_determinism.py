@@ -19,7 +19,7 @@ ENDING = [
     "helix-single24-a100-llama30b",
     "helix-single24-llama70b",
 ]
-RUNS, QUICK = 20, 3
+RUNS, QUICK = 20, 2
 AMPLE = "10min"
 """A time limit that no run here reaches, even on a slow machine."""
 

@@ -6,7 +6,7 @@ import random
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clusters import tiny_model
 
@@ -46,6 +46,7 @@ def test_a_mixture_holds_all_experts_and_a_router_and_a_token_meets_some() -> No
 
 
 @given(tokens=st.integers(1, 60))
+@settings(max_examples=25, deadline=None)
 def test_tokens_touch_the_experts_that_random_choices_touch_in_the_mean(tokens: int) -> None:
     dice, draws = random.Random(tokens), 4000
     touched = sum(

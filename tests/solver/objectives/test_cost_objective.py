@@ -182,7 +182,7 @@ def test_a_plan_for_throughput_states_what_its_hosts_cost() -> None:
     assert plan.predicted.cost_usd_per_h == 14
 
 
-@pytest.mark.parametrize("objective", ["cost", "latency"])
+@pytest.mark.parametrize("objective", ["cost", pytest.param("latency", marks=pytest.mark.slow)])
 def test_the_same_input_gives_the_same_bytes(objective: str) -> None:
     spec = replace(asking(FAST, 100), objective=objective)
     blank = SolveInfo(wall_s=0.0, seed=0, versions={})
