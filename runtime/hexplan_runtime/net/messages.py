@@ -270,12 +270,12 @@ def socket_file(folder: Path, number: int) -> str:
 
     Raises
     ------
-    HexplanError
+    LaunchError
         The path is longer than the system takes.
     """
     path = folder / f"edge-{number}"
     if len(bytes(path)) > _LONGEST_PATH:
         size = len(bytes(path))
         message = f"{path}: {size} bytes; a socket file's path has at most {_LONGEST_PATH}"
-        raise HexplanError(message, hint="point TMPDIR to a folder with a shorter path")
+        raise LaunchError(message, hint="point TMPDIR to a folder with a shorter path")
     return f"ipc://{path}"

@@ -10,7 +10,8 @@ from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Final
 
-_PREFIX: Final = "hexplan-launch-"
+_PREFIX: Final = "hexplan-"
+"""Short, as the paths of socket files may have 100 bytes."""
 _LOCK: Final = "lock"
 
 

@@ -24,7 +24,7 @@ def test_folders_of_killed_launches_go_and_others_stay(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    strange = tmp_path / "hexplan-launch-of-nobody"
+    strange = tmp_path / "hexplan-of-nobody"
     strange.mkdir()
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", KEEP_ONE], stdin=pipe, stdout=pipe) as other:
