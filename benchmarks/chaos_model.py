@@ -7,24 +7,24 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-import torch
-from safetensors.torch import save_file
+from random_llamas import write_llama
 from serve_process import AUSTEN
+from transformers import LlamaConfig
 
 from hexplan.plan import Plan
 from hexplan.reading import parse_spec
 from hexplan_solver import SolveOptions, solve
 
-_LAYERS: Final = 4
 _SIZES: Final = {
     "hidden_size": 48,
     "intermediate_size": 96,
-    "num_hidden_layers": _LAYERS,
+    "num_hidden_layers": 4,
     "num_attention_heads": 6,
     "num_key_value_heads": 3,
     "head_dim": 8,
     "dtype": "float32",
     "tie_word_embeddings": False,
+    "initializer_range": 0.2,
 }
 SPEC: Final = """
 version: 1
@@ -49,29 +49,10 @@ pin:
 
 def make_model(folder: Path) -> Path:
     """Write a model with random weights and the tokenizer of austen-3m, and return its folder."""
-    folder.mkdir(exist_ok=True)
-    config = json.loads((AUSTEN / "config.json").read_text()) | _SIZES
-    (folder / "config.json").write_text(json.dumps(config))
+    austen = json.loads((AUSTEN / "config.json").read_text())
+    write_llama(LlamaConfig.from_dict(austen | _SIZES), folder)
     for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
         shutil.copy(AUSTEN / name, folder / name)
-    hidden, ffn, vocab = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
-    kv = config["num_key_value_heads"] * config["head_dim"]
-    shapes = {"model.embed_tokens": (vocab, hidden), "lm_head": (vocab, hidden)}
-    norms = ["model.norm"]
-    for layer in range(_LAYERS):
-        name = f"model.layers.{layer}"
-        shapes |= {f"{name}.self_attn.{p}_proj": (hidden, hidden) for p in "qo"}
-        shapes |= {f"{name}.self_attn.{p}_proj": (kv, hidden) for p in "kv"}
-        shapes |= {f"{name}.mlp.{p}_proj": (ffn, hidden) for p in ("gate", "up")}
-        shapes[f"{name}.mlp.down_proj"] = hidden, ffn
-        norms += [f"{name}.input_layernorm", f"{name}.post_attention_layernorm"]
-    generator = torch.Generator().manual_seed(0)
-    weights = {
-        f"{name}.weight": torch.randn(shape, generator=generator) * 0.2
-        for name, shape in shapes.items()
-    }
-    weights |= {f"{name}.weight": torch.ones(hidden) for name in norms}
-    save_file(weights, folder / "model.safetensors")
     return folder
 
 

@@ -70,10 +70,10 @@ def main() -> None:
 
 def make_plan(folder: Path, num_hosts: int) -> Plan:
     """Write a model with a layer for each host, and plan a stage for each."""
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from random_llamas import write_llama
+    from transformers import LlamaConfig
 
-    config = LlamaConfig(num_hidden_layers=num_hosts, **SIZES)
-    LlamaForCausalLM(config).save_pretrained(folder)
+    write_llama(LlamaConfig(num_hidden_layers=num_hosts, **SIZES), folder)
     numbers = range(num_hosts)
     hosts = "\n".join(
         f"  - {{name: h{n}, site: desk, address: 127.0.1.{n + 1}, devices: core, nic: 1GB/s}}"

@@ -52,10 +52,14 @@ _SHARED: Final[dict[str, Any]] = {
 def make_llama(size: str, folder: Path) -> Path:
     """Write a model of this size in 32 bits, unless the folder has it, and return the folder."""
     if not (folder / "config.json").exists():
-        config = LlamaConfig(**_SHARED, **SIZES[size], dtype="float32")
-        torch.manual_seed(0)
-        LlamaForCausalLM(config).save_pretrained(folder)
+        write_llama(LlamaConfig(**_SHARED, **SIZES[size], dtype="float32"), folder)
     return folder
+
+
+def write_llama(config: LlamaConfig, folder: Path) -> None:
+    """Write a model with random weights, the same ones each time."""
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).save_pretrained(folder)
 
 
 def main() -> None:
