@@ -29,8 +29,8 @@ class Scheduler:
     mixing: float
     """Power of a stage's load that is the share of its prompt steps which hold decodes too."""
     filling: float
-    """Root of the load with full steps that is the load of a stage, at most: a busy one fills its
-    steps, and with all of them full it carries what it can."""
+    """A stage that full steps would keep busy for a part `full` of the time is busy for at most
+    `full ** (1 / filling)`: the busier it is, the fuller its steps."""
     riding: float
     """Weight of the time by which prompts lengthen the steps of decodes."""
 
