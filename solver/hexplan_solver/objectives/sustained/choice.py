@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hexplan_solver.objectives.sustained.budget import TrialBudget
-from hexplan_solver.objectives.sustained.candidate import Candidate
+from hexplan_solver.objectives.sustained.candidate import Candidate, with_policy
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.trial import (
     AnyJudged,
@@ -19,7 +19,6 @@ from hexplan_solver.objectives.sustained.trial import (
     run_once,
     slowness,
 )
-from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import neighbours
 
 
@@ -122,12 +121,11 @@ def tunings(leading: Iterable[Candidate], tried: Iterable[Candidate]) -> Iterato
     """Yield the leading candidates with other step limits that were not tried yet."""
     known = [(found.evaluated.flow, found.policy) for found in tried]
     for found in leading:
-        own, spec = found.evaluated.flow, found.evaluated.problem.spec
-        for policy in neighbours(spec, found.policy):
+        own = found.evaluated.flow
+        for policy in neighbours(found.evaluated.problem.spec, found.policy):
             if not any(flow is own and policy == other for flow, other in known):
                 known.append((own, policy))
-                served = served_rate(found.pipeline, spec.workload, policy)
-                yield replace(found, policy=policy, served=served)
+                yield with_policy(found, policy)
 
 
 def _leading(contest: Contest, trials: Sequence[Trial]) -> list[Trial]:
