@@ -30,13 +30,22 @@ class TrialBudget(Protocol):
         """Return what of a candidate's run is measured, and its first seed."""
         ...
 
-    def may_run(self, found: Candidate, num_seeds: int = 1, *, is_usual: bool = False) -> bool:
+    def may_run(
+        self,
+        found: Candidate,
+        num_seeds: int = 1,
+        *,
+        is_usual: bool = False,
+        is_needed: bool = False,
+    ) -> bool:
         """Say whether a candidate may have some more runs; if so, charge them.
 
         Parameters
         ----------
         is_usual
             Whether they have the usual length, even if the others are shorter.
+        is_needed
+            Whether only the clock can forbid them.
         """
         ...
 
@@ -141,12 +150,20 @@ class EffortBudget:
         scale = 1.0 if is_usual else self._scale
         return self._gauge.window(found, scale, self._run.options.seed)
 
-    def may_run(self, found: Candidate, num_seeds: int = 1, *, is_usual: bool = False) -> bool:
+    def may_run(
+        self,
+        found: Candidate,
+        num_seeds: int = 1,
+        *,
+        is_usual: bool = False,
+        is_needed: bool = False,
+    ) -> bool:
         """Say whether a candidate may have some more runs; if so, charge them."""
         # No rate is told: the bound on the flow is no bound on a served rate.
         self._run.tell("trials", None)
         work = num_seeds * self._work(found, 1.0 if is_usual else self._scale)
-        if self._spent + work > self._total or work / self._pace() > self._run.left_s:
+        is_dear = self._spent + work > self._total and not is_needed
+        if is_dear or work / self._pace() > self._run.left_s:
             return False
         self._spent += work
         return True
