@@ -19,6 +19,7 @@ def snapshot_of(engine: Engine, waiting: int, ends: Mapping[EndReason, int]) -> 
         ends=tuple(EndCount(*end) for end in sorted(ends.items())),
         edges=engine.counts.by_edge(),
         routes=engine.counts.by_route(),
+        on_routes=engine.on_routes(),
         masked=tuple(sorted(replays.masking.masked)),
         proved=tuple(sorted(replays.masking.proved)),
         generations=tuple(replays.masking.generations),

@@ -100,6 +100,17 @@ class Replays:
                 self._shelf.free(kept)
         self._held = [one for one in self._held if one[0] > number]
 
+    def grow(self, plan: Plan) -> None:
+        """Take a plan with more stages and routes, whose routes are closed."""
+        self.masking.grow(plan)
+        self._floors += [0] * (len(plan.routes) - len(self._floors))
+        self._room.router.mask(self.masking.masked)
+
+    def close(self, routes: Collection[int]) -> None:
+        """Let no request take routes until they are opened again."""
+        self.masking.close(routes)
+        self._room.router.mask(self.masking.masked)
+
     def to_probe(self) -> frozenset[int]:
         """Return the masked routes through which a token could go now."""
         return self.masking.unproved() if self.done == self.number else frozenset()

@@ -38,6 +38,11 @@ class Room:
         """Those whose next decode needs room that is not free yet."""
         self._expected_tokens = ceil(plan.workload.output_tokens.mean)
 
+    def weigh(self, plan: Plan) -> None:
+        """Choose routes, and reserve for outputs, as the plan says now."""
+        self.router.weigh(plan)
+        self._expected_tokens = ceil(plan.workload.output_tokens.mean)
+
     def enqueue(self, asked: Asked) -> None:
         """Let a request wait, ahead of all that came later."""
         insort(self.waiting, asked, key=lambda one: one.ticket)

@@ -67,6 +67,8 @@ class EngineSnapshot:
     ends: tuple[EndCount, ...]
     edges: tuple[EdgeTokens, ...]
     routes: tuple[RouteTokens, ...]
+    on_routes: tuple[int, ...] = ()
+    """Requests on each route, or that have left something under way there."""
     masked: tuple[int, ...] = ()
     """Routes that no request may take for now: a stage of theirs is lost, or not proved yet."""
     proved: tuple[int, ...] = ()
