@@ -42,7 +42,7 @@ class StageGone:
 
 @dataclass(frozen=True, slots=True)
 class PlanGrown:
-    """A plan is to be applied: its stages start, and its routes are closed until they are opened."""
+    """A plan is to be applied: its stages start, and its routes are closed for now."""
 
     plan: Plan
     """The stages and routes so far, in their places, and the new ones behind them."""

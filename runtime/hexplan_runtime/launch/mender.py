@@ -31,7 +31,7 @@ from hexplan_runtime.net.edge_sender import EdgeSender
 from hexplan_runtime.net.transport import Sends
 from hexplan_runtime.processes import Child, Ended, Said, Stopped
 from hexplan_runtime.stage import messages
-from hexplan_runtime.stage.messages import Assignment, EdgeLost
+from hexplan_runtime.stage.messages import Assignment, EdgeLost, RankOrder
 from hexplan_runtime.stage.topology import edge_epochs
 
 _GRACE_S: Final = 1.0
@@ -153,7 +153,7 @@ class Mender:
             if isinstance(sender, EdgeSender):
                 sender.renew(epochs[ENTRY, stage], is_over, renewal.ended)
         for ranks in self._ranks.values():
-            ranks[0].tell(self._last)
+            ranks[0].tell(RankOrder(renewal=self._last))
         for start in self._due:
             Thread(target=self._run, args=(start,), daemon=True, name="stage start").start()
         self._due.clear()
@@ -245,7 +245,7 @@ class Mender:
         self._since_s[stage], self._failures[stage] = time.monotonic(), start.failures + 1
         self._done[stage] = 0
         self._joining.add(stage)
-        start.ranks[0].tell(self._last)
+        start.ranks[0].tell(RankOrder(renewal=self._last))
         return None
 
     def _name(self, stage: int) -> str:

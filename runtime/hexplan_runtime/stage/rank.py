@@ -10,7 +10,6 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 
 import torch
 
@@ -34,10 +33,11 @@ from hexplan_runtime.stage.messages import (
     Assignment,
     Directory,
     EdgeLost,
-    Renewal,
     Report,
 )
 from hexplan_runtime.stage.observing import ObservedStage, Observer
+from hexplan_runtime.stage.orders import Leader, Orders
+from hexplan_runtime.stage.rewiring import Rewiring
 from hexplan_runtime.stage.stage import Stage, torch_dtype
 
 
@@ -79,7 +79,7 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
     team = _join_team(assignment, meeting)
     loaded = _load(assignment, team, launcher)
     stage: Stage | ObservedStage = loaded
-    inbox = outbox = None
+    inbox = outbox = leader = None
     if team.is_leader:
         ends = connect(plan, planned.id, meeting)
         if observer is not None:
@@ -89,9 +89,10 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
         folder, vocab = Path(assignment.model_folder), plan.model.vocab
         steering = Steering(Grammars(lambda: read_vocabulary(folder, vocab)))
         outbox = Outbox(plan, planned.id, ends, inbox.put_back, steering)
+        if ends.opened is not None:
+            leader = Leader(inbox, outbox, Rewiring(plan, meeting, ends.opened))
     launcher.tell(Report(event="ready"))
-    if inbox:
-        _hear_renewals(launcher, inbox)
+    Orders(launcher, loaded, leader, assignment.generations).obey()
     while True:
         batch = team.share(inbox.next_batch() if inbox else None)
         output = stage.run(batch)
@@ -103,16 +104,6 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
 
 def _tell_renewed(launcher: Parent, number: int) -> None:
     launcher.tell(Report(event="renewed", number=number))
-
-
-def _hear_renewals(launcher: Parent, inbox: Inbox) -> None:
-    """Pass on what other stages' ends mean for this one, for ever."""
-
-    def run() -> None:
-        while True:
-            inbox.renew(launcher.hear(Renewal))
-
-    Thread(target=run, daemon=True, name="renewals").start()
 
 
 def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
@@ -139,6 +130,7 @@ def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
         lose,
         assignment.generations,
         assignment.directory,
+        assignment.edges,
     )
 
 
