@@ -75,6 +75,8 @@ class StagesRetired:
     """Stages end that no route needs any more; requests that they still hold start over."""
 
     stages: frozenset[int]
+    routes: frozenset[int] = frozenset()
+    """Routes that are over as well, though their stages go on."""
 
 
 @dataclass(frozen=True, slots=True)

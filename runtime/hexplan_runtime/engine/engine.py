@@ -149,9 +149,9 @@ class Engine:
         on = Counter(flight.route for flight in self._flights.values())
         return tuple(on[route] for route in range(len(self._feeds)))
 
-    def lose(self, stages: Collection[int]) -> Loss:
-        """Take stages for lost; what was on their routes waits to start over on others."""
-        loss = self.replays.lose(stages, self._flights, next(self._ids))
+    def lose(self, stages: Collection[int], also: Collection[int] = ()) -> Loss:
+        """Take stages for lost; what was on their routes, or these, waits to start over."""
+        loss = self.replays.lose(stages, self._flights, next(self._ids), also)
         for flight in loss.flights:
             is_cut = not flight.is_over
             if is_cut:

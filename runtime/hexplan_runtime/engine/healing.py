@@ -128,7 +128,8 @@ class Healing:
             replays.masking.want_again(change.stages)
         else:
             replays.masking.gone |= change.stages
-            loss = self._engine.lose(change.stages)
+            replays.close(change.routes)
+            loss = self._engine.lose(change.stages, change.routes)
             self._links.renew(loss.renewal)
             return loss.cut
         return ()

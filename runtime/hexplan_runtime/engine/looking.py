@@ -22,6 +22,8 @@ def snapshot_of(engine: Engine, waiting: int, ends: Mapping[EndReason, int]) -> 
         on_routes=engine.on_routes(),
         masked=tuple(sorted(replays.masking.masked)),
         proved=tuple(sorted(replays.masking.proved)),
+        down=tuple(sorted(replays.masking.down)),
+        gone=tuple(sorted(replays.masking.gone)),
         generations=tuple(replays.masking.generations),
         replays=replays.count,
     )

@@ -50,15 +50,23 @@ class Replays:
         self._held: list[tuple[int, list[Flight], list[Kept]]] = []
         """By the renewal that ends them."""
 
-    def lose(self, stages: Collection[int], flights: Mapping[int, Flight], floor: int) -> Loss:
+    def lose(
+        self,
+        stages: Collection[int],
+        flights: Mapping[int, Flight],
+        floor: int,
+        also: Collection[int] = (),
+    ) -> Loss:
         """Mask the routes of stages, and return what was on them.
 
         Parameters
         ----------
         floor
             Above all requests so far, and below all to come.
+        also
+            Routes that are over, though their stages go on.
         """
-        routes = self.masking.lose(stages)
+        routes = self.masking.lose(stages) | frozenset(also)
         self._room.router.mask(self.masking.masked)
         self.number += 1
         for route in routes:

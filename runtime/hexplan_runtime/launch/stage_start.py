@@ -11,6 +11,7 @@ from threading import Event
 from typing import Final, TypeAlias
 
 from hexplan.errors import HexplanError, InputError, LaunchError
+from hexplan.plan import Plan
 from hexplan_runtime.processes import Child, Ended, Said, Stopped
 from hexplan_runtime.stage.messages import PEER_LOST, Report
 
@@ -65,6 +66,8 @@ class StageStart:
     news: SimpleQueue[RankNews] = field(default_factory=SimpleQueue)
     ranks: Sequence[Child] = ()
     """Those that are up, once `run` has returned none else."""
+    plan: Plan | None = None
+    """The plan that those got."""
     over: Event = field(default_factory=Event)
     """Set once the launch ends."""
 

@@ -58,6 +58,8 @@ class Started:
     ends: Ends
     stats: tuple[RankStats, ...]
     running: Running
+    meeting: Meeting
+    """Where its processes find each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,13 @@ def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
         of_stage.setdefault(place.stage, []).append(rank)
     called = {stage: [rank.name for rank in ranks] for stage, ranks in of_stage.items()}
     template = template.model_copy(update={"directory": progress.directory})
-    return Started(ends, tuple(stats), Running(plan, template, called, of_stage, ends.senders))
+    running = Running(plan, template, called, of_stage, ends.senders)
+    return Started(ends, tuple(stats), running, meeting)
+
+
+def rank_names(plan: Plan, stage: int) -> tuple[str, ...]:
+    """Return what errors call the ranks of a stage."""
+    return tuple(_name(plan, _Place(stage, rank)) for rank in range(plan.stages[stage].tp))
 
 
 def _name(plan: Plan, place: _Place) -> str:

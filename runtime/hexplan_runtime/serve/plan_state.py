@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Final
 
 from hexplan.plan import Edge, Plan, Route, Stage
-from hexplan_runtime.engine.core import EngineCore
+from hexplan_runtime.applying.view import Current
 from hexplan_runtime.engine.snapshot import EngineSnapshot
 from hexplan_runtime.launch.startup import RankStats
 from hexplan_runtime.serve.problems import Json, JsonObject
@@ -29,11 +29,10 @@ class _Look:
 class PlanState:
     """Follows how many tokens pass each edge and route."""
 
-    def __init__(self, plan: Plan, core: EngineCore, stats: tuple[RankStats, ...]) -> None:
-        self._plan = plan
-        self._core = core
+    def __init__(self, current: Current, stats: tuple[RankStats, ...]) -> None:
+        self._current = current
+        self._plan = current.plan
         self._stats = stats
-        self._ids = [stage.id for stage in plan.stages]
         self._looks: deque[_Look] = deque()
         self._lock = Lock()
         """Held by whoever adds a look: endpoints and the terminal both do."""
@@ -41,7 +40,10 @@ class PlanState:
     def look(self) -> EngineSnapshot:
         """Take note of where things stand, and return it."""
         with self._lock:
-            now_s, seen = time.monotonic(), self._core.snapshot()
+            now_s, (plan, seen) = time.monotonic(), self._current.look()
+            if plan is not self._plan:
+                self._plan = plan
+                self._looks.clear()
             if not self._looks or now_s - self._looks[-1].at_s >= EVERY_S:
                 self._looks.append(_Look(now_s, seen))
             while len(self._looks) > 2 and now_s - self._looks[1].at_s >= WINDOW_S:
@@ -75,6 +77,7 @@ class PlanState:
             "waiting": seen.waiting,
             "replays": seen.replays,
             "window_s": WINDOW_S,
+            "plans_applied": self._current.applied,
             "stages": [self._stage(stage, seen, rates[stage.id]) for stage in plan.stages],
             "edges": self._edges(seen),
             "routes": self._routes(seen),
@@ -96,7 +99,7 @@ class PlanState:
             "predicted_tokens_per_s": float(stage.load_tokens_per_s),
             "tokens": sum(through),
             "tokens_per_s": round(rate, 3),
-            "generation": dict(zip(self._ids, seen.generations, strict=False)).get(stage.id, 0),
+            "generation": seen.generations[self._plan.stages.index(stage)],
         }
 
     def _edges(self, seen: EngineSnapshot) -> list[Json]:
