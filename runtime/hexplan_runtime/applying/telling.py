@@ -23,7 +23,8 @@ def changes_of(growth: Growth, stats: Iterable[RankStats], start_s: float) -> Pl
     """
     old, new = growth.before.plan, growth.after.plan
     starts = [
-        stage for stage, at in zip(new.stages, growth.after.stages, strict=True)
+        stage
+        for stage, at in zip(new.stages, growth.after.stages, strict=True)
         if at in growth.added
     ]
     places = list(zip(old.stages, growth.before.stages, strict=True))

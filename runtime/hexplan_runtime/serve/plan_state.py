@@ -37,8 +37,8 @@ class PlanState:
         self._lock = Lock()
         """Held by whoever adds a look: endpoints and the terminal both do."""
 
-    def look(self) -> EngineSnapshot:
-        """Take note of where things stand, and return it."""
+    def look(self) -> tuple[Plan, EngineSnapshot]:
+        """Take note of where things stand, and return it with the plan that runs."""
         with self._lock:
             now_s, (plan, seen) = time.monotonic(), self._current.look()
             if plan is not self._plan:
@@ -48,7 +48,7 @@ class PlanState:
                 self._looks.append(_Look(now_s, seen))
             while len(self._looks) > 2 and now_s - self._looks[1].at_s >= WINDOW_S:
                 self._looks.popleft()
-            return seen
+            return plan, seen
 
     def tokens_per_s(self, seen: EngineSnapshot) -> float:
         """Return the rate of all tokens, prompts and output alike, over the last seconds."""
@@ -65,8 +65,8 @@ class PlanState:
 
     def as_json(self) -> JsonObject:
         """Return all of it as data."""
-        seen = self.look()
-        plan, rates = self._plan, self.stage_tokens_per_s(seen)
+        plan, seen = self.look()
+        rates = self.stage_tokens_per_s(seen)
         return {
             "name": plan.cluster.name,
             "model": plan.model.name,
@@ -86,6 +86,8 @@ class PlanState:
     def _stage(self, stage: Stage, seen: EngineSnapshot, rate: float) -> JsonObject:
         kv = next(one for one in seen.kv if one.stage == stage.id)
         weights = sum(rank.weights_bytes for rank in self._stats if rank.stage == stage.id)
+        if self._current.applied:  # what its ranks have read is not told
+            weights = sum(device.weights_bytes for device in stage.memory)
         through = [edge.tokens for edge in seen.edges if edge.target == stage.id]
         return {
             "id": stage.id,

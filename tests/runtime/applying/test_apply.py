@@ -1,4 +1,4 @@
-"""Another plan is applied while streams run: every request gets the tokens of an undisturbed run."""
+"""Another plan is applied while streams run: each gets the tokens of an undisturbed run."""
 
 from __future__ import annotations
 

@@ -1,0 +1,60 @@
+"""Show what applying a plan does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hexplan.render import words
+from hexplan.render.sections import Part, Section, sections_text, table
+
+if TYPE_CHECKING:
+    from hexplan_runtime.control.messages import PlanChanges, StagePart
+
+
+def changes_text(changes: PlanChanges) -> str:
+    """Return what applying a plan does, as `apply` prints it on stdout."""
+    return sections_text(_sections(changes))
+
+
+def _sections(changes: PlanChanges) -> Iterator[Section]:
+    if not changes.is_new:
+        yield Section("", iter(["nothing changes"]))
+        return
+    yield Section("", _summary(changes))
+    if changes.starts:
+        yield Section("Starts", _parts(changes.starts))
+    if changes.ends:
+        yield Section("Ends", _parts(changes.ends))
+
+
+def _summary(changes: PlanChanges) -> Iterator[Part]:
+    if not (changes.starts or changes.ends or changes.routes_added or changes.routes_removed):
+        yield "only the weights of routes change"
+        return
+    kept = ", ".join(changes.kept) or "no stage"
+    yield f"{kept}: {'go' if len(changes.kept) > 1 else 'goes'} on"
+    yield (f"routes: {changes.routes_added} more, {changes.routes_removed} fewer")
+    if changes.starts:
+        weights = words.size(sum(one.bytes for one in changes.starts))
+        took = words.duration(changes.estimate_s)
+        yield f"to read: {weights} of weights; the launch took {took} to start with its own"
+    if changes.ends_first:
+        first = ", ".join(changes.ends_first)
+        yield f"{first}: ends before others start, as these need the memory"
+    if changes.is_shut:
+        yield "no route is left in between: requests wait until the new stages are up"
+
+
+def _parts(parts: tuple[StagePart, ...]) -> Iterator[Part]:
+    rows = [
+        (
+            one.stage,
+            one.host,
+            ", ".join(map(str, one.devices)),
+            words.span(one.layers),
+            words.size(one.bytes),
+        )
+        for one in parts
+    ]
+    yield table(("stage", "host", "devices", "layers", "weights"), rows, 1)
