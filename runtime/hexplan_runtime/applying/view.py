@@ -36,7 +36,8 @@ class View:
 
     def of(self, seen: EngineSnapshot) -> EngineSnapshot:
         """Return what a launch does, by the stages, edges and routes of the plan."""
-        if self.plan is self.whole:
+        is_all = len(seen.kv) == len(self.stages) and len(seen.routes) == len(self.routes)
+        if is_all and self.plan is self.whole:
             return seen
         ids = [stage.id for stage in self.plan.stages]
         route_at = {place: route for route, place in enumerate(self.routes)}
@@ -77,10 +78,13 @@ class Current:
         self._view = View.first(plan)
         self.notice: str | None = None
         """What a plan that is being applied, or was not, means for the server."""
+        self.is_applying = False
         self.applied = 0
         """How many plans have been applied so far."""
         self.failed = 0
         """How many could not be applied."""
+        self.healed = 0
+        """How many of those that were applied the launch had found itself, for what was left."""
 
     @property
     def view(self) -> View:

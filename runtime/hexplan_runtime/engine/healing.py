@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hexplan.errors import LaunchError
+from hexplan.errors import HexplanError
 from hexplan_runtime.engine.changes import (
     Change,
     Patience,
@@ -60,9 +60,14 @@ class Healing:
         self._probes: dict[int, _Probe] = {}
         """Those under way, by their routes."""
         self._why = ""
+        self._gone: HexplanError | None = None
+        """Why the last stage was given up that nobody starts again."""
         self._shut_s: float | None = None
         """Since when no route is left, by the monotonic clock."""
         self.patience_s = PATIENCE_S
+        self.has_hope = False
+        """Whether somebody looks for another plan when no route can come back; any thread sets
+        it."""
         self._is_patient = False
         """Whether requests wait however long it takes, as plans are changing."""
 
@@ -100,8 +105,8 @@ class Healing:
             replays.masking.come_back(change.stage)
         elif isinstance(change, StageGone):
             replays.masking.gone |= {change.stage}
-            if replays.masking.is_hopeless and not self._is_patient:
-                raise change.why
+            self._gone = change.why
+            self._require_hope()
         elif isinstance(change, Renewed):
             self._engine.renewed(change.number)
         else:
@@ -113,8 +118,7 @@ class Healing:
         replays = self._engine.replays
         if isinstance(change, Patience):
             self._is_patient = change.is_endless
-            if replays.masking.is_hopeless and not self._is_patient:
-                raise LaunchError("every route has a stage that could not be started again")
+            self._require_hope()
         elif isinstance(change, PlanGrown):
             self._engine.grow(change.plan)
         elif isinstance(change, RoutesClosed):
@@ -133,6 +137,19 @@ class Healing:
             self._links.renew(loss.renewal)
             return loss.cut
         return ()
+
+    def _require_hope(self) -> None:
+        """End the launch if no route can come back, and nobody looks for another plan.
+
+        Raises
+        ------
+        HexplanError
+            What the last stage was given up for.
+        """
+        if self._is_patient or self.has_hope or self._gone is None:
+            return
+        if self._engine.replays.masking.is_hopeless:
+            raise self._gone
 
     def look(self) -> Sequence[int]:
         """Probe the routes that may be open, and return who has waited too long for one."""

@@ -199,6 +199,10 @@ class Pipeline:
             message = f"host {host}: no agent of this launch runs there"
             raise InputError(message, hint=APPLY_HINT)
 
+    def is_lost(self, host: str) -> bool:
+        """Say whether a host is lost as a whole; this machine never is."""
+        return self._hosts is not None and host not in self._fleet.agents.live_hosts()
+
     def prepare_for(self, template: Assignment, added: frozenset[int]) -> None:
         """Let the agents know the stages that are to start on their hosts."""
         if self._hosts is not None:

@@ -63,6 +63,8 @@ class StageStart:
     """The ranks that ran before."""
     failures: int = 0
     """Starts in a row that have failed so far."""
+    is_again: bool = True
+    """Whether it has run before."""
     news: SimpleQueue[RankNews] = field(default_factory=SimpleQueue)
     ranks: Sequence[Child] = ()
     """Those that are up, once `run` has returned none else."""
@@ -77,7 +79,8 @@ class StageStart:
         while True:
             if self.over.wait(self.how.delay_s(self.failures)):
                 return LaunchError("the launch has ended")
-            self.how.log(f"{self.name} starts again ({self.failures + 1} of {self.how.most})")
+            again = " again" if self.is_again else ""
+            self.how.log(f"{self.name} starts{again} ({self.failures + 1} of {self.how.most})")
             try:
                 self.ranks = self.start(self)
                 self._await_all()

@@ -55,6 +55,11 @@ class Health:
                 self._passed.add(route)
                 self.progressed()
 
+    @property
+    def notice(self) -> str | None:
+        """What becomes of the plan, if it is not what it was at the start."""
+        return self._current.notice
+
     def obstacles(self) -> list[str]:
         """Return why the server is not ready; nothing if it is."""
         if self.is_draining:
@@ -64,7 +69,7 @@ class Health:
         except HexplanError as error:
             return [error.message]
         if (obstacle := self._core.healing.obstacle) is not None:
-            return [obstacle, *([self._current.notice] if self._current.notice else [])]
+            return [obstacle]
         seen = self._core.snapshot()
         known = self._passed.union(seen.masked, seen.proved)
         view = self._current.view

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from hexplan.plan import Plan
+from hexplan_runtime.applying.plan_families import plan_families
 from hexplan_runtime.applying.view import Current
 from hexplan_runtime.engine.outcomes import Ticket
 from hexplan_runtime.engine.snapshot import EngineSnapshot
@@ -256,20 +257,7 @@ class _Flows(Collector):
         )
         replays.add_metric((), seen.replays)
         yield from (masked, losses, replays)
-        yield from self._applying()
-
-    def _applying(self) -> Iterator[Metric]:
-        """Yield what became of plans that were applied while this one ran."""
-        for name, text, number in (
-            ("plans_applied", "Plans that were applied", self._current.applied),
-            ("plans_not_applied", "Plans that could not be applied", self._current.failed),
-        ):
-            plans = CounterMetricFamily(f"{OWN}{name}", text, labels=())
-            plans.add_metric((), number)
-            yield plans
-        applying = GaugeMetricFamily(f"{OWN}applying", "1 while a plan is applied", labels=())
-        applying.add_metric((), float(self._current.notice is not None))
-        yield applying
+        yield from plan_families(self._current)
 
 
 class _Prefixed(Collector):

@@ -17,6 +17,7 @@ from hexplan.errors import LaunchError
 from hexplan.plan import Plan
 from hexplan_runtime.applying.applier import Applier
 from hexplan_runtime.applying.desk import ApplyDesk
+from hexplan_runtime.applying.healer import Healer
 from hexplan_runtime.applying.view import Current
 from hexplan_runtime.control.answering import Control, Orders, Seen
 from hexplan_runtime.control.places import new_socket
@@ -157,7 +158,13 @@ class Server:
                 applier = Applier(pipeline, current, self._listener.note)
                 desk = ApplyDesk(applier, pipeline.stats, start_s)
                 service = Service(launched, self._settings)
-                self._serve(_Running(service, pipeline, desk, current), listening, stop)
+                healer = Healer(pipeline, current, applier, self._listener.note, self._drain_s)
+                if self._settings.heals:
+                    healer.start()
+                try:
+                    self._serve(_Running(service, pipeline, desk, current), listening, stop)
+                finally:
+                    healer.stop()
 
     def _serve(self, running: _Running, listening: socket.socket, stop: Event) -> None:
         service, pipeline = running.service, running.pipeline

@@ -49,3 +49,5 @@ class ServeSettings:
     ends the server."""
     spares: int = 0
     """Ranks that wait on this machine with their libraries read, so that a start takes less."""
+    heals: bool = False
+    """Whether what is left is planned anew when a stage stays lost."""

@@ -83,9 +83,10 @@ class PlanMender(Mender):
         how = replace(self._how, most=min(2, self._how.most))
         for stage in sorted(stages):
             self.problems.pop(stage, None)
-            self.ended.discard(stage)
             start = StageStart(stage, self._name(stage), how, self._start, self._crews.end, ())
+            start.is_again = stage in self.ended
             start.over = self._overs[stage] = Event()
+            self.ended.discard(stage)
             Thread(target=self._run, args=(start,), daemon=True, name="stage start").start()
         return StagesWanted(stages)
 
