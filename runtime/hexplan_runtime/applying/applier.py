@@ -145,7 +145,7 @@ class Applier:
     def _grow(self, growth: Growth) -> None:
         """Let the launch know the new stages and routes, which nothing uses yet."""
         mender = self._mender()
-        wires = self._wires = self._wires or Wires(mender.template)
+        wires = self._wires = self._wires or Wires(mender.template.plan, mender.template.edges)
         whole = growth.after.whole
         new = wires.add(whole, growth.after.routes)
         template = mender.template.model_copy(update={"plan": whole, "edges": wires.edges})

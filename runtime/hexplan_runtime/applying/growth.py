@@ -150,7 +150,7 @@ def _place(stage: Stage) -> Stage:
 
 def _enters(plan: Plan) -> dict[str, set[int]]:
     """Return the layers at which routes enter each stage: each begins a block of its cache."""
-    found: dict[str, set[int]] = {stage.id: set() for stage in plan.stages}
+    found = {stage.id: {stage.layers[0]} for stage in plan.stages}
     for route in plan.routes:
         for hop in route.hops:
             found[hop.stage].add(hop.enter_layer)

@@ -6,15 +6,21 @@ from collections.abc import Collection
 
 from hexplan.plan import Plan
 from hexplan_runtime.stage.edges import numbered
-from hexplan_runtime.stage.messages import Assignment, EdgePlace
+from hexplan_runtime.stage.messages import EdgePlace
 from hexplan_runtime.stage.topology import launch_edges, returns_directly, route_edges, route_ends
 
 
 class Wires:
-    """The edges of a launch."""
+    """The edges of a launch.
 
-    def __init__(self, template: Assignment) -> None:
-        self.edges = template.edges or numbered(launch_edges(template.plan))
+    Parameters
+    ----------
+    edges
+        Those that there are now; those of the plan's routes if empty.
+    """
+
+    def __init__(self, plan: Plan, edges: tuple[EdgePlace, ...]) -> None:
+        self.edges = edges or numbered(launch_edges(plan))
         """Those that there are now."""
         self._next = 1 + max((edge.number for edge in self.edges), default=-1)
 

@@ -1,0 +1,111 @@
+"""Two sites, from doctor to stop: a host is lost and healed, and another plan is applied."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from support.desks import FOLDER, Desk, desk_of, served
+from support.networks import DESK
+from support.processes import wait_until
+from support.sites import Sites, sites
+from support.ssh_hosts import SshHosts, ssh_hosts
+
+SPEC = """\
+version: 1
+name: two-sites
+model: {{path: {folder}, dtype: float32}}
+objective: throughput
+workload: {{prompt_tokens: {{mean: 32, max: 64}}, output_tokens: {{mean: 32, max: 64}}}}
+devices:
+  core: {{kind: cpu, memory: 16MiB, memory_bandwidth: 10GB/s, compute: 50GFLOPS}}
+hosts:
+  - {{name: ada, site: left, address: {addresses[0]}, devices: core, nic: 100Mbps}}
+  - {{name: bob, site: left, address: {addresses[1]}, devices: core, nic: 100Mbps}}
+  - {{name: cyd, site: right, address: {addresses[2]}, devices: core, nic: 100Mbps}}
+coordinator: {{site: left, nic: 100Mbps}}
+links:
+  - {{within: left, bandwidth: 100Mbps, latency: 0.1ms}}
+  - {{between: [left, right], bandwidth: 50Mbps, latency: 10ms}}
+"""
+DELAY_S = 0.01
+HEAL_S = 400.0
+PROMPTS = ("It is a truth", "She was", "The ball at", "Emma was")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with ssh_hosts(3, tmp_path, sites) as hosts:
+        assert isinstance(hosts.network, Sites)
+        place_sites(hosts.network, hosts)
+        spec = SPEC.format(folder=FOLDER, addresses=hosts.addresses)
+        yield desk_of(hosts, tmp_path, spec)
+
+
+def place_sites(network: Sites, hosts: SshHosts) -> None:
+    """Put the third host far from the others and from the desk."""
+    ada, bob, cyd = hosts.addresses
+    for near in (ada, bob, DESK):
+        partial(network.join, mbit_per_s=50.0)(near, cyd, DELAY_S)
+
+
+def asked_amid(desk: Desk, url: str, harm: Callable[[], None]) -> list[str]:
+    """Return what clients get while something happens."""
+    found = dict[str, str]()
+
+    def ask(prompt: str) -> None:
+        found[prompt] = desk.ask(url, prompt)
+
+    asking = [Thread(target=ask, args=(prompt,)) for prompt in PROMPTS]
+    for thread in asking:
+        thread.start()
+    harm()
+    for thread in asking:
+        thread.join(HEAL_S)
+    return [found[prompt] for prompt in PROMPTS]
+
+
+def plan_without_bob(desk: Desk, folder: Path) -> Path:
+    """Return another plan for the two hosts that are left."""
+    spec, plan = folder / "other.yaml", folder / "other.json"
+    pins = "pin: [{exclude: bob}, {host: ada, layers: [0, 4]}, {host: cyd, layers: [4, 6]}]\n"
+    spec.write_text((folder / "cluster.yaml").read_text() + pins)
+    desk.hexplan("solve", spec, "-o", plan)
+    return plan
+
+
+@pytest.mark.slow
+def test_from_doctor_to_stop_with_a_host_that_is_lost_and_a_plan_that_is_applied(
+    desk: Desk, tmp_path: Path
+) -> None:
+    network, (ada, bob, cyd) = desk.hosts.network, desk.hosts.addresses
+    assert isinstance(network, Sites)
+    desk.hexplan("doctor", desk.plan, *desk.reach, "--timeout", "60s")
+    other = plan_without_bob(desk, tmp_path)
+
+    def cut_off() -> None:
+        for near in (ada, cyd, DESK):
+            network.join(near, bob, DELAY_S, loss=1.0)
+        assert wait_until(lambda: "healed: a plan without stage" in log.read_text(), HEAL_S)
+
+    log = desk.home / "serve.log"
+    pushes = ("--push-weights", "--hosts-model-folder", "~/austen")
+    with served(desk, *pushes, "--heal", "--restarts", "1") as url:
+        expected = [desk.ask(url, prompt) for prompt in PROMPTS]
+        os.kill(desk.hosts.ranks(0)[0], signal.SIGKILL)
+        assert wait_until(lambda: "is back" in log.read_text(), HEAL_S)
+        assert asked_amid(desk, url, cut_off) == expected
+        desk.hexplan("apply", desk.plan, exit_code=2)
+        dry = json.loads(desk.hexplan("apply", other, "--dry-run", "--json"))
+        assert dry["starts"]
+        assert asked_amid(desk, url, lambda: print(desk.hexplan("apply", other))) == expected
+        status = json.loads(desk.hexplan("status", "--json"))
+        assert {stage["host"] for stage in status["stages"]} == {"ada", "cyd"}
+        assert [desk.ask(url, prompt) for prompt in PROMPTS] == expected
+    assert wait_until(lambda: not any(map(desk.hosts.processes, range(3))))
