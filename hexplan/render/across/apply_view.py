@@ -32,16 +32,15 @@ def _summary(changes: PlanChanges) -> Iterator[Part]:
     if not (changes.starts or changes.ends or changes.routes_added or changes.routes_removed):
         yield "only the weights of routes change"
         return
-    kept = ", ".join(changes.kept) or "no stage"
-    yield f"{kept}: {'go' if len(changes.kept) > 1 else 'goes'} on"
+    yield f"{_named(changes.kept, 'go')} on" if changes.kept else "every stage ends"
     yield (f"routes: {changes.routes_added} more, {changes.routes_removed} fewer")
     if changes.starts:
         weights = words.size(sum(one.bytes for one in changes.starts))
         took = words.duration(changes.estimate_s)
         yield f"to read: {weights} of weights; the launch took {took} to start with its own"
     if changes.ends_first:
-        first = ", ".join(changes.ends_first)
-        yield f"{first}: ends before others start, as these need the memory"
+        first = _named(changes.ends_first, "end")
+        yield f"{first} before others start, as these need the memory"
     if changes.is_shut:
         yield "no route is left in between: requests wait until the new stages are up"
 
@@ -58,3 +57,9 @@ def _parts(parts: tuple[StagePart, ...]) -> Iterator[Part]:
         for one in parts
     ]
     yield table(("stage", "host", "devices", "layers", "weights"), rows, 1)
+
+
+def _named(stages: tuple[str, ...], verb: str) -> str:
+    """Return what stages do."""
+    one = f"{verb}es" if verb.endswith("o") else f"{verb}s"
+    return f"{', '.join(stages)}: {verb if len(stages) > 1 else one}"
