@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from support.applied import FULL_BYTES, plan_on
+from support.applied import FULL_BYTES, HALF_BYTES, plan_on
 from support.processes import wait_until
 
 from hexplan.errors import InputError
@@ -26,6 +27,8 @@ REQUESTS = [
 ]
 FIRST, LAST, OTHER_LAST = ((0, 2), 0), ((2, 4), 1), ((2, 4), 2)
 BOTH = [((0, 1), 50), ((0, 2), 50)]
+KILLED = 5
+"""The device on which no stage comes up."""
 Tokens = list[list[int]]
 
 
@@ -142,6 +145,7 @@ def test_a_plan_for_another_model_or_machine_is_refused_before_anything_is_touch
         applier.begin(fewer)
 
 
+@pytest.mark.slow
 def test_a_stage_moves_to_other_layers_of_its_device_when_requests_have_left_it(
     pipeline: Pipeline, applier: Applier, expected: Tokens, llama_model: Model
 ) -> None:
@@ -151,3 +155,48 @@ def test_a_stage_moves_to_other_layers_of_its_device_when_requests_have_left_it(
     for tokens in apply_amid(applier, pipeline, plan, drain_s=0.0):
         assert tokens == expected
     assert tokens_of(pipeline, REQUESTS) == expected
+
+
+def fail_to_apply(applier: Applier, pipeline: Pipeline, plan: Plan) -> list[Tokens]:
+    """Apply a plan whose first new stage is killed whenever it starts, under a load."""
+    children = pipeline._fleet._supervisor  # noqa: SLF001
+    old = set(children.children)
+    with Load(pipeline) as load:
+        assert wait_until(lambda: pipeline.core.snapshot().running > 0)
+        applier.begin(plan, 0.0)
+
+        def is_over() -> bool:
+            started = [one for one in children.children if one not in old and one.is_alive]
+            for child in started:
+                if f"device {KILLED}" in child.name:
+                    child.send_signal(signal.SIGKILL)
+            return applier.progress.is_over
+
+        assert wait_until(is_over, APPLY_S)
+    return load.found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("used_bytes", [HALF_BYTES, FULL_BYTES])
+def test_a_plan_whose_stage_does_not_start_leaves_the_one_before_serving(
+    llama: Path, llama_model: Model, used_bytes: int
+) -> None:
+    """Also where old stages had to end before it, which then start again."""
+    first = plan_on(llama_model, [((0, 2), 0), ((2, 4), 1)], [((0, 1), 100)], used_bytes)
+    second = plan_on(llama_model, [((0, 3), 0), ((3, 4), KILLED)], [((0, 1), 100)], used_bytes)
+    with Pipeline(first, llama, restarts=Restarts()) as pipeline:
+        expected = tokens_of(pipeline, REQUESTS)
+        current = Current(first, pipeline.core)
+        applier = Applier(pipeline, current)
+        assert bool(applier.look(second).first) is (used_bytes == FULL_BYTES)
+        for tokens in fail_to_apply(applier, pipeline, second):
+            assert tokens == expected
+        assert applier.progress.problem is not None
+        assert applier.progress.steps[-1] == "the plan before it goes on"
+        assert current.plan is first
+        assert wait_until(lambda: not current.snapshot().masked, APPLY_S)
+        assert tokens_of(pipeline, REQUESTS) == expected
+        applier.begin(second, 0.0)
+        assert applier.wait(APPLY_S)
+        assert applier.progress.problem is None
+        assert tokens_of(pipeline, REQUESTS) == expected
