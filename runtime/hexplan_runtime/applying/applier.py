@@ -174,14 +174,9 @@ class Applier:
             names = ", ".join(whole.stages[stage].id for stage in sorted(growth.added))
             self._step(f"{names}: starting")
             self._pipeline.tell(StartStages(growth.added))
-        self._await(lambda: mender.rerouter.directory is not None or self._has_failed(growth))
+        self._await(lambda: self._may_start(growth.added) and mender.rerouter.directory is not None)
         self._pipeline.open_edges(mender.rerouter)
-
-        def is_up(seen: EngineSnapshot) -> bool:
-            self._has_failed(growth)
-            return not growth.added & {*seen.down, *seen.gone}
-
-        self._until(is_up, None, "")
+        self._await_up(growth.added)
         self._await(lambda: mender.rerouter.is_done, _REROUTE_S, "stages that go on")
         self._pipeline.tell(Settle())
         self._pipeline.tell(RoutesOpened(growth.opened))
@@ -189,11 +184,22 @@ class Applier:
             lambda seen: not growth.opened & {*seen.masked}, _OPEN_S, "a token through new routes"
         )
 
-    def _has_failed(self, growth: Growth) -> bool:
-        for stage in growth.added:
-            if (problem := self._mender().problems.get(stage)) is not None:
-                raise problem
-        return False
+    def _await_up(self, stages: frozenset[int]) -> None:
+        """Wait until stages are up, however long they read their weights."""
+        self._until(lambda seen: self._may_start(stages) and not stages & {*seen.down, *seen.gone})
+
+    def _may_start(self, stages: frozenset[int]) -> bool:
+        """Return that nobody has given up stages yet.
+
+        Raises
+        ------
+        HexplanError
+            Why one was given up.
+        """
+        problems = self._mender().problems
+        for stage in stages & problems.keys():
+            raise problems[stage]
+        return True
 
     def _end_others(self, growth: Growth, drain_s: float) -> None:
         """Let requests leave what is removed, and end the stages that nobody needs."""
@@ -251,7 +257,7 @@ class Applier:
         self._pipeline.close_edges(self._wires.edges)
         if self._ended:
             self._pipeline.tell(StartStages(self._ended))
-            self._until(lambda seen: not self._ended & {*seen.down, *seen.gone}, None, "")
+            self._await_up(self._ended)
         self._pipeline.tell(RoutesOpened(growth.closed_first))
 
     def _step(self, line: str) -> None:
@@ -259,7 +265,7 @@ class Applier:
         self._log(line)
 
     def _until(
-        self, is_so: Callable[[EngineSnapshot], bool], limit_s: float | None, what: str
+        self, is_so: Callable[[EngineSnapshot], bool], limit_s: float | None = None, what: str = ""
     ) -> None:
         self._await(lambda: is_so(self._pipeline.core.snapshot()), limit_s, what)
 

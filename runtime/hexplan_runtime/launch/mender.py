@@ -246,7 +246,7 @@ class Mender:
         is_new = start.stage >= len(self._running.template.plan.stages)
         known = self._next if is_new else self._running.template
         assignment = known.model_copy(update=mine)
-        if is_new and self.rerouter.directory is not None:
+        if is_new:  # None has it say where it listens
             assignment = assignment.model_copy(update={"directory": self.rerouter.directory})
         names = self._running.names[start.stage]
         start.plan = assignment.plan

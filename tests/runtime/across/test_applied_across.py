@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from support.desks import FOLDER, Desk, desk_of, served
@@ -36,6 +37,17 @@ links:
 """
 DELAY_S = 0.01
 HEAL_S = 400.0
+ASK = """\
+import sys
+from openai import OpenAI
+client = OpenAI(base_url=sys.argv[1], api_key="none", max_retries=0, timeout=600)
+chunks = client.completions.create(
+    model="austen-3m", prompt=sys.argv[2], max_tokens=150, temperature=0, stream=True
+)
+for chunk in chunks:
+    if chunk.choices:
+        print(chunk.choices[0].text, end="", flush=True)
+"""
 PROMPTS = ("It is a truth", "She was", "The ball at", "Emma was")
 
 
@@ -56,19 +68,17 @@ def place_sites(network: Sites, hosts: SshHosts) -> None:
 
 
 def asked_amid(desk: Desk, url: str, harm: Callable[[], None]) -> list[str]:
-    """Return what clients get while something happens."""
-    found = dict[str, str]()
-
-    def ask(prompt: str) -> None:
-        found[prompt] = desk.ask(url, prompt)
-
-    asking = [Thread(target=ask, args=(prompt,)) for prompt in PROMPTS]
-    for thread in asking:
-        thread.start()
+    """Return what clients get of streams that run while something happens."""
+    files = [desk.home / f"text-{n}" for n in range(len(PROMPTS))]
+    asking = []
+    for prompt, file in zip(PROMPTS, files, strict=True):
+        words = desk.words(sys.executable, "-c", ASK, f"{url}/v1", prompt)
+        with file.open("w") as output:
+            asking.append(subprocess.Popen(words, stdout=output))
+    assert wait_until(lambda: all(file.stat().st_size for file in files), HEAL_S)
     harm()
-    for thread in asking:
-        thread.join(HEAL_S)
-    return [found[prompt] for prompt in PROMPTS]
+    assert [client.wait(HEAL_S) for client in asking] == [0] * len(asking)
+    return [file.read_text() for file in files]
 
 
 def plan_without_bob(desk: Desk, folder: Path) -> Path:
@@ -97,7 +107,7 @@ def test_from_doctor_to_stop_with_a_host_that_is_lost_and_a_plan_that_is_applied
     log = desk.home / "serve.log"
     pushes = ("--push-weights", "--hosts-model-folder", "~/austen")
     with served(desk, *pushes, "--heal", "--restarts", "1") as url:
-        expected = [desk.ask(url, prompt) for prompt in PROMPTS]
+        expected = asked_amid(desk, url, lambda: None)
         os.kill(desk.hosts.ranks(0)[0], signal.SIGKILL)
         assert wait_until(lambda: "is back" in log.read_text(), HEAL_S)
         assert asked_amid(desk, url, cut_off) == expected
@@ -107,5 +117,5 @@ def test_from_doctor_to_stop_with_a_host_that_is_lost_and_a_plan_that_is_applied
         assert asked_amid(desk, url, lambda: print(desk.hexplan("apply", other))) == expected
         status = json.loads(desk.hexplan("status", "--json"))
         assert {stage["host"] for stage in status["stages"]} == {"ada", "cyd"}
-        assert [desk.ask(url, prompt) for prompt in PROMPTS] == expected
+        assert asked_amid(desk, url, lambda: None) == expected
     assert wait_until(lambda: not any(map(desk.hosts.processes, range(3))))
