@@ -164,7 +164,7 @@ class Applier:
         self._step(f"{names}: others need the memory, so requests leave")
         self._pipeline.tell(RoutesClosed(growth.closed_first))
         self._drain(growth.closed_first, drain_s)
-        self._ended = growth.first
+        self._ended = growth.first - {*self._pipeline.core.snapshot().gone}
         self._retire(growth.first, frozenset())
 
     def _open(self, growth: Growth) -> None:
