@@ -109,16 +109,17 @@ class Applier:
 
     def _run(self, growth: Growth, drain_s: float) -> None:
         self._is_switched, self._ended = False, frozenset()
-        problem: HexplanError | None = None
+        problem: HexplanError | None = HexplanError("the applier has ended with a bug of hexplan")
         before, self._current.is_applying = self._current.notice, True
         self._current.notice = "another plan is being applied"
         try:
             self._pipeline.tell(Patience(is_endless=True))
             self._apply(growth, drain_s)
             self._current.applied += 1
+            problem = None
             self._step("the plan is applied")
-        except Exception as error:  # whatever it is, the launch must go on
-            problem = error if isinstance(error, HexplanError) else HexplanError(f"{error!r}")
+        except HexplanError as error:
+            problem = error
             self._current.failed += 1
             self._go_back(growth, problem)
         finally:

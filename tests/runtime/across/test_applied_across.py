@@ -35,6 +35,24 @@ links:
   - {{within: left, bandwidth: 100Mbps, latency: 0.1ms}}
   - {{between: [left, right], bandwidth: 50Mbps, latency: 10ms}}
 """
+LAB = """\
+version: 1
+name: lab
+model: {{path: {folder}, dtype: float32}}
+objective: throughput
+workload: {{prompt_tokens: {{mean: 32, max: 64}}, output_tokens: {{mean: 32, max: 64}}}}
+devices:
+  core: {{kind: cpu, memory: 64MiB, memory_bandwidth: 10GB/s, compute: 50GFLOPS}}
+hosts:
+  - {{name: ada, site: lab, address: {addresses[0]}, devices: core, nic: 1Gbps}}
+  - {{name: bob, site: lab, address: {addresses[1]}, devices: core, nic: 1Gbps}}
+  - {{name: cyd, site: lab, address: {addresses[2]}, devices: core, nic: 1Gbps}}
+coordinator: {{site: lab, nic: 1Gbps}}
+links: [{{within: lab, bandwidth: 1Gbps, latency: 0.1ms}}]
+trusted: [lab]
+pin: [{{host: ada, layers: [0, 3]}}, {{host: bob, layers: [3, 6]}}, {{host: cyd, layers: {third}}}]
+"""
+"""Two stages that go on, and a third one that holds other layers in each plan."""
 DELAY_S = 0.01
 HEAL_S = 400.0
 ASK = """\
@@ -119,3 +137,36 @@ def test_from_doctor_to_stop_with_a_host_that_is_lost_and_a_plan_that_is_applied
         assert {stage["host"] for stage in status["stages"]} == {"ada", "cyd"}
         assert asked_amid(desk, url, lambda: None) == expected
     assert wait_until(lambda: not any(map(desk.hosts.processes, range(3))))
+
+
+@pytest.mark.slow
+def test_stages_that_go_on_open_and_close_edges_to_those_that_come_and_go(tmp_path: Path) -> None:
+    """Also where edges between the first ones are plain."""
+    with ssh_hosts(3, tmp_path) as hosts:
+        thirds = ([0, 6], [3, 6], [0, 3])
+        specs = [LAB.format(folder=FOLDER, addresses=hosts.addresses, third=n) for n in thirds]
+        desk = desk_of(hosts, tmp_path, specs[0])
+        plans = [desk.plan]
+        for number, text in enumerate(specs[1:]):
+            spec, plan = tmp_path / f"{number}.yaml", tmp_path / f"{number}.json"
+            spec.write_text(text)
+            desk.hexplan("solve", spec, "-o", plan)
+            plans.append(plan)
+        with served(desk) as url:
+            expected = asked_amid(desk, url, lambda: None)
+            for plan in (*plans[1:], plans[0]):
+                changes = json.loads(desk.hexplan("apply", plan, "--dry-run", "--json"))
+                assert len(changes["kept"]) == 2, changes
+                assert [stage["host"] for stage in changes["starts"]] == ["cyd"]
+                assert asked_amid(desk, url, applied(desk, plan)) == expected
+                status = json.loads(desk.hexplan("status", plan, "--json"))
+                assert not status["obstacles"]
+                assert all(route["requests"] for route in status["routes"])
+                for index in range(3):
+                    assert len(hosts.ranks(index)) == 1
+        assert wait_until(lambda: not any(map(hosts.processes, range(3))))
+
+
+def applied(desk: Desk, plan: Path) -> Callable[[], None]:
+    """Return what applies a plan."""
+    return lambda: print(desk.hexplan("apply", plan))
