@@ -75,8 +75,10 @@ def _look(to: Path | None, new_plan: Path) -> Applying:
     try:
         found = ask(to, Ask(ask="applying")).applying
     except InputError:
-        if to is None:
-            raise
-        found = ask(new_plan, Ask(ask="applying")).applying
+        try:
+            found = ask(new_plan, Ask(ask="applying")).applying
+        except InputError as error:
+            message = "the launch has ended before it was done"
+            raise LaunchError(message) from error
     assert found is not None
     return found

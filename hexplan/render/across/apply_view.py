@@ -41,6 +41,12 @@ def _summary(changes: PlanChanges) -> Iterator[Part]:
     if changes.ends_first:
         first = _named(changes.ends_first, "end")
         yield f"{first} before others start, as these need the memory"
+    before, after = changes.longest_tokens
+    if after < before:
+        yield (
+            f"the longest context shrinks from {before:,} to {after:,} tokens: longer requests that"
+            " have not ended in time fail"
+        )
     if changes.is_shut:
         yield "no route is left in between: requests wait until the new stages are up"
 

@@ -110,7 +110,7 @@ class Applier:
     def _run(self, growth: Growth, drain_s: float) -> None:
         self._is_switched, self._ended = False, frozenset()
         problem: HexplanError | None = HexplanError("the applier has ended with a bug of hexplan")
-        before, self._current.is_applying = self._current.notice, True
+        self._current.is_applying = True
         self._current.notice = "another plan is being applied"
         try:
             self._pipeline.tell(Patience(is_endless=True))
@@ -124,7 +124,8 @@ class Applier:
             self._go_back(growth, problem)
         finally:
             self._pipeline.tell(Patience(is_endless=False))
-            self._current.notice, self._current.is_applying = before, False
+            self._current.notice = (self.progress.steps or (None,))[-1]
+            self._current.is_applying = False
             self.progress.problem = problem
             self.progress.is_over = True
 

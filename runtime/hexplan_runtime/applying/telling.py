@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hexplan.plan import Stage
+from hexplan.plan import Plan, Stage
 from hexplan_runtime.applying.applier import Progress
 from hexplan_runtime.applying.growth import Growth
 from hexplan_runtime.control.messages import Applying, PlanChanges, StagePart
@@ -38,6 +38,7 @@ def changes_of(growth: Growth, stats: Iterable[RankStats], start_s: float) -> Pl
         ends_first=tuple(stage.id for stage, at in places if at in growth.first),
         routes_added=len(growth.opened),
         routes_removed=len(growth.removed),
+        longest_tokens=(longest_tokens(old), longest_tokens(new)),
         is_shut=bool(growth.first) and growth.closed_first >= set(growth.before.routes),
         is_new=growth.is_new,
         estimate_s=round(start_s * scale, 3) if starts else 0.0,
@@ -53,6 +54,12 @@ def applying_of(progress: Progress) -> Applying:
         problem=None if problem is None else problem.message,
         hint=None if problem is None else problem.hint,
     )
+
+
+def longest_tokens(plan: Plan) -> int:
+    """Return the longest context that some route of a plan holds when it is empty."""
+    kv_tokens = {stage.id: stage.kv_tokens for stage in plan.stages}
+    return max(min(kv_tokens[hop.stage] for hop in route.hops) for route in plan.routes)
 
 
 def _part(stage: Stage) -> StagePart:

@@ -34,6 +34,10 @@ class View:
         """Return what the launch calls a stage of the plan."""
         return self.whole.stages[self.stages[stage]].id
 
+    def names(self) -> dict[str, str]:
+        """Return what the launch calls the stages of the plan, by their ids."""
+        return {stage.id: self.name(number) for number, stage in enumerate(self.plan.stages)}
+
     def of(self, seen: EngineSnapshot) -> EngineSnapshot:
         """Return what a launch does, by the stages, edges and routes of the plan."""
         is_all = len(seen.kv) == len(self.stages) and len(seen.routes) == len(self.routes)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from hexplan.errors import HexplanError, InputError
 from hexplan.plan import Plan
@@ -43,6 +43,10 @@ class Seen:
     engine: EngineSnapshot
     plan: Plan
     """The one that runs."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What the launch calls the plan's stages, where that differs."""
+    notice: str | None = None
+    """What becomes of the plan, if it is not what it was at the start."""
 
 
 class Control:
@@ -93,6 +97,7 @@ class Control:
             url=self._url,
             state="draining" if seen.is_draining else "not ready" if seen.obstacles else "ready",
             obstacles=seen.obstacles,
+            notice=seen.notice,
             running=seen.engine.running,
             waiting=seen.engine.waiting,
             stages=tuple(
@@ -130,7 +135,8 @@ class Control:
 
     def _logs(self, of: str | None) -> Answer:
         """Return what processes wrote last; those of one host or stage if it is named."""
-        plan = self._look().plan
+        seen = self._look()
+        plan = seen.plan
         hosts, stages = ({one.host for one in plan.stages}, {one.id for one in plan.stages})
         if of is not None and of not in hosts | stages:
             known = ", ".join(sorted(hosts | stages))
@@ -138,7 +144,7 @@ class Control:
         found = [
             Words(name=name, lines=tuple(text.splitlines()))
             for name, text in self._words()
-            if of is None or _is_of(name, of)
+            if of is None or _is_of(name, seen.names.get(of, of))
         ]
         return Answer(logs=tuple(found))
 

@@ -68,6 +68,8 @@ class Status(FrozenModel):
     """Whether a token comes through every route."""
     obstacles: tuple[str, ...]
     """Why it is not ready."""
+    notice: str | None = None
+    """What becomes of the plan: another one is being applied, or what is left was planned anew."""
     running: int
     """Requests that hold room."""
     waiting: int
@@ -111,6 +113,8 @@ class PlanChanges(FrozenModel):
     """Those of them that end before others start, as these need their memory."""
     routes_added: int
     routes_removed: int
+    longest_tokens: tuple[int, int]
+    """The longest context that some route holds, by the plan that runs and by the new one."""
     is_shut: bool
     """Whether no route is left in between, so that requests wait."""
     is_new: bool

@@ -169,6 +169,10 @@ class Engine:
         self.replays.renewed(number)
         self._late |= {flight.id: flight for flight in self._room.resume()}
 
+    def too_long(self) -> list[int]:
+        """Return the requests that wait, and for which the plan by now has no room."""
+        return self._room.too_long()
+
     def waiting_tickets(self) -> list[int]:
         """Return the requests that wait for room, in the order of arrival."""
         return [asked.ticket for asked in self._room.waiting]

@@ -135,7 +135,7 @@ class Healing:
             replays.close(change.routes)
             loss = self._engine.lose(change.stages, change.routes)
             self._links.renew(loss.renewal)
-            return loss.cut
+            return tuple({*loss.cut, *self._engine.too_long()})
         return ()
 
     def _require_hope(self) -> None:

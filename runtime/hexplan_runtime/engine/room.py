@@ -47,6 +47,14 @@ class Room:
         """Let a request wait, ahead of all that came later."""
         insort(self.waiting, asked, key=lambda one: one.ticket)
 
+    def too_long(self) -> list[int]:
+        """Return the tickets of those that wait and that no route could ever hold."""
+        return [
+            asked.ticket
+            for asked in self.waiting
+            if not self.router.could_serve(asked.request.context_tokens)
+        ]
+
     def withdraw(self, tickets: Collection[int]) -> None:
         """Let requests wait no more."""
         if any(asked.ticket in tickets for asked in self.waiting):

@@ -49,6 +49,10 @@ class Router:
             for route, weight in enumerate(self._weights)
         )
 
+    def could_serve(self, tokens: int) -> bool:
+        """Say whether some route that requests may take could hold so many when it is empty."""
+        return self._chooser.could_serve(tokens)
+
     def check(self, what: str, prompt_tokens: int, max_tokens: int) -> None:
         """Refuse a request that no route could ever hold."""
         needed = prompt_tokens + max_tokens

@@ -197,7 +197,7 @@ class Agents:
         speakers: list[Child] = []
         for agent in agents:
             speakers += [agent.child, *agent.ranks]
-        return [(child.name, child.last_words) for child in speakers]
+        return [(child.name, child.last_words) for child in speakers if child.name]
 
     @property
     def pids(self) -> tuple[int, ...]:

@@ -234,7 +234,9 @@ class _Running:
         """Return how the server is."""
         health = self.service.health
         plan, seen = self.service.state.look()
-        return Seen(health.is_draining, tuple(health.obstacles()), seen, plan)
+        names = self.current.view.names()
+        obstacles = tuple(health.obstacles())
+        return Seen(health.is_draining, obstacles, seen, plan, names, health.notice)
 
 
 class _Http:

@@ -124,3 +124,18 @@ def test_new_requests_take_only_routes_of_the_plan_that_counts() -> None:
         play.act("enter", 0)
     assert {row.row.route for row in play.flying.values()} == set(play.view.routes)
     assert {row.stage for row in play.flying.values()} == {play.view.name(0)}
+
+
+def test_requests_that_the_new_plan_has_no_room_for_are_named() -> None:
+    play = Play(PLANS[0])
+    play.engine.enqueue(0, Request(PROMPT, 100))
+    play.engine.enqueue(1, Request(PROMPT, 6))
+    play.note(play.engine.admit())
+    (stage,) = PLANS[3].stages
+    small = PLANS[3].model_copy(update={"stages": (stage.model_copy(update={"kv_tokens": 32}),)})
+    growth = growth_of(play.view, small)
+    play.grow(growth)
+    play.engine.weigh(growth.after.whole)
+    assert not play.engine.too_long()
+    play.engine.lose(growth.retired, growth.removed)
+    assert play.engine.too_long() == [0]
