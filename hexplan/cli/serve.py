@@ -113,6 +113,9 @@ def serve(
             min=0, max=64, help="Ranks that wait on this machine, so that a stage starts sooner."
         ),
     ] = 0,
+    step_timeout: Annotated[
+        str, typer.Option(help="How long a step of a stage may take before the stage is lost.")
+    ] = "5min",
     heal: Annotated[
         bool,
         typer.Option(
@@ -174,6 +177,7 @@ def serve(
         has_vllm_metrics=vllm_metrics,
         restarts=restarts,
         spares=spares,
+        step_limit_s=seconds("--step-timeout", step_timeout) or 0.0,
         heals=heal,
     )
     place = Place(access.address, port, seconds("--drain-timeout", drain_timeout) or 0.0)

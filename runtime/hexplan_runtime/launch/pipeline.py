@@ -252,6 +252,7 @@ class Pipeline:
             is_observed,
             self._hosts,
             heals=self._restarts is not None,
+            step_limit_s=(self._restarts or Restarts()).step_limit_s,
         )
         started = start(self._fleet, self.plan, self._folder, how)
         self.stats, self._ends = started.stats, started.ends

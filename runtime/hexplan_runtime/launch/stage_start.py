@@ -32,6 +32,8 @@ class Restarts:
     """How long a start may take."""
     steady_s: float = 10.0
     """A stage that is lost after it ran for so long was well started."""
+    step_limit_s: float = 300.0
+    """How long a step of a stage may take before its leader counts as hanging."""
     spares: int = 0
     """Ranks that wait on this machine with their libraries read, so that a start takes less."""
     log: Callable[[str], None] = lambda line: None

@@ -49,6 +49,8 @@ class StartUp:
     """How other hosts are reached; None runs all ranks on this machine."""
     heals: bool = False
     """Whether stages that are lost are started again."""
+    step_limit_s: float = 300.0
+    """How long a step may take before its leader counts as hanging, and ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
         is_observed=how.is_observed,
         across=across,
         heals=how.heals,
+        step_limit_s=how.step_limit_s,
     )
     places = [_Place(s, r) for s, stage in enumerate(plan.stages) for r in range(stage.tp)]
     if how.hosts is None:

@@ -194,8 +194,15 @@ class Server:
         self._listener.ended(is_drained)
 
     def _restarts(self) -> Restarts | None:
-        most, spares = self._settings.restarts, self._settings.spares
-        return Restarts(most=most, spares=spares, log=self._listener.note) if most else None
+        how = self._settings
+        if not how.restarts:
+            return None
+        return Restarts(
+            most=how.restarts,
+            step_limit_s=how.step_limit_s,
+            spares=how.spares,
+            log=self._listener.note,
+        )
 
     def _wait_longer(self) -> None:
         """Let requests take as long as they like to end."""

@@ -81,6 +81,11 @@ class Inbox:
         """Take what is over, from any thread; it is let go of before the next step."""
         self._arrived.put(renewal)
 
+    @property
+    def has_arrived(self) -> bool:
+        """Whether something waits that nobody has taken yet."""
+        return not self._arrived.empty()
+
     def between_steps(self, act: Callable[[], None]) -> None:
         """Have something done before the next step, in the thread that runs steps."""
         self._arrived.put(act)

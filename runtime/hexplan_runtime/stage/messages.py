@@ -105,6 +105,8 @@ class Assignment(FrozenModel):
     """Whether the leader reports its steps and messages."""
     across: Across | None = None
     """What edges to other machines need; null if there are none."""
+    step_limit_s: float = 300.0
+    """How long a step may take before the leader counts as hanging, and ends."""
     heals: bool = False
     """Whether a stage goes on when an edge of its is lost, as the launcher mends that."""
     generations: tuple[int, ...] = ()

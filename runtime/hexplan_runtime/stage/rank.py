@@ -19,6 +19,7 @@ from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
 from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
+from hexplan_runtime.processes.work_watch import WorkWatch
 from hexplan_runtime.runner.compiled_layers import keep_compiled_in
 from hexplan_runtime.runner.device import device_of
 from hexplan_runtime.runner.nccl import NcclGroup, NcclTeam, has_nccl
@@ -93,13 +94,30 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
             leader = Leader(inbox, outbox, Rewiring(plan, meeting, ends.opened))
     launcher.tell(Report(event="ready"))
     Orders(launcher, loaded, leader, assignment.generations).obey()
+    watch = _watch(assignment, inbox)
     while True:
-        batch = team.share(inbox.next_batch() if inbox else None)
+        arrived = inbox.next_batch() if inbox else None
+        watch.begin()
+        batch = team.share(arrived)
         output = stage.run(batch)
         if outbox and inbox and inbox.is_ending:
             outbox.forget([row.request for row in batch.rows])
         elif outbox:
             outbox.send(batch, output)
+        watch.end()
+
+
+def _watch(assignment: Assignment, inbox: Inbox | None) -> WorkWatch:
+    """Return what ends a leader that hangs, also where a rank of its team does.
+
+    Those wait for the leader as long as nothing has arrived, so that nobody watches them.
+    """
+    limit_s = assignment.step_limit_s
+    if inbox is None:
+        return WorkWatch(limit_s)
+    watch = WorkWatch(limit_s, lambda: inbox.has_arrived)
+    watch.start()
+    return watch
 
 
 def _tell_renewed(launcher: Parent, number: int) -> None:
