@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from hexplan.cli.across.apply import apply
 from hexplan.cli.across.control import drain, logs, status, stop
 from hexplan.cli.across.doctor import doctor
 from hexplan.cli.across.prepare import hosts
@@ -48,6 +49,7 @@ Examples:
   hexplan graph plan.json -o plan.svg
   hexplan export vllm plan.json -o FOLDER
   hexplan replan plan.json --without host-3 -o new.json
+  hexplan apply new.json
   hexplan profile --model FOLDER --device NAME -o profile.yaml
   hexplan probe cluster.yaml --bind 10.0.0.9 -o overlay.yaml
   hexplan calibrate plan.json observed.jsonl -o overlay.yaml
@@ -134,6 +136,7 @@ app.command()(profile)
 app.command()(probe)
 app.command()(doctor)
 app.add_typer(hosts, name="hosts")
+app.command()(apply)
 app.command()(status)
 app.command()(top)
 app.command()(logs)

@@ -37,6 +37,7 @@ from hexplan.cli.starting import (
 )
 
 PACKAGES = (*RUNTIME, "starlette", "uvicorn", "prometheus_client", "jinja2", "llguidance")
+SOLVER = ("pulp", "highspy")
 TEMPLATE_LIMIT_BYTES = 2**20
 
 
@@ -112,6 +113,16 @@ def serve(
             min=0, max=64, help="Ranks that wait on this machine, so that a stage starts sooner."
         ),
     ] = 0,
+    step_timeout: Annotated[
+        str, typer.Option(help="How long a step of a stage may take before the stage is lost.")
+    ] = "5min",
+    heal: Annotated[
+        bool,
+        typer.Option(
+            "--heal",
+            help="Plan anew for what is left when a stage stays lost, and apply that plan.",
+        ),
+    ] = False,
     here: OnThisMachine = False,
     ssh: Ssh = None,
     python: Python = "python3",
@@ -128,6 +139,8 @@ def serve(
     are under way end first; a second signal ends the server at once.
     """
     require_packages(PACKAGES)
+    if heal:
+        require_packages(SOLVER)
     from hexplan.files.bounded import read_bounded
     from hexplan.plan_file import read_plan
     from hexplan.render import open_serve_view, say
@@ -164,6 +177,8 @@ def serve(
         has_vllm_metrics=vllm_metrics,
         restarts=restarts,
         spares=spares,
+        step_limit_s=seconds("--step-timeout", step_timeout) or 0.0,
+        heals=heal,
     )
     place = Place(access.address, port, seconds("--drain-timeout", drain_timeout) or 0.0)
     bind(place).close()

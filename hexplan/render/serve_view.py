@@ -140,7 +140,7 @@ class LiveServeView(ServeView):
 
     def load(self, load: Load) -> None:
         """Show what the server does."""
-        self._load = load
+        self._load, self._plan = load, load.plan
         state = "ready" if load.is_ready else "not ready"
         self._show("stopping" if self._is_stopping else state)
 

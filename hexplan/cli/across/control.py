@@ -79,6 +79,7 @@ def ask(plan_file: Path | None, question: Ask) -> Answer:
 
 def _text(status: Status) -> str:
     lines = [f"{status.state}, process {status.pid}, at {status.url}", *status.obstacles]
+    lines += [status.notice] if status.notice else []
     lines.append(f"{status.running} requests run, {status.waiting} wait")
     for one in status.stages:
         lines.append(

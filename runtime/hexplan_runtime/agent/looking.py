@@ -43,6 +43,15 @@ def look_around(task: HostTask) -> HostSeen:
 
 
 def needed_memory(plan: Plan, stages: Iterable[int]) -> int:
-    """Return the bytes that the planned weights and KV caches of some stages fill."""
-    memory = [one for index in stages for one in plan.stages[index].memory]
+    """Return the bytes that the planned weights and KV caches of some stages fill.
+
+    Stages that no request takes any more, since another plan was applied, have ended.
+    """
+    used = {hop.stage for route in plan.routes if route.weight for hop in route.hops}
+    memory = [
+        one
+        for index in stages
+        if plan.stages[index].id in used
+        for one in plan.stages[index].memory
+    ]
     return sum(one.weights_bytes + one.kv_bytes for one in memory)

@@ -53,6 +53,8 @@ def _obey(parent: Parent, ranks: HostRanks) -> None:
     while True:
         order = parent.hear(HostOrder)
         heard.note()
+        if order.change is not None:
+            ranks.take(order.change)
         if order.start:
             ranks.start()
         if order.end_stage is not None:

@@ -53,9 +53,22 @@ class StageOrder(FrozenModel):
     """Where ends between machines listen."""
 
 
+class TaskChange(FrozenModel):
+    """What of a host's task is another from now on, as another plan is applied."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    stages: tuple[int, ...]
+    """Indices of the stages that may run here: those so far, and new ones behind them."""
+    assignment: Assignment
+    """What ranks get that start from now on."""
+
+
 class HostOrder(FrozenModel):
     """What an agent hears after its task; an empty order only says that the coordinator lives."""
 
+    change: TaskChange | None = None
+    """What of the task is another from now on."""
     start: bool = False
     """Whether to start the ranks of this host now."""
     end_stage: int | None = None

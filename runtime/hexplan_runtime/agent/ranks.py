@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final, Literal, TypeAlias
 
-from hexplan_runtime.agent.messages import HostReport, HostTask, StageOrder
+from hexplan_runtime.agent.messages import HostReport, HostTask, StageOrder, TaskChange
 from hexplan_runtime.processes import (
     ChildProcess,
     Ended,
@@ -70,6 +70,13 @@ class HostRanks:
         """
         for stage in self._task.stages:
             self._start(stage, self._task.assignment)
+
+    def take(self, change: TaskChange) -> None:
+        """Take another plan for the ranks that start from now on."""
+        mine = self._task.assignment
+        assignment = change.assignment.model_copy(update={"model_folder": mine.model_folder})
+        update = {"stages": change.stages, "assignment": assignment}
+        self._task = self._task.model_copy(update=update)
 
     def start_stage(self, order: StageOrder) -> None:
         """Start the ranks of one stage again."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from hexplan.errors import HexplanError, InputError
 from hexplan.plan import Plan
 from hexplan_runtime.control.messages import (
     Answer,
@@ -28,6 +29,8 @@ class Orders:
     """Take no more requests, and end once those under way are over, or after the usual time."""
     wait_longer: Callable[[], None]
     """Let requests take as long as they like to end."""
+    apply: Callable[[Ask], Answer] | None = None
+    """Apply another plan, or say how far that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,12 @@ class Seen:
     obstacles: tuple[str, ...]
     """Why it is not ready."""
     engine: EngineSnapshot
+    plan: Plan
+    """The one that runs."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What the launch calls the plan's stages, where that differs."""
+    notice: str | None = None
+    """What becomes of the plan, if it is not what it was at the start."""
 
 
 class Control:
@@ -53,13 +62,11 @@ class Control:
 
     def __init__(
         self,
-        plan: Plan,
         look: Callable[[], Seen],
         words: Callable[[], Sequence[tuple[str, str]]],
         orders: Orders,
         url: str,
     ) -> None:
-        self._plan = plan
         self._look = look
         self._words = words
         self._orders = orders
@@ -71,6 +78,8 @@ class Control:
             return Answer(status=self._status())
         if ask.ask == "logs":
             return self._logs(ask.of)
+        if ask.ask in ("apply", "applying"):
+            return self._apply(ask)
         if ask.ask == "drain":
             self._orders.wait_longer()
         self._orders.stop()
@@ -79,7 +88,7 @@ class Control:
     def _status(self) -> Status:
         seen = self._look()
         generations = seen.engine.generations or (0,) * len(seen.engine.kv)
-        stages = {stage.id: stage for stage in self._plan.stages}
+        stages = {stage.id: stage for stage in seen.plan.stages}
         arrived = Counter[str]()
         for edge in seen.engine.edges:
             arrived[edge.target] += edge.tokens
@@ -88,6 +97,7 @@ class Control:
             url=self._url,
             state="draining" if seen.is_draining else "not ready" if seen.obstacles else "ready",
             obstacles=seen.obstacles,
+            notice=seen.notice,
             running=seen.engine.running,
             waiting=seen.engine.waiting,
             stages=tuple(
@@ -109,22 +119,32 @@ class Control:
                     requests=one.requests,
                     tokens=one.tokens,
                 )
-                for route, one in zip(self._plan.routes, seen.engine.routes, strict=True)
+                for route, one in zip(seen.plan.routes, seen.engine.routes, strict=True)
             ),
             at_s=time.monotonic(),
         )
 
+    def _apply(self, ask: Ask) -> Answer:
+        if self._orders.apply is None:
+            return Answer(problem="no plan can be applied to this launch", is_users=True)
+        try:
+            return self._orders.apply(ask)
+        except HexplanError as error:
+            is_users = isinstance(error, InputError)
+            return Answer(problem=error.message, hint=error.hint, is_users=is_users)
+
     def _logs(self, of: str | None) -> Answer:
         """Return what processes wrote last; those of one host or stage if it is named."""
-        hosts = {stage.host for stage in self._plan.stages}
-        stages = {stage.id for stage in self._plan.stages}
+        seen = self._look()
+        plan = seen.plan
+        hosts, stages = ({one.host for one in plan.stages}, {one.id for one in plan.stages})
         if of is not None and of not in hosts | stages:
             known = ", ".join(sorted(hosts | stages))
             return Answer(problem=f"found no host or stage {of}, needed one of {known}")
         found = [
             Words(name=name, lines=tuple(text.splitlines()))
             for name, text in self._words()
-            if of is None or _is_of(name, of)
+            if of is None or _is_of(name, seen.names.get(of, of))
         ]
         return Answer(logs=tuple(found))
 

@@ -36,7 +36,8 @@ def ask_launch(plan: Plan | None, ask: Ask) -> Answer:
         for one in live:
             one.close()
     if answer.problem is not None:
-        raise LaunchError(answer.problem)
+        kind = InputError if answer.is_users else LaunchError
+        raise kind(answer.problem, hint=answer.hint)
     return answer
 
 

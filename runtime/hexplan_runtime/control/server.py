@@ -14,10 +14,11 @@ from typing import Final, Self
 
 from pydantic import ValidationError
 
+from hexplan.files.json_reader import MAX_BYTES
 from hexplan_runtime.control.messages import Answer, Ask
 
-MOST_BYTES: Final = 2**16
-"""A question is a short line."""
+MOST_BYTES: Final = MAX_BYTES + 2**16
+"""A question is a short line, or has a plan in it."""
 _PATIENCE_S: Final = 5.0
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -54,6 +55,11 @@ class ControlServer:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._path.unlink(missing_ok=True)
+
+    def move(self, path: Path) -> None:
+        """Answer at another path from now on."""
+        self._path.rename(path)
+        self._path = path
 
     def _serve(self) -> None:
         while True:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from hexplan.errors import HexplanError
+from hexplan.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,70 @@ class StageGone:
     why: HexplanError
 
 
-Change: TypeAlias = StagesLost | StageBack | Renewed | StageGone
+@dataclass(frozen=True, slots=True)
+class PlanGrown:
+    """A plan is to be applied: its stages start, and its routes are closed for now."""
+
+    plan: Plan
+    """The stages and routes so far, in their places, and the new ones behind them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesClosed:
+    """No request takes these routes from now on; those that are on them go on."""
+
+    routes: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesOpened:
+    """Routes that were closed may be taken once a token has gone through each."""
+
+    routes: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesWeighed:
+    """Requests take routes by other weights from now on."""
+
+    plan: Plan
+    """The stages and routes so far, with the weights that count now."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagesRetired:
+    """Stages end that no route needs any more; requests that they still hold start over."""
+
+    stages: frozenset[int]
+    routes: frozenset[int] = frozenset()
+    """Routes that are over as well, though their stages go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagesWanted:
+    """Stages that were retired start again, as what was to replace them did not come up."""
+
+    stages: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Whether requests wait for a route however long that takes, as plans are changing."""
+
+    is_endless: bool
+
+
+PlanChange: TypeAlias = (
+    PlanGrown
+    | RoutesClosed
+    | RoutesOpened
+    | RoutesWeighed
+    | StagesRetired
+    | StagesWanted
+    | Patience
+)
+"""What applying another plan means for the engine."""
+Change: TypeAlias = StagesLost | StageBack | Renewed | StageGone | PlanChange
 
 
 @dataclass(frozen=True, slots=True)

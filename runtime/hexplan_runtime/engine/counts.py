@@ -15,6 +15,13 @@ class Counts:
         self.tokens = [0] * len(plan.routes)
         self.requests = [0] * len(plan.routes)
 
+    def grow(self, plan: Plan) -> None:
+        """Take a plan with more routes."""
+        more = [0] * (len(plan.routes) - len(self.tokens))
+        self._plan = plan
+        self.tokens += more
+        self.requests += more
+
     def by_edge(self) -> tuple[EdgeTokens, ...]:
         """Return the tokens sent over each edge, in the plan's order."""
         count = {(edge.source, edge.target): 0 for edge in self._plan.edges}

@@ -5,17 +5,17 @@ It moves no bytes: the launcher sends what the engine says, and tells it what ca
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from itertools import count
 from math import ceil
 
 from hexplan.plan import Plan
 from hexplan.schedule.limits import step_limits_of
-from hexplan.schedule.micro_batches import RouteDecodes
-from hexplan_runtime.batch import Batch, Limits, Row, whole_blocks
+from hexplan_runtime.batch import Batch, Limits, Row
 from hexplan_runtime.engine.counts import Counts
-from hexplan_runtime.engine.feeding import PromptFeed, steps_under_way
-from hexplan_runtime.engine.flight import Asked, EntryRow, Flight
+from hexplan_runtime.engine.feeding import decodes_of, feeds_of
+from hexplan_runtime.engine.flight import Asked, EntryRow, Flight, note_prompts
 from hexplan_runtime.engine.replay import Loss, Replays
 from hexplan_runtime.engine.requirements import require_possible
 from hexplan_runtime.engine.room import Room
@@ -23,8 +23,6 @@ from hexplan_runtime.engine.shelf import Kept, Shelf
 from hexplan_runtime.engine.snapshot import StageKv
 from hexplan_runtime.engine.turn import Turn
 from hexplan_runtime.request import GREEDY, Logprobs, Request, TokenEvent
-from hexplan_runtime.stage.edges import returns_directly
-from hexplan_runtime.stage.loops import loops_of
 
 
 class Engine:
@@ -40,20 +38,31 @@ class Engine:
         self._shelf = Shelf(plan, self._room.router.space, self._room.router.holds)
         self._late: dict[int, Flight] = {}
         """Those whose room, or more of it, the shelf has not given back yet."""
-        loops = loops_of(plan)
-        self._decodes = {
-            route: RouteDecodes[int](loop, self._step_limits.decodes)
-            for route, loop in enumerate(loops)
-            if not returns_directly(plan, route)
-        }
-        """Of the routes whose tokens come back to the router before they go on."""
-        self._feeds = [PromptFeed(self._step_limits, steps_under_way(loop)) for loop in loops]
+        self._decodes = decodes_of(plan)
+        self._feeds = feeds_of(plan)
         self._ids = count()
         self._flights: dict[int, Flight] = {}
         self.counts = Counts(plan)
         self.replays = Replays(plan, self._room, self._shelf)
         self.preemptions = 0
         """How often a request had to make way for older ones."""
+
+    def grow(self, plan: Plan) -> None:
+        """Take a plan with more stages and routes, which are closed, behind those so far."""
+        self._plan, self._step_limits = plan, step_limits_of(plan)
+        self._depth = max(len(route.hops) for route in plan.routes)
+        known = len(self._feeds)
+        self._feeds += feeds_of(plan)[known:]
+        self._decodes |= {r: decodes for r, decodes in decodes_of(plan).items() if r >= known}
+        self._room.router.extend(plan)
+        self._shelf.grow(plan)
+        self.counts.grow(plan)
+        self.replays.grow(plan)
+
+    def weigh(self, plan: Plan) -> None:
+        """Let requests take routes by the weights that they have in the plan now."""
+        self._room.weigh(plan)
+        self.replays.masking.weigh(plan)
 
     def check(self, what: str, request: Request) -> None:
         """Refuse a request that this pipeline could never run."""
@@ -82,7 +91,7 @@ class Engine:
         """Take what came out of a last stage, and return new tokens, and what to send now."""
         turn = Turn()
         ids: list[int] = [] if batch.token_ids is None else batch.token_ids.tolist()
-        self._note_prompts(batch)
+        note_prompts(self._flights, batch)
         for row in batch.rows:
             if not row.tokens and not row.closes:
                 self._pass(row)
@@ -133,15 +142,16 @@ class Engine:
 
     def kv(self) -> tuple[StageKv, ...]:
         """Return what requests hold of each stage's KV cache, in the plan's order."""
-        columns = self._room.router.space.reserved, self._shelf.used, self._shelf.hits
-        return tuple(
-            StageKv(stage.id, held, stage.kv_tokens, kept, hit)
-            for stage, held, kept, hit in zip(self._plan.stages, *columns, strict=True)
-        )
+        return self._shelf.kv(self._plan)
 
-    def lose(self, stages: Collection[int]) -> Loss:
-        """Take stages for lost; what was on their routes waits to start over on others."""
-        loss = self.replays.lose(stages, self._flights, next(self._ids))
+    def on_routes(self) -> tuple[int, ...]:
+        """Return how many requests are on each route, or have left something under way there."""
+        on = Counter(flight.route for flight in self._flights.values())
+        return tuple(on[route] for route in range(len(self._feeds)))
+
+    def lose(self, stages: Collection[int], also: Collection[int] = ()) -> Loss:
+        """Take stages for lost; what was on their routes, or these, waits to start over."""
+        loss = self.replays.lose(stages, self._flights, next(self._ids), also)
         for flight in loss.flights:
             is_cut = not flight.is_over
             if is_cut:
@@ -158,6 +168,10 @@ class Engine:
         """Note that all stages have done a renewal, which frees room."""
         self.replays.renewed(number)
         self._late |= {flight.id: flight for flight in self._room.resume()}
+
+    def too_long(self) -> list[int]:
+        """Return the requests that wait, and for which the plan by now has no room."""
+        return self._room.too_long()
 
     def waiting_tickets(self) -> list[int]:
         """Return the requests that wait for room, in the order of arrival."""
@@ -190,13 +204,6 @@ class Engine:
             if self._room.grows_ahead(flight):
                 self._late[flight.id] = flight
 
-    def _note_prompts(self, batch: Batch) -> None:
-        """Keep what is told of prompts; two pieces of one may come together, in any order."""
-        pairs = zip(batch.rows, batch.prompt_logprobs, strict=bool(batch.prompt_logprobs))
-        for row, told in sorted(pairs, key=lambda pair: pair[0].position):
-            if told and row.request in self._flights:
-                self._flights[row.request].prompt_logprobs += told
-
     def _pass(self, row: Row) -> None:
         """Note that a prompt is through all stages up to a position."""
         flight = self._flights.get(row.request)
@@ -219,17 +226,10 @@ class Engine:
         self._late.pop(flight.id, None)
         if is_told:
             return
-        flight.stays = self._stays(flight)
+        flight.stays = flight.staying(is_read=self._shelf.is_read(flight.id))
         if not flight.stays:
             self._shelf.prefixes.remove(flight.id)
         turn.notices.append(flight.close_row(flight.stays))
-
-    def _stays(self, flight: Flight) -> int:
-        """Return how many tokens of a flight stay whose end the router tells."""
-        if flight.has_ended:
-            return flight.known_tokens
-        # Whoever is about to copy its prompt must still find it.
-        return whole_blocks(flight.prompt_tokens) if self._shelf.is_read(flight.id) else 0
 
     def _make_way(self, turn: Turn) -> None:
         """End the youngest flights where others need their room; they start over later."""

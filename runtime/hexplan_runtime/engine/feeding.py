@@ -10,9 +10,13 @@ from collections import deque
 from dataclasses import dataclass
 from math import ceil
 
-from hexplan.schedule.micro_batches import Loop
+from hexplan.plan import Plan
+from hexplan.schedule.limits import step_limits_of
+from hexplan.schedule.micro_batches import Loop, RouteDecodes
 from hexplan.schedule.step import prompt_room
 from hexplan.step_limits import StepLimits
+from hexplan_runtime.stage.loops import loops_of
+from hexplan_runtime.stage.topology import returns_directly
 
 _MOST_STEPS = 16
 """Steps of prompts under way, at most, however long the way is."""
@@ -75,6 +79,22 @@ class PromptFeed:
         self._passed.pop(flight, None)
         if any(piece.flight == flight for piece in self._waiting):
             self._waiting = deque(piece for piece in self._waiting if piece.flight != flight)
+
+
+def feeds_of(plan: Plan) -> list[PromptFeed]:
+    """Return the feed of each route."""
+    limits = step_limits_of(plan)
+    return [PromptFeed(limits, steps_under_way(loop)) for loop in loops_of(plan)]
+
+
+def decodes_of(plan: Plan) -> dict[int, RouteDecodes[int]]:
+    """Return the decodes of the routes whose tokens come back to the router before they go on."""
+    limits = step_limits_of(plan)
+    return {
+        route: RouteDecodes[int](loop, limits.decodes)
+        for route, loop in enumerate(loops_of(plan))
+        if not returns_directly(plan, route)
+    }
 
 
 def steps_under_way(loop: Loop) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from hexplan_runtime.batch import NOTHING, Prefix, Row, whole_blocks
+from hexplan_runtime.batch import NOTHING, Batch, Prefix, Row, whole_blocks
 from hexplan_runtime.request import EndRule, FinishReason, Logprobs, Request, Sampling
 
 
@@ -105,6 +106,13 @@ class Flight:
         """
         return EntryRow(self.stage, self._row(stays, 0, closes=True), ())
 
+    def staying(self, *, is_read: bool) -> int:
+        """Return how many tokens stay if the router tells its end, and others may copy from it."""
+        if self.has_ended:
+            return self.known_tokens
+        # Whoever is about to copy its prompt must still find it.
+        return whole_blocks(self.prompt_tokens) if is_read else 0
+
     @property
     def known_tokens(self) -> int:
         """Tokens whose keys and values may stay, once its last token is here."""
@@ -136,3 +144,11 @@ class Flight:
             end_rule=self.end_rule,
             prefix=self.prefix,
         )
+
+
+def note_prompts(flights: Mapping[int, Flight], batch: Batch) -> None:
+    """Keep what is told of prompts; two pieces of one may come together, in any order."""
+    pairs = zip(batch.rows, batch.prompt_logprobs, strict=bool(batch.prompt_logprobs))
+    for row, told in sorted(pairs, key=lambda pair: pair[0].position):
+        if told and row.request in flights:
+            flights[row.request].prompt_logprobs += told

@@ -7,7 +7,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hexplan_runtime.engine.changes import Change, StageBack, StageGone, StagesLost
+from hexplan.errors import HexplanError
+from hexplan_runtime.engine.changes import (
+    Change,
+    Patience,
+    PlanChange,
+    PlanGrown,
+    Renewed,
+    RoutesClosed,
+    RoutesOpened,
+    RoutesWeighed,
+    StageBack,
+    StageGone,
+    StagesLost,
+    StagesWanted,
+)
 from hexplan_runtime.engine.engine import Engine
 from hexplan_runtime.engine.links import Links
 from hexplan_runtime.engine.outcomes import Deliver, Failed, NoRoute, Ticket
@@ -46,9 +60,16 @@ class Healing:
         self._probes: dict[int, _Probe] = {}
         """Those under way, by their routes."""
         self._why = ""
+        self._gone: HexplanError | None = None
+        """Why the last stage was given up that nobody starts again."""
         self._shut_s: float | None = None
         """Since when no route is left, by the monotonic clock."""
         self.patience_s = PATIENCE_S
+        self.has_hope = False
+        """Whether somebody looks for another plan when no route can come back; any thread sets
+        it."""
+        self._is_patient = False
+        """Whether requests wait however long it takes, as plans are changing."""
 
     def require_route(self, request: Request) -> None:
         """Refuse a request that finds no route for now, from any thread.
@@ -59,6 +80,8 @@ class Healing:
             The route that it asks for is masked, or all are if it asks for none.
         """
         masking = self._engine.replays.masking
+        if self._is_patient and request.route is None:
+            return
         if masking.is_shut if request.route is None else request.route in masking.masked:
             message = f"no route is left for now: {self._why}"
             raise NoRoute(message, hint="its stage starts again; try again later")
@@ -82,11 +105,51 @@ class Healing:
             replays.masking.come_back(change.stage)
         elif isinstance(change, StageGone):
             replays.masking.gone |= {change.stage}
-            if replays.masking.is_hopeless:
-                raise change.why
-        else:
+            self._gone = change.why
+            self._require_hope()
+        elif isinstance(change, Renewed):
             self._engine.renewed(change.number)
+        else:
+            cut = self._change_plan(change)
         return cut
+
+    def _change_plan(self, change: PlanChange) -> Sequence[int]:
+        """Take a step from one plan to another, and return the tickets that end with it."""
+        replays = self._engine.replays
+        if isinstance(change, Patience):
+            self._is_patient = change.is_endless
+            self._require_hope()
+        elif isinstance(change, PlanGrown):
+            self._engine.grow(change.plan)
+        elif isinstance(change, RoutesClosed):
+            self._why = "another plan is being applied"
+            replays.close(change.routes)
+        elif isinstance(change, RoutesOpened):
+            replays.masking.open_again(change.routes)
+        elif isinstance(change, RoutesWeighed):
+            self._engine.weigh(change.plan)
+        elif isinstance(change, StagesWanted):
+            replays.masking.want_again(change.stages)
+        else:
+            replays.masking.gone |= change.stages
+            replays.close(change.routes)
+            loss = self._engine.lose(change.stages, change.routes)
+            self._links.renew(loss.renewal)
+            return tuple({*loss.cut, *self._engine.too_long()})
+        return ()
+
+    def _require_hope(self) -> None:
+        """End the launch if no route can come back, and nobody looks for another plan.
+
+        Raises
+        ------
+        HexplanError
+            What the last stage was given up for.
+        """
+        if self._is_patient or self.has_hope or self._gone is None:
+            return
+        if self._engine.replays.masking.is_hopeless:
+            raise self._gone
 
     def look(self) -> Sequence[int]:
         """Probe the routes that may be open, and return who has waited too long for one."""
@@ -102,6 +165,8 @@ class Healing:
             return ()
         if self._shut_s is None:
             self._shut_s = now_s
+        if self._is_patient:
+            return ()
         return self._engine.waiting_tickets() if now_s - self._shut_s > self.patience_s else ()
 
     def _hear(self, route: int) -> Deliver:

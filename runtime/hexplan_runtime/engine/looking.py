@@ -19,8 +19,11 @@ def snapshot_of(engine: Engine, waiting: int, ends: Mapping[EndReason, int]) -> 
         ends=tuple(EndCount(*end) for end in sorted(ends.items())),
         edges=engine.counts.by_edge(),
         routes=engine.counts.by_route(),
+        on_routes=engine.on_routes(),
         masked=tuple(sorted(replays.masking.masked)),
         proved=tuple(sorted(replays.masking.proved)),
+        down=tuple(sorted(replays.masking.down)),
+        gone=tuple(sorted(replays.masking.gone)),
         generations=tuple(replays.masking.generations),
         replays=replays.count,
     )

@@ -15,9 +15,10 @@ class Masking:
     """
 
     def __init__(self, plan: Plan) -> None:
-        index = {stage.id: position for position, stage in enumerate(plan.stages)}
-        self._stages = [frozenset(index[hop.stage] for hop in route.hops) for route in plan.routes]
+        self._stages = _stages_of(plan)
         self._planned = frozenset(n for n, route in enumerate(plan.routes) if route.weight)
+        self.closed: frozenset[int] = frozenset()
+        """Routes that stay masked however their stages are, as plans are changing."""
         self.down: frozenset[int] = frozenset()
         """Stages that are lost and not back."""
         self.generations = [0] * len(plan.stages)
@@ -54,10 +55,45 @@ class Masking:
 
     def unproved(self) -> frozenset[int]:
         """Return the masked routes whose stages all run."""
-        return frozenset(route for route in self.masked if not self._stages[route] & self.down)
+        return frozenset(
+            route
+            for route in self.masked - self.closed
+            if not self._stages[route] & (self.down | self.gone)
+        )
+
+    def grow(self, plan: Plan) -> None:
+        """Take a plan with more stages, which do not run yet, and more routes, which are closed."""
+        old_stages, old_routes = len(self.generations), len(self._stages)
+        self._stages = _stages_of(plan)
+        self.generations += [0] * (len(plan.stages) - old_stages)
+        self.down |= frozenset(range(old_stages, len(plan.stages)))
+        self.close(frozenset(range(old_routes, len(plan.routes))))
+
+    def close(self, routes: Collection[int]) -> None:
+        """Mask routes until `open_again`."""
+        self.closed |= frozenset(routes)
+        self.masked |= frozenset(routes)
+        self.proved -= frozenset(routes)
+
+    def open_again(self, routes: Collection[int]) -> None:
+        """Let routes be proved that were closed."""
+        self.closed -= frozenset(routes)
+
+    def weigh(self, plan: Plan) -> None:
+        """Take the routes that have a weight now for those that requests may take."""
+        self._planned = frozenset(n for n, route in enumerate(plan.routes) if route.weight)
+
+    def want_again(self, stages: Collection[int]) -> None:
+        """Take stages that nobody started again for lost ones."""
+        self.gone -= frozenset(stages)
 
     def prove(self, route: int) -> None:
         """Open a route, as a token has gone through; one that is masked anew stays so."""
         if route in self.unproved():
             self.masked -= {route}
             self.proved |= {route}
+
+
+def _stages_of(plan: Plan) -> list[frozenset[int]]:
+    index = {stage.id: position for position, stage in enumerate(plan.stages)}
+    return [frozenset(index[hop.stage] for hop in route.hops) for route in plan.routes]

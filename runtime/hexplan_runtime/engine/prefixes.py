@@ -30,10 +30,14 @@ class Prefixes:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._enters = [{hop.stage: hop.enter_layer for hop in r.hops} for r in plan.routes]
+        self._enters = _enters(plan)
         self._root = _Node()
         self._held: dict[int, tuple[int, tuple[int, ...]]] = {}
         """Route and tokens of each holder."""
+
+    def grow(self, plan: Plan) -> None:
+        """Take a plan with more routes."""
+        self._enters = _enters(plan)
 
     def add(self, request: int, route: int, tokens: Sequence[int]) -> None:
         """Note that all stages of a route have a request's keys and values of these tokens."""
@@ -83,6 +87,10 @@ class Prefixes:
                     found.append(holder)
                     break
         return found
+
+
+def _enters(plan: Plan) -> list[dict[str, int]]:
+    return [{hop.stage: hop.enter_layer for hop in route.hops} for route in plan.routes]
 
 
 def _blocks(tokens: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

@@ -50,15 +50,23 @@ class Replays:
         self._held: list[tuple[int, list[Flight], list[Kept]]] = []
         """By the renewal that ends them."""
 
-    def lose(self, stages: Collection[int], flights: Mapping[int, Flight], floor: int) -> Loss:
+    def lose(
+        self,
+        stages: Collection[int],
+        flights: Mapping[int, Flight],
+        floor: int,
+        also: Collection[int] = (),
+    ) -> Loss:
         """Mask the routes of stages, and return what was on them.
 
         Parameters
         ----------
         floor
             Above all requests so far, and below all to come.
+        also
+            Routes that are over, though their stages go on.
         """
-        routes = self.masking.lose(stages)
+        routes = self.masking.lose(stages) | frozenset(also)
         self._room.router.mask(self.masking.masked)
         self.number += 1
         for route in routes:
@@ -99,6 +107,17 @@ class Replays:
                     self._room.land(flight)
                 self._shelf.free(kept)
         self._held = [one for one in self._held if one[0] > number]
+
+    def grow(self, plan: Plan) -> None:
+        """Take a plan with more stages and routes, whose routes are closed."""
+        self.masking.grow(plan)
+        self._floors += [0] * (len(plan.routes) - len(self._floors))
+        self._room.router.mask(self.masking.masked)
+
+    def close(self, routes: Collection[int]) -> None:
+        """Let no request take routes until they are opened again."""
+        self.masking.close(routes)
+        self._room.router.mask(self.masking.masked)
 
     def to_probe(self) -> frozenset[int]:
         """Return the masked routes through which a token could go now."""

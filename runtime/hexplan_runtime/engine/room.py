@@ -38,9 +38,22 @@ class Room:
         """Those whose next decode needs room that is not free yet."""
         self._expected_tokens = ceil(plan.workload.output_tokens.mean)
 
+    def weigh(self, plan: Plan) -> None:
+        """Choose routes, and reserve for outputs, as the plan says now."""
+        self.router.weigh(plan)
+        self._expected_tokens = ceil(plan.workload.output_tokens.mean)
+
     def enqueue(self, asked: Asked) -> None:
         """Let a request wait, ahead of all that came later."""
         insort(self.waiting, asked, key=lambda one: one.ticket)
+
+    def too_long(self) -> list[int]:
+        """Return the tickets of those that wait and that no route could ever hold."""
+        return [
+            asked.ticket
+            for asked in self.waiting
+            if not self.router.could_serve(asked.request.context_tokens)
+        ]
 
     def withdraw(self, tickets: Collection[int]) -> None:
         """Let requests wait no more."""

@@ -19,8 +19,22 @@ class Router:
         """Of each route: the stages where a request keeps room."""
         self.space = KvSpace([stage.kv_tokens for stage in plan.stages])
         """What is kept on each stage, in the plan's order."""
-        self._weights = [int(route.weight.scaleb(WEIGHT_DIGITS)) for route in plan.routes]
+        self._weights = _weights(plan)
         self._chooser = RouteChooser(self._weights, self.holds, self.space)
+
+    def extend(self, plan: Plan) -> None:
+        """Take a plan with more stages and routes; no request takes one of these yet."""
+        self.holds += _holds(plan)[len(self.holds) :]
+        more = tuple(stage.kv_tokens for stage in plan.stages[len(self.space.reserved) :])
+        self.space.capacity += more
+        self.space.limit += more
+        self.space.reserved += [0] * len(more)
+
+    def weigh(self, plan: Plan) -> None:
+        """Choose routes by the weights that they have in the plan now."""
+        masked, self._weights = self._chooser.masked, _weights(plan)
+        self._chooser = RouteChooser(self._weights, self.holds, self.space)
+        self._chooser.masked = masked
 
     def mask(self, routes: Collection[int]) -> None:
         """Let no request take these routes, but for those that ask for them."""
@@ -34,6 +48,10 @@ class Router:
             and self.space.fits_when_empty(self.holds[route], tokens)
             for route, weight in enumerate(self._weights)
         )
+
+    def could_serve(self, tokens: int) -> bool:
+        """Say whether some route that requests may take could hold so many when it is empty."""
+        return self._chooser.could_serve(tokens)
 
     def check(self, what: str, prompt_tokens: int, max_tokens: int) -> None:
         """Refuse a request that no route could ever hold."""
@@ -84,3 +102,7 @@ def _holds(plan: Plan) -> list[tuple[KvHold, ...]]:
     return [
         tuple(KvHold(position[hop.stage], layers=1) for hop in route.hops) for route in plan.routes
     ]
+
+
+def _weights(plan: Plan) -> list[int]:
+    return [int(route.weight.scaleb(WEIGHT_DIGITS)) for route in plan.routes]

@@ -15,6 +15,7 @@ from hexplan.plan import Plan
 from hexplan.schedule.kv_space import KvHold, KvSpace
 from hexplan_runtime.batch import NOTHING, Prefix
 from hexplan_runtime.engine.prefixes import Prefixes
+from hexplan_runtime.engine.snapshot import StageKv
 
 _SPARE = 16
 """One part in so many of each cache is kept free of the shelf, so that few have to wait."""
@@ -44,6 +45,21 @@ class Shelf:
         self._going: dict[int, Kept] = {}
         self._readers: dict[int, int] = {}
         """How many requests are still to copy from each."""
+
+    def kv(self, plan: Plan) -> tuple[StageKv, ...]:
+        """Return what requests and the shelf hold of each stage's KV cache, in the plan's order."""
+        columns = self._space.reserved, self.used, self.hits
+        return tuple(
+            StageKv(stage.id, held, stage.kv_tokens, kept, hit)
+            for stage, held, kept, hit in zip(plan.stages, *columns, strict=True)
+        )
+
+    def grow(self, plan: Plan) -> None:
+        """Take a plan with more stages and routes; the holds are those of the router."""
+        self.prefixes.grow(plan)
+        more = [0] * (len(plan.stages) - len(self.used))
+        self.used += more
+        self.hits += more
 
     def begin(self, route: int, tokens: Sequence[int]) -> Prefix:
         """Return with what a prompt may begin on a route, and keep that until `copied`."""

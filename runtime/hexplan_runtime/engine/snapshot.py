@@ -67,10 +67,16 @@ class EngineSnapshot:
     ends: tuple[EndCount, ...]
     edges: tuple[EdgeTokens, ...]
     routes: tuple[RouteTokens, ...]
+    on_routes: tuple[int, ...] = ()
+    """Requests on each route, or that have left something under way there."""
     masked: tuple[int, ...] = ()
     """Routes that no request may take for now: a stage of theirs is lost, or not proved yet."""
     proved: tuple[int, ...] = ()
     """Routes that a token has gone through after they had been masked."""
+    down: tuple[int, ...] = ()
+    """Stages that do not run, and start again."""
+    gone: tuple[int, ...] = ()
+    """Stages that nobody starts again."""
     generations: tuple[int, ...] = ()
     """How often each stage was lost so far, in the plan's order."""
     replays: int = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from threading import Event, Lock, Thread
 from typing import Final
@@ -18,8 +19,9 @@ from hexplan_runtime.agent.messages import (
     HostSeen,
     HostTask,
     StageOrder,
+    TaskChange,
 )
-from hexplan_runtime.launch.explaining import explain_end
+from hexplan_runtime.launch.explaining import explain_end, together
 from hexplan_runtime.launch.places import HostPlace, Hosts
 from hexplan_runtime.launch.remote_ranks import HostAgent, HostLost, RemoteRank
 from hexplan_runtime.processes import Child, Ended, Said, Stopped, Supervisor
@@ -91,7 +93,7 @@ class Agents:
             self._changed.clear()
         with self._lock:
             if self._problems:
-                raise _together(list(self._problems.values()))
+                raise together(list(self._problems.values()))
             self._is_up = True
             return [(a.place, a.seen) for a in self._agents.values() if a.seen is not None]
 
@@ -154,6 +156,27 @@ class Agents:
         agent.child.tell(HostOrder(start_stage=order))
         return ranks
 
+    def live_hosts(self) -> set[str]:
+        """Return the hosts whose agents run."""
+        with self._lock:
+            agents = self._agents.values()
+            return {a.place.name for a in agents if a.child.name not in self._problems}
+
+    def take_plan(self, assignment: Assignment, added: Collection[int]) -> None:
+        """Let agents know a plan with more stages, and which of them are theirs."""
+        assert self._task is not None
+        folder = {"model_folder": self._task.model_folder, "across": self._task.across}
+        self._task = assignment.model_copy(update=folder)
+        with self._lock:
+            agents = list(self._agents.values())
+        for agent in agents:
+            host = agent.place.name
+            mine = tuple(n for n in sorted(added) if assignment.plan.stages[n].host == host)
+            agent.place = replace(agent.place, stages=agent.place.stages + mine)
+            if agent.child.name not in self._problems:
+                change = TaskChange(stages=agent.place.stages, assignment=self._task)
+                agent.child.tell(HostOrder(change=change))
+
     def end_stage(self, stage: int) -> None:
         """End the ranks of a stage by force; the end of a host that is lost ends them anyway."""
         agent = self._agent_of(stage)
@@ -174,7 +197,7 @@ class Agents:
         speakers: list[Child] = []
         for agent in agents:
             speakers += [agent.child, *agent.ranks]
-        return [(child.name, child.last_words) for child in speakers]
+        return [(child.name, child.last_words) for child in speakers if child.name]
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -272,12 +295,3 @@ class Agents:
                     message = f"{agent.child.name}: no word from its agent for {SILENCE_S:g} s"
                     hint = "the host or its agent stands still, or its network is cut off"
                     self._lose(agent, LaunchError(message, hint=hint))
-
-
-def _together(errors: Sequence[HexplanError]) -> HexplanError:
-    """Return one error that says what is wrong on all hosts."""
-    if len(errors) == 1:
-        return errors[0]
-    message = "\n".join([f"{len(errors)} hosts cannot run the plan", *(e.message for e in errors)])
-    hints = dict.fromkeys(error.hint for error in errors if error.hint)
-    return type(errors[0])(message, hint="\n".join(hints) or None)

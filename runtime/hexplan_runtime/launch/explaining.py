@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
-from hexplan.errors import LaunchError
+from hexplan.errors import HexplanError, LaunchError
 from hexplan_runtime.launch.places import HostPlace
 from hexplan_runtime.processes import Ended
 
@@ -66,3 +67,12 @@ def explain_words(words: str, address: str) -> tuple[str | None, str | None]:
         if found is not None:
             return found[:_LONGEST], hint.replace("ADDRESS", address)
     return None, None
+
+
+def together(errors: Sequence[HexplanError]) -> HexplanError:
+    """Return one error that says what is wrong on all hosts."""
+    if len(errors) == 1:
+        return errors[0]
+    message = "\n".join([f"{len(errors)} hosts cannot run the plan", *(e.message for e in errors)])
+    hints = dict.fromkeys(error.hint for error in errors if error.hint)
+    return type(errors[0])(message, hint="\n".join(hints) or None)

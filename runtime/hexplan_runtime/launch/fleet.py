@@ -15,10 +15,10 @@ from hexplan_runtime.engine.changes import Change
 from hexplan_runtime.launch.agents import Agents
 from hexplan_runtime.launch.mender import (
     READABLE,
-    Mender,
     Readable,
     Running,
 )
+from hexplan_runtime.launch.mending.plan_mender import PlanMender
 from hexplan_runtime.launch.remote_ranks import HostLost
 from hexplan_runtime.launch.stage_crew import HostCrews, LocalCrews
 from hexplan_runtime.launch.stage_start import Restarts
@@ -50,7 +50,7 @@ class Fleet:
         self._supervisor = Supervisor(Report, self.tell)
         self._news: SimpleQueue[News] = SimpleQueue()
         self._failure: HexplanError | None = None
-        self.mender: Mender | None = None
+        self.mender: PlanMender | None = None
         """Who has lost stages started again; without one, whatever dies ends the launch."""
         self._watch: StopWatch | None = None
         self.agents = Agents(self.tell)
@@ -66,7 +66,7 @@ class Fleet:
         if running.template.across is None:
             crews = LocalCrews(self._supervisor, Here(VARIABLES).command(RANK), how.spares)
         self._watch = StopWatch(lambda: self._supervisor.children, self.tell)
-        self.mender = Mender(running, crews, how, self.tell)
+        self.mender = PlanMender(running, crews, how, self.tell)
 
     @property
     def pids(self) -> tuple[int, ...]:

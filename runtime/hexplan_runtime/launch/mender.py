@@ -24,6 +24,8 @@ from hexplan_runtime.engine.changes import (
     StageGone,
     StagesLost,
 )
+from hexplan_runtime.launch.mending.plan_news import PLAN_NEWS, PlanNews
+from hexplan_runtime.launch.mending.rerouter import Rerouter
 from hexplan_runtime.launch.remote_ranks import HostLost
 from hexplan_runtime.launch.stage_crew import Crews
 from hexplan_runtime.launch.stage_start import RankNews, Restarts, StageStart
@@ -31,7 +33,7 @@ from hexplan_runtime.net.edge_sender import EdgeSender
 from hexplan_runtime.net.transport import Sends
 from hexplan_runtime.processes import Child, Ended, Said, Stopped
 from hexplan_runtime.stage import messages
-from hexplan_runtime.stage.messages import Assignment, EdgeLost
+from hexplan_runtime.stage.messages import Assignment, EdgeLost, RankOrder
 from hexplan_runtime.stage.topology import edge_epochs
 
 _GRACE_S: Final = 1.0
@@ -56,8 +58,8 @@ class StillLost:
 
 Mending: TypeAlias = StartOver | StillLost
 """News that only a mender makes, and reads."""
-Readable: TypeAlias = RankNews | HostLost | EdgeLost | Mending
-READABLE: Final = (Said, Ended, Stopped, HostLost, EdgeLost, StartOver, StillLost)
+Readable: TypeAlias = RankNews | HostLost | EdgeLost | Mending | PlanNews
+READABLE: Final = (Said, Ended, Stopped, HostLost, EdgeLost, StartOver, StillLost, *PLAN_NEWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,14 @@ class Mender:
         """Held while ranks start, so that what they say is not heard before they are known."""
         self._attempts = count(1)
         self._over = Event()
+        self.rerouter = Rerouter()
+        """What ranks know of a plan that is being applied."""
+        self._next = running.template
+        """What ranks of stages that are new get."""
+        self.problems: dict[int, HexplanError] = {}
+        """Why stages were given up; any thread may look."""
+        self._overs: dict[int, Event] = {}
+        """Set when starts of stages that a plan adds are to end."""
         stages = running.plan.stages
         self._last = messages.Renewal(
             number=0,
@@ -118,6 +128,8 @@ class Mender:
     def stop(self) -> None:
         """Start nothing any more."""
         self._over.set()
+        for over in self._overs.values():
+            over.set()
         with self._lock:
             pass
 
@@ -134,7 +146,13 @@ class Mender:
             return self._judge(news.lost)
         if isinstance(news, StartOver):
             return self._end_start(news)
+        if isinstance(news, PLAN_NEWS):
+            return self._change_plan(news)
         return self._read_rank(news)
+
+    def _change_plan(self, news: PlanNews) -> Change | None:
+        """Take a step from one plan to another, which this mender cannot."""
+        raise NotImplementedError
 
     def renew(self, renewal: Renewal) -> None:
         """Tell the stages that are left what is over, and start those that are lost again."""
@@ -149,11 +167,11 @@ class Mender:
         def is_over(row: Row) -> bool:
             return renewal.is_over(row.request, row.route)
 
-        for stage, sender in self._running.senders.items():
+        for stage, sender in list(self._running.senders.items()):
             if isinstance(sender, EdgeSender):
                 sender.renew(epochs[ENTRY, stage], is_over, renewal.ended)
         for ranks in self._ranks.values():
-            ranks[0].tell(self._last)
+            ranks[0].tell(RankOrder(renewal=self._last))
         for start in self._due:
             Thread(target=self._run, args=(start,), daemon=True, name="stage start").start()
         self._due.clear()
@@ -164,7 +182,9 @@ class Mender:
         with self._lock:
             start = self._starting.get(news.child)
         stage = self._stage_of.get(news.child)
-        if start is not None:
+        if isinstance(news, Said) and news.message.event in ("listening", "rerouted"):
+            self.rerouter.hear(news.child, news.message, is_new=start is not None)
+        elif start is not None:
             start.news.put(news)
         elif stage is None:
             return None
@@ -199,6 +219,7 @@ class Mender:
         self._how.log(f"lost {', '.join(map(self._name, stages))}: {why.message}")
         for stage in stages:
             old = self._ranks.pop(stage)
+            self.rerouter.forget(old)
             for rank in old:
                 del self._stage_of[rank]
             del self._done[stage]
@@ -222,11 +243,16 @@ class Mender:
             "generations": self._last.generations,
             "attempt": next(self._attempts),
         }
-        assignment = self._running.template.model_copy(update=mine)
+        is_new = start.stage >= len(self._running.template.plan.stages)
+        known = self._next if is_new else self._running.template
+        assignment = known.model_copy(update=mine)
+        if is_new:  # None has it say where it listens
+            assignment = assignment.model_copy(update={"directory": self.rerouter.directory})
         names = self._running.names[start.stage]
+        start.plan = assignment.plan
         self._crews.prepare(start.stage, assignment)
         with self._lock:
-            if self._over.is_set():
+            if start.over.is_set():
                 raise HexplanError("the launch has ended")
             ranks = self._crews.start_again(names, assignment)
             self._starting.update(dict.fromkeys(ranks, start))
@@ -239,13 +265,16 @@ class Mender:
         if over.failure is not None:
             message = f"{start.name} is given up: {over.failure.message}"
             self._how.log(message)
+            self.problems[stage] = over.failure
             return StageGone(stage, LaunchError(message, hint=over.failure.hint))
         self._ranks[stage] = tuple(start.ranks)
         self._stage_of.update(dict.fromkeys(start.ranks, stage))
         self._since_s[stage], self._failures[stage] = time.monotonic(), start.failures + 1
         self._done[stage] = 0
         self._joining.add(stage)
-        start.ranks[0].tell(self._last)
+        start.ranks[0].tell(RankOrder(renewal=self._last))
+        if start.plan is not self._next.plan:
+            self.rerouter.tell(start.ranks)
         return None
 
     def _name(self, stage: int) -> str:

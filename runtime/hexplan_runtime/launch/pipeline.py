@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
 from typing import Self
 
+from hexplan.errors import InputError
 from hexplan.measured.observation_file import ObservationFile
 from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan_runtime.engine.changes import PlanChange
 from hexplan_runtime.engine.core import MAX_WAITING, EngineCore
 from hexplan_runtime.engine.snapshot import EdgeTokens
 from hexplan_runtime.engine.streaming import gather
 from hexplan_runtime.launch.collecting import Collector
 from hexplan_runtime.launch.fleet import Fleet
 from hexplan_runtime.launch.fleet_links import FleetLinks
+from hexplan_runtime.launch.mending.plan_mender import PlanMender
+from hexplan_runtime.launch.mending.plan_news import PlanNews
+from hexplan_runtime.launch.mending.rerouter import Rerouter
 from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.launch.stage_start import Restarts
-from hexplan_runtime.launch.startup import RankStats, StartUp, start
+from hexplan_runtime.launch.startup import RankStats, StartUp, rank_names, start
 from hexplan_runtime.launch.supported import require_supported
 from hexplan_runtime.model.model_files import find_model_folder
 from hexplan_runtime.processes import OwnFolder
 from hexplan_runtime.request import Request, TokenEvent
 from hexplan_runtime.stage.edges import Ends
 from hexplan_runtime.stage.mailbox import drain
+from hexplan_runtime.stage.messages import Assignment, EdgePlace
 from hexplan_runtime.stage.observing import Observer
+from hexplan_runtime.stage.rewiring import Rewiring
 
+APPLY_HINT = "`hexplan stop` ends what runs, and `hexplan serve` starts this plan"
 _JOIN_S = 5.0
 """How long a receiving thread may take to notice that its rank is gone."""
 
@@ -82,6 +90,7 @@ class Pipeline:
         self._drains: list[Thread] = []
         self._ends: Ends | None = None
         self._meeting_folder: OwnFolder | None = None
+        self._rewiring: Rewiring | None = None
         self._links = FleetLinks(self._fleet)
         self.core = EngineCore(plan, self._links, max_waiting)
         """Takes requests from any thread, as a server does."""
@@ -162,6 +171,74 @@ class Pipeline:
         """Process ids of the ranks, in the order of the plan."""
         return self._fleet.pids
 
+    @property
+    def mender(self) -> PlanMender | None:
+        """Who starts and ends stages; None if whatever dies ends the launch."""
+        return self._fleet.mender
+
+    def tell(self, news: PlanNews | PlanChange) -> None:
+        """Pass on a step from one plan to another, from any thread."""
+        self._fleet.tell(news)
+
+    def rank_names(self, plan: Plan, stage: int) -> tuple[str, ...]:
+        """Return what errors call the ranks of a stage."""
+        return rank_names(plan, stage)
+
+    def require_room_for(self, plan: Plan, added: frozenset[int]) -> None:
+        """Refuse stages on hosts that this launch does not reach.
+
+        Raises
+        ------
+        InputError
+            A host has no agent.
+        """
+        if self._hosts is None:
+            return
+        live = self._fleet.agents.live_hosts()
+        for host in sorted({plan.stages[stage].host for stage in added} - live):
+            message = f"host {host}: no agent of this launch runs there"
+            raise InputError(message, hint=APPLY_HINT)
+
+    def is_lost(self, host: str) -> bool:
+        """Say whether a host is lost as a whole; this machine never is."""
+        return self._hosts is not None and host not in self._fleet.agents.live_hosts()
+
+    def prepare_for(self, template: Assignment, added: frozenset[int]) -> None:
+        """Let the agents know the stages that are to start on their hosts."""
+        if self._hosts is not None:
+            self._fleet.agents.take_plan(template, added)
+
+    def between_machines(self, plan: Plan, edges: Sequence[EdgePlace]) -> frozenset[int]:
+        """Return the numbers of those edges whose ends are on different machines."""
+        if self._hosts is None:
+            return frozenset()
+        at = {stage.id: stage.host for stage in plan.stages}
+        return frozenset(
+            edge.number for edge in edges if at.get(edge.source) != at.get(edge.target)
+        )
+
+    def open_edges(self, rerouter: Rerouter) -> None:
+        """Open this process's ends of new edges.
+
+        Raises
+        ------
+        LaunchError
+            Another machine cannot be reached.
+        """
+        assert self._rewiring is not None
+        before = self._rewiring.receivers()
+        order = rerouter.order
+        self._rewiring.listen(order, self.core.snapshot().generations)
+        self._rewiring.call(rerouter.directory)
+        for receiver in self._rewiring.receivers():
+            if receiver not in before:
+                self._drains.append(drain(receiver, self._fleet.tell))
+
+    def close_edges(self, edges: Collection[EdgePlace]) -> None:
+        """Close this process's ends of all edges but these."""
+        assert self._rewiring is not None
+        self._rewiring.close_others(edges)
+
     def words(self) -> list[tuple[str, str]]:
         """Return what every process of this launch wrote last, each with its name."""
         return self._fleet.words()
@@ -175,10 +252,13 @@ class Pipeline:
             is_observed,
             self._hosts,
             heals=self._restarts is not None,
+            step_limit_s=(self._restarts or Restarts()).step_limit_s,
         )
         started = start(self._fleet, self.plan, self._folder, how)
         self.stats, self._ends = started.stats, started.ends
         ends = self._ends
+        if ends.opened is not None:
+            self._rewiring = Rewiring(self.plan, started.meeting, ends.opened)
         if self._collector is not None:
             self._collector.begin()
             self._observer = Observer(self._collector.take)

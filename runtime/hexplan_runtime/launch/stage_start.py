@@ -11,6 +11,7 @@ from threading import Event
 from typing import Final, TypeAlias
 
 from hexplan.errors import HexplanError, InputError, LaunchError
+from hexplan.plan import Plan
 from hexplan_runtime.processes import Child, Ended, Said, Stopped
 from hexplan_runtime.stage.messages import PEER_LOST, Report
 
@@ -31,6 +32,8 @@ class Restarts:
     """How long a start may take."""
     steady_s: float = 10.0
     """A stage that is lost after it ran for so long was well started."""
+    step_limit_s: float = 300.0
+    """How long a step of a stage may take before its leader counts as hanging."""
     spares: int = 0
     """Ranks that wait on this machine with their libraries read, so that a start takes less."""
     log: Callable[[str], None] = lambda line: None
@@ -62,9 +65,13 @@ class StageStart:
     """The ranks that ran before."""
     failures: int = 0
     """Starts in a row that have failed so far."""
+    is_again: bool = True
+    """Whether it has run before."""
     news: SimpleQueue[RankNews] = field(default_factory=SimpleQueue)
     ranks: Sequence[Child] = ()
     """Those that are up, once `run` has returned none else."""
+    plan: Plan | None = None
+    """The plan that those got."""
     over: Event = field(default_factory=Event)
     """Set once the launch ends."""
 
@@ -74,7 +81,8 @@ class StageStart:
         while True:
             if self.over.wait(self.how.delay_s(self.failures)):
                 return LaunchError("the launch has ended")
-            self.how.log(f"{self.name} starts again ({self.failures + 1} of {self.how.most})")
+            again = " again" if self.is_again else ""
+            self.how.log(f"{self.name} starts{again} ({self.failures + 1} of {self.how.most})")
             try:
                 self.ranks = self.start(self)
                 self._await_all()

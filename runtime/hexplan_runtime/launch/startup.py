@@ -49,6 +49,8 @@ class StartUp:
     """How other hosts are reached; None runs all ranks on this machine."""
     heals: bool = False
     """Whether stages that are lost are started again."""
+    step_limit_s: float = 300.0
+    """How long a step may take before its leader counts as hanging, and ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Started:
     ends: Ends
     stats: tuple[RankStats, ...]
     running: Running
+    meeting: Meeting
+    """Where its processes find each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,7 @@ def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
         is_observed=how.is_observed,
         across=across,
         heals=how.heals,
+        step_limit_s=how.step_limit_s,
     )
     places = [_Place(s, r) for s, stage in enumerate(plan.stages) for r in range(stage.tp)]
     if how.hosts is None:
@@ -168,7 +173,13 @@ def start(fleet: Fleet, plan: Plan, folder: Path, how: StartUp) -> Started:
         of_stage.setdefault(place.stage, []).append(rank)
     called = {stage: [rank.name for rank in ranks] for stage, ranks in of_stage.items()}
     template = template.model_copy(update={"directory": progress.directory})
-    return Started(ends, tuple(stats), Running(plan, template, called, of_stage, ends.senders))
+    running = Running(plan, template, called, of_stage, ends.senders)
+    return Started(ends, tuple(stats), running, meeting)
+
+
+def rank_names(plan: Plan, stage: int) -> tuple[str, ...]:
+    """Return what errors call the ranks of a stage."""
+    return tuple(_name(plan, _Place(stage, rank)) for rank in range(plan.stages[stage].tp))
 
 
 def _name(plan: Plan, place: _Place) -> str:

@@ -40,6 +40,9 @@ class Link(Protocol):
     def forget(self, requests: Collection[int]) -> None:
         """Forget requests that are over without an end of theirs having been sent."""
 
+    def close(self) -> None:
+        """Give up what is not sent yet."""
+
 
 class EdgeSender:
     """Sends decodes and ends of requests ahead of prompts; each request keeps its order."""
@@ -94,6 +97,12 @@ class EdgeSender:
         with self._changed:
             self._is_closed = True
             self._changed.notify()
+
+    def hang_up(self) -> None:
+        """Send no more, and close the link: the edge is over."""
+        self.close()
+        with self._changed:
+            self._link.close()
 
     @property
     def _has_waiting(self) -> bool:

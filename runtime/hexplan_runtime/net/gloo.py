@@ -41,6 +41,10 @@ _SMALL_BYTES = 65536
 """Up to here, latency costs a sum more than bandwidth does: chosen by trial over loopback."""
 
 
+class EdgeOver(Exception):  # noqa: N818
+    """An edge is over as planned, and nobody waits for its batches any more."""
+
+
 class PeerLost(Exception):
     """The other end of an edge or of a stage's group is gone."""
 

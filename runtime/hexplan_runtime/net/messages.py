@@ -20,7 +20,7 @@ from zmq.auth.thread import ThreadAuthenticator
 from hexplan.errors import HexplanError, LaunchError
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.call_watch import CallWatch
-from hexplan_runtime.net.gloo import PeerLost
+from hexplan_runtime.net.gloo import EdgeOver, PeerLost
 from hexplan_runtime.net.keys import Doorkeeper, LaunchKeys
 from hexplan_runtime.net.meeting import MEETING, Control
 from hexplan_runtime.net.wire import FRAME_BYTES, Decoder, Encoder, WireFormat
@@ -29,6 +29,8 @@ _RECONNECT_MS: Final = 10
 """How often to try an address where nobody listens yet."""
 _UNDER_WAY: Final = 2
 """One batch on its way and one behind it keep a link busy; others wait where decodes can pass."""
+_LOOK_MS: Final = 1000
+"""How often a receiver looks whether it is to end."""
 _LONGEST_PATH: Final = 100
 """Bytes of a socket file's path; Linux takes 107."""
 
@@ -84,9 +86,13 @@ class MessageEnds:
         self._controls.append(Control(socket))
         return self._controls[-1]
 
-    def await_calls(self, timeout_s: float) -> tuple[str, ...]:
-        """Wait until all calls over TCP are up, and return the addresses of those that are not."""
-        return self._watch.await_all(timeout_s)
+    def await_calls(self, timeout_s: float, only: Collection[str] | None = None) -> tuple[str, ...]:
+        """Wait until all calls over TCP are up, or only some, and return those that are not."""
+        return self._watch.await_all(timeout_s, only)
+
+    def forget(self, address: str) -> None:
+        """Take a call for lost no more, as its end is about to be closed."""
+        self._watch.forget(address)
 
     def close(self) -> None:
         """Close all ends; a receiver that waits raises `PeerLost`. No sender may be in use."""
@@ -107,6 +113,7 @@ class MessageEnds:
         socket = self._context.socket(kind)
         socket.sndhwm = _UNDER_WAY
         socket.rcvhwm = 0  # what arrives is taken at once, and bounded by what the router admits
+        socket.rcvtimeo = _LOOK_MS
         socket.linger = 0
         socket.reconnect_ivl = _RECONNECT_MS
         socket.ipv6 = address.startswith("tcp://[")
@@ -187,6 +194,7 @@ class MessageReceiver:
         self._socket = socket
         self._decoder = Decoder(wire_format, epoch)
         self._in_use = Lock()
+        self._is_over = False
         self.address = bytes(socket.get(zmq.LAST_ENDPOINT)).decode()
         """Where it listens, with the port that the system chose, or whom it calls."""
 
@@ -196,11 +204,17 @@ class MessageReceiver:
             self._socket.close()
             self._in_use.release()
 
+    def end(self) -> None:
+        """Have whoever waits for a batch close this end soon."""
+        self._is_over = True
+
     def receive(self) -> Batch:
         """Wait for the next batch; those of an epoch that is over are dropped.
 
         Raises
         ------
+        EdgeOver
+            Somebody has called `end`.
         PeerLost
             The ends of this process were closed.
         HexplanError
@@ -216,6 +230,11 @@ class MessageReceiver:
         try:
             with self._in_use:
                 parts = self._socket.recv_multipart()
+        except zmq.Again:
+            if self._is_over:
+                self._socket.close()
+                raise EdgeOver from None
+            return None
         except zmq.ContextTerminated as error:
             self._socket.close()
             raise PeerLost("this process has closed its edges") from error

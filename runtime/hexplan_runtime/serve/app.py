@@ -36,7 +36,9 @@ def make_app(service: Service, log: Log) -> ASGIApp:
     async def readyz(request: Request) -> Response:
         obstacles = service.health.obstacles()
         status = 503 if obstacles else 200
-        return JSONResponse({"ready": not obstacles, "obstacles": obstacles}, status)
+        notice = service.health.notice
+        said = {} if notice is None else {"notice": notice}
+        return JSONResponse({"ready": not obstacles, "obstacles": obstacles, **said}, status)
 
     async def metrics(request: Request) -> Response:
         body, kind = service.metrics.page(request.headers.get("accept", ""))

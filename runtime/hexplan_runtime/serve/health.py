@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from hexplan.errors import HexplanError
-from hexplan.plan import Plan
+from hexplan_runtime.applying.view import Current
 from hexplan_runtime.engine.core import EngineCore
 from hexplan_runtime.engine.outcomes import Failed, NoRoute
 from hexplan_runtime.request import Request, TokenEvent
@@ -20,8 +20,9 @@ _PROBE_TOKEN: Final = 0
 class Health:
     """Knows what keeps the server from being ready."""
 
-    def __init__(self, plan: Plan, core: EngineCore) -> None:
-        self._num_routes = len(plan.routes)
+    def __init__(self, current: Current, core: EngineCore) -> None:
+        self._current = current
+        self._num_routes = len(current.plan.routes)
         self._core = core
         self._passed: set[int] = set()
         self._last_event_s = time.monotonic()
@@ -54,6 +55,11 @@ class Health:
                 self._passed.add(route)
                 self.progressed()
 
+    @property
+    def notice(self) -> str | None:
+        """What becomes of the plan, if it is not what it was at the start."""
+        return self._current.notice
+
     def obstacles(self) -> list[str]:
         """Return why the server is not ready; nothing if it is."""
         if self.is_draining:
@@ -66,7 +72,8 @@ class Health:
             return [obstacle]
         seen = self._core.snapshot()
         known = self._passed.union(seen.masked, seen.proved)
-        missing = [r for r in range(self._num_routes) if r not in known]
+        view = self._current.view
+        missing = [route for route, place in enumerate(view.routes) if place not in known]
         if missing:
             return [f"no token has come through route {route} yet" for route in missing]
         silent_s = time.monotonic() - self._last_event_s

@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from hexplan.plan import Plan
-from hexplan_runtime.engine.core import EngineCore
+from hexplan_runtime.applying.plan_families import plan_families
+from hexplan_runtime.applying.view import Current
 from hexplan_runtime.engine.outcomes import Ticket
 from hexplan_runtime.engine.snapshot import EngineSnapshot
 from hexplan_runtime.request import FinishReason
@@ -37,7 +38,7 @@ class Metrics:
         Whether the metrics that vLLM has too are also told by vLLM's names.
     """
 
-    def __init__(self, plan: Plan, core: EngineCore, name: str, *, has_vllm_names: bool) -> None:
+    def __init__(self, current: Current, name: str, *, has_vllm_names: bool) -> None:
         self._common = CollectorRegistry()
         labels = ("model_name",)
 
@@ -81,10 +82,10 @@ class Metrics:
         self.asked = histogram("request_prompt_tokens", "Prompt tokens of a choice", _COUNTS)
         self.made = histogram("request_generation_tokens", "Tokens of a choice", _COUNTS)
         self._name = name
-        self._common.register(_Load(core, name))
+        self._common.register(_Load(current, name))
         self._exposed = CollectorRegistry()
         self._exposed.register(_Prefixed(self._common, OWN))
-        self._exposed.register(_Flows(plan, core))
+        self._exposed.register(_Flows(current))
         if has_vllm_names:
             self._exposed.register(_Prefixed(self._common, VLLM))
 
@@ -161,8 +162,8 @@ class JobClock:
 class _Load(Collector):
     """How many requests are under way, and how full the caches are."""
 
-    def __init__(self, core: EngineCore, name: str) -> None:
-        self._core = core
+    def __init__(self, current: Current, name: str) -> None:
+        self._current = current
         self._name = name
 
     def describe(self) -> list[Metric]:
@@ -171,7 +172,7 @@ class _Load(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges."""
-        seen = self._core.snapshot()
+        seen = self._current.snapshot()
         for metric, text, value in (
             ("num_requests_running", "Requests that hold room on a route", seen.running),
             ("num_requests_waiting", "Requests that wait for room", seen.waiting),
@@ -194,9 +195,8 @@ class _Load(Collector):
 class _Flows(Collector):
     """Tokens on each edge and route, and KV of each stage, beside what the plan predicts."""
 
-    def __init__(self, plan: Plan, core: EngineCore) -> None:
-        self._plan = plan
-        self._core = core
+    def __init__(self, current: Current) -> None:
+        self._current = current
 
     def describe(self) -> list[Metric]:
         """Return nothing: names are known only once somebody asks."""
@@ -204,7 +204,7 @@ class _Flows(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the counters and gauges."""
-        seen = self._core.snapshot()
+        plan, seen = self._current.look()
         ends = ("source", "target")
         tokens = CounterMetricFamily(f"{OWN}edge_tokens", "Tokens sent over an edge", labels=ends)
         for edge in seen.edges:
@@ -212,7 +212,7 @@ class _Flows(Collector):
         predicted = GaugeMetricFamily(
             f"{OWN}edge_predicted_tokens_per_second", "Flow that the plan predicts", labels=ends
         )
-        for planned in self._plan.edges:
+        for planned in plan.edges:
             predicted.add_metric((planned.source, planned.target), float(planned.tokens_per_s))
         routed = CounterMetricFamily(f"{OWN}route_tokens", "Tokens of a route", labels=("route",))
         taken = CounterMetricFamily(
@@ -224,7 +224,7 @@ class _Flows(Collector):
         weight = GaugeMetricFamily(
             f"{OWN}route_weight", "Share of requests that the plan gives a route", labels=("route",)
         )
-        for index, planned_route in enumerate(self._plan.routes):
+        for index, planned_route in enumerate(plan.routes):
             weight.add_metric((str(index),), float(planned_route.weight))
         kv = GaugeMetricFamily(
             f"{OWN}stage_kv_usage", "How full a stage's KV cache is; 1 is full", labels=("stage",)
@@ -238,25 +238,26 @@ class _Flows(Collector):
             kv.add_metric((stage.stage,), stage.held_tokens / max(stage.total_tokens, 1))
             hits.add_metric((stage.stage,), stage.hit_tokens)
         yield from (tokens, predicted, routed, taken, weight, kv, hits)
-        yield from self._healing(seen)
+        yield from self._healing(plan, seen)
 
-    def _healing(self, seen: EngineSnapshot) -> Iterator[Metric]:
+    def _healing(self, plan: Plan, seen: EngineSnapshot) -> Iterator[Metric]:
         """Yield what stages that were lost have meant so far."""
         masked = GaugeMetricFamily(
             f"{OWN}route_masked", "1 while no request may take a route", labels=("route",)
         )
-        for index in range(len(self._plan.routes)):
+        for index in range(len(plan.routes)):
             masked.add_metric((str(index),), float(index in seen.masked))
         losses = CounterMetricFamily(
             f"{OWN}stage_losses", "Times that a stage was lost and started again", labels=("stage",)
         )
-        for stage, generation in zip(self._plan.stages, seen.generations, strict=True):
+        for stage, generation in zip(plan.stages, seen.generations, strict=True):
             losses.add_metric((stage.id,), generation)
         replays = CounterMetricFamily(
             f"{OWN}replays", "Times that requests started over on another route", labels=()
         )
         replays.add_metric((), seen.replays)
         yield from (masked, losses, replays)
+        yield from plan_families(self._current)
 
 
 class _Prefixed(Collector):

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Final
 
 from hexplan.plan import Edge, Plan, Route, Stage
-from hexplan_runtime.engine.core import EngineCore
+from hexplan_runtime.applying.view import Current
 from hexplan_runtime.engine.snapshot import EngineSnapshot
 from hexplan_runtime.launch.startup import RankStats
 from hexplan_runtime.serve.problems import Json, JsonObject
@@ -29,24 +29,26 @@ class _Look:
 class PlanState:
     """Follows how many tokens pass each edge and route."""
 
-    def __init__(self, plan: Plan, core: EngineCore, stats: tuple[RankStats, ...]) -> None:
-        self._plan = plan
-        self._core = core
+    def __init__(self, current: Current, stats: tuple[RankStats, ...]) -> None:
+        self._current = current
+        self._plan = current.plan
         self._stats = stats
-        self._ids = [stage.id for stage in plan.stages]
         self._looks: deque[_Look] = deque()
         self._lock = Lock()
         """Held by whoever adds a look: endpoints and the terminal both do."""
 
-    def look(self) -> EngineSnapshot:
-        """Take note of where things stand, and return it."""
+    def look(self) -> tuple[Plan, EngineSnapshot]:
+        """Take note of where things stand, and return it with the plan that runs."""
         with self._lock:
-            now_s, seen = time.monotonic(), self._core.snapshot()
+            now_s, (plan, seen) = time.monotonic(), self._current.look()
+            if plan is not self._plan:
+                self._plan = plan
+                self._looks.clear()
             if not self._looks or now_s - self._looks[-1].at_s >= EVERY_S:
                 self._looks.append(_Look(now_s, seen))
             while len(self._looks) > 2 and now_s - self._looks[1].at_s >= WINDOW_S:
                 self._looks.popleft()
-            return seen
+            return plan, seen
 
     def tokens_per_s(self, seen: EngineSnapshot) -> float:
         """Return the rate of all tokens, prompts and output alike, over the last seconds."""
@@ -63,8 +65,8 @@ class PlanState:
 
     def as_json(self) -> JsonObject:
         """Return all of it as data."""
-        seen = self.look()
-        plan, rates = self._plan, self.stage_tokens_per_s(seen)
+        plan, seen = self.look()
+        rates = self.stage_tokens_per_s(seen)
         return {
             "name": plan.cluster.name,
             "model": plan.model.name,
@@ -75,6 +77,7 @@ class PlanState:
             "waiting": seen.waiting,
             "replays": seen.replays,
             "window_s": WINDOW_S,
+            "plans_applied": self._current.applied,
             "stages": [self._stage(stage, seen, rates[stage.id]) for stage in plan.stages],
             "edges": self._edges(seen),
             "routes": self._routes(seen),
@@ -83,6 +86,8 @@ class PlanState:
     def _stage(self, stage: Stage, seen: EngineSnapshot, rate: float) -> JsonObject:
         kv = next(one for one in seen.kv if one.stage == stage.id)
         weights = sum(rank.weights_bytes for rank in self._stats if rank.stage == stage.id)
+        if self._current.applied:  # what its ranks have read is not told
+            weights = sum(device.weights_bytes for device in stage.memory)
         through = [edge.tokens for edge in seen.edges if edge.target == stage.id]
         return {
             "id": stage.id,
@@ -96,7 +101,7 @@ class PlanState:
             "predicted_tokens_per_s": float(stage.load_tokens_per_s),
             "tokens": sum(through),
             "tokens_per_s": round(rate, 3),
-            "generation": dict(zip(self._ids, seen.generations, strict=False)).get(stage.id, 0),
+            "generation": seen.generations[self._plan.stages.index(stage)],
         }
 
     def _edges(self, seen: EngineSnapshot) -> list[Json]:

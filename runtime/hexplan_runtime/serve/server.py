@@ -15,6 +15,10 @@ import uvicorn
 
 from hexplan.errors import LaunchError
 from hexplan.plan import Plan
+from hexplan_runtime.applying.applier import Applier
+from hexplan_runtime.applying.desk import ApplyDesk
+from hexplan_runtime.applying.healer import Healer
+from hexplan_runtime.applying.view import Current
 from hexplan_runtime.control.answering import Control, Orders, Seen
 from hexplan_runtime.control.places import new_socket
 from hexplan_runtime.control.server import ControlServer
@@ -47,6 +51,8 @@ _LONG_S = 86400.0
 class Load:
     """What a running server does."""
 
+    plan: Plan
+    """The one that runs now."""
     seen: EngineSnapshot
     tokens_per_s: float
     """Prompt and output tokens, over the last seconds."""
@@ -138,30 +144,44 @@ class Server:
                 restarts=self._restarts(),
             )
             with made as pipeline:
-                self._listener.ready(pipeline.stats, time.monotonic() - begun_s)
+                start_s = time.monotonic() - begun_s
+                self._listener.ready(pipeline.stats, start_s)
+                current = Current(self._plan, pipeline.core)
                 launched = Launched(
-                    self._plan,
+                    current,
                     pipeline.core,
                     pipeline.stats,
                     self._tokenizer,
                     self._stop_ids,
                     self._folder,
                 )
-                self._serve(Service(launched, self._settings), pipeline, listening, stop)
+                applier = Applier(pipeline, current, self._listener.note)
+                desk = ApplyDesk(applier, pipeline.stats, start_s)
+                service = Service(launched, self._settings)
+                healer = Healer(pipeline, current, applier, self._listener.note, self._drain_s)
+                if self._settings.heals:
+                    healer.start()
+                try:
+                    self._serve(_Running(service, pipeline, desk, current), listening, stop)
+                finally:
+                    healer.stop()
 
-    def _serve(
-        self, service: Service, pipeline: Pipeline, listening: socket.socket, stop: Event
-    ) -> None:
+    def _serve(self, running: _Running, listening: socket.socket, stop: Event) -> None:
+        service, pipeline = running.service, running.pipeline
         http = _Http(service, self._listener, listening)
         http.start()
         url = url_of(listening)
         self._listener.serving(url)
         is_drained = False
-        orders = Orders(stop.set, self._wait_longer)
-        control = Control(self._plan, lambda: _seen(service), pipeline.words, orders, url)
+        orders = Orders(stop.set, self._wait_longer, running.desk.answer)
+        control = Control(running.look, pipeline.words, orders, url)
+        plan = self._plan
         try:
-            with ControlServer(new_socket(self._plan), control.answer):
+            with ControlServer(new_socket(plan), control.answer) as door:
                 while not stop.wait(_LOOK_S):
+                    if running.current.plan is not plan:
+                        plan = running.current.plan
+                        door.move(new_socket(plan))
                     pipeline.core.require_running()
                     http.require_running()
                     self._listener.load(_load(service))
@@ -174,8 +194,15 @@ class Server:
         self._listener.ended(is_drained)
 
     def _restarts(self) -> Restarts | None:
-        most, spares = self._settings.restarts, self._settings.spares
-        return Restarts(most=most, spares=spares, log=self._listener.note) if most else None
+        how = self._settings
+        if not how.restarts:
+            return None
+        return Restarts(
+            most=how.restarts,
+            step_limit_s=how.step_limit_s,
+            spares=how.spares,
+            log=self._listener.note,
+        )
 
     def _wait_longer(self) -> None:
         """Let requests take as long as they like to end."""
@@ -195,14 +222,28 @@ class Server:
 
 
 def _load(service: Service) -> Load:
-    seen = service.state.look()
+    plan, seen = service.state.look()
     rates = service.state.stage_tokens_per_s(seen)
-    return Load(seen, service.state.tokens_per_s(seen), rates, not service.health.obstacles())
+    is_ready = not service.health.obstacles()
+    return Load(plan, seen, service.state.tokens_per_s(seen), rates, is_ready)
 
 
-def _seen(service: Service) -> Seen:
-    health = service.health
-    return Seen(health.is_draining, tuple(health.obstacles()), service.state.look())
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A launch, and what speaks for it."""
+
+    service: Service
+    pipeline: Pipeline
+    desk: ApplyDesk
+    current: Current
+
+    def look(self) -> Seen:
+        """Return how the server is."""
+        health = self.service.health
+        plan, seen = self.service.state.look()
+        names = self.current.view.names()
+        obstacles = tuple(health.obstacles())
+        return Seen(health.is_draining, obstacles, seen, plan, names, health.notice)
 
 
 class _Http:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from hexplan.plan import Plan
+from hexplan_runtime.applying.view import Current
 from hexplan_runtime.engine.core import EngineCore
 from hexplan_runtime.launch.startup import RankStats
 from hexplan_runtime.sampling.grammars import Grammars, read_vocabulary
@@ -40,7 +41,7 @@ Read = TypeVar("Read", bound=Body)
 class Launched:
     """A running plan, and what its model folder says."""
 
-    plan: Plan
+    current: Current
     core: EngineCore
     stats: tuple[RankStats, ...]
     tokenizer: ChatTokenizer
@@ -52,19 +53,25 @@ class Service:
     """Everything behind the endpoints."""
 
     def __init__(self, launched: Launched, settings: ServeSettings) -> None:
-        plan, core = launched.plan, launched.core
+        current, core = launched.current, launched.core
+        plan = current.plan
         self.settings = settings
         self.prompts = Prompts(launched.tokenizer, settings.chat_template)
-        self.room = Room(_context_tokens(plan), settings.limits.output_tokens, plan.model.vocab)
         grammars = Grammars(lambda: read_vocabulary(launched.folder, plan.model.vocab))
         self.constraints = Constraints(grammars, launched.stop_ids)
-        self.health = Health(plan, core)
-        self.state = PlanState(plan, core, launched.stats)
+        self.health = Health(current, core)
+        self.state = PlanState(current, launched.stats)
         self.metrics = Metrics(
-            plan, core, settings.model_name, has_vllm_names=settings.has_vllm_metrics
+            current, settings.model_name, has_vllm_names=settings.has_vllm_metrics
         )
         self._launched = launched
         self._serving: Serving | None = None
+
+    @property
+    def room(self) -> Room:
+        """How long requests may be by the plan that runs now."""
+        plan = self._launched.current.plan
+        return Room(_context_tokens(plan), self.settings.limits.output_tokens, plan.model.vocab)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:

@@ -49,3 +49,7 @@ class ServeSettings:
     ends the server."""
     spares: int = 0
     """Ranks that wait on this machine with their libraries read, so that a start takes less."""
+    step_limit_s: float = 300.0
+    """How long a step of a stage may take before the stage counts as lost."""
+    heals: bool = False
+    """Whether what is left is planned anew when a stage stays lost."""

@@ -19,7 +19,14 @@ from hexplan_runtime.net.plain import PlainReceiver, PlainSender, meet
 from hexplan_runtime.net.transport import Receives, Sends
 from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.stage.keys import keys_of
-from hexplan_runtime.stage.messages import Across, Directory, EdgeLost, Listening, launch_mark
+from hexplan_runtime.stage.messages import (
+    Across,
+    Directory,
+    EdgeLost,
+    EdgePlace,
+    Listening,
+    launch_mark,
+)
 from hexplan_runtime.stage.stage import torch_dtype
 from hexplan_runtime.stage.topology import back_edges, edge_epochs, launch_edges, plain_edges
 from hexplan_runtime.stage.topology import returns_directly as returns_directly
@@ -60,6 +67,8 @@ class Meeting:
     """How often each stage was lost before; never if empty."""
     directory: Directory | None = None
     """Where ends listen, if that is known already."""
+    edges: tuple[EdgePlace, ...] = ()
+    """The edges of the launch; those of the plan's routes if empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,8 @@ class Ends:
     """Of a last stage: the ways back to the stages where its routes begin."""
     back_receivers: Mapping[str, Receives] = field(default_factory=dict)
     """The other ends of those."""
+    opened: Opened | None = None
+    """What they were opened by, and more can be; None for ends that are not of a launch."""
 
 
 def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
@@ -98,37 +109,59 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
 
     wire_format = wire_format_of(plan, meeting.nonce)
     messages = MessageEnds(wire_format, keys, lose)
-    plain = frozenset(plain_edges(plan) if meeting.across is not None else ())
+    edges = edges_of(plan, meeting, end)
+    added = {edge.ends for edge in edges if edge.is_added}
+    plain = frozenset(plain_edges(plan) if meeting.across is not None else ()) - added
     epochs = edge_epochs(plan, meeting.generations)
-    opened = _Opened(end, messages, frozenset(back_edges(plan)), epochs, plain)
-    places = {stage.id: stage.host for stage in plan.stages}
-    addresses: dict[int, str] = {}
-    edges = [edge for edge in enumerate(launch_edges(plan)) if end in _processes(*edge[1])]
-    for number, edge in edges:
-        if meeting.across is None or places.get(edge[0]) == places.get(edge[1]):
-            addresses[number] = socket_file(meeting.folder, number)
+    opened = Opened(end, messages, frozenset(back_edges(plan)), epochs, plain, called)
+    addresses = local_addresses(plan, meeting, edges)
     listening = []
     if meeting.directory is not None:
         addresses |= {one.edge: one.address for one in meeting.directory.edges}
-    for number, edge in edges:
-        if end == _listener(*edge):
-            address = addresses.get(number) or _own_address(meeting.across, number)
-            listening.append(Listening(edge=number, address=opened.listen(edge, address)))
+    for edge in edges:
+        if end == listener(*edge.ends):
+            address = addresses.get(edge.number) or own_address(meeting.across, edge.number)
+            where = opened.listen(edge.ends, address)
+            listening.append(Listening(edge=edge.number, address=where))
     if meeting.across is not None and meeting.directory is None:
         away = tuple(one for one in listening if one.edge not in addresses)
         directory = meeting.exchange(Directory(edges=away))
         addresses |= {one.edge: one.address for one in directory.edges}
-    calls = [(edge, addresses[number]) for number, edge in edges if end != _listener(*edge)]
-    called |= {address: edge for edge, address in calls}
-    for edge, address in calls:
-        opened.call(edge, address)
-    opened.await_calls(called)
-    opened.meet([edge for _, edge in edges], meeting.across, wire_format, lose)
+    for edge in edges:
+        if end != listener(*edge.ends):
+            opened.call(edge.ends, addresses[edge.number])
+    try:
+        opened.await_calls()
+    except LaunchError:
+        opened.ends().close()
+        raise
+    opened.meet([edge.ends for edge in edges], meeting.across, wire_format, lose)
     return opened.ends()
 
 
+def edges_of(plan: Plan, meeting: Meeting, end: str) -> list[EdgePlace]:
+    """Return the edges of a launch at which a process has an end."""
+    edges = meeting.edges or numbered(launch_edges(plan))
+    return [edge for edge in edges if end in _processes(*edge.ends)]
+
+
+def numbered(edges: Sequence[tuple[str, str]]) -> tuple[EdgePlace, ...]:
+    """Return the edges with which a launch begins, in their order."""
+    return tuple(EdgePlace(number=n, source=s, target=t) for n, (s, t) in enumerate(edges))
+
+
+def local_addresses(plan: Plan, meeting: Meeting, edges: Sequence[EdgePlace]) -> dict[int, str]:
+    """Return the addresses of the edges inside machines, by their numbers."""
+    places = {stage.id: stage.host for stage in plan.stages}
+    return {
+        edge.number: socket_file(meeting.folder, edge.number)
+        for edge in edges
+        if meeting.across is None or places.get(edge.source) == places.get(edge.target)
+    }
+
+
 @dataclass(slots=True)
-class _Opened:
+class Opened:
     """The ends of one process that are open so far."""
 
     end: str
@@ -138,6 +171,8 @@ class _Opened:
     epochs: Mapping[tuple[str, str], int]
     plain: frozenset[tuple[str, str]]
     """Edges inside trusted sites."""
+    called: dict[str, tuple[str, str]]
+    """The edges that this process calls, by their addresses."""
     controls: dict[tuple[str, str], Control] = field(default_factory=dict)
     """Where the ends of plain edges meet."""
     senders: dict[str, EdgeSender] = field(default_factory=dict)
@@ -151,15 +186,21 @@ class _Opened:
 
     def call(self, edge: tuple[str, str], address: str) -> None:
         """Connect to where the other end listens."""
+        self.called[address] = edge
         self._open(edge, address, calls=True)
 
-    def await_calls(self, called: Mapping[str, tuple[str, str]]) -> None:
-        """Wait until the connections to other machines are up."""
-        missing = self.messages.await_calls(CALL_S)
+    def await_calls(self, addresses: Sequence[str] | None = None) -> None:
+        """Wait until the connections to other machines are up: all, or these.
+
+        Raises
+        ------
+        LaunchError
+            Some are not in time.
+        """
+        missing = self.messages.await_calls(CALL_S, addresses)
         if missing:
-            self.ends().close()
             what = ", ".join(
-                f"edge {' > '.join(called[address])} at {address}" for address in missing
+                f"edge {' > '.join(self.called[address])} at {address}" for address in missing
             )
             message = f"cannot reach {what} within {CALL_S:g} s"
             raise LaunchError(message, hint=CALL_HINT)
@@ -194,6 +235,16 @@ class _Opened:
             else:
                 self._keep_receiver(edge, PlainReceiver(group, control, wire_format, epoch))
 
+    def sends(self, edge: tuple[str, str]) -> bool:
+        """Say whether this process is at the end of an edge that batches leave from."""
+        return self.end == _processes(*edge)[0]
+
+    def ways(self, edge: tuple[str, str]) -> tuple[dict[str, EdgeSender], dict[str, Receives]]:
+        """Return the ends among which this process's end of an edge is."""
+        if edge in self.back:
+            return self.back_senders, self.back_receivers
+        return self.senders, self.receivers
+
     def ends(self) -> Ends:
         """Return all of them."""
 
@@ -202,13 +253,14 @@ class _Opened:
                 sender.close()
             self.messages.close()
 
-        return Ends(self.senders, self.receivers, close, self.back_senders, self.back_receivers)
+        ways = self.senders, self.receivers, close, self.back_senders, self.back_receivers
+        return Ends(*ways, self)
 
     def _open(self, edge: tuple[str, str], address: str, *, calls: bool) -> str:
         if edge in self.plain:
             self.controls[edge] = self.messages.control(address, calls=calls)
             return self.controls[edge].address
-        if self.end == _processes(*edge)[0]:
+        if self.sends(edge):
             sender = self.messages.sender(address, calls=calls, epoch=self.epochs[edge])
             self._keep_sender(edge, EdgeSender(sender))
             return sender.address
@@ -217,10 +269,10 @@ class _Opened:
         return receiver.address
 
     def _keep_sender(self, edge: tuple[str, str], sender: EdgeSender) -> None:
-        (self.back_senders if edge in self.back else self.senders)[edge[1]] = sender
+        self.ways(edge)[0][edge[1]] = sender
 
     def _keep_receiver(self, edge: tuple[str, str], receiver: Receives) -> None:
-        (self.back_receivers if edge in self.back else self.receivers)[edge[0]] = receiver
+        self.ways(edge)[1][edge[0]] = receiver
 
 
 def _processes(source: str, target: str) -> tuple[str, str]:
@@ -228,12 +280,13 @@ def _processes(source: str, target: str) -> tuple[str, str]:
     return (LAUNCHER if source == ENTRY else source, LAUNCHER if target == EXIT else target)
 
 
-def _listener(source: str, target: str) -> str:
+def listener(source: str, target: str) -> str:
     """Return which process listens: never the launcher."""
     return source if target == EXIT else target
 
 
-def _own_address(across: Across | None, number: int) -> str:
+def own_address(across: Across | None, number: int) -> str:
+    """Return where this machine listens for the other end of an edge."""
     assert across is not None
     assert across.address is not None
     port = None if across.first_port is None else across.first_port + number

@@ -13,7 +13,7 @@ from torch import Tensor
 from hexplan.errors import HexplanError
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.batch import Batch, Row, passed, sampled
-from hexplan_runtime.net.gloo import PeerLost
+from hexplan_runtime.net.gloo import EdgeOver, PeerLost
 from hexplan_runtime.net.transport import Receives
 from hexplan_runtime.request import Logprobs
 from hexplan_runtime.sampling.steering import Steering
@@ -36,6 +36,8 @@ def drain(receiver: Receives, deliver: Callable[[Batch | Loss], None]) -> Thread
         try:
             while True:
                 deliver(receiver.receive())
+        except EdgeOver:
+            return
         except (PeerLost, HexplanError) as loss:
             deliver(loss)
 
@@ -58,12 +60,10 @@ class Inbox:
         self._renewing = Renewing(plan, stage, ends, self._steps, renewed)
         self.is_ending = False
         """Whether what was given out last only ends requests that are over elsewhere."""
-        self._arrived: SimpleQueue[_Delivery | Renewal] = SimpleQueue()
-        ends_of_stages = {stage.id: stage.layers[1] for stage in plan.stages} | {ENTRY: 0}
-        for source, receiver in ends.receivers.items():
-            drain(receiver, self._deliver_from(ends_of_stages[source]))
-        for receiver in ends.back_receivers.values():
-            drain(receiver, self.put_back)
+        self._arrived: SimpleQueue[_Delivery | Renewal | Callable[[], None]] = SimpleQueue()
+        self._ends = ends
+        self._drained: set[Receives] = set()
+        self._drain_all(plan)
 
     def next_batch(self) -> Batch:
         """Wait until something is here, and return the part of it that one step may hold."""
@@ -81,13 +81,42 @@ class Inbox:
         """Take what is over, from any thread; it is let go of before the next step."""
         self._arrived.put(renewal)
 
+    @property
+    def has_arrived(self) -> bool:
+        """Whether something waits that nobody has taken yet."""
+        return not self._arrived.empty()
+
+    def between_steps(self, act: Callable[[], None]) -> None:
+        """Have something done before the next step, in the thread that runs steps."""
+        self._arrived.put(act)
+
+    def reroute(self, plan: Plan) -> None:
+        """Take other routes, whose edges are open; in the thread that runs steps."""
+        self._steps.reroute(plan)
+        self._renewing.reroute(plan)
+        self._drain_all(plan)
+
+    def _drain_all(self, plan: Plan) -> None:
+        """Take what arrives on edges that are new."""
+        ends_of_stages = {stage.id: stage.layers[1] for stage in plan.stages} | {ENTRY: 0}
+        for source, receiver in list(self._ends.receivers.items()):
+            if receiver not in self._drained:
+                drain(receiver, self._deliver_from(ends_of_stages[source]))
+        for receiver in list(self._ends.back_receivers.values()):
+            if receiver not in self._drained:
+                drain(receiver, self.put_back)
+        self._drained = {*self._ends.receivers.values(), *self._ends.back_receivers.values()}
+
     def put_back(self, batch: Batch | Loss) -> None:
         """Take tokens that come back from the last stage of a route that begins here."""
         self._arrived.put(_Delivery(None, batch))
 
-    def _take(self, delivery: _Delivery | Renewal) -> None:
+    def _take(self, delivery: _Delivery | Renewal | Callable[[], None]) -> None:
         if isinstance(delivery, Renewal):
             self._renewing.begin(delivery)
+            return
+        if not isinstance(delivery, _Delivery):
+            delivery()
             return
         batch = delivery.batch
         if isinstance(batch, Exception):
@@ -121,12 +150,16 @@ class Outbox:
         keep: Callable[[Batch], None],
         steering: Steering,
     ) -> None:
+        self._stage = stage
         self._senders = ends.senders
         self._way_back = WayBack(plan, stage, ends, keep)
         self._steering = steering
-        self._next_by_route = tuple(
-            dict(route_edges(plan, route)).get(stage) for route in range(len(plan.routes))
-        )
+        self._next_by_route = _next_by_route(plan, stage)
+
+    def reroute(self, plan: Plan) -> None:
+        """Take other routes, whose edges are open."""
+        self._way_back.reroute(plan)
+        self._next_by_route = _next_by_route(plan, self._stage)
 
     def send(self, batch: Batch, output: Output) -> None:
         """Send what the stage made of a batch."""
@@ -202,3 +235,8 @@ def _part(rows: tuple[Row, ...], hidden: Tensor, goes: list[bool]) -> Batch:
         hidden = hidden[torch.tensor(token_goes, dtype=torch.bool)]
         rows = tuple(row for row, go in zip(rows, goes, strict=True) if go)
     return Batch(rows, hidden=hidden if len(hidden) else None)
+
+
+def _next_by_route(plan: Plan, stage: str) -> tuple[str | None, ...]:
+    """Return where a stage sends the rows of each route."""
+    return tuple(dict(route_edges(plan, route)).get(stage) for route in range(len(plan.routes)))

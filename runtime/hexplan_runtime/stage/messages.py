@@ -45,6 +45,24 @@ class Listening(FrozenModel):
     """`tcp://IP:PORT`."""
 
 
+class EdgePlace(FrozenModel):
+    """An edge that a launch has now."""
+
+    number: int
+    """Its number, which no other edge of the launch has ever had."""
+    source: str
+    """A stage id, or `entry`."""
+    target: str
+    """A stage id, or `exit`."""
+    is_added: bool = False
+    """Whether it was opened while the launch ran; such edges are never plain."""
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Source and target."""
+        return self.source, self.target
+
+
 class Directory(FrozenModel):
     """Where ends listen: what leaders say of theirs, and the coordinator of all."""
 
@@ -87,6 +105,8 @@ class Assignment(FrozenModel):
     """Whether the leader reports its steps and messages."""
     across: Across | None = None
     """What edges to other machines need; null if there are none."""
+    step_limit_s: float = 300.0
+    """How long a step may take before the leader counts as hanging, and ends."""
     heals: bool = False
     """Whether a stage goes on when an edge of its is lost, as the launcher mends that."""
     generations: tuple[int, ...] = ()
@@ -95,6 +115,8 @@ class Assignment(FrozenModel):
     """Numbers the starts of stages after the first ones."""
     directory: Directory | None = None
     """Where ends listen already, and where this stage's are to listen; null at the first start."""
+    edges: tuple[EdgePlace, ...] = ()
+    """The edges that the launch has now; those of the plan's routes if empty."""
 
 
 class Renewal(FrozenModel):
@@ -108,6 +130,28 @@ class Renewal(FrozenModel):
     """For each route: requests below this are over there."""
     others: tuple[int, ...]
     """Requests that are over, too."""
+
+
+class Rerouting(FrozenModel):
+    """What a stage that goes on must know of a plan with more stages and routes."""
+
+    number: int
+    """Reroutings of a launch are numbered from 1."""
+    plan: Plan
+    """The stages and routes so far, in their places, and the new ones behind them."""
+    edges: tuple[EdgePlace, ...]
+    """The edges that the launch has from now on; ends of others are closed."""
+
+
+class RankOrder(FrozenModel):
+    """What a rank hears once it is up; one of these."""
+
+    renewal: Renewal | None = None
+    """What to let go of; for leaders."""
+    rerouting: Rerouting | None = None
+    """Which routes there are from now on."""
+    directory: Directory | None = None
+    """Where the other ends of new edges listen; for leaders that have said where theirs do."""
 
 
 class EndSeen(FrozenModel):
@@ -130,12 +174,12 @@ class EndSeen(FrozenModel):
 class Report(FrozenModel):
     """What a rank says on its stdout."""
 
-    event: Literal["loaded", "listening", "ready", "refused", "lost", "renewed", "seen"]
+    event: Literal["loaded", "listening", "ready", "refused", "lost", "renewed", "rerouted", "seen"]
     """Weights are read; a leader listens for other machines; edges are up; the rank cannot run the
-    plan; a leader's connection to another machine is gone; a leader has done a renewal; or what a
-    leader observed."""
+    plan; a leader's connection to another machine is gone; a leader has done a renewal; a rank
+    knows new routes; or what a leader observed."""
     number: int = 0
-    """The renewal that is done."""
+    """The renewal or rerouting that is done."""
     listening: tuple[Listening, ...] = ()
     """Where a leader listens for other machines."""
     bytes_read: int = 0

@@ -10,7 +10,6 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 
 import torch
 
@@ -20,6 +19,7 @@ from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
 from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
+from hexplan_runtime.processes.work_watch import WorkWatch
 from hexplan_runtime.runner.compiled_layers import keep_compiled_in
 from hexplan_runtime.runner.device import device_of
 from hexplan_runtime.runner.nccl import NcclGroup, NcclTeam, has_nccl
@@ -34,10 +34,11 @@ from hexplan_runtime.stage.messages import (
     Assignment,
     Directory,
     EdgeLost,
-    Renewal,
     Report,
 )
 from hexplan_runtime.stage.observing import ObservedStage, Observer
+from hexplan_runtime.stage.orders import Leader, Orders
+from hexplan_runtime.stage.rewiring import Rewiring
 from hexplan_runtime.stage.stage import Stage, torch_dtype
 
 
@@ -79,7 +80,7 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
     team = _join_team(assignment, meeting)
     loaded = _load(assignment, team, launcher)
     stage: Stage | ObservedStage = loaded
-    inbox = outbox = None
+    inbox = outbox = leader = None
     if team.is_leader:
         ends = connect(plan, planned.id, meeting)
         if observer is not None:
@@ -89,30 +90,38 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
         folder, vocab = Path(assignment.model_folder), plan.model.vocab
         steering = Steering(Grammars(lambda: read_vocabulary(folder, vocab)))
         outbox = Outbox(plan, planned.id, ends, inbox.put_back, steering)
+        if ends.opened is not None:
+            leader = Leader(inbox, outbox, Rewiring(plan, meeting, ends.opened))
     launcher.tell(Report(event="ready"))
-    if inbox:
-        _hear_renewals(launcher, inbox)
+    Orders(launcher, loaded, leader, assignment.generations).obey()
+    watch = _watch(assignment, inbox)
     while True:
-        batch = team.share(inbox.next_batch() if inbox else None)
+        arrived = inbox.next_batch() if inbox else None
+        watch.begin()
+        batch = team.share(arrived)
         output = stage.run(batch)
         if outbox and inbox and inbox.is_ending:
             outbox.forget([row.request for row in batch.rows])
         elif outbox:
             outbox.send(batch, output)
+        watch.end()
+
+
+def _watch(assignment: Assignment, inbox: Inbox | None) -> WorkWatch:
+    """Return what ends a leader that hangs, also where a rank of its team does.
+
+    Those wait for the leader as long as nothing has arrived, so that nobody watches them.
+    """
+    limit_s = assignment.step_limit_s
+    if inbox is None:
+        return WorkWatch(limit_s)
+    watch = WorkWatch(limit_s, lambda: inbox.has_arrived)
+    watch.start()
+    return watch
 
 
 def _tell_renewed(launcher: Parent, number: int) -> None:
     launcher.tell(Report(event="renewed", number=number))
-
-
-def _hear_renewals(launcher: Parent, inbox: Inbox) -> None:
-    """Pass on what other stages' ends mean for this one, for ever."""
-
-    def run() -> None:
-        while True:
-            inbox.renew(launcher.hear(Renewal))
-
-    Thread(target=run, daemon=True, name="renewals").start()
 
 
 def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
@@ -139,6 +148,7 @@ def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
         lose,
         assignment.generations,
         assignment.directory,
+        assignment.edges,
     )
 
 

@@ -27,9 +27,15 @@ class Renewing:
         self, plan: Plan, stage: str, ends: Ends, steps: StepQueue, done: Callable[[int], None]
     ) -> None:
         self._plan, self._stage, self._steps, self._done = plan, stage, steps, done
+        self._ends = ends
         self._ways = (*ends.senders.items(), *ends.back_senders.items())
         self._due: deque[Batch | int] = deque()
         """What ends requests, and after that the number of its renewal."""
+
+    def reroute(self, plan: Plan) -> None:
+        """Take other routes, whose edges are open."""
+        self._plan = plan
+        self._ways = (*self._ends.senders.items(), *self._ends.back_senders.items())
 
     def begin(self, renewal: Renewal) -> None:
         """Drop what waits, here and on the way out, of requests that are over."""

@@ -24,18 +24,24 @@ class Rounds:
     """
 
     def __init__(self, plan: Plan, stage: str) -> None:
-        largest = step_limits_of(plan).decodes
-        self._decodes = {
-            route: RouteDecodes[int](decode_loop(plan, route), largest)
-            for route in range(len(plan.routes))
-            if returns_directly(plan, route) and route_ends(plan, route)[0] == stage
-        }
-        self._ready = {route: deque[list[int]]() for route in self._decodes}
+        self._stage = stage
+        self._decodes: dict[int, RouteDecodes[int]] = {}
+        self._ready: dict[int, deque[list[int]]] = {}
         """Micro-batches of each route that no step has taken yet."""
         self._room: dict[int, int] = {}
         """Tokens that are reserved for each request that has begun and not ended here."""
         self._next: dict[int, Batch] = {}
         """The next token of each request that is not under way."""
+        self.grow(plan)
+
+    def grow(self, plan: Plan) -> None:
+        """Take a plan with more routes behind those so far."""
+        largest = step_limits_of(plan).decodes
+        for route in range(len(plan.routes)):
+            begins_here = route_ends(plan, route)[0] == self._stage
+            if route not in self._decodes and begins_here and returns_directly(plan, route):
+                self._decodes[route] = RouteDecodes[int](decode_loop(plan, route), largest)
+                self._ready[route] = deque()
 
     def enter(self, batch: Batch) -> Batch | None:
         """Note what the router sends, and return it if it is to run."""

@@ -41,6 +41,12 @@ def enter_layers(plan: Plan, stage: str) -> tuple[int | None, ...]:
     )
 
 
+def hops_of(plan: Plan, stage: str) -> tuple[int, ...]:
+    """Return, for each route, which of its hops the stage is; -1 if it does not use it."""
+    chains = [[hop.stage for hop in route.hops] for route in plan.routes]
+    return tuple(chain.index(stage) if stage in chain else -1 for chain in chains)
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """What comes out of a stage: activations, and in the last stage logits."""
@@ -57,9 +63,9 @@ class Stage:
 
     def __init__(self, plan: Plan, stage: PlannedStage, rank: Rank) -> None:
         self._device = torch.get_default_device()
+        self._id = stage.id
         self._enter_layers = enter_layers(plan, stage.id)
-        chains = [[hop.stage for hop in route.hops] for route in plan.routes]
-        self._hops = [chain.index(stage.id) if stage.id in chain else -1 for chain in chains]
+        self._hops = hops_of(plan, stage.id)
         """Which hop of each route the stage is."""
         architecture, dtype = rank.architecture, torch_dtype(plan.model)
         self._rotary = RotaryTable(architecture.rotary_frequencies, architecture.rotary_scale)
@@ -71,6 +77,11 @@ class Stage:
         self._runner = choose_runner(rank, stage, self._cache)
         self.has_head = stage.layers[1] == plan.model.layers
         """Whether it ends in the output head."""
+
+    def reroute(self, plan: Plan) -> None:
+        """Take a plan with more routes, which enter this stage where others do."""
+        self._hops = hops_of(plan, self._id)
+        self._enter_layers = enter_layers(plan, self._id)
 
     def enter_layer(self, route: int) -> int:
         """Return the layer where requests of this route enter the stage."""

@@ -23,6 +23,11 @@ class StepQueue:
         self._rounds = Rounds(plan, stage)
         self.tenants = Tenants()
 
+    def reroute(self, plan: Plan) -> None:
+        """Take other routes, and the limits of their steps."""
+        self._limits = step_limits_of(plan)
+        self._rounds.grow(plan)
+
     def take(self, batch: Batch, enter_layer: int) -> None:
         """Take a batch that came from the router or another stage, and enters at a layer."""
         singles = self._wanted(batch)

@@ -23,13 +23,13 @@ class WayBack:
 
     def __init__(self, plan: Plan, stage: str, ends: Ends, keep: Callable[[Batch], None]) -> None:
         self._stage, self._senders, self._keep = stage, ends.back_senders, keep
-        self._first = {
-            route: route_ends(plan, route)[0]
-            for route in range(len(plan.routes))
-            if returns_directly(plan, route)
-        }
+        self._first = _first_stages(plan)
         self._going: set[int] = set()
         """Requests whose tokens have gone back, and whose end has not."""
+
+    def reroute(self, plan: Plan) -> None:
+        """Take other routes."""
+        self._first = _first_stages(plan)
 
     def send(self, rows: Sequence[Row], ids: Sequence[int]) -> list[int]:
         """Send what is made of a batch's rows, and return the requests that are over.
@@ -81,3 +81,12 @@ class WayBack:
             self._keep(batch)
         else:
             self._senders[stage].send(batch)
+
+
+def _first_stages(plan: Plan) -> dict[int, str]:
+    """Return where the routes begin whose tokens go straight back there."""
+    return {
+        route: route_ends(plan, route)[0]
+        for route in range(len(plan.routes))
+        if returns_directly(plan, route)
+    }

@@ -11,7 +11,10 @@ from rich.console import Console
 from rich.live import Live
 from support.plans import two_hosts_plan
 
+from hexplan.plan import Plan
 from hexplan.render.serve_view import LiveServeView, ServeView
+
+PLAN = two_hosts_plan()
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,9 @@ class Load:
     tokens_per_s: float
     is_ready: bool
     stage_tokens_per_s: dict[str, float] = field(default_factory=dict)
+    plan: Plan = PLAN
 
 
-PLAN = two_hosts_plan()
 STATS = [Rank(stage.id, 3 * 2**20) for stage in PLAN.stages for _ in stage.devices]
 BUSY = Load(
     Seen(5, 2, [Kv(stage.id, 1234) for stage in PLAN.stages]),

@@ -50,9 +50,9 @@ def control(tokens: list[list[int]]) -> Control:
     """Return what answers with these tokens, one after the other, and then the last ones."""
 
     def look() -> Seen:
-        return Seen(False, (), snapshot(tokens.pop(0) if len(tokens) > 1 else tokens[0]))
+        return Seen(False, (), snapshot(tokens.pop(0) if len(tokens) > 1 else tokens[0]), PLAN)
 
-    return Control(PLAN, look, list, Orders(lambda: None, lambda: None), URL)
+    return Control(look, list, Orders(lambda: None, lambda: None), URL)
 
 
 def status(answer: Answer) -> Status:

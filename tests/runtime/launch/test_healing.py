@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from support.processes import PATIENCE_S, wait_until
+from support.processes import PATIENCE_S, hang_main_thread, wait_until
 from support.runtime_plans import make_plan
 
 from hexplan.errors import LaunchError
@@ -123,6 +123,24 @@ def test_a_stopped_rank_is_noticed_and_another_one_starts(
     assert harm_amid(pipeline, "s2", signal.SIGSTOP) == expected
     assert wait_until_whole(pipeline, sum(before.generations) + 1)
     assert any("stage s2 rank 0 (laptop, device 2) is stopped" in note for note in notes)
+
+
+@pytest.mark.slow
+def test_a_leader_that_hangs_ends_and_another_one_starts(llama: Path, llama_model: Model) -> None:
+    """Its main thread alone stands still, which no signal does: the process looks alive."""
+    plan = make_plan(llama_model, TWO_LASTS, routes=[((0, 1), 50), ((0, 2), 50)])
+    notes: list[str] = []
+    restarts = Restarts(step_limit_s=8.0, log=notes.append)
+    with Pipeline(plan, llama, restarts=restarts) as pipeline:
+        expected = tokens_of(pipeline, REQUESTS)
+        found: Tokens = [[] for _ in REQUESTS]
+        for count, event in enumerate(pipeline.generate(REQUESTS)):
+            if count == len(REQUESTS) * 4:
+                hang_main_thread(pid_of(pipeline, "s1"))
+            found[event.request_index].append(event.token_id)
+        assert found == expected
+        assert "stage s1 rank 0 (laptop, device 1) ended with exit code 1" in notes[0]
+        assert wait_until_whole(pipeline, 1)
 
 
 @pytest.mark.slow

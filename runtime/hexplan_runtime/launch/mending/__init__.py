@@ -1,0 +1,1 @@
+"""Mending: what a mender knows of a plan that is being applied."""
