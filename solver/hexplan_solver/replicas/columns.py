@@ -13,7 +13,7 @@ from hexplan_solver.problem.problem import Problem, StageKind
 from hexplan_solver.replicas.cover import Offer, cheapest_cover
 from hexplan_solver.replicas.design import Design, designed
 from hexplan_solver.replicas.params import REPLICA_PARAMS
-from hexplan_solver.replicas.parts import Family, HostPart, families, host_of
+from hexplan_solver.replicas.parts import Family, HostPart, every_choice, host_of
 from hexplan_solver.replicas.supply import Row, Supply
 from hexplan_solver.segments.column_lp import ColumnLp, LpColumn, RowBounds
 
@@ -23,11 +23,11 @@ Sites = frozenset[str]
 class Columns:
     """The designs found so far; more come by pricing, as in column generation."""
 
-    def __init__(self, problem: Problem, goes_on: GoesOn) -> None:
+    def __init__(self, problem: Problem, of: Sequence[Family], goes_on: GoesOn) -> None:
         self.supply = Supply.of(problem)
         self.designs: list[Design] = []
         self._problem, self._goes_on = problem, goes_on
-        self._families = families(problem)
+        self._families = of
         self._known: set[object] = set()
         self._rows = {row: i for i, row in enumerate(sorted(self.supply.limits))}
         self._lp = ColumnLp([RowBounds(0, self.supply.limits[row]) for row in self._rows])
@@ -77,8 +77,12 @@ class Columns:
         return {row: max(0.0, duals[i]) for row, i in self._rows.items()}
 
     def _seeds(self) -> Iterator[Design]:
-        """Yield replicas of equal parts, from the shortest that hold the model."""
+        """Yield replicas of equal parts, from the shortest that hold the model, and all if few."""
         for family in self._families:
+            for parts in every_choice(self._problem, family, REPLICA_PARAMS.most_choices):
+                if not self._goes_on():
+                    return
+                yield from self._made(family, parts)
             if family.main is not None:
                 yield from self._made(family, ())
             for part in family.parts:
@@ -120,7 +124,7 @@ class Columns:
                     return
                 parts = [p for p in family.parts if self._site(p) in sites]
                 main = family.main
-                if main is not None and self._site(main) not in sites:
+                if (self._site(main) not in sites) if main is not None else not parts:
                     continue
                 yield from self._best_of(Family(tuple(parts), main), prices, least)
 
@@ -164,7 +168,7 @@ class Columns:
 
     def _speeds_of(self, kinds: frozenset[int]) -> list[int]:
         found = sorted({rate for kind in kinds for rate in _row(self._problem.kinds[kind]) if rate})
-        most = REPLICA_PARAMS.speeds
+        most = max(REPLICA_PARAMS.speeds, REPLICA_PARAMS.speeds_of_kinds // len(kinds))
         if len(found) <= most:
             return found
         # Evenly in proportion, as speeds span orders of magnitude.

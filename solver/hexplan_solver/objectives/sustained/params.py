@@ -32,10 +32,15 @@ class SustainedParams:
     """Share of the time then left for the starts."""
     shift_share: float = 0.15
     """Where an engine runs whole replicas alone: share of the time left for moving layers..."""
+    free_shift_share: float = 0.03
+    """...and where it runs every plan: the annealing moves layers, too..."""
     shifted: int = 3
     """...in this many of the best placements..."""
     shift_gain: float = 0.001
     """...as long as each move gains at least this share."""
+    most_replicas: int = 6
+    """Packings of whole replicas that are starts where the engine runs every plan, the best by the
+    formula."""
     search_share: float = 0.5
     """Share of the time then left for the annealing."""
     targets: tuple[float, ...] = (0.75, 0.55, 0.4)

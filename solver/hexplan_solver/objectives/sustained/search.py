@@ -19,7 +19,7 @@ from hexplan_solver.objectives.sustained.candidate import (
 from hexplan_solver.objectives.sustained.choice import Contest, choose
 from hexplan_solver.objectives.sustained.improve import Search, improve
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
-from hexplan_solver.objectives.sustained.replicas import replica_candidates
+from hexplan_solver.objectives.sustained.replicas import free_candidates, replica_candidates
 from hexplan_solver.objectives.sustained.simple import simple_candidates
 from hexplan_solver.objectives.sustained.split import spread
 from hexplan_solver.objectives.sustained.starts import starts
@@ -78,11 +78,13 @@ def _candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
 
 
 def all_starts(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
-    """Return every placement to start from: the one of largest flow, simple ones, segments."""
+    """Return every placement to start from: of largest flow, segments, simple ones, replicas."""
     if is_of_replicas(static.problem):
-        return distinct([with_flow(static, policy), *replica_candidates(run, static, policy)])
+        own = replica_candidates(run, static.problem, policy)
+        return distinct([with_flow(static, policy), *own])
     found = starts(static, policy, run.options, run.left_s * SUSTAINED_PARAMS.starts_share)
-    return distinct([*found, *simple_candidates(run, static.problem, policy)])
+    found += simple_candidates(run, static.problem, policy)
+    return distinct([*found, *free_candidates(run, static.problem, policy)])
 
 
 def leading(run: Run, found: Sequence[Candidate]) -> list[Candidate]:
