@@ -106,7 +106,10 @@ def any_families(problem: Problem) -> tuple[Family, ...]:
     found = [tuple(by_degree[degree]) for degree in sorted(by_degree)]
     every = tuple(part for parts in found for part in parts) + tuple(whole)
     own = [*map(Family, dict.fromkeys([*found, every]))]
-    return tuple(dict.fromkeys([*own, *_grids(problem, VLLM), *_stars(problem, LLAMACPP)]))
+    stars = list(_stars(problem, LLAMACPP))
+    if sum(1 + len(star.parts) for star in stars) > REPLICA_PARAMS.most_star_parts:
+        stars = []
+    return tuple(dict.fromkeys([*own, *_grids(problem, VLLM), *stars]))
 
 
 def _grids(problem: Problem, engine: Engine) -> Iterator[Family]:
