@@ -16,12 +16,17 @@ from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.replicas.params import REPLICA_PARAMS
 from hexplan_solver.replicas.parts import any_families
-from hexplan_solver.replicas.pool import Value, packings
+from hexplan_solver.replicas.pool import Value, is_of_replicas, packings, replica_pool
 from hexplan_solver.run import Run
 from hexplan_solver.start.slices import num_devices
 
 LIMITED = "vllm"
 """An engine of whole replicas: which one does not matter to their network."""
+
+
+def whole_replicas(run: Run, problem: Problem) -> list[Evaluated]:
+    """Return placements of whole replicas, the largest flow first, whatever the engine runs."""
+    return replica_pool(run, problem) if is_of_replicas(problem) else free_replicas(run, problem)
 
 
 def free_replicas(run: Run, problem: Problem) -> list[Evaluated]:

@@ -33,7 +33,7 @@ class ReplicaParams:
     most_parts: int = 64
     """Parts of one host in one family: hosts of several types have many."""
     noisy_rounds: int = 30
-    """Most rounds of pricing at prices that chance has changed, for more designs to choose from..."""
+    """Most rounds of pricing at prices that chance has changed, for more designs..."""
     noisy_calls: int = 600
     """...with about so many prices of a family on some sites, all together: a few tenths of a
     second of work..."""

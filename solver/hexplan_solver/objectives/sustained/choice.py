@@ -19,6 +19,7 @@ from hexplan_solver.objectives.sustained.trial import (
     run_once,
     slowness,
 )
+from hexplan_solver.replicas.grids import is_grid
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import neighbours
 
@@ -31,17 +32,21 @@ class Contest:
     """
 
     num_references: int
-    """The first so many candidates are the references. The choice serves no less than they do."""
+    """The first so many candidates are the references. The choice serves no less than they do, and
+    no less than the uniform placements that are allowed."""
     factor: float = 1.0
 
     def best_of(self, judged: Sequence[AnyJudged]) -> AnyJudged:
         """Return the one that serves most; of those that serve as much, the shallowest.
 
-        Rates that differ by less than the noise of a trial count as equal.
+        Rates that differ by less than the noise of a trial count as equal, but not those below a
+        reference, or below a uniform placement, which runs without a planner.
         """
         allowed = [one for one in judged if self.is_allowed(one, judged)]
         most = max(one.decode_tokens_per_s for one in allowed)
-        floor = max(one.decode_tokens_per_s for one in judged[: self.num_references])
+        uniform = [one for one in allowed if is_grid(one.found.evaluated)]
+        no_less_than = [*judged[: self.num_references], *uniform]
+        floor = max(one.decode_tokens_per_s for one in no_less_than)
         least = max(floor, most * (1 - SUSTAINED_PARAMS.noise))
         equal = [one for one in allowed if one.decode_tokens_per_s >= least]
         return best_of_equal(equal)

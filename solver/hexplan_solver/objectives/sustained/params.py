@@ -63,8 +63,12 @@ class SustainedParams:
     least_flow: float = 0.3
     """Placements whose flow is below this share of the start's are passed over unvalued."""
 
-    most_candidates: int = 12
-    """Most candidates that are simulated, the references among them."""
+    most_candidates: int = 10
+    """Most candidates that are simulated beside the references..."""
+    most_grids: int = 2
+    """...and so many uniform placements..."""
+    tuned_grids: int = 6
+    """...of so many that get their step limits first."""
     hopeless: float = 0.75
     """Candidates whose rate by the formula is below this share of the best are not simulated."""
     split_rounds: int = 12

@@ -36,7 +36,7 @@ def replica_candidates(run: Run, problem: Problem, policy: Policy) -> list[Candi
 
 
 def free_candidates(run: Run, problem: Problem, policy: Policy) -> list[Candidate]:
-    """Return the best of the same for an engine that runs every plan, with routes that it allows."""
+    """Return the best of the same for an engine that runs every plan, with its freer routes."""
     limited, params = as_limited(problem), SUSTAINED_PARAMS
     pool = apart_replicas(run, problem, _served_alone(limited, policy))
     found = [with_flow(one, policy) for one in pool]
