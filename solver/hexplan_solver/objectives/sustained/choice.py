@@ -13,6 +13,7 @@ from hexplan_solver.objectives.sustained.trial import (
     Judged,
     Trial,
     best_of_equal,
+    in_whole_stays,
     is_certain,
     is_hopeless,
     run,
@@ -102,25 +103,25 @@ def choose(
 def _finals(contest: Contest, trials: list[Trial], budget: TrialBudget) -> list[Trial]:
     """Run the references and the best of the others again, as far as the budget goes.
 
-    That is with more seeds, or, where requests are all alike and seeds change nothing, for longer:
-    all of them then end about together, so a short run counts one crowd of them more or less.
+    That is with more seeds, or, where requests are all alike and seeds change nothing, for as many
+    stays as they turned out to take: all of them end about together, so that a part of a stay
+    would count one crowd more or less.
     """
     count = contest.num_references
-    is_longer = is_certain(trials[0].found)
-    if is_longer and not budget.is_short:
-        return trials
-    longer: list[Trial] = []
+    are_alike = is_certain(trials[0].found)
+    again: list[Trial] = []
     for trial in [*trials[:count], *_fastest(contest, trials)[: SUSTAINED_PARAMS.finalists]]:
         seeds = range(trial.window.seed + 1, trial.window.seed + SUSTAINED_PARAMS.seeds)
-        if not budget.may_run(trial.found, 1 if is_longer else len(seeds), is_usual=is_longer):
+        is_usual = are_alike and not budget.is_short
+        if not budget.may_run(trial.found, 1 if are_alike else len(seeds), is_usual=is_usual):
             # These runs count only if a candidate beside the references has had them.
-            return longer if len(longer) > count else trials
-        if is_longer:
-            longer.append(run_once(trial.found, budget.window(trial.found, is_usual=True)))
+            return again if len(again) > count else trials
+        if are_alike:
+            again.append(run_once(trial.found, in_whole_stays(trial, is_short=budget.is_short)))
         else:
             more = run(trial.found, trial.window, seeds)
-            longer.append(replace(trial, outcomes=trial.outcomes + more.outcomes))
-    return longer
+            again.append(replace(trial, outcomes=trial.outcomes + more.outcomes))
+    return again
 
 
 def tunings(leading: Iterable[Candidate], tried: Iterable[Candidate]) -> Iterator[Candidate]:
