@@ -19,6 +19,7 @@ from hexplan_solver.objectives.sustained.trial import (
     run,
     run_once,
     slowness,
+    window_for,
 )
 from hexplan_solver.replicas.grids import is_grid
 from hexplan_solver.served.served import served_rate
@@ -108,20 +109,28 @@ def _finals(contest: Contest, trials: list[Trial], budget: TrialBudget) -> list[
     would count one crowd more or less.
     """
     count = contest.num_references
-    are_alike = is_certain(trials[0].found)
     again: list[Trial] = []
     for trial in [*trials[:count], *_fastest(contest, trials)[: SUSTAINED_PARAMS.finalists]]:
-        seeds = range(trial.window.seed + 1, trial.window.seed + SUSTAINED_PARAMS.seeds)
-        is_usual = are_alike and not budget.is_short
-        if not budget.may_run(trial.found, 1 if are_alike else len(seeds), is_usual=is_usual):
+        longer = _again(trial, budget)
+        if longer is None:
             # These runs count only if a candidate beside the references has had them.
             return again if len(again) > count else trials
-        if are_alike:
-            again.append(run_once(trial.found, in_whole_stays(trial, is_short=budget.is_short)))
-        else:
-            more = run(trial.found, trial.window, seeds)
-            again.append(replace(trial, outcomes=trial.outcomes + more.outcomes))
+        again.append(longer)
     return again
+
+
+def _again(trial: Trial, budget: TrialBudget) -> Trial | None:
+    """Run a candidate again, as a final does; None if the budget does not allow it."""
+    found, window = trial.found, trial.window
+    if is_certain(found):
+        whole = in_whole_stays(trial, is_short=budget.is_short)
+        usual_s = window_for(found, 1.0, window.seed).duration_s or 0.0
+        scale = (whole.duration_s or 0.0) / usual_s
+        return run_once(found, whole) if budget.may_run(found, scale=scale) else None
+    seeds = range(window.seed + 1, window.seed + SUSTAINED_PARAMS.seeds)
+    if not budget.may_run(found, len(seeds)):
+        return None
+    return replace(trial, outcomes=trial.outcomes + run(found, window, seeds).outcomes)
 
 
 def tunings(leading: Iterable[Candidate], tried: Iterable[Candidate]) -> Iterator[Candidate]:
