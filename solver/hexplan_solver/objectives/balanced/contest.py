@@ -26,6 +26,7 @@ from hexplan_solver.objectives.sustained.trial import (
     run_once,
     with_load,
 )
+from hexplan_solver.replicas.grids import is_grid
 from hexplan_solver.served.latencies import MeanLatencies
 
 
@@ -196,9 +197,13 @@ def _hops(found: Candidate) -> int:
 
 
 def equal_of(judged: Sequence[AnyJudged], limits: Limits) -> list[AnyJudged]:
-    """Keep those whose rate is the largest but for the noise of a trial."""
+    """Keep those whose rate is the largest but for the noise of a trial, and no uniform one's less.
+
+    What runs without a planner is no better than the plan, not even by what is noise elsewhere.
+    """
     most = max(map(limits.merit, judged))
-    least = most * (1 - SUSTAINED_PARAMS.noise)
+    uniform = [limits.merit(one) for one in judged if is_grid(one.found.evaluated)]
+    least = max([most * (1 - SUSTAINED_PARAMS.noise), *uniform])
     return [one for one in judged if limits.merit(one) >= least]
 
 

@@ -55,6 +55,8 @@ class BalancedParams:
     """What late routes keep at most of the flow with which they were late."""
     hopeless: float = 0.5
     """Candidates whose rate by the formula is below this share of the best are not simulated."""
+    most_candidates: int = 14
+    """Most candidates that are simulated, the shallowest and uniform ones among them."""
     late_candidates: int = 3
     """Candidates that are judged by the formula once the time is up."""
     slack: float = 1.25

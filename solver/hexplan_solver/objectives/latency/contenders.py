@@ -27,10 +27,10 @@ from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.search import Walks, all_starts, leading, searched
 from hexplan_solver.objectives.sustained.split import spread
 from hexplan_solver.problem.problem import Problem
+from hexplan_solver.replicas.grids import uniform_grids
 from hexplan_solver.run import Run
 from hexplan_solver.served.step_limits import of_fewer_tokens
 from hexplan_solver.simulate import Policy
-from hexplan_solver.start.uniform import uniform_placements
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +102,15 @@ def from_uniform(
     until_s = run.elapsed_s + run.left_s * LATENCY_PARAMS.uniform_share
     found: list[Contender] = []
     num_stages = 0
-    for grid in uniform_placements(problem):
-        widest = with_flow(carrying_no_more(grid.evaluated, needed), policy)
+    for grid in uniform_grids(problem):
+        widest = with_flow(carrying_no_more(grid, needed), policy)
         suited = tuned(widest)
         ways = [
             Contender(one, offered.guess_s(one), offered.load_of(one), is_uniform=True)
             for one in (paced(offered, suited), suited, widest)
         ]
         found.append(min(ways, key=_rank))
-        num_stages += len(grid.evaluated.placement)
+        num_stages += len(grid.placement)
         if num_stages > SUSTAINED_PARAMS.grid_stages or run.elapsed_s > until_s:
             break
     return sorted(found, key=_rank)

@@ -18,7 +18,9 @@ from hexplan_solver.objectives.slo.params import SLO_PARAMS
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.objectives.variants import variants_of
 from hexplan_solver.plans.draft import Draft
-from hexplan_solver.replicas.pool import is_of_replicas, replica_pool
+from hexplan_solver.replicas.free import whole_replicas
+from hexplan_solver.replicas.grids import is_grid
+from hexplan_solver.replicas.pool import is_of_replicas
 from hexplan_solver.run import Run
 from hexplan_solver.start.uniform import Uniform, side_by_side, uniform_placements
 
@@ -35,10 +37,9 @@ def shortlist(run: Run, spec: Spec, first: Draft, slo: Slo) -> list[SloCandidate
     listing = _Listing(run, first, slo)
     listing.add(first.evaluated)
     problem = first.evaluated.problem
-    if is_of_replicas(problem):
-        for found in replica_pool(run, problem):
-            listing.add(found)
-    elif not problem.is_pinned:
+    for found in whole_replicas(run, problem):
+        listing.add(found, is_uniform=is_grid(found))
+    if not is_of_replicas(problem) and not problem.is_pinned:
         by_type: dict[tuple[str, ...], list[tuple[float, Uniform]]] = defaultdict(list)
         for grid in uniform_placements(problem):
             guess = listing.add(grid.evaluated, is_uniform=True)
