@@ -70,7 +70,7 @@ class RequestRoutes:
         sends: dict[int, list[KvSend]] = defaultdict(list)
         for move in kv_moves(self._layers, prefill, decode):
             edge = self._kv_edges[move.source, move.target]
-            sends[move.source].append(KvSend(edge, move.layers))
+            sends[move.source].append(KvSend(edge, move.num_layers))
         holds = tuple(
             KvHold(stage, kept.get(stage, 0), sum(send.layers for send in sends.get(stage, ())))
             for stage in dict.fromkeys((*prefill, *decode))

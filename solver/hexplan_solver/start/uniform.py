@@ -60,7 +60,7 @@ class Uniform:
             self,
             num_pipelines=len(kept),
             pipelines=kept,
-            evaluated=_evaluated(problem, kept),
+            evaluated=evaluate_pipelines(problem, kept),
         )
 
 
@@ -86,17 +86,17 @@ def uniform_placements(problem: Problem) -> Iterator[Uniform]:
         ranges = even_ranges(problem.num_layers, num_stages)
         for (choice, degree), teams in by_grid.items():
             pipelines = _pipelines(teams, ranges)
-            found = _evaluated(problem, pipelines)
+            found = evaluate_pipelines(problem, pipelines)
             if found.value:
                 yield Uniform(choice, degree, num_stages, len(pipelines), pipelines, found)
 
 
 def side_by_side(problem: Problem, grids: Sequence[Uniform]) -> Evaluated:
     """Evaluate grids without common devices as one placement, whose pipelines share the network."""
-    return _evaluated(problem, [pipeline for grid in grids for pipeline in grid.pipelines])
+    return evaluate_pipelines(problem, [pipeline for grid in grids for pipeline in grid.pipelines])
 
 
-def _evaluated(problem: Problem, pipelines: Sequence[Pipeline]) -> Evaluated:
+def evaluate_pipelines(problem: Problem, pipelines: Sequence[Pipeline]) -> Evaluated:
     """Evaluate pipelines that serve apart from each other, or with any routes if that passes more.
 
     The largest flow alone would leave out a stage where another, of fewer layers, has speed left.

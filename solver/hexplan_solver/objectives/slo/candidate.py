@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from hexplan.schedule.limits import most_decodes
 from hexplan.workload import Slo
 from hexplan_solver.objectives.slo.estimate import promised_rate
+from hexplan_solver.objectives.slo.splits import Split
 from hexplan_solver.objectives.sustained.figures import draft_pipeline
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.served.params import SERVED_PARAMS
@@ -26,6 +27,11 @@ class SloCandidate:
     """In requests/s."""
 
     @property
+    def is_split(self) -> bool:
+        """Whether it prefills and decodes on different stages."""
+        return self.pipeline.is_split
+
+    @property
     def hops(self) -> float:
         """Stages of a mean request."""
         paths = self.draft.evaluated.flow.paths
@@ -41,6 +47,13 @@ def candidates_of(draft: Draft, slo: Slo) -> list[SloCandidate]:
     policies = _halved(widest(spec, CHUNKED))
     found = [_candidate(draft, pipeline, policy, slo) for policy in policies]
     return sorted(found, key=lambda candidate: -candidate.guess)
+
+
+def split_candidate(draft: Draft, split: Split, slo: Slo) -> SloCandidate:
+    """Return a split with the largest steps: prompts delay no decodes there."""
+    placed = replace(draft, evaluated=split.evaluated, handovers=split.pipeline.routes)
+    policy = widest(split.evaluated.problem.spec, CHUNKED)
+    return _candidate(placed, split.pipeline, policy, slo)
 
 
 def retuned(candidate: SloCandidate, slo: Slo) -> Iterator[SloCandidate]:
