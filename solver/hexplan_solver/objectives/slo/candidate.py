@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from hexplan.schedule.limits import most_decodes
 from hexplan.workload import Slo
 from hexplan_solver.objectives.slo.estimate import promised_rate
+from hexplan_solver.objectives.slo.params import SLO_PARAMS
 from hexplan_solver.objectives.slo.splits import Split
+from hexplan_solver.objectives.slo.ways import links_busy_s
 from hexplan_solver.objectives.sustained.figures import draft_pipeline
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.served.params import SERVED_PARAMS
+from hexplan_solver.served.request import mean_request
 from hexplan_solver.served.step_limits import neighbours, widest
 from hexplan_solver.simulate import CHUNKED, PipelineModel, Policy
 
@@ -25,6 +29,8 @@ class SloCandidate:
     policy: Policy
     guess: float
     """In requests/s."""
+    carried: float = math.inf
+    """Of a split: requests/s whose tokens and KV the links carry."""
 
     @property
     def is_split(self) -> bool:
@@ -66,7 +72,11 @@ def retuned(candidate: SloCandidate, slo: Slo) -> Iterator[SloCandidate]:
 def _candidate(draft: Draft, pipeline: PipelineModel, policy: Policy, slo: Slo) -> SloCandidate:
     workload = draft.evaluated.problem.spec.workload
     guess = promised_rate(pipeline, workload, policy, slo)
-    return SloCandidate(draft, pipeline, policy, guess)
+    if not pipeline.is_split:
+        return SloCandidate(draft, pipeline, policy, guess)
+    busy_s = links_busy_s(pipeline, mean_request(workload, policy))
+    carried = SLO_PARAMS.links_share / busy_s if busy_s else math.inf
+    return SloCandidate(draft, pipeline, policy, guess, carried)
 
 
 def _halved(policy: Policy) -> Iterator[Policy]:

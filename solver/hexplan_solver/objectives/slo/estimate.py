@@ -23,7 +23,7 @@ from hexplan.constants import MAX_BATCH
 from hexplan.schedule.limits import least_prompt_tokens
 from hexplan.workload import Slo, Workload
 from hexplan_solver.objectives.slo.params import SLO_PARAMS
-from hexplan_solver.objectives.slo.ways import Stop, Way, kv_busy_s, stops_of, ways_of
+from hexplan_solver.objectives.slo.ways import Stop, Way, links_busy_s, stops_of, ways_of
 from hexplan_solver.served.in_flight import requests_in_flight
 from hexplan_solver.served.request import mean_request
 from hexplan_solver.served.shares import shares_of
@@ -82,7 +82,7 @@ class _Model:
         self._stops, position = stops_of(pipeline, prompts, shares)
         self._hops = shares.hops
         self._ways = ways_of(pipeline, position, self._request)
-        self._kv_busy_s = kv_busy_s(pipeline, self._request)
+        self._links_busy_s = links_busy_s(pipeline, self._request) if pipeline.is_split else 0.0
         self._way_s = sum(way.share * way.token_s for way in self._ways)
         self._late = max(1e-6, 1 - attainment)
         self._spread = NormalDist().inv_cdf(min(attainment, 1 - 1e-6))
@@ -153,7 +153,7 @@ class _Model:
         """Return what the first decode waits for KV: that of all chunks but the last is ahead."""
         if not way.kv_s:
             return 0.0
-        left = 1 - rate * self._kv_busy_s
+        left = 1 - rate * self._links_busy_s
         if left <= 0:
             return math.inf
         taken_s = way.kv_s / left

@@ -16,7 +16,7 @@ class PhaseRates:
     """Mean requests per second of a chain."""
 
     prefill: float
-    """If it only runs prompts."""
+    """If it only runs prompts; 0 if one by itself takes longer than is promised."""
     decode: float
     """If it only decodes, within the promised time."""
 
@@ -37,8 +37,11 @@ class PhaseClock:
     def _prefill(self, stages: Sequence[StageModel], request: MeanRequest) -> float:
         tokens = max(1, min(round(request.prompt_tokens), self.policy.chunk_tokens or MAX_BATCH))
         reach = tokens * request.prompt_tokens / 2
-        slowest_s = max(_held(stage) * stage.steps.layer_s(tokens, reach, 0, 0) for stage in stages)
-        return tokens / (slowest_s * request.prompt_tokens)
+        steps_s = [_held(stage) * stage.steps.layer_s(tokens, reach, 0, 0) for stage in stages]
+        prompt_s = max(steps_s) * request.prompt_tokens / tokens
+        alone_s = prompt_s + sum(steps_s) - max(steps_s)
+        has_room = min(stage.kv_tokens for stage in stages) >= request.prompt_tokens
+        return 1 / prompt_s if has_room and alone_s <= self.slo.ttft_s else 0.0
 
     def _decode(self, stages: Sequence[StageModel], request: MeanRequest) -> float:
         """Return the rate at the largest batch that keeps the promise and has KV room."""

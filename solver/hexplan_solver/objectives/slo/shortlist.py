@@ -55,7 +55,7 @@ def shortlist(run: Run, spec: Spec, first: Draft, slo: Slo) -> list[SloCandidate
         divider = Divider(problem, PhaseClock(spec.workload, widest(spec, CHUNKED), slo))
         divider.add_grids(grids)
         divider.add_placement(first.evaluated)
-        for split in divider.splits():
+        for split in islice(divider.splits(), SLO_PARAMS.most_splits):
             listing.add_split(split)
     return listing.best()
 

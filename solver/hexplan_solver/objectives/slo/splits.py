@@ -8,7 +8,7 @@ rates are put together.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -53,6 +53,11 @@ class Division:
         phases = self.prefill, self.decode
         return tuple(frozenset(stage for chain in chains for stage in chain) for chains in phases)
 
+    @property
+    def kinds(self) -> object:
+        """The kinds of stages that prefill, with their layers."""
+        return frozenset((stage.kind, stage.layers) for chain in self.prefill for stage in chain)
+
     def beside(self, other: Division) -> Division:
         """Return both together."""
         rates = _sum([self.rates, other.rates])
@@ -95,11 +100,13 @@ class Divider:
 
     def splits(self) -> Iterator[Split]:
         """Yield the splits of the largest rates, whose routes have links."""
-        ordered = sorted(self._found.values(), key=lambda division: -division.rate)
-        for division in ordered[: SLO_PARAMS.most_splits]:
-            split = self._put_together(division)
-            if split is not None:
-                yield split
+        seen: Counter[object] = Counter()
+        for division in sorted(self._found.values(), key=lambda division: -division.rate):
+            seen[division.kinds] += 1
+            if seen[division.kinds] <= SLO_PARAMS.splits_alike:
+                split = self._put_together(division)
+                if split is not None:
+                    yield split
 
     def _take(self, division: Division) -> None:
         if division.rate > 0:
@@ -153,14 +160,27 @@ def _best_of_type(grids: Sequence[Sequence[_Rated]], kept: int) -> list[Division
         for prefill in _choices(grid, count)
         for rest in decoding
     ]
-    found.sort(key=lambda division: (-division.rates.prefill, -division.rates.decode))
-    front: list[Division] = []
+    by_kinds: dict[object, list[Division]] = defaultdict(list)
     for division in found:
+        by_kinds[division.kinds].append(division)
+    return _thinned([one for alike in by_kinds.values() for one in _front(alike)], kept)
+
+
+def _front(found: Sequence[Division]) -> list[Division]:
+    """Return the divisions than which none serves more of one phase and as much of the other."""
+    front: list[Division] = []
+    for division in sorted(found, key=lambda one: (-one.rates.prefill, -one.rates.decode)):
         if not front or division.rates.decode > front[-1].rates.decode:
             front.append(division)
-    if len(front) <= kept:
-        return front
-    return [front[i * (len(front) - 1) // (kept - 1)] for i in range(kept)]
+    return front
+
+
+def _thinned(found: list[Division], kept: int) -> list[Division]:
+    """Return some divisions, from those that prefill most to those that decode most."""
+    if len(found) <= kept:
+        return found
+    found.sort(key=lambda one: (-one.rates.prefill, -one.rates.decode))
+    return [found[i * (len(found) - 1) // (kept - 1)] for i in range(kept)]
 
 
 def _counts(length: int) -> list[int]:

@@ -112,13 +112,13 @@ def ways_of(
     return [Way(weight / whole, *way) for way, weight in found.items()]
 
 
-def kv_busy_s(pipeline: PipelineModel, request: MeanRequest) -> float:
-    """Return the seconds of the busiest link for the KV of a mean request."""
+def links_busy_s(pipeline: PipelineModel, request: MeanRequest) -> float:
+    """Return the seconds of the busiest link, NIC or trunk for a mean request, with its KV."""
     links = _Links(pipeline, request)
     whole = sum(route.weight for route in pipeline.routes)
     busy: defaultdict[object, float] = defaultdict(float)
     for route in pipeline.routes:
-        for place, seconds in links.kv_places_s(route):
+        for place, seconds in (*links.token_places_s(route), *links.kv_places_s(route)):
             busy[place] += seconds * route.weight / whole
     return max(busy.values(), default=0.0)
 
@@ -153,12 +153,29 @@ class _Links:
         return max(busy.values(), default=0.0) + max(latencies, default=0.0)
 
     def kv_places_s(self, route: RouteModel) -> Iterator[tuple[object, float]]:
-        """Yield each link, NIC and trunk that KV passes, with the seconds that it takes."""
+        """Yield each link, NIC and trunk that KV passes, with the seconds that it takes there."""
         for edge, num_layers in self._moves(route):
             num_bytes = edge.token_bytes * num_layers * self._request.prompt_tokens
-            yield (edge.source, edge.target), num_bytes / edge.bytes_per_s
-            for shared in edge.shared:
-                yield shared, num_bytes / self._pipeline.shared_bytes_per_s[shared]
+            yield from self._places_s(edge, ("kv", edge.source, edge.target), num_bytes)
+
+    def token_places_s(self, route: RouteModel) -> Iterator[tuple[object, float]]:
+        """Yield the same for tokens and activations."""
+        request, decode = self._request, route.decode_stages or route.stages
+        for chain, tokens in (
+            (route.stages, request.prompt_tokens),
+            (decode, request.decode_tokens),
+        ):
+            for edge in self._around(chain):
+                ends_prompt = edge.target == OUTSIDE and chain is route.stages
+                num_bytes = edge.token_bytes * (1.0 if ends_prompt else tokens)
+                yield from self._places_s(edge, (edge.source, edge.target), num_bytes)
+
+    def _places_s(
+        self, edge: EdgeModel, name: object, num_bytes: float
+    ) -> Iterator[tuple[object, float]]:
+        yield name, num_bytes / edge.bytes_per_s
+        for shared in edge.shared:
+            yield shared, num_bytes / self._pipeline.shared_bytes_per_s[shared]
 
     def _moves(self, route: RouteModel) -> Iterator[tuple[EdgeModel, int]]:
         if route.decode_stages is not None:
