@@ -15,11 +15,11 @@ from hexplan.workload import Lengths, Slo, Workload
 def specialists(tpot: str = "0.02") -> Spec:
     """`cruncher` computes 100 times as fast as `reader`, which reads ten times as fast."""
     types = [_type("cruncher", 10**11, 10**7), _type("reader", 10**9, 10**8)]
-    hosts = [host("prompts", ["cruncher"]), host("decodes", ["reader", "reader"])]
+    hosts = [host("prompts", ["cruncher"]), host("decodes", ["reader"])]
     slo = Slo(ttft_s=Decimal("0.5"), tpot_s=Decimal(tpot), attainment=Decimal("0.9"))
     workload = Workload(
         prompt_tokens=Lengths(mean=512, max=512),
-        output_tokens=Lengths(mean=32, max=32),
+        output_tokens=Lengths(mean=12, max=12),
         slo=slo,
     )
     spec = spec_of(tiny_model(4), hosts, types=types)

@@ -58,12 +58,15 @@ def _named(lookup: Lookup) -> Iterator[tuple[str, Handover]]:
 PHASE_WRONG = Rule(
     "HEX608",
     "phase-wrong",
-    "A stage serves the phases for which handovers use it; where there are none, it serves both.",
+    "A stage serves the phases for which handovers use it; where there are none, it serves both."
+    " Where `limits.phases` is `together`, there are none.",
 )
 
 
 def _phases(lookup: Lookup) -> Iterator[Violation]:
     handovers = lookup.plan.handovers
+    if handovers and lookup.plan.cluster.limits.phases == "together":
+        yield PHASE_WRONG.at("handovers", "`limits.phases` is `together`")
     prefill = {hop.stage for handover in handovers for hop in handover.prefill}
     decode = {hop.stage for handover in handovers for hop in handover.decode}
     for stage in lookup.plan.stages:
