@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from hexplan.cost.movement import HeldWeights, moved_bytes
-from hexplan.plan import Plan, Stage
+from hexplan.plan import Hop, Plan, Stage
 from hexplan.results.difference import Change, Difference, EdgeChange, Figure, StageChange
 
 Slot = tuple[str, int]
@@ -135,12 +135,11 @@ def _flows(plan: Plan) -> Mapping[tuple[str, str], Decimal]:
 def _ways(plan: Plan) -> Mapping[object, Decimal]:
     """Return the weights of handovers, by the devices of their stages."""
     names = {stage.id: _name(stage) for stage in plan.stages}
-    return {
-        tuple(
-            tuple(names.get(h.stage, h.stage) for h in hops) for hops in (one.prefill, one.decode)
-        ): (one.weight)
-        for one in plan.handovers
-    }
+
+    def chain(hops: Sequence[Hop]) -> tuple[str, ...]:
+        return tuple(names.get(hop.stage, hop.stage) for hop in hops)
+
+    return {(chain(one.prefill), chain(one.decode)): one.weight for one in plan.handovers}
 
 
 def _place(stage: Stage) -> tuple[str, tuple[int, ...]]:

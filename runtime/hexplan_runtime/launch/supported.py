@@ -20,9 +20,7 @@ def require_supported(plan: Plan) -> None:
         float16 on a processor that has no arithmetic for that.
     """
     if plan.is_split:
-        message = (
-            "found stages that only prefill or only decode, needed all to serve both to launch"
-        )
+        message = "found stages that only prefill or only decode, needed all to serve both"
         raise InputError(message, hint=TOGETHER_HINT)
     _require_fast_type(plan)
     family = plan.model.family
