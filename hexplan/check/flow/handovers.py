@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -157,7 +157,8 @@ KV_MOVES_WRONG = Rule(
 
 def _kv_moves(lookup: Lookup, where: str, handover: Handover) -> Iterator[Violation]:
     stated = [(move.source, move.target, move.layers) for move in handover.kv_moves]
-    needed = list(_moves(lookup, handover))
+    ranges = {stage.id: stage.layers for stage in lookup.plan.stages}
+    needed = list(moved_kv(ranges, handover.prefill, handover.decode))
     if stated != needed:
         shown = ", ".join(f"{s} > {t} {span(layers)}" for s, t, layers in needed) or "nothing"
         yield KV_MOVES_WRONG.at(where, f"what has to move is {shown}")
@@ -166,12 +167,14 @@ def _kv_moves(lookup: Lookup, where: str, handover: Handover) -> Iterator[Violat
         yield from _kv_move(lookup, f"{where}, KV {move.source} > {move.target}", move)
 
 
-def _moves(lookup: Lookup, handover: Handover) -> Iterator[Moved]:
-    """Yield the KV that has to move, in the order of the layers."""
-    for source in handover.prefill:
-        for target in handover.decode:
+def moved_kv(
+    ranges: Mapping[str, Range], prefill: Sequence[Hop], decode: Sequence[Hop]
+) -> Iterator[Moved]:
+    """Yield the KV that has to move, in the order of the layers, given the ranges of the stages."""
+    for source in prefill:
+        for target in decode:
             first = max(source.enter_layer, target.enter_layer)
-            end = min(lookup.stages[hop.stage].layers[1] for hop in (source, target))
+            end = min(ranges[hop.stage][1] for hop in (source, target))
             if source.stage != target.stage and first < end:
                 yield source.stage, target.stage, (first, end)
 
