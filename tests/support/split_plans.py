@@ -87,6 +87,16 @@ def with_move(plan: Plan, **update: object) -> Plan:
 
 
 SPLIT = split_plan()
+
+
+def at_rate(rate: str) -> Plan:
+    """Return the plan with a larger promised rate."""
+    run = SPLIT.predicted.run
+    assert run is not None
+    faster = run.model_copy(update={"requests_per_s": Decimal(rate)})
+    return change_predicted(SPLIT, slo_requests_per_s=Decimal(rate), run=faster)
+
+
 HALF = HANDOVER.model_copy(update={"weight": Decimal("0.5")})
 TOGETHER = SPLIT.cluster.limits.model_copy(update={"phases": "together"})
 
@@ -153,6 +163,7 @@ BROKEN_SPLITS = (
         ),
         "HEX613",
     ),
+    broken("a link would carry more than it can at the promised rate", at_rate("1.4"), "HEX612"),
     broken(
         "a handover names a stage that is not there",
         with_handover(SPLIT, decode=_hops(("s1", 0), ("s9", 4))),
@@ -165,24 +176,3 @@ BROKEN_SPLITS = (
         "HEX610",
     ),
 )
-
-
-def at_rate(rate: str) -> Plan:
-    """Return the plan with a larger promised rate."""
-    run = SPLIT.predicted.run
-    assert run is not None
-    faster = run.model_copy(update={"requests_per_s": Decimal(rate)})
-    return change_predicted(SPLIT, slo_requests_per_s=Decimal(rate), run=faster)
-
-
-def with_slow_links(bandwidth_bytes_per_s: int) -> Plan:
-    """Return the plan with slower links, its KV moves made to fit."""
-    links = tuple(
-        one.model_copy(update={"bandwidth_bytes_per_s": bandwidth_bytes_per_s})
-        for one in SPLIT.cluster.links
-    )
-    carried = Decimal(bandwidth_bytes_per_s * 10**6 // (2 * LAYER_BYTES)).scaleb(-6)
-    moves = tuple(
-        move.model_copy(update={"capacity_requests_per_s": carried}) for move in HANDOVER.kv_moves
-    )
-    return with_handover(resealed(SPLIT, links=links), kv_moves=moves)

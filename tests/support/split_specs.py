@@ -12,7 +12,7 @@ from hexplan.spec import Spec
 from hexplan.workload import Lengths, Slo, Workload
 
 
-def specialists(tpot: str = "0.02") -> Spec:
+def specialists(tpot: str = "0.05") -> Spec:
     """`cruncher` computes 100 times as fast as `reader`, which reads ten times as fast."""
     types = [_type("cruncher", 10**11, 10**7), _type("reader", 10**9, 10**8)]
     hosts = [host("prompts", ["cruncher"]), host("decodes", ["reader"])]
