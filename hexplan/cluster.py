@@ -63,6 +63,7 @@ class Link(FrozenModel):
 
 
 Scheduling = Literal["chunked", "whole"]
+Phases = Literal["any", "together"]
 """How prompts run: in chunks beside decodes, or whole inside the steps of decodes."""
 EngineName = Literal["hexplan", "vllm", "sglang", "llamacpp"]
 """What runs a plan; each but the first runs some plans alone (`hexplan/engines`)."""
@@ -177,6 +178,8 @@ class Limits(FrozenModel):
     """The scheduler to plan for, where a rate is sustained."""
     engine: Annotated[EngineName, Field(exclude_if=lambda name: name == "hexplan")] = "hexplan"
     """What will run the plan: the plan keeps to what it runs."""
+    phases: Annotated[Phases, Field(exclude_if=lambda phases: phases == "any")] = "any"
+    """Whether prefill and decode of a request may be on different stages."""
     latency_factor: Annotated[Exact, Field(ge=1, exclude_if=lambda k: k == 2)] = Decimal(2)
     """How many times the latencies of the shallowest plan the objective balanced allows."""
     solve_time_s: Annotated[float, Field(gt=0)] = 30.0

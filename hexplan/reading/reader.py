@@ -112,6 +112,7 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
             parallel=tuple(text.limits.parallel),
             policy=text.limits.policy,
             engine=text.limits.engine,
+            phases=text.limits.phases,
             latency_factor=text.limits.latency_factor,
         ),
     )

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from hexplan.frozen_model import FrozenModel
-
-Phase = Literal["both", "prefill", "decode"]
-"""What of a request a stage serves."""
+from hexplan.plan import Phase
 
 
 class Spread(FrozenModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from hexplan.cluster import Allowed, EngineName, Parallel, Scheduling
+from hexplan.cluster import Allowed, EngineName, Parallel, Phases, Scheduling
 from hexplan.constants import STEP_OVERHEAD_S, TOKEN_OVERHEAD_S
 from hexplan.model import Model
 from hexplan.reading.text.base import Text
@@ -212,6 +212,8 @@ class LimitsText(Text):
     """The scheduler to plan for, where a rate is sustained; `launch` runs `chunked`."""
     engine: EngineName = "hexplan"
     """What will run the plan, which keeps to what that engine runs."""
+    phases: Phases = "any"
+    """`any` lets `slo` split prefill and decode by stages; `launch` runs plans of `together`."""
     latency_factor: Annotated[Factor, Field(ge=1)] = Decimal(2)
     """How many times the latencies of the shallowest plan the objective balanced allows."""
     hop_overhead: Annotated[Seconds, Field(lt=60)] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hexplan.errors import InputError
 from hexplan.plan import Plan
+from hexplan.wording import TOGETHER_HINT
 from hexplan_runtime.model.architecture import OWN_FAMILIES
 
 
@@ -13,10 +14,14 @@ def require_supported(plan: Plan) -> None:
     Raises
     ------
     InputError
-        A stage is `sp` or `shift`: ranks would run it tensor parallel. Or it has several devices
+        Prefill and decode are on different stages. Or a stage is `sp` or `shift`: ranks would run
+        it tensor parallel. Or it has several devices
         for a family that runs through the layers of transformers, which are not cut. Or it is for
         float16 on a processor that has no arithmetic for that.
     """
+    if plan.is_split:
+        message = "found stages that only prefill or only decode, needed all to serve both"
+        raise InputError(message, hint=TOGETHER_HINT)
     _require_fast_type(plan)
     family = plan.model.family
     for stage in plan.stages:

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hexplan.results.outcome import Attainment, Outcome, Phase, Spread, StageUse, TimePoint
+from hexplan.plan import Phase
+from hexplan.results.outcome import Attainment, Outcome, Spread, StageUse, TimePoint
 from hexplan_solver.simulate.assembly import (
     edge_flows,
     pipeline_of_flows,
