@@ -31,7 +31,8 @@ class Ran:
 def run_alone(queue: RequestQueue, asked: Sequence[Asked]) -> list[Ran]:
     """Run steps of one request each, a prompt or a decode, until all have emitted their tokens.
 
-    A request that has begun goes on to its end, unless the queue may stop it. What arrives while a step runs, or at its end, is taken before the step's own request is.
+    A request that has begun goes on to its end, unless the queue may stop it. What arrives while a
+    step runs, or at its end, is taken before the step's own request is.
     """
     ran: list[Ran] = []
     now_s = 0.0

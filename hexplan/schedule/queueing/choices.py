@@ -20,10 +20,11 @@ def places_of(ranked: Sequence[int]) -> dict[int, int]:
 
 def who_stops(
     space: KvSpace, want: Share, held: Sequence[Share], leaving: Sequence[Share]
-) -> list[int]:
+) -> list[int] | None:
     """Return the places of those that make way so that one request finds room, the last first.
 
-    Nobody does if it would find none although all after it had gone, or is about to find some.
+    Nobody has to if it is about to find some. None if it would find none although all after it had
+    gone.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def who_stops(
     """
     itself = Share(want.age, want.holds, 0)
     gone = who_makes_way(space, [want], [*held, itself], leaving)
-    return [] if want.age in gone else gone
+    return None if want.age in gone else gone
 
 
 def spare_room(space: KvSpace, holds: Sequence[KvHold], share: float) -> bool:
