@@ -17,6 +17,7 @@ from support.ranks import Runner, running_stages
 from hexplan.errors import HexplanError
 from hexplan.plan import Plan
 from hexplan_runtime.engine.core import EngineCore
+from hexplan_runtime.engine.queueing.choose import choose_engine
 from hexplan_runtime.launch.fleet import Fleet
 from hexplan_runtime.launch.fleet_links import FleetLinks
 from hexplan_runtime.net.gloo import PeerLost
@@ -33,7 +34,7 @@ def running_in_threads(plan: Plan, folder: Path) -> Iterator[EngineCore]:
         meeting = Meeting(Path(name), "5" * 32)
         fleet = Fleet()
         links = FleetLinks(fleet)
-        core = EngineCore(plan, links)
+        core = EngineCore(choose_engine(plan), links)
         every = [connect(plan, stage.id, meeting) for stage in plan.stages]
         threads = [
             Thread(target=_serve, args=(plan, stage.id, ends, runner, fleet), daemon=True)

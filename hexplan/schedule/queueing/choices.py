@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import islice
 
 from hexplan.schedule.kv_growth import Share, who_makes_way
 from hexplan.schedule.kv_space import KvHold, KvSpace
@@ -10,12 +11,7 @@ from hexplan.schedule.kv_space import KvHold, KvSpace
 
 def who_runs(ranked: Sequence[int], held: Collection[int], most: int) -> frozenset[int]:
     """Return the requests that decode: the first that hold room, so many at most."""
-    return frozenset([number for number in ranked if number in held][:most])
-
-
-def places_of(ranked: Sequence[int]) -> dict[int, int]:
-    """Return the place of each request in the order, by which `who_makes_way` compares them."""
-    return {number: place for place, number in enumerate(ranked)}
+    return frozenset(islice((number for number in ranked if number in held), most))
 
 
 def who_stops(

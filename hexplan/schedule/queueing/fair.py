@@ -15,7 +15,7 @@ class Fair:
     what two clients that always wait have been served differs by a bounded amount nevertheless.
     """
 
-    may_stop = False
+    may_stop, moves_many = False, True
 
     def __init__(self, params: QueueParams) -> None:
         self._params = params

@@ -35,7 +35,7 @@ class Mlfq:
     end of the first level.
     """
 
-    may_stop = True
+    may_stop, moves_many = True, False
 
     def __init__(self, work: Work, params: QueueParams) -> None:
         self._work, self._growth = work, params.quantum_growth

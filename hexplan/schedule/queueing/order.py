@@ -15,6 +15,8 @@ class Order(Protocol):
 
     may_stop: bool
     """Whether a request that runs makes way for one of a better rank."""
+    moves_many: bool
+    """Whether service of one request changes the ranks of others."""
 
     def arrive(self, job: Job) -> None:
         """Take a request that waits from now on."""
@@ -38,7 +40,7 @@ class Order(Protocol):
 class Fcfs:
     """First come, first served."""
 
-    may_stop = False
+    may_stop = moves_many = False
 
     def arrive(self, job: Job) -> None:
         """Take a request; its number is its place."""

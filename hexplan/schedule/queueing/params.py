@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hexplan.techniques import QueueName
+
 
 @dataclass(frozen=True, slots=True)
 class QueueParams:
@@ -12,8 +14,9 @@ class QueueParams:
     starve_s: float = 30.0
     """For how long a request may wait since it was last served; then it goes first (`mlfq`,
     `srpt`)."""
-    first_quantum_decodes: int = 1
-    """`mlfq`: decodes in the quantum of the first level (FastServe: the shortest iteration)."""
+    first_quantum_decodes: int = 16
+    """`mlfq`: decodes in the quantum of the first level: a page of KV (FastServe: one, which moves
+    KV for less)."""
     quantum_growth: float = 2.0
     """`mlfq`: how many times the quantum of a level the next one's is (FastServe)."""
     starved_decodes: int = 16
@@ -30,3 +33,11 @@ class QueueParams:
 
 
 QUEUE_PARAMS = QueueParams()
+
+
+@dataclass(frozen=True, slots=True)
+class Queueing:
+    """A queue, and its quanta and bounds."""
+
+    name: QueueName
+    params: QueueParams = QUEUE_PARAMS

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+
 from hexplan.schedule.queueing.fair import Fair
 from hexplan.schedule.queueing.job import Job
 from hexplan.schedule.queueing.mlfq import Mlfq
-from hexplan.schedule.queueing.order import Fcfs, Order
+from hexplan.schedule.queueing.order import Fcfs, Order, Rank
 from hexplan.schedule.queueing.params import QUEUE_PARAMS, QueueParams
 from hexplan.schedule.queueing.srpt import Srpt
 from hexplan.schedule.queueing.work import Work
 from hexplan.techniques import QueueName
+
+Key = tuple[Rank, int]
+"""A rank, and the number of its request, so that equal ranks go by arrival."""
 
 
 class RequestQueue:
@@ -22,6 +28,9 @@ class RequestQueue:
         self.work = work
         self._order = order_of(name, work, params)
         self._jobs: dict[int, Job] = {}
+        self._keys: dict[int, Key] = {}
+        self._sorted: list[Key] = []
+        """All keys, the first to run first; those of an order that moves many are sorted late."""
         self._starve_s = params.starve_s if self._order.may_stop else float("inf")
         self._look_at_s = float("inf")
         self.has_changed = False
@@ -40,6 +49,7 @@ class RequestQueue:
         job.served_at_s = now_s
         self._jobs[job.number] = job
         self._order.arrive(job)
+        self._place(job)
         self._look_at_s = min(self._look_at_s, now_s + self._starve_s)
         self.has_changed = True
 
@@ -61,12 +71,14 @@ class RequestQueue:
         job.emitted += 1
         job.served_at_s = now_s
         self.has_changed = self._order.serve(job, seconds) or self.has_changed
+        self._place(job)
 
     def leave(self, number: int) -> None:
         """Forget a request that is over; one that is not known is left."""
         job = self._jobs.pop(number, None)
         if job is not None:
             self._order.leave(job)
+            self._remove(self._keys.pop(number))
             self.has_changed = True
 
     def must_rank(self, now_s: float) -> bool:
@@ -76,15 +88,40 @@ class RequestQueue:
     def ranked(self, now_s: float) -> list[int]:
         """Return all requests, the one that should run first; who has starved is moved up."""
         self.has_changed = False
+        if now_s >= self._look_at_s:
+            self._move_up(now_s)
+        if self._order.moves_many:
+            for job in self._jobs.values():
+                self._keys[job.number] = self._order.rank(job), job.number
+            self._sorted = sorted(self._keys.values())
+        return [number for _, number in self._sorted]
+
+    def in_order(self, numbers: Iterable[int]) -> list[int]:
+        """Return some requests as `ranked` does."""
+        return sorted(numbers, key=self._keys.__getitem__)
+
+    def _move_up(self, now_s: float) -> None:
+        waits = [float("inf")]
         for job in self._jobs.values():
             if not job.is_starved and now_s - job.served_at_s >= self._starve_s:
                 self._order.move_up(job)
                 job.is_starved = True
-        waits = [job.served_at_s for job in self._jobs.values() if not job.is_starved]
-        self._look_at_s = min(waits, default=float("inf")) + self._starve_s
-        rank = self._order.rank
-        order = sorted(self._jobs.values(), key=lambda job: (rank(job), job.number))
-        return [job.number for job in order]
+                self._place(job)
+            if not job.is_starved:
+                waits.append(job.served_at_s)
+        self._look_at_s = min(waits) + self._starve_s
+
+    def _place(self, job: Job) -> None:
+        """Sort a request in again, if its rank is another one."""
+        key, had = (self._order.rank(job), job.number), self._keys.get(job.number)
+        if key != had:
+            if had is not None:
+                self._remove(had)
+            self._keys[job.number] = key
+            insort(self._sorted, key)
+
+    def _remove(self, key: Key) -> None:
+        del self._sorted[bisect_left(self._sorted, key)]
 
 
 def order_of(name: QueueName, work: Work, params: QueueParams = QUEUE_PARAMS) -> Order:

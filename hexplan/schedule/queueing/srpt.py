@@ -16,7 +16,7 @@ class Srpt:
     One that has starved goes ahead of all that have not, until it has emitted a page.
     """
 
-    may_stop = True
+    may_stop, moves_many = True, False
 
     def __init__(self, work: Work, params: QueueParams) -> None:
         self._work, self._first_s = work, work.decode_s * params.starved_decodes

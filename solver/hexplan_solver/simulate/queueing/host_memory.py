@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hexplan.schedule.kv_space import KvSpace
 from hexplan_solver.simulate.pipeline_model import PipelineModel
 from hexplan_solver.simulate.request_state import RequestState
@@ -21,6 +23,16 @@ class HostMemory:
         self._move_s = [stage.kv_move_s for stage in pipeline.stages]
         self.requests: dict[int, RequestState] = {}
         """Those whose KV is here."""
+
+    def has_room(self, requests: Iterable[RequestState]) -> bool:
+        """Say whether there is room for what some requests have together."""
+        more = [0] * len(self._space.capacity)
+        for request in requests:
+            assert request.route is not None
+            for hold in request.route.holds:
+                more[hold.stage] += hold.layers * request.context_tokens
+        amounts = zip(self._space.reserved, more, self._space.capacity, strict=True)
+        return all(used + added <= capacity for used, added, capacity in amounts)
 
     def take(self, request: RequestState) -> bool:
         """Keep room for what a request has, and say whether there is some."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hexplan.schedule.kv_growth import Share
-from hexplan.schedule.queueing.choices import places_of, spare_room, who_runs, who_stops
+from hexplan.schedule.queueing.choices import spare_room, who_runs, who_stops
 from hexplan.schedule.queueing.job import Job
 from hexplan.schedule.queueing.request_queue import RequestQueue
 from hexplan_solver.simulate.pipeline_model import PipelineModel
@@ -39,6 +39,9 @@ class QueuedSimulation(Simulation):
         self._most = policy.max_decode_tokens * len(pipeline.stages)
         space = self.admission.kv.space
         self._host = HostMemory(pipeline, space, params.host_share)
+        self._waiting: dict[int, RequestState] = {}
+        """Requests that hold nothing, by number."""
+        self._is_evicting = False
         self._runs: frozenset[int] = frozenset()
         """Requests that may decode."""
         self._parked: dict[int, RequestState] = {}
@@ -55,6 +58,7 @@ class QueuedSimulation(Simulation):
         if waiting and (last := waiting[-1]).number not in self._queue:
             job = Job(last.number, last.prompt_tokens, last.output_tokens, last.client)
             self._queue.arrive(job, self.now_s)
+            self._waiting[last.number] = last
         self._rule()
 
     def _going(self, requests: list[RequestState]) -> list[RequestState]:
@@ -81,6 +85,7 @@ class QueuedSimulation(Simulation):
             self.recorder.restarts += 1
             self.admission.waiting.appendleft(request.again())
         super()._fail(stage)
+        self._note_waiting()
 
     def _evict(self, requests: list[RequestState]) -> None:
         for request in requests:
@@ -88,29 +93,38 @@ class QueuedSimulation(Simulation):
             self._stopping.discard(request.number)
             if self._moving.pop(request.number, None) is not None:
                 self._host.give_back(request)
+        self._is_evicting = True
         super()._evict(requests)
+        self._is_evicting = False
+        self._note_waiting()
+        self._rule()
+
+    def _note_waiting(self) -> None:
+        """Take note of the requests that start over."""
+        self._waiting = {request.number: request for request in self.admission.waiting}
 
     # who runs
 
     def _rule(self) -> None:
         """Decide who decodes, let in who finds room, and let others make way."""
+        if self._is_evicting:
+            return
         ranked = self._queue.ranked(self.now_s)
-        waiting = {request.number: request for request in self.admission.waiting}
         room = self._most
         for number in ranked:
             if not room:
                 break
-            request = waiting.get(number) or self._host.requests.get(number)
+            request = self._waiting.get(number) or self._host.requests.get(number)
             if request is None:
                 room -= number in self.admission.running and number not in self._stopping
             elif self._let_in(request):
                 room -= 1
             else:
-                self._make_room(request, ranked)
+                self._make_room(request)
                 break
         staying = self.admission.running.keys() - self._stopping
         self._runs = who_runs(ranked, staying, self._most)
-        self._make_spare_room(ranked)
+        self._make_spare_room()
         self._go_on()
 
     def _go_on(self) -> None:
@@ -126,6 +140,7 @@ class QueuedSimulation(Simulation):
             if not self.admission.let_in(request, self.now_s):
                 return False
             self.admission.waiting.remove(request)
+            del self._waiting[request.number]
             self._queue.admit(request.number)
             self._begin(request)
             return True
@@ -140,11 +155,12 @@ class QueuedSimulation(Simulation):
         self._at(self.now_s + self._host.move_s(request), self._moved_back, request)
         return True
 
-    def _make_room(self, request: RequestState, ranked: list[int]) -> None:
+    def _make_room(self, request: RequestState) -> None:
         """Let those of a worse rank make way that hold what a request needs."""
         if not self._queue.may_stop:
             return
-        places = places_of(ranked)
+        order = self._queue.in_order([request.number, *self.admission.running])
+        places = {number: place for place, number in enumerate(order)}
         held = [one for one in self.admission.running.values() if self._may_stop(one)]
         leaving = [one for one in self.admission.running.values() if self._is_leaving(one)]
         routes = self.admission.open_routes() if request.route is None else [request.route]
@@ -159,20 +175,20 @@ class QueuedSimulation(Simulation):
             for route in routes
         ]
         stops = min([way for way in ways if way is not None], key=len, default=[])
-        self._stopping.update(ranked[place] for place in stops)
+        going = [self.admission.running[order[place]] for place in stops]
+        if self._host.has_room(going):
+            self._stopping.update(one.number for one in going)
 
-    def _make_spare_room(self, ranked: list[int]) -> None:
+    def _make_spare_room(self) -> None:
         """Let the last of those make way that only wait, so that whoever arrives finds room."""
-        if not self._queue.may_stop or self._stopping:
+        idle = self._parked.keys() - self._runs
+        if not idle or self._stopping or not self._queue.may_stop:
             return
-        for number in reversed(ranked):
-            request = self._parked.get(number)
-            if request is None or number in self._runs:
-                continue
-            assert request.route is not None
-            if not spare_room(self.admission.kv.space, request.route.holds, self._spare_share):
-                self._stopping.add(number)
-            return
+        last = self._parked[self._queue.in_order(idle)[-1]]
+        assert last.route is not None
+        is_full = not spare_room(self.admission.kv.space, last.route.holds, self._spare_share)
+        if is_full and self._host.has_room([last]):
+            self._stopping.add(last.number)
 
     def _may_stop(self, request: RequestState) -> bool:
         is_decoding = request.emitted > 0
@@ -199,6 +215,7 @@ class QueuedSimulation(Simulation):
         else:
             self._stopping.discard(request.number)
             self.admission.evict([request])
+            self._waiting[request.number] = self.admission.waiting[0]
             self._at(self.now_s, self._rule)
 
     def _moved_out(self, request: RequestState) -> None:

@@ -17,11 +17,12 @@ from hexplan.techniques import QueueName
 
 SECOND_EACH = Work(float, 1.0)
 """A token of a prompt takes a second, and a decode does."""
+SINGLE = replace(QUEUE_PARAMS, first_quantum_decodes=1)
 THREE = (Asked(0, 1, 4), Asked(1, 3, 2), Asked(2, 1, 1))
 
 
 def steps(name: QueueName) -> list[str]:
-    ran = run_alone(RequestQueue(name, SECOND_EACH), THREE)
+    ran = run_alone(RequestQueue(name, SECOND_EACH, SINGLE), THREE)
     return [f"{one.first_s:g}-{one.end_s:g} {one.number + 1}" for one in ran]
 
 
@@ -38,7 +39,7 @@ def test_three_requests_run_as_worked_out_by_hand(
 ) -> None:
     """Levels of `mlfq` have quanta of 1, 2 and 4 s: the prompt of 3 s joins the third."""
     assert ", ".join(steps(name)) == expected
-    ran = run_alone(RequestQueue(name, SECOND_EACH), THREE)
+    ran = run_alone(RequestQueue(name, SECOND_EACH, SINGLE), THREE)
     assert sum(completions(ran, THREE)) / 3 == pytest.approx(mean)
 
 

@@ -23,7 +23,8 @@ TO_THE_END = Window(None, 0.0, has_slowdowns=True)
 
 def ends(name: QueueName, pipeline: PipelineModel, traffic: Replay) -> list[float]:
     """How long each request took, by its number."""
-    policy = replace(ONE_AT_A_TIME, queue=name)
+    params = replace(QUEUE_PARAMS, first_quantum_decodes=1)
+    policy = replace(ONE_AT_A_TIME, queue=name, queue_params=params)
     simulation = QueuedSimulation(pipeline, traffic, policy, TO_THE_END)
     taken: dict[int, float] = {}
     end = simulation._end
@@ -48,7 +49,7 @@ def test_three_requests_take_as_long_as_worked_out_by_hand(
 def test_a_short_request_takes_the_room_of_a_long_one_which_goes_on_later() -> None:
     """There is room for 52 tokens; the long one needs 50, of which it has 2 when it makes way.
 
-    Without host memory it starts over.
+    Without host memory it goes on, as nobody starts over for the sake of a queue.
     """
     pipeline = chain(TokenSteps(1.0, 1.0), kv_tokens=52)
     stage = replace(pipeline.stages[0], kv_move_s=0.5)
@@ -60,7 +61,7 @@ def test_a_short_request_takes_the_room_of_a_long_one_which_goes_on_later() -> N
     assert (outcome.swaps, outcome.restarts) == (1, 0)
     no_host = replace(policy, queue_params=replace(QUEUE_PARAMS, host_share=0.0))
     again = simulate(moving, traffic, no_host, TO_THE_END)
-    assert (again.finished, again.swaps, again.restarts) == (2, 0, 1)
+    assert (again.finished, again.swaps, again.restarts) == (2, 0, 0)
 
 
 def test_queues_need_requests_that_wait() -> None:
@@ -85,7 +86,7 @@ requests = st.lists(
     st.integers(1, 3),
     st.booleans(),
 )
-@settings(max_examples=150)
+@settings(max_examples=30)
 def test_every_request_ends_and_no_cache_holds_more_than_it_can(
     asked: list[tuple[float, int, int]],
     name: QueueName,
