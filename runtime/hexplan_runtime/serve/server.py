@@ -136,6 +136,7 @@ class Server:
                 max_waiting=waiting,
                 hosts=self._hosts,
                 restarts=self._restarts(),
+                queue=self._settings.queue,
             )
             with made as pipeline:
                 self._listener.ready(pipeline.stats, time.monotonic() - begun_s)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.processes import wait_until
 from support.reference import Continuation, clear_continuations, load_reference
 from support.runtime_plans import make_plan, without_way_back
 
@@ -16,23 +17,24 @@ from hexplan.schedule.queueing.params import QUEUE_PARAMS, Queueing
 from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.request import Request, Sampling
 
-NUM_TOKENS = 20
+NUM_TOKENS = 14
 OFTEN = replace(QUEUE_PARAMS, first_quantum_decodes=1, quantum_growth=1.3, host_share=3.0)
 """Quanta of one decode and a little more, so that requests make way all the time."""
 
 
 @pytest.fixture(scope="module")
 def continuations(austen: Path) -> list[Continuation]:
-    return clear_continuations(load_reference(austen), 24, NUM_TOKENS)
+    return clear_continuations(load_reference(austen), 12, NUM_TOKENS)
 
 
 def plans(model: Model) -> dict[str, Plan]:
-    stages = [((0, 3), (1, 1)), ((3, 6), (1,))]
-    direct = make_plan(model, stages, kv_tokens=200)
+    direct = make_plan(model, [((0, 4), (1,)), ((4, 6), (1,))], kv_tokens=160)
     return {"way back": direct, "by the router": without_way_back(direct)}
 
 
-@pytest.fixture(scope="module", params=["way back", "by the router"])
+@pytest.fixture(
+    scope="module", params=["way back", pytest.param("by the router", marks=pytest.mark.slow)]
+)
 def pipeline(
     request: pytest.FixtureRequest, austen: Path, austen_model: Model
 ) -> Iterator[Pipeline]:
@@ -54,10 +56,14 @@ def test_tokens_are_those_of_transformers_however_often_requests_make_way(
     before = pipeline.core.snapshot().swaps
     requests = [Request(one.prompt_ids, NUM_TOKENS) for one in continuations]
     assert tokens_of(pipeline, requests) == [one.token_ids for one in continuations]
-    after = pipeline.core.snapshot()
-    assert after.swaps - before > 10
-    assert after.swapped == 0
-    assert all(stage.held_tokens == 0 for stage in after.kv)
+    assert pipeline.core.snapshot().swaps - before > 10
+    assert wait_until(lambda: is_empty(pipeline))
+
+
+def is_empty(pipeline: Pipeline) -> bool:
+    now = pipeline.core.snapshot()
+    kept = sum(stage.held_tokens + stage.swapped_tokens for stage in now.kv)
+    return (now.running, now.waiting, now.swapped, kept) == (0, 0, 0, 0)
 
 
 def test_drawn_tokens_are_those_of_an_undisturbed_run(
@@ -67,7 +73,7 @@ def test_drawn_tokens_are_those_of_an_undisturbed_run(
         Request(one.prompt_ids, NUM_TOKENS, Sampling(temperature=1.0, seed=seed))
         for seed, one in enumerate(continuations)
     ]
-    alone = [tokens_of(pipeline, [request])[0] for request in requests[:6]]
+    alone = [tokens_of(pipeline, [request])[0] for request in requests[:3]]
     before = pipeline.core.snapshot().swaps
-    assert tokens_of(pipeline, requests)[:6] == alone
+    assert tokens_of(pipeline, requests)[:3] == alone
     assert pipeline.core.snapshot().swaps > before

@@ -11,8 +11,15 @@ from support.pipelines import TokenSteps, chain
 
 from hexplan.schedule.queueing.params import QUEUE_PARAMS
 from hexplan.techniques import QueueName
-from hexplan_solver.simulate import CHUNKED, Offline, Outage, PipelineModel, Replay, Window
-from hexplan_solver.simulate import simulate
+from hexplan_solver.simulate import (
+    CHUNKED,
+    Offline,
+    Outage,
+    PipelineModel,
+    Replay,
+    Window,
+    simulate,
+)
 from hexplan_solver.simulate.queueing.queued_simulation import QueuedSimulation
 from hexplan_solver.simulate.traffic import FixedLengths
 
