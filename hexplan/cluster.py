@@ -211,9 +211,7 @@ class Cluster(FrozenModel):
     """Hosts and devices that the user excluded."""
     limits: Limits = Limits()
     """What a plan may use."""
-    techniques: Annotated[Techniques, Field(exclude_if=lambda used: used == Techniques())] = (
-        Techniques()
-    )
+    techniques: Annotated[Techniques, Field(exclude_if=Techniques.is_none)] = Techniques()
     """What a launch does besides running requests in the order of arrival."""
 
     @cached_property

@@ -20,3 +20,7 @@ class Techniques(FrozenModel):
 
     queue: QueueName = "fcfs"
     """Which requests run next where not all of them can."""
+
+    def is_none(self) -> bool:
+        """Say whether nothing is asked for; a cluster's JSON and hash then do not change."""
+        return self == Techniques()

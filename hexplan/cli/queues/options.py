@@ -29,9 +29,9 @@ QueueOption = Annotated[
     Queue | None,
     typer.Option(
         "--queue",
-        help="Which requests run next where not all can: fcfs, first come, first served; mlfq, those"
-        " that were served least; fair, those of the client that was served least; srpt, those with"
-        " the least left to do. By default as the plan says.",
+        help="Which requests run next where not all can: fcfs, first come, first served; mlfq, who"
+        " was served least; fair, whose client was served least; srpt, who has least left to do. By"
+        " default as the plan says.",
     ),
 ]
 StarveOption = Annotated[

@@ -16,6 +16,7 @@ MOST_REQUESTS = 10_000_000
 
 
 def traffic_of(plan: Plan, rate: str | None, trace: Path | None, *, is_offline: bool) -> Traffic:
+    """Return the requests that options ask for, or the workload's."""
     from hexplan_solver.simulate import Offline, Poisson, Replay, SpreadLengths
     from hexplan_solver.simulate.traces import read_trace
 

@@ -31,10 +31,9 @@ class Engine:
     """Admits requests, follows them, and ends them."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+        self._plan, self._step_limits = plan, step_limits_of(plan)
         self.reuses_prefixes = True
         """Whether requests may begin with what others leave."""
-        self._step_limits = step_limits_of(plan)
         self._depth = max((len(route.hops) for route in plan.routes), default=1)
         self._room = Room(plan)
         self._shelf = Shelf(plan, self._room.router.space, self._room.router.holds)
@@ -48,14 +47,10 @@ class Engine:
         }
         """Of the routes whose tokens come back to the router before they go on."""
         self._feeds = [PromptFeed(self._step_limits, steps_under_way(loop)) for loop in loops]
-        self._ids = count()
-        self._flights: dict[int, Flight] = {}
-        self.counts = Counts(plan)
-        self.replays = Replays(plan, self._room, self._shelf)
+        self._ids, self._flights = count(), dict[int, Flight]()
+        self.counts, self.replays = Counts(plan), Replays(plan, self._room, self._shelf)
         self.preemptions = 0
         """How often a request had to make way for older ones."""
-        self.swaps = self.swapped = 0
-        """How often KV went to host memory, and how many requests have theirs there."""
 
     def check(self, what: str, request: Request) -> None:
         """Refuse a request that this pipeline could never run."""

@@ -23,6 +23,6 @@ def snapshot_of(engine: Engine, waiting: int, ends: Mapping[EndReason, int]) -> 
         proved=tuple(sorted(replays.masking.proved)),
         generations=tuple(replays.masking.generations),
         replays=replays.count,
-        swaps=engine.swaps,
-        swapped=engine.swapped,
+        swaps=engine.counts.swaps,
+        swapped=engine.counts.swapped,
     )

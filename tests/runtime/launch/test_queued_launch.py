@@ -32,9 +32,10 @@ def plans(model: Model) -> dict[str, Plan]:
     return {"way back": direct, "by the router": without_way_back(direct)}
 
 
-@pytest.fixture(
-    scope="module", params=["way back", pytest.param("by the router", marks=pytest.mark.slow)]
-)
+BY_THE_ROUTER = pytest.param("by the router", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=["way back", BY_THE_ROUTER])
 def pipeline(
     request: pytest.FixtureRequest, austen: Path, austen_model: Model
 ) -> Iterator[Pipeline]:

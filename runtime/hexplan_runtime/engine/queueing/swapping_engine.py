@@ -64,7 +64,7 @@ class SwappingEngine(Engine):
             return False
         flight.reserved_tokens, flight.fetches, flight.parks = tokens, True, False
         del self._away[flight.asked.ticket]
-        self.swapped = len(self._away)
+        self.counts.swapped = len(self._away)
         self._host.give_back(flight)
         self._late[flight.id] = flight
         return True
@@ -77,8 +77,8 @@ class SwappingEngine(Engine):
         self._room.land(flight)
         flight.reserved_tokens = 0
         self._away[flight.asked.ticket] = flight
-        self.swaps += 1
-        self.swapped = len(self._away)
+        self.counts.swaps += 1
+        self.counts.swapped = len(self._away)
         self._late |= {one.id: one for one in self._room.resume()}
         self._is_due = True
 
@@ -106,7 +106,7 @@ class SwappingEngine(Engine):
         self._parked.pop(ticket, None)
         self._stopping.pop(ticket, None)
         self._away.pop(ticket, None)
-        self.swapped = len(self._away)
+        self.counts.swapped = len(self._away)
         self._host.give_back(flight)
 
     def _go_on(self, turn: Turn, flight: Flight) -> None:
