@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from hexplan.errors import HexplanError
-from hexplan_runtime.batch import MAX_ROWS, NOTHING, Batch, Row
+from hexplan_runtime.batch import MAX_ROWS, Batch, Row
 from hexplan_runtime.net.extras import (
     ExtrasReader,
     packed_ids,
@@ -27,7 +27,7 @@ from hexplan_runtime.net.extras import (
     packed_prompt_logprobs,
 )
 from hexplan_runtime.net.terms import TERMS, Terms
-from hexplan_runtime.request import ENDLESS, Logprobs
+from hexplan_runtime.request import Logprobs
 
 FRAME_BYTES: Final = 65536
 """The receiver always offers this much memory, so a small batch is one message, not two."""
@@ -270,12 +270,9 @@ class Decoder:
             if flags & _CLOSES:
                 del self._opened[request]
             samples, closes, decodes = (bool(flags & f) for f in (_SAMPLES, _CLOSES, _DECODES))
-            place = request, terms.route, position, tokens, context_tokens
-            row = Row(*place, terms.sampling, samples, closes, decodes)
-            if flags >= _PARKS:
-                told = (bool(flags & f) for f in (_PARKS, _STOWS, _FETCHES))
-                row = Row(*place, terms.sampling, samples, closes, decodes, ENDLESS, NOTHING, *told)
-            rows.append(terms.over(row))
+            place = request, terms.route, position, tokens, context_tokens, terms.sampling
+            told = () if flags < _PARKS else (bool(flags & f) for f in (_PARKS, _STOWS, _FETCHES))
+            rows.append(Row(*place, samples, closes, decodes, terms.end_rule, terms.prefix, *told))
             every_flags.append(flags)
         return tuple(rows), tuple(every_flags), end
 
