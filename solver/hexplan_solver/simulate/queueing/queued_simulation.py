@@ -14,7 +14,7 @@ from hexplan_solver.simulate.queueing.host_memory import HostMemory
 from hexplan_solver.simulate.queueing.work import work_of
 from hexplan_solver.simulate.request_state import RequestState
 from hexplan_solver.simulate.simulation import Simulation
-from hexplan_solver.simulate.traffic import Offline, Traffic
+from hexplan_solver.simulate.traffic import Offline, Replay, Traffic
 from hexplan_solver.simulate.window import Window
 
 
@@ -56,6 +56,8 @@ class QueuedSimulation(Simulation):
     def _admit(self) -> None:
         waiting = self.admission.waiting
         if waiting and (last := waiting[-1]).number not in self._queue:
+            if isinstance(self._traffic, Replay) and self._traffic.clients:
+                last.client = self._traffic.clients[last.number]
             job = Job(last.number, last.prompt_tokens, last.output_tokens, last.client)
             self._queue.arrive(job, self.now_s)
             self._waiting[last.number] = last
