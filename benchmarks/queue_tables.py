@@ -25,6 +25,7 @@ from hexplan_solver.simulate.traffic import Arrival
 
 QUEUES: Final[tuple[QueueName, ...]] = ("fcfs", "mlfq", "fair", "srpt")
 LOADS: Final = (0.7, 0.9, 1.1)
+LAUNCHED_REQUESTS: Final = 240
 FULL: Final = 1.2
 """Load of the launch: few requests need much of it to wait for each other."""
 SPEC: Final = """
@@ -128,15 +129,15 @@ def head(names: tuple[str, ...]) -> None:
 def compare() -> None:
     """Print how each queue fares in a launch of a tiny model, beside the simulator."""
     plan = launched_plan()
-    trace = SHORT.trace(60)
+    trace = SHORT.trace(LAUNCHED_REQUESTS)
     most = capacity(plan, trace)
     work = work_of(pipeline_of_plan(plan), policy_of_plan(plan))
     launched = Launched(plan, clients_of(trace))
     alone, launched_most = launched.measure(trace)
     print(
-        f"\nLaunched: the 3M model on one core, room for {plan.stages[0].kv_tokens} tokens, 60"
-        f" requests at {FULL:.0%} of what it serves ({launched_most:.2f} requests/s); in the simulator,"
-        f" by the plan's own figures, that is {most:.2f} requests/s.\n"
+        f"\nLaunched: the 3M model on one core, room for {plan.stages[0].kv_tokens} tokens,"
+        f" {LAUNCHED_REQUESTS} requests at {FULL:.0%} of what it serves ({launched_most:.2f}"
+        f" requests/s); by the plan's own figures it serves {most:.2f} in the simulator.\n"
     )
     head(("where", "queue", *HEAD))
     for queue in QUEUES:

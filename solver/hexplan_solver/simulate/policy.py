@@ -84,8 +84,11 @@ CHUNKED = Policy()
 
 
 def policy_of_plan(plan: Plan) -> Policy:
-    """Return hexplan's own policy with the step limits and the queue that the runtime keeps to."""
-    return replace(CHUNKED.within(step_limits_of(plan)), queue=plan.cluster.techniques.queue)
+    """Return hexplan's own policy with the step limits that the runtime keeps to.
+
+    Plans state what they serve first come, first served, whatever queue a launch then has.
+    """
+    return CHUNKED.within(step_limits_of(plan))
 
 
 WHOLE = Policy(
