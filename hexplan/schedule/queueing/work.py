@@ -31,7 +31,8 @@ class Work:
         """Return the seconds of a prompt, between those of powers of two in proportion."""
         while not self._grid or self._grid[-1] < min(tokens, _MOST_TOKENS):
             self._grid.append(2 * self._grid[-1] if self._grid else 1)
-            self._times_s.append(self._pass_s(self._grid[-1]))
+            # A pass of any size takes as long as that of a decode: it reads the weights.
+            self._times_s.append(max(self.decode_s, self._pass_s(self._grid[-1])))
         at = bisect_left(self._grid, tokens)
         if self._grid[at] == tokens:
             return self._times_s[at]

@@ -108,5 +108,5 @@ def test_the_server_is_never_idle_while_somebody_waits(asked: list[Asked], name:
 
 @given(st.integers(1, 3000))
 def test_prompts_between_powers_of_two_are_in_proportion(tokens: int) -> None:
-    work = Work(lambda n: 0.5 + 0.25 * n, 1.0)
+    work = Work(lambda n: 0.5 + 0.25 * n, 0.75)
     assert work.prompt_s(tokens) == pytest.approx(0.5 + 0.25 * tokens)
