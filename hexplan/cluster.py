@@ -13,6 +13,7 @@ from hexplan.device import DeviceType
 from hexplan.field_types import Exact, Positive, Range
 from hexplan.frozen_model import FrozenModel
 from hexplan.host import Host, Interconnect
+from hexplan.techniques import Techniques
 
 COORDINATOR = "coordinator"
 """Where requests enter and tokens leave: an end of links beside the hosts."""
@@ -213,6 +214,8 @@ class Cluster(FrozenModel):
     """Hosts and devices that the user excluded."""
     limits: Limits = Limits()
     """What a plan may use."""
+    techniques: Annotated[Techniques, Field(exclude_if=Techniques.is_none)] = Techniques()
+    """What a launch does besides running requests in the order of arrival."""
 
     @cached_property
     def has_trunks(self) -> bool:

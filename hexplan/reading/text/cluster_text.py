@@ -36,6 +36,7 @@ from hexplan.reading.text.fields import (
 )
 from hexplan.reading.text.model_text import FolderModel, NamedModel, Numbers, with_known_format
 from hexplan.reading.text.workload_text import WorkloadText
+from hexplan.techniques import QueueName
 from hexplan.workload import DEFAULT_OBJECTIVE, Objective
 
 
@@ -229,6 +230,13 @@ class LimitsText(Text):
     """Sets of hosts of one site that may work as one stage: `[[a, b], ["c-[0-3]"]]`, or `any`."""
 
 
+class TechniquesText(Text):
+    """Published techniques that a launch is to use."""
+
+    queue: QueueName = "fcfs"
+    """Which requests run next where not all of them can: `fcfs`, `mlfq`, `fair` or `srpt`."""
+
+
 class ClusterText(Text):
     """A cluster.yaml: hosts with devices, the links between them, and the model to run."""
 
@@ -270,3 +278,5 @@ class ClusterText(Text):
     """What must sit where, and what must stay unused."""
     limits: LimitsText = LimitsText()
     """What a plan may use."""
+    techniques: TechniquesText = TechniquesText()
+    """Published techniques that a launch is to use."""

@@ -21,6 +21,7 @@ from hexplan_solver.flow.routes import Flow, Path
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.shards import split
+from hexplan_solver.simulate.params import SIMULATE_PARAMS
 from hexplan_solver.simulate.pipeline_model import (
     NO_LIMIT,
     EdgeModel,
@@ -187,7 +188,13 @@ def _stage(spec: Spec, name: str, shape: StageShape, kv_tokens: int) -> StageMod
         profile.kv_tokens[held - 1] if profile and held <= len(profile.kv_tokens) else None,
         _limit(profile.max_prompts if profile else (), held),
         _limit(profile.max_decode_tokens if profile else (), held),
+        kv_move_s=_kv_move_s(spec.model, len(shape.devices)),
     )
+
+
+def _kv_move_s(model: Model, degree: int) -> float:
+    """Return how long the KV of a token in a layer takes to host memory, by all devices at once."""
+    return kv_layer_bytes(model) / degree / SIMULATE_PARAMS.host_bytes_per_s
 
 
 def _limit(by_layers: Sequence[int], held: int) -> int:

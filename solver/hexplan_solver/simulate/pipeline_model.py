@@ -31,6 +31,8 @@ class StageModel:
     """Tokens decoded in one step, as the profile has it."""
     phase: Phase = "both"
     """What it serves."""
+    kv_move_s: float = 0.0
+    """Seconds to move the KV of one token in one layer to host memory, or back."""
 
 
 @dataclass(frozen=True, slots=True)
