@@ -34,6 +34,11 @@ class Team:
         return 1 if self._group is None else self._group.size
 
     @property
+    def sent_bytes(self) -> int:
+        """Bytes of all messages that this rank has sent to others of the team one by one."""
+        return 0 if self._group is None else self._group.sent_bytes
+
+    @property
     def is_leader(self) -> bool:
         """Whether this rank talks to other stages and decides what its team runs."""
         return self.rank == LEADER

@@ -28,9 +28,7 @@ class SharedTokens:
         Tokens of the largest step that is tensor parallel; 0 if none is.
     """
 
-    def __init__(
-        self, own: OwnLayers, tensor: StepRunner, team: Team, shift_tokens: int
-    ) -> None:
+    def __init__(self, own: OwnLayers, tensor: StepRunner, team: Team, shift_tokens: int) -> None:
         self._own, self._tensor, self._team = own, tensor, team
         self._shift_tokens = shift_tokens
 

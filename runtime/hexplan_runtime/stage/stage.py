@@ -72,6 +72,11 @@ class Stage:
         self.has_head = stage.layers[1] == plan.model.layers
         """Whether it ends in the output head."""
 
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes of this rank's KV cache."""
+        return sum(arena.num_bytes for arena in self._cache.arenas)
+
     def enter_layer(self, route: int) -> int:
         """Return the layer where requests of this route enter the stage."""
         layer = self._enter_layers[route]
