@@ -71,6 +71,11 @@ class Arena:
         """Keys and values in host memory, of requests that made way."""
 
     @property
+    def num_bytes(self) -> int:
+        """Bytes of all keys and values."""
+        return self._keys_LGSE.nbytes + self._values_LGSE.nbytes
+
+    @property
     def free(self) -> int:
         """Number of free slots."""
         return self._free.count

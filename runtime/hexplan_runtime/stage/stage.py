@@ -83,6 +83,11 @@ class Stage:
         self._hops = hops_of(plan, self._id)
         self._enter_layers = enter_layers(plan, self._id)
 
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes of this rank's KV cache."""
+        return sum(arena.num_bytes for arena in self._cache.arenas)
+
     def enter_layer(self, route: int) -> int:
         """Return the layer where requests of this route enter the stage."""
         layer = self._enter_layers[route]
