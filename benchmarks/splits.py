@@ -22,11 +22,11 @@ from statistics import fmean
 from planner import machine
 
 from hexplan.check import check_plan
-from hexplan.cluster import Phases
 from hexplan.errors import LimitReached
 from hexplan.plan import Hop, Plan, Stage
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
+from hexplan.techniques import Phases
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.served.request import spread_lengths
 from hexplan_solver.simulate import Poisson, Slo, Window, pipeline_of_plan, policy_of_plan, simulate

@@ -13,7 +13,7 @@ from hexplan.device import DeviceType
 from hexplan.field_types import Exact, Positive, Range
 from hexplan.frozen_model import FrozenModel
 from hexplan.host import Host, Interconnect
-from hexplan.techniques import Techniques
+from hexplan.techniques import Phases, Techniques
 
 COORDINATOR = "coordinator"
 """Where requests enter and tokens leave: an end of links beside the hosts."""
@@ -37,8 +37,8 @@ class Link(FrozenModel):
     """A one-way link rule between two ends, each a host, a site or the coordinator.
 
     It applies to every pair of hosts that its ends name. The most specific rule wins: host to host,
-    then host to site or site to host, then site to site. A rule `under` another one has its own
-    bandwidth and latency, and the other's trunk and policy.
+    then host and site, then site to site. A rule `under` another one has its own bandwidth and
+    latency, and the other's trunk and policy.
     """
 
     source: str
@@ -64,7 +64,6 @@ class Link(FrozenModel):
 
 
 Scheduling = Literal["chunked", "whole"]
-Phases = Literal["any", "together"]
 """How prompts run: in chunks beside decodes, or whole inside the steps of decodes."""
 EngineName = Literal["hexplan", "vllm", "sglang", "llamacpp"]
 """What runs a plan; each but the first runs some plans alone (`hexplan/engines`)."""
@@ -72,8 +71,7 @@ Parallel = Literal["tp", "sp", "shift"]
 """How the devices of a stage share its work.
 
 With `tp` (tensor parallelism) each device has a part of every layer, with `sp` (sequence
-parallelism) a part of the tokens; with `shift`, small steps are tensor parallel and large ones
-sequence parallel.
+parallelism) a part of the tokens; with `shift`, small steps are `tp` and large ones `sp`.
 """
 
 StepPoint = tuple[Annotated[int, Field(ge=0)], Exact]

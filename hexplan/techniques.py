@@ -6,6 +6,8 @@ from typing import Literal
 
 from hexplan.frozen_model import FrozenModel
 
+Phases = Literal["any", "together"]
+"""Whether prefill and decode of a request may be on different stages, or are on the same ones."""
 QueueName = Literal["fcfs", "mlfq", "fair", "srpt"]
 """Which of the requests that a launch has taken run next.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from hexplan.cluster import Allowed, EngineName, Parallel, Phases, Scheduling
+from hexplan.cluster import Allowed, EngineName, Parallel, Scheduling
 from hexplan.constants import STEP_OVERHEAD_S, TOKEN_OVERHEAD_S
 from hexplan.model import Model
 from hexplan.reading.text.base import Text
@@ -36,7 +36,7 @@ from hexplan.reading.text.fields import (
 )
 from hexplan.reading.text.model_text import FolderModel, NamedModel, Numbers, with_known_format
 from hexplan.reading.text.workload_text import WorkloadText
-from hexplan.techniques import QueueName
+from hexplan.techniques import Phases, QueueName
 from hexplan.workload import DEFAULT_OBJECTIVE, Objective
 
 

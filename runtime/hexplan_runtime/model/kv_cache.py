@@ -73,7 +73,7 @@ class Arena:
     @property
     def num_bytes(self) -> int:
         """Bytes of all keys and values."""
-        return self._keys_LGSE.nbytes + self._values_LGSE.nbytes
+        return int(self._keys_LGSE.nbytes + self._values_LGSE.nbytes)
 
     @property
     def free(self) -> int:
