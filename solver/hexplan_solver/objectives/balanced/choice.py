@@ -36,6 +36,7 @@ def choose(limits: Limits, others: Sequence[Candidate], budget: TrialBudget) -> 
     if budget.affords([shallowest, *others[:1]]):
         contest = Contest(limits, budget)
         contest.settle(others)
+        contest.confirm()
         if not contest.is_short:
             return Balanced(contest.best, contest.reference)
     estimates = [Estimate.of(one, BALANCED_PARAMS.load) for one in others]

@@ -24,6 +24,7 @@ from hexplan_solver.objectives.sustained.trial import (
     is_hopeless,
     lateness,
     run_once,
+    window_for,
     with_load,
 )
 from hexplan_solver.replicas.grids import is_grid
@@ -41,6 +42,7 @@ class Contest:
         self._limits, self._budget = limits, budget
         shallowest = limits.shallowest.found
         self.reference = _loaded(run_once(shallowest, budget.window(shallowest)))
+        self._seed = self.reference.window.seed
         self._tried = [self.reference]
         self._allowed = [self.reference]
         self._late: list[Trial] = []
@@ -80,6 +82,47 @@ class Contest:
             for found in tunings(leading, [trial.found for trial in self._tried]):
                 if self._budget.may_tune():
                     self._try(found)
+
+    def confirm(self) -> None:
+        """Run the shallowest and the best again where runs were short, until the best is in time.
+
+        Short runs begin with empty queues, and flatter what is near its limits.
+        """
+        if not self._budget.is_short or self.best is self.reference:
+            return
+        longer = self._longer(self.reference.found)
+        if longer is None:
+            return
+        self._allowed[0] = self.reference = longer
+        self._allowed += [one for one in self._late if not self._is_late(one)]
+        confirmed: list[Trial] = [longer]
+        for _ in range(BALANCED_PARAMS.confirmations):
+            best = self.best
+            if any(best is one for one in confirmed):
+                return
+            longer = self._longer(best.found)
+            if longer is None:
+                return
+            self._allowed = [one for one in self._allowed if one is not best]
+            again = self._longer_in_time(longer) if self._is_late(longer) else longer
+            if again is not None:
+                confirmed.append(again)
+                self._allowed.append(again)
+
+    def _longer_in_time(self, late: Trial) -> Trial | None:
+        """Return a trial of a late candidate with smaller steps; None if it is late with all."""
+        own = Estimate.of(late.found, BALANCED_PARAMS.load)
+        error = lateness(late, self.reference) / self._lateness_by_formula(own)
+        ways = ways_of(late.found, self._limits)
+        way = self._in_time(replace(ways, error=error * BALANCED_PARAMS.retry_margin))
+        longer = None if way is None else self._longer(way.found)
+        return None if longer is None or self._is_late(longer) else longer
+
+    def _longer(self, found: Candidate) -> Trial | None:
+        """Return a trial of the usual length with another seed; None if there is no time for it."""
+        if not self._budget.may_run(found, 2, scale=1.0, is_needed=True):
+            return None
+        return _loaded(run_once(found, window_for(found, 1.0, self._seed + 1)))
 
     def _try_in_time(self, pending: list[Ways]) -> list[Candidate]:
         """Try what should be in time, and return what cannot be with any steps.
@@ -161,7 +204,8 @@ class Contest:
     def _try(self, found: Candidate) -> Trial | None:
         """Return the trial with its latencies; None if it serves too little, or may not run."""
         best = max(one.decode_tokens_per_s for one in self._allowed)
-        if is_hopeless(found, best, self._tried):
+        is_known = any(_is_like(found, one.found) for one in self._tried)
+        if is_known or is_hopeless(found, best, self._tried):
             return None
         if not self._may_run(found):
             self._was_refused = True
@@ -189,6 +233,15 @@ class Contest:
             return False
         self._rescues -= 1
         return self._budget.may_run(found, 2, is_needed=True)
+
+
+def _is_like(one: Candidate, other: Candidate) -> bool:
+    """Say whether two candidates differ only in names of hosts: flow, rate and steps are equal."""
+    return (one.evaluated.value, one.served, one.policy) == (
+        other.evaluated.value,
+        other.served,
+        other.policy,
+    )
 
 
 def _hops(found: Candidate) -> int:

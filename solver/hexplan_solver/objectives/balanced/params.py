@@ -45,6 +45,8 @@ class BalancedParams:
     """...and by how much later it is then expected to be than the formula and its trial say."""
     rescues: int = 3
     """Trials beyond the budget where none but the shallowest candidate was in time."""
+    confirmations: int = 3
+    """Candidates at most that are run again at the usual length, if runs were shorter."""
     throttlings: int = 3
     """Trials of a placement with less of the flow on its late routes..."""
     throttling_step: float = 1.2
