@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from support.processes import PATIENCE_S, hang_main_thread, wait_until
+from support.hanging import hanging
+from support.processes import PATIENCE_S, wait_until
 from support.runtime_plans import make_plan
 
 from hexplan.errors import LaunchError
@@ -134,10 +136,11 @@ def test_a_leader_that_hangs_ends_and_another_one_starts(llama: Path, llama_mode
     with Pipeline(plan, llama, restarts=restarts) as pipeline:
         expected = tokens_of(pipeline, REQUESTS)
         found: Tokens = [[] for _ in REQUESTS]
-        for count, event in enumerate(pipeline.generate(REQUESTS)):
-            if count == len(REQUESTS) * 4:
-                hang_main_thread(pid_of(pipeline, "s1"))
-            found[event.request_index].append(event.token_id)
+        with ExitStack() as stack:
+            for count, event in enumerate(pipeline.generate(REQUESTS)):
+                if count == len(REQUESTS) * 4:
+                    stack.enter_context(hanging(pid_of(pipeline, "s1")))
+                found[event.request_index].append(event.token_id)
         assert found == expected
         assert "stage s1 rank 0 (laptop, device 1) ended with exit code 1" in notes[0]
         assert wait_until_whole(pipeline, 1)
