@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 
@@ -135,14 +134,10 @@ def test_a_leader_that_hangs_ends_and_another_one_starts(llama: Path, llama_mode
     restarts = Restarts(step_limit_s=8.0, log=notes.append)
     with Pipeline(plan, llama, restarts=restarts) as pipeline:
         expected = tokens_of(pipeline, REQUESTS)
-        found: Tokens = [[] for _ in REQUESTS]
-        with ExitStack() as stack:
-            for count, event in enumerate(pipeline.generate(REQUESTS)):
-                if count == len(REQUESTS) * 4:
-                    stack.enter_context(hanging(pid_of(pipeline, "s1")))
-                found[event.request_index].append(event.token_id)
-        assert found == expected
-        assert "stage s1 rank 0 (laptop, device 1) ended with exit code 1" in notes[0]
+        with hanging(pid_of(pipeline, "s1")):
+            assert tokens_of(pipeline, REQUESTS) == expected
+        assert any("Timeout" in note for note in notes)
+        assert any("stage s1 rank 0 (laptop, device 1) ended with exit code 1" in n for n in notes)
         assert wait_until_whole(pipeline, 1)
 
 
