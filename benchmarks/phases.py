@@ -15,9 +15,9 @@ from pathlib import Path
 from planner import machine
 
 from hexplan.cluster import GroupPin
-from hexplan.plan import Plan
+from hexplan.plan import Phase, Plan
 from hexplan.reading import read_spec
-from hexplan.results.outcome import Outcome, Phase, Spread
+from hexplan.results.outcome import Outcome, Spread
 from hexplan.spec import Spec
 from hexplan.workload import Lengths
 from hexplan_solver import SolveOptions, solve

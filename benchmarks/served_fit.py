@@ -43,7 +43,7 @@ STAYS, WARM_UP_STAYS, SEED = 6.0, 2.0, 100
 MODULES = ("scheduler", "round_trip", "load")
 """Where the formula reads its constants."""
 FITTED = (0, 1, 2, 3, 4, 5, 7)
-"""Positions of the constants that are fitted: `filling` was set by hand."""
+"""Positions of the constants that are fitted: `filling` and `meeting` were set by hand."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from hexplan.device import DeviceType
 from hexplan.field_types import Exact, Positive, Range
 from hexplan.frozen_model import FrozenModel
 from hexplan.host import Host, Interconnect
+from hexplan.techniques import Phases, Techniques
 
 COORDINATOR = "coordinator"
 """Where requests enter and tokens leave: an end of links beside the hosts."""
@@ -36,8 +37,8 @@ class Link(FrozenModel):
     """A one-way link rule between two ends, each a host, a site or the coordinator.
 
     It applies to every pair of hosts that its ends name. The most specific rule wins: host to host,
-    then host to site or site to host, then site to site. A rule `under` another one has its own
-    bandwidth and latency, and the other's trunk and policy.
+    then host and site, then site to site. A rule `under` another one has its own bandwidth and
+    latency, and the other's trunk and policy.
     """
 
     source: str
@@ -70,8 +71,7 @@ Parallel = Literal["tp", "sp", "shift"]
 """How the devices of a stage share its work.
 
 With `tp` (tensor parallelism) each device has a part of every layer, with `sp` (sequence
-parallelism) a part of the tokens; with `shift`, small steps are tensor parallel and large ones
-sequence parallel.
+parallelism) a part of the tokens; with `shift`, small steps are `tp` and large ones `sp`.
 """
 
 StepPoint = tuple[Annotated[int, Field(ge=0)], Exact]
@@ -177,6 +177,8 @@ class Limits(FrozenModel):
     """The scheduler to plan for, where a rate is sustained."""
     engine: Annotated[EngineName, Field(exclude_if=lambda name: name == "hexplan")] = "hexplan"
     """What will run the plan: the plan keeps to what it runs."""
+    phases: Annotated[Phases, Field(exclude_if=lambda phases: phases == "any")] = "any"
+    """Whether prefill and decode of a request may be on different stages."""
     latency_factor: Annotated[Exact, Field(ge=1, exclude_if=lambda k: k == 2)] = Decimal(2)
     """How many times the latencies of the shallowest plan the objective balanced allows."""
     solve_time_s: Annotated[float, Field(gt=0)] = 30.0
@@ -210,6 +212,8 @@ class Cluster(FrozenModel):
     """Hosts and devices that the user excluded."""
     limits: Limits = Limits()
     """What a plan may use."""
+    techniques: Annotated[Techniques, Field(exclude_if=Techniques.is_none)] = Techniques()
+    """What a launch does besides running requests in the order of arrival."""
 
     @cached_property
     def has_trunks(self) -> bool:

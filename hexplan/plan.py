@@ -17,6 +17,8 @@ from hexplan.step_limits import StepLimits
 from hexplan.workload import Objective as Objective
 from hexplan.workload import Workload
 
+Phase = Literal["both", "prefill", "decode"]
+"""What of a request a stage serves."""
 ENTRY = "entry"
 EXIT = "exit"
 """The two ends of every route, which are not stages."""
@@ -85,6 +87,8 @@ class Stage(FrozenModel):
     """What the capacity rests on."""
     speed_error: Exact
     """How far the capacity may be off, as a share of it."""
+    phase: Annotated[Phase, Field(exclude_if=lambda phase: phase == "both")] = "both"
+    """What of requests it serves; where stages differ in it, `handovers` say how requests go."""
 
     @property
     def devices(self) -> tuple[int, ...]:
@@ -132,6 +136,35 @@ class Route(FrozenModel):
     """The flow that the plan sends along it."""
     weight: Exact
     """Share of all requests; the shares of all routes sum to 1."""
+
+
+class KvMove(FrozenModel):
+    """KV that one stage prefills and another one decodes, which has to move between them."""
+
+    source: Annotated[str, Field(alias="from")]
+    """Id of the stage that prefills."""
+    target: Annotated[str, Field(alias="to")]
+    """Id of the stage that decodes."""
+    layers: Range
+    """The layers whose KV moves, half-open."""
+    bytes_per_request: int
+    """What moves for the prompt of a mean request."""
+    capacity_requests_per_s: Exact
+    """The most mean requests per second whose KV the link carries, or the interconnect within one
+    host."""
+
+
+class Handover(FrozenModel):
+    """A route that prompts take, the one that their decodes take, and the KV that moves between."""
+
+    prefill: tuple[Hop, ...]
+    """From layer 0 to L, over stages that serve prompts."""
+    decode: tuple[Hop, ...]
+    """From layer 0 to L, over stages that decode."""
+    weight: Exact
+    """Share of all requests; the shares of all handovers sum to 1."""
+    kv_moves: tuple[KvMove, ...]
+    """In the order of the layers; KV that the same stage decodes stays where it is."""
 
 
 class Unused(FrozenModel):
@@ -227,6 +260,11 @@ class Plan(FrozenModel):
     """The flow."""
     routes: tuple[Route, ...]
     """The flow, decomposed."""
+    handovers: Annotated[tuple[Handover, ...], Field(exclude_if=lambda pairs: not pairs)] = ()
+    """Ways of requests through a plan whose stages serve one phase each; else none.
+
+    Edges, routes, loads and certificate then say what the same stages carry if all serve both.
+    """
     unused: tuple[Unused, ...]
     """Devices left out."""
     step_limits: StepLimits | None = None
@@ -237,3 +275,8 @@ class Plan(FrozenModel):
     """What is proved."""
     solve: SolveInfo
     """How it was made."""
+
+    @property
+    def is_split(self) -> bool:
+        """Whether prefill and decode run on stages of their own, at least in part."""
+        return bool(self.handovers) or any(stage.phase != "both" for stage in self.stages)

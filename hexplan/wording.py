@@ -9,6 +9,11 @@ from typing import TypeAlias
 KeyPath: TypeAlias = tuple[str | int, ...]
 """A place in a file: names of fields, and indices in lists, from the top."""
 
+TOGETHER_HINT = (
+    "solve again with `limits: {phases: together}`; `hexplan simulate` runs plans of both kinds"
+)
+"""What helps where a plan prefills and decodes on different stages and may not."""
+
 _SHOWN_CHARACTERS = 60
 
 

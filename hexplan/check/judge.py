@@ -18,6 +18,7 @@ from hexplan.check.figures.repeated import repeated_violations
 from hexplan.check.figures.sustained import sustained_violations
 from hexplan.check.flow.certificate import certificate_violations
 from hexplan.check.flow.edges import flow_violations
+from hexplan.check.flow.handovers import handover_violations
 from hexplan.check.flow.routes import route_flow_violations, route_violations
 from hexplan.check.flow.shares import share_violations
 from hexplan.check.lookup import Lookup
@@ -98,7 +99,7 @@ def check_plan(plan: Plan, repeated: Predicted | None = None) -> tuple[Violation
     if is_flow_known(lookup):
         families += FLOW_FAMILIES
         if are_hops_known(lookup):
-            families.append(route_violations)
+            families += [route_violations, handover_violations]
     violations = [violation for family in families for violation in family(lookup)]
     # What is possible is only told of a plan that holds together.
     violations = violations or list(limit_violations(lookup))

@@ -17,14 +17,14 @@ from hexplan.check.figures import (
     repeated,
     sustained,
 )
-from hexplan.check.flow import certificate, edges, routes, shares
+from hexplan.check.flow import certificate, edges, handovers, routes, shares
 from hexplan.check.placement import facts, joining, occupancy, pins, references
 from hexplan.check.rule import Rule
 from hexplan.check.stage import memory, origin, shards, sharing, speed
 
 _MODULES = (
     *(balance, band, cost, limits, magnitudes, prediction, promise, sustained),
-    *(certificate, edges, routes, shares),
+    *(certificate, edges, handovers, routes, shares),
     *(facts, joining, occupancy, pins, references),
     *(memory, origin, shards, sharing, speed),
     *(bound_rules, trusted, misfits),

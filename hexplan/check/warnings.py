@@ -92,7 +92,9 @@ def _single_hosts(plan: Plan) -> Iterator[Violation]:
     if len(plan.cluster.hosts) == 1:
         return
     host_of = {stage.id: stage.host for stage in plan.stages}
-    visited = [{host_of[hop.stage] for hop in route.hops} for route in plan.routes]
+    ways = [(*pair.prefill, *pair.decode) for pair in plan.handovers]
+    ways = ways or [route.hops for route in plan.routes]
+    visited = [{host_of[hop.stage] for hop in hops} for hops in ways]
     for host in plan.cluster.hosts:
         if all(host.name in hosts for hosts in visited):
             message = "every route needs it, so that nothing is served without it"

@@ -82,11 +82,11 @@ def launch(
     processes.
     """
     require_packages(RUNTIME)
-    from hexplan.launching import Launch, continue_prompts
     from hexplan.measured.observation_file import ObservationFile
     from hexplan.plan_file import read_plan
     from hexplan.render import InOrder, JsonLines, LaunchView, say
     from hexplan_runtime.launch.supported import require_supported
+    from hexplan_runtime.launching import Launch, continue_prompts
     from hexplan_runtime.text import GenerationSettings
 
     plan = read_plan(source(plan_file))

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hexplan.errors import CheckFailed, HexplanError
+from hexplan.errors import CheckFailed, HexplanError, InputError
+from hexplan.wording import TOGETHER_HINT
 
 if TYPE_CHECKING:
     from hexplan.plan import Plan
@@ -30,6 +31,13 @@ def require_sound(path: Path, plan: Plan) -> None:
     if violations := check_plan(plan):
         message = f"{path} breaks a rule\n{violations[0]}"
         raise CheckFailed(message, hint=f"`hexplan check {path}` lists every rule that it breaks")
+
+
+def require_together(plan: Plan, what: str) -> None:
+    """Refuse a plan that prefills and decodes on different stages."""
+    if plan.is_split:
+        message = f"{what}: found stages that only prefill or only decode, needed all to serve both"
+        raise InputError(message, hint=TOGETHER_HINT)
 
 
 def require_output(output: Path | None) -> None:

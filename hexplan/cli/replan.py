@@ -10,7 +10,13 @@ import typer
 
 from hexplan.cli.inputs import Overlays, PlanFile, seconds, source
 from hexplan.cli.interrupts import stop_on_interrupt
-from hexplan.cli.output import emit, require_output, require_own_plan_sound, require_sound
+from hexplan.cli.output import (
+    emit,
+    require_output,
+    require_own_plan_sound,
+    require_sound,
+    require_together,
+)
 from hexplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,6 +67,7 @@ def replan(
     require_output(output)
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
+    require_together(plan, "replan")
     limit_s, share = seconds("--time-limit", time_limit), _loss_share(max_loss)
     loss = _loss(plan, without or [], spec_file, overlay or [])
     with stop_on_interrupt() as stop, solve_progress(quiet=quiet) as report:

@@ -28,6 +28,7 @@ from hexplan.cli.across.weights import PushWeights, push_weights
 from hexplan.cli.exit_codes import INTERRUPTED
 from hexplan.cli.inputs import PlanFile, seconds, source
 from hexplan.cli.output import emit, require_sound
+from hexplan.cli.queues.options import QueueOption, StarveOption, queueing_of
 from hexplan.cli.starting import (
     RUNTIME,
     ask_to_start,
@@ -107,6 +108,8 @@ def serve(
             " whatever dies ends the server.",
         ),
     ] = 7,
+    queue: QueueOption = None,
+    starve: StarveOption = None,
     spares: Annotated[
         int,
         typer.Option(
@@ -176,6 +179,7 @@ def serve(
         chat_template=read_bounded(chat_template, TEMPLATE_LIMIT_BYTES) if chat_template else None,
         has_vllm_metrics=vllm_metrics,
         restarts=restarts,
+        queue=queueing_of(plan, queue, starve),
         spares=spares,
         step_limit_s=seconds("--step-timeout", step_timeout) or 0.0,
         heals=heal,

@@ -12,14 +12,14 @@ import typer
 
 from hexplan.cli.inputs import PlanFile, seconds, source
 from hexplan.cli.output import emit, require_sound
+from hexplan.cli.queues.options import QueueOption, StarveOption, queueing_of
+from hexplan.cli.simulation.traffic import require_countable, require_queue, traffic_of
 from hexplan.errors import InputError
 
 if TYPE_CHECKING:
     from hexplan.plan import Plan
-    from hexplan_solver.simulate import Outage, PipelineModel, Policy, Slo, Traffic
+    from hexplan_solver.simulate import Outage, PipelineModel, Policy, Slo
 
-MOST_REQUESTS = 10_000_000
-"""The most requests of one simulation: a core simulates hundreds to thousands a second."""
 DURATION_S = 600.0
 """The default of --duration."""
 OUTAGE = re.compile(r"(?P<stage>[^@]+)@(?P<since>[^@-]+)(-(?P<until>[^@-]+))?")
@@ -66,6 +66,8 @@ def simulate(
             help="How long an idle stage waits for a batch to gather, such as 10ms; by default 0."
         ),
     ] = None,
+    queue: QueueOption = None,
+    starve: StarveOption = None,
     prefill_stages: Annotated[
         str | None,
         typer.Option(help="Stages that run prompts, such as s0,s3; the others decode."),
@@ -124,68 +126,23 @@ def simulate(
         require_writable("--plot", plot)
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
-    traffic = _traffic(plan, rate, trace, is_offline=offline)
+    traffic = traffic_of(plan, rate, trace, is_offline=offline)
     slo = _slo(plan, slo_ttft, slo_tpot)
-    window = Window(*_times_s(duration, warmup, trace), seed, slo=slo)
-    _require_countable(plan, traffic, window.duration_s)
+    window = Window(*_times_s(duration, warmup, trace), seed, slo=slo, has_slowdowns=True)
+    require_countable(plan, traffic, window.duration_s)
     outages = [_outage(plan, text) for text in fail or []]
     pipeline = _pipeline(plan, prefill_stages, decode_stages)
     way = _policy(plan, _Batching(policy, chunk, decodes, seconds("--delay", delay)))
     if pipeline.is_split:
         way = replace(way, routing="routes")
+    queueing = queueing_of(plan, queue, starve)
+    way = replace(way, queue=queueing.name, queue_params=queueing.params)
+    require_queue(way, traffic, is_split=pipeline.is_split)
     outcome = run(pipeline, traffic, way, window, outages)
     if plot is not None and kind is not None:
         write_atomically(plot, outcome_picture(outcome, kind))
         say(f"wrote {plot}")
     emit(outcome_json(outcome) if as_json else outcome_text(outcome))
-
-
-def _traffic(plan: Plan, rate: str | None, trace: Path | None, *, is_offline: bool) -> Traffic:
-    from hexplan_solver.simulate import Offline, Poisson, Replay, SpreadLengths
-    from hexplan_solver.simulate.traces import read_trace
-
-    workload = plan.workload
-    if is_offline and (rate is not None or trace is not None):
-        message = "--offline: found it with --rate or --trace, needed only one of them"
-        raise InputError(message)
-    requests_per_s = _requests_per_s(rate)
-    if trace is not None:
-        requests = read_trace(trace)
-        if requests_per_s is None:
-            return Replay(requests)
-        return Replay(requests, requests_per_s * requests[-1][0] / len(requests) or 1.0)
-    lengths = SpreadLengths(workload.prompt_tokens, workload.output_tokens)
-    requests_per_s = requests_per_s or workload.request_rate_per_s
-    if is_offline or requests_per_s is None:
-        return Offline(lengths)
-    return Poisson(requests_per_s, lengths)
-
-
-def _require_countable(plan: Plan, traffic: Traffic, duration_s: float | None) -> None:
-    """Refuse a simulation that would take too long."""
-    from hexplan_solver.simulate import Poisson
-
-    if duration_s is None:
-        return
-    rate = float(plan.predicted.requests_per_s)
-    if isinstance(traffic, Poisson):
-        rate = traffic.requests_per_s
-    if rate * duration_s > MOST_REQUESTS:
-        message = (
-            f"--rate and --duration: found {rate:g} requests/s for {duration_s:g} s ="
-            f" {rate * duration_s:.3g} requests, needed at most {MOST_REQUESTS:.3g}"
-        )
-        raise InputError(message, hint="simulate a shorter time: rates settle within minutes")
-
-
-def _requests_per_s(text: str | None) -> float | None:
-    from hexplan.units import QuantityError, parse_rate
-
-    try:
-        return None if text is None else parse_rate(text)
-    except QuantityError as error:
-        message = f"--rate: {error.message}"
-        raise InputError(message, hint=error.hint) from error
 
 
 def _times_s(

@@ -27,6 +27,7 @@ from hexplan.reading.profiles import read_profiles
 from hexplan.reading.text.cluster_text import ClusterText
 from hexplan.reading.workloads import check_context, check_objective, read_workload
 from hexplan.spec import Spec
+from hexplan.techniques import Techniques
 
 SPEC_VERSION = 1
 _LATER = frozenset(("kv_fraction",))
@@ -112,8 +113,10 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
             parallel=tuple(text.limits.parallel),
             policy=text.limits.policy,
             engine=text.limits.engine,
+            phases=text.limits.phases,
             latency_factor=text.limits.latency_factor,
         ),
+        techniques=Techniques(queue=text.techniques.queue),
     )
     check_reach(cluster, at)
     limits = cluster.limits.model_copy(

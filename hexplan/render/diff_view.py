@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from hexplan.field_types import Range
+from hexplan.plan import Phase
 from hexplan.render import words
 from hexplan.render.sections import Part, Section, sections_text, table
 from hexplan.results.difference import Difference, Figure, StageChange
@@ -30,6 +31,8 @@ def _sections(found: Difference) -> Iterator[Section]:
         yield Section("Stages", _stages(found))
     if found.edges:
         yield Section("Flow", _edges(found))
+    if found.has_other_handovers:
+        yield Section("Handovers", ["  requests go from prefill to decode by other ways"])
     yield Section("What requests notice", (f"  {line}" for line in _noticed(found)))
 
 
@@ -56,8 +59,8 @@ def _stages(found: Difference) -> Iterator[Part]:
         (
             words.printable(_name(one)),
             one.change,
-            _layers(one.before),
-            _layers(one.after),
+            _layers(one.before, one.phases[0]),
+            _layers(one.after, one.phases[1]),
             f"{one.kv_tokens[0]:,}",
             f"{one.kv_tokens[1]:,}",
             words.size(one.fetched_bytes) if one.fetched_bytes else "-",
@@ -102,5 +105,7 @@ def _name(stage: StageChange) -> str:
     return f"{stage.host}:{','.join(map(str, stage.devices))}"
 
 
-def _layers(layers: Range | None) -> str:
-    return "-" if layers is None else words.span(layers)
+def _layers(layers: Range | None, phase: Phase) -> str:
+    if layers is None:
+        return "-"
+    return words.span(layers) if phase == "both" else f"{words.span(layers)} {phase}"

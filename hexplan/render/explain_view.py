@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from hexplan.cluster import Parallel
 from hexplan.render import words
+from hexplan.render.handover_view import UNDIVIDED
 from hexplan.render.sections import Part, Section, sections_text, table
 from hexplan.results.explanation import (
     Binding,
@@ -17,6 +18,7 @@ from hexplan.results.explanation import (
     Explanation,
     Gain,
     Group,
+    PhaseStages,
 )
 
 MAX_HOSTS = 4
@@ -39,6 +41,8 @@ def explanation_json(explanation: Explanation) -> str:
 
 def _sections(explanation: Explanation) -> Iterator[Section]:
     yield Section("", _gap(explanation))
+    if explanation.phases:
+        yield Section("Phases", _phases(explanation.phases))
     if explanation.engine is not None:
         yield Section("Engine", _engine(explanation.engine))
     yield Section("Bottleneck", _bottleneck(explanation))
@@ -62,6 +66,12 @@ def _gap(explanation: Explanation) -> Iterator[Part]:
     yield f"  proof: {explanation.bound_proof}"
     for part in explanation.gap_parts:
         yield f"  {words.rate(part.tokens_per_s)} {part.what}"
+
+
+def _phases(phases: tuple[PhaseStages, ...]) -> Iterator[Part]:
+    for part in phases:
+        yield f"  {part.phase}: {_some(part.stages)}"
+    yield f"  All other sections are about the same stages {UNDIVIDED}."
 
 
 def _engine(cost: EngineCost) -> Iterator[Part]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from decimal import Decimal
-from itertools import groupby
+from itertools import compress, groupby
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -15,6 +15,7 @@ from hexplan.plan import Certificate, Plan, Route, Stage
 from hexplan.render import words
 from hexplan.render.aim_view import aim_lines
 from hexplan.render.console import open_console
+from hexplan.render.handover_view import UNDIVIDED, handover_lines, hop_words
 from hexplan.render.sections import Part, Section, fits, print_part
 from hexplan.results.robustness import NUM_WORLDS, robustness_of_plan
 
@@ -38,6 +39,8 @@ class StageWords:
     """With a star where the stage is part of the bottleneck."""
     layers: str
     """Half-open range."""
+    serves: str
+    """Its phase, if stages of the plan differ in that; else empty."""
     host: str
     """Host name."""
     devices: str
@@ -50,7 +53,9 @@ class StageWords:
     """Tokens of context that the KV cache holds."""
 
 
-HEADINGS = StageWords("stage", "layers", "host", "devices", "tokens/s", "memory", "KV tokens")
+HEADINGS = StageWords(
+    "stage", "layers", "serves", "host", "devices", "tokens/s", "memory", "KV tokens"
+)
 
 
 def plan_text(plan: Plan) -> str:
@@ -83,6 +88,7 @@ def _headline(plan: Plan) -> Iterator[str]:
     yield (
         f"{words.rate(predicted.tokens_per_s)} tokens/s predicted:"
         f" {words.rate(predicted.requests_per_s)} requests/s of {prompt} + {output} tokens"
+        f"{f', {UNDIVIDED}' if plan.is_split else ''}"
     )
     bases = ", ".join(f"{words.percent(b.share)} {b.origin}" for b in predicted.rests_on)
     yield (
@@ -105,7 +111,10 @@ def _robustness(plan: Plan) -> str:
 def _sections(plan: Plan, console: Console) -> Iterator[Section]:
     stages = {stage.id: stage for stage in plan.stages}
     yield Section("Stages", _stages(plan, console))
-    yield Section(f"Routes ({len(plan.routes)})", _routes(plan.routes, stages))
+    if plan.handovers:
+        yield Section(f"Handovers ({len(plan.handovers)})", handover_lines(plan))
+    undivided = f", {UNDIVIDED}" if plan.is_split else ""
+    yield Section(f"Routes ({len(plan.routes)}){undivided}", _routes(plan.routes, stages))
     yield Section("Bottleneck (*)", _bottleneck(plan, stages))
     if plan.unused:
         yield Section("Unused devices", _unused(plan))
@@ -131,6 +140,7 @@ def _stage_words(plan: Plan, stage: Stage, is_binding: bool) -> StageWords:
     return StageWords(
         id=stage.id + ("*" if is_binding else ""),
         layers=words.span(stage.layers),
+        serves=stage.phase if plan.is_split else "",
         host=words.host(stage.host, plan.cluster),
         devices=", ".join(part for part in runs_on if part),
         load=words.load(stage.load_tokens_per_s, stage.capacity_tokens_per_s),
@@ -139,18 +149,22 @@ def _stage_words(plan: Plan, stage: Stage, is_binding: bool) -> StageWords:
     )
 
 
-def _stage_table(rows: Iterable[StageWords]) -> Table:
+def _stage_table(rows: Sequence[StageWords]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in astuple(HEADINGS):
+    cells = zip(*(astuple(row) for row in rows), strict=True)
+    filled = [any(column) for column in cells]
+    for heading in compress(astuple(HEADINGS), filled):
         is_number = heading in (HEADINGS.load, HEADINGS.memory, HEADINGS.kv_tokens)
         table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(words.printable(cell)) for cell in astuple(row)))
+        shown = compress(astuple(row), filled)
+        table.add_row(*(Text(words.printable(cell)) for cell in shown))
     return table
 
 
 def _stage_lines(row: StageWords) -> Iterator[str]:
-    yield f"{row.id}: layers {row.layers} on {row.host}"
+    serves = f", {row.serves}" if row.serves else ""
+    yield f"{row.id}: layers {row.layers} on {row.host}{serves}"
     yield f"  {row.devices}"
     yield f"  load {row.load} tokens/s"
     yield f"  memory {row.memory} full, KV cache for {row.kv_tokens} tokens"
@@ -159,18 +173,11 @@ def _stage_lines(row: StageWords) -> Iterator[str]:
 def _routes(routes: tuple[Route, ...], stages: dict[str, Stage]) -> Iterator[str]:
     largest = sorted(routes, key=lambda route: -route.weight)
     for route in largest[:MAX_ROUTES]:
-        hops = " > ".join(_hop(hop.stage, hop.enter_layer, stages) for hop in route.hops)
+        hops = " > ".join(hop_words(hop.stage, hop.enter_layer, stages) for hop in route.hops)
         yield f"{words.percent(route.weight):>6}  {hops}"
     if rest := largest[MAX_ROUTES:]:
         weight = sum(route.weight for route in rest)
         yield f"{words.percent(weight):>6}  on {words.count(len(rest), 'smaller route')}"
-
-
-def _hop(stage_id: str, enter_layer: int, stages: dict[str, Stage]) -> str:
-    """Name a hop, and the layer where it enters if that is not the stage's first."""
-    stage = stages.get(stage_id)
-    is_whole = stage is None or stage.layers[0] == enter_layer
-    return stage_id if is_whole else f"{stage_id} from layer {enter_layer}"
 
 
 def _bottleneck(plan: Plan, stages: dict[str, Stage]) -> Iterator[str]:

@@ -40,6 +40,12 @@ def _headline(outcome: Outcome) -> Iterator[Part]:
         f" ({how}); policy {outcome.policy}, seed {outcome.seed}"
     )
     restarts = f", {outcome.restarts} restarts" if outcome.restarts else ""
+    restarts += f", {outcome.swaps} swaps to host memory" if outcome.swaps else ""
+    if outcome.max_slowdown is not None:
+        yield (
+            f"queue {outcome.queue}: requests took {outcome.mean_slowdown:.3g} times as long as"
+            f" alone, the unluckiest {outcome.max_slowdown:.3g} times"
+        )
     turned_away = f", {outcome.turned_away} turned away" if outcome.turned_away else ""
     yield (
         f"{outcome.arrived} requests came: {outcome.finished} finished,"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from hexplan.cost.movement import HeldWeights, moved_bytes
-from hexplan.plan import Plan, Stage
+from hexplan.plan import Hop, Plan, Stage
 from hexplan.results.difference import Change, Difference, EdgeChange, Figure, StageChange
 
 Slot = tuple[str, int]
@@ -26,6 +26,7 @@ def difference(before: Plan, after: Plan) -> Difference:
         stages=stages,
         edges=tuple(_edges(before, after)),
         fetched_bytes=sum(stage.fetched_bytes for stage in stages),
+        has_other_handovers=_ways(before) != _ways(after),
     )
 
 
@@ -77,7 +78,8 @@ def _stages(before: Plan, after: Plan, held: Mapping[Slot, HeldWeights]) -> Iter
 
 
 def _is_same(was: Stage, now: Stage) -> bool:
-    return _keeps_requests(was, now) and was.kv_tokens == now.kv_tokens
+    is_alike = was.kv_tokens == now.kv_tokens and was.phase == now.phase
+    return _keeps_requests(was, now) and is_alike
 
 
 def _keeps_requests(was: Stage, now: Stage) -> bool:
@@ -104,6 +106,7 @@ def _change(
         change=kind,
         before=was.layers if was else None,
         after=now.layers if now else None,
+        phases=(was.phase if was else "both", now.phase if now else "both"),
         kv_tokens=(was.kv_tokens if was else 0, now.kv_tokens if now else 0),
         fetched_bytes=sum(fetched),
         keeps_requests=bool(was and now and held and _keeps_requests(was, now)),
@@ -127,6 +130,16 @@ def _flows(plan: Plan) -> Mapping[tuple[str, str], Decimal]:
         (names.get(e.source, e.source), names.get(e.target, e.target)): e.tokens_per_s
         for e in plan.edges
     }
+
+
+def _ways(plan: Plan) -> Mapping[object, Decimal]:
+    """Return the weights of handovers, by the devices of their stages."""
+    names = {stage.id: _name(stage) for stage in plan.stages}
+
+    def chain(hops: Sequence[Hop]) -> tuple[str, ...]:
+        return tuple(names.get(hop.stage, hop.stage) for hop in hops)
+
+    return {(chain(one.prefill), chain(one.decode)): one.weight for one in plan.handovers}
 
 
 def _place(stage: Stage) -> tuple[str, tuple[int, ...]]:

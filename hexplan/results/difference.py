@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from hexplan.field_types import Exact, Range
 from hexplan.frozen_model import FrozenModel
+from hexplan.plan import Phase
 
 Change = Literal["added", "removed", "changed"]
 
@@ -24,6 +27,11 @@ class StageChange(FrozenModel):
     """Layers that it holds now; null if it is gone."""
     kv_tokens: tuple[int, int]
     """KV room before and after."""
+    phases: Annotated[tuple[Phase, Phase], Field(exclude_if=lambda both: set(both) == {"both"})] = (
+        "both",
+        "both",
+    )
+    """What it served and serves now."""
     fetched_bytes: int
     """Weights that its devices did not hold before."""
     keeps_requests: bool
@@ -63,8 +71,11 @@ class Difference(FrozenModel):
     edges: tuple[EdgeChange, ...]
     fetched_bytes: int
     """Weights to fetch, over all devices."""
+    has_other_handovers: Annotated[bool, Field(exclude_if=lambda others: not others)] = False
+    """Whether requests are handed over from other stages, to others, or in other shares."""
 
     @property
     def is_empty(self) -> bool:
         """Whether both plans serve alike; how they were made does not count."""
-        return not (self.inputs or self.figures or self.stages or self.edges)
+        parts = self.inputs or self.figures or self.stages or self.edges
+        return not (parts or self.has_other_handovers)

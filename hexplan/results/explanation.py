@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from hexplan.cluster import Parallel
 from hexplan.field_types import Exact, Range
 from hexplan.frozen_model import FrozenModel
+from hexplan.plan import Phase
 
 Group = tuple[str, ...]
 """Device types of one stage."""
@@ -106,6 +109,13 @@ class Degree(FrozenModel):
     """How the devices of each share its work."""
 
 
+class PhaseStages(FrozenModel):
+    """The stages that serve one phase, where stages differ in that."""
+
+    phase: Phase
+    stages: tuple[str, ...]
+
+
 class GapPart(FrozenModel):
     """A step between the flow and the bound."""
 
@@ -158,5 +168,7 @@ class Explanation(FrozenModel):
     """What is left out, and why."""
     degrees: tuple[Degree, ...]
     """Why each stage has its tensor-parallel degree."""
+    phases: Annotated[tuple[PhaseStages, ...], Field(exclude_if=lambda phases: not phases)] = ()
+    """The stages of each phase, where they differ in that; all else is about them undivided."""
     engine: EngineCost | None = None
     """What the engine costs, if it does not run every plan and plans were searched."""

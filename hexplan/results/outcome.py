@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from hexplan.frozen_model import FrozenModel
-
-Phase = Literal["both", "prefill", "decode"]
-"""What of a request a stage serves."""
+from hexplan.plan import Phase
+from hexplan.techniques import QueueName
 
 
 class Spread(FrozenModel):
@@ -98,6 +95,10 @@ class Outcome(FrozenModel):
     """Those that were waiting or running at the end."""
     restarts: int
     """Times that a request lost its KV cache and was prefilled again."""
+    queue: QueueName = "fcfs"
+    """Which requests ran next where not all of them could."""
+    swaps: int = 0
+    """Times that a request made way and kept its KV in host memory."""
     requests_per_s: float
     """Requests finished per second."""
     output_tokens_per_s: float
@@ -112,6 +113,10 @@ class Outcome(FrozenModel):
     """Time between two tokens of a request, each by itself; exact to 1 %."""
     e2e: Spread | None
     """From arrival to the last token."""
+    mean_slowdown: float | None = None
+    """How many times as long a request took, in the mean, as it would have taken alone."""
+    max_slowdown: float | None = None
+    """The same of the request that fared worst."""
     slo: Attainment | None
     """How well the promise was kept, where one was given."""
     stages: tuple[StageUse, ...]

@@ -57,6 +57,12 @@ class Row:
     end_rule: EndRule = ENDLESS
     prefix: Prefix = NOTHING
     """What its request begins with."""
+    parks: bool = False
+    """Whether its request decodes no further for now; such a row has no tokens."""
+    stows: bool = False
+    """Whether its KV goes to host memory, up to its position; such a row has no tokens."""
+    fetches: bool = False
+    """Whether its KV is to come back from there; where it has no tokens, with the next decode."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,6 +198,8 @@ class Request:
     """The route to take, for a probe of that route; the router chooses one if None."""
     min_tokens: int = 0
     """No stop id is drawn before there are so many new tokens."""
+    client: str = ""
+    """Who asks, where requests of several clients are to be served alike."""
 
     def __post_init__(self) -> None:
         _need(len(self.prompt_ids) > 0, "prompt", "empty", "at least one token")

@@ -35,7 +35,9 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     options = options or SolveOptions()
     run = Run(spec, options, report)
     draft = _draft if options.method == OWN_METHOD else draft_baseline
-    return write_plan(with_sustained(draft(spec, options, report)), run.info())
+    found = draft(spec, options, report)
+    # The formula of sustained rates knows no phases.
+    return write_plan(found if found.handovers else with_sustained(found), run.info())
 
 
 def _draft(spec: Spec, options: SolveOptions, report: Report) -> Draft:

@@ -11,10 +11,10 @@ from support.runtime_plans import make_plan
 from transformers import AutoTokenizer
 
 from hexplan.errors import InputError
-from hexplan.launching import continue_prompts
 from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan_runtime.launch.startup import RankStats
+from hexplan_runtime.launching import continue_prompts
 from hexplan_runtime.text import (
     Detokenizer,
     GenerationSettings,

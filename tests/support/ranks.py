@@ -26,8 +26,16 @@ Runner = Callable[[Batch], Output]
 
 
 @contextmanager
-def running_stages(plan: Plan, folder: Path) -> Iterator[list[Runner]]:
-    """Give a function for each stage that runs a batch on its ranks; the leader's output counts."""
+def running_stages(
+    plan: Plan, folder: Path, teams: list[Team] | None = None
+) -> Iterator[list[Runner]]:
+    """Give a function for each stage that runs a batch on its ranks; the leader's output counts.
+
+    Parameters
+    ----------
+    teams
+        Where to put each rank's view of its team.
+    """
     architecture = read_architecture(folder, plan.model)
     wire_format = WireFormat(1, plan.model.hidden, torch_dtype(plan.model))
     store, port = host_store()
@@ -38,6 +46,8 @@ def running_stages(plan: Plan, folder: Path) -> Iterator[list[Runner]]:
             rendezvous = Rendezvous(join_store(port), nonce)
             group = rendezvous.meet(planned.id, rank, planned.tp) if planned.tp > 1 else None
             team = Team(wire_format, rank, group)
+            if teams is not None:
+                teams.append(team)
             return build_stage(plan, planned, architecture, (folder, team))
 
         def runner(planned: PlannedStage) -> Runner:

@@ -221,3 +221,10 @@ def make_cluster(num_devices: int) -> Cluster:
         ),
         device_types=(slot,),
     )
+
+
+def sharing(plan: Plan, shift_tokens: int | None = None) -> Plan:
+    """Return the plan with its teams sharing out tokens: always, or only in larger steps."""
+    update = {"parallel": "sp" if shift_tokens is None else "shift", "shift_tokens": shift_tokens}
+    stages = (stage.model_copy(update=update) if stage.tp > 1 else stage for stage in plan.stages)
+    return plan.model_copy(update={"stages": tuple(stages)})

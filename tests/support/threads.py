@@ -16,7 +16,9 @@ from support.ranks import Runner, running_stages
 
 from hexplan.errors import HexplanError
 from hexplan.plan import Plan
+from hexplan.schedule.queueing.params import Queueing
 from hexplan_runtime.engine.core import EngineCore
+from hexplan_runtime.engine.queueing.choose import choose_engine
 from hexplan_runtime.launch.fleet import Fleet
 from hexplan_runtime.launch.fleet_links import FleetLinks
 from hexplan_runtime.net.gloo import PeerLost
@@ -27,13 +29,15 @@ from hexplan_runtime.stage.mailbox import Inbox, Outbox, drain
 
 
 @contextmanager
-def running_in_threads(plan: Plan, folder: Path) -> Iterator[EngineCore]:
+def running_in_threads(
+    plan: Plan, folder: Path, queue: Queueing | None = None
+) -> Iterator[EngineCore]:
     """Give the engine of a running plan."""
     with TemporaryDirectory(prefix="hexplan-") as name, running_stages(plan, folder) as runners:
         meeting = Meeting(Path(name), "5" * 32)
         fleet = Fleet()
         links = FleetLinks(fleet)
-        core = EngineCore(plan, links)
+        core = EngineCore(choose_engine(plan, queue), links)
         every = [connect(plan, stage.id, meeting) for stage in plan.stages]
         threads = [
             Thread(target=_serve, args=(plan, stage.id, ends, runner, fleet), daemon=True)

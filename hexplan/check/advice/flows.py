@@ -65,4 +65,27 @@ FLOWS = {
     "HEX605": Advice("The router draws routes by these weights.", SOLVE_AGAIN),
     "HEX606": Advice("The router would lose requests, or send some twice.", SOLVE_AGAIN),
     "HEX607": Advice("No request ever takes it.", "Remove the route."),
+    "HEX608": Advice(
+        "A stage that only decodes would get prompts, or one that only prefills would decode.",
+        "State the phase that the handovers need, or solve again with the objective `slo`.",
+    ),
+    "HEX609": Advice(
+        "A request would skip layers or run some twice in this phase: its tokens are wrong.",
+        "Let each hop enter where the one before it ends, from 0 to the last layer.",
+    ),
+    "HEX610": Advice("The router would lose requests, or send some twice.", SOLVE_AGAIN),
+    "HEX611": Advice(
+        "Decodes need the KV of every layer of their prompt; what is not moved is not there, and"
+        " what is not counted makes links late.",
+        SOLVE_AGAIN,
+    ),
+    "HEX612": Advice(
+        "KV would come later with every request, and its decodes with it.",
+        "Give the hosts faster links, or solve again: another split keeps KV within hosts.",
+    ),
+    "HEX613": Advice(
+        "Only the simulation for the objective `slo` follows handovers; other figures would be"
+        " those of another plan.",
+        "Solve with `objective: slo`, or let all stages serve both.",
+    ),
 }

@@ -53,7 +53,8 @@ RATE_IMPOSSIBLE = Rule(
     " formula may be a quarter more, as its constants are fitted, and three times as much where"
     " prompts fill more steps than decodes; a run may be above by the chance of its lengths, and by"
     " what was in flight when it began to measure. An SLO's rate may also be the flow's, and so may"
-    " the rate of a run under the objective latency.",
+    " the rate of a run under the objective latency. Where stages serve one phase each,"
+    " those of each phase count by the least that a mean request takes of them, and no flow does.",
 )
 
 
@@ -82,7 +83,9 @@ def _rates(lookup: Lookup) -> Iterator[Violation]:
         most = most_requests_per_s(lookup, run.policy)
         if most is not None:
             # The flow's rate is rounded down, and that of a run to the nearest.
-            raised = max(_in_a_run(lookup, run, most), exact(predicted.requests_per_s) + RATE_STEP)
+            raised = _in_a_run(lookup, run, most)
+            if not lookup.plan.handovers:
+                raised = max(raised, exact(predicted.requests_per_s) + RATE_STEP)
             yield from _above(carried, raised, where)
 
 

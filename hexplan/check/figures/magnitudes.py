@@ -77,6 +77,8 @@ def _gridded(plan: Plan) -> Iterator[tuple[str, Decimal, int]]:
     for index, route in enumerate(plan.routes):
         yield f"route {index}, flow", route.tokens_per_s, RATE_DIGITS
         yield f"route {index}, weight", route.weight, WEIGHT_DIGITS
+    for index, handover in enumerate(plan.handovers):
+        yield f"handover {index}, weight", handover.weight, WEIGHT_DIGITS
     certificate, predicted = plan.certificate, plan.predicted
     yield "certificate, flow", certificate.flow_tokens_per_s, RATE_DIGITS
     yield "certificate, bound", certificate.bound_tokens_per_s, RATE_DIGITS

@@ -10,13 +10,13 @@ from math import ceil
 from hexplan.check.exact import exact
 from hexplan.check.figures.quickest import Prompts, quickest
 from hexplan.check.lookup import Lookup
-from hexplan.check.stage.least import Need, least_seconds
+from hexplan.check.stage.least import Need, least_layer_s, least_seconds
 from hexplan.check.stage.memory import workspace_tokens
 from hexplan.check.stage.sizes import length
 from hexplan.check.stage.steps import steps_of
 from hexplan.cluster import COORDINATOR, Scheduling
 from hexplan.constants import MAX_BATCH, TOKEN_ID_BYTES
-from hexplan.plan import EXIT, CutTerm, Stage
+from hexplan.plan import EXIT, CutTerm, Phase, Stage
 
 LARGE_STEP_TOKENS = 4096
 """Tokens of a step without a limit: larger ones save less than a thousandth of the weights' time.
@@ -33,19 +33,20 @@ def most_requests_per_s(lookup: Lookup, policy: Scheduling) -> Fraction | None:
     """
     # Where prompts run whole, published schedulers reserve a fixed part of a measured room.
     by_room = by_kv_room(lookup) if policy == "chunked" else None
-    bounds = (by_capacities(lookup, policy), by_room)
+    by_time = by_phases if lookup.plan.handovers else by_capacities
+    bounds = (by_time(lookup, policy), by_room)
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def by_kv_room(lookup: Lookup) -> Fraction | None:
     """Return the requests that the KV cache holds, over the least time that each stays.
 
-    Every request keeps the KV of each layer in one stage that holds it. Long requests stay longer,
-    so that those in the cache are no shorter than the mean.
+    Every request keeps the KV of each layer in one stage that holds it, and that decodes. Long
+    requests stay longer, so that those in the cache are no shorter than the mean.
     """
     plan = lookup.plan
     rooms: dict[int, int] = {}  # where ranges begin and end, the room changes
-    for stage in plan.stages:
+    for stage in plan.stages if not plan.handovers else _serving(lookup, "decode"):
         for layer, sign in zip(stage.layers, (1, -1), strict=True):
             rooms[layer] = rooms.get(layer, 0) + sign * stage.kv_tokens
     *inside, _ = accumulate(rooms[layer] for layer in sorted(rooms))
@@ -55,6 +56,36 @@ def by_kv_room(lookup: Lookup) -> Fraction | None:
         return None
     stay_s = least.ttft_s + (plan.workload.output_tokens.mean - 1) * least.tpot_s
     return Fraction(min(inside), plan.workload.mean_tokens) / stay_s if stay_s else None
+
+
+def by_phases(lookup: Lookup, policy: Scheduling) -> Fraction | None:
+    """Return what the stages of each phase allow, whatever the routes.
+
+    In each phase a request takes, layer by layer, at least the least seconds of one of the stages,
+    and each stage has a second per second. Stages that serve both count for each phase whole.
+    """
+    need = _need(lookup, policy)
+    needs: dict[Phase, Need] = {
+        "prefill": replace(need, decodes=0, output_tokens=1),
+        "decode": replace(need, prompt_tokens=0, held_tokens=need.prompt_tokens),
+    }
+    most: list[Fraction] = []
+    for phase, asked in needs.items():
+        layers_per_s = Fraction(0)
+        for stage in _serving(lookup, phase):
+            steps = steps_of(lookup, stage)
+            if steps is None:
+                return None
+            layer_s = least_layer_s(steps, _within_room(lookup, stage, asked, 1))
+            if not layer_s:
+                return None
+            layers_per_s += 1 / layer_s
+        most.append(layers_per_s / lookup.plan.model.layers)
+    return min(most)
+
+
+def _serving(lookup: Lookup, phase: Phase) -> list[Stage]:
+    return [stage for stage in lookup.plan.stages if stage.phase in ("both", phase)]
 
 
 def by_capacities(lookup: Lookup, policy: Scheduling) -> Fraction | None:

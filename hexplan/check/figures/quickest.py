@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 
 from hexplan.check.exact import exact
-from hexplan.check.figures.chains import least_over_edges
+from hexplan.check.figures.chains import Step, chains_taken, least_over_steps, steps_taken
 from hexplan.check.lookup import Lookup
 from hexplan.check.stage.least import least_each_s
 from hexplan.check.stage.steps import StageSteps, Tables, steps_of
 from hexplan.cluster import COORDINATOR
 from hexplan.constants import MAX_BATCH
-from hexplan.plan import ENTRY, EXIT, Edge, Route, Stage
+from hexplan.plan import ENTRY, EXIT, Hop, Phase, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,13 @@ def quickest(lookup: Lookup, prompts: Prompts, *, is_scaled: bool) -> Quickest |
     search = _Search(lookup, timed, is_scaled)
     is_cut = prompts.step_tokens is not None and prompts.tokens > prompts.step_tokens
     first = 1 if is_cut else prompts.tokens
-    ttft_s = search.least(lambda steps: steps.prompt_s(first), first)
-    tpot_s = search.least(lambda steps: steps.decode_s(1, 1), 1)
+    ttft_s = search.least("prefill", lambda steps: steps.prompt_s(first), first)
+    tpot_s = search.least("decode", lambda steps: steps.decode_s(1, 1), 1)
     if ttft_s is None or tpot_s is None:
         return None
     if is_cut:
-        ttft_s += min(search.longest_s(route, prompts) for route in lookup.plan.routes)
+        chains = chains_taken(lookup, "prefill")
+        ttft_s += min(search.longest_s(hops, prompts) for hops in chains)
     return Quickest(ttft_s, tpot_s)
 
 
@@ -87,28 +88,30 @@ class _Search:
     timed: dict[str, StageSteps]
     is_scaled: bool
 
-    def least(self, layer_s: Callable[[StageSteps], Fraction], tokens: int) -> Fraction | None:
-        """Return the least seconds from entry to exit over the plan's edges."""
+    def least(
+        self, phase: Phase, layer_s: Callable[[StageSteps], Fraction], tokens: int
+    ) -> Fraction | None:
+        """Return the least seconds from entry to exit over the steps of a phase."""
 
         def stage_s(stage: Stage, layers: int) -> Fraction:
             steps = self.timed[stage.id]
             return (layers * layer_s(steps) + steps.head_s(1)) * self._scale(stage)
 
-        def edge_s(edge: Edge) -> Fraction:
+        def edge_s(edge: Step) -> Fraction:
             return self._edge_s(edge.source, edge.target, 1 if edge.target == EXIT else tokens)
 
-        return least_over_edges(self.lookup, edge_s, stage_s)
+        return least_over_steps(self.lookup, steps_taken(self.lookup, phase), edge_s, stage_s)
 
-    def longest_s(self, route: Route, prompts: Prompts) -> Fraction:
+    def longest_s(self, hops: Sequence[Hop], prompts: Prompts) -> Fraction:
         """Return by how much the slowest stage or edge takes longer for all than for one token."""
         most = prompts.step_tokens or prompts.tokens
         waits = [Fraction(0)]
-        for hop in route.hops:
+        for hop in hops:
             steps, stage = self.timed[hop.stage], self.lookup.stages[hop.stage]
             layers = stage.layers[1] - hop.enter_layer
             more_s = _prompt_s(steps, prompts.tokens, most) - steps.prompt_s(1)
             waits.append(layers * more_s * self._scale(stage))
-        for source, target in pairwise((ENTRY, *(hop.stage for hop in route.hops))):
+        for source, target in pairwise((ENTRY, *(hop.stage for hop in hops))):
             one_s, all_s = (self._edge_s(source, target, n) for n in (1, prompts.tokens))
             waits.append(all_s - one_s)
         return max(waits)

@@ -206,6 +206,11 @@ def _unknown_hops(lookup: Lookup) -> Iterator[Violation]:
         for hop in route.hops:
             if hop.stage not in lookup.stages:
                 yield UNKNOWN_STAGE.at(f"route {index}", f"the plan has no stage {hop.stage}")
+    for index, handover in enumerate(lookup.plan.handovers):
+        for hop in (*handover.prefill, *handover.decode):
+            if hop.stage not in lookup.stages:
+                message = f"the plan has no stage {hop.stage}"
+                yield UNKNOWN_STAGE.at(f"handover {index}", message)
 
 
 LENGTHS_REVERSED = Rule(

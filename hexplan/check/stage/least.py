@@ -28,6 +28,8 @@ class Need:
     """Output tokens, each of which needs the head once."""
     step_tokens: int
     step_decodes: int
+    held_tokens: int = 0
+    """Tokens that were prefilled elsewhere, to which the decodes attend."""
 
     @property
     def tokens(self) -> int:
@@ -43,7 +45,8 @@ class Need:
     @property
     def context_tokens(self) -> Fraction:
         """Sum of the contexts of the decodes."""
-        return self.decodes * (self.prompt_tokens + Fraction(self.decodes, 2))
+        before = self.prompt_tokens + self.held_tokens
+        return self.decodes * (before + Fraction(self.decodes, 2))
 
 
 def least_seconds(steps: StageSteps, need: Need, num_layers: int) -> Fraction:
@@ -53,11 +56,16 @@ def least_seconds(steps: StageSteps, need: Need, num_layers: int) -> Fraction:
     steps is at least the same of the summed work and of as many reads as there are steps. Measured
     times of prompts and decodes are added in a step, so the least time a token counts.
     """
+    reads = Fraction(need.decodes, need.step_decodes)
+    return num_layers * least_layer_s(steps, need) + steps.head_s(need.output_tokens, reads)
+
+
+def least_layer_s(steps: StageSteps, need: Need) -> Fraction:
+    """Return the least seconds of one layer for a mean request."""
     layer_s = _by_datasheet(steps, need) if steps.measured is None else _by_tables(steps, need)
     if steps.correction is not None:
         layer_s += need.least_steps * exact(steps.correction.layer_step_s)
-    reads = Fraction(need.decodes, need.step_decodes)
-    return num_layers * layer_s + steps.head_s(need.output_tokens, reads)
+    return layer_s
 
 
 def _by_datasheet(steps: StageSteps, need: Need) -> Fraction:

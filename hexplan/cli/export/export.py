@@ -11,7 +11,8 @@ import typer
 
 from hexplan.cli.inputs import PlanFile, source
 from hexplan.cli.output import require_sound
-from hexplan.errors import InputError
+from hexplan.errors import CannotExpress, InputError
+from hexplan.wording import TOGETHER_HINT
 
 if TYPE_CHECKING:
     from hexplan.cluster import EngineName
@@ -101,6 +102,9 @@ def export(
 
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
+    if plan.is_split:
+        message = f"{target}: found a plan with stages that only prefill or only decode"
+        raise CannotExpress(message, hint=TOGETHER_HINT)
     options = ExportOptions(
         engine=_engine(target, engine, plan),
         model=model,

@@ -36,6 +36,7 @@ from hexplan.reading.text.fields import (
 )
 from hexplan.reading.text.model_text import FolderModel, NamedModel, Numbers, with_known_format
 from hexplan.reading.text.workload_text import WorkloadText
+from hexplan.techniques import Phases, QueueName
 from hexplan.workload import DEFAULT_OBJECTIVE, Objective
 
 
@@ -212,6 +213,8 @@ class LimitsText(Text):
     """The scheduler to plan for, where a rate is sustained; `launch` runs `chunked`."""
     engine: EngineName = "hexplan"
     """What will run the plan, which keeps to what that engine runs."""
+    phases: Phases = "any"
+    """`any` lets `slo` split prefill and decode by stages; `launch` runs plans of `together`."""
     latency_factor: Annotated[Factor, Field(ge=1)] = Decimal(2)
     """How many times the latencies of the shallowest plan the objective balanced allows."""
     hop_overhead: Annotated[Seconds, Field(lt=60)] | None = None
@@ -225,6 +228,13 @@ class LimitsText(Text):
         | None
     ) = None
     """Sets of hosts of one site that may work as one stage: `[[a, b], ["c-[0-3]"]]`, or `any`."""
+
+
+class TechniquesText(Text):
+    """Published techniques that a launch is to use."""
+
+    queue: QueueName = "fcfs"
+    """Which requests run next where not all of them can: `fcfs`, `mlfq`, `fair` or `srpt`."""
 
 
 class ClusterText(Text):
@@ -268,3 +278,5 @@ class ClusterText(Text):
     """What must sit where, and what must stay unused."""
     limits: LimitsText = LimitsText()
     """What a plan may use."""
+    techniques: TechniquesText = TechniquesText()
+    """Published techniques that a launch is to use."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hexplan.plan import Edge, Plan, Stage
 from hexplan.render import words
+from hexplan.render.handover_view import UNDIVIDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,14 @@ class GraphParts:
     def title(self) -> str:
         """Name, model and flow in a line."""
         flow = words.rate(self.plan.certificate.flow_tokens_per_s)
-        return f"{self.plan.cluster.name}: {self.plan.model.name}, {flow} tokens/s"
+        undivided = f" {UNDIVIDED}" if self.plan.is_split else ""
+        return f"{self.plan.cluster.name}: {self.plan.model.name}, {flow} tokens/s{undivided}"
 
 
 def stage_label(stage: Stage) -> str:
     """Return a stage's id and layers."""
-    return f"{stage.id} {words.span(stage.layers)}"
+    label = f"{stage.id} {words.span(stage.layers)}"
+    return label if stage.phase == "both" else f"{label} {stage.phase}"
 
 
 def edge_label(share: float) -> str:

@@ -10,7 +10,6 @@ from threading import Condition, RLock, Thread
 from typing import Final
 
 from hexplan.errors import HexplanError, LaunchError
-from hexplan.plan import Plan
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.engine.changes import Change
 from hexplan_runtime.engine.engine import Engine
@@ -51,8 +50,8 @@ class EngineCore:
         Requests that may wait for room, beyond which `submit` refuses.
     """
 
-    def __init__(self, plan: Plan, links: Links, max_waiting: int = MAX_WAITING) -> None:
-        self._engine = Engine(plan)
+    def __init__(self, engine: Engine, links: Links, max_waiting: int = MAX_WAITING) -> None:
+        self._engine = engine
         self._links = links
         self._max_waiting = max_waiting
         self._ids = count()

@@ -14,6 +14,8 @@ class Counts:
         self._plan = plan
         self.tokens = [0] * len(plan.routes)
         self.requests = [0] * len(plan.routes)
+        self.swaps = self.swapped = 0
+        """How often KV went to host memory, and how many requests have theirs there."""
 
     def grow(self, plan: Plan) -> None:
         """Take a plan with more routes."""

@@ -29,21 +29,17 @@ class Engine:
     """Admits requests, follows them, and ends them."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+        self._plan, self._step_limits = plan, step_limits_of(plan)
         self.reuses_prefixes = True
         """Whether requests may begin with what others leave."""
-        self._step_limits = step_limits_of(plan)
         self._depth = max((len(route.hops) for route in plan.routes), default=1)
         self._room = Room(plan)
         self._shelf = Shelf(plan, self._room.router.space, self._room.router.holds)
         self._late: dict[int, Flight] = {}
         """Those whose room, or more of it, the shelf has not given back yet."""
-        self._decodes = decodes_of(plan)
-        self._feeds = feeds_of(plan)
-        self._ids = count()
-        self._flights: dict[int, Flight] = {}
-        self.counts = Counts(plan)
-        self.replays = Replays(plan, self._room, self._shelf)
+        self._decodes, self._feeds = decodes_of(plan), feeds_of(plan)
+        self._ids, self._flights = count(), dict[int, Flight]()
+        self.counts, self.replays = Counts(plan), Replays(plan, self._room, self._shelf)
         self.preemptions = 0
         """How often a request had to make way for older ones."""
 
@@ -77,15 +73,20 @@ class Engine:
         """Let in who finds room, and return what to send."""
         turn = Turn()
         for asked, route, tokens in self._room.admit():
-            stage = self._plan.routes[route].hops[0].stage
-            flight = Flight(next(self._ids), asked, route, stage, tokens, self.reuses_prefixes)
-            self._flights[flight.id] = self._late[flight.id] = flight
-            self._shelf.touch(route, asked.tokens)
-            self.counts.requests[route] += not asked.is_again
-            turn.admitted.append(asked.ticket)
+            self._begin(turn, asked, route, tokens)
         self._tidy(turn)
         self._feed(turn, range(len(self._feeds)))
         return turn
+
+    def _begin(self, turn: Turn, asked: Asked, route: int, tokens: int) -> Flight:
+        """Let a request begin that has found room."""
+        stage = self._plan.routes[route].hops[0].stage
+        flight = Flight(next(self._ids), asked, route, stage, tokens, self.reuses_prefixes)
+        self._flights[flight.id] = self._late[flight.id] = flight
+        self._shelf.touch(route, asked.tokens)
+        self.counts.requests[route] += not asked.is_again
+        turn.admitted.append(asked.ticket)
+        return flight
 
     def receive(self, batch: Batch) -> Turn:
         """Take what came out of a last stage, and return new tokens, and what to send now."""
@@ -127,8 +128,8 @@ class Engine:
 
         With fewer groups some stages would wait; within a group the stages batch as they like.
         """
-        rows = ceil(len(self._flights) / self._depth)
-        return Limits(min(self._step_limits.decodes, max(1, rows)), self._step_limits.tokens)
+        rows = max(1, ceil(len(self._flights) / self._depth))
+        return Limits(min(self._step_limits.decodes, rows), self._step_limits.tokens)
 
     @property
     def running(self) -> int:
@@ -190,11 +191,10 @@ class Engine:
         if flight.route in self._decodes:
             self._decodes[flight.route].come_back(flight.id)
         reason = flight.take(token)
-        is_last = reason is not None
         prompt, flight.prompt_logprobs = tuple(flight.prompt_logprobs), []
-        event = TokenEvent(flight.asked.ticket, token, is_last, reason, logprobs, prompt)
+        event = TokenEvent(flight.asked.ticket, token, flight.has_ended, reason, logprobs, prompt)
         turn.events.append(event)
-        if is_last:
+        if flight.has_ended:
             self._end(turn, flight, is_told=flight.route not in self._decodes)
         elif flight.route in self._decodes:
             if self._room.fits(flight):
@@ -235,9 +235,8 @@ class Engine:
         """End the youngest flights where others need their room; they start over later."""
         for flight in self._room.choose_victims(self._flights):
             self._end(turn, flight)
-            asked = flight.asked
-            asked.is_again = True
-            self._room.enqueue(asked)
+            flight.asked.is_again = True
+            self._room.enqueue(flight.asked)
             self.preemptions += 1
 
     def _land(self, row: Row) -> None:

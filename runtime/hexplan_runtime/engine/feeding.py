@@ -7,6 +7,7 @@ each stage of the route busy, and one step more waiting at the first.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -32,7 +33,7 @@ class Piece:
 
 
 class PromptFeed:
-    """The prompts of one route, first come, first served."""
+    """The prompts of one route, first come, first served unless they are sorted."""
 
     def __init__(self, limits: StepLimits, steps_under_way: int) -> None:
         self._piece = prompt_room(limits, limits.decodes)
@@ -46,6 +47,13 @@ class PromptFeed:
         """Take a prompt of so many tokens, of which those from `first` on are to run."""
         self._waiting.append(Piece(flight, first, tokens))
         self._passed[flight] = first
+
+    def sort(self, places: Mapping[int, int]) -> None:
+        """Let the prompts that wait go in another order, given by the places of their flights."""
+        if len(self._waiting) > 1:
+            last = len(places)
+            order = sorted(self._waiting, key=lambda piece: places.get(piece.flight, last))
+            self._waiting = deque(order)
 
     def take(self) -> list[Piece]:
         """Return the pieces to send now; each fits into a step beside all its decodes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from hexplan.schedule.kv_growth import grown_reservation
 from hexplan_runtime.batch import NOTHING, Batch, Prefix, Row, whole_blocks
 from hexplan_runtime.request import EndRule, FinishReason, Logprobs, Request, Sampling
 
@@ -70,6 +71,10 @@ class Flight:
     prompt_logprobs: list[Logprobs] = field(default_factory=list)
     """What has been told of the prompt so far."""
     is_over: bool = False
+    parks: bool = False
+    """Whether it decodes no further for now."""
+    fetches: bool = False
+    """Whether its KV has to come back from host memory before its next decode."""
 
     def __post_init__(self) -> None:
         self.prompt_tokens = len(self.asked.tokens)
@@ -122,6 +127,21 @@ class Flight:
         """Return what tells the stage where its route begins how much room it has by now."""
         return EntryRow(self.stage, self._row(0, 0), ())
 
+    def stow_row(self) -> EntryRow:
+        """Return what moves its KV to host memory, but for its last token, which has none yet."""
+        row = self._row(len(self.asked.tokens) - 1, 0)
+        return EntryRow(self.stage, replace(row, stows=True), ())
+
+    @property
+    def tokens_again(self) -> int:
+        """Tokens to reserve where its KV is to come back: what it has, and a page."""
+        return grown_reservation(len(self.asked.tokens), self.asked.request.context_tokens)
+
+    @property
+    def is_decoding(self) -> bool:
+        """Whether its prompt is through."""
+        return len(self.asked.tokens) > self.prompt_tokens
+
     def _row(
         self,
         position: int,
@@ -143,6 +163,8 @@ class Flight:
             decodes=decodes,
             end_rule=self.end_rule,
             prefix=self.prefix,
+            parks=self.parks,
+            fetches=self.fetches,
         )
 
 

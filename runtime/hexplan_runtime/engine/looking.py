@@ -27,4 +27,6 @@ def snapshot_of(engine: Engine, waiting: int, ends: Mapping[EndReason, int]) -> 
         gone=tuple(sorted(replays.masking.gone)),
         generations=tuple(replays.masking.generations),
         replays=replays.count,
+        swaps=engine.counts.swaps,
+        swapped=engine.counts.swapped,
     )

@@ -69,20 +69,32 @@ class Room:
         place = 0
         while place < len(self.waiting) and not self.stalled:
             asked = self.waiting[place]
-            if asked.request.route is None and not self.router.is_open_for(
-                asked.request.context_tokens
-            ):
+            if not self.may_enter(asked):
                 place += 1
                 continue
-            expected = min(self._expected_tokens, asked.most_left)
-            tokens = first_reservation(
-                len(asked.tokens), asked.most_left, expected, is_again=asked.is_again
-            )
-            route = self._take(asked.request, tokens)
-            if route is None:
+            entered = self.enter(asked)
+            if entered is None:
                 return
             self.waiting.pop(place)
-            yield asked, route, tokens
+            yield asked, *entered
+
+    def may_enter(self, asked: Asked) -> bool:
+        """Say whether a request waits for room alone, and not for a route that is masked."""
+        request = asked.request
+        return request.route is not None or self.router.is_open_for(request.context_tokens)
+
+    def first_tokens(self, asked: Asked) -> int:
+        """Return the tokens that a request reserves when it is let in."""
+        expected = min(self._expected_tokens, asked.most_left)
+        return first_reservation(
+            len(asked.tokens), asked.most_left, expected, is_again=asked.is_again
+        )
+
+    def enter(self, asked: Asked) -> tuple[int, int] | None:
+        """Give a request room, and return its route and tokens; None if it has to wait."""
+        tokens = self.first_tokens(asked)
+        route = self._take(asked.request, tokens)
+        return None if route is None else (route, tokens)
 
     def _take(self, request: Request, tokens: int) -> int | None:
         if request.route is not None:
@@ -93,7 +105,7 @@ class Room:
         """Say whether a flight has room for its next decode; if not, it has to wait."""
         if not flight.lacks_room:
             return True
-        more = _more_tokens(flight)
+        more = self.more_tokens(flight)
         if self.router.grow(flight.route, more):
             flight.reserved_tokens += more
             self.stalled.pop(flight.id, None)
@@ -113,7 +125,7 @@ class Room:
         had = flight.reserved_tokens
         if flight.lacks_room:
             return self.fits(flight)
-        if self.router.grow(flight.route, more := _more_tokens(flight)):
+        if self.router.grow(flight.route, more := self.more_tokens(flight)):
             flight.reserved_tokens += more
         return flight.reserved_tokens > had
 
@@ -130,12 +142,18 @@ class Room:
         leaving = [flight for flight in flights.values() if flight.is_over]
         ages = who_makes_way(
             self.router.space,
-            [self._share(flight, _more_tokens(flight)) for flight in self.stalled.values()],
+            [self._share(flight, self.more_tokens(flight)) for flight in self.stalled.values()],
             self._shares(running),
             self._shares(leaving),
         )
         by_age = {flight.asked.ticket: flight for flight in running}
         return [by_age[age] for age in ages]
+
+    @staticmethod
+    def more_tokens(flight: Flight) -> int:
+        """Return by how much a flight's reservation would grow."""
+        reserved, most = flight.reserved_tokens, flight.asked.request.context_tokens
+        return grown_reservation(reserved, most) - reserved
 
     def land(self, flight: Flight) -> None:
         """Free the room of a flight whose end is through all stages."""
@@ -146,8 +164,3 @@ class Room:
 
     def _share(self, flight: Flight, tokens: int) -> Share:
         return Share(flight.asked.ticket, self.router.holds[flight.route], tokens)
-
-
-def _more_tokens(flight: Flight) -> int:
-    reserved, most = flight.reserved_tokens, flight.asked.request.context_tokens
-    return grown_reservation(reserved, most) - reserved

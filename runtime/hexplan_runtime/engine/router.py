@@ -42,12 +42,7 @@ class Router:
 
     def is_open_for(self, tokens: int) -> bool:
         """Say whether a route that is not masked could hold so many tokens when it is empty."""
-        return any(
-            weight
-            and route not in self._chooser.masked
-            and self.space.fits_when_empty(self.holds[route], tokens)
-            for route, weight in enumerate(self._weights)
-        )
+        return bool(self.open_routes(tokens))
 
     def could_serve(self, tokens: int) -> bool:
         """Say whether some route that requests may take could hold so many when it is empty."""
@@ -75,6 +70,16 @@ class Router:
         if route is not None:
             self.space.reserve(self.holds[route], tokens)
         return route
+
+    def open_routes(self, most_tokens: int) -> list[int]:
+        """Return the routes that a request of so many tokens may take, whoever has their room."""
+        return [
+            route
+            for route, weight in enumerate(self._weights)
+            if weight
+            and route not in self._chooser.masked
+            and self.space.fits_when_empty(self.holds[route], most_tokens)
+        ]
 
     def take_if_free(self, route: int, tokens: int) -> int | None:
         """Keep room on one route, as a probe asks for; None if it has none."""

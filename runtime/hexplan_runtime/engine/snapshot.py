@@ -42,6 +42,8 @@ class StageKv:
     """Of requests that are over, for others to begin with; they go as soon as room is needed."""
     hit_tokens: int = 0
     """Tokens of prompts so far that the stage had already."""
+    swapped_tokens: int = 0
+    """Tokens in host memory, of requests that made way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +85,7 @@ class EngineSnapshot:
     """How often each stage was lost so far, in the plan's order."""
     replays: int = 0
     """How often a request had to start over because of a lost stage."""
+    swaps: int = 0
+    """How often the KV of a request went to host memory, so that others could run."""
+    swapped: int = 0
+    """Requests whose KV is there."""

@@ -11,8 +11,10 @@ from typing import Self
 from hexplan.errors import InputError
 from hexplan.measured.observation_file import ObservationFile
 from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan.schedule.queueing.params import Queueing
 from hexplan_runtime.engine.changes import PlanChange
 from hexplan_runtime.engine.core import MAX_WAITING, EngineCore
+from hexplan_runtime.engine.queueing.choose import choose_engine
 from hexplan_runtime.engine.snapshot import EdgeTokens
 from hexplan_runtime.engine.streaming import gather
 from hexplan_runtime.launch.collecting import Collector
@@ -63,6 +65,8 @@ class Pipeline:
     restarts
         How stages that are lost are started again, while their requests start over on other
         routes; whatever dies ends the launch if None.
+    queue
+        Which requests run next where not all of them can; what the plan says if None.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Pipeline:
         max_waiting: int = MAX_WAITING,
         hosts: Hosts | None = None,
         restarts: Restarts | None = None,
+        queue: Queueing | None = None,
     ) -> None:
         require_supported(plan)
         self.plan = plan
@@ -92,7 +97,7 @@ class Pipeline:
         self._meeting_folder: OwnFolder | None = None
         self._rewiring: Rewiring | None = None
         self._links = FleetLinks(self._fleet)
-        self.core = EngineCore(plan, self._links, max_waiting)
+        self.core = EngineCore(choose_engine(plan, queue), self._links, max_waiting)
         """Takes requests from any thread, as a server does."""
 
     def __enter__(self) -> Self:

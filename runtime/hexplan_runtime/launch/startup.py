@@ -33,6 +33,8 @@ class RankStats:
     """Bytes of weights that it took from the model's files."""
     weights_bytes: int
     """Bytes that they fill in its memory."""
+    kv_bytes: int = 0
+    """Bytes of its KV cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,5 +192,11 @@ def _name(plan: Plan, place: _Place) -> str:
 
 def _stats(plan: Plan, place: _Place, report: Report) -> RankStats:
     stage = plan.stages[place.stage]
-    device = stage.devices[place.rank]
-    return RankStats(stage.id, stage.host, device, report.bytes_read, report.weights_bytes)
+    return RankStats(
+        stage.id,
+        stage.host,
+        stage.devices[place.rank],
+        bytes_read=report.bytes_read,
+        weights_bytes=report.weights_bytes,
+        kv_bytes=report.kv_bytes,
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from hexplan.check.lookup import Lookup
+from hexplan.check.stage.sharing import obstacle
 from hexplan.errors import InputError
 from hexplan.plan import Plan
+from hexplan.wording import TOGETHER_HINT
 from hexplan_runtime.model.architecture import OWN_FAMILIES
 
 
@@ -13,16 +16,21 @@ def require_supported(plan: Plan) -> None:
     Raises
     ------
     InputError
-        A stage is `sp` or `shift`: ranks would run it tensor parallel. Or it has several devices
-        for a family that runs through the layers of transformers, which are not cut. Or it is for
-        float16 on a processor that has no arithmetic for that.
+        Prefill and decode are on different stages. Or a stage is `sp` or `shift`, and its devices
+        cannot share out tokens. Or it has several devices for a family that runs through the layers
+        of transformers, which are not cut. Or it is for float16 on a processor that has no
+        arithmetic for that.
     """
+    if plan.is_split:
+        message = "found stages that only prefill or only decode, needed all to serve both"
+        raise InputError(message, hint=TOGETHER_HINT)
     _require_fast_type(plan)
-    family = plan.model.family
+    family, lookup = plan.model.family, Lookup.of(plan)
     for stage in plan.stages:
-        if stage.parallel != "tp":
-            message = f"stage {stage.id}: found parallel {stage.parallel}, needed tp to launch it"
-            hint = "solve again with `limits: {parallel: [tp]}`; `hexplan simulate` runs all plans"
+        reason = obstacle(lookup, stage) if stage.parallel != "tp" else ""
+        if reason:
+            message = f"stage {stage.id}: found parallel {stage.parallel}, but {reason}"
+            hint = "solve again: the planner makes such stages only where ranks can run them"
             raise InputError(message, hint=hint)
         if stage.tp > 1 and family not in OWN_FAMILIES:
             message = (

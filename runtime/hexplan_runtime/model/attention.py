@@ -9,6 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hexplan.field_types import Range
+from hexplan.model import Model
+from hexplan_runtime.model.head_exchange import HeadExchange
 from hexplan_runtime.model.linear import ColumnParallel, Projection, Rank, RmsNorm, RowParallel
 from hexplan_runtime.model.rotary import pair_channels, rotate_
 from hexplan_runtime.model.step import LayerStep
@@ -20,35 +23,36 @@ class Attention:
     def __init__(self, rank: Rank, layer: int) -> None:
         model, width = rank.model, rank.model.head_dim
         first, end = rank.shard.kv_heads
-        queries = first * model.group * width, end * model.group * width
-        keys = first * width, end * width
         self._layer = layer
         self._window = rank.architecture.windows[layer]
         self._kv_heads = end - first
         self._heads = self._kv_heads * model.group
         self._width = width
         prefix = f"model.layers.{layer}.self_attn"
-        kv_size = model.kv_heads * width
-        self._qkv = ColumnParallel(
-            rank,
-            (
-                Projection(f"{prefix}.q_proj", model.heads * width, queries, model.qkv_bias, width),
-                Projection(f"{prefix}.k_proj", kv_size, keys, model.qkv_bias, width),
-                Projection(f"{prefix}.v_proj", kv_size, keys, model.qkv_bias),
-            ),
-        )
+        heads = [shard.kv_heads for shard in rank.held]
+        self._exchange = HeadExchange(rank)
+        self._qkv = ColumnParallel(rank, [_inputs(model, prefix, part) for part in heads])
         self._norm = self._read_norm(rank, prefix) if model.qk_norm else None
-        output = Projection(f"{prefix}.o_proj", model.heads * width, queries, model.out_bias)
-        self._output = RowParallel(rank, output)
+        self._output = RowParallel(rank, [_output(model, prefix, part) for part in heads])
 
     def __call__(self, x_TH: Tensor, step: LayerStep) -> Tensor:
-        """Return the attention's output for all tokens, and store their keys and values."""
-        heads = self._qkv(x_TH).view(len(x_TH), -1, self._width)
+        """Return the attention's output for the tokens given, and store keys and values of all.
+
+        Tokens that are shared out come together for attention, each rank's heads of them.
+        """
+        portions = step.portions
+        heads = self._qkv(x_TH, of_whole=portions is not None)
+        if portions is not None:
+            heads = self._exchange.to_heads(heads, portions)
+        heads = heads.view(len(heads), -1, self._width)
         qk, v_TGE = heads.tensor_split([self._heads + self._kv_heads], dim=1)
         qk = rotate_(self._norm(qk) if self._norm else qk, step.turns_T1C)
         q_TQE, k_TGE = qk.tensor_split([self._heads], dim=1)
         keys_GSE, values_GSE = step.store(self._layer, k_TGE, v_TGE)
-        return self._output(step.reads(self._window).attend(q_TQE, keys_GSE, values_GSE))
+        attended = step.reads(self._window).attend(q_TQE, keys_GSE, values_GSE)
+        if portions is None:
+            return self._output(attended)
+        return self._output(self._exchange.to_tokens(attended, portions), of_whole=True)
 
     def _read_norm(self, rank: Rank, prefix: str) -> RmsNorm:
         """Return one norm for query and key heads, which stand side by side."""
@@ -57,3 +61,26 @@ class Attention:
         q_E, k_E = (pair_channels(weight_E, self._width) for weight_E in (q_E, k_E))
         weight = torch.cat([q_E.expand(self._heads, -1), k_E.expand(self._kv_heads, -1)])
         return RmsNorm(weight, rank.architecture.norm_epsilon)
+
+
+def _queries(model: Model, kv_heads: Range) -> Range:
+    """Return the channels of the queries that these KV heads serve."""
+    width = model.group * model.head_dim
+    return kv_heads[0] * width, kv_heads[1] * width
+
+
+def _inputs(model: Model, prefix: str, kv_heads: Range) -> tuple[Projection, ...]:
+    """Return the projections to queries, keys and values of some KV heads."""
+    width, kv_size = model.head_dim, model.kv_heads * model.head_dim
+    size, queries = model.heads * width, _queries(model, kv_heads)
+    keys = kv_heads[0] * width, kv_heads[1] * width
+    return (
+        Projection(f"{prefix}.q_proj", size, queries, model.qkv_bias, width),
+        Projection(f"{prefix}.k_proj", kv_size, keys, model.qkv_bias, width),
+        Projection(f"{prefix}.v_proj", kv_size, keys, model.qkv_bias),
+    )
+
+
+def _output(model: Model, prefix: str, kv_heads: Range) -> Projection:
+    size = model.heads * model.head_dim
+    return Projection(f"{prefix}.o_proj", size, _queries(model, kv_heads), model.out_bias)

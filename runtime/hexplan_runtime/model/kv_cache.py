@@ -67,6 +67,13 @@ class Arena:
         self._keys_LGSE, self._values_LGSE = _zeros(sizes, shape.dtype)
         self._free = FreeSlots(tokens)
         self._places: dict[int, Place] = {}
+        self._stowed: dict[int, tuple[Tensor, ...]] = {}
+        """Keys and values in host memory, of requests that made way."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all keys and values."""
+        return int(self._keys_LGSE.nbytes + self._values_LGSE.nbytes)
 
     @property
     def free(self) -> int:
@@ -106,6 +113,31 @@ class Arena:
         for x_LGSE in (self._keys_LGSE, self._values_LGSE):
             for x_GSE in x_LGSE:
                 x_GSE.index_copy_(1, own_T, x_GSE.index_select(1, slots_T))
+
+    def stow(self, request: int, tokens: int) -> None:
+        """Copy the first tokens of a request to host memory, and free what it holds."""
+        slots_T = self._places[request].slots[:tokens].to(self._keys_LGSE.device)
+        self._stowed[request] = tuple(
+            _on_host(x_LGSE.index_select(2, slots_T))
+            for x_LGSE in (self._keys_LGSE, self._values_LGSE)
+        )
+        self.close(request)
+
+    def fetch(self, request: int) -> None:
+        """Copy back what a request, which holds enough slots again, had in host memory."""
+        for x_LGSE, host_LGTE in zip(
+            (self._keys_LGSE, self._values_LGSE), self._stowed.pop(request), strict=True
+        ):
+            slots_T = self._places[request].slots[: host_LGTE.shape[2]].to(x_LGSE.device)
+            x_LGSE.index_copy_(2, slots_T, host_LGTE.to(x_LGSE.device))
+
+    def forget(self, request: int) -> None:
+        """Free what a request has in host memory, if anything."""
+        self._stowed.pop(request, None)
+
+    def has_stowed(self, request: int) -> bool:
+        """Say whether a request has something in host memory."""
+        return request in self._stowed
 
     def place(self, request: int) -> Place:
         """Return where an open request's tokens stand."""
@@ -161,7 +193,20 @@ class KvCache:
     def close(self, request: int, stays: int = 0) -> None:
         """Free what a request holds but for its first tokens; it may hold nothing."""
         for arena in self.arenas:
+            arena.forget(request)
             arena.close(request, stays)
+
+    def stow(self, request: int, tokens: int) -> None:
+        """Move the first tokens of a request to host memory; it then holds no slots."""
+        for arena in self.arenas:
+            if arena.holds(request):
+                arena.stow(request, tokens)
+
+    def fetch(self, request: int) -> None:
+        """Move back what a request, which is open again, has in host memory."""
+        for arena in self.arenas:
+            if arena.has_stowed(request):
+                arena.fetch(request)
 
 
 def blocks_of(layers: Range, enter_layers: Iterable[int | None]) -> tuple[Range, ...]:
@@ -193,6 +238,14 @@ def _joined(ranges: Iterable[Range]) -> tuple[Range, ...]:
         else:
             joined.append((first, end))
     return tuple(joined)
+
+
+def _on_host(x: Tensor) -> Tensor:
+    """Return a copy in host memory, pinned where a device reads it back."""
+    if x.device.type == "cpu":
+        return x
+    host = torch.empty(x.shape, dtype=x.dtype, device="cpu", pin_memory=x.device.type == "cuda")
+    return host.copy_(x)
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

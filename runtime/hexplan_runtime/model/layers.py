@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hexplan.field_types import Range
+from hexplan.plan import Shard
 from hexplan_runtime.model.attention import Attention
 from hexplan_runtime.model.linear import ColumnParallel, Projection, Rank, RowParallel, read_norm
 from hexplan_runtime.model.packed import Linear
@@ -24,19 +25,26 @@ class FeedForward:
     """The gated feed-forward network, of which this rank holds some channels."""
 
     def __init__(self, rank: Rank, layer: int) -> None:
-        model, channels = rank.model, rank.shard.ffn
-        prefix = f"model.layers.{layer}.mlp"
-        gate, up, down = (
-            Projection(f"{prefix}.{name}_proj", model.ffn, channels, model.ffn_bias)
-            for name in ("gate", "up", "down")
-        )
-        self._gate_up = ColumnParallel(rank, (gate, up))
-        self._down = RowParallel(rank, down)
+        model, prefix = rank.model, f"model.layers.{layer}.mlp"
 
-    def __call__(self, x_TH: Tensor) -> Tensor:
-        """Return the network's output for all tokens."""
-        gate_TC, up_TC = self._gate_up(x_TH).chunk(2, dim=-1)
-        return self._down(F.silu(gate_TC).mul_(up_TC))
+        def of(name: str, shard: Shard) -> Projection:
+            return Projection(f"{prefix}.{name}_proj", model.ffn, shard.ffn, model.ffn_bias)
+
+        both = [(of("gate", shard), of("up", shard)) for shard in rank.held]
+        self._gate_up = ColumnParallel(rank, both)
+        self._down = RowParallel(rank, [of("down", shard) for shard in rank.held])
+
+    def __call__(self, x_TH: Tensor, *, of_whole: bool = False) -> Tensor:
+        """Return the network's output for all tokens: of this rank's channels, or of all it holds.
+
+        In the first case ranks sum theirs up, so that it is of all channels, too.
+        """
+        both = self._gate_up(x_TH, of_whole=of_whole)
+        parts = torch.split(both, list(self._gate_up.widths), dim=-1) if of_whole else (both,)
+        channels = [_gated(part) for part in parts]
+        return self._down(
+            torch.cat(channels, dim=-1) if of_whole else channels[0], of_whole=of_whole
+        )
 
 
 class DecoderLayer:
@@ -53,15 +61,15 @@ class DecoderLayer:
     def __call__(self, x_TH: Tensor, step: LayerStep) -> None:
         """Bring the residual stream through this layer, in place."""
         self.attend_(x_TH, step)
-        self.feed_(x_TH)
+        self.feed_(x_TH, of_whole=step.portions is not None)
 
     def attend_(self, x_TH: Tensor, step: LayerStep) -> None:
         """Add the output of attention to the residual stream."""
         x_TH += self._attention(self._attention_norm(x_TH), step)
 
-    def feed_(self, x_TH: Tensor) -> None:
+    def feed_(self, x_TH: Tensor, *, of_whole: bool = False) -> None:
         """Add the output of the feed-forward network to the residual stream."""
-        x_TH += self._ffn(self._ffn_norm(x_TH))
+        x_TH += self._ffn(self._ffn_norm(x_TH), of_whole=of_whole)
 
 
 class Embedding:
@@ -112,6 +120,11 @@ class Head:
         """Return all logits on the leader, and None on other ranks."""
         logits = self._linear(self._norm(x_TH))
         return self._team.gather_columns(logits, self._vocab)
+
+
+def _gated(both_T2C: Tensor) -> Tensor:
+    gate_TC, up_TC = both_T2C.chunk(2, dim=-1)
+    return F.silu(gate_TC).mul_(up_TC)
 
 
 def _read_head_weight(rank: Rank, embedding: Embedding | None) -> tuple[Tensor, bool]:

@@ -31,6 +31,20 @@ class Rank:
     shard: Shard
     team: Team
     weights: WeightsReader
+    peers: tuple[Shard, ...] = ()
+    """The shards of all ranks, where each holds whole layers; none where it holds its own alone."""
+    shifts: bool = False
+    """Whether it holds whole layers and some steps run on its shard of them alone."""
+
+    @property
+    def held(self) -> tuple[Shard, ...]:
+        """The shards that this rank's layers are made of, in the order of heads and channels."""
+        return self.peers or (self.shard,)
+
+    @property
+    def own_index(self) -> int:
+        """Which of the shards that it holds is its own."""
+        return self.team.rank if self.peers else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,43 +75,78 @@ class RmsNorm:
 
 
 class ColumnParallel:
-    """Projections of the same input, all with a bias or none; this rank holds some outputs."""
+    """Projections of the same input, all with a bias or none.
 
-    def __init__(self, rank: Rank, projections: Sequence[Projection]) -> None:
+    A rank that holds whole layers holds all outputs, shard after shard, so that those of its own
+    shard are rows of one weight, next to each other.
+
+    Parameters
+    ----------
+    shards
+        For each shard that the rank holds, its part of all projections.
+    """
+
+    def __init__(self, rank: Rank, shards: Sequence[Sequence[Projection]]) -> None:
         weights, biases = [], []
-        for projection in projections:
+        for projection in (part for shard in shards for part in shard):
             shape = projection.size, rank.model.hidden
             weights.append(_read(rank, projection, "weight", shape))
             if projection.has_bias:
                 biases.append(_read(rank, projection, "bias", shape[:1]))
-        self._linear = Linear(torch.cat(weights), torch.cat(biases) if biases else None)
+        self.widths = tuple(sum(_length(part.part) for part in shard) for shard in shards)
+        """Outputs of each shard."""
+        weight, bias = torch.cat(weights), torch.cat(biases) if biases else None
+        whole = self._whole = Linear(weight, bias, may_pack=not rank.shifts)
+        self._own = whole
+        if rank.shifts:
+            first = sum(self.widths[: rank.own_index])
+            own = slice(first, first + self.widths[rank.own_index])
+            self._own = Linear(weight[own], None if bias is None else bias[own], may_pack=False)
 
-    def __call__(self, x_TH: Tensor) -> Tensor:
-        """Return this rank's outputs of all projections, side by side."""
-        return self._linear(x_TH)
+    def __call__(self, x_TH: Tensor, *, of_whole: bool = False) -> Tensor:
+        """Return the outputs of this rank's shard, or of all that it holds, side by side."""
+        return self._whole(x_TH) if of_whole else self._own(x_TH)
 
 
 class RowParallel:
-    """A projection of which this rank holds some inputs; only the leader adds a bias."""
+    """A projection; where ranks sum up its outputs, only the leader adds a bias.
 
-    def __init__(self, rank: Rank, projection: Projection) -> None:
-        read, hidden, name = rank.weights.read, rank.model.hidden, projection.name
-        shape = hidden, projection.size
+    A rank that holds whole layers holds all inputs, of which those of its shard are columns next to
+    each other.
+
+    Parameters
+    ----------
+    shards
+        For each shard that the rank holds, its part of the projection.
+    """
+
+    def __init__(self, rank: Rank, shards: Sequence[Projection]) -> None:
+        own, hidden = shards[rank.own_index], rank.model.hidden
+        held = shards[0].part[0], shards[-1].part[1]
         self._team = rank.team
         bias = None
-        if projection.has_bias and rank.team.is_leader:
-            bias = read(f"{name}.bias", (hidden,))
-        self._linear = Linear(read(f"{name}.weight", shape, (0, hidden), projection.part), bias)
+        if own.has_bias and (rank.peers or rank.team.is_leader):
+            bias = rank.weights.read(f"{own.name}.bias", (hidden,))
+        weight = rank.weights.read(f"{own.name}.weight", (hidden, own.size), (0, hidden), held)
+        whole = self._whole = Linear(weight, bias, may_pack=not rank.shifts)
+        self._own = whole
+        if rank.shifts:
+            columns = weight[:, slice(*own.part)]
+            self._own = Linear(columns, bias if rank.team.is_leader else None, may_pack=False)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return the whole output, the same on every rank of the team."""
-        return self._team.sum(self._linear(x))
+    def __call__(self, x: Tensor, *, of_whole: bool = False) -> Tensor:
+        """Return the outputs: of all inputs of its own tokens, or the same on every rank."""
+        return self._whole(x) if of_whole else self._team.sum(self._own(x))
 
 
 def read_norm(rank: Rank, name: str) -> RmsNorm:
     """Return a norm over the residual stream."""
     weight_H = rank.weights.read(name, (rank.model.hidden,))
     return RmsNorm(weight_H, rank.architecture.norm_epsilon)
+
+
+def _length(part: Range) -> int:
+    return part[1] - part[0]
 
 
 def _read(rank: Rank, projection: Projection, kind: str, shape: tuple[int, ...]) -> Tensor:

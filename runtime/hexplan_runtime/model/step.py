@@ -16,6 +16,7 @@ from torch import Tensor
 from hexplan_runtime.batch import Row
 from hexplan_runtime.model.kv_cache import Arena
 from hexplan_runtime.model.kv_reads import Reads, Seen
+from hexplan_runtime.model.portions import Portions
 from hexplan_runtime.model.rotary import RotaryTable
 
 
@@ -41,6 +42,8 @@ class LayerStep(Protocol):
 
     turns_T1C: Tensor
     """How far queries and keys are turned."""
+    portions: Portions | None
+    """Which tokens each rank takes; None if the step is tensor parallel."""
 
     def store(self, layer: int, k_TGE: Tensor, v_TGE: Tensor) -> tuple[Tensor, Tensor]:
         """Store the new tokens' keys and values, and return those of all slots."""
@@ -74,6 +77,8 @@ class BlockStep:
         """Number of tokens."""
         self.turns_T1C = turns_T1C[: self.tokens]
         """How far queries and keys are turned."""
+        self.portions: Portions | None = None
+        """Which tokens each rank takes; None if the step is tensor parallel."""
         self._arena = arena
         self.seen = tuple(_seen(span, arena) for span in spans)
         """Where the keys of each row stand."""

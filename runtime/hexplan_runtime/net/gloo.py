@@ -57,9 +57,12 @@ class Group:
         self._rank = gloo.rank()
         self.size = gloo.size()
         """Number of ranks."""
+        self.sent_bytes = 0
+        """Bytes of all messages that this rank has begun to send to others one by one."""
 
     def start_send(self, x: Tensor, target: int) -> Work:
         """Start to send; the handle and x must live until the peer has received x."""
+        self.sent_bytes += x.nbytes
         with peer_loss():
             return self._gloo.send([x], target, _TAG)
 
@@ -89,13 +92,22 @@ class Group:
             self._gloo.allreduce([x]).wait(FOREVER)
         return x
 
-    def _exchange(self, x: Tensor) -> Tensor:
+    def exchange(self, sends: Sequence[Tensor], receives: Sequence[Tensor]) -> None:
+        """Send each rank its tensor, and fill those that come from each rank.
+
+        All are contiguous, one a rank; a rank's own is copied, and what is empty is not sent.
+        """
         peers = [rank for rank in range(self.size) if rank != self._rank]
-        parts = {rank: torch.empty_like(x) for rank in peers} | {self._rank: x}
-        works = [self.start_receive(parts[rank], rank) for rank in peers]
-        works += [self.start_send(x, rank) for rank in peers]
+        works = [self.start_receive(receives[r], r) for r in peers if receives[r].numel()]
+        works += [self.start_send(sends[r], r) for r in peers if sends[r].numel()]
+        if receives[self._rank].data_ptr() != sends[self._rank].data_ptr():
+            receives[self._rank].copy_(sends[self._rank])
         for work in works:
             finish(work)
+
+    def _exchange(self, x: Tensor) -> Tensor:
+        parts = [x if rank == self._rank else torch.empty_like(x) for rank in range(self.size)]
+        self.exchange([x] * self.size, parts)
         total = parts[0] + parts[1]
         for rank in range(2, self.size):
             total += parts[rank]

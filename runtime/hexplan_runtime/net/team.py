@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from hexplan.field_types import Range
@@ -27,6 +29,16 @@ class Team:
         self._receiver = Receiver(group, wire_format, LEADER) if group is not None else None
 
     @property
+    def size(self) -> int:
+        """Number of ranks."""
+        return 1 if self._group is None else self._group.size
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of all messages that this rank has sent to others of the team one by one."""
+        return 0 if self._group is None else self._group.sent_bytes
+
+    @property
     def is_leader(self) -> bool:
         """Whether this rank talks to other stages and decides what its team runs."""
         return self.rank == LEADER
@@ -43,6 +55,11 @@ class Team:
     def sum(self, x: Tensor) -> Tensor:
         """Return the sum of x over the team, the same bits on every rank."""
         return x if self._group is None else self._group.sum(x)
+
+    def exchange(self, sends: Sequence[Tensor], receives: Sequence[Tensor]) -> None:
+        """Send each rank its tensor, and fill those that come from each rank; all contiguous."""
+        if self._group is not None:
+            self._group.exchange(sends, receives)
 
     def gather_columns(self, x: Tensor, intervals: tuple[Range, ...]) -> Tensor | None:
         """Return the ranks' columns side by side on the leader, and None on other ranks."""

@@ -37,7 +37,7 @@ _ID_BYTES: Final = 8
 _SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE, _TELLS, _STOPS, _KEEPS, _BEGINS, _TELLS_PROMPT = (
     1 << n for n in range(10)
 )
-
+_PARKS, _STOWS, _FETCHES = (1 << n for n in range(10, 13))
 _MORE: Final = _ASKS_MORE | _STOPS | _BEGINS
 
 
@@ -110,8 +110,7 @@ class Encoder:
         wire_format = self._wire_format
         records, more = self._records(batch)
         extras = torch.frombuffer(bytearray(more), dtype=torch.uint8) if more else None
-        every = extras, batch.token_ids, batch.hidden
-        payload = [part for part in every if part is not None]
+        payload = [p for p in (extras, batch.token_ids, batch.hidden) if p is not None]
         ids, hidden = _count(batch.token_ids), _count(batch.hidden)
         sizes = len(batch.rows), len(more), ids, hidden
         head = _HEAD.pack(wire_format.launch, self._epoch, *sizes)
@@ -126,8 +125,7 @@ class Encoder:
         every_told = batch.logprobs or (None,) * len(batch.rows)
         every_prompt = batch.prompt_logprobs or ((),) * len(batch.rows)
         for row, told, prompt in zip(batch.rows, every_told, every_prompt, strict=True):
-            more = b""
-            stops = begins = b""
+            more = stops = begins = b""
             mine = Terms(row.route, row.sampling, row.end_rule, row.prefix)
             is_new = self.opened.get(row.request) != mine
             if is_new:
@@ -149,6 +147,7 @@ class Encoder:
             flags |= _OPENS * is_new | _ASKS_MORE * bool(more) | _STOPS * bool(stops)
             flags |= _TELLS * (told is not None) | _KEEPS * row.end_rule.keeps
             flags |= _BEGINS * bool(begins) | _TELLS_PROMPT * bool(prompt)
+            flags |= _PARKS * row.parks | _STOWS * row.stows | _FETCHES * row.fetches
             records.append(_ROW.pack(*place, flags))
         return b"".join((*records, *terms)), b"".join(extras)
 
@@ -271,9 +270,9 @@ class Decoder:
             if flags & _CLOSES:
                 del self._opened[request]
             samples, closes, decodes = (bool(flags & f) for f in (_SAMPLES, _CLOSES, _DECODES))
-            place = request, terms.route, position, tokens, context_tokens
-            row = Row(*place, terms.sampling, samples, closes, decodes)
-            rows.append(terms.over(row))
+            place = request, terms.route, position, tokens, context_tokens, terms.sampling
+            told = () if flags < _PARKS else (bool(flags & f) for f in (_PARKS, _STOWS, _FETCHES))
+            rows.append(Row(*place, samples, closes, decodes, terms.end_rule, terms.prefix, *told))
             every_flags.append(flags)
         return tuple(rows), tuple(every_flags), end
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Final, cast, get_args
 
 import torch
@@ -16,6 +17,7 @@ from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.runner.compiled_layers import CompiledLayers
 from hexplan_runtime.runner.graph_layers import GraphLayers
 from hexplan_runtime.runner.own_layers import OwnLayers
+from hexplan_runtime.runner.shared_tokens import SharedTokens
 from hexplan_runtime.runner.step_runner import StepRunner
 
 RUNNER: Final = "HEXPLAN_RUNNER"
@@ -30,7 +32,20 @@ def choose_runner(rank: Rank, stage: PlannedStage, cache: KvCache) -> StepRunner
 
         return FamilyLayers(rank, stage, blocks)
     vocab = [shard.vocab for shard in stage.shards]
+    if stage.parallel != "tp":
+        rank = replace(rank, peers=stage.shards, shifts=stage.parallel == "shift")
     own = OwnLayers(rank, stage.layers, blocks, vocab)
+    if stage.parallel == "sp":
+        return SharedTokens(own, own, rank.team, 0)
+    runner = _own_runner(rank, own, cache)
+    if stage.parallel == "shift":
+        assert stage.shift_tokens is not None
+        return SharedTokens(own, runner, rank.team, stage.shift_tokens)
+    return runner
+
+
+def _own_runner(rank: Rank, own: OwnLayers, cache: KvCache) -> StepRunner:
+    """Return what runs own layers step by step, or as graphs, or compiled."""
     is_gpu = torch.get_default_device().type == "cuda"
     name = rank.architecture.runner or ("graph" if is_gpu else "eager")
     if name == "graph":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,6 +32,11 @@ class NcclGroup:
             self._group.allreduce([x]).wait()
         return x
 
+    def exchange(self, sends: Sequence[Tensor], receives: Sequence[Tensor]) -> None:
+        """Send each rank its tensor, and fill those that come from each rank."""
+        with peer_loss():
+            self._group.alltoall(list(receives), list(sends)).wait()
+
 
 class NcclTeam(Team):
     """One rank's view of its stage's ranks, each of which is on a GPU of its own."""
@@ -42,6 +48,13 @@ class NcclTeam(Team):
     def sum(self, x: Tensor) -> Tensor:
         """Return the sum of x over the team."""
         return self._nccl.sum(x) if x.is_cuda else super().sum(x)
+
+    def exchange(self, sends: Sequence[Tensor], receives: Sequence[Tensor]) -> None:
+        """Send each rank its tensor, and fill those that come from each rank."""
+        if sends[0].is_cuda:
+            self._nccl.exchange(sends, receives)
+        else:
+            super().exchange(sends, receives)
 
     def gather_columns(self, x: Tensor, intervals: tuple[Range, ...]) -> Tensor | None:
         """Return the ranks' columns side by side on the leader, in its processor's memory."""

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hexplan_runtime.model.kv_cache import Arena
+from hexplan_runtime.model.portions import Portions
 from hexplan_runtime.model.step import BlockStep
 from hexplan_runtime.runner.buckets import Bucket
 
@@ -30,6 +31,8 @@ class StaticStep:
         """The residual stream."""
         self.turns_T1C = like.turns_T1C.new_zeros(bucket.rows, *like.turns_T1C.shape[1:])
         """How far queries and keys are turned."""
+        self.portions: Portions | None = None
+        """None: steps of decodes that run as graphs are tensor parallel."""
         self._arena = arena
         device = like_TH.device
         self._slots_R = torch.zeros(bucket.rows, dtype=torch.int64, device=device)

@@ -57,8 +57,8 @@ class Gate:
         self._keys = [key.encode() for key in access.keys]
         self._host_names = access.host_names
 
-    def require(self, path: str, headers: Headers) -> None:
-        """Let a request in.
+    def require(self, path: str, headers: Headers) -> str:
+        """Let a request in, and return by which of several keys; nothing if that tells nothing.
 
         Raises
         ------
@@ -74,9 +74,11 @@ class Gate:
             message = f"pages of {origin[:100]!r} may not call this server"
             raise Forbidden(message, code="foreign_origin")
         if self._keys and path not in OPEN_PATHS:
-            self._require_key(headers.get("authorization", ""))
+            number = self._require_key(headers.get("authorization", ""))
+            return f"key {number}" if len(self._keys) > 1 else ""
+        return ""
 
-    def _require_key(self, given: str) -> None:
+    def _require_key(self, given: str) -> int:
         kind, _, key = given.partition(" ")
         found = key.strip().encode()
         # All keys are compared, each in constant time, so that the time tells nothing.
@@ -84,6 +86,7 @@ class Gate:
         if kind.lower() != "bearer" or not any(matches):
             message = "needed an API key: `Authorization: Bearer KEY`"
             raise Unauthorized(message, code="invalid_api_key")
+        return matches.index(True)
 
 
 def require_json(headers: Headers) -> None:

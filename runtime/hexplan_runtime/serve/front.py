@@ -24,6 +24,8 @@ class Visit:
     """One HTTP request, as the log tells it."""
 
     id: str
+    client: str = ""
+    """By which of several keys it came."""
     status: int = 0
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -60,7 +62,7 @@ class Front:
             await send(message)
 
         try:
-            self._gate.require(scope["path"], headers)
+            visit.client = self._gate.require(scope["path"], headers)
             bounded = self._bounded(receive, headers)
             await self._app(scope, bounded, send_with_id)
         except ApiError as problem:

@@ -16,6 +16,8 @@ from hexplan_runtime.serve.settings import ServeSettings
 
 COMPLETION_TOKENS = 16
 """OpenAI's default for completions; that for chats is what there is room for."""
+MOST_USER_CHARACTERS = 256
+"""Characters by which users are told apart."""
 COMPLETION_LOGPROBS = 5
 """OpenAI's limit for completions; that for chats is higher."""
 
@@ -93,6 +95,17 @@ class Job:
     includes_usage: bool
     repeats_usage: bool
     """Whether each chunk of a stream carries the usage so far."""
+    user: str = ""
+    """For whom, as the client says."""
+
+    def sent_by(self, client: str) -> Job:
+        """Return the job with who asks for it: the key that it came by, or else its user."""
+        name = client or self.user
+        choices = [
+            one if one.request is None else replace(one, request=replace(one.request, client=name))
+            for one in self.choices
+        ]
+        return replace(self, choices=tuple(choices))
 
     @property
     def prompt_tokens(self) -> int:
@@ -174,6 +187,7 @@ def make_job(
         streams=bool(body.stream),
         includes_usage=options is not None and options.include_usage,
         repeats_usage=options is not None and options.continuous_usage_stats,
+        user=body.user[:MOST_USER_CHARACTERS] if isinstance(body.user, str) else "",
     )
 
 

@@ -176,6 +176,7 @@ class _Load(Collector):
         for metric, text, value in (
             ("num_requests_running", "Requests that hold room on a route", seen.running),
             ("num_requests_waiting", "Requests that wait for room", seen.waiting),
+            ("num_requests_swapped", "Requests whose KV is in host memory", seen.swapped),
             (
                 "kv_cache_usage_perc",
                 "How full the fullest stage's KV cache is; 1 is full",
@@ -234,10 +235,20 @@ class _Flows(Collector):
             "Tokens of prompts that a stage had already",
             labels=("stage",),
         )
+        swapped = GaugeMetricFamily(
+            f"{OWN}stage_swapped_tokens",
+            "Tokens in a stage's host memory, of requests that made way",
+            labels=("stage",),
+        )
         for stage in seen.kv:
             kv.add_metric((stage.stage,), stage.held_tokens / max(stage.total_tokens, 1))
             hits.add_metric((stage.stage,), stage.hit_tokens)
-        yield from (tokens, predicted, routed, taken, weight, kv, hits)
+            swapped.add_metric((stage.stage,), stage.swapped_tokens)
+        swaps = CounterMetricFamily(
+            f"{OWN}kv_swaps", "Times that KV went to host memory for others", labels=()
+        )
+        swaps.add_metric((), seen.swaps)
+        yield from (tokens, predicted, routed, taken, weight, kv, hits, swapped, swaps)
         yield from self._healing(plan, seen)
 
     def _healing(self, plan: Plan, seen: EngineSnapshot) -> Iterator[Metric]:

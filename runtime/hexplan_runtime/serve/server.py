@@ -142,6 +142,7 @@ class Server:
                 max_waiting=waiting,
                 hosts=self._hosts,
                 restarts=self._restarts(),
+                queue=self._settings.queue,
             )
             with made as pipeline:
                 start_s = time.monotonic() - begun_s

@@ -132,7 +132,7 @@ class Service:
             raise Unavailable("the server is about to end", code="draining")
         visit = visit_of(request.scope)
         visit.prompt_tokens = job.prompt_tokens
-        generation = Generation(self._serving, job)
+        generation = Generation(self._serving, job.sent_by(visit.client))
         answer = Answer(form, self.settings.model_name, visit.id, generation)
 
         def release() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hexplan.schedule.queueing.params import Queueing
 from hexplan_runtime.serve.access import Access
 
 
@@ -47,6 +48,8 @@ class ServeSettings:
     restarts: int = 7
     """Starts of one stage in a row that may fail before nobody tries more; with 0, whatever dies
     ends the server."""
+    queue: Queueing | None = None
+    """Which requests run next where not all of them can; what the plan says if None."""
     spares: int = 0
     """Ranks that wait on this machine with their libraries read, so that a start takes less."""
     step_limit_s: float = 300.0

@@ -181,6 +181,7 @@ class Outbox:
         drawing = [pair for pair in pairs if pair[0].samples]
         passing = [pair for pair in pairs if pair[0].tokens and not pair[0].samples]
         closing = [row for row in batch.rows if row.closes]
+        ending = [row for row in batch.rows if row.closes or row.stows]
         sampling = [row for row, _ in drawing]
         ids: Tensor | None = None
         chosen: list[int] = []
@@ -197,10 +198,10 @@ class Outbox:
             self._steering.forget(request)
         rows = [sampled(row) for row in sampling]
         rows += [passed(row) for row, _ in passing]
-        rows += closing
+        rows += ending
         told += (None,) * (len(rows) - len(sampling)) if told else ()
         prompts = [told_of for _, told_of in (*drawing, *passing)] if output.prompt_logprobs else []
-        prompts += [()] * len(closing) if prompts else []
+        prompts += [()] * len(ending) if prompts else []
         self._senders[EXIT].send(Batch(tuple(rows), ids, None, told, tuple(prompts)))
 
     def _send_hidden(self, batch: Batch, hidden: Tensor) -> None:

@@ -186,6 +186,8 @@ class Report(FrozenModel):
     """Bytes of weights taken from files, when loaded."""
     weights_bytes: int = 0
     """Bytes that they fill in memory, when loaded."""
+    kv_bytes: int = 0
+    """Bytes of the KV cache, when loaded."""
     lost: EdgeLost | None = None
     """The edge that is lost."""
     message: str = ""

@@ -178,7 +178,10 @@ def _load(assignment: Assignment, team: Team, launcher: Parent) -> Stage:
         rank = Rank(plan.model, assignment.architecture, shard, team, weights)
         stage = Stage(plan, planned, rank)
     loaded = Report(
-        event="loaded", bytes_read=weights.bytes_read, weights_bytes=weights.weights_bytes
+        event="loaded",
+        bytes_read=weights.bytes_read,
+        weights_bytes=weights.weights_bytes,
+        kv_bytes=stage.kv_bytes,
     )
     launcher.tell(loaded)
     return stage

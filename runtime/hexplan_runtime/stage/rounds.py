@@ -32,6 +32,12 @@ class Rounds:
         """Tokens that are reserved for each request that has begun and not ended here."""
         self._next: dict[int, Batch] = {}
         """The next token of each request that is not under way."""
+        self._parked: set[int] = set()
+        """Requests that decode no further until the router says so."""
+        self._stowing: dict[int, Row] = {}
+        """What moves the KV of requests to host memory as soon as their tokens are back."""
+        self._fetching: set[int] = set()
+        """Requests whose next decode finds their KV in host memory."""
         self.grow(plan)
 
     def grow(self, plan: Plan) -> None:
@@ -55,11 +61,41 @@ class Rounds:
             self._room[row.request] = row.context_tokens
             return batch
         if row.request in self._room:
-            lacked_room = row.request in self._next and not self._fits(row)
-            self._room[row.request] = row.context_tokens
-            if lacked_room and self._fits(row):
-                self._decodes[row.route].wait(row.request)
+            return self._obey(row)
         return None
+
+    def _obey(self, row: Row) -> Batch | None:
+        """Do what the router says of a request that is here, and return what is to run for it."""
+        request = row.request
+        if row.stows:
+            self._park(row)
+            self._stowing[request] = row
+            return self._stow(request) if request in self._next else None
+        waited = request in self._next and self._may_go(row)
+        self._room[request] = row.context_tokens
+        if row.fetches:
+            self._fetching.add(request)
+        if row.parks:
+            self._park(row)
+            return None
+        self._parked.discard(request)
+        if request in self._next and not waited and self._may_go(row):
+            self._decodes[row.route].wait(request)
+        return None
+
+    def _stow(self, request: int) -> Batch:
+        """Return what moves a request's KV, up to the token that waits here."""
+        row = self._stowing.pop(request)
+        return Batch((replace(row, position=self._next[request].rows[0].position),))
+
+    def _park(self, row: Row) -> None:
+        """Let a request decode no further; what of it is under way comes back first."""
+        self._parked.add(row.request)
+        if row.request in self._next:
+            self._decodes[row.route].drop(row.request)
+            for micro_batch in self._ready[row.route]:
+                if row.request in micro_batch:
+                    micro_batch.remove(row.request)
 
     def come_back(self, batch: Batch) -> Batch | None:
         """Take what a last stage says, and return the end of a request if it ends one.
@@ -74,7 +110,9 @@ class Rounds:
             return batch
         self._decodes[row.route].come_back(row.request)
         self._next[row.request] = batch
-        if self._fits(row):
+        if row.request in self._stowing:
+            return self._stow(row.request)
+        if self._may_go(row):
             self._decodes[row.route].wait(row.request)
         return None
 
@@ -99,6 +137,13 @@ class Rounds:
             self._decodes[row.route].drop(row.request)
         self._room.pop(row.request, None)
         self._next.pop(row.request, None)
+        self._stowing.pop(row.request, None)
+        self._parked.discard(row.request)
+        self._fetching.discard(row.request)
+
+    def _may_go(self, row: Row) -> bool:
+        """Say whether the next token of a row's request may be sent in."""
+        return row.request not in self._parked and self._fits(row)
 
     def _fits(self, row: Row) -> bool:
         """Say whether there is room for the next token of a row's request."""
@@ -107,5 +152,8 @@ class Rounds:
     def _drawn_from(self, batch: Batch) -> Batch:
         """Return a token that came back as one after which the next is drawn."""
         (row,) = batch.rows
-        row = replace(row, context_tokens=self._room[row.request], samples=True)
+        room = self._room[row.request]
+        fetches = row.request in self._fetching
+        self._fetching.discard(row.request)
+        row = replace(row, context_tokens=room, samples=True, fetches=fetches)
         return replace(batch, rows=(row,))

@@ -83,6 +83,11 @@ class Stage:
         self._hops = hops_of(plan, self._id)
         self._enter_layers = enter_layers(plan, self._id)
 
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes of this rank's KV cache."""
+        return sum(arena.num_bytes for arena in self._cache.arenas)
+
     def enter_layer(self, route: int) -> int:
         """Return the layer where requests of this route enter the stage."""
         layer = self._enter_layers[route]
@@ -109,6 +114,8 @@ class Stage:
         for row in batch.rows:
             if row.closes:
                 self._cache.close(row.request, stays=row.position)
+            elif row.stows:
+                self._cache.stow(row.request, row.position)
         return Output(x_TH, logits, told)
 
     def _open(self, batch: Batch) -> tuple[Span, ...]:
@@ -118,7 +125,9 @@ class Stage:
             row = span.row
             enter_layer = self.enter_layer(row.route)
             is_new = self._cache.open(row.request, enter_layer, row.context_tokens)
-            if is_new and row.prefix.tokens:
+            if row.fetches:
+                self._cache.fetch(row.request)
+            elif is_new and row.prefix.tokens:
                 source = row.prefix.sources[self._hops[row.route]]
                 self._cache.copy(source, row.request, row.prefix.tokens)
         return spans

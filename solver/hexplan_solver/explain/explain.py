@@ -8,8 +8,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from hexplan.constants import MICRO
-from hexplan.plan import Plan
-from hexplan.results.explanation import Explanation, Gain, GapPart
+from hexplan.plan import Phase, Plan
+from hexplan.results.explanation import Explanation, Gain, GapPart, PhaseStages
 from hexplan.spec import Spec
 from hexplan_solver.bounds.work_bound import work_bound
 from hexplan_solver.explain.bottleneck import bottleneck_of
@@ -57,6 +57,7 @@ def explain(
         idle=idle_devices(back.problem, plan, back.stages),
         degrees=degrees_of(back.problem, plan, back.stages),
         engine=None if search is None else engine_cost(plan, spec, search),
+        phases=tuple(_phases(plan)),
     )
 
 
@@ -70,6 +71,15 @@ def _at_largest_flow(plan: Plan, spec: Spec, stages: Sequence[PlacedStage]) -> P
         return plan
     certificate = plan.certificate.model_copy(update={"flow_tokens_per_s": largest})
     return plan.model_copy(update={"certificate": certificate})
+
+
+def _phases(plan: Plan) -> Iterator[PhaseStages]:
+    """Yield the stages of each phase, if they differ in it."""
+    phases: tuple[Phase, ...] = ("prefill", "decode", "both")
+    for phase in phases if plan.is_split else ():
+        names = tuple(stage.id for stage in plan.stages if stage.phase == phase)
+        if names:
+            yield PhaseStages(phase=phase, stages=names)
 
 
 def _gains(

@@ -30,6 +30,8 @@ class ThroughputParams:
     quick_devices: int = 64
     """...with up to this many devices. There they take a few hundredths of a second of work, and on
     a busy machine a plan should not be behind them either."""
+    most_replicas: int = 2
+    """Packings of whole replicas that the search knows, those of the largest flow."""
     zone_share: float = 0.12
     """The same where the trunks carry so little that there are several zones."""
     balanced_share: float = 0.4

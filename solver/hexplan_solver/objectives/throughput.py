@@ -31,6 +31,7 @@ from hexplan_solver.plans.draft import Draft
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.problem.zones import LinkLimits, link_limits
 from hexplan_solver.replicas.draft import draft_of_replicas
+from hexplan_solver.replicas.free import free_replicas
 from hexplan_solver.replicas.pool import is_of_replicas
 from hexplan_solver.run import MILP_TOLERANCE, Run
 from hexplan_solver.start.link_free import (
@@ -67,12 +68,15 @@ def draft_throughput(spec: Spec, options: SolveOptions, report: Report = be_sile
     named, until = _Named(problem), run.elapsed_s + run.left_s * params.balanced_share
     balanced = balanced_placement(problem, run.bound, goes_on=lambda: run.elapsed_s < until)
     part = _part_without_links(named, limits, balanced)
-    known = quick_placements(run, problem, _quick_s(run, problem)) if part < 1 else []
+    known: list[Evaluated] = []
+    if part < 1:
+        known = [*quick_placements(run, problem, _quick_s(run, problem)), *_replicas(run, problem)]
     start, best = _best_without_links(run, problem, balanced, part)
     placed = named.evaluated(best)
     if part == 1 and not run.is_proved(placed.value):
         carried = placed.value if placed.value >= best.value * (1 - MILP_TOLERANCE) else 0
         known = quick_placements(run, problem, _quick_s(run, problem), carried)
+        known += _replicas(run, problem)
     found = fit_links(run, placed, [best, start, balanced], known)
     if part < 1 and found.value >= best.value and not run.is_proved(found.value):
         # The links do not limit the flow, so the time that was kept for them is left.
@@ -95,6 +99,11 @@ def _shallowest(found: Evaluated, others: Sequence[Evaluated]) -> Evaluated:
     """Return the shallowest of the placements that pass as much, up to the MILP's tolerance."""
     least = found.value * (1 - MILP_TOLERANCE)
     return min([found, *(one for one in others if one.value >= least)], key=Shallowness.of)
+
+
+def _replicas(run: Run, problem: Problem) -> list[Evaluated]:
+    """Return the whole replicas of largest flow: few, as walks begin from each of them."""
+    return free_replicas(run, problem)[: THROUGHPUT_PARAMS.most_replicas]
 
 
 def _quick_s(run: Run, problem: Problem) -> float:

@@ -12,6 +12,7 @@ from hexplan.step_limits import StepLimits
 from hexplan.workload import Balance
 from hexplan_solver.bounds.proof import Proof
 from hexplan_solver.flow.evaluate import Evaluated
+from hexplan_solver.simulate.pipeline_model import RouteModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Draft:
     step_limits: StepLimits | None = None
     cost_proof: CostProof | None = None
     balance: Balance | None = None
+    handovers: tuple[RouteModel, ...] = ()
+    """Ways of requests that are decoded on other stages than they are prefilled on."""
 
     @property
     def user_cluster(self) -> Cluster:

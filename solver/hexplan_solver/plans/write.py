@@ -36,6 +36,7 @@ from hexplan_solver.flow.network import OUTSIDE, Network, stage_name
 from hexplan_solver.flow.routes import Flow
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.plans.draft import Draft
+from hexplan_solver.plans.handovers import handovers_of, in_phases
 from hexplan_solver.plans.predicted import predicted, rate
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.problem.shards import intervals, split
@@ -59,6 +60,7 @@ def write_plan(draft: Draft, info: SolveInfo) -> Plan:
     stages = tuple(
         _stage(figures, stage_name(j), stage, entering[j]) for j, stage in enumerate(network.stages)
     )
+    stages = in_phases(stages, draft.handovers)
     return Plan(
         cluster=cluster,
         cluster_sha256=cluster.sha256,
@@ -69,6 +71,7 @@ def write_plan(draft: Draft, info: SolveInfo) -> Plan:
         stages=stages,
         edges=_edges(network, flow),
         routes=_routes(network, flow),
+        handovers=handovers_of(spec, network, draft.handovers),
         unused=tuple(_unused(draft)),
         step_limits=draft.step_limits,
         predicted=predicted(draft, stages),

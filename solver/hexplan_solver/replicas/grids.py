@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 
 from hexplan.engines import ENGINES, Engine, splits_tensors
+from hexplan_solver.baselines.swarm import even_ranges
 from hexplan_solver.flow.evaluate import Evaluated, evaluate_used
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
@@ -22,6 +23,21 @@ def uniform_replicas(problem: Problem) -> Iterator[Evaluated]:
         found = evaluate_used(problem, together(fitting))
         if found.value:
             yield found
+
+
+def uniform_grids(problem: Problem) -> Iterator[Evaluated]:
+    """Yield every TP x PP x DP that carries a flow, of those that the engine of the spec runs."""
+    if ENGINES[problem.spec.cluster.limits.engine].whole_replicas:
+        yield from uniform_replicas(problem)
+    else:
+        yield from (grid.evaluated for grid in uniform_placements(problem))
+
+
+def is_grid(found: Evaluated) -> bool:
+    """Say whether a placement is uniform: stages of one degree that share the layers evenly."""
+    ranges = sorted({stage.layers for stage in found.placement})
+    degrees = {len(stage.devices) for stage in found.placement}
+    return len(degrees) == 1 and ranges == even_ranges(found.problem.num_layers, len(ranges))
 
 
 def as_free(problem: Problem) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulp
 
@@ -59,7 +59,9 @@ def packed(
     )
     for row, terms in rows.items():
         model += pulp.LpAffineExpression(terms) <= supply.limits[row]
-    found = solve_milp(model, options, Budget(packing.seconds), patience=PATIENCE)
+    # Many packings are equally good, and which of them is found depends on the threads.
+    single = replace(options, threads=1)
+    found = solve_milp(model, single, Budget(packing.seconds), patience=PATIENCE)
     if found.values is None:
         return []
     counts = [round(found.values.get(use.name, 0.0) + ROUND) for use in uses]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations_with_replacement, islice
+from itertools import combinations_with_replacement, islice, product
 
-from hexplan.engines import ENGINES, Engine, splits_tensors
+from hexplan.engines import ENGINES, LLAMACPP, VLLM, Engine, splits_tensors
 from hexplan.host import Host
 from hexplan_solver.problem.problem import Problem, StageKind
 from hexplan_solver.replicas.params import REPLICA_PARAMS
@@ -53,6 +53,63 @@ def families(problem: Problem) -> tuple[Family, ...]:
     if engine.star_of_hosts:
         return tuple(_stars(problem, engine))
     return tuple(_grids(problem, engine))
+
+
+def every_choice(problem: Problem, family: Family, most: int) -> list[tuple[HostPart, ...]]:
+    """Return all that may stand beside the main part of a family, or alone; nothing if too many.
+
+    Parameters
+    ----------
+    most
+        Choices above which there are too many.
+    """
+    by_class: dict[int, list[HostPart]] = {}
+    for part in family.parts:
+        by_class.setdefault(part.host_class, []).append(part)
+    found: list[tuple[HostPart, ...]] = [()]
+    for number, parts in by_class.items():
+        own = family.main is not None and family.main.host_class == number
+        hosts = len(problem.classes[number].hosts) - own
+        choices = islice(
+            (
+                choice
+                for length in range(hosts + 1)
+                for choice in combinations_with_replacement(parts, length)
+            ),
+            most + 1,
+        )
+        found = [(*one, *choice) for one, choice in islice(product(found, choices), most + 1)]
+        if len(found) > most:
+            return []
+    longest = family.most_parts
+    return [one for one in found if one and (longest is None or len(one) <= longest)]
+
+
+def any_families(problem: Problem) -> tuple[Family, ...]:
+    """Return families that keep to no engine, and those of the engines that run replicas alone.
+
+    The first have one degree, or parts of every degree and whole hosts with stages of unlike ones.
+    The others have the shapes that an engine needs, which prices find with less noise around them.
+    """
+    by_degree: dict[int, list[HostPart]] = {}
+    whole: list[HostPart] = []
+    for number, host_class in enumerate(problem.classes):
+        if not host_class.hosts:
+            continue
+        machines = max(1, len(host_of(problem, number).parts))
+        for part in _parts(problem, number, list(_kinds(problem, number)), machines):
+            by_degree.setdefault(len(problem.kinds[part.kinds[0]].group), []).append(part)
+        for partition in host_class.partitions[: REPLICA_PARAMS.most_parts]:
+            kinds = tuple(kind for kind, count in partition for _ in range(count))
+            if len({len(problem.kinds[kind].group) for kind in kinds}) > 1:
+                whole.append(HostPart(number, kinds))
+    found = [tuple(by_degree[degree]) for degree in sorted(by_degree)]
+    every = tuple(part for parts in found for part in parts) + tuple(whole)
+    own = [*map(Family, dict.fromkeys([*found, every]))]
+    stars = list(_stars(problem, LLAMACPP))
+    if sum(1 + len(star.parts) for star in stars) > REPLICA_PARAMS.most_star_parts:
+        stars = []
+    return tuple(dict.fromkeys([*own, *_grids(problem, VLLM), *stars]))
 
 
 def _grids(problem: Problem, engine: Engine) -> Iterator[Family]:
@@ -102,7 +159,7 @@ def _stars(problem: Problem, engine: Engine) -> Iterator[Family]:
 
 
 def _kinds(problem: Problem, number: int) -> Iterator[StageKind]:
-    """Yield the kinds of a class that work tensor parallel."""
+    """Yield the kinds of stages of a class."""
     return (kind for kind in problem.kinds if kind.host_class == number)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from hexplan.engines import ENGINES
 from hexplan_solver.flow.evaluate import Evaluated, evaluate_used
+from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.replicas.columns import Columns
 from hexplan_solver.replicas.design import Design
@@ -13,10 +14,12 @@ from hexplan_solver.replicas.grids import uniform_replicas
 from hexplan_solver.replicas.naming import named, together
 from hexplan_solver.replicas.packing import Packing, Valued, packed
 from hexplan_solver.replicas.params import REPLICA_PARAMS
+from hexplan_solver.replicas.parts import Family, families
 from hexplan_solver.run import Run
 
 LEAST_S = 0.05
 """Seconds that a MILP gets at least."""
+Stages = tuple[PlacedStage, ...]
 Value = Callable[[Design], float]
 """What one replica of a design is worth."""
 
@@ -29,16 +32,32 @@ def is_of_replicas(problem: Problem) -> bool:
 def replica_pool(run: Run, problem: Problem, value: Value | None = None) -> list[Evaluated]:
     """Return placements of whole replicas with a flow: the largest first, then the shallower ones.
 
+    Uniform ones that the engine runs are among them.
+
     Parameters
     ----------
     value
         What a replica is worth beside its flow, such as its served rate: packings by it come, too.
     """
+    found = packings(run, problem, families(problem), value)
+    num_stages = 0
+    for evaluated in uniform_replicas(problem):
+        found.setdefault(evaluated.placement.stages, evaluated)
+        num_stages += len(evaluated.placement)
+        if num_stages > REPLICA_PARAMS.grid_stages or run.left_s <= 0:
+            break
+    return sorted(found.values(), key=lambda one: -one.value)
+
+
+def packings(
+    run: Run, problem: Problem, of: Sequence[Family], value: Value | None = None
+) -> dict[Stages, Evaluated]:
+    """Return packings of replicas of some families that carry a flow, by their stages."""
     until = run.elapsed_s + run.left_s * REPLICA_PARAMS.pricing_share
-    columns = Columns(problem, lambda: run.elapsed_s < until)
+    columns = Columns(problem, of, lambda: run.elapsed_s < until)
     columns.find()
     run.tell("replicas", None)
-    found: dict[object, Evaluated] = {}
+    found: dict[Stages, Evaluated] = {}
     for choice in _choices(columns.designs, value):
         seconds = min(REPLICA_PARAMS.milp_s, run.left_s * REPLICA_PARAMS.milp_share)
         for counts_links in (True, False) if problem.has_trunks else (False,):
@@ -50,13 +69,7 @@ def replica_pool(run: Run, problem: Problem, value: Value | None = None) -> list
                 run.tell("replicas", None)
         if found and run.left_s <= 0:
             break
-    num_stages = 0
-    for evaluated in uniform_replicas(problem):
-        found.setdefault(evaluated.placement.stages, evaluated)
-        num_stages += len(evaluated.placement)
-        if num_stages > REPLICA_PARAMS.grid_stages or run.left_s <= 0:
-            break
-    return sorted(found.values(), key=lambda one: -one.value)
+    return found
 
 
 def _choices(designs: Sequence[Design], value: Value | None) -> Iterator[list[Valued]]:

@@ -43,7 +43,9 @@ def load_of(stop: Stop, arriving: float, request: MeanRequest) -> Load:
         return Load(busy, math.inf)
     rides = min(1.0, mixed * prompt_steps_per_s / decode_steps_per_s)
     queue_s = SCHEDULER.waiting * by_prompts * prompt_s / (1 - busy) ** SERVED_PARAMS.congestion
-    return Load(busy, queue_s + SCHEDULER.riding * rides * ride_s)
+    # Clumps of one route follow each other in step; those of another one come at any time.
+    meeting_s = SCHEDULER.meeting * (1 - 1 / stop.streams) * busy / (1 - busy) * stop.decode_s
+    return Load(busy, queue_s + meeting_s + SCHEDULER.riding * rides * ride_s)
 
 
 def _prompt_step(stop: Stop, prompt_tokens_per_s: float, mixed: float) -> tuple[float, float]:

@@ -46,13 +46,18 @@ class RoundTrip:
         stops = [
             stop_of(
                 stage,
-                Visit(share, held, stage.layers[1] == pipeline.num_layers, entries),
+                Visit(share, held, stage.layers[1] == pipeline.num_layers, entries, streams),
                 share * self._in_flight,
                 request,
                 policy,
             )
-            for stage, share, held, entries in zip(
-                pipeline.stages, shares.stages, shares.held_layers, shares.entries, strict=True
+            for stage, share, held, entries, streams in zip(
+                pipeline.stages,
+                shares.stages,
+                shares.held_layers,
+                shares.entries,
+                shares.streams,
+                strict=True,
             )
             if share > 0
         ]

@@ -12,8 +12,9 @@ from hexplan_solver.simulate import Policy
 class Scheduler:
     """How chunked prefill with decodes first bunches what it runs; fitted to the simulator.
 
-    `benchmarks/served_fit.py` fits all but `filling` on generated clusters. That and `waiting` were
-    set by hand afterwards, on the same clusters and with the files of cluster_specs in view.
+    `benchmarks/served_fit.py` fits most of them on generated clusters. `catching`, `waiting`,
+    `filling`, `riding` and `meeting` were set by hand afterwards, on the same clusters and with the
+    files of cluster_specs in view.
     """
 
     clumps: float
@@ -33,9 +34,11 @@ class Scheduler:
     `full ** (1 / filling)`: the busier it is, the fuller its steps."""
     riding: float
     """Weight of the time by which prompts lengthen the steps of decodes."""
+    meeting: float
+    """Weight of what a clump waits for where several routes meet."""
 
 
-SCHEDULER = Scheduler(1.36, 0.655, 4.44, 2.19, 0.065, 1.7, 2.0, 0.4)
+SCHEDULER = Scheduler(1.36, 0.655, 4.44, 2.0, 0.065, 1.7, 2.0, 0.2, 0.12)
 
 
 def clump_tokens(policy: Policy, in_flight: float) -> float:

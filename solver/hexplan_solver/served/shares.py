@@ -24,6 +24,8 @@ class Shares:
     """Share that takes each edge."""
     entries: tuple[Entries, ...]
     """Where the visitors of each stage begin in it."""
+    streams: tuple[float, ...]
+    """Routes that meet at each stage, by their weights: `(sum w)^2 / sum w^2`; 0 without any."""
 
     @property
     def hops(self) -> float:
@@ -36,6 +38,7 @@ def shares_of(pipeline: PipelineModel) -> Shares:
     whole = sum(route.weight for route in pipeline.routes)
     visits = [0] * len(pipeline.stages)
     held = [0] * len(pipeline.stages)
+    squares = [0] * len(pipeline.stages)
     entering_at: list[Counter[int]] = [Counter() for _ in pipeline.stages]
     for route in pipeline.routes:
         at = 0
@@ -43,6 +46,7 @@ def shares_of(pipeline: PipelineModel) -> Shares:
             end = pipeline.stages[position].layers[1]
             visits[position] += route.weight
             held[position] += route.weight * (end - at)
+            squares[position] += route.weight**2
             entering_at[position][at] += route.weight
             at = end
     entering = sum(edge.weight for edge in pipeline.edges if edge.source == OUTSIDE)
@@ -54,6 +58,7 @@ def shares_of(pipeline: PipelineModel) -> Shares:
             tuple((layer, weight / visit) for layer, weight in sorted(found.items()) if visit)
             for found, visit in zip(entering_at, visits, strict=True)
         ),
+        tuple(visit**2 / max(1, square) for visit, square in zip(visits, squares, strict=True)),
     )
 
 

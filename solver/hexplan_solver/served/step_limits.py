@@ -78,6 +78,21 @@ def neighbours(spec: Spec, policy: Policy) -> Iterator[Policy]:
             yield replace(policy, max_decode_tokens=changed)
 
 
+def smaller_steps(spec: Spec, policy: Policy) -> Iterator[Policy]:
+    """Yield the policy with half and a quarter of the tokens, of the decodes, or of both."""
+    tokens, decodes = policy.chunk_tokens, policy.max_decode_tokens
+    if tokens is None:
+        return
+    least = min(largest_step_tokens(spec.cluster, spec.workload), SERVED_PARAMS.least_tokens)
+    for fewer in (tokens, tokens // 2, tokens // 4):
+        if fewer < least:
+            return
+        most = most_decodes(fewer)
+        for some in sorted({min(most, decodes >> i) for i in range(SERVED_PARAMS.halvings + 1)}):
+            if some > 0 and (fewer, some) != (tokens, decodes):
+                yield replace(policy, chunk_tokens=fewer, max_decode_tokens=some)
+
+
 def of_fewer_tokens(spec: Spec, policy: Policy) -> Iterator[Policy]:
     """Yield the policy with the most tokens a step that there is workspace for, and with fewer.
 

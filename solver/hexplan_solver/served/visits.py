@@ -27,6 +27,8 @@ class Visit:
     """Whether it has the output head."""
     entries: Entries
     """Where requests enter it."""
+    streams: float
+    """Routes that meet in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Stop:
     stages side by side, as if their loads were equal."""
     entries: Entries
     """Where requests enter it."""
+    streams: float
+    """Routes that meet in it, which are not in step with each other."""
     model: StageModel
 
     def prompt_s(self, tokens: float) -> float:
@@ -131,6 +135,7 @@ def stop_of(
         reach,
         full_s,
         visit.entries,
+        visit.streams,
         stage,
     )
 

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hexplan.results.outcome import Attainment, Outcome, Phase, Spread, StageUse, TimePoint
+from hexplan.plan import Phase
+from hexplan.results.outcome import Attainment, Outcome, Spread, StageUse, TimePoint
 from hexplan_solver.simulate.assembly import (
     edge_flows,
     pipeline_of_flows,
@@ -37,6 +38,7 @@ from hexplan_solver.simulate.policy import (
     policy_named,
     policy_of_plan,
 )
+from hexplan_solver.simulate.queueing.queued_simulation import QueuedSimulation
 from hexplan_solver.simulate.simulation import Simulation
 from hexplan_solver.simulate.split import pipeline_of_split_placement, pipeline_of_split_plan
 from hexplan_solver.simulate.summary import summarise
@@ -107,9 +109,11 @@ def simulate(
     Raises
     ------
     ValueError
-        If neither the window nor the traffic ever ends, or there are no routes to route by.
+        If neither the window nor the traffic ever ends, or there are no routes to route by; or if
+        a queue is asked for where it has no meaning.
     """
     window = window or Window()
-    simulation = Simulation(pipeline, traffic, policy, window)
+    kind = Simulation if policy.queue == "fcfs" else QueuedSimulation
+    simulation = kind(pipeline, traffic, policy, window)
     simulation.run(outages)
     return summarise(simulation, pipeline, policy, window)

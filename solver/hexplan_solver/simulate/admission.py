@@ -10,8 +10,9 @@ from hexplan_solver.simulate.kv_reservations import KvReservations
 from hexplan_solver.simulate.pipeline_model import PipelineModel
 from hexplan_solver.simulate.policy import Policy
 from hexplan_solver.simulate.recorder import Recorder, Snapshot
+from hexplan_solver.simulate.request_route import RequestRoute
 from hexplan_solver.simulate.request_state import RequestState
-from hexplan_solver.simulate.router import IsUp, ResponseRouter, make_router
+from hexplan_solver.simulate.router import IsUp, ResponseRouter, RouteRouter, make_router
 from hexplan_solver.simulate.stage_state import StageState
 from hexplan_solver.simulate.token_group import TokenGroup
 
@@ -48,15 +49,24 @@ class Admission:
         """Admit waiting requests, with a route and KV room, until one finds no room."""
 
         def try_admit(request: RequestState) -> RequestState | None:
-            route = self._router.choose(request)
-            if route is None:
-                return None
-            self.kv.reserve(request, route)
-            request.admitted_s = now_s
-            self.running[request.number] = request
-            return request
+            return request if self.let_in(request, now_s) else None
 
         return admit_in_order(self.waiting, try_admit)
+
+    def let_in(self, request: RequestState, now_s: float) -> bool:
+        """Give a request a route and KV room, and say whether there is some."""
+        route = self._router.choose(request)
+        if route is None:
+            return False
+        self.kv.reserve(request, route)
+        request.admitted_s = now_s
+        self.running[request.number] = request
+        return True
+
+    def open_routes(self) -> list[RequestRoute]:
+        """Return the routes whose stages are all up, whoever has their room."""
+        assert isinstance(self._router, RouteRouter)
+        return self._router.open_routes()
 
     def record_responses(self, groups: Iterable[TokenGroup], now_s: float) -> None:
         """Tell a router that goes by response times how long these groups took."""
@@ -89,6 +99,11 @@ class Admission:
             return False
         self.kv.release_moved(request)
         return True
+
+    def let_out(self, request: RequestState) -> None:
+        """Free the KV room of a request that comes back later, with its KV."""
+        del self.running[request.number]
+        self.kv.release(request)
 
     def end(self, request: RequestState) -> None:
         """Let a finished request go."""

@@ -14,13 +14,14 @@ from hexplan.cost.speed import find_profile
 from hexplan.cost.stage_step_times import stage_step_times
 from hexplan.field_types import Range
 from hexplan.model import Model
-from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan.plan import ENTRY, EXIT, Handover, Plan
 from hexplan.spec import Spec
 from hexplan_solver.flow.network import OUTSIDE, Network, SharedCapacities
 from hexplan_solver.flow.routes import Flow, Path
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.shards import split
+from hexplan_solver.simulate.params import SIMULATE_PARAMS
 from hexplan_solver.simulate.pipeline_model import (
     NO_LIMIT,
     EdgeModel,
@@ -40,6 +41,9 @@ def pipeline_of_plan(plan: Plan) -> PipelineModel:
     """Return what a plan describes; its embedded cluster has all that is needed."""
     position = {stage.id: index for index, stage in enumerate(plan.stages)}
     position |= {ENTRY: OUTSIDE, EXIT: OUTSIDE}
+    if plan.handovers:
+        routes = [_handed_over(position, handover) for handover in plan.handovers]
+        return pipeline_of_handovers(spec_of(plan), stages_of_plan(plan), routes)
     flows = {(position[e.source], position[e.target]): float(e.tokens_per_s) for e in plan.edges}
     chains = {
         tuple(position[hop.stage] for hop in route.hops): int(route.weight.scaleb(WEIGHT_DIGITS))
@@ -73,6 +77,18 @@ def pipeline_of_flows(
     return assemble(problem.spec, stages, flows, _routes(chains or {}))
 
 
+def pipeline_of_handovers(
+    spec: Spec, hosted: Sequence[Hosted], routes: Sequence[RouteModel]
+) -> PipelineModel:
+    """Join stages by what routes use that decode on other stages than they prefill."""
+    flows: EdgeFlows = {}
+    for route in routes:
+        for chain in (route.stages, route.decode_stages or ()):
+            for step in Path(chain, route.weight).arcs if chain else ():
+                flows[step] = flows.get(step, 0.0) + route.weight
+    return assemble(spec, hosted, flows, routes)
+
+
 def spec_of(plan: Plan) -> Spec:
     """Return the spec that a plan has in it."""
     return Spec(plan.cluster, plan.model, plan.workload)
@@ -92,7 +108,8 @@ def stages_of_plan(plan: Plan) -> list[Hosted]:
     spec, stages = spec_of(plan), []
     for stage in plan.stages:
         shape = StageShape.of(plan, stage)
-        stages.append((stage.host, _stage(spec, stage.id, shape, stage.kv_tokens)))
+        found = _stage(spec, stage.id, shape, stage.kv_tokens)
+        stages.append((stage.host, replace(found, phase=stage.phase)))
     return stages
 
 
@@ -143,6 +160,13 @@ def _routes(chains: Mapping[tuple[int, ...], int]) -> list[RouteModel]:
     return [RouteModel(chain, weight) for chain, weight in chains.items() if weight]
 
 
+def _handed_over(position: Mapping[str, int], handover: Handover) -> RouteModel:
+    prefill, decode = (
+        tuple(position[hop.stage] for hop in hops) for hops in (handover.prefill, handover.decode)
+    )
+    return RouteModel(prefill, int(handover.weight.scaleb(WEIGHT_DIGITS)), decode)
+
+
 def _placed_stage(problem: Problem, name: str, placed: PlacedStage) -> StageModel:
     spec, group = problem.spec, problem.group_of(placed.kind)
     sharing = problem.sharing_of(placed.kind, placed.layers)
@@ -164,7 +188,13 @@ def _stage(spec: Spec, name: str, shape: StageShape, kv_tokens: int) -> StageMod
         profile.kv_tokens[held - 1] if profile and held <= len(profile.kv_tokens) else None,
         _limit(profile.max_prompts if profile else (), held),
         _limit(profile.max_decode_tokens if profile else (), held),
+        kv_move_s=_kv_move_s(spec.model, len(shape.devices)),
     )
+
+
+def _kv_move_s(model: Model, degree: int) -> float:
+    """Return how long the KV of a token in a layer takes to host memory, by all devices at once."""
+    return kv_layer_bytes(model) / degree / SIMULATE_PARAMS.host_bytes_per_s
 
 
 def _limit(by_layers: Sequence[int], held: int) -> int:

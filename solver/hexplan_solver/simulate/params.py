@@ -24,6 +24,9 @@ class SimulateParams:
     response_share: float = 0.8
     """SWARM's router: share of the newest response in the moving average, from Helix's artifact."""
 
+    host_bytes_per_s: float = 20e9
+    """Queueing: what moves between a device and its host's memory, as over 16 lanes of PCIe 4."""
+
     max_requests: int = 5_000_000
     """Traces: requests that are read, at most."""
     longest_line_chars: int = 1 << 20

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hexplan.cost.step_times import StepTimes
 from hexplan.field_types import Range
-from hexplan.results.outcome import Phase
+from hexplan.plan import Phase
 from hexplan_solver.flow.network import OUTSIDE
 
 NO_LIMIT = 1 << 60
@@ -31,6 +31,8 @@ class StageModel:
     """Tokens decoded in one step, as the profile has it."""
     phase: Phase = "both"
     """What it serves."""
+    kv_move_s: float = 0.0
+    """Seconds to move the KV of one token in one layer to host memory, or back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,20 @@ class PipelineModel:
         """Whether prefill and decode have routes of their own."""
         return any(route.decode_stages is not None for route in self.routes)
 
+    def of_prompts(self) -> PipelineModel:
+        """Return the pipeline as prompts go through it."""
+        return self._through([route.stages for route in self.routes])
+
+    def of_decodes(self) -> PipelineModel:
+        """Return the pipeline as decodes go through it."""
+        return self._through([route.decode_stages or route.stages for route in self.routes])
+
+    def _through(self, chains: Sequence[tuple[int, ...]]) -> PipelineModel:
+        if not self.is_split:
+            return self
+        routes = zip(chains, self.routes, strict=True)
+        return replace(self, routes=tuple(RouteModel(c, route.weight) for c, route in routes))
+
 
 @dataclass(frozen=True, slots=True)
 class KvMove:
@@ -88,7 +104,12 @@ class KvMove:
 
     source: int
     target: int
-    layers: int
+    layers: Range
+
+    @property
+    def num_layers(self) -> int:
+        """How many they are."""
+        return self.layers[1] - self.layers[0]
 
 
 def hops_of(layers: Sequence[Range], chain: Sequence[int]) -> list[tuple[int, Range]]:
@@ -103,8 +124,8 @@ def kv_moves(
     """Yield what has to move between a chain that prefills and one that decodes."""
     for source, (first, end) in hops_of(layers, prefill):
         for target, (enter, leave) in hops_of(layers, decode):
-            common = min(end, leave) - max(first, enter)
-            if source != target and common > 0:
+            common = max(first, enter), min(end, leave)
+            if source != target and common[0] < common[1]:
                 yield KvMove(source, target, common)
 
 

@@ -9,7 +9,9 @@ from hexplan.cluster import Scheduling
 from hexplan.constants import MAX_BATCH
 from hexplan.plan import Plan
 from hexplan.schedule.limits import step_limits_of
+from hexplan.schedule.queueing.params import QUEUE_PARAMS, QueueParams
 from hexplan.step_limits import StepLimits
+from hexplan.techniques import QueueName
 from hexplan_solver.simulate.pipeline_model import NO_LIMIT
 
 
@@ -63,6 +65,9 @@ class Policy:
     intake_s_per_byte: float = 0.0
     """Time that a stage takes to put together what enters at its first layer."""
     reservation: Reservation = Reservation()
+    queue: QueueName = "fcfs"
+    """Which requests run next where not all of them can."""
+    queue_params: QueueParams = QUEUE_PARAMS
 
     @property
     def scheduling(self) -> Scheduling:
@@ -79,7 +84,10 @@ CHUNKED = Policy()
 
 
 def policy_of_plan(plan: Plan) -> Policy:
-    """Return hexplan's own policy with the step limits that the runtime keeps to."""
+    """Return hexplan's own policy with the step limits that the runtime keeps to.
+
+    Plans state what they serve first come, first served, whatever queue a launch then has.
+    """
     return CHUNKED.within(step_limits_of(plan))
 
 

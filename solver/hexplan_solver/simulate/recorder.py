@@ -41,14 +41,14 @@ class Snapshot:
 
 
 class Recorder:
-    """Keeps what the outcome needs: 40 bytes a request, and what snapshots take."""
+    """Keeps what the outcome needs: 48 bytes a request, and what snapshots take."""
 
     def __init__(self) -> None:
-        self.arrived = self.finished = self.turned_away = self.restarts = 0
+        self.arrived = self.finished = self.turned_away = self.restarts = self.swaps = 0
         self.tokens = self.decoded = 0
         self.arrival_s, self.admitted_s = array("d"), array("d")
         self.first_s, self.last_s = array("d"), array("d")
-        self.output_tokens = array("q")
+        self.prompt_tokens, self.output_tokens = array("q"), array("q")
         self.snapshots: list[Snapshot] = []
         self.gaps: list[Counter[int]] = [Counter()]
         """Histograms of the time between two tokens of a request, one up to each snapshot."""
@@ -81,6 +81,7 @@ class Recorder:
         self.admitted_s.append(request.admitted_s)
         self.first_s.append(request.first_s)
         self.last_s.append(request.last_s)
+        self.prompt_tokens.append(request.asked_prompt_tokens)
         self.output_tokens.append(request.asked_tokens)
 
     def take(self, snapshot: Snapshot) -> None:

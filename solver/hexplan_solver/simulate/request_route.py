@@ -54,6 +54,7 @@ class RequestRoutes:
         kv_edges = enumerate(pipeline.kv_edges, len(pipeline.edges))
         self._kv_edges = {(e.source, e.target): i for i, e in kv_edges}
         self._known: dict[tuple[tuple[int, ...], tuple[int, ...]], RequestRoute] = {}
+        self._chains: dict[tuple[int, ...], PhaseRoute] = {}
 
     def of(self, prefill: tuple[int, ...], decode: tuple[int, ...] | None = None) -> RequestRoute:
         """Return the route through some stages; without a second chain both phases take the first.
@@ -70,7 +71,7 @@ class RequestRoutes:
         sends: dict[int, list[KvSend]] = defaultdict(list)
         for move in kv_moves(self._layers, prefill, decode):
             edge = self._kv_edges[move.source, move.target]
-            sends[move.source].append(KvSend(edge, move.layers))
+            sends[move.source].append(KvSend(edge, move.num_layers))
         holds = tuple(
             KvHold(stage, kept.get(stage, 0), sum(send.layers for send in sends.get(stage, ())))
             for stage in dict.fromkeys((*prefill, *decode))
@@ -79,6 +80,12 @@ class RequestRoutes:
         return RequestRoute(self._phase(prefill), self._phase(decode), holds, kv_sends)
 
     def _phase(self, chain: tuple[int, ...]) -> PhaseRoute:
+        """Return a chain; its decodes share micro-batches, wherever they were prefilled."""
+        if chain not in self._chains:
+            self._chains[chain] = self._through(chain)
+        return self._chains[chain]
+
+    def _through(self, chain: tuple[int, ...]) -> PhaseRoute:
         steps = zip(chain, (*chain[1:], OUTSIDE), strict=True)
         next_edge = {source: self._edges[source, target] for source, target in steps}
         return PhaseRoute(self._edges[OUTSIDE, chain[0]], next_edge)

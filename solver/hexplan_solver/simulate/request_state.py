@@ -11,7 +11,9 @@ class RequestState:
     __slots__ = (
         "admitted_s",
         "arrival_s",
+        "asked_prompt_tokens",
         "asked_tokens",
+        "client",
         "route",
         "emitted",
         "first_s",
@@ -32,12 +34,16 @@ class RequestState:
         self.number, self.arrival_s = number, arrival_s
         self.prompt_tokens = prompt_tokens
         """Tokens to prefill: the prompt and, after a restart, what was emitted before."""
+        self.asked_prompt_tokens = prompt_tokens
+        """Tokens of the prompt alone."""
         self.asked_tokens = output_tokens
         """Tokens to emit in all."""
         self.output_tokens = output_tokens
         """Tokens still to emit when it was last admitted."""
         self.emitted = 0
         """Tokens emitted since then."""
+        self.client = ""
+        """Who sent it, where requests are told apart by that."""
         self.route: RequestRoute | None = None
         self.reserved_tokens = 0
         self.admitted_s = self.first_s = self.last_s = -1.0
@@ -64,6 +70,7 @@ class RequestState:
         left = self.output_tokens - self.emitted
         clone = RequestState(self.number, self.arrival_s, self.context_tokens, left)
         clone.first_s, clone.last_s = self.first_s, self.last_s
-        clone.asked_tokens = self.asked_tokens
+        clone.asked_prompt_tokens, clone.asked_tokens = self.asked_prompt_tokens, self.asked_tokens
+        clone.client = self.client
         clone.restarts = self.restarts + 1
         return clone

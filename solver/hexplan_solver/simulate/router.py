@@ -42,6 +42,12 @@ class RouteRouter:
         """Say whether an idle pipeline would have room for a request."""
         return self._chooser.could_serve(self._kv.needed_tokens(request), request.prompt_tokens)
 
+    def open_routes(self) -> list[RequestRoute]:
+        """Return the routes whose stages are all up, whoever has their room."""
+        return [
+            route for route in self._routes if all(self._is_up(hold.stage) for hold in route.holds)
+        ]
+
 
 class EdgeRouter:
     """At each stage, the edge that will have the least work for its flow (Helix's scheduler).

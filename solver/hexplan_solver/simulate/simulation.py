@@ -41,8 +41,7 @@ class Simulation:
             for stage, entries in enumerate(topology.entries)
         ]
         self._policy, self._window, self._traffic = policy, window, traffic
-        self._fabric = Fabric(pipeline)
-        self._entry = make_entry(pipeline, policy)
+        self._fabric, self._entry = Fabric(pipeline), make_entry(pipeline, policy)
         self.admission = Admission(
             pipeline, policy, self.recorder, lambda stage: not self.stage_states[stage].is_down
         )
@@ -94,9 +93,12 @@ class Simulation:
 
     def _admit(self) -> None:
         for request in self.admission.admit(self.now_s):
-            assert request.route is not None
-            group = TokenGroup([request], request.prompt_tokens, 0, is_prompt=True)
-            self._send(request.route.prefill.entry, group)
+            self._begin(request)
+
+    def _begin(self, request: RequestState) -> None:
+        assert request.route is not None
+        group = TokenGroup([request], request.prompt_tokens, 0, is_prompt=True)
+        self._send(request.route.prefill.entry, group)
 
     def _launch_another(self) -> None:
         """Schedule one more request, for traffic that depends on what has ended."""
@@ -152,8 +154,7 @@ class Simulation:
         step = None if state.is_down or state.step is not None else state.next_step()
         if step is not None:
             state.step, state.begun_s = step, self.now_s
-            time_s = self.now_s + step.seconds
-            heappush(self._events, (time_s, next(self._order), self._finish, (stage, step)))
+            self._at(self.now_s + step.seconds, self._finish, stage, step)
 
     def _finish(self, stage: int, step: RunningStep) -> None:
         state = self.stage_states[stage]

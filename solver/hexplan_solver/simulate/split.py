@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from hexplan.constants import RATE_DIGITS, WEIGHT_DIGITS
 from hexplan.errors import InputError
-from hexplan.plan import Plan
-from hexplan.results.outcome import Phase
+from hexplan.plan import Phase, Plan
 from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import Network
 from hexplan_solver.flow.routes import Path
@@ -17,8 +16,7 @@ from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.shards import split
 from hexplan_solver.simulate.assembly import (
     Hosted,
-    assemble,
-    edge_flows,
+    pipeline_of_handovers,
     spec_of,
     stages_of_placement,
     stages_of_plan,
@@ -69,7 +67,7 @@ def _pipeline(network: Network, hosted: Sequence[Hosted], phases: Sequence[Phase
     names = [stage.name for _, stage in phased]
     prefill, decode = (_paths(network, names, phases, phase) for phase in ("prefill", "decode"))
     routes = list(_paired(network, names, prefill, decode))
-    return assemble(network.spec, phased, edge_flows((*prefill, *decode)), routes)
+    return pipeline_of_handovers(network.spec, phased, routes)
 
 
 def _paths(
@@ -123,5 +121,5 @@ def _effort(network: Network, prefill: Path, decode: Path) -> float | None:
         arc = network.arc(move.source, move.target)
         if arc is None or not arc.capacity:
             return None
-        total += move.layers / arc.capacity
+        total += move.num_layers / arc.capacity
     return total

@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hexplan.results.outcome import Attainment, Outcome, Spread, StageUse, TimePoint
+from hexplan.schedule.queueing.work import Work
 from hexplan_solver.simulate.params import SIMULATE_PARAMS
 from hexplan_solver.simulate.pipeline_model import PipelineModel
 from hexplan_solver.simulate.policy import Policy
+from hexplan_solver.simulate.queueing.work import work_of
 from hexplan_solver.simulate.recorder import Recorder, Snapshot, detect_warmup
 from hexplan_solver.simulate.simulation import Simulation
 from hexplan_solver.simulate.window import Slo, Window
@@ -36,6 +38,8 @@ def summarise(
     span_s = max(end.at_s - begin.at_s, 1e-12)
     stays = _Stays(recorder, begin.at_s)
     gaps: Counter[int] = sum(recorder.gaps[first + 1 :], Counter())
+    is_compared = window.has_slowdowns and bool(pipeline.routes)
+    slowdowns = stays.slowdowns(work_of(pipeline, policy)) if is_compared else np.array([])
     return Outcome(
         policy=policy.name,
         seed=window.seed,
@@ -47,6 +51,8 @@ def summarise(
         turned_away=recorder.turned_away,
         unfinished=end.waiting + end.running,
         restarts=recorder.restarts,
+        queue=policy.queue,
+        swaps=recorder.swaps,
         requests_per_s=(end.finished - begin.finished) / span_s,
         output_tokens_per_s=(end.tokens - begin.tokens) / span_s,
         decode_tokens_per_s=(end.decoded - begin.decoded) / span_s,
@@ -54,6 +60,8 @@ def summarise(
         tpot=_spread(stays.tpot),
         itl=_gap_spread(gaps),
         e2e=_spread(stays.e2e),
+        mean_slowdown=float(np.mean(slowdowns)) if len(slowdowns) else None,
+        max_slowdown=float(np.max(slowdowns)) if len(slowdowns) else None,
         slo=_attainment(simulation, window.slo, begin.at_s, span_s) if window.slo else None,
         stages=_uses(pipeline, snapshots[first:]),
         timeline=_timeline(snapshots),
@@ -75,8 +83,21 @@ class _Stays:
         is_in = last >= begin_s
         self.ttft: Floats = (first - arrival)[first >= begin_s]
         self.e2e: Floats = (last - arrival)[is_in]
+        self._lengths = [
+            (prompt, output)
+            for prompt, output, counts in zip(
+                recorder.prompt_tokens, recorder.output_tokens, is_in, strict=True
+            )
+            if counts
+        ]
         several = is_in & (output > 1)
         self.tpot: Floats = ((last - first)[several]) / (output[several] - 1)
+
+    def slowdowns(self, work: Work) -> Floats:
+        """Return how many times as long requests took as they would have taken alone."""
+        alone_s = np.array([work.request_s(*lengths) for lengths in self._lengths])
+        slowdowns: Floats = self.e2e / alone_s
+        return slowdowns
 
 
 def _spread(values: Floats) -> Spread | None:

@@ -121,6 +121,8 @@ class Replay:
 
     requests: tuple[Arrival, ...]
     speedup: float = 1.0
+    clients: tuple[str, ...] = ()
+    """Who sends each request, in the order of the requests; one client all of them if empty."""
 
     def arrivals(self, rng: random.Random) -> Iterator[Arrival]:
         """Yield the requests of the trace."""

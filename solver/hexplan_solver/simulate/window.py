@@ -38,6 +38,8 @@ class Window:
     """Points of the timeline, about."""
     slo: Slo | None = None
     """Promise against which requests are measured; none is measured if None."""
+    has_slowdowns: bool = False
+    """Whether requests are compared with how long they would have taken alone."""
 
     def __post_init__(self) -> None:
         if self.duration_s is not None and (self.warmup_s or 0.0) >= self.duration_s:

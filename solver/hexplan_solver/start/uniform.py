@@ -7,22 +7,15 @@ objectives that prefer few hops to a large flow.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from hexplan.constants import MICRO
 from hexplan.field_types import Range
 from hexplan_solver.baselines.swarm import even_ranges
-from hexplan_solver.flow.evaluate import Evaluated, evaluate, evaluate_used
-from hexplan_solver.flow.network import Network
-from hexplan_solver.flow.routes import Flow, Path
-from hexplan_solver.placement.placement import PlacedStage
+from hexplan_solver.flow.apart import Pipeline, evaluated_apart
+from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.problem.problem import Problem, StageKind
 from hexplan_solver.start.team import Team
-
-Pipeline = tuple[PlacedStage, ...]
-"""The stages of one pipeline, in the order of their layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +53,7 @@ class Uniform:
             self,
             num_pipelines=len(kept),
             pipelines=kept,
-            evaluated=_evaluated(problem, kept),
+            evaluated=evaluated_apart(problem, kept),
         )
 
 
@@ -86,52 +79,14 @@ def uniform_placements(problem: Problem) -> Iterator[Uniform]:
         ranges = even_ranges(problem.num_layers, num_stages)
         for (choice, degree), teams in by_grid.items():
             pipelines = _pipelines(teams, ranges)
-            found = _evaluated(problem, pipelines)
+            found = evaluated_apart(problem, pipelines)
             if found.value:
                 yield Uniform(choice, degree, num_stages, len(pipelines), pipelines, found)
 
 
 def side_by_side(problem: Problem, grids: Sequence[Uniform]) -> Evaluated:
     """Evaluate grids without common devices as one placement, whose pipelines share the network."""
-    return _evaluated(problem, [pipeline for grid in grids for pipeline in grid.pipelines])
-
-
-def _evaluated(problem: Problem, pipelines: Sequence[Pipeline]) -> Evaluated:
-    """Evaluate pipelines that serve apart from each other, or with any routes if that passes more.
-
-    The largest flow alone would leave out a stage where another, of fewer layers, has speed left.
-    """
-    found = evaluate(problem, [stage for pipeline in pipelines for stage in pipeline])
-    if not found.value:
-        return found
-    network = found.network
-    position = {stage: index for index, stage in enumerate(network.stages)}
-    chains = [Path(tuple(position[stage] for stage in pipeline), 1) for pipeline in pipelines]
-    paths = [replace(path, amount=_narrowest(network, path)) for path in chains]
-    value = sum(path.amount for path in paths)
-    is_cut = any(path.amount == 0 for path in paths)
-    if is_cut or value < found.value or _overloads(network, paths):
-        return evaluate_used(problem, found.placement)
-    flow = Flow(value, tuple(sorted(paths, key=lambda p: (-p.amount, p.stages))), found.flow.cut)
-    return replace(found, flow=flow)
-
-
-def _narrowest(network: Network, path: Path) -> int:
-    """Return what a pipeline passes alone; 0 where no link joins its stages."""
-    arcs = [network.arc(*ends) for ends in path.arcs]
-    speeds = [network.stages[stage].rate for stage in path.stages]
-    return min(*speeds, *(arc.capacity if arc else 0 for arc in arcs))
-
-
-def _overloads(network: Network, paths: Sequence[Path]) -> bool:
-    """Say whether the pipelines together exceed a capacity that they share."""
-    used: Counter[int] = Counter()
-    for path in paths:
-        for ends in path.arcs:
-            arc = network.arc(*ends)
-            if arc is not None:
-                used.update({index: path.amount * arc.token_bytes for index in arc.shared})
-    return any(used[i] > network.shared_limit(i) * MICRO for i in used)
+    return evaluated_apart(problem, [pipeline for grid in grids for pipeline in grid.pipelines])
 
 
 def _degrees(problem: Problem, types: Sequence[str]) -> list[int]:

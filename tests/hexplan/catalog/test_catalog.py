@@ -97,7 +97,7 @@ def test_the_vendor_decides_the_backend(name: str, kind: str) -> None:
 
 def test_every_row_of_the_datasheets_becomes_a_device() -> None:
     rows = json.loads((DATA / "devices.json").read_text())["devices"]
-    assert len(rows) == 103
+    assert len(rows) == 119
     assert known_devices() == tuple(row["name"] for row in rows)
     for row in rows:
         device = find_device(row["name"])
@@ -184,7 +184,7 @@ def test_rates_belong_to_devices_and_are_of_their_size() -> None:
         assert device is not None
         assert device.name == row["name"]
         assert row["source"]
-        assert (device.float32_flops_per_s or 0) < device.compute_flops_per_s
+        assert (device.float32_flops_per_s or 0) <= device.compute_flops_per_s
         for eight_bits in (device.fp8_flops_per_s, device.compute_flops_per_s):
             if device.fp4_flops_per_s and eight_bits:
                 assert device.fp4_flops_per_s > eight_bits

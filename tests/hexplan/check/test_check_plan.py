@@ -36,6 +36,7 @@ from support.plans import (
     two_sites_plan,
 )
 from support.shared_plans import BROKEN_SHARED
+from support.split_plans import BROKEN_SPLITS
 
 from hexplan.check import RULES, Rule, Violation, check_plan
 from hexplan.cluster import Exclusion, GroupPin, LayerPin, Limits
@@ -54,6 +55,7 @@ BROKEN = (
     + BROKEN_JOINED
     + BROKEN_FIGURES
     + BROKEN_ENGINES
+    + BROKEN_SPLITS
 )
 GOOD = [two_hosts_plan, profiled_plan, two_sites_plan, mixed_stage_plan]
 

@@ -15,15 +15,12 @@ from typing import get_args
 import pytest
 from make_tiny_checkpoints import OTHER_FAMILIES, make_config
 from support.plans import two_hosts_plan
-from support.shared_plans import SHIFT, SP
 from support.shell import PROGRAM, Shell, program
 from support.tiny_models import OPTIONS
 
 from hexplan import cli
 from hexplan.cli.output import emit_generated
 from hexplan.model import Family
-from hexplan.plan import Plan
-from hexplan.plan_file import write_plan
 from hexplan.render import InOrder, JsonLines, LaunchView
 from hexplan.render.launch_view import Emit
 
@@ -130,17 +127,6 @@ def test_a_plan_that_breaks_a_rule_is_not_launched(hexplan: Shell, broken_plan_f
     assert ran.code == 4
     assert f"error: {broken_plan_file} breaks a rule\nHEX" in ran.err
     assert f"`hexplan check {broken_plan_file}`" in ran.err
-
-
-@pytest.mark.parametrize("plan", [SP, SHIFT], ids=["sp", "shift"])
-def test_a_plan_that_shares_tokens_is_not_launched_yet(
-    hexplan: Shell, plan: Plan, tmp_path: Path
-) -> None:
-    write_plan(plan, tmp_path / "plan.json")
-    ran = hexplan("launch", tmp_path / "plan.json", "--prompt", "Hello")
-    assert (ran.code, ran.out) == (2, "")
-    assert f"error: stage s0: found parallel {plan.stages[0].parallel}, needed tp" in ran.err
-    assert "hint: solve again with `limits: {parallel: [tp]}`" in ran.err
 
 
 def test_a_launch_needs_a_prompt(hexplan: Shell, plan_file: Path) -> None:

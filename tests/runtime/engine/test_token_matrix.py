@@ -1,72 +1,44 @@
-"""Tokens through every layout of stages, while requests come, share prefixes, make way and go.
-
-Each request's tokens must be those of transformers' greedy decoding in 32 bits.
-"""
+"""Tokens through every layout of stages, while requests come, share prefixes, make way and go."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from random import Random
 
 import pytest
 from make_tiny_checkpoints import FAMILIES
-from support.callers import Caller, is_idle
-from support.processes import wait_until
-from support.reference import (
-    CLEAR_MARGIN,
-    Continuation,
-    continue_greedily,
-    load_reference,
-)
-from support.runtime_plans import StageSpec, make_plan, without_way_back
-from support.threads import running_in_threads
+from support.reference import Continuation
+from support.runtime_plans import sharing, without_way_back
+from support.token_matrix import Layout, check_layout, continuations
+from torch import Tensor
 
-from hexplan.reading.model_folder.folder import read_model_folder
-from hexplan.step_limits import StepLimits
-from hexplan_runtime.engine.outcomes import Cancelled, Failed
-from hexplan_runtime.engine.snapshot import EngineSnapshot
-from hexplan_runtime.request import Request
+from hexplan_runtime.model.step import BlockStep
+from hexplan_runtime.runner.shared_tokens import SharedTokens
 
-KV_TOKENS = 260
-LIMITS = StepLimits(tokens=24, decodes=8)
-MOST_NEW = 44
 MANY = 200
-PATIENCE_S = 300.0
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Stages of a model of four layers, and the routes through them."""
-
-    stages: list[StageSpec]
-    routes: list[tuple[list[int], int]] | None = None
-    has_way_back: bool = True
-
-
+SHIFT_TOKENS = 6
+"""Steps of the tests have up to 32 tokens, and most of them are decodes."""
 LAYOUTS = {
     "2-1-1": Layout([((0, 1), (1, 1)), ((1, 3), (1,)), ((3, 4), (1,))]),
     "1-2": Layout([((0, 2), (1,)), ((2, 4), (1, 1))]),
     "3-1": Layout([((0, 2), (1, 1, 1)), ((2, 4), (1,))]),
-    "uneven 2:1, by way of the router": Layout([((0, 2), (2, 1)), ((2, 4), (1,))], None, False),
+    "uneven 2:1, by way of the router": Layout(
+        [((0, 2), (2, 1)), ((2, 4), (1,))], None, without_way_back
+    ),
     "two routes that share a stage": Layout(
         [((0, 2), (1,)), ((2, 4), (1,)), ((2, 4), (1,))], [([0, 1], 60), ([0, 2], 40)]
     ),
     "a route that enters inside": Layout(
         [((0, 3), (1,)), ((1, 4), (1,)), ((0, 1), (1,))], [([0, 1], 60), ([2, 1], 40)]
     ),
+    "sp": Layout([((0, 2), (1, 1, 1)), ((2, 4), (1,))], None, sharing),
+    "shift": Layout(
+        [((0, 3), (1,)), ((1, 4), (1, 1, 1)), ((0, 1), (1,))],
+        [([0, 1], 60), ([2, 1], 40)],
+        partial(sharing, shift_tokens=SHIFT_TOKENS),
+    ),
 }
-
-
-def prompts_with_shared_beginnings(vocab: int, seed: int) -> Iterator[tuple[int, ...]]:
-    """Yield prompts of 1 to 100 random tokens; two of three begin with one of three others."""
-    random = Random(seed)
-    shared = [tuple(random.randrange(vocab) for _ in range(size)) for size in (16, 40, 70)]
-    while True:
-        own = tuple(random.randrange(vocab) for _ in range(random.randint(1, 30)))
-        yield random.choice(shared) + own if random.random() < 0.67 else own
 
 
 @pytest.fixture(scope="module")
@@ -74,50 +46,12 @@ def expected(tiny: Callable[[str], Path]) -> Callable[[str, int], list[Continuat
     """Return a function that gives so many prompts of a family, and what follows them."""
     known: dict[str, list[Continuation]] = {}
 
-    def continuations(family: str, count: int) -> list[Continuation]:
+    def of_family(family: str, count: int) -> list[Continuation]:
         if len(known.get(family, [])) < count:
-            model = load_reference(tiny(family))
-            prompts = prompts_with_shared_beginnings(model.config.vocab_size, seed=11)
-            found = (continue_greedily(model, prompt, MOST_NEW) for prompt in prompts)
-            clear = (one for one in found if one.margin > CLEAR_MARGIN)
-            known[family] = list(islice(clear, count))
+            known[family] = continuations(tiny(family), count)
         return known[family][:count]
 
-    return continuations
-
-
-def check_layout(folder: Path, layout: Layout, wanted: list[Continuation]) -> EngineSnapshot:
-    """Send all requests at once, cancel some, and compare; return what the engine has done."""
-    random = Random(5)
-    model = read_model_folder(folder)
-    plan = make_plan(model, layout.stages, layout.routes, KV_TOKENS, step_limits=LIMITS)
-    if not layout.has_way_back:
-        plan = without_way_back(plan)
-    caller = Caller()
-    news = [random.randint(1, MOST_NEW) for _ in wanted]
-    doomed = set(random.sample(range(len(wanted)), len(wanted) // 8))
-    with running_in_threads(plan, folder) as core:
-        tickets = [
-            core.submit(Request(one.prompt_ids, new), caller.deliver_as(index))
-            for index, (one, new) in enumerate(zip(wanted, news, strict=True))
-        ]
-        for index in sorted(doomed)[::2]:
-            tickets[index].cancel()
-        while len(caller.ends) < len(wanted):
-            index = caller.take(PATIENCE_S)
-            if index in doomed and len(caller.tokens[index]) == 2:
-                tickets[index].cancel()
-        assert wait_until(lambda: is_idle(core))
-        seen = core.snapshot()
-    for index, (one, new) in enumerate(zip(wanted, news, strict=True)):
-        tokens, end = tuple(caller.tokens[index]), caller.ends[index]
-        assert tokens == one.token_ids[: len(tokens)]
-        if isinstance(end, Failed):
-            assert index in doomed
-            assert isinstance(end.error, Cancelled)
-        else:
-            assert len(tokens) == new
-    return seen
+    return of_family
 
 
 def test_forty_requests_that_share_beginnings_keep_their_tokens(
@@ -129,6 +63,29 @@ def test_forty_requests_that_share_beginnings_keep_their_tokens(
     # On a busy machine the one that few requests enter may be emptied between any two of them.
     assert any(stage.hit_tokens > 0 for stage in seen.kv)
     assert all(stage.kept_tokens <= stage.total_tokens for stage in seen.kv)
+
+
+def test_steps_that_switch_at_random_between_tp_and_sp_keep_their_tokens(
+    tiny: Callable[[str], Path],
+    expected: Callable[[str, int], list[Continuation]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which mode comes next depends on who comes, goes and is cancelled when."""
+    are_small: list[bool] = []
+    run = SharedTokens.run
+
+    def noted(self: SharedTokens, block: int, x_TH: Tensor, step: BlockStep) -> None:
+        are_small.append(len(x_TH) <= SHIFT_TOKENS)
+        run(self, block, x_TH, step)
+
+    monkeypatch.setattr(SharedTokens, "run", noted)
+    seen = check_layout(tiny("llama"), LAYOUTS["shift"], expected("llama", 40)[:20])
+    assert seen.preemptions > 0
+    assert any(stage.hit_tokens > 0 for stage in seen.kv)
+    ranks = 3
+    switches = sum(one != next for one, next in zip(are_small, are_small[1:], strict=False))
+    assert switches > 10 * ranks
+    assert 0 < sum(are_small) < len(are_small)
 
 
 @pytest.mark.slow

@@ -11,12 +11,12 @@ from support.changed_folders import SINGLE, Change, Tensors, changed
 from support.runtime_plans import make_plan
 
 from hexplan.errors import InputError
-from hexplan.launching import continue_prompts
 from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan.reading.model_folder.folder import read_model_folder
 from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.launch.startup import RankStats
+from hexplan_runtime.launching import continue_prompts
 from hexplan_runtime.request import Request
 from hexplan_runtime.text import GenerationSettings, TextPiece
 

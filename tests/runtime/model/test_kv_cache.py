@@ -4,6 +4,8 @@ import random
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hexplan.errors import HexplanError
 from hexplan.field_types import Range
@@ -170,3 +172,51 @@ def test_requests_of_many_lengths_waste_no_slot_of_the_pool() -> None:
         cache.open(request, 0, size)
         held[request] = size
         assert arena.free == 4096 - sum(held.values())
+
+
+@settings(max_examples=25)
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=5), st.randoms(use_true_random=False))
+def test_keys_and_values_come_back_from_host_memory_bit_by_bit(
+    sizes: list[int], dice: random.Random
+) -> None:
+    """Requests leave in any order, so that they get other slots, in pieces, when they are back."""
+    cache = KvCache(((0, 2), (2, 5)), sum(sizes) + 3, SHAPE)
+    enters = [dice.choice([0, 2]) for _ in sizes]
+    for request, tokens in enumerate(sizes):
+        cache.open(request, enters[request], tokens)
+    for arena in cache.arenas:
+        for layer in range(*arena.layers):
+            for x in arena.layer(layer):
+                x.copy_(torch.rand_like(x))
+    before = [contents(cache, request) for request in range(len(sizes))]
+    order = list(range(len(sizes)))
+    for request in dice.sample(order, len(order)):
+        cache.stow(request, sizes[request])
+    assert [arena.free for arena in cache.arenas] == [sum(sizes) + 3] * 2
+    cache.open(99, 0, 2)
+    for request in dice.sample(order, len(order)):
+        cache.open(request, enters[request], sizes[request])
+        cache.fetch(request)
+    for request in order:
+        after = contents(cache, request)
+        assert len(after) == len(before[request])
+        assert all(torch.equal(*pair) for pair in zip(before[request], after, strict=True))
+
+
+def test_a_request_that_ends_in_host_memory_leaves_nothing_there() -> None:
+    cache = new_cache()
+    cache.open(1, 0, tokens=4)
+    cache.stow(1, 3)
+    cache.close(1)
+    assert not any(arena.has_stowed(1) for arena in cache.arenas)
+
+
+def contents(cache: KvCache, request: int) -> list[torch.Tensor]:
+    """Keys and values of a request, layer by layer."""
+    return [
+        x[:, arena.place(request).slots].clone()
+        for arena in cache.arenas
+        if arena.holds(request)
+        for layer in range(*arena.layers)
+        for x in arena.layer(layer)
+    ]

@@ -74,6 +74,9 @@ rows = st.builds(
     samples=st.booleans(),
     closes=st.booleans(),
     decodes=st.booleans(),
+    parks=st.booleans(),
+    stows=st.booleans(),
+    fetches=st.booleans(),
     end_rule=st.just(ENDLESS)
     | st.builds(
         EndRule,

@@ -74,7 +74,7 @@ def run_step(runners: list[Runner], plan: Plan, going: list[Going], rng: random.
             one.ids.append(next(found))
 
 
-@pytest.mark.parametrize("family", ["llama", "mistral"])
+@pytest.mark.parametrize("family", ["llama", pytest.param("mistral", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("stages", "routes"), [(ONE, None), (TEAMS, INSIDE)])
 def test_requests_that_come_and_go_say_what_each_says_alone(
     tiny: Callable[[str], Path],

@@ -151,3 +151,61 @@ def test_a_last_stage_says_which_token_is_next_and_ends_requests_by_their_own_ru
         (2, 0, True),
         (0, 0, True),
     ]
+
+
+def order(**flags: bool) -> Batch:
+    """What the router says of the request, with room for 9 tokens."""
+    return Batch((replace(Row(7, 0, 0, 0, 9, GREEDY), **flags),))
+
+
+def test_a_parked_request_waits_until_the_router_lets_it_go_on(rounds: Rounds) -> None:
+    assert rounds.come_back(token(4)) is None
+    assert rounds.enter(order(parks=True)) is None
+    assert rounds.take() == []
+    assert rounds.enter(order()) is None
+    assert positions(rounds.take()) == [(4, 9)]
+
+
+def test_one_that_is_under_way_is_parked_when_its_token_is_back(rounds: Rounds) -> None:
+    rounds.come_back(token(4))
+    assert positions(rounds.take()) == [(4, 6)]
+    rounds.enter(order(parks=True))
+    assert rounds.come_back(token(5)) is None
+    assert rounds.take() == []
+    rounds.enter(order())
+    assert positions(rounds.take()) == [(5, 9)]
+
+
+def test_kv_moves_out_once_the_token_is_back_and_comes_back_with_the_next_decode(
+    rounds: Rounds,
+) -> None:
+    rounds.come_back(token(4))
+    rounds.take()
+    assert rounds.enter(order(stows=True)) is None
+    moved = rounds.come_back(token(5))
+    assert moved is not None
+    assert [(row.stows, row.position, row.tokens) for row in moved.rows] == [(True, 5, 0)]
+    assert rounds.take() == []
+    rounds.enter(order(fetches=True))
+    (decode,) = rounds.take()
+    assert (decode.rows[0].fetches, decode.rows[0].position) == (True, 5)
+    rounds.come_back(token(6))
+    (decode,) = rounds.take()
+    assert not decode.rows[0].fetches
+
+
+def test_what_waits_at_its_first_stage_moves_out_at_once(rounds: Rounds) -> None:
+    rounds.come_back(token(4))
+    moved = rounds.enter(order(stows=True))
+    assert moved is not None
+    assert moved.rows[0].position == 4
+
+
+def test_a_request_that_ends_while_it_was_to_move_out_does_not(rounds: Rounds) -> None:
+    rounds.come_back(token(4))
+    rounds.take()
+    rounds.enter(order(stows=True))
+    end = Batch((replace(PROMPT, position=0, tokens=0, samples=False, closes=True),))
+    assert rounds.come_back(end) is end
+    assert rounds.enter(order(fetches=True)) is None
+    assert rounds.take() == []

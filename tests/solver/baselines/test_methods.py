@@ -32,7 +32,9 @@ def flow_by(spec: Spec, method: str) -> float:
     return float(plan.certificate.flow_tokens_per_s)
 
 
-@pytest.mark.parametrize("first", range(0, 24, 8))
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(first, marks=pytest.mark.slow) for first in (8, 16))]
+)
 def test_no_plan_is_behind_a_quick_method(first: int) -> None:
     compared = 0
     for seed in range(first, first + 8):

@@ -133,7 +133,7 @@ def joinable(seed: int) -> Spec:
     return replace(spec, cluster=spec.cluster.model_copy(update={"limits": limits}))
 
 
-@pytest.mark.parametrize("seed", [*range(2), *(slow(seed) for seed in range(2, 8))])
+@pytest.mark.parametrize("seed", [0, *(slow(seed) for seed in range(1, 8))])
 def test_no_way_to_join_hosts_passes_more_than_the_plan_and_none_more_than_its_bound(
     seed: int,
 ) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.pipelines import SteadySteps, TokenSteps, joined
 
-from hexplan.results.outcome import Phase
+from hexplan.plan import Phase
 from hexplan_solver.flow.network import OUTSIDE
 from hexplan_solver.simulate import (
     CHUNKED,

@@ -149,3 +149,18 @@ def test_who_loses_kv_by_a_failure_starts_over(
 def test_edges_are_no_way_to_route_by_here() -> None:
     with pytest.raises(ValueError, match="needs routing by routes"):
         run(pair(), (0.0, 1, 1), policy=replace(CHUNKED, routing="edges"))
+
+
+def test_requests_that_one_stage_decodes_share_its_steps_wherever_they_were_prefilled() -> None:
+    """Two stages prefill for one, where a step takes as long for two decodes as for one."""
+    first = StageModel("s0", (0, 1), SteadySteps(0.1), FREE, phase="prefill")
+    decode = StageModel("s2", (0, 1), SteadySteps(0.0, 0.1), FREE, phase="decode")
+    both = joined(
+        (first, replace(first, name="s1"), decode),
+        [RouteModel((0,), 1, (2,)), RouteModel((1,), 1, (2,))],
+        lambda a, b: EdgeModel(a, b, FAST, 0.0, 1, 1.0),
+        lambda a, b: EdgeModel(a, b, FAST, 0.0, 1, 0.0),
+    )
+    outcome = run(both, (0.0, 1, 21), (0.0, 1, 21), policy=replace(CHUNKED, chunk_tokens=64))
+    assert outcome.tpot is not None
+    assert outcome.tpot.mean_s == pytest.approx(0.1, rel=0.1)

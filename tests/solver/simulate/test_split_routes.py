@@ -11,7 +11,7 @@ from support.plan_parts import link as plan_link
 from support.plans import profiled_plan, resealed, two_hosts_plan
 
 from hexplan.errors import InputError
-from hexplan.results.outcome import Phase
+from hexplan.plan import Phase
 from hexplan.spec import Spec
 from hexplan_solver.flow.network import OUTSIDE, Network, build_network
 from hexplan_solver.placement.placement import PlacedStage
@@ -42,14 +42,14 @@ def test_layers_move_from_where_they_are_prefilled_to_where_they_are_decoded() -
     """[0, 3) and [3, 5), entered at 3, prefill; [0, 2) and, entered at 2, [1, 5) decode."""
     layers = [(0, 3), (2, 5), (0, 2), (1, 5)]
     assert list(kv_moves(layers, (0, 1), (2, 3))) == [
-        KvMove(0, 2, 2),
-        KvMove(0, 3, 1),
-        KvMove(1, 3, 2),
+        KvMove(0, 2, (0, 2)),
+        KvMove(0, 3, (2, 3)),
+        KvMove(1, 3, (3, 5)),
     ]
 
 
 def test_what_the_same_stage_decodes_stays_where_it_is() -> None:
-    assert list(kv_moves([(0, 3), (3, 5), (3, 5)], (0, 1), (0, 2))) == [KvMove(1, 2, 2)]
+    assert list(kv_moves([(0, 3), (3, 5), (3, 5)], (0, 1), (0, 2))) == [KvMove(1, 2, (3, 5))]
 
 
 def test_a_plan_of_two_chains_is_split_into_one_for_each_phase() -> None:

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from hexplan_solver.objectives.balanced.contest import Contest, equal_of
 from hexplan_solver.objectives.balanced.limits import Limits
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
-from hexplan_solver.objectives.balanced.throttle import Throttle, throttled
-from hexplan_solver.objectives.shallowness import Shallowness
 from hexplan_solver.objectives.sustained.budget import TrialBudget
 from hexplan_solver.objectives.sustained.candidate import Candidate
-from hexplan_solver.objectives.sustained.choice import tunings
-from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
-from hexplan_solver.objectives.sustained.trial import (
-    AnyJudged,
-    Estimate,
-    Judged,
-    Trial,
-    best_of_equal,
-    is_hopeless,
-    lateness,
-    run_once,
-    with_load,
-)
-from hexplan_solver.served.latencies import MeanLatencies
+from hexplan_solver.objectives.sustained.trial import Estimate, Judged, best_of_equal, lateness
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,150 +34,11 @@ def choose(limits: Limits, others: Sequence[Candidate], budget: TrialBudget) -> 
     """
     shallowest = limits.shallowest.found
     if budget.affords([shallowest, *others[:1]]):
-        contest = _Contest(limits, budget)
+        contest = Contest(limits, budget)
         contest.settle(others)
         if not contest.is_short:
             return Balanced(contest.best, contest.reference)
     estimates = [Estimate.of(one, BALANCED_PARAMS.load) for one in others]
     allowed = [one for one in estimates if lateness(one, limits.shallowest) <= limits.factor]
-    equal = _equal([limits.shallowest, *allowed], limits)
+    equal = equal_of([limits.shallowest, *allowed], limits)
     return Balanced(best_of_equal(equal), limits.shallowest)
-
-
-class _Contest:
-    """Tries candidates beside the shallowest one, as far as the budget goes.
-
-    Only what keeps to the latencies in a trial counts as the best so far: others serve more than
-    all that are allowed, and nothing would be tried after one of them.
-    """
-
-    def __init__(self, limits: Limits, budget: TrialBudget) -> None:
-        self._limits, self._budget = limits, budget
-        shallowest = limits.shallowest.found
-        self.reference = _loaded(run_once(shallowest, budget.window(shallowest)))
-        self._tried = [self.reference]
-        self._allowed = [self.reference]
-        self._late: list[Trial] = []
-        self._was_refused = False
-        self._least_error: dict[int, float] = {}
-        """How many times as long latencies are at least in trials as by the formula, by the number
-        of hops: it knows less of queues the more of them there are in a row."""
-
-    @property
-    def is_short(self) -> bool:
-        """Whether the budget was too little for any trial beside the shallowest one."""
-        return self._was_refused and len(self._tried) == 1
-
-    @property
-    def best(self) -> Trial:
-        """The trial of the largest rate whose latencies are allowed, or a shallower equal."""
-        return best_of_equal(_equal(self._allowed, self._limits))
-
-    def settle(self, others: Sequence[Candidate]) -> None:
-        """Try candidates, those that are late with less on their late routes, too.
-
-        Then the leading ones are tried with other step limits.
-        """
-        late: list[Candidate] = []
-        for found in others:
-            if self._is_probably_late(found):
-                late.append(found)
-            else:
-                self._try(found)
-        for trial in sorted(self._late, key=self._limits.merit, reverse=True):
-            self._hold_back(throttled(trial.found, _times(trial), self._most))
-        for found in late:
-            held = throttled(found, self._expected(found), self._most)
-            if held is None:
-                self._try(found)
-            else:
-                self._hold_back(held)
-        for _ in range(BALANCED_PARAMS.tunings):
-            leading = [trial.found for trial in self._leading()]
-            for found in tunings(leading, [trial.found for trial in self._tried]):
-                if self._budget.may_tune():
-                    self._try(found)
-
-    @property
-    def _most(self) -> MeanLatencies:
-        """What is allowed."""
-        factor, own = self._limits.factor, _times(self.reference)
-        return MeanLatencies(own.ttft_s * factor, own.tpot_s * factor)
-
-    def _expected(self, found: Candidate) -> MeanLatencies:
-        """Return the latencies by the formula, if it errs as for the shallowest and in trials."""
-        error = self._least_error.get(_hops(found), 1.0)
-        own, first = Estimate.of(found, BALANCED_PARAMS.load), self._limits.shallowest
-        real = _times(self.reference)
-        return MeanLatencies(
-            own.ttft_s / first.ttft_s * real.ttft_s * error if first.ttft_s else 0.0,
-            own.tpot_s / first.tpot_s * real.tpot_s * error if first.tpot_s else 0.0,
-        )
-
-    def _hold_back(self, held: Throttle | None) -> None:
-        """Try a candidate with less on its late routes, and look for the most that is allowed."""
-        least, most = 0.0, 1.0
-        for _ in range(BALANCED_PARAMS.throttlings):
-            if held is None or least * BALANCED_PARAMS.throttling_step > most:
-                return
-            loaded = self._try(held.found)
-            if loaded is None:
-                return
-            if lateness(loaded, self.reference) <= self._limits.factor:
-                least = held.part
-            else:
-                most = held.part
-            part = math.sqrt(least * most) if least else most / 2
-            held = replace(held, part=part) if part >= BALANCED_PARAMS.least_part else None
-
-    def _is_probably_late(self, found: Candidate) -> bool:
-        """Say whether latencies are too long, if the formula errs as in trials of equal depth."""
-        error = self._least_error.get(_hops(found), 1.0)
-        return error * self._lateness_by_formula(found) > self._limits.factor
-
-    def _lateness_by_formula(self, found: Candidate) -> float:
-        return lateness(Estimate.of(found, BALANCED_PARAMS.load), self._limits.shallowest)
-
-    def _leading(self) -> list[Trial]:
-        """Return the best, and the fastest: with other steps it may keep to the latencies, too."""
-        best, fastest = (max(some, key=self._limits.merit) for some in (self._allowed, self._tried))
-        return [best] if fastest.found is best.found else [best, fastest]
-
-    def _try(self, found: Candidate) -> Trial | None:
-        """Return the trial with its latencies; None if it serves too little, or may not run."""
-        best = max(one.decode_tokens_per_s for one in self._allowed)
-        if is_hopeless(found, best, self._tried):
-            return None
-        if not self._budget.may_run(found, 2):  # with a full KV cache, and with a part of its load
-            self._was_refused = True
-            return None
-        trial = run_once(found, self._budget.window(found))
-        self._tried.append(trial)
-        if not any(one is trial for one in _equal([*self._allowed, trial], self._limits)):
-            return None
-        loaded = _loaded(trial)
-        late = lateness(loaded, self.reference)
-        error, hops = late / self._lateness_by_formula(found), _hops(found)
-        self._least_error[hops] = min(error, self._least_error.get(hops, error))
-        (self._allowed if late <= self._limits.factor else self._late).append(loaded)
-        return loaded
-
-
-def _hops(found: Candidate) -> int:
-    """Return how many stages a mean request visits, rounded."""
-    return round(Shallowness.of(found.evaluated).hops)
-
-
-def _equal(judged: Sequence[AnyJudged], limits: Limits) -> list[AnyJudged]:
-    """Keep those whose rate is the largest but for the noise of a trial."""
-    most = max(map(limits.merit, judged))
-    least = most * (1 - SUSTAINED_PARAMS.noise)
-    return [one for one in judged if limits.merit(one) >= least]
-
-
-def _loaded(trial: Trial) -> Trial:
-    return with_load(trial, BALANCED_PARAMS.load)
-
-
-def _times(one: Judged) -> MeanLatencies:
-    return MeanLatencies(one.ttft_s, one.tpot_s)

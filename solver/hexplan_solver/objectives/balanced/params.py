@@ -31,7 +31,7 @@ class BalancedParams:
     """Share of the time left after which the clock ends it."""
     steps_per_stage: int = 40
     """Most steps of one walk for each stage."""
-    trials_effort: float = 0.4
+    trials_effort: float = 0.6
     """Share of the effort for trials in the simulator."""
     trials_device_s: float = 2.5
     """Seconds of that effort for each device, if that is less..."""
@@ -39,6 +39,12 @@ class BalancedParams:
     """...but at least this many."""
     tunings: int = 2
     """Rounds in which the leading trial is run with other step limits."""
+    tries: int = 3
+    """Trials of a placement with smaller steps, as long as it is late..."""
+    retry_margin: float = 1.02
+    """...and by how much later it is then expected to be than the formula and its trial say."""
+    rescues: int = 3
+    """Trials beyond the budget where none but the shallowest candidate was in time."""
     throttlings: int = 3
     """Trials of a placement with less of the flow on its late routes..."""
     throttling_step: float = 1.2
@@ -49,6 +55,8 @@ class BalancedParams:
     """What late routes keep at most of the flow with which they were late."""
     hopeless: float = 0.5
     """Candidates whose rate by the formula is below this share of the best are not simulated."""
+    most_candidates: int = 14
+    """Most candidates that are simulated, the shallowest and uniform ones among them."""
     late_candidates: int = 3
     """Candidates that are judged by the formula once the time is up."""
     slack: float = 1.25

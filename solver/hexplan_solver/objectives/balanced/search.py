@@ -10,10 +10,10 @@ from hexplan_solver.objectives.balanced.limits import Limits, shallowest_of
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
 from hexplan_solver.objectives.sustained.budget import EffortBudget, share_for
 from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of, tuned, used_part
-from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.search import (
     Walks,
     all_starts,
+    best_grids,
     distinct,
     leading,
     rate_of,
@@ -39,8 +39,9 @@ def search(run: Run, static: Evaluated, policy: Policy, factor: float) -> Balanc
     best, *rest = _ranked(run, found, limits)
     flow = candidate_of(static.problem, static.placement, policy)
     assert flow is not None, "the placement of largest flow has a flow"
-    every = distinct([limits.shallowest.found, best, tuned(flow), *rest])
-    every = every[: SUSTAINED_PARAMS.most_candidates]
+    grids = best_grids(run, found)
+    every = distinct([limits.shallowest.found, best, tuned(flow), *grids, *rest])
+    every = every[: BALANCED_PARAMS.most_candidates]
     return choose(limits, every[1:], _budget(run, every))
 
 

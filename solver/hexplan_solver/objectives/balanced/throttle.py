@@ -72,11 +72,11 @@ def throttled(whole: Candidate, own: MeanLatencies, allowed: MeanLatencies) -> T
         _Times([one.tpot_s for one in times], own.tpot_s, allowed.tpot_s, weights),
     )
     late = frozenset(position for kind in by_kind for position in kind.late)
-    if not late or not any(weight for i, weight in enumerate(weights) if i not in late):
-        return None  # no other route could take what late ones leave
+    if not late:
+        return None
     part = min(kind.part(late) for kind in by_kind)
     if part < BALANCED_PARAMS.least_part:
-        return None
+        return None  # or no other route gets requests, which makes the part 0
     return Throttle(whole, late, min(part, BALANCED_PARAMS.most_part))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from hexplan_solver.objectives.latency.contenders import Contender
@@ -12,7 +12,7 @@ from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
 from hexplan_solver.objectives.latency.rate_trial import RateTrial, run_at_rate
 from hexplan_solver.objectives.shallowness import shallowest
 from hexplan_solver.objectives.sustained.budget import TrialBudget
-from hexplan_solver.objectives.sustained.candidate import Candidate
+from hexplan_solver.objectives.sustained.candidate import Candidate, with_policy
 from hexplan_solver.objectives.sustained.choice import tunings
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 
@@ -25,38 +25,89 @@ def choose(
 ) -> RateTrial | None:
     """Return the trial of least mean time of a request; among near ones, of early first tokens.
 
-    All are run with one seed, then the best with other step limits, and then the leading ones with
-    more seeds. None is returned if no contender carried the rate.
+    All are run with one seed, then the best with other step limits, the uniform ones with those of
+    the best, and then the leading ones with more seeds. None is returned if no contender carried
+    the rate.
 
     Parameters
     ----------
     contenders
         In the order of their trials.
     """
-    trials: list[RateTrial] = []
     simple = [one.found.evaluated for one in contenders if one.is_uniform]
 
     def is_uniform(trial: RateTrial) -> bool:
         return any(trial.found.evaluated is one for one in simple)
 
-    def attempt(found: Candidate) -> None:
-        if budget.may_run(found):
-            window = budget.window(found)
-            trials.append(run_at_rate(offered, found, window, [window.seed]))
-
-    for position, one in enumerate(contenders):
-        carried = _carried(trials)
-        if carried and position >= LATENCY_PARAMS.leading // 2 and not budget.may_tune():
-            break  # what is left is for the best with other step limits, and for more seeds
-        if not carried or one.guess_s < carried[0].total_s * LATENCY_PARAMS.hopeless:
-            attempt(one.found)
-    for _ in range(LATENCY_PARAMS.tunings):
-        best = [one.found for one in _carried(trials)[:1]]
-        for found in tunings(best, [one.found for one in trials]):
-            if budget.may_tune():
-                attempt(found)
-    leading = _with_more_seeds(_finalists(_carried(trials), is_uniform), budget)
+    trials = _Trials(offered, budget)
+    trials.run_all(contenders)
+    trials.follow_steps()
+    for found in _with_steps_of(trials.carried[:1], contenders, trials.tried):
+        trials.tune(found)
+    leading = _with_more_seeds(_finalists(trials.carried, is_uniform), budget)
     return best_of(leading, is_uniform) if leading else None
+
+
+class _Trials:
+    """The trials so far, each with one seed."""
+
+    def __init__(self, offered: Offered, budget: TrialBudget) -> None:
+        self._offered, self._budget = offered, budget
+        self._made: list[RateTrial] = []
+
+    @property
+    def carried(self) -> list[RateTrial]:
+        """The trials that carried the rate, those of least time first."""
+        return _carried(self._made)
+
+    @property
+    def tried(self) -> list[Candidate]:
+        """What was run."""
+        return [one.found for one in self._made]
+
+    def run_all(self, contenders: Sequence[Contender]) -> None:
+        """Run the contenders in turn, as far as the budget goes, but not the hopeless ones."""
+        for position, one in enumerate(contenders):
+            carried = self.carried
+            may_end = position >= LATENCY_PARAMS.leading // 2
+            if carried and may_end and not self._budget.may_tune():
+                break  # what is left is for other step limits, and for more seeds
+            if not carried or one.guess_s < carried[0].total_s * LATENCY_PARAMS.hopeless:
+                self._run(one.found)
+
+    def follow_steps(self) -> None:
+        """Run the best with other step limits, and go on from those that are better."""
+        for _ in range(LATENCY_PARAMS.tunings):
+            best = self.carried[:1]
+            for found in tunings([one.found for one in best], self.tried):
+                self.tune(found)
+                if self.carried[0] is not best[0]:
+                    break  # on from here: what else was to be tried is further away
+            else:
+                return
+
+    def tune(self, found: Candidate) -> None:
+        """Run a candidate, if enough is left for other step limits."""
+        if self._budget.may_tune():
+            self._run(found)
+
+    def _run(self, found: Candidate) -> None:
+        if self._budget.may_run(found):
+            window = self._budget.window(found)
+            self._made.append(run_at_rate(self._offered, found, window, [window.seed]))
+
+
+def _with_steps_of(
+    best: Sequence[RateTrial], contenders: Sequence[Contender], tried: Sequence[Candidate]
+) -> Iterator[Candidate]:
+    """Yield uniform contenders with the step limits of the best trial that were not tried so."""
+    known = [(found.evaluated.flow, found.policy) for found in tried]
+    for trial in best:
+        for one in contenders:
+            flow, policy = one.found.evaluated.flow, trial.found.policy
+            if one.is_uniform and not any(flow is f and policy == p for f, p in known):
+                known.append((flow, policy))
+                yield with_policy(one.found, policy)
 
 
 def best_of(leading: Sequence[RateTrial], is_uniform: IsUniform) -> RateTrial:
@@ -90,9 +141,19 @@ def _carried(trials: Sequence[RateTrial]) -> list[RateTrial]:
 
 def _finalists(carried: Sequence[RateTrial], is_uniform: IsUniform) -> list[RateTrial]:
     """Return the best trials, the best of the uniform ones among them."""
-    best = list(carried[: SUSTAINED_PARAMS.finalists])
+    # Steps that never fill make no difference.
+    unlike: list[RateTrial] = []
+    for one in carried:
+        if not any(_is_like(one, other) for other in unlike):
+            unlike.append(one)
+    best = unlike[: SUSTAINED_PARAMS.finalists]
     uniform = [one for one in carried if is_uniform(one)][:1]
     return best + [one for one in uniform if one not in best]
+
+
+def _is_like(one: RateTrial, other: RateTrial) -> bool:
+    """Say whether two trials are of one placement, and came out alike."""
+    return one.found.evaluated is other.found.evaluated and one.total_s == other.total_s
 
 
 def _with_more_seeds(carried: Sequence[RateTrial], budget: TrialBudget) -> list[RateTrial]:

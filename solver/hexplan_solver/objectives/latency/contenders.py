@@ -16,16 +16,21 @@ from hexplan_solver.objectives.balanced.limits import Limits, shallowest_of
 from hexplan_solver.objectives.latency.offered import Offered, carrying_no_more
 from hexplan_solver.objectives.latency.params import LATENCY_PARAMS
 from hexplan_solver.objectives.latency.routed import Routed
-from hexplan_solver.objectives.sustained.candidate import Candidate, tuned, used_part, with_flow
+from hexplan_solver.objectives.sustained.candidate import (
+    Candidate,
+    tuned,
+    used_part,
+    with_flow,
+    with_policy,
+)
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.search import Walks, all_starts, leading, searched
 from hexplan_solver.objectives.sustained.split import spread
 from hexplan_solver.problem.problem import Problem
+from hexplan_solver.replicas.grids import uniform_grids
 from hexplan_solver.run import Run
-from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import of_fewer_tokens
 from hexplan_solver.simulate import Policy
-from hexplan_solver.start.uniform import uniform_placements
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +88,13 @@ def from_starts(
         candidate = paced(offered, tuned(scaled)) if run.left_s else scaled
         guess_s, load = offered.guess_s(candidate), offered.load_of(candidate)
         contenders.append(Contender(candidate, guess_s, load))
-    return sorted(contenders, key=lambda one: (max(1.0, one.load), one.guess_s))
+    return sorted(contenders, key=_rank)
 
 
 def from_uniform(
     run: Run, offered: Offered, problem: Problem, policy: Policy, needed: int
 ) -> list[Contender]:
-    """Return the uniform placements, each with three step limits, the fastest first.
+    """Return the uniform placements, each with the best of three step limits, the fastest first.
 
     These are the largest steps, those that serve most, and those that make requests fast at the
     rate.
@@ -97,16 +102,23 @@ def from_uniform(
     until_s = run.elapsed_s + run.left_s * LATENCY_PARAMS.uniform_share
     found: list[Contender] = []
     num_stages = 0
-    for grid in uniform_placements(problem):
-        widest = with_flow(carrying_no_more(grid.evaluated, needed), policy)
+    for grid in uniform_grids(problem):
+        widest = with_flow(carrying_no_more(grid, needed), policy)
         suited = tuned(widest)
-        for one in (paced(offered, suited), suited, widest):
-            guess_s, load = offered.guess_s(one), offered.load_of(one)
-            found.append(Contender(one, guess_s, load, is_uniform=True))
-        num_stages += len(grid.evaluated.placement)
+        ways = [
+            Contender(one, offered.guess_s(one), offered.load_of(one), is_uniform=True)
+            for one in (paced(offered, suited), suited, widest)
+        ]
+        found.append(min(ways, key=_rank))
+        num_stages += len(grid.placement)
         if num_stages > SUSTAINED_PARAMS.grid_stages or run.elapsed_s > until_s:
             break
-    return sorted(found, key=lambda one: (max(1.0, one.load), one.guess_s))
+    return sorted(found, key=_rank)
+
+
+def _rank(one: Contender) -> tuple[float, float]:
+    """Return what those that carry the rate are sorted by, the fastest first, before the others."""
+    return max(1.0, one.load), one.guess_s
 
 
 def paced(offered: Offered, found: Candidate) -> Candidate:
@@ -117,8 +129,7 @@ def paced(offered: Offered, found: Candidate) -> Candidate:
     spec = found.evaluated.problem.spec
     best = found
     for policy in of_fewer_tokens(spec, found.policy):
-        served = served_rate(found.pipeline, spec.workload, policy)
-        other = replace(found, policy=policy, served=served)
+        other = with_policy(found, policy)
         if _slowness(offered, other) < _slowness(offered, best) * (1 - SUSTAINED_PARAMS.noise):
             best = other
     return best

@@ -49,7 +49,7 @@ class LatencyParams:
     """Placements that are kept in the queueing model's order..."""
     by_queueing: int = 6
     """...and of these, the ones that are simulated in turn with those by the formula."""
-    uniform: int = 4
+    uniform: int = 6
     """Uniform placements with step limits, the fastest by the formula, that are simulated."""
     uniform_share: float = 0.1
     """Share of the time left for listing them."""
@@ -84,8 +84,8 @@ class LatencyParams:
     """Mean times of a request that differ by less than this share are near: so much may be chance
     in a few hundred requests. Between them the time to the first token counts, too, as it is a
     hundredth of the whole where outputs are long."""
-    tunings: int = 1
-    """Rounds in which the best trial is run with other step limits."""
+    tunings: int = 6
+    """Most times that the best trial gives way to one with other step limits."""
     warm_up_stays: float = 2.0
     """Start of a run that is not measured, in stays of a mean request."""
     measured_stays: float = 2.0

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from hexplan.schedule.limits import most_decodes
 from hexplan.workload import Slo
 from hexplan_solver.objectives.slo.estimate import promised_rate
+from hexplan_solver.objectives.slo.params import SLO_PARAMS
+from hexplan_solver.objectives.slo.splits import Split
+from hexplan_solver.objectives.slo.ways import links_busy_s
 from hexplan_solver.objectives.sustained.figures import draft_pipeline
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.served.params import SERVED_PARAMS
+from hexplan_solver.served.request import mean_request
 from hexplan_solver.served.step_limits import neighbours, widest
 from hexplan_solver.simulate import CHUNKED, PipelineModel, Policy
 
@@ -24,6 +29,13 @@ class SloCandidate:
     policy: Policy
     guess: float
     """In requests/s."""
+    carried: float = math.inf
+    """Of a split: requests/s whose tokens and KV the links carry."""
+
+    @property
+    def is_split(self) -> bool:
+        """Whether it prefills and decodes on different stages."""
+        return self.pipeline.is_split
 
     @property
     def hops(self) -> float:
@@ -43,6 +55,13 @@ def candidates_of(draft: Draft, slo: Slo) -> list[SloCandidate]:
     return sorted(found, key=lambda candidate: -candidate.guess)
 
 
+def split_candidate(draft: Draft, split: Split, slo: Slo) -> SloCandidate:
+    """Return a split with the largest steps: prompts delay no decodes there."""
+    placed = replace(draft, evaluated=split.evaluated, handovers=split.pipeline.routes)
+    policy = widest(split.evaluated.problem.spec, CHUNKED)
+    return _candidate(placed, split.pipeline, policy, slo)
+
+
 def retuned(candidate: SloCandidate, slo: Slo) -> Iterator[SloCandidate]:
     """Yield a candidate with larger and smaller steps."""
     spec = candidate.draft.evaluated.problem.spec
@@ -53,7 +72,11 @@ def retuned(candidate: SloCandidate, slo: Slo) -> Iterator[SloCandidate]:
 def _candidate(draft: Draft, pipeline: PipelineModel, policy: Policy, slo: Slo) -> SloCandidate:
     workload = draft.evaluated.problem.spec.workload
     guess = promised_rate(pipeline, workload, policy, slo)
-    return SloCandidate(draft, pipeline, policy, guess)
+    if not pipeline.is_split:
+        return SloCandidate(draft, pipeline, policy, guess)
+    busy_s = links_busy_s(pipeline, mean_request(workload, policy))
+    carried = SLO_PARAMS.links_share / busy_s if busy_s else math.inf
+    return SloCandidate(draft, pipeline, policy, guess, carried)
 
 
 def _halved(policy: Policy) -> Iterator[Policy]:

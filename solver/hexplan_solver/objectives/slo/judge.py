@@ -104,6 +104,8 @@ class Judge:
         if self._full(workload, rate) > SLO_PARAMS.most_warm_up and rate > candidate.guess:
             # The run is over before so many are in flight, so the model of steps decides.
             return None
+        if rate > candidate.carried:
+            return None
         window = self._window(candidate, rate, requests)
         found = self._outcome(candidate, rate, requests, window)
         return Kept(candidate, step, window, found) if self._is_kept(found) else None

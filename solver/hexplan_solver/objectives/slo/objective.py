@@ -72,7 +72,12 @@ def _unkept(judge: Judge, slo: Slo, candidates: list[SloCandidate]) -> LimitReac
 def _finished(run: Run, spec: Spec, best: Kept) -> Draft:
     """Put the draft back on the user's cluster, with what was simulated."""
     draft, policy = best.candidate.draft, best.candidate.policy
-    served = served_rate(best.candidate.pipeline, spec.workload, policy)
+    # The formula of served rates knows no phases.
+    served = (
+        None
+        if best.candidate.is_split
+        else served_rate(best.candidate.pipeline, spec.workload, policy)
+    )
     ttft, tpot = best.outcome.ttft, best.outcome.tpot
     assert policy.chunk_tokens is not None, "hexplan's own policy cuts prompts into chunks"
     return replace(
@@ -82,7 +87,7 @@ def _finished(run: Run, spec: Spec, best: Kept) -> Draft:
         proof=replace(run.proof(draft.value), status="feasible"),
         idle=IdleReasons(device=NOT_FASTER),
         slo_requests_per_s=best.rate,
-        sustained=sustained_rate(served, policy),
+        sustained=None if served is None else sustained_rate(served, policy),
         step_limits=StepLimits(tokens=policy.chunk_tokens, decodes=policy.max_decode_tokens),
         latency=Latency(
             None if ttft is None else ttft.mean_s,

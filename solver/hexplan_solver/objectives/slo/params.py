@@ -25,6 +25,19 @@ class SloParams:
     """Uniform placements of each type of device that are tried beside those of the others."""
     most_mixes: int = 16
     """Mixes of them that are tried."""
+    division_grids: int = 3
+    """Grids of each type that may prefill, and that may decode: those that serve most of it."""
+    division_counts: int = 16
+    """Numbers of pipelines of a grid that are tried for prefill, at most."""
+    most_divisions: int = 2048
+    """Ways in which the types of devices together are divided between the phases, at most."""
+    splits_alike: int = 3
+    """Divisions that are put together among those whose prompts run on the same kinds of stages."""
+    most_splits: int = 16
+    """Divisions that are put together and estimated by the model of steps, at most."""
+    links_share: float = 0.99
+    """Share of a link that the tokens and the KV of a split may take: with more, KV comes ever
+    later, which a run may be too short to show."""
     screen_share: float = 0.4
     """Share of the time then left for short simulations; long ones get the rest."""
     token_hops_per_s: int = 100_000

@@ -36,7 +36,7 @@ def _screened(run: Run, judge: Judge, candidates: Sequence[SloCandidate]) -> lis
         return judge.has_time and (is_affordable or tried < params.fewest)
 
     def climb(candidate: SloCandidate, other: float = 0.0) -> None:
-        kept = _most(judge, candidate, found[-1].step if found else None, other)
+        kept = _most(judge, candidate, _to_exceed(found[-1], candidate) if found else None, other)
         if kept is not None:
             found.append(kept)
 
@@ -56,6 +56,11 @@ def _screened(run: Run, judge: Judge, candidates: Sequence[SloCandidate]) -> lis
                 break
             climb(candidate)
     return found[::-1]
+
+
+def _to_exceed(best: Kept, candidate: SloCandidate) -> int:
+    """Return the step that a candidate has to exceed: a split only wins where it serves more."""
+    return best.step - (best.candidate.is_split and not candidate.is_split)
 
 
 def _most(judge: Judge, candidate: SloCandidate, above: int | None, other: float) -> Kept | None:
@@ -108,7 +113,9 @@ def _confirmed(run: Run, judge: Judge, found: Sequence[Kept]) -> Kept | None:
     """
     best: Kept | None = None
     for kept in found[: SLO_PARAMS.finalists]:
-        floor = best.step if best is not None else lowest_step(kept.candidate)
+        floor = lowest_step(kept.candidate)
+        if best is not None:
+            floor = _to_exceed(best, kept.candidate)
         if kept.step <= floor and best is not None:
             continue
         best = _lasting(run, judge, kept, floor) or best

@@ -13,13 +13,24 @@ from hexplan.spec import Spec
 from hexplan.workload import Slo
 from hexplan_solver.baselines.methods import quick_placements
 from hexplan_solver.flow.evaluate import Evaluated
-from hexplan_solver.objectives.slo.candidate import SloCandidate, candidates_of
+from hexplan_solver.objectives.slo.candidate import (
+    SloCandidate,
+    candidates_of,
+    split_candidate,
+)
 from hexplan_solver.objectives.slo.params import SLO_PARAMS
+from hexplan_solver.objectives.slo.phase_rates import PhaseClock
+from hexplan_solver.objectives.slo.splits import Divider, Split
 from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.objectives.variants import variants_of
 from hexplan_solver.plans.draft import Draft
-from hexplan_solver.replicas.pool import is_of_replicas, replica_pool
+from hexplan_solver.problem.problem import Problem
+from hexplan_solver.replicas.free import whole_replicas
+from hexplan_solver.replicas.grids import is_grid
+from hexplan_solver.replicas.pool import is_of_replicas
 from hexplan_solver.run import Run
+from hexplan_solver.served.step_limits import widest
+from hexplan_solver.simulate import CHUNKED
 from hexplan_solver.start.uniform import Uniform, side_by_side, uniform_placements
 
 
@@ -29,30 +40,43 @@ def shortlist(run: Run, spec: Spec, first: Draft, slo: Slo) -> list[SloCandidate
     Uniform placements and others take turns: the model may flatter a mix of stages, and no plan may
     be behind what runs without a planner. The others are the placement of largest flow, the best
     uniform ones of each type of device side by side, those of the quick methods, and plans on fewer
-    hosts or with wider stages.
+    hosts or with wider stages. Beside them stand splits, whose stages serve one phase each.
     """
     until_s = run.elapsed_s + run.left_s * SLO_PARAMS.list_share
     listing = _Listing(run, first, slo)
     listing.add(first.evaluated)
-    problem = first.evaluated.problem
-    if is_of_replicas(problem):
-        for found in replica_pool(run, problem):
-            listing.add(found)
-    elif not problem.is_pinned:
-        by_type: dict[tuple[str, ...], list[tuple[float, Uniform]]] = defaultdict(list)
-        for grid in uniform_placements(problem):
-            guess = listing.add(grid.evaluated, is_uniform=True)
-            if len(grid.device_types) == 1:
-                by_type[grid.device_types].append((guess, grid))
-            if run.elapsed_s > until_s:
-                break
-        for choice in _best_of_each(by_type) if len(by_type) > 1 else ():
-            listing.add(side_by_side(problem, choice))
-        for found in quick_placements(run, problem, until_s - run.elapsed_s):
-            listing.add(found)
+    problem, grids = first.evaluated.problem, list[Uniform]()
+    for found in whole_replicas(run, problem):
+        listing.add(found, is_uniform=is_grid(found))
+    if not is_of_replicas(problem) and not problem.is_pinned:
+        grids = _add_simple(run, listing, problem, until_s)
     for evaluated in _on_fewer_hosts(run, spec):
         listing.add(evaluated)
+    if grids and spec.cluster.limits.phases == "any":
+        divider = Divider(problem, PhaseClock(spec.workload, widest(spec, CHUNKED), slo))
+        divider.add_grids(grids)
+        divider.add_placement(first.evaluated)
+        for split in islice(divider.splits(), SLO_PARAMS.most_splits):
+            listing.add_split(split)
     return listing.best()
+
+
+def _add_simple(run: Run, listing: _Listing, problem: Problem, until_s: float) -> list[Uniform]:
+    """Add uniform placements, mixes of them and those of quick methods; return the uniform ones."""
+    grids = []
+    by_type: dict[tuple[str, ...], list[tuple[float, Uniform]]] = defaultdict(list)
+    for grid in uniform_placements(problem):
+        grids.append(grid)
+        guess = listing.add(grid.evaluated, is_uniform=True)
+        if len(grid.device_types) == 1:
+            by_type[grid.device_types].append((guess, grid))
+        if run.elapsed_s > until_s:
+            break
+    for choice in _best_of_each(by_type) if len(by_type) > 1 else ():
+        listing.add(side_by_side(problem, choice))
+    for found in quick_placements(run, problem, until_s - run.elapsed_s):
+        listing.add(found)
+    return grids
 
 
 def _best_of_each(
@@ -85,6 +109,7 @@ class _Listing:
         self._run, self._first, self._slo = run, first, slo
         self._found: dict[object, SloCandidate] = {}
         self._uniform: set[object] = set()
+        self._splits: list[SloCandidate] = []
         self._best = 0.0
 
     def add(self, evaluated: Evaluated, is_uniform: bool = False) -> float:
@@ -105,14 +130,21 @@ class _Listing:
         self._best = max(self._best, found.guess)
         return found.guess
 
+    def add_split(self, split: Split) -> None:
+        """Add a placement whose stages serve one phase each."""
+        found = split_candidate(self._first, split, self._slo)
+        if found.guess >= self._best * SLO_PARAMS.hopeless:
+            self._splits.append(found)
+
     def best(self) -> list[SloCandidate]:
-        """Return the candidates that may be the best, uniform placements and others in turns."""
+        """Return the candidates that may be the best: uniform ones, others and splits in turns."""
         keys = sorted(self._found, key=lambda key: (-self._found[key].guess, self._found[key].hops))
         uniform = self._promising([key for key in keys if key in self._uniform])
         others = self._promising([key for key in keys if key not in self._uniform])
         if uniform and others and uniform[0].guess >= others[0].guess:
             uniform, others = others, uniform
-        turns = zip_longest(others, uniform)
+        splits = sorted(self._splits, key=lambda found: -found.guess)
+        turns = zip_longest(others, uniform, splits)
         return [candidate for turn in turns for candidate in turn if candidate is not None]
 
     def _promising(self, keys: Sequence[object]) -> list[SloCandidate]:

@@ -26,17 +26,26 @@ class TrialBudget(Protocol):
         """Whether runs are shorter than usual."""
         ...
 
-    def window(self, found: Candidate, *, is_usual: bool = False) -> Window:
+    def window(self, found: Candidate) -> Window:
         """Return what of a candidate's run is measured, and its first seed."""
         ...
 
-    def may_run(self, found: Candidate, num_seeds: int = 1, *, is_usual: bool = False) -> bool:
+    def may_run(
+        self,
+        found: Candidate,
+        num_seeds: int = 1,
+        *,
+        scale: float | None = None,
+        is_needed: bool = False,
+    ) -> bool:
         """Say whether a candidate may have some more runs; if so, charge them.
 
         Parameters
         ----------
-        is_usual
-            Whether they have the usual length, even if the others are shorter.
+        scale
+            Their length as a share of the usual one, if it is not that of the others.
+        is_needed
+            Whether only the clock can forbid them.
         """
         ...
 
@@ -136,17 +145,24 @@ class EffortBudget:
         """Whether runs are shorter than usual."""
         return self._scale < 1
 
-    def window(self, found: Candidate, *, is_usual: bool = False) -> Window:
+    def window(self, found: Candidate) -> Window:
         """Return what of a candidate's run is measured, and its first seed."""
-        scale = 1.0 if is_usual else self._scale
-        return self._gauge.window(found, scale, self._run.options.seed)
+        return self._gauge.window(found, self._scale, self._run.options.seed)
 
-    def may_run(self, found: Candidate, num_seeds: int = 1, *, is_usual: bool = False) -> bool:
+    def may_run(
+        self,
+        found: Candidate,
+        num_seeds: int = 1,
+        *,
+        scale: float | None = None,
+        is_needed: bool = False,
+    ) -> bool:
         """Say whether a candidate may have some more runs; if so, charge them."""
         # No rate is told: the bound on the flow is no bound on a served rate.
         self._run.tell("trials", None)
-        work = num_seeds * self._work(found, 1.0 if is_usual else self._scale)
-        if self._spent + work > self._total or work / self._pace() > self._run.left_s:
+        work = num_seeds * self._work(found, self._scale if scale is None else scale)
+        is_dear = self._spent + work > self._total and not is_needed
+        if is_dear or work / self._pace() > self._run.left_s:
             return False
         self._spent += work
         return True

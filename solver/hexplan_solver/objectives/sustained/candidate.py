@@ -81,6 +81,12 @@ def tuned(found: Candidate, halvings: int = SERVED_PARAMS.halvings) -> Candidate
     return replace(found, policy=policy, served=served)
 
 
+def with_policy(found: Candidate, policy: Policy) -> Candidate:
+    """Return the candidate with other step limits."""
+    workload = found.evaluated.problem.spec.workload
+    return replace(found, policy=policy, served=served_rate(found.pipeline, workload, policy))
+
+
 def used_part(found: Candidate) -> Candidate:
     """Leave out the stages that the flow does not use, unless they are pinned."""
     needed = found.evaluated.needed

@@ -6,20 +6,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hexplan_solver.objectives.sustained.budget import TrialBudget
-from hexplan_solver.objectives.sustained.candidate import Candidate
+from hexplan_solver.objectives.sustained.candidate import Candidate, with_policy
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.objectives.sustained.trial import (
     AnyJudged,
     Judged,
     Trial,
     best_of_equal,
+    in_whole_stays,
     is_certain,
     is_hopeless,
     run,
     run_once,
     slowness,
+    window_for,
 )
-from hexplan_solver.served.served import served_rate
+from hexplan_solver.replicas.grids import is_grid
 from hexplan_solver.served.step_limits import neighbours
 
 
@@ -31,17 +33,21 @@ class Contest:
     """
 
     num_references: int
-    """The first so many candidates are the references. The choice serves no less than they do."""
+    """The first so many candidates are the references. The choice serves no less than they do, and
+    no less than the uniform placements that are allowed."""
     factor: float = 1.0
 
     def best_of(self, judged: Sequence[AnyJudged]) -> AnyJudged:
         """Return the one that serves most; of those that serve as much, the shallowest.
 
-        Rates that differ by less than the noise of a trial count as equal.
+        Rates that differ by less than the noise of a trial count as equal, but not those below a
+        reference, or below a uniform placement, which runs without a planner.
         """
         allowed = [one for one in judged if self.is_allowed(one, judged)]
         most = max(one.decode_tokens_per_s for one in allowed)
-        floor = max(one.decode_tokens_per_s for one in judged[: self.num_references])
+        uniform = [one for one in allowed if is_grid(one.found.evaluated)]
+        no_less_than = [*judged[: self.num_references], *uniform]
+        floor = max(one.decode_tokens_per_s for one in no_less_than)
         least = max(floor, most * (1 - SUSTAINED_PARAMS.noise))
         equal = [one for one in allowed if one.decode_tokens_per_s >= least]
         return best_of_equal(equal)
@@ -97,37 +103,44 @@ def choose(
 def _finals(contest: Contest, trials: list[Trial], budget: TrialBudget) -> list[Trial]:
     """Run the references and the best of the others again, as far as the budget goes.
 
-    That is with more seeds, or, where requests are all alike and seeds change nothing, for longer:
-    all of them then end about together, so a short run counts one crowd of them more or less.
+    That is with more seeds, or, where requests are all alike and seeds change nothing, for as many
+    stays as they turned out to take: all of them end about together, so that a part of a stay
+    would count one crowd more or less.
     """
     count = contest.num_references
-    is_longer = is_certain(trials[0].found)
-    if is_longer and not budget.is_short:
-        return trials
-    longer: list[Trial] = []
+    again: list[Trial] = []
     for trial in [*trials[:count], *_fastest(contest, trials)[: SUSTAINED_PARAMS.finalists]]:
-        seeds = range(trial.window.seed + 1, trial.window.seed + SUSTAINED_PARAMS.seeds)
-        if not budget.may_run(trial.found, 1 if is_longer else len(seeds), is_usual=is_longer):
+        longer = _again(trial, budget)
+        if longer is None:
             # These runs count only if a candidate beside the references has had them.
-            return longer if len(longer) > count else trials
-        if is_longer:
-            longer.append(run_once(trial.found, budget.window(trial.found, is_usual=True)))
-        else:
-            more = run(trial.found, trial.window, seeds)
-            longer.append(replace(trial, outcomes=trial.outcomes + more.outcomes))
-    return longer
+            return again if len(again) > count else trials
+        again.append(longer)
+    return again
+
+
+def _again(trial: Trial, budget: TrialBudget) -> Trial | None:
+    """Run a candidate again, as a final does; None if the budget does not allow it."""
+    found, window = trial.found, trial.window
+    if is_certain(found):
+        whole = in_whole_stays(trial, is_short=budget.is_short)
+        usual_s = window_for(found, 1.0, window.seed).duration_s or 0.0
+        scale = (whole.duration_s or 0.0) / usual_s
+        return run_once(found, whole) if budget.may_run(found, scale=scale) else None
+    seeds = range(window.seed + 1, window.seed + SUSTAINED_PARAMS.seeds)
+    if not budget.may_run(found, len(seeds)):
+        return None
+    return replace(trial, outcomes=trial.outcomes + run(found, window, seeds).outcomes)
 
 
 def tunings(leading: Iterable[Candidate], tried: Iterable[Candidate]) -> Iterator[Candidate]:
     """Yield the leading candidates with other step limits that were not tried yet."""
     known = [(found.evaluated.flow, found.policy) for found in tried]
     for found in leading:
-        own, spec = found.evaluated.flow, found.evaluated.problem.spec
-        for policy in neighbours(spec, found.policy):
+        own = found.evaluated.flow
+        for policy in neighbours(found.evaluated.problem.spec, found.policy):
             if not any(flow is own and policy == other for flow, other in known):
                 known.append((own, policy))
-                served = served_rate(found.pipeline, spec.workload, policy)
-                yield replace(found, policy=policy, served=served)
+                yield with_policy(found, policy)
 
 
 def _leading(contest: Contest, trials: Sequence[Trial]) -> list[Trial]:

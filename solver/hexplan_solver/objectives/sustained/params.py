@@ -32,10 +32,15 @@ class SustainedParams:
     """Share of the time then left for the starts."""
     shift_share: float = 0.15
     """Where an engine runs whole replicas alone: share of the time left for moving layers..."""
+    free_shift_share: float = 0.03
+    """...and where it runs every plan: the annealing moves layers, too..."""
     shifted: int = 3
     """...in this many of the best placements..."""
     shift_gain: float = 0.001
     """...as long as each move gains at least this share."""
+    most_replicas: int = 6
+    """Packings of whole replicas that are starts where the engine runs every plan, the best by the
+    formula."""
     search_share: float = 0.5
     """Share of the time then left for the annealing."""
     targets: tuple[float, ...] = (0.75, 0.55, 0.4)
@@ -58,8 +63,12 @@ class SustainedParams:
     least_flow: float = 0.3
     """Placements whose flow is below this share of the start's are passed over unvalued."""
 
-    most_candidates: int = 12
-    """Most candidates that are simulated, the references among them."""
+    most_candidates: int = 10
+    """Most candidates that are simulated beside the references..."""
+    most_grids: int = 2
+    """...and so many uniform placements..."""
+    tuned_grids: int = 6
+    """...of so many that get their step limits first."""
     hopeless: float = 0.75
     """Candidates whose rate by the formula is below this share of the best are not simulated."""
     split_rounds: int = 12

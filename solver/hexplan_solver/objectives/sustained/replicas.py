@@ -1,4 +1,4 @@
-"""Candidates of whole replicas, for engines that run no others."""
+"""Candidates of whole replicas: all that some engines run, and starts for those that run more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from hexplan_solver.budget import GoesOn
-from hexplan_solver.flow.evaluate import Evaluated, evaluate
+from hexplan_solver.flow.evaluate import evaluate
 from hexplan_solver.objectives.sustained.candidate import (
     Candidate,
     Floor,
@@ -17,19 +17,37 @@ from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
 from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.replicas.design import Design
+from hexplan_solver.replicas.free import apart_replicas, as_limited, freed
 from hexplan_solver.replicas.naming import named
-from hexplan_solver.replicas.pool import replica_pool
+from hexplan_solver.replicas.pool import Value, replica_pool
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import Policy
 
 
-def replica_candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
+def replica_candidates(run: Run, problem: Problem, policy: Policy) -> list[Candidate]:
     """Return packings of replicas by their flow and by what each serves alone, by the formula.
 
     Replicas share no stage, so what they serve adds up, links aside. The best come once more with
     layers moved to where they serve most.
     """
-    problem = static.problem
+    pool = replica_pool(run, problem, _served_alone(problem, policy))
+    found = [with_flow(one, policy) for one in pool]
+    return [*found, *_shifted(run, found, run.left_s * SUSTAINED_PARAMS.shift_share)]
+
+
+def free_candidates(run: Run, problem: Problem, policy: Policy) -> list[Candidate]:
+    """Return the best of the same for an engine that runs every plan, with its freer routes."""
+    limited, params = as_limited(problem), SUSTAINED_PARAMS
+    pool = apart_replicas(run, problem, _served_alone(limited, policy))
+    found = [with_flow(one, policy) for one in pool]
+    found += _shifted(run, found, run.left_s * params.free_shift_share)
+    best = sorted(found, key=_rate, reverse=True)[: params.most_replicas]
+    free = [freed(problem, one.evaluated) for one in best]
+    return [with_flow(one, policy) for one in free if one.value]
+
+
+def _served_alone(problem: Problem, policy: Policy) -> Value:
+    """Return what computes the served rate of a replica of a design by itself."""
 
     def served(design: Design) -> float:
         replicas = named(problem, [design])
@@ -38,15 +56,23 @@ def replica_candidates(run: Run, static: Evaluated, policy: Policy) -> list[Cand
             return 0.0
         return with_flow(alone, policy).served.decode_tokens_per_s
 
-    found = [with_flow(one, policy) for one in replica_pool(run, problem, served)]
-    until = run.elapsed_s + run.left_s * SUSTAINED_PARAMS.shift_share
+    return served
+
+
+def _shifted(run: Run, found: Sequence[Candidate], seconds: float) -> list[Candidate]:
+    """Return the best of some candidates with layers moved, as far as that gains anything."""
+    until = run.elapsed_s + seconds
 
     def goes_on() -> bool:
         return run.elapsed_s < until
 
-    best = sorted(found, key=lambda one: -one.served.decode_tokens_per_s)
-    shifted = [with_layers_shifted(one, goes_on) for one in best[: SUSTAINED_PARAMS.shifted]]
-    return [*found, *(one for one in shifted if one not in found)]
+    best = sorted(found, key=_rate, reverse=True)[: SUSTAINED_PARAMS.shifted]
+    shifted = [with_layers_shifted(one, goes_on) for one in best]
+    return [one for one in shifted if one not in found]
+
+
+def _rate(found: Candidate) -> float:
+    return found.served.decode_tokens_per_s
 
 
 def with_layers_shifted(found: Candidate, goes_on: GoesOn) -> Candidate:

@@ -19,11 +19,12 @@ from hexplan_solver.objectives.sustained.candidate import (
 from hexplan_solver.objectives.sustained.choice import Contest, choose
 from hexplan_solver.objectives.sustained.improve import Search, improve
 from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
-from hexplan_solver.objectives.sustained.replicas import replica_candidates
+from hexplan_solver.objectives.sustained.replicas import free_candidates, replica_candidates
 from hexplan_solver.objectives.sustained.simple import simple_candidates
 from hexplan_solver.objectives.sustained.split import spread
-from hexplan_solver.objectives.sustained.starts import starts
+from hexplan_solver.objectives.sustained.starts import starts as segment_starts
 from hexplan_solver.objectives.sustained.trial import Estimate, Trial, hasty_window, run_once
+from hexplan_solver.replicas.grids import is_grid
 from hexplan_solver.replicas.pool import is_of_replicas
 from hexplan_solver.run import Run
 from hexplan_solver.simulate import Policy
@@ -44,8 +45,9 @@ def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
     reference = candidate_of(static.problem, static.placement, policy)
     assert reference is not None, "the placement of largest flow has a flow"
     references = distinct([tuned(reference), reference])
-    most = SUSTAINED_PARAMS.most_candidates
-    every = distinct([*references, *_candidates(run, static, policy)])[:most]
+    found = all_starts(run, static, policy)
+    first, *others = distinct(_candidates(run, found))[: SUSTAINED_PARAMS.most_candidates]
+    every = distinct([*references, first, *best_grids(run, found), *others])
     least = SUSTAINED_PARAMS.hopeless * _most(every)
     usual = [*references, *(one for one in every[len(references) :] if rate_of(one) >= least)]
     budget = EffortBudget(run, SUSTAINED_PARAMS.trials_share, usual)
@@ -60,12 +62,22 @@ def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
     return run_once(best, hasty_window(best, run.options.seed))
 
 
-def _candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
+def best_grids(run: Run, found: Sequence[Candidate]) -> list[Candidate]:
+    """Return the uniform placements of the largest rate by the formula, with their step limits.
+
+    They are tried in any case, as the plan may not be behind what runs without a planner.
+    """
+    grids = sorted((one for one in found if is_grid(one.evaluated)), key=rate_of, reverse=True)
+    limited = [tuned(one) if run.left_s else one for one in grids[: SUSTAINED_PARAMS.tuned_grids]]
+    return sorted(limited, key=rate_of, reverse=True)[: SUSTAINED_PARAMS.most_grids]
+
+
+def _candidates(run: Run, starts: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates of a large served rate by the formula.
 
     The first is the best of them with the largest steps, and the others follow by their rates.
     """
-    found, params = leading(run, all_starts(run, static, policy)), SUSTAINED_PARAMS
+    found, params = leading(run, starts), SUSTAINED_PARAMS
     walks = Walks(params.walks_share, params.search_share, params.steps_per_stage)
     every = [*searched(run, found, walks), *found]
     cleaned = [tuned(spread(used_part(one))) if run.left_s else one for one in every]
@@ -78,11 +90,13 @@ def _candidates(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
 
 
 def all_starts(run: Run, static: Evaluated, policy: Policy) -> list[Candidate]:
-    """Return every placement to start from: the one of largest flow, simple ones, segments."""
+    """Return every placement to start from: of largest flow, segments, simple ones, replicas."""
     if is_of_replicas(static.problem):
-        return distinct([with_flow(static, policy), *replica_candidates(run, static, policy)])
-    found = starts(static, policy, run.options, run.left_s * SUSTAINED_PARAMS.starts_share)
-    return distinct([*found, *simple_candidates(run, static.problem, policy)])
+        own = replica_candidates(run, static.problem, policy)
+        return distinct([with_flow(static, policy), *own])
+    found = segment_starts(static, policy, run.options, run.left_s * SUSTAINED_PARAMS.starts_share)
+    found += simple_candidates(run, static.problem, policy)
+    return distinct([*found, *free_candidates(run, static.problem, policy)])
 
 
 def leading(run: Run, found: Sequence[Candidate]) -> list[Candidate]:

@@ -194,6 +194,24 @@ def window_for(found: Candidate, scale: float, seed: int) -> Window:
     return Window(round((warmup_s + measured_s) * scale, 3), round(warmup_s * scale, 3), seed)
 
 
+def in_whole_stays(trial: Trial, *, is_short: bool) -> Window:
+    """Return a window of as many stays as usual, each as long as a request stayed in a trial.
+
+    Parameters
+    ----------
+    is_short
+        Whether runs are shorter than usual: then there is one stay less to warm up, and to measure.
+    """
+    params, window = SUSTAINED_PARAMS, trial.window
+    output = trial.found.evaluated.problem.spec.workload.output_tokens.mean
+    stay = mean_ttft_s(trial.outcomes) + (output - 1) * mean_tpot_s(trial.outcomes)
+    if not stay:
+        return window
+    warmup_s = (params.warm_up_stays - is_short) * stay
+    measured_s = (params.measured_stays - is_short) * stay
+    return Window(round(warmup_s + measured_s, 3), round(warmup_s, 3), window.seed)
+
+
 def work_of(found: Candidate, duration_s: float) -> float:
     """Return about how much work a run of so many simulated seconds is: tokens times hops.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from support.clusters import six_far_apart
@@ -11,6 +12,7 @@ from support.clusters import six_far_apart
 from hexplan.check import check_plan
 from hexplan.errors import InputError
 from hexplan.plan import Plan
+from hexplan.reading import read_spec
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Objective, Slo, Workload
 from hexplan_solver import SolveOptions, solve
@@ -24,9 +26,10 @@ from hexplan_solver.simulate import (
     simulate,
 )
 
-OPTIONS = SolveOptions(time_limit_s=290, effort_s=10)
+OPTIONS = SolveOptions(time_limit_s=290, effort_s=6)
 """More time than the effort takes, so that the clock decides nothing on a busy machine either."""
 LENGTHS = Lengths(mean=60, max=120)
+CLUSTERS = Path(__file__).parents[4] / "cluster_specs"
 
 
 def far_apart(factor: str = "2", objective: Objective = "balanced") -> Spec:
@@ -104,3 +107,16 @@ def test_a_balanced_plan_says_how_many_requests_kept_the_promise_of_the_workload
 def test_an_objective_without_a_robust_choice_says_so() -> None:
     with pytest.raises(InputError, match="sustained"):
         solve(far_apart(objective="sustained"), replace(OPTIONS, is_robust=True))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_candidate_that_is_a_little_late_is_tried_with_smaller_steps(seed: int) -> None:
+    spec = replace(read_spec(CLUSTERS / "two-datacentres.yaml"), objective="balanced")
+    plan = solve(spec, SolveOptions(time_limit_s=290, effort_s=40, seed=seed))
+    assert [str(violation) for violation in check_plan(plan)] == []
+    assert plan.predicted.sustained is not None
+    assert plan.predicted.sustained.simulated is not None
+    # One host serves about 140 tokens/s. Deep plans are in time with steps of few decodes.
+    assert plan.predicted.sustained.simulated.decode_tokens_per_s > 800

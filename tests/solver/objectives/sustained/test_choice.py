@@ -58,10 +58,10 @@ class Runs:
     def affords(self, candidates: Sequence[Candidate]) -> bool:
         return self.left >= len(candidates)
 
-    def window(self, found: Candidate, *, is_usual: bool = False) -> Window:
+    def window(self, found: Candidate) -> Window:
         return WINDOW
 
-    def may_run(self, found: Candidate, num_seeds: int = 1, *, is_usual: bool = False) -> bool:
+    def may_run(self, found: Candidate, num_seeds: int = 1, *, scale: float | None = None) -> bool:
         self.left -= 1
         return self.left >= 0
 

@@ -1,0 +1,1 @@
+"""Engines in which a queue says who runs."""

@@ -1,0 +1,1 @@
+"""Simulations in which requests run by another order than that of their arrival."""

@@ -1,0 +1,80 @@
+"""Launches in which requests make way for others: the tokens stay those of the whole model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.processes import wait_until
+from support.reference import Continuation, clear_continuations, load_reference
+from support.runtime_plans import make_plan, without_way_back
+
+from hexplan.model import Model
+from hexplan.plan import Plan
+from hexplan.schedule.queueing.params import QUEUE_PARAMS, Queueing
+from hexplan_runtime.launch.pipeline import Pipeline
+from hexplan_runtime.request import Request, Sampling
+
+NUM_TOKENS = 14
+OFTEN = replace(QUEUE_PARAMS, first_quantum_decodes=1, quantum_growth=1.3, host_share=3.0)
+"""Quanta of one decode and a little more, so that requests make way all the time."""
+
+
+@pytest.fixture(scope="module")
+def continuations(austen: Path) -> list[Continuation]:
+    return clear_continuations(load_reference(austen), 12, NUM_TOKENS)
+
+
+def plans(model: Model) -> dict[str, Plan]:
+    direct = make_plan(model, [((0, 4), (1,)), ((4, 6), (1,))], kv_tokens=160)
+    return {"way back": direct, "by the router": without_way_back(direct)}
+
+
+BY_THE_ROUTER = pytest.param("by the router", marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=["way back", BY_THE_ROUTER])
+def pipeline(
+    request: pytest.FixtureRequest, austen: Path, austen_model: Model
+) -> Iterator[Pipeline]:
+    plan = plans(austen_model)[request.param]
+    with Pipeline(plan, austen, queue=Queueing("mlfq", OFTEN)) as running:
+        yield running
+
+
+def tokens_of(pipeline: Pipeline, requests: list[Request]) -> list[tuple[int, ...]]:
+    tokens: list[list[int]] = [[] for _ in requests]
+    for event in pipeline.generate(requests):
+        tokens[event.request_index].append(event.token_id)
+    return [tuple(one) for one in tokens]
+
+
+def test_tokens_are_those_of_transformers_however_often_requests_make_way(
+    pipeline: Pipeline, continuations: list[Continuation]
+) -> None:
+    before = pipeline.core.snapshot().swaps
+    requests = [Request(one.prompt_ids, NUM_TOKENS) for one in continuations]
+    assert tokens_of(pipeline, requests) == [one.token_ids for one in continuations]
+    assert pipeline.core.snapshot().swaps - before > 10
+    assert wait_until(lambda: is_empty(pipeline))
+
+
+def is_empty(pipeline: Pipeline) -> bool:
+    now = pipeline.core.snapshot()
+    kept = sum(stage.held_tokens + stage.swapped_tokens for stage in now.kv)
+    return (now.running, now.waiting, now.swapped, kept) == (0, 0, 0, 0)
+
+
+def test_drawn_tokens_are_those_of_an_undisturbed_run(
+    pipeline: Pipeline, continuations: list[Continuation]
+) -> None:
+    requests = [
+        Request(one.prompt_ids, NUM_TOKENS, Sampling(temperature=1.0, seed=seed))
+        for seed, one in enumerate(continuations)
+    ]
+    alone = [tokens_of(pipeline, [request])[0] for request in requests[:3]]
+    before = pipeline.core.snapshot().swaps
+    assert tokens_of(pipeline, requests)[:3] == alone
+    assert pipeline.core.snapshot().swaps > before
