@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
-_PTRACE_SEIZE, _PTRACE_INTERRUPT = 0x4206, 0x4207
 PROC = Path("/proc")
 PATIENCE_S = 30.0
 
@@ -43,19 +39,6 @@ def environment(pid: int) -> set[str]:
 def command_line(pid: int) -> list[str]:
     """Return a process's arguments."""
     return _read(pid, "cmdline")
-
-
-def hang_main_thread(pid: int) -> None:
-    """Have one thread of a child stand still, as in a call that never returns.
-
-    The others go on, and the kernel does not count the process as stopped.
-    """
-    ptrace = ctypes.CDLL(None, use_errno=True).ptrace
-    ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
-    ptrace.restype = ctypes.c_long
-    for request in (_PTRACE_SEIZE, _PTRACE_INTERRUPT):
-        if ptrace(request, pid, None, None):
-            pytest.skip(f"this kernel or container lets nobody trace: {ctypes.get_errno()}")
 
 
 def is_stopped(pid: int) -> bool:

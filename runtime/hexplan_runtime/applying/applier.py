@@ -137,7 +137,9 @@ class Applier:
             self._make_room(growth, drain_s)
         if growth.opened or growth.added:
             self._open(growth)
+        before = self._pipeline.core.snapshot().weighings
         self._pipeline.tell(RoutesWeighed(growth.after.whole))
+        self._until(lambda seen: seen.weighings > before, _END_S, "the engine")
         self._is_switched = True
         self._current.turn_to(growth.after)
         self._step("requests take the routes of the new plan")

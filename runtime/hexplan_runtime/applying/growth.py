@@ -129,6 +129,10 @@ def require_same_ground(before: View, plan: Plan) -> None:
             f" {running.model.name} in {running.model.dtype} with the same sizes, as it runs"
         )
         raise InputError(message, hint=hint)
+    runs, needs = before.whole.cluster, plan.cluster
+    if (runs.techniques, runs.limits.policy) != (needs.techniques, needs.limits.policy):
+        message = "found other `techniques` or another `limits.policy` than those that run"
+        raise InputError(message, hint=hint)
     known = before.whole.cluster.host_by_name
     hosts = plan.cluster.host_by_name
     for name in dict.fromkeys(stage.host for stage in plan.stages):

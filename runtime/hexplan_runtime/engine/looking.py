@@ -22,6 +22,7 @@ def snapshot_of(engine: Engine, waiting: int, ends: Mapping[EndReason, int]) -> 
         on_routes=engine.on_routes(),
         masked=tuple(sorted(replays.masking.masked)),
         proved=tuple(sorted(replays.masking.proved)),
+        weighings=replays.masking.weighings,
         down=tuple(sorted(replays.masking.down)),
         gone=tuple(sorted(replays.masking.gone)),
         generations=tuple(replays.masking.generations),

@@ -17,6 +17,8 @@ class Masking:
     def __init__(self, plan: Plan) -> None:
         self._stages = _stages_of(plan)
         self._planned = frozenset(n for n, route in enumerate(plan.routes) if route.weight)
+        self.weighings = 0
+        """How often other weights were taken so far."""
         self.closed: frozenset[int] = frozenset()
         """Routes that stay masked however their stages are, as plans are changing."""
         self.down: frozenset[int] = frozenset()
@@ -82,6 +84,7 @@ class Masking:
     def weigh(self, plan: Plan) -> None:
         """Take the routes that have a weight now for those that requests may take."""
         self._planned = frozenset(n for n, route in enumerate(plan.routes) if route.weight)
+        self.weighings += 1
 
     def want_again(self, stages: Collection[int]) -> None:
         """Take stages that nobody started again for lost ones."""

@@ -75,6 +75,8 @@ class EngineSnapshot:
     """Routes that no request may take for now: a stage of theirs is lost, or not proved yet."""
     proved: tuple[int, ...] = ()
     """Routes that a token has gone through after they had been masked."""
+    weighings: int = 0
+    """How often the routes got other weights."""
     down: tuple[int, ...] = ()
     """Stages that do not run, and start again."""
     gone: tuple[int, ...] = ()

@@ -13,7 +13,7 @@ from hexplan_runtime.agent.ranks import RANK, VARIABLES
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.engine.changes import Change
 from hexplan_runtime.launch.agents import Agents
-from hexplan_runtime.launch.mender import (
+from hexplan_runtime.launch.mending.mender import (
     READABLE,
     Readable,
     Running,

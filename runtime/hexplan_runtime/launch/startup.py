@@ -13,7 +13,7 @@ from hexplan.errors import LaunchError
 from hexplan.plan import Plan
 from hexplan_runtime.launch.fleet import Fleet, RankProcess
 from hexplan_runtime.launch.hosts import begin_on_hosts, new_keys
-from hexplan_runtime.launch.mender import Running
+from hexplan_runtime.launch.mending.mender import Running
 from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.model.architecture import read_architecture
 from hexplan_runtime.processes import Said

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.applied import DEVICES, FULL_BYTES, HALF_BYTES, plan_on
 from support.runtime_plans import bare_model
 
+from hexplan.cluster import Limits
+from hexplan.errors import InputError
 from hexplan.field_types import Range
 from hexplan.plan import Plan
 from hexplan_runtime.applying.growth import growth_of
@@ -14,6 +17,7 @@ from hexplan_runtime.applying.view import View
 from hexplan_runtime.applying.wires import Wires, needed_edges
 
 MODEL = bare_model(4)
+PLAIN = plan_on(MODEL, [((0, 4), 0)], [((0,), 100)])
 LAYERS: list[tuple[Range, ...]] = [((0, 4),), ((0, 2), (2, 4)), ((0, 1), (1, 4))]
 
 
@@ -100,3 +104,11 @@ def test_no_number_of_an_edge_is_given_twice(found: list[Plan]) -> None:
         wires.keep(view.whole, view.routes)
         given_out |= {edge.number: edge.ends for edge in wires.edges}
         assert {edge.ends for edge in wires.edges} == set(needed_edges(view.whole, view.routes))
+
+
+def test_another_way_of_queueing_is_refused() -> None:
+    plan = PLAIN.model_copy(
+        update={"cluster": PLAIN.cluster.model_copy(update={"limits": Limits(policy="whole")})}
+    )
+    with pytest.raises(InputError, match="another `limits.policy` than those that run"):
+        growth_of(View.first(PLAIN), plan)

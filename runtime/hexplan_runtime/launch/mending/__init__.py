@@ -1,1 +1,1 @@
-"""Mending: what a mender knows of a plan that is being applied."""
+"""Mending: stages that are lost start again, and stages come and go as plans are applied."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from threading import Event, Thread
 
 from hexplan_runtime.engine.changes import Change, PlanGrown, StagesRetired, StagesWanted
-from hexplan_runtime.launch.mender import Mender, Mending, Running
+from hexplan_runtime.launch.mending.mender import Mender, Mending, Running
 from hexplan_runtime.launch.mending.plan_news import Grow, PlanNews, Retire, Rewire, StartStages
 from hexplan_runtime.launch.stage_crew import Crews
 from hexplan_runtime.launch.stage_start import Restarts, StageStart

@@ -36,6 +36,8 @@ from hexplan_runtime.stage import messages
 from hexplan_runtime.stage.messages import Assignment, EdgeLost, RankOrder
 from hexplan_runtime.stage.topology import edge_epochs
 
+_FAILED: Final = 1
+"""Exit code of a rank that failed or hung, which has written where."""
 _GRACE_S: Final = 1.0
 """How long an edge may be lost before the stage that called it counts as lost: when a process or a
 host dies, its edges are lost first."""
@@ -189,6 +191,9 @@ class Mender:
         elif stage is None:
             return None
         elif not isinstance(news, Said):
+            if isinstance(news, Ended) and news.exit_code == _FAILED:
+                for line in news.child.last_words.splitlines():
+                    self._how.log(f"{news.child.name}: {line}")
             return self._lose([stage], news.failure)
         elif news.message.event == "renewed":
             return self._note_renewed(stage, news.message.number)
