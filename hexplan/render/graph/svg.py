@@ -21,6 +21,7 @@ GAP_PX, GAP_SHARE = 12, 0.3
 a short bar it takes."""
 WIDEST_PX = 12
 CUT, PLAIN, FLOW = "#c0392b", "#4c78a8", "#7f7f7f"
+LEGEND = "red limits the flow; an edge is as wide as its share of the flow"
 _FONT = "font-family:system-ui,sans-serif;font-size:12px"
 
 
@@ -56,7 +57,7 @@ class _Drawing:
                     gap = min(GAP_PX, GAP_SHARE * (end - start))
                     self._bars[stage.id] = _Bar(stage, start + gap, end - gap, at_y)
                 y += ROW_PX * (1 + max(row for row, _ in rows)) + HOST_GAP_PX
-        self.height_px = y + 20
+        self.height_px = y + 32
         self.width_px = LEFT_PX + LAYERS_PX + RIGHT_PX
 
     def _x(self, layer: int) -> float:
@@ -71,6 +72,7 @@ class _Drawing:
         root.set("role", "img")
         Xml.SubElement(root, "title").text = words.printable(self.parts.title)
         _text(root, 16, 24, self.parts.title, style="font-size:15px;font-weight:600")
+        _text(root, 16, self.height_px - 8, LEGEND, style="fill:#666")
         self._axis(root)
         for name, y in self._titles:
             _text(root, 16, y + 4, name, style="font-weight:600")
@@ -95,7 +97,7 @@ class _Drawing:
         last_px = -100.0
         for layer in sorted(boundaries):
             x = self._x(layer)
-            line = {"x1": _px(x), "x2": _px(x), "y1": _px(TOP_PX - 6), "y2": _px(self.height_px)}
+            line = {"x1": _px(x), "x2": _px(x), "y1": _px(TOP_PX - 6), "y2": _px(self.height_px - 24)}
             Xml.SubElement(root, "line", {**line, "stroke": "#e4e4e4"})
             if x - last_px > 26:
                 _text(root, x, TOP_PX - 12, str(layer), style="text-anchor:middle;fill:#666")

@@ -41,8 +41,8 @@ class SustainedParams:
     most_replicas: int = 6
     """Packings of whole replicas that are starts where the engine runs every plan, the best by the
     formula."""
-    search_share: float = 0.5
-    """Share of the time then left for the annealing."""
+    search_share: float = 0.35
+    """Share of the time then left for the annealing: what it finds, trials have to judge."""
     targets: tuple[float, ...] = (0.75, 0.55, 0.4)
     """Flows, as shares of the bound, at which placements of fewer hops are looked for."""
 

@@ -83,17 +83,32 @@ def test_a_better_candidate_that_was_tried_is_never_given_up_for_want_of_time(
     assert all(one.evaluated is shallow.evaluated for one in chosen)
 
 
-def test_of_two_that_serve_as_much_the_shallower_one_is_chosen(problem: Problem) -> None:
-    deep = placement(problem, [[(i, i + 3) for i in range(0, 12, 3)]])
-    shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]])
-    # Judged by a formula whose rates are made equal but for less than the noise of a trial.
-    judged = [
-        Estimate(replace(one, served=replace(deep.served, decode_tokens_per_s=rate)), 1.0, 1.0)
-        for one, rate in ((deep, 100.5), (shallow, 100.0))
+def judged_alike(*rated: tuple[Candidate, float]) -> list[Estimate]:
+    """Judge candidates by a formula whose rates are as told, and whose latencies are equal."""
+    first = rated[0][0].served
+    return [
+        Estimate(replace(one, served=replace(first, decode_tokens_per_s=rate)), 1.0, 1.0)
+        for one, rate in rated
     ]
+
+
+def test_of_two_that_serve_as_much_the_shallower_one_is_chosen(problem: Problem) -> None:
+    deep = placement(problem, [[(0, 2), (2, 6), (6, 9), (9, 12)]])
+    shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]])
+    # Rates that are equal but for less than the noise of a trial.
+    judged = judged_alike((deep, 100.5), (shallow, 100.0))
     # The first is the reference, and the choice serves no less than that.
     assert Contest(1).best_of(judged).found.evaluated is deep.evaluated
     assert Contest(1).best_of(judged[::-1]).found.evaluated is shallow.evaluated
+
+
+def test_no_shallower_one_is_chosen_below_what_a_uniform_placement_serves(
+    problem: Problem,
+) -> None:
+    uniform = placement(problem, [[(i, i + 2) for i in range(0, 12, 2)]])
+    shallow = placement(problem, [[(0, 2), (2, 6), (6, 9), (9, 12)]])
+    judged = judged_alike((shallow, 100.0), (uniform, 100.5))
+    assert Contest(1).best_of(judged).found.evaluated is uniform.evaluated
 
 
 def test_requests_that_stay_beyond_the_factor_are_not_allowed(problem: Problem) -> None:
