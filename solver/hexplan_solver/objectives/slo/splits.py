@@ -109,7 +109,8 @@ class Divider:
                     yield split
 
     def _take(self, division: Division) -> None:
-        if division.rate > 0:
+        size = sum(len(chain) for chain in (*division.prefill, *division.decode))
+        if division.rate > 0 and size <= SLO_PARAMS.split_stages:
             self._found.setdefault(division.key, division)
 
     def _rated(self, evaluated: Evaluated, chains: Sequence[Pipeline]) -> list[_Rated]:
