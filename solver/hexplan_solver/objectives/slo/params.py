@@ -25,7 +25,7 @@ class SloParams:
     """Uniform placements of each type of device that are tried beside those of the others."""
     most_mixes: int = 16
     """Mixes of them that are tried."""
-    division_grids: int = 3
+    division_grids: int = 6
     """Grids of each type that may prefill, and that may decode: those that serve most of it."""
     division_counts: int = 16
     """Numbers of pipelines of a grid that are tried for prefill, at most."""
@@ -44,6 +44,9 @@ class SloParams:
     """Share of the time then left for short simulations; long ones get the rest."""
     split_share: float = 0.2
     """Share of the time left after those for short simulations of splits."""
+    split_hopeless: float = 0.6
+    """Splits below this share of the best rate of others by the model of steps are not simulated:
+    the model flatters large steps of prompts and decodes."""
     token_hops_per_s: int = 100_000
     """Tokens times hops that short simulations may run for each second of effort: about half of
     what one core does at small batches (2 x AMD EPYC, 2026-11-29)."""

@@ -132,7 +132,7 @@ class _Listing:
     def add_split(self, split: Split) -> None:
         """Add a placement whose stages serve one phase each."""
         found = split_candidate(self._first, split, self._slo)
-        if found.guess >= self._best * SLO_PARAMS.hopeless:
+        if found.guess >= self._best * SLO_PARAMS.split_hopeless:
             self._splits.append(found)
 
     def best(self) -> list[SloCandidate]:
