@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -23,7 +22,7 @@ from planner import machine
 
 from hexplan.check import check_plan
 from hexplan.errors import LimitReached
-from hexplan.plan import Hop, Plan, Stage
+from hexplan.plan import Plan, Stage
 from hexplan.reading import read_spec
 from hexplan.spec import Spec
 from hexplan.techniques import Phases
@@ -165,28 +164,22 @@ def moved(plan: Plan) -> str:
 
 
 def stages(plan: Plan) -> str:
-    """Return the chains of a plan, such as `prefill 4 x TP1; decode 1 x TP8`."""
-    by_id = {stage.id: stage for stage in plan.stages}
-    if not plan.handovers:
-        return chains([route.hops for route in plan.routes], by_id, plan)
-    sides = ([h.prefill for h in plan.handovers], [h.decode for h in plan.handovers])
-    return "; ".join(
-        f"{phase} {chains(list(dict.fromkeys(side)), by_id, plan)}"
-        for phase, side in zip(("prefill", "decode"), sides, strict=True)
-    )
-
-
-def chains(routes: Sequence[tuple[Hop, ...]], by_id: dict[str, Stage], plan: Plan) -> str:
-    """Return how many chains there are of each form."""
-    forms = Counter(" > ".join(form(by_id[hop.stage], plan) for hop in hops) for hops in routes)
-    return " + ".join(f"{count} x {name}" for name, count in forms.items())
+    """Return the stages of a plan, such as `prefill 8 x TP1 H100 of 40 layers; decode ...`."""
+    told = []
+    for phase in ("prefill", "decode", "both"):
+        forms = Counter(form(stage, plan) for stage in plan.stages if stage.phase == phase)
+        if forms:
+            shown = " + ".join(f"{count} x {name}" for name, count in forms.items())
+            told.append(shown if phase == "both" else f"{phase} {shown}")
+    return "; ".join(told)
 
 
 def form(stage: Stage, plan: Plan) -> str:
-    """Return a stage's degree and its devices."""
-    host = plan.cluster.host_by_name[stage.host]
-    kind = host.devices[stage.devices[0]].partition("-")[0]
-    return f"TP{stage.tp} {kind}"
+    """Return a stage's degree, its devices, and its layers if it does not hold all."""
+    kind = plan.cluster.host_by_name[stage.host].devices[stage.devices[0]].partition("-")[0]
+    held = stage.layers[1] - stage.layers[0]
+    part = "" if held == plan.model.layers else f" of {held} layers"
+    return f"TP{stage.tp} {kind}{part}"
 
 
 def main() -> None:

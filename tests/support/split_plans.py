@@ -109,7 +109,7 @@ BROKEN_SPLITS = (
     broken(
         "stages have phases, but nothing is handed over",
         change_plan(SPLIT, handovers=()),
-        *("HEX608",) * 4,
+        "HEX608",
     ),
     broken(
         "the cluster wants both phases together",
@@ -140,7 +140,7 @@ BROKEN_SPLITS = (
         change_plan(
             SPLIT, handovers=(HANDOVER, HANDOVER.model_copy(update={"weight": Decimal(0)}))
         ),
-        *("HEX610",) * 2,
+        "HEX610",
     ),
     broken("the KV of two layers is forgotten", with_handover(SPLIT, kv_moves=()), "HEX611"),
     broken("KV of other layers moves", with_move(SPLIT, layers=(0, 1)), "HEX611"),

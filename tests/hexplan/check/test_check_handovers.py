@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from support.plans import profiled_plan
 from support.split_plans import SPLIT, at_rate
 
@@ -15,6 +19,11 @@ from hexplan.check.flow.handovers import moved_kv
 from hexplan.field_types import Range
 from hexplan.plan import Hop, Plan
 from hexplan_solver.simulate.pipeline_model import hops_of, kv_moves
+
+Tree = dict[str, Any]
+NUM_MUTANTS = 150
+DROPPED = 0.1
+"""How often an entry of a list is dropped on the way to a value."""
 
 
 def test_a_split_plan_that_says_how_requests_go_keeps_every_rule() -> None:
@@ -46,6 +55,61 @@ def test_plans_without_phases_are_written_as_before() -> None:
 
 def test_split_plans_are_read_as_they_were_written() -> None:
     assert Plan.model_validate_json(SPLIT.model_dump_json(by_alias=True), by_name=False) == SPLIT
+
+
+def test_no_mutant_of_phases_or_handovers_is_accepted() -> None:
+    tree, rng = json.loads(SPLIT.model_dump_json(by_alias=True)), random.Random(20261130)
+    apart = {key: tree[key] for key in ("handovers",)}
+    apart["stages"] = [{"phase": stage["phase"]} for stage in tree["stages"]]
+    accepted, tried = [], 0
+    while tried < NUM_MUTANTS:
+        mutant = _changed(tree, apart, rng)
+        if mutant is not None:
+            tried += 1
+            if check_plan(mutant) == ():
+                accepted.append(mutant.handovers)
+    assert accepted == []
+
+
+def _changed(tree: Tree, apart: Tree, rng: random.Random) -> Plan | None:
+    """Return the plan with one change in what it says of phases; None if that does not parse."""
+    part = rng.choice(sorted(apart))
+    values = json.loads(json.dumps(apart[part]))
+    place = values
+    while isinstance(place, list | dict):
+        holder, key = (
+            place,
+            rng.choice(range(len(place)) if isinstance(place, list) else sorted(place)),
+        )
+        place = holder[key]
+        if rng.random() < DROPPED and isinstance(holder, list):
+            del holder[key]
+            break
+    else:
+        holder[key] = _other(place, rng)
+    changed = json.loads(json.dumps(tree))
+    if part == "stages":
+        for stage, update in zip(changed["stages"], values, strict=False):
+            stage.update(update)
+    else:
+        changed[part] = values
+    if changed == tree:
+        return None
+    try:
+        return Plan.model_validate_json(json.dumps(changed), by_alias=True, by_name=False)
+    except ValidationError:
+        return None
+
+
+def _other(value: object, rng: random.Random) -> object:
+    """Return another value of the same type."""
+    if isinstance(value, int):
+        return value + rng.choice([-1, 1, 7])
+    text = str(value)
+    if text.replace(".", "").isdigit():
+        return str(Decimal(text) * rng.choice([Decimal("0.5"), Decimal("0.99"), Decimal(2)]))
+    names = ["s0", "s1", "s2", "s3"] if text.startswith("s") else ["prefill", "decode", "both"]
+    return rng.choice([name for name in names if name != text])
 
 
 NUM_LAYERS = 12

@@ -25,21 +25,28 @@ class SloParams:
     """Uniform placements of each type of device that are tried beside those of the others."""
     most_mixes: int = 16
     """Mixes of them that are tried."""
-    division_grids: int = 3
+    division_grids: int = 6
     """Grids of each type that may prefill, and that may decode: those that serve most of it."""
     division_counts: int = 16
     """Numbers of pipelines of a grid that are tried for prefill, at most."""
-    most_divisions: int = 2048
+    most_divisions: int = 512
     """Ways in which the types of devices together are divided between the phases, at most."""
     splits_alike: int = 3
     """Divisions that are put together among those whose prompts run on the same kinds of stages."""
     most_splits: int = 16
-    """Divisions that are put together and estimated by the model of steps, at most."""
+    """Divisions that are put together and estimated by the model of steps, at most..."""
+    split_stages: int = 256
+    """...if they have no more stages than this, as each costs three largest flows."""
     links_share: float = 0.99
     """Share of a link that the tokens and the KV of a split may take: with more, KV comes ever
     later, which a run may be too short to show."""
     screen_share: float = 0.4
     """Share of the time then left for short simulations; long ones get the rest."""
+    split_share: float = 0.2
+    """Share of the time left after those for short simulations of splits."""
+    split_hopeless: float = 0.6
+    """Splits below this share of the best rate of others by the model of steps are not simulated:
+    the model flatters large steps of prompts and decodes."""
     token_hops_per_s: int = 100_000
     """Tokens times hops that short simulations may run for each second of effort: about half of
     what one core does at small batches (2 x AMD EPYC, 2026-11-29)."""

@@ -14,48 +14,66 @@ from hexplan_solver.run import Run
 def best_kept(run: Run, judge: Judge, candidates: Sequence[SloCandidate]) -> Kept | None:
     """Return the candidate that keeps the promise at the largest rate, for as long as is measured.
 
-    None is returned if none keeps it even at the lowest rate that is tried.
+    None is returned if none keeps it even at the lowest rate that is tried. Splits come last, with
+    time of their own, so that they never keep another candidate from being tried.
 
     Parameters
     ----------
     candidates
         The most promising first.
     """
-    return _confirmed(run, judge, _screened(run, judge, candidates))
-
-
-def _screened(run: Run, judge: Judge, candidates: Sequence[SloCandidate]) -> list[Kept]:
-    """Return the candidates that were the best so far in short runs, the best first."""
     params = SLO_PARAMS
-    until_s = run.elapsed_s + run.left_s * params.screen_share
-    most = run.effort_s * params.screen_share * params.token_hops_per_s
-    found: list[Kept] = []
+    screen = _Screen(run, judge)
+    screen.try_all([c for c in candidates if not c.is_split], params.screen_share, params.fewest)
+    screen.try_all([c for c in candidates if c.is_split], params.split_share, 1)
+    if not screen.found:
+        screen.find_any(candidates)
+    return _confirmed(run, judge, screen.found[::-1])
 
-    def may_go_on(tried: int) -> bool:
-        is_affordable = judge.token_hops < most and run.elapsed_s < until_s
-        return judge.has_time and (is_affordable or tried < params.fewest)
 
-    def climb(candidate: SloCandidate, other: float = 0.0) -> None:
-        kept = _most(judge, candidate, _to_exceed(found[-1], candidate) if found else None, other)
-        if kept is not None:
-            found.append(kept)
+class _Screen:
+    """Collects the candidates that were the best so far in short runs."""
 
-    tried = candidates[: params.most]
-    for position, candidate in enumerate(tried):
-        if position and not may_go_on(position):
-            break
-        later = max((other.guess for other in tried[position + 1 :]), default=0.0)
-        climb(candidate, later * params.given_up)
-    if not found:
-        # Without any there would be no plan at all, however late it is.
-        first = (_most(judge, one, None, 0.0) for one in tried if judge.has_time or one is tried[0])
-        found.extend(islice((kept for kept in first if kept is not None), 1))
-    if found:
-        for candidate in retuned(found[-1].candidate, judge.slo):
-            if not may_go_on(params.fewest):
+    def __init__(self, run: Run, judge: Judge) -> None:
+        self._run, self._judge = run, judge
+        self.found: list[Kept] = []
+
+    def try_all(self, candidates: Sequence[SloCandidate], share: float, fewest: int) -> None:
+        """Try candidates and, of the best, larger and smaller steps, for a share of the time left.
+
+        So many are tried however long that takes.
+        """
+        run, judge, params = self._run, self._judge, SLO_PARAMS
+        until_s = run.elapsed_s + run.left_s * share
+        most = judge.token_hops + run.effort_s * share * params.token_hops_per_s
+
+        def may_go_on(tried: int) -> bool:
+            is_affordable = judge.token_hops < most and run.elapsed_s < until_s
+            return judge.has_time and (is_affordable or tried < fewest)
+
+        tried, before = candidates[: params.most], len(self.found)
+        for position, candidate in enumerate(tried):
+            if (position or before) and not may_go_on(position):
                 break
-            climb(candidate)
-    return found[::-1]
+            later = max((other.guess for other in tried[position + 1 :]), default=0.0)
+            self._climb(candidate, later * params.given_up)
+        if len(self.found) > before:
+            for candidate in retuned(self.found[-1].candidate, judge.slo):
+                if not may_go_on(fewest):
+                    break
+                self._climb(candidate)
+
+    def find_any(self, candidates: Sequence[SloCandidate]) -> None:
+        """Try candidates until one is found: without any there would be no plan, however late."""
+        tried, judge = candidates[: SLO_PARAMS.most], self._judge
+        first = (_most(judge, one, None, 0.0) for one in tried if judge.has_time or one is tried[0])
+        self.found.extend(islice((kept for kept in first if kept is not None), 1))
+
+    def _climb(self, candidate: SloCandidate, other: float = 0.0) -> None:
+        above = _to_exceed(self.found[-1], candidate) if self.found else None
+        kept = _most(self._judge, candidate, above, other)
+        if kept is not None:
+            self.found.append(kept)
 
 
 def _to_exceed(best: Kept, candidate: SloCandidate) -> int:
@@ -112,7 +130,7 @@ def _confirmed(run: Run, judge: Judge, found: Sequence[Kept]) -> Kept | None:
     Where no time is left for a long run, the rate of a short one is lowered instead.
     """
     best: Kept | None = None
-    for kept in found[: SLO_PARAMS.finalists]:
+    for kept in _finalists(found):
         floor = lowest_step(kept.candidate)
         if best is not None:
             floor = _to_exceed(best, kept.candidate)
@@ -123,6 +141,14 @@ def _confirmed(run: Run, judge: Judge, found: Sequence[Kept]) -> Kept | None:
         kept = found[0]
         return judge.short(kept.candidate, kept.step - SLO_PARAMS.margin) or kept
     return best
+
+
+def _finalists(found: Sequence[Kept]) -> list[Kept]:
+    """Return the best of some candidates, and the best that is no split if it is not among them."""
+    finalists = list(found[: SLO_PARAMS.finalists])
+    if all(kept.candidate.is_split for kept in finalists):
+        finalists += islice((kept for kept in found if not kept.candidate.is_split), 1)
+    return finalists
 
 
 def _lasting(run: Run, judge: Judge, kept: Kept, floor: int) -> Kept | None:

@@ -133,19 +133,19 @@ class _Listing:
     def add_split(self, split: Split) -> None:
         """Add a placement whose stages serve one phase each."""
         found = split_candidate(self._first, split, self._slo)
-        if found.guess >= self._best * SLO_PARAMS.hopeless:
+        if found.guess >= self._best * SLO_PARAMS.split_hopeless:
             self._splits.append(found)
 
     def best(self) -> list[SloCandidate]:
-        """Return the candidates that may be the best: uniform ones, others and splits in turns."""
+        """Return what may be the best: uniform placements and others in turns, and then splits."""
         keys = sorted(self._found, key=lambda key: (-self._found[key].guess, self._found[key].hops))
         uniform = self._promising([key for key in keys if key in self._uniform])
         others = self._promising([key for key in keys if key not in self._uniform])
         if uniform and others and uniform[0].guess >= others[0].guess:
             uniform, others = others, uniform
         splits = sorted(self._splits, key=lambda found: -found.guess)
-        turns = zip_longest(others, uniform, splits)
-        return [candidate for turn in turns for candidate in turn if candidate is not None]
+        turns = zip_longest(others, uniform)
+        return [one for turn in turns for one in turn if one is not None] + splits
 
     def _promising(self, keys: Sequence[object]) -> list[SloCandidate]:
         """Return candidates that are not far behind the first of them."""

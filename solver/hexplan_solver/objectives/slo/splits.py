@@ -78,7 +78,7 @@ class Divider:
         for grid in grids:
             if len(grid.device_types) == 1:
                 by_type[grid.device_types].append(self._rated(grid.evaluated, grid.pipelines))
-        kept = max(2, int(SLO_PARAMS.most_divisions ** (1 / max(1, len(by_type)))))
+        kept = max(3, int(SLO_PARAMS.most_divisions ** (1 / max(1, len(by_type)))))
         each = [_best_of_type(rated, kept) for rated in by_type.values()]
         for choice in product(*each):
             whole = Division((), (), NOTHING)
@@ -110,7 +110,8 @@ class Divider:
                     yield split
 
     def _take(self, division: Division) -> None:
-        if division.rate > 0:
+        size = sum(len(chain) for chain in (*division.prefill, *division.decode))
+        if division.rate > 0 and size <= SLO_PARAMS.split_stages:
             self._found.setdefault(division.key, division)
 
     def _rated(self, evaluated: Evaluated, chains: Sequence[Pipeline]) -> list[_Rated]:
@@ -164,7 +165,9 @@ def _best_of_type(grids: Sequence[Sequence[_Rated]], kept: int) -> list[Division
     by_kinds: dict[object, list[Division]] = defaultdict(list)
     for division in found:
         by_kinds[division.kinds].append(division)
-    return _thinned([one for alike in by_kinds.values() for one in _front(alike)], kept)
+    fronts = [one for alike in by_kinds.values() for one in _front(alike)]
+    # Devices that are slow at both phases may be better left out.
+    return [_division([], []), *_thinned(fronts, kept - 1)]
 
 
 def _front(found: Sequence[Division]) -> list[Division]:
@@ -210,12 +213,11 @@ def _apart(grid: Sequence[_Rated], taken: Sequence[_Rated]) -> list[_Rated]:
 
 
 def _division(prefill: Sequence[_Rated], decode: Sequence[_Rated]) -> Division:
-    rates = PhaseRates(
-        sum(each.prefill for _, each in prefill), sum(each.decode for _, each in decode)
-    )
-    return Division(
-        tuple(chain for chain, _ in prefill), tuple(chain for chain, _ in decode), rates
-    )
+    """Return a division without the chains that are too slow for their phase."""
+    able = [(chain, rates) for chain, rates in prefill if rates.prefill]
+    rest = [(chain, rates) for chain, rates in decode if rates.decode]
+    rates = PhaseRates(sum(r.prefill for _, r in able), sum(r.decode for _, r in rest))
+    return Division(tuple(chain for chain, _ in able), tuple(chain for chain, _ in rest), rates)
 
 
 def _sum(rates: Sequence[PhaseRates]) -> PhaseRates:
