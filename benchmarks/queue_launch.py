@@ -12,7 +12,7 @@ from hexplan.plan import Plan
 from hexplan.reading import parse_spec
 from hexplan.schedule.queueing.params import Queueing
 from hexplan.schedule.queueing.work import Work
-from hexplan.techniques import QueueName
+from hexplan.step_limits import QueueName
 from hexplan_runtime.engine.core import EngineCore
 from hexplan_runtime.engine.outcomes import Failed
 from hexplan_runtime.launch.pipeline import Pipeline

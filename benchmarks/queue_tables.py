@@ -15,7 +15,7 @@ from queue_traces import Lognormal, Shape, at_rate
 from hexplan.plan import Plan
 from hexplan.reading import parse_spec
 from hexplan.schedule.queueing.work import Work
-from hexplan.techniques import QueueName
+from hexplan.step_limits import QueueName
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.simulate import Replay, Window, pipeline_of_plan, policy_of_plan
 from hexplan_solver.simulate.queueing.queued_simulation import QueuedSimulation

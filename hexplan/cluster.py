@@ -13,7 +13,7 @@ from hexplan.device import DeviceType
 from hexplan.field_types import Exact, Positive, Range
 from hexplan.frozen_model import FrozenModel
 from hexplan.host import Host, Interconnect
-from hexplan.techniques import Techniques
+from hexplan.step_limits import Techniques
 
 COORDINATOR = "coordinator"
 """Where requests enter and tokens leave: an end of links beside the hosts."""

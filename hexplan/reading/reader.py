@@ -27,7 +27,7 @@ from hexplan.reading.profiles import read_profiles
 from hexplan.reading.text.cluster_text import ClusterText
 from hexplan.reading.workloads import check_context, check_objective, read_workload
 from hexplan.spec import Spec
-from hexplan.techniques import Techniques
+from hexplan.step_limits import Techniques
 
 SPEC_VERSION = 1
 _LATER = frozenset(("kv_fraction",))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from hexplan.frozen_model import FrozenModel
-from hexplan.techniques import QueueName
+from hexplan.step_limits import QueueName
 
 Phase = Literal["both", "prefill", "decode"]
 """What of a request a stage serves."""

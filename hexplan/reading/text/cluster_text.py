@@ -36,7 +36,7 @@ from hexplan.reading.text.fields import (
 )
 from hexplan.reading.text.model_text import FolderModel, NamedModel, Numbers, with_known_format
 from hexplan.reading.text.workload_text import WorkloadText
-from hexplan.techniques import QueueName
+from hexplan.step_limits import QueueName
 from hexplan.workload import DEFAULT_OBJECTIVE, Objective
 
 

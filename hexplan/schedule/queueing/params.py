@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hexplan.techniques import QueueName
+from hexplan.step_limits import QueueName
 
 
 @dataclass(frozen=True, slots=True)

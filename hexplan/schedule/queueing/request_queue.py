@@ -12,7 +12,7 @@ from hexplan.schedule.queueing.order import Fcfs, Order, Precedence
 from hexplan.schedule.queueing.params import QUEUE_PARAMS, QueueParams
 from hexplan.schedule.queueing.srpt import Srpt
 from hexplan.schedule.queueing.work import Work
-from hexplan.techniques import QueueName
+from hexplan.step_limits import QueueName
 
 Key = tuple[Precedence, int]
 """A precedence, and the number of its request, so that equal ones go by arrival."""

@@ -10,8 +10,7 @@ from hexplan.constants import MAX_BATCH
 from hexplan.plan import Plan
 from hexplan.schedule.limits import step_limits_of
 from hexplan.schedule.queueing.params import QUEUE_PARAMS, QueueParams
-from hexplan.step_limits import StepLimits
-from hexplan.techniques import QueueName
+from hexplan.step_limits import QueueName, StepLimits
 from hexplan_solver.simulate.pipeline_model import NO_LIMIT
 
 

@@ -13,7 +13,7 @@ from hexplan.schedule.queueing.job import Job
 from hexplan.schedule.queueing.params import QUEUE_PARAMS
 from hexplan.schedule.queueing.request_queue import RequestQueue
 from hexplan.schedule.queueing.work import Work
-from hexplan.techniques import QueueName
+from hexplan.step_limits import QueueName
 
 SECOND_EACH = Work(float, 1.0)
 """A token of a prompt takes a second, and a decode does."""

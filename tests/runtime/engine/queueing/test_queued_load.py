@@ -16,8 +16,7 @@ from support.threads import running_in_threads
 
 from hexplan.model import Model
 from hexplan.schedule.queueing.params import QUEUE_PARAMS, Queueing
-from hexplan.step_limits import StepLimits
-from hexplan.techniques import QueueName
+from hexplan.step_limits import QueueName, StepLimits
 from hexplan_runtime.engine.core import EngineCore
 from hexplan_runtime.engine.outcomes import Failed
 from hexplan_runtime.request import Request, TokenEvent

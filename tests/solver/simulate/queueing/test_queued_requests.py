@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.pipelines import TokenSteps, chain
 
 from hexplan.schedule.queueing.params import QUEUE_PARAMS
-from hexplan.techniques import QueueName
+from hexplan.step_limits import QueueName
 from hexplan_solver.simulate import (
     CHUNKED,
     Offline,
