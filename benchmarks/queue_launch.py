@@ -23,6 +23,7 @@ from hexplan_solver.simulate.traffic import Arrival
 MODEL: Final = Path(__file__).parents[1] / "models" / "austen-3m"
 KV_TOKENS: Final = 400
 """Set by hand, as no memory is as small as this model: room for about five requests."""
+ROUNDS: Final = 3
 PATIENCE_S: Final = 150.0
 SPEC: Final = f"""
 version: 1
@@ -79,14 +80,20 @@ class Launched:
     def run(
         self, trace: tuple[Arrival, ...], queue: QueueName
     ) -> tuple[list[float], list[float], int]:
-        """Return when requests had their first and last tokens, and how often KV was moved."""
+        """Return when requests had their first and last tokens, and how often KV was moved.
+
+        Of three rounds, that of the median mean counts.
+        """
         with Pipeline(self._plan, MODEL, queue=Queueing(queue)) as pipeline:
             core = pipeline.core
             core.reuse_prefixes(is_wanted=False)
             self._alone_s(core, 96, 32)
-            before = core.snapshot().swaps
-            first_s, last_s = self._replay(core, trace)
-            return first_s, last_s, core.snapshot().swaps - before
+            rounds = []
+            for _ in range(ROUNDS):
+                before = core.snapshot().swaps
+                first_s, last_s = self._replay(core, trace)
+                rounds.append((first_s, last_s, core.snapshot().swaps - before))
+            return sorted(rounds, key=lambda one: sum(one[1]))[ROUNDS // 2]
 
     def _alone_s(self, core: EngineCore, prompt: int, output: int) -> float:
         return self._replay(core, ((0.0, prompt, output),))[1][0]

@@ -25,7 +25,7 @@ from hexplan_solver.simulate.traffic import Arrival
 
 QUEUES: Final[tuple[QueueName, ...]] = ("fcfs", "mlfq", "fair", "srpt")
 LOADS: Final = (0.7, 0.9, 1.1)
-LAUNCHED_REQUESTS: Final = 240
+LAUNCHED_REQUESTS: Final = 160
 FULL: Final = 1.2
 """Load of the launch: few requests need much of it to wait for each other."""
 SPEC: Final = """

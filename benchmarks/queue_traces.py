@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from hexplan_solver.simulate.traffic import Arrival
 
+LEAST_GAP_S = 1e-6
+"""Requests are told apart by their arrival."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lognormal:
@@ -37,7 +40,7 @@ class Shape:
         order = 1 / self.variation**2
         now_s, found = 0.0, list[Arrival]()
         for _ in range(requests):
-            now_s += rng.gammavariate(order, 1 / order)
+            now_s += max(LEAST_GAP_S, rng.gammavariate(order, 1 / order))
             found.append((now_s, self.prompt.draw(rng), self.output.draw(rng)))
         return tuple(found)
 

@@ -40,12 +40,12 @@ def run_alone(queue: RequestQueue, asked: Sequence[Asked]) -> list[Ran]:
     due = sorted(left, key=lambda number: (asked[number].at_s, number))
     while left:
         _arrive(queue, asked, due, now_s)
-        ranked = queue.ranked(now_s)
-        if not ranked:
+        ordered = queue.ordered(now_s)
+        if not ordered:
             now_s = asked[due[0]].at_s
             continue
         goes_on = not queue.may_stop and ran and ran[-1].number in left
-        number = ran[-1].number if goes_on else ranked[0]
+        number = ran[-1].number if goes_on else ordered[0]
         is_first = left[number] == asked[number].output_tokens
         prompt_s = queue.work.prompt_s(asked[number].prompt_tokens)
         end_s = now_s + (prompt_s if is_first else queue.work.decode_s)

@@ -9,9 +9,9 @@ from hexplan.schedule.kv_growth import Share, who_makes_way
 from hexplan.schedule.kv_space import KvHold, KvSpace
 
 
-def who_runs(ranked: Sequence[int], held: Collection[int], most: int) -> frozenset[int]:
+def who_runs(ordered: Sequence[int], held: Collection[int], most: int) -> frozenset[int]:
     """Return the requests that decode: the first that hold room, so many at most."""
-    return frozenset(islice((number for number in ranked if number in held), most))
+    return frozenset(islice((number for number in ordered if number in held), most))
 
 
 def who_stops(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hexplan.schedule.queueing.job import Job
-from hexplan.schedule.queueing.order import Rank
+from hexplan.schedule.queueing.order import Precedence
 from hexplan.schedule.queueing.params import QueueParams
 
 
@@ -51,7 +51,7 @@ class Fair:
         if not job.is_admitted:
             self._stop_waiting(job)
 
-    def rank(self, job: Job) -> Rank:
+    def precedence(self, job: Job) -> Precedence:
         """Return what its client has been served."""
         return self._counters[job.client], job.number
 

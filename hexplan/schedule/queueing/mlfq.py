@@ -7,7 +7,7 @@ from itertools import count
 from typing import Final
 
 from hexplan.schedule.queueing.job import Job
-from hexplan.schedule.queueing.order import Rank
+from hexplan.schedule.queueing.order import Precedence
 from hexplan.schedule.queueing.params import QueueParams
 from hexplan.schedule.queueing.work import Work
 
@@ -70,7 +70,7 @@ class Mlfq:
         """Forget a request."""
         del self._places[job.number]
 
-    def rank(self, job: Job) -> Rank:
+    def precedence(self, job: Job) -> Precedence:
         """Return its level, and its place there."""
         place = self._places[job.number]
         return place.level, place.order

@@ -6,17 +6,17 @@ from typing import Protocol
 
 from hexplan.schedule.queueing.job import Job
 
-Rank = tuple[float, float]
+Precedence = tuple[float, float]
 """What requests are sorted by; the least is first, and equal ones go by their arrival."""
 
 
 class Order(Protocol):
-    """How requests are ranked."""
+    """How requests are ordered."""
 
     may_stop: bool
-    """Whether a request that runs makes way for one of a better rank."""
+    """Whether a request that runs makes way for one of higher precedence."""
     moves_many: bool
-    """Whether service of one request changes the ranks of others."""
+    """Whether service of one request changes the precedence of others."""
 
     def arrive(self, job: Job) -> None:
         """Take a request that waits from now on."""
@@ -25,7 +25,7 @@ class Order(Protocol):
         """Note that a request runs for the first time."""
 
     def serve(self, job: Job, seconds: float) -> bool:
-        """Note work that was done for a request; say whether its rank has become worse."""
+        """Note work that was done for a request; say whether it has sunk."""
 
     def move_up(self, job: Job) -> None:
         """Let a request that has starved go first; asked only where some may have to stop."""
@@ -33,8 +33,8 @@ class Order(Protocol):
     def leave(self, job: Job) -> None:
         """Forget a request that is over."""
 
-    def rank(self, job: Job) -> Rank:
-        """Return the rank of a request."""
+    def precedence(self, job: Job) -> Precedence:
+        """Return the precedence of a request."""
 
 
 class Fcfs:
@@ -58,6 +58,6 @@ class Fcfs:
     def leave(self, job: Job) -> None:
         """Forget a request."""
 
-    def rank(self, job: Job) -> Rank:
+    def precedence(self, job: Job) -> Precedence:
         """Return its place in the order of arrival."""
         return 0.0, job.number

@@ -8,18 +8,18 @@ from collections.abc import Iterable
 from hexplan.schedule.queueing.fair import Fair
 from hexplan.schedule.queueing.job import Job
 from hexplan.schedule.queueing.mlfq import Mlfq
-from hexplan.schedule.queueing.order import Fcfs, Order, Rank
+from hexplan.schedule.queueing.order import Fcfs, Order, Precedence
 from hexplan.schedule.queueing.params import QUEUE_PARAMS, QueueParams
 from hexplan.schedule.queueing.srpt import Srpt
 from hexplan.schedule.queueing.work import Work
 from hexplan.techniques import QueueName
 
-Key = tuple[Rank, int]
-"""A rank, and the number of its request, so that equal ranks go by arrival."""
+Key = tuple[Precedence, int]
+"""A precedence, and the number of its request, so that equal ones go by arrival."""
 
 
 class RequestQueue:
-    """Ranks requests from their arrival to their end, whether they wait, run or made way.
+    """Orders requests from their arrival to their end, whether they wait, run or made way.
 
     Times are given by whoever calls, of any clock that never goes back.
     """
@@ -34,11 +34,11 @@ class RequestQueue:
         self._starve_s = params.starve_s if self._order.may_stop else float("inf")
         self._look_at_s = float("inf")
         self.has_changed = False
-        """Whether the ranks may be others than those that `ranked` gave last."""
+        """Whether the order may be another one than that that `ordered` gave last."""
 
     @property
     def may_stop(self) -> bool:
-        """Whether a request that runs makes way for one of a better rank."""
+        """Whether a request that runs makes way for one of higher precedence."""
         return self._order.may_stop
 
     def __contains__(self, number: int) -> bool:
@@ -81,23 +81,23 @@ class RequestQueue:
             self._remove(self._keys.pop(number))
             self.has_changed = True
 
-    def must_rank(self, now_s: float) -> bool:
-        """Say whether ranks may have changed, or somebody may have starved."""
+    def must_order(self, now_s: float) -> bool:
+        """Say whether the order may have changed, or somebody may have starved."""
         return self.has_changed or now_s >= self._look_at_s
 
-    def ranked(self, now_s: float) -> list[int]:
+    def ordered(self, now_s: float) -> list[int]:
         """Return all requests, the one that should run first; who has starved is moved up."""
         self.has_changed = False
         if now_s >= self._look_at_s:
             self._move_up(now_s)
         if self._order.moves_many:
             for job in self._jobs.values():
-                self._keys[job.number] = self._order.rank(job), job.number
+                self._keys[job.number] = self._order.precedence(job), job.number
             self._sorted = sorted(self._keys.values())
         return [number for _, number in self._sorted]
 
     def in_order(self, numbers: Iterable[int]) -> list[int]:
-        """Return some requests as `ranked` does."""
+        """Return some requests as `ordered` does."""
         return sorted(numbers, key=self._keys.__getitem__)
 
     def _move_up(self, now_s: float) -> None:
@@ -112,8 +112,8 @@ class RequestQueue:
         self._look_at_s = min(waits) + self._starve_s
 
     def _place(self, job: Job) -> None:
-        """Sort a request in again, if its rank is another one."""
-        key, had = (self._order.rank(job), job.number), self._keys.get(job.number)
+        """Sort a request in again, if its precedence is another one."""
+        key, had = (self._order.precedence(job), job.number), self._keys.get(job.number)
         if key != had:
             if had is not None:
                 self._remove(had)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from hexplan.schedule.queueing.job import Job
-from hexplan.schedule.queueing.order import Rank
+from hexplan.schedule.queueing.order import Precedence
 from hexplan.schedule.queueing.params import QueueParams
 from hexplan.schedule.queueing.work import Work
 
@@ -25,7 +25,7 @@ class Srpt:
         self._orders = count()
 
     def arrive(self, job: Job) -> None:
-        """Take a request, whose rank follows from what it says."""
+        """Take a request, whose precedence follows from what it says."""
 
     def admit(self, job: Job) -> None:
         """Note that a request runs."""
@@ -50,7 +50,7 @@ class Srpt:
         """Forget a request."""
         self._first_left_s.pop(job.number, None)
 
-    def rank(self, job: Job) -> Rank:
+    def precedence(self, job: Job) -> Precedence:
         """Return what is left of a request, or its place among those that go first."""
         if job.number in self._first_left_s:
             return 0.0, self._first_left_s[job.number][0]

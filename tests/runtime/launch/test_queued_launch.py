@@ -17,6 +17,8 @@ from hexplan.schedule.queueing.params import QUEUE_PARAMS, Queueing
 from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.request import Request, Sampling
 
+pytestmark = pytest.mark.slow
+
 NUM_TOKENS = 14
 OFTEN = replace(QUEUE_PARAMS, first_quantum_decodes=1, quantum_growth=1.3, host_share=3.0)
 """Quanta of one decode and a little more, so that requests make way all the time."""
@@ -32,10 +34,7 @@ def plans(model: Model) -> dict[str, Plan]:
     return {"way back": direct, "by the router": without_way_back(direct)}
 
 
-BY_THE_ROUTER = pytest.param("by the router", marks=pytest.mark.slow)
-
-
-@pytest.fixture(scope="module", params=["way back", BY_THE_ROUTER])
+@pytest.fixture(scope="module", params=["way back", "by the router"])
 def pipeline(
     request: pytest.FixtureRequest, austen: Path, austen_model: Model
 ) -> Iterator[Pipeline]:

@@ -31,7 +31,7 @@ class _Want:
 
 
 class QueuedEngine(SwappingEngine):
-    """Lets requests in, parks them, and moves their KV to host memory and back by their ranks.
+    """Lets requests in, parks them, and moves their KV to host memory and back by precedence.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class QueuedEngine(SwappingEngine):
     def admit(self) -> Turn:
         """Decide anew who runs, if anything has changed, and return what to send."""
         turn = Turn()
-        if self._is_due or self._queue.must_rank(self._clock()):
+        if self._is_due or self._queue.must_order(self._clock()):
             self._is_due = False
             self._rule(turn)
         self._tidy(turn)
@@ -112,27 +112,29 @@ class QueuedEngine(SwappingEngine):
     # who runs
 
     def _rule(self, turn: Turn) -> None:
-        ranked = self._queue.ranked(self._clock())
+        ordered = self._queue.ordered(self._clock())
         running = {
             flight.asked.ticket: flight for flight in self._flights.values() if not flight.is_over
         }
         if not self._room.stalled:
-            self._let_in(turn, ranked, running)
+            self._let_in(turn, ordered, running)
         staying = running.keys() - self._stopping.keys() - self._away.keys()
-        self._runs = who_runs(ranked, staying, self._most)
+        self._runs = who_runs(ordered, staying, self._most)
         for ticket in staying:
             self._park(turn, running[ticket], parks=ticket not in self._runs)
         self._make_spare_room(turn, [running[ticket] for ticket in staying - self._runs])
         if self._queue.may_stop:
-            places = {running[ticket].id: n for n, ticket in enumerate(ranked) if ticket in running}
+            places = {
+                running[ticket].id: n for n, ticket in enumerate(ordered) if ticket in running
+            }
             for feed in self._feeds:
                 feed.sort(places)
 
-    def _let_in(self, turn: Turn, ranked: list[int], running: dict[int, Flight]) -> None:
-        """Let in who finds room, in the order of ranks, and let others make way for the next."""
+    def _let_in(self, turn: Turn, ordered: list[int], running: dict[int, Flight]) -> None:
+        """Let in who finds room, by precedence, and let others make way for the next."""
         waiting = {asked.ticket: asked for asked in self._room.waiting}
         room = self._most
-        for ticket in ranked:
+        for ticket in ordered:
             if not room:
                 return
             flight, asked = running.get(ticket), waiting.get(ticket)
@@ -174,7 +176,7 @@ class QueuedEngine(SwappingEngine):
     # making way
 
     def _make_room(self, turn: Turn, want: _Want, running: Mapping[int, Flight]) -> None:
-        """Let those of a worse rank make way that hold what a request needs."""
+        """Let those of lower precedence make way that hold what a request needs."""
         if not self._queue.may_stop:
             return
         order = self._queue.in_order({want.ticket, *running})
@@ -204,7 +206,7 @@ class QueuedEngine(SwappingEngine):
             self._stop(turn, last)
 
     def _make_way(self, turn: Turn) -> None:
-        """Let flights make way for those that must grow, those of the worst rank first."""
+        """Let flights make way for those that must grow, those of the lowest precedence first."""
         if not self._room.stalled:
             return
         running = {

@@ -19,7 +19,7 @@ from hexplan_solver.simulate.window import Window
 
 
 class QueuedSimulation(Simulation):
-    """Requests are let in, decode and make way by their ranks.
+    """Requests are let in, decode and make way by precedence.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class QueuedSimulation(Simulation):
 
     def _decode(self, requests: list[RequestState]) -> None:
         self._parked.update((request.number, request) for request in requests)
-        if self._queue.must_rank(self.now_s):
+        if self._queue.must_order(self.now_s):
             self._rule()
         else:
             self._go_on()
@@ -111,9 +111,9 @@ class QueuedSimulation(Simulation):
         """Decide who decodes, let in who finds room, and let others make way."""
         if self._is_evicting:
             return
-        ranked = self._queue.ranked(self.now_s)
+        ordered = self._queue.ordered(self.now_s)
         room = self._most
-        for number in ranked:
+        for number in ordered:
             if not room:
                 break
             request = self._waiting.get(number) or self._host.requests.get(number)
@@ -125,7 +125,7 @@ class QueuedSimulation(Simulation):
                 self._make_room(request)
                 break
         staying = self.admission.running.keys() - self._stopping
-        self._runs = who_runs(ranked, staying, self._most)
+        self._runs = who_runs(ordered, staying, self._most)
         self._make_spare_room()
         self._go_on()
 
@@ -158,7 +158,7 @@ class QueuedSimulation(Simulation):
         return True
 
     def _make_room(self, request: RequestState) -> None:
-        """Let those of a worse rank make way that hold what a request needs."""
+        """Let those of lower precedence make way that hold what a request needs."""
         if not self._queue.may_stop:
             return
         order = self._queue.in_order([request.number, *self.admission.running])

@@ -61,7 +61,7 @@ def test_a_client_that_comes_back_has_saved_nothing_up() -> None:
     queue.arrive(Job(4, 10, 1, "late"), 1.0)
     queue.admit(3)
     # Had it begun at 0, both of its requests would have gone before the other's second.
-    assert [number for number in queue.ranked(1.0) if number in (1, 4)] == [1, 4]
+    assert [number for number in queue.ordered(1.0) if number in (1, 4)] == [1, 4]
 
 
 short = st.integers(1, 30)

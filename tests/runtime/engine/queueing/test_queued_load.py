@@ -50,7 +50,12 @@ class Heard:
             self.is_over.set()
 
 
-@pytest.fixture(params=["mlfq, two stages", "srpt, one stage", "fair, one stage", "mlfq, router"])
+SLOW = [
+    pytest.param(shape, marks=pytest.mark.slow) for shape in ("fair, one stage", "mlfq, router")
+]
+
+
+@pytest.fixture(params=["mlfq, two stages", "srpt, one stage", *SLOW])
 def core(request: pytest.FixtureRequest, austen: Path, austen_model: Model) -> Iterator[EngineCore]:
     name, shape = request.param.split(", ")
     plan = make_plan(

@@ -81,6 +81,15 @@ def test_queues_need_requests_that_wait() -> None:
         )
 
 
+def test_a_quiet_client_does_not_wait_for_all_requests_of_a_loud_one() -> None:
+    """There is room for one request of 3 s at a time; the quiet client's comes last of seven."""
+    asked = tuple((0.01 * number, 2, 2) for number in range(7))
+    traffic = Replay(asked, clients=("loud",) * 6 + ("quiet",))
+    taken = ends("fair", chain(TokenSteps(1.0, 1.0), kv_tokens=4), traffic)
+    assert taken[6] == pytest.approx(6.0, abs=0.1)
+    assert max(taken[:6]) == pytest.approx(21.0, abs=0.1)
+
+
 requests = st.lists(
     st.tuples(st.floats(0, 40), st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=14
 )
