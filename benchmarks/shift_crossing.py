@@ -83,6 +83,7 @@ limits: {{parallel: [shift]}}
 
 
 WIRES: Final = (
+    Wire(50_000_000, Decimal("0.0005")),
     Wire(100_000_000, Decimal("0.0002")),
     Wire(200_000_000, Decimal("0.00005")),
     Wire(1_000_000_000, Decimal("0.00002")),
@@ -203,6 +204,17 @@ def crossing(tensor_s: Sequence[float], sequence_s: Sequence[float]) -> float | 
     return SIZES[last] + share * (SIZES[last + 1] - SIZES[last])
 
 
+def most_lost(
+    threshold: int | None, tensor_s: Sequence[float], sequence_s: Sequence[float]
+) -> float:
+    """Return the most that a step loses by a threshold, as a share of its time in the best mode."""
+    lost = []
+    for tokens, one, other in zip(SIZES, tensor_s, sequence_s, strict=True):
+        chosen = one if threshold is None or tokens <= threshold else other
+        lost.append(chosen / min(one, other) - 1)
+    return max(lost)
+
+
 def crossing_section(rounds: int = 7) -> str:
     """Measure, and return the two tables in Markdown."""
     torch.set_num_threads(1)
@@ -226,15 +238,17 @@ def _tables(plan: Plan, device: DeviceType, best: Sequence[Sequence[Sequence[flo
     lines = [
         f"One core multiplies at {device.compute_flops_per_s / 1e9:.1f} Gflop/s and reads weights"
         f" at {device.memory_bandwidth_bytes_per_s / 1e9:.1f} GB/s.\n",
-        "| emulated link | predicted threshold, tokens | measured crossing, tokens | ratio |",
-        "|---|---|---|---|",
+        "| emulated link | predicted threshold, tokens | measured crossing, tokens | ratio"
+        " | most that the predicted one loses |",
+        "|---|---|---|---|---|",
     ]
     for number, wire in enumerate(WIRES):
         tensor, sequence = ([row[number] for row in mode] for mode in best)
         predicted, found = predicted_tokens(plan, device, wire), crossing(tensor, sequence)
         ratio = f"{found / predicted:.2f}" if found and predicted else ""
         shown = "none" if found is None else f"{found:.0f}"
-        lines.append(f"| {wire} | {predicted} | {shown} | {ratio} |")
+        lost = f"{100 * most_lost(predicted, tensor, sequence):.0f} %"
+        lines.append(f"| {wire} | {predicted} | {shown} | {ratio} | {lost} |")
     lines += [
         "\nMilliseconds of a step, tp / sp, the fastest of all rounds:\n",
         f"| tokens | {' | '.join(map(str, WIRES))} |",
