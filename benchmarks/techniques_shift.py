@@ -40,8 +40,8 @@ HEAD: Final = (
     "|---|---|---|---|---|---|---|---|"
 )
 PUBLISHED: Final = (
-    "Published (arXiv 2509.16495, abstract; measured on GPUs with traces of their own): up to 1.51 times"
-    " faster response, and 1.5 times the throughput, of tensor parallelism alone."
+    "Published (arXiv 2509.16495, abstract; measured on GPUs with traces of their own): up to 1.51"
+    " times faster response, and 1.5 times the throughput, of tensor parallelism alone."
 )
 
 

@@ -71,7 +71,8 @@ class Arena:
     @property
     def num_bytes(self) -> int:
         """Bytes of all keys and values."""
-        return self._keys_LGSE.nbytes + self._values_LGSE.nbytes
+        total: int = self._keys_LGSE.nbytes + self._values_LGSE.nbytes
+        return total
 
     @property
     def free(self) -> int:

@@ -40,7 +40,7 @@ class FeedForward:
         In the first case ranks sum theirs up, so that it is of all channels, too.
         """
         both = self._gate_up(x_TH, of_whole=of_whole)
-        parts = both.split(self._gate_up.widths, dim=-1) if of_whole else (both,)
+        parts = torch.split(both, list(self._gate_up.widths), dim=-1) if of_whole else (both,)
         channels = [_gated(part) for part in parts]
         return self._down(
             torch.cat(channels, dim=-1) if of_whole else channels[0], of_whole=of_whole

@@ -30,8 +30,8 @@ class SplitOutputs:
     def __init__(
         self, weight_OI: Tensor, bias_O: Tensor | None, sizes: Sequence[int], own: int
     ) -> None:
-        weights = weight_OI.split(list(sizes))
-        biases = [None] * len(weights) if bias_O is None else bias_O.split(list(sizes))
+        weights = torch.split(weight_OI, list(sizes))
+        biases = [None] * len(weights) if bias_O is None else torch.split(bias_O, list(sizes))
         self._whole: Linear | None = None
         self._shards: tuple[Linear, ...] = ()
         if all(map(can_pack, weights)):
@@ -60,7 +60,7 @@ class SplitInputs:
     """
 
     def __init__(self, weight_OI: Tensor, sizes: Sequence[int], own: int) -> None:
-        weights = weight_OI.split(list(sizes), dim=1)
+        weights = torch.split(weight_OI, list(sizes), dim=1)
         self._sizes = list(sizes)
         self._whole: Linear | None = None
         self._shards: tuple[Linear, ...] = ()
@@ -75,7 +75,7 @@ class SplitInputs:
         """Return the product with all inputs: `[T, O]`."""
         if self._whole is not None:
             return self._whole(x_TI)
-        first, *rest = x_TI.split(self._sizes, dim=-1)
+        first, *rest = torch.split(x_TI, self._sizes, dim=-1)
         total = self._shards[0](first)
         for shard, x_Ti in zip(self._shards[1:], rest, strict=True):
             total += shard(x_Ti)
