@@ -18,6 +18,7 @@ from hexplan.plan import Shard
 from hexplan_runtime.model.architecture import Architecture
 from hexplan_runtime.model.packed import Linear
 from hexplan_runtime.model.rotary import pair_channels
+from hexplan_runtime.model.split_linear import SplitInputs, SplitOutputs
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.team import Team
 
@@ -96,12 +97,12 @@ class ColumnParallel:
         self.widths = tuple(sum(_length(part.part) for part in shard) for shard in shards)
         """Outputs of each shard."""
         weight, bias = torch.cat(weights), torch.cat(biases) if biases else None
-        whole = self._whole = Linear(weight, bias, may_pack=not rank.shifts)
-        self._own = whole
+        self._whole: Linear | SplitOutputs
         if rank.shifts:
-            first = sum(self.widths[: rank.own_index])
-            own = slice(first, first + self.widths[rank.own_index])
-            self._own = Linear(weight[own], None if bias is None else bias[own], may_pack=False)
+            self._whole = SplitOutputs(weight, bias, self.widths, rank.own_index)
+            self._own = self._whole.own
+        else:
+            self._whole = self._own = Linear(weight, bias)
 
     def __call__(self, x_TH: Tensor, *, of_whole: bool = False) -> Tensor:
         """Return the outputs of this rank's shard, or of all that it holds, side by side."""
@@ -109,7 +110,7 @@ class ColumnParallel:
 
 
 class RowParallel:
-    """A projection; where ranks sum up its outputs, only the leader adds a bias.
+    """A projection; of ranks that hold their shards alone, only the leader adds a bias.
 
     A rank that holds whole layers holds all inputs, of which those of its shard are columns next to
     each other.
@@ -128,15 +129,19 @@ class RowParallel:
         if own.has_bias and (rank.peers or rank.team.is_leader):
             bias = rank.weights.read(f"{own.name}.bias", (hidden,))
         weight = rank.weights.read(f"{own.name}.weight", (hidden, own.size), (0, hidden), held)
-        whole = self._whole = Linear(weight, bias, may_pack=not rank.shifts)
-        self._own = whole
+        self._bias_H: Tensor | None = None
+        self._whole: Linear | SplitInputs
         if rank.shifts:
-            columns = weight[:, slice(*own.part)]
-            self._own = Linear(columns, bias if rank.team.is_leader else None, may_pack=False)
+            widths = [_length(shard.part) for shard in shards]
+            self._whole = SplitInputs(weight, widths, rank.own_index)
+            self._own, self._bias_H = self._whole.own, bias
+        else:
+            self._whole = self._own = Linear(weight, bias)
 
     def __call__(self, x: Tensor, *, of_whole: bool = False) -> Tensor:
         """Return the outputs: of all inputs of its own tokens, or the same on every rank."""
-        return self._whole(x) if of_whole else self._team.sum(self._own(x))
+        y = self._whole(x) if of_whole else self._team.sum(self._own(x))
+        return y if self._bias_H is None else y.add_(self._bias_H)
 
 
 def read_norm(rank: Rank, name: str) -> RmsNorm:

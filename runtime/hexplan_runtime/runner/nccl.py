@@ -20,6 +20,7 @@ class NcclGroup:
     def __init__(self, rendezvous: Rendezvous, name: str, rank: int, size: int) -> None:
         from torch._C._distributed_c10d import PrefixStore, ProcessGroupNCCL
 
+        self._rank = rank
         options = ProcessGroupNCCL.Options()
         options._timeout = rendezvous.timeout
         store = PrefixStore(f"{rendezvous.nonce}/{name}/nccl", rendezvous.store)
@@ -34,8 +35,14 @@ class NcclGroup:
 
     def exchange(self, sends: Sequence[Tensor], receives: Sequence[Tensor]) -> None:
         """Send each rank its tensor, and fill those that come from each rank."""
+        own, got = sends[self._rank], receives[self._rank]
+        if got.data_ptr() != own.data_ptr():
+            got.copy_(own)
+        ends = [list(receives), list(sends)]
+        for end in ends:  # what is empty is not sent
+            end[self._rank] = own.new_empty(0)
         with peer_loss():
-            self._group.alltoall(list(receives), list(sends)).wait()
+            self._group.alltoall(*ends).wait()
 
 
 class NcclTeam(Team):

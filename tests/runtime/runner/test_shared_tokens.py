@@ -30,6 +30,7 @@ from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.model.architecture import read_architecture
 from hexplan_runtime.model.layers import DecoderLayer
 from hexplan_runtime.model.linear import Rank
+from hexplan_runtime.model.packed import Linear
 from hexplan_runtime.model.portions import Portions
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.team import Team
@@ -93,8 +94,12 @@ def layer_of(plan: Plan, folder: Path, *, rank: int, shifts: bool) -> tuple[Deco
 def weights_of(layer: DecoderLayer) -> list[tuple[Tensor, Tensor]]:
     """Return each projection's weight: of the rank's shard, and all that it holds."""
     attention, network = layer._attention, layer._ffn
-    projections = attention._qkv, attention._output, network._gate_up, network._down
-    return [(one._own._weight, one._whole._weight) for one in projections]
+    found = []
+    for one in (attention._qkv, attention._output, network._gate_up, network._down):
+        whole = one._whole if isinstance(one._whole, Linear) else one._whole._whole
+        assert whole is not None
+        found.append((one._own._weight, whole._weight))
+    return found
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2])

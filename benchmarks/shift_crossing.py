@@ -1,0 +1,274 @@
+"""Measure where steps of tp and of sp take equally long, over links of several speeds.
+
+    python benchmarks/shift_crossing.py [--rounds 7]
+
+The runtime's own stage of two ranks runs steps of many sizes in both modes, over emulated links
+(`emulated_links.py`). The threshold beside is the planner's, for a device as fast as this processor
+multiplies by the matrices of the layers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import torch
+from emulated_links import Clocks, EmulatedTeam, Wire
+from planner import machine
+from random_llamas import write_llama
+from transformers import LlamaConfig
+
+from hexplan.cost import StageShape
+from hexplan.cost.sequence import find_sharing
+from hexplan.cost.stage_shape import DeviceShard
+from hexplan.device import DeviceType, Efficiency
+from hexplan.plan import Plan
+from hexplan.reading import parse_spec
+from hexplan_runtime.batch import Batch, Row
+from hexplan_runtime.model.architecture import read_architecture
+from hexplan_runtime.model.linear import Rank
+from hexplan_runtime.model.packed import Linear
+from hexplan_runtime.model.weights import WeightsReader
+from hexplan_runtime.net.gloo import Rendezvous, host_store, join_store
+from hexplan_runtime.net.wire import WireFormat
+from hexplan_runtime.request import GREEDY
+from hexplan_runtime.stage.stage import Stage, torch_dtype
+from hexplan_solver import SolveOptions, solve
+
+RANKS: Final = 2
+LAYERS: Final = 3
+CONFIG: Final = LlamaConfig(
+    hidden_size=768,
+    num_hidden_layers=LAYERS,
+    num_attention_heads=12,
+    num_key_value_heads=4,
+    intermediate_size=2048,
+    vocab_size=2048,
+    max_position_embeddings=4096,
+    bos_token_id=None,
+    eos_token_id=None,
+    dtype="float32",
+)
+PROMPT_TOKENS: Final = 16
+"""A step is of prompts of at most so many tokens, so that attention takes little."""
+SIZES: Final = (2, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+ROWS: Final = (16, 32, 64, 128, 256)
+"""Rows of products, to whose times a line is fitted by relative error."""
+SPEC: Final = """
+version: 1
+name: pair
+model: {{path: {folder}, dtype: float32}}
+workload: {{prompt_tokens: {{mean: 16, max: 512}}, output_tokens: {{mean: 16, max: 64}}}}
+devices:
+  core: {{kind: cpu, memory: 2GiB, memory_bandwidth: 10GB/s, compute: 50 GFLOP/s}}
+hosts:
+  - {{name: pair, site: desk, devices: 2 x core, nic: 1GB/s,
+     interconnect: {{bandwidth: 100MB/s, latency: 100us}}}}
+coordinator: {{site: desk, nic: 1GB/s}}
+links:
+  - {{within: desk, bandwidth: 1GB/s, latency: 100us}}
+pin:
+  - same_stage: [pair/0, pair/1]
+limits: {{parallel: [shift]}}
+"""
+
+
+WIRES: Final = (
+    Wire(50_000_000, Decimal("0.0005")),
+    Wire(100_000_000, Decimal("0.0002")),
+    Wire(200_000_000, Decimal("0.00005")),
+    Wire(1_000_000_000, Decimal("0.00002")),
+)
+
+
+class Pair:
+    """Two ranks of one stage, in threads."""
+
+    def __init__(self, plan: Plan, folder: Path, pool: ThreadPoolExecutor) -> None:
+        self._plan, self._folder, self._pool = plan, folder, pool
+        self._store, self._port = host_store()
+        self._nonce = secrets.token_hex(8)
+        self._clocks = Clocks(WIRES, RANKS)
+        self._request = 0
+        self._ranks = list(pool.map(self._build, range(RANKS)))
+
+    def step_s(self, tokens: int) -> list[float]:
+        """Return the seconds of a step of prompts, for each wire."""
+        sizes = [PROMPT_TOKENS] * (tokens // PROMPT_TOKENS) + [tokens % PROMPT_TOKENS]
+        sizes = [size for size in sizes if size]
+        first, self._request = self._request, self._request + len(sizes)
+        rows = tuple(
+            Row(first + index, 0, 0, size, size, GREEDY) for index, size in enumerate(sizes)
+        )
+        batch = Batch(rows, torch.zeros(tokens, dtype=torch.int64))
+        over = Batch(tuple(replace(row, position=0, tokens=0, closes=True) for row in rows))
+
+        def run(rank: tuple[Stage, EmulatedTeam]) -> list[float]:
+            stage, team = rank
+            team.begin()
+            stage.run(batch)
+            seconds = team.end()
+            stage.run(over)
+            return seconds
+
+        return [max(both) for both in zip(*self._pool.map(run, self._ranks), strict=True)]
+
+    def _build(self, rank: int) -> tuple[Stage, EmulatedTeam]:
+        torch.set_num_threads(1)
+        plan, (planned,) = self._plan, self._plan.stages
+        dtype = torch_dtype(plan.model)
+        group = Rendezvous(join_store(self._port), self._nonce).meet("pair", rank, RANKS)
+        team = EmulatedTeam(WireFormat(1, plan.model.hidden, dtype), rank, group, self._clocks)
+        architecture = read_architecture(self._folder, plan.model)
+        with WeightsReader(self._folder, dtype) as weights:
+            shard = planned.shards[rank]
+            stage = Stage(plan, planned, Rank(plan.model, architecture, shard, team, weights))
+        return stage, team
+
+
+def always(plan: Plan, shift_tokens: int) -> Plan:
+    """Return the plan with another threshold."""
+    (stage,) = plan.stages
+    changed = stage.model_copy(update={"shift_tokens": shift_tokens})
+    return plan.model_copy(update={"stages": (changed,)})
+
+
+def measured_device(rounds: int) -> DeviceType:
+    """Return a device as fast as this thread multiplies by the matrices of both ranks' layers.
+
+    So many are in no cache, as in a step.
+    """
+    width, queries, keys = CONFIG.hidden_size, CONFIG.hidden_size, 2 * 256
+    sizes = (
+        (queries + keys, width),
+        (width, queries),
+        (2 * CONFIG.intermediate_size, width),
+        (width, CONFIG.intermediate_size),
+    )
+    weights = [Linear(torch.randn(size)) for size in sizes * RANKS * LAYERS]
+
+    def seconds(rows: int) -> float:
+        inputs = [torch.randn(rows, columns) for _, columns in sizes * RANKS * LAYERS]
+        times = []
+        for _ in range(rounds):
+            begun_s = time.thread_time()
+            for x, weight in zip(inputs, weights, strict=True):
+                weight(x)
+            times.append(time.thread_time() - begun_s)
+        return min(times)
+
+    table = torch.tensor([[1.0, rows, seconds(rows)] for rows in ROWS], dtype=torch.float64)
+    table /= table[:, 2:].clone()
+    read_s, row_s = torch.linalg.lstsq(table[:, :2], table[:, 2:]).solution.flatten().tolist()
+    parameters = RANKS * LAYERS * sum(outputs * inputs for outputs, inputs in sizes)
+    return DeviceType(
+        name="core",
+        kind="cpu",
+        memory_bytes=2 << 30,
+        memory_bandwidth_bytes_per_s=round(4 * parameters / read_s),
+        compute_flops_per_s=round(2 * parameters / row_s),
+        efficiency=Efficiency(compute=Decimal(1), bandwidth=Decimal(1), origin="this run"),
+        origin="measured by this run",
+    )
+
+
+def predicted_tokens(plan: Plan, device: DeviceType, wire: Wire) -> int | None:
+    """Return the threshold that the planner gives a stage of two such devices."""
+    (stage,) = plan.stages
+    shape = StageShape.of(plan, stage)
+    group = tuple(DeviceShard(device, shard.sizes) for shard in shape.group)
+    shape = replace(shape, group=group, interconnect=wire.interconnect)
+    sharing = find_sharing("shift", plan.model, shape)
+    return None if sharing is None else sharing.shift_tokens
+
+
+def crossing(tensor_s: Sequence[float], sequence_s: Sequence[float]) -> float | None:
+    """Return the tokens from which sp is no slower to the end, between two sizes by their ratio."""
+    ratios = [one / other for one, other in zip(tensor_s, sequence_s, strict=True)]
+    slower = [index for index, ratio in enumerate(ratios) if ratio < 1]
+    if not slower:
+        return float(SIZES[0])
+    last = slower[-1]
+    if last + 1 == len(SIZES):
+        return None
+    share = (1 - ratios[last]) / (ratios[last + 1] - ratios[last])
+    return SIZES[last] + share * (SIZES[last + 1] - SIZES[last])
+
+
+def most_lost(
+    threshold: int | None, tensor_s: Sequence[float], sequence_s: Sequence[float]
+) -> float:
+    """Return the most that a step loses by a threshold, as a share of its time in the best mode."""
+    lost = []
+    for tokens, one, other in zip(SIZES, tensor_s, sequence_s, strict=True):
+        chosen = one if threshold is None or tokens <= threshold else other
+        lost.append(chosen / min(one, other) - 1)
+    return max(lost)
+
+
+def crossing_section(rounds: int = 7) -> str:
+    """Measure, and return the two tables in Markdown."""
+    torch.set_num_threads(1)
+    with TemporaryDirectory() as name, ThreadPoolExecutor(RANKS) as pool:
+        folder = Path(name)
+        write_llama(CONFIG, folder)
+        spec = parse_spec(SPEC.format(folder=folder), folder / "pair.yaml")
+        plan = solve(spec, SolveOptions(time_limit_s=5.0))
+        device = measured_device(rounds)
+        modes = [Pair(always(plan, tokens), folder, pool) for tokens in (1 << 20, 0)]
+        best = [[[float("inf")] * len(WIRES) for _ in SIZES] for _ in modes]
+        for _ in range(rounds):
+            for index, tokens in enumerate(SIZES):
+                for mode, pair in enumerate(modes):
+                    found = pair.step_s(tokens)
+                    best[mode][index] = list(map(min, best[mode][index], found))
+        return _tables(plan, device, best)
+
+
+def _tables(plan: Plan, device: DeviceType, best: Sequence[Sequence[Sequence[float]]]) -> str:
+    lines = [
+        f"One core multiplies at {device.compute_flops_per_s / 1e9:.1f} Gflop/s and reads weights"
+        f" at {device.memory_bandwidth_bytes_per_s / 1e9:.1f} GB/s.\n",
+        "| emulated link | predicted threshold, tokens | measured crossing, tokens | ratio"
+        " | most that the predicted one loses |",
+        "|---|---|---|---|---|",
+    ]
+    for number, wire in enumerate(WIRES):
+        tensor, sequence = ([row[number] for row in mode] for mode in best)
+        predicted, found = predicted_tokens(plan, device, wire), crossing(tensor, sequence)
+        ratio = f"{found / predicted:.2f}" if found and predicted else ""
+        shown = "none" if found is None else f"{found:.0f}"
+        lost = f"{100 * most_lost(predicted, tensor, sequence):.0f} %"
+        lines.append(f"| {wire} | {predicted} | {shown} | {ratio} | {lost} |")
+    lines += [
+        "\nMilliseconds of a step, tp / sp, the fastest of all rounds:\n",
+        f"| tokens | {' | '.join(map(str, WIRES))} |",
+        "|---" * (len(WIRES) + 1) + "|",
+    ]
+    for index, tokens in enumerate(SIZES):
+        pairs = zip(best[0][index], best[1][index], strict=True)
+        cells = [f"{1000 * one:.1f} / {1000 * other:.1f}" for one, other in pairs]
+        lines.append(f"| {tokens} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    print(f"{machine()}, {date.today()}, `python benchmarks/shift_crossing.py`\n")
+    print(crossing_section(arguments.rounds))
+
+
+if __name__ == "__main__":
+    main()
