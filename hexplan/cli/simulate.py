@@ -111,8 +111,9 @@ def simulate(
     Without --rate, --offline and --trace, requests arrive at the workload's rate, or as with
     --offline if the plan has none. Lengths are the trace's, or spread around the workload's means.
 
-    With --prefill-stages, prompts and decodes take separate routes, each a largest flow through its
-    stages, and the KV cache of each prompt moves between them over the plan's links.
+    Where a plan's stages serve one phase each, requests take its handovers. With --prefill-stages,
+    prompts and decodes take separate routes, each a largest flow through its stages. In both cases,
+    the KV cache of each prompt moves between them over the plan's links.
     """
     from hexplan.files.bounded import write_atomically
     from hexplan.files.writable import require_writable
