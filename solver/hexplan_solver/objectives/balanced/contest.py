@@ -93,21 +93,23 @@ class Contest:
         longer = self._longer(self.reference.found)
         if longer is None:
             return
-        self._allowed[0] = self.reference = longer
+        before = self.reference, self._allowed
+        self.reference, self._allowed = longer, [longer, *self._allowed[1:]]
         self._allowed += [one for one in self._late if not self._is_late(one)]
         confirmed: list[Trial] = [longer]
         for _ in range(BALANCED_PARAMS.confirmations):
             best = self.best
-            if any(best is one for one in confirmed):
-                return
-            longer = self._longer(best.found)
+            longer = None if any(best is one for one in confirmed) else self._longer(best.found)
             if longer is None:
-                return
+                break
             self._allowed = [one for one in self._allowed if one is not best]
             again = self._longer_in_time(longer) if self._is_late(longer) else longer
             if again is not None:
                 confirmed.append(again)
                 self._allowed.append(again)
+        if self.best is self.reference:
+            # No time was left for smaller steps: then the short runs decide, alike for both.
+            self.reference, self._allowed = before
 
     def _longer_in_time(self, late: Trial) -> Trial | None:
         """Return a trial of a late candidate with smaller steps; None if it is late with all."""
