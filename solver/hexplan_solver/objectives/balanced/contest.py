@@ -23,6 +23,7 @@ from hexplan_solver.objectives.sustained.trial import (
     best_of_equal,
     is_hopeless,
     lateness,
+    run,
     run_once,
     window_for,
     with_load,
@@ -41,8 +42,18 @@ class Contest:
     def __init__(self, limits: Limits, budget: TrialBudget) -> None:
         self._limits, self._budget = limits, budget
         shallowest = limits.shallowest.found
-        self.reference = _loaded(run_once(shallowest, budget.window(shallowest)))
-        self._seed = self.reference.window.seed
+        window = budget.window(shallowest)
+        self._seed = window.seed
+        self._is_steady = budget.is_minor(shallowest, SUSTAINED_PARAMS.seeds)
+        """Whether the shallowest has had several runs of the usual length: from seed to seed, its
+        latencies differ by a tenth, and with them what is allowed."""
+        if self._is_steady:
+            seeds = range(self._seed, self._seed + SUSTAINED_PARAMS.seeds)
+            self.reference = _loaded(
+                run(shallowest, window_for(shallowest, 1.0, self._seed), seeds)
+            )
+        else:
+            self.reference = _loaded(run_once(shallowest, window))
         self._tried = [self.reference]
         self._allowed = [self.reference]
         self._late: list[Trial] = []
@@ -90,7 +101,7 @@ class Contest:
         """
         if not self._budget.is_short or self.best is self.reference:
             return
-        longer = self._longer(self.reference.found)
+        longer = self.reference if self._is_steady else self._longer(self.reference.found)
         if longer is None:
             return
         before = self.reference, self._allowed
@@ -103,22 +114,38 @@ class Contest:
             if longer is None:
                 break
             self._allowed = [one for one in self._allowed if one is not best]
-            again = self._longer_in_time(longer) if self._is_late(longer) else longer
-            if again is not None:
-                confirmed.append(again)
-                self._allowed.append(again)
+            if self._is_late(longer):
+                self._late.append(longer)
+                following = self._following(longer)
+                longer = None if following is None else self._longer(following)
+            if longer is not None and not self._is_late(longer):
+                confirmed.append(longer)
+                self._allowed.append(longer)
         if self.best is self.reference:
             # No time was left for smaller steps: then the short runs decide, alike for both.
             self.reference, self._allowed = before
 
-    def _longer_in_time(self, late: Trial) -> Trial | None:
-        """Return a trial of a late candidate with smaller steps; None if it is late with all."""
+    def _following(self, late: Trial) -> Candidate | None:
+        """Return what should serve most in time after a late one: with smaller steps, or another.
+
+        Others were tried with a full KV cache alone, since they served less.
+        """
         own = Estimate.of(late.found, BALANCED_PARAMS.load)
         error = lateness(late, self.reference) / self._lateness_by_formula(own)
         ways = ways_of(late.found, self._limits)
         way = self._in_time(replace(ways, error=error * BALANCED_PARAMS.retry_margin))
-        longer = None if way is None else self._longer(way.found)
-        return None if longer is None or self._is_late(longer) else longer
+        err = late.decode_tokens_per_s / own.decode_tokens_per_s
+        options = [] if way is None else [(way.decode_tokens_per_s * err, way.found)]
+        known = [one.found for one in (*self._late, *self._allowed)]
+        for trial in self._tried:
+            found = trial.found
+            if not any(found is one for one in known) and self._should_be_in_time(found):
+                options.append((trial.decode_tokens_per_s, found))
+        return max(options, key=lambda option: option[0])[1] if options else None
+
+    def _should_be_in_time(self, found: Candidate) -> bool:
+        own = Estimate.of(found, BALANCED_PARAMS.load)
+        return self._error_of(found) * self._lateness_by_formula(own) <= self._limits.factor
 
     def _longer(self, found: Candidate) -> Trial | None:
         """Return a trial of the usual length with another seed; None if there is no time for it."""

@@ -53,6 +53,10 @@ class TrialBudget(Protocol):
         """Say whether enough is left for runs with other step limits."""
         ...
 
+    def is_minor(self, found: Candidate, num_seeds: int) -> bool:
+        """Say whether runs of the usual length are a small part of the budget."""
+        ...
+
 
 class Gauge(Protocol):
     """Says how long a run of a candidate is, and how much work."""
@@ -170,6 +174,10 @@ class EffortBudget:
     def may_tune(self) -> bool:
         """Say whether enough is left for runs with other step limits."""
         return self._spent < self._total * (1 - SUSTAINED_PARAMS.final_share)
+
+    def is_minor(self, found: Candidate, num_seeds: int) -> bool:
+        """Say whether runs of the usual length are a small part of the budget."""
+        return num_seeds * self._work(found, 1.0) <= self._total * SUSTAINED_PARAMS.minor_share
 
     def _work(self, found: Candidate, scale: float) -> float:
         return self._gauge.work(found, scale)

@@ -91,6 +91,8 @@ class SustainedParams:
     """Share of the trials for the first runs of all candidates."""
     final_share: float = 0.35
     """Share of the trials that is kept for more runs of the best."""
+    minor_share: float = 0.05
+    """Runs are a small part of the trials up to this share of them."""
     least_scale: float = 0.5
     """Least share of the usual length of a run: one stay to warm up, and one and a half to measure.
     Below that a run says less than the formula."""
