@@ -21,6 +21,7 @@ GAP_PX, GAP_SHARE = 12, 0.3
 a short bar it takes."""
 WIDEST_PX = 12
 CUT, PLAIN, FLOW = "#c0392b", "#4c78a8", "#7f7f7f"
+LEGEND_PX = 24
 LEGEND = "red limits the flow; an edge is as wide as its share of the flow"
 _FONT = "font-family:system-ui,sans-serif;font-size:12px"
 
@@ -97,7 +98,12 @@ class _Drawing:
         last_px = -100.0
         for layer in sorted(boundaries):
             x = self._x(layer)
-            line = {"x1": _px(x), "x2": _px(x), "y1": _px(TOP_PX - 6), "y2": _px(self.height_px - 24)}
+            line = {
+                "x1": _px(x),
+                "x2": _px(x),
+                "y1": _px(TOP_PX - 6),
+                "y2": _px(self.height_px - 24),
+            }
             Xml.SubElement(root, "line", {**line, "stroke": "#e4e4e4"})
             if x - last_px > 26:
                 _text(root, x, TOP_PX - 12, str(layer), style="text-anchor:middle;fill:#666")
