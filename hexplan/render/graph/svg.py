@@ -21,6 +21,7 @@ GAP_PX, GAP_SHARE = 12, 0.3
 a short bar it takes."""
 WIDEST_PX = 12
 CUT, PLAIN, FLOW = "#c0392b", "#4c78a8", "#7f7f7f"
+LEGEND_PX = 24
 LEGEND = "red limits the flow; an edge is as wide as its share of the flow"
 _FONT = "font-family:system-ui,sans-serif;font-size:12px"
 

@@ -33,8 +33,14 @@ class Columns:
         self._sites = _site_sets(problem)
         self._known_families: dict[Family, PricedFamily] = {}
 
-    def find(self) -> None:
-        """Collect designs until none gains at the prices that the others give, or time is up."""
+    def find(self, *, is_hasty: bool = False) -> None:
+        """Collect designs until none gains at the prices that the others give, or time is up.
+
+        Parameters
+        ----------
+        is_hasty
+            Whether fewer rounds follow these, where a round prices many families.
+        """
         for design in self._seeds():
             self._add(design)
         for _ in range(REPLICA_PARAMS.rounds):
@@ -43,18 +49,19 @@ class Columns:
             found = list(self._priced(self._prices(), REPLICA_PARAMS.gain))
             if not sum(self._add(design) for design in found):
                 break
-        self._widen()
+        calls = len(self._families) * len(self._sites)
+        few = -(-REPLICA_PARAMS.noisy_calls // max(1, calls))
+        most = REPLICA_PARAMS.noisy_rounds
+        self._widen(min(few, most) if is_hasty else most)
 
-    def _widen(self) -> None:
+    def _widen(self, num_rounds: int) -> None:
         """Add designs that are the best at prices near those of the LP, gain or not.
 
         Whole numbers of replicas seldom use the designs of the LP alone.
         """
         rng = random.Random(0)  # noqa: S311 - a search, not a secret
         prices, noise = self._prices(), REPLICA_PARAMS.noise
-        calls = len(self._families) * len(self._sites)
-        most = -(-REPLICA_PARAMS.noisy_calls // max(1, calls))
-        for _ in range(min(REPLICA_PARAMS.noisy_rounds, most)):
+        for _ in range(num_rounds):
             if not self._goes_on():
                 return
             changed = {r: p * rng.uniform(1 - noise, 1 + noise) for r, p in prices.items()}

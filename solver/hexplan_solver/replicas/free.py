@@ -44,7 +44,8 @@ def apart_replicas(run: Run, problem: Problem, value: Value | None = None) -> li
     if problem.is_pinned or num_devices(problem) > REPLICA_PARAMS.most_devices or not run.left_s:
         return []
     nested = Run(problem.spec, run.nested(run.left_s * REPLICA_PARAMS.free_share), be_silent)
-    return list(packings(nested, as_limited(problem), any_families(problem), value).values())
+    families = any_families(problem)
+    return list(packings(nested, as_limited(problem), families, value, is_hasty=True).values())
 
 
 def as_limited(problem: Problem) -> Problem:

@@ -35,8 +35,8 @@ class ReplicaParams:
     noisy_rounds: int = 30
     """Most rounds of pricing at prices that chance has changed, for more designs..."""
     noisy_calls: int = 600
-    """...with about so many prices of a family on some sites, all together: a few tenths of a
-    second of work..."""
+    """...with, for starts of other searches, about so many prices of a family on some sites, all
+    together: a few tenths of a second of work..."""
     noise: float = 0.5
     """...by at most this share."""
     naming_tries: int = 30

@@ -50,12 +50,18 @@ def replica_pool(run: Run, problem: Problem, value: Value | None = None) -> list
 
 
 def packings(
-    run: Run, problem: Problem, of: Sequence[Family], value: Value | None = None
+    run: Run, problem: Problem, of: Sequence[Family], value: Value | None, *, is_hasty: bool = False
 ) -> dict[Stages, Evaluated]:
-    """Return packings of replicas of some families that carry a flow, by their stages."""
+    """Return packings of replicas of some families that carry a flow, by their stages.
+
+    Parameters
+    ----------
+    is_hasty
+        Whether fewer designs will do, as they are starts of another search.
+    """
     until = run.elapsed_s + run.left_s * REPLICA_PARAMS.pricing_share
     columns = Columns(problem, of, lambda: run.elapsed_s < until)
-    columns.find()
+    columns.find(is_hasty=is_hasty)
     run.tell("replicas", None)
     found: dict[Stages, Evaluated] = {}
     for choice in _choices(columns.designs, value):
