@@ -30,7 +30,7 @@ def continuations(austen: Path) -> list[Continuation]:
 
 
 def plans(model: Model) -> dict[str, Plan]:
-    direct = make_plan(model, [((0, 4), (1,)), ((4, 6), (1,))], kv_tokens=160)
+    direct = make_plan(model, [((0, 4), (1,)), ((4, 6), (1,))], kv_tokens=120)
     return {"way back": direct, "by the router": without_way_back(direct)}
 
 
@@ -56,7 +56,7 @@ def test_tokens_are_those_of_transformers_however_often_requests_make_way(
     before = pipeline.core.snapshot().swaps
     requests = [Request(one.prompt_ids, NUM_TOKENS) for one in continuations]
     assert tokens_of(pipeline, requests) == [one.token_ids for one in continuations]
-    assert pipeline.core.snapshot().swaps - before > 10
+    assert pipeline.core.snapshot().swaps - before >= 3
     assert wait_until(lambda: is_empty(pipeline))
 
 

@@ -153,9 +153,9 @@ def test_a_last_stage_says_which_token_is_next_and_ends_requests_by_their_own_ru
     ]
 
 
-def order(**flags: bool) -> Batch:
+def order(*, parks: bool = False, stows: bool = False, fetches: bool = False) -> Batch:
     """What the router says of the request, with room for 9 tokens."""
-    return Batch((replace(Row(7, 0, 0, 0, 9, GREEDY), **flags),))
+    return Batch((Row(7, 0, 0, 0, 9, GREEDY, parks=parks, stows=stows, fetches=fetches),))
 
 
 def test_a_parked_request_waits_until_the_router_lets_it_go_on(rounds: Rounds) -> None:

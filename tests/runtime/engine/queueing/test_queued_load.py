@@ -20,6 +20,7 @@ from hexplan.step_limits import StepLimits
 from hexplan.techniques import QueueName
 from hexplan_runtime.engine.core import EngineCore
 from hexplan_runtime.engine.outcomes import Failed
+from hexplan_runtime.engine.queueing.queued_engine import QueuedEngine
 from hexplan_runtime.request import Request, TokenEvent
 
 NUM_TOKENS = 18
@@ -100,5 +101,5 @@ def test_tokens_are_those_of_transformers_whatever_happens_to_others(
             assert client.tokens == whole[: len(client.tokens)]
             assert "nobody wants it" in str(client.failure.error)
     assert wait_until(lambda: is_empty(core), 20)
-    if type(core._engine).__name__ == "QueuedEngine" and core._engine._queue.may_stop:
+    if isinstance(core._engine, QueuedEngine) and core._engine._queue.may_stop:
         assert core.snapshot().swaps > 0
