@@ -1,8 +1,9 @@
 """Print the tables of published techniques that a launch may use.
 
-    python benchmarks/techniques.py queueing
+    python benchmarks/techniques.py queueing|shift
 
-The output is Markdown; docs/guides/queueing.md has such an output, with its machine and date.
+The output is Markdown; docs/guides/queueing.md and docs/guides/shift.md have such outputs, with
+their machine and date.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import argparse
 
 import queue_tables
+import techniques_shift
 
-TABLES = {"queueing": queue_tables.main}
+TABLES = {"queueing": queue_tables.main, "shift": lambda: print(techniques_shift.shift_section())}
 
 
 def main() -> None:
