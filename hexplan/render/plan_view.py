@@ -97,6 +97,8 @@ def _headline(plan: Plan) -> Iterator[str]:
     )
     yield _robustness(plan)
     yield from aim_lines(plan)
+    if plan.is_split:
+        yield "`simulate` runs this plan; `launch` runs those of `limits: {phases: together}`"
 
 
 def _robustness(plan: Plan) -> str:

@@ -82,12 +82,12 @@ class Contest:
         untimely = self._try_in_time([ways_of(found, self._limits) for found in others])
         for trial in sorted(self._late, key=self._limits.merit, reverse=True):
             self._hold_back(throttled(trial.found, _times(trial), self._most))
-        for found in untimely:
-            held = throttled(found, self._expected(found), self._most)
-            if held is None:
-                self._try(found)
-            else:
+        for ways in untimely:
+            held = throttled(ways.whole, self._expected(ways.whole), self._most)
+            if held is not None:
                 self._hold_back(held)
+            elif self._in_time(ways, BALANCED_PARAMS.slack) is not None:
+                self._try(ways.whole)
         for _ in range(BALANCED_PARAMS.tunings):
             leading = [trial.found for trial in self._leading()]
             for found in tunings(leading, [trial.found for trial in self._tried]):
@@ -153,7 +153,7 @@ class Contest:
             return None
         return _loaded(run_once(found, window_for(found, 1.0, self._seed + 1)))
 
-    def _try_in_time(self, pending: list[Ways]) -> list[Candidate]:
+    def _try_in_time(self, pending: list[Ways]) -> list[Ways]:
         """Try what should be in time, and return what cannot be with any steps.
 
         A candidate that is late after all tells how far the formula errs. It is tried again with
@@ -172,20 +172,20 @@ class Contest:
             again = ways.after(way, error * BALANCED_PARAMS.retry_margin)
             if again is not None:
                 pending.append(again)
-        return [ways.whole for ways in pending if not ways.tries]
+        return [ways for ways in pending if not ways.tries]
 
-    def _in_time(self, ways: Ways) -> Estimate | None:
+    def _in_time(self, ways: Ways, slack: float = 1.0) -> Estimate | None:
         """Return the steps of the largest rate that should be in time; None if none should be."""
         error = ways.error or self._error_of(ways.whole)
         for way in ways.estimates:
-            if error * self._lateness_by_formula(way) <= self._limits.factor:
+            if error * self._lateness_by_formula(way) <= self._limits.factor * slack:
                 return way
         return None
 
     def _error_of(self, found: Candidate) -> float:
-        """Return how far the formula errs at least for candidates as deep, or else for any."""
-        anywhere = min(self._least_error.values(), default=1.0)
-        return self._least_error.get(_hops(found), anywhere)
+        """Return how far the formula errs at least for candidates as deep, or less deep ones."""
+        as_deep = [hops for hops in self._least_error if hops <= _hops(found)]
+        return self._least_error[max(as_deep)] if as_deep else 1.0
 
     @property
     def _most(self) -> MeanLatencies:
