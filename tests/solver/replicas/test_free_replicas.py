@@ -109,7 +109,8 @@ def planned(spec: Spec, objective: Objective, options: SolveOptions = AMPLE) -> 
     return plan
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
 def test_no_plan_for_an_engine_passes_more_than_the_free_plan(seed: int) -> None:
     spec = growing(seed)[1]
     free = planned(spec, "throughput")

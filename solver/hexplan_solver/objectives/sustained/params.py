@@ -73,6 +73,9 @@ class SustainedParams:
     """Candidates whose rate by the formula is below this share of the best are not simulated."""
     split_rounds: int = 12
     """Steps of the conditional-gradient method that spreads a flow."""
+    split_slack: float = 0.03
+    """A spread flow may serve so much less by the formula, which errs by more: what it says of
+    routes that meet is an average. Of like stages the simulator fills both a little better."""
     split_shrink: float = 1 - 3e-7
     """A spread flow is multiplied by this. It loses more than the LP's tolerance of 1e-7, and less
     than the one part in a million that the check allows between a flow and the largest."""

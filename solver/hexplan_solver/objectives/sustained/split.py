@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 
 def spread(found: Candidate) -> Candidate:
-    """Return the candidate with the better of two largest flows: its own and a spread one."""
+    """Return the candidate with a spread flow, unless its own serves clearly more."""
     network, own = found.evaluated.network, found.evaluated.flow
     if len(network.arcs) == sum(len(path.arcs) for path in own.paths):
         return found  # a single chain offers nothing to split
@@ -36,7 +36,9 @@ def spread(found: Candidate) -> Candidate:
     paths = paths_of(network, [int(x * shrink * MICRO) for x in flows])
     flow = Flow(sum(path.amount for path in paths), paths, own.cut)
     other = with_flow(replace(found.evaluated, flow=flow), found.policy)
-    return max((found, other), key=lambda candidate: candidate.served.decode_tokens_per_s)
+    kept = 1 - SUSTAINED_PARAMS.split_slack
+    is_worse = other.served.decode_tokens_per_s < found.served.decode_tokens_per_s * kept
+    return found if is_worse else other
 
 
 class _Even:

@@ -80,7 +80,17 @@ def is_empty(core: EngineCore) -> bool:
 def test_tokens_are_those_of_transformers_whatever_happens_to_others(
     core: EngineCore, continuations: list[Continuation]
 ) -> None:
-    dice = random.Random(5)
+    makes_way = isinstance(core._engine, QueuedEngine) and core._engine._queue.may_stop
+    # How many requests meet depends on the machine: on a quick one none may have to make way.
+    for seed in range(5, 15):
+        load(core, continuations, random.Random(seed))
+        if not makes_way or core.snapshot().swaps > 0:
+            return
+    raise AssertionError("no request made way for another")
+
+
+def load(core: EngineCore, continuations: list[Continuation], dice: random.Random) -> None:
+    """Send requests and cancel some of them; whatever is heard of any must be right."""
     heard = [Heard() for _ in range(2 * len(continuations))]
     tickets = []
     for number, client in enumerate(heard):
@@ -101,5 +111,3 @@ def test_tokens_are_those_of_transformers_whatever_happens_to_others(
             assert client.tokens == whole[: len(client.tokens)]
             assert "nobody wants it" in str(client.failure.error)
     assert wait_until(lambda: is_empty(core), 20)
-    if isinstance(core._engine, QueuedEngine) and core._engine._queue.may_stop:
-        assert core.snapshot().swaps > 0

@@ -61,11 +61,21 @@ class Runs:
     def window(self, found: Candidate) -> Window:
         return WINDOW
 
-    def may_run(self, found: Candidate, num_seeds: int = 1, *, scale: float | None = None) -> bool:
+    def may_run(
+        self,
+        found: Candidate,
+        num_seeds: int = 1,
+        *,
+        scale: float | None = None,
+        is_needed: bool = False,
+    ) -> bool:
         self.left -= 1
         return self.left >= 0
 
     def may_tune(self) -> bool:
+        return False
+
+    def is_minor(self, found: Candidate, num_seeds: int) -> bool:
         return False
 
 
