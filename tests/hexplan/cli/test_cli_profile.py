@@ -66,6 +66,7 @@ def test_a_plan_rests_on_the_profile_that_was_measured(hexplan: Shell, tmp_path:
     assert "--force" in again.err
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_measured_and_resume_goes_on_from_it(
     hexplan: Shell, tmp_path: Path
 ) -> None:

@@ -49,6 +49,7 @@ def commands(plan_file: Path) -> list[tuple[str | Path, ...]]:
     ]
 
 
+@pytest.mark.slow
 def test_a_full_stdout_is_told_in_words(commands: list[tuple[str | Path, ...]]) -> None:
     for command in commands:
         ran = shell(*command, redirect="> /dev/full")

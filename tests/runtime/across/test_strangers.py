@@ -15,6 +15,7 @@ NUM_TOKENS = 12
 NUM_REQUESTS = 40
 
 
+@pytest.mark.slow
 def test_garbage_on_every_port_and_strangers_harm_no_request_under_way(running: Running) -> None:
     expected = running.coordinator.generate(NUM_TOKENS)
     for _ in range(NUM_REQUESTS):

@@ -94,6 +94,7 @@ def test_fifty_prompts_give_the_tokens_of_one_process(
     assert found == [continuation.token_ids for continuation in continuations]
 
 
+@pytest.mark.slow
 def test_fifty_real_sentences_go_on_as_transformers_generates_them(
     pipeline: Pipeline, sentences: dict[tuple[int, ...], tuple[int, ...]]
 ) -> None:

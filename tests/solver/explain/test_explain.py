@@ -61,6 +61,7 @@ def networkx_flow(plan: Plan, faster: str = "") -> Decimal:
 class TestMore:
     """What one more machine brings."""
 
+    @pytest.mark.slow
     def test_one_more_host_brings_what_a_solve_of_the_larger_spec_finds(self) -> None:
         plan = solved(read_spec(SINGLE))
         gains = {gain.change: gain for gain in explained(plan, SEARCH).gains}

@@ -82,6 +82,7 @@ def test_hosts_stay_apart_where_their_link_is_slow() -> None:
     assert parts_of(planned(spec)) == []
 
 
+@pytest.mark.slow
 def test_as_many_hosts_are_joined_as_help() -> None:
     sets = [["h0", "h1"], ["h2", "h3"], ["h0", "h1", "h2", "h3"]]
     assert parts_of(planned(aimed(lab(4, sets), "latency"))) == [sets[2]]

@@ -56,6 +56,7 @@ def test_the_promise_holds_at_the_rate_for_other_random_numbers_and_not_at_twice
     assert "simulation of" in str(plan.predicted.latency_basis)
 
 
+@pytest.mark.slow
 def test_a_looser_promise_is_kept_at_no_smaller_rate() -> None:
     strict, loose = (
         solved(promising(ttft, tpot)).predicted.slo_requests_per_s

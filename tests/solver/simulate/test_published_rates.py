@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.published_cases import CASES, Case
 
-QUICK = {"single24 70B, separate, offline", "geo24 30B, SWARM, offline"}
+QUICK = {"single24 70B, separate, offline"}
 """What takes a few seconds; the rest takes 5 to 20 each."""
 
 

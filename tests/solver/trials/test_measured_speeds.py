@@ -42,7 +42,9 @@ def test_what_a_user_measured_is_close_to_what_the_plan_predicts(trial: Trial) -
     assert low <= trial.predicted() / trial.measured <= high
 
 
-@pytest.mark.parametrize("row", ["01", "04b", "10", "18"])
+@pytest.mark.parametrize(
+    "row", ["01", "04b", *(pytest.param(row, marks=pytest.mark.slow) for row in ("10", "18"))]
+)
 def test_the_stated_tpot_is_that_of_the_simulation_at_low_load(row: str) -> None:
     assert stated_over_simulated(with_rate(row, 1 / 6)) == pytest.approx(1, rel=0.1)
 
@@ -52,8 +54,7 @@ def test_the_stated_tpot_is_that_of_the_simulation_at_low_load(row: str) -> None
     [
         "01",
         "04b",
-        "10",
-        "18",
+        *(pytest.param(row, marks=pytest.mark.slow) for row in ("10", "18")),
     ],
 )
 def test_the_stated_tpot_is_that_of_the_simulation_at_the_user_s_rate(row: str) -> None:
