@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 from random import Random
 
+import pytest
 from support.coordinator import SEED
 from support.launched import Running
 from support.sniffer import capture
