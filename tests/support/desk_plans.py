@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+
+from support.shell import program
 
 from hexplan.plan import Plan
 from hexplan.plan_file import read_plan
@@ -34,7 +34,6 @@ def three_in_a_row(model_folder: Path, folder: Path) -> Plan:
 
 def hexplan(*words: str | Path, exit_code: int = 0) -> str:
     """Run hexplan, and return what it prints on stdout."""
-    argv = (sys.executable, "-m", "hexplan", *map(str, words))
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+    done = program(*words)
     assert done.returncode == exit_code, done.stdout + done.stderr
     return done.stdout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
@@ -24,13 +24,10 @@ class ApplyDesk:
         What the ranks of the launch read when it started.
     start_s
         How long that took.
-    accept
-        Refuses plans that the launch must not run, by an error.
     """
 
     def __init__(self, applier: Applier, stats: Sequence[RankStats], start_s: float) -> None:
         self._applier, self._stats, self._start_s = applier, stats, start_s
-        self.require_sound: Callable[[Plan], None] = require_sound
 
     def answer(self, ask: Ask) -> Answer:
         """Begin to apply a plan, or say what it would do, or how far that is.
@@ -43,7 +40,7 @@ class ApplyDesk:
         if ask.ask == "applying":
             return Answer(applying=applying_of(self._applier.progress))
         plan = _plan_in(ask.plan or "")
-        self.require_sound(plan)
+        _require_sound(plan)
         growth = self._applier.look(plan)
         changes = changes_of(growth, self._stats, self._start_s)
         if not ask.is_dry and growth.is_new:
@@ -51,7 +48,7 @@ class ApplyDesk:
         return Answer(changes=changes)
 
 
-def require_sound(plan: Plan) -> None:
+def _require_sound(plan: Plan) -> None:
     """Refuse a plan that breaks a rule.
 
     Raises

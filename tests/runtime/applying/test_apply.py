@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
 import pytest
 from support.applied import FULL_BYTES, HALF_BYTES, plan_on
+from support.generating import Tokens, tokens_of
 from support.processes import wait_until
 
 from hexplan.errors import InputError
@@ -29,7 +30,6 @@ FIRST, LAST, OTHER_LAST = ((0, 2), 0), ((2, 4), 1), ((2, 4), 2)
 BOTH = [((0, 1), 50), ((0, 2), 50)]
 KILLED = 5
 """The device on which no stage comes up."""
-Tokens = list[list[int]]
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +54,6 @@ def applier(pipeline: Pipeline, current: Current) -> Applier:
 def expected(pipeline: Pipeline) -> Tokens:
     """Return what the requests give while nothing happens."""
     return tokens_of(pipeline, REQUESTS)
-
-
-def tokens_of(pipeline: Pipeline, requests: Sequence[Request]) -> Tokens:
-    found: Tokens = [[] for _ in requests]
-    for event in pipeline.generate(requests):
-        found[event.request_index].append(event.token_id)
-    return found
 
 
 class Load:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from support.generating import Tokens, tokens_of
 from support.hanging import hanging
 from support.processes import PATIENCE_S, wait_until
 from support.runtime_plans import make_plan
@@ -26,7 +27,6 @@ TWO_LASTS = [((0, 2), (1,)), ((2, 4), (1,)), ((2, 4), (1,))]
 REQUESTS = [
     Request((1, 2, 3 + n), 60, Sampling(temperature=float(n % 2), seed=n)) for n in range(8)
 ]
-Tokens = list[list[int]]
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +48,6 @@ def expected(pipeline: Pipeline) -> Tokens:
     return tokens_of(pipeline, REQUESTS)
 
 
-def tokens_of(pipeline: Pipeline, requests: Sequence[Request]) -> Tokens:
-    found: Tokens = [[] for _ in requests]
-    for event in pipeline.generate(requests):
-        found[event.request_index].append(event.token_id)
-    return found
-
-
 def pid_of(pipeline: Pipeline, stage: str) -> int:
     """Return the rank of a stage that runs now."""
     children = pipeline._fleet._supervisor.children  # noqa: SLF001
@@ -73,12 +66,12 @@ def wait_until_whole(pipeline: Pipeline, losses: int) -> bool:
 
 def harm_amid(pipeline: Pipeline, stage: str, number: signal.Signals) -> Tokens:
     """Send a signal to a stage while requests run, and return the tokens that they get."""
-    found: Tokens = [[] for _ in REQUESTS]
+    found: list[list[int]] = [[] for _ in REQUESTS]
     for count, event in enumerate(pipeline.generate(REQUESTS)):
         if count == len(REQUESTS) * 4:
             os.kill(pid_of(pipeline, stage), number)
         found[event.request_index].append(event.token_id)
-    return found
+    return [tuple(tokens) for tokens in found]
 
 
 def test_requests_of_a_killed_stage_go_on_elsewhere_with_the_same_tokens(

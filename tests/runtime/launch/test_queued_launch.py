@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.generating import is_empty, tokens_of
 from support.processes import wait_until
 from support.reference import Continuation, clear_continuations, load_reference
 from support.runtime_plans import make_plan, without_way_back
@@ -43,13 +44,6 @@ def pipeline(
         yield running
 
 
-def tokens_of(pipeline: Pipeline, requests: list[Request]) -> list[tuple[int, ...]]:
-    tokens: list[list[int]] = [[] for _ in requests]
-    for event in pipeline.generate(requests):
-        tokens[event.request_index].append(event.token_id)
-    return [tuple(one) for one in tokens]
-
-
 def test_tokens_are_those_of_transformers_however_often_requests_make_way(
     pipeline: Pipeline, continuations: list[Continuation]
 ) -> None:
@@ -57,13 +51,7 @@ def test_tokens_are_those_of_transformers_however_often_requests_make_way(
     requests = [Request(one.prompt_ids, NUM_TOKENS) for one in continuations]
     assert tokens_of(pipeline, requests) == [one.token_ids for one in continuations]
     assert pipeline.core.snapshot().swaps - before >= 3
-    assert wait_until(lambda: is_empty(pipeline))
-
-
-def is_empty(pipeline: Pipeline) -> bool:
-    now = pipeline.core.snapshot()
-    kept = sum(stage.held_tokens + stage.swapped_tokens for stage in now.kv)
-    return (now.running, now.waiting, now.swapped, kept) == (0, 0, 0, 0)
+    assert wait_until(lambda: is_empty(pipeline.core))
 
 
 def test_drawn_tokens_are_those_of_an_undisturbed_run(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.callers import Caller
+from support.generating import tokens_of
 from support.reference import Continuation, clear_continuations, load_reference
 from support.runtime_plans import make_plan, sharing
 from support.threads import running_in_threads
@@ -41,13 +42,6 @@ def pipeline(
 
 def requests(found: list[Continuation], sampling: Callable[[int], Sampling]) -> list[Request]:
     return [Request(one.prompt_ids, NUM_TOKENS, sampling(seed)) for seed, one in enumerate(found)]
-
-
-def tokens_of(pipeline: Pipeline, asked: list[Request]) -> list[tuple[int, ...]]:
-    found: list[list[int]] = [[] for _ in asked]
-    for event in pipeline.generate(asked):
-        found[event.request_index].append(event.token_id)
-    return [tuple(tokens) for tokens in found]
 
 
 def test_prompts_give_the_tokens_of_one_process(

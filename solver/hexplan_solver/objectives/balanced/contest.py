@@ -130,17 +130,15 @@ class Contest:
 
         Others were tried with a full KV cache alone, since they served less.
         """
-        own = Estimate.of(late.found, BALANCED_PARAMS.load)
-        error = lateness(late, self.reference) / self._lateness_by_formula(own)
-        ways = ways_of(late.found, self._limits)
-        way = self._in_time(replace(ways, error=error * BALANCED_PARAMS.retry_margin))
-        err = late.decode_tokens_per_s / own.decode_tokens_per_s
-        options = [] if way is None else [(way.decode_tokens_per_s * err, way.found)]
+        error = self._error_in(late) * BALANCED_PARAMS.retry_margin
+        way = self._in_time(replace(ways_of(late.found, self._limits), error=error))
+        served = late.decode_tokens_per_s / late.found.served.decode_tokens_per_s
+        options = [] if way is None else [(self._limits.merit(way) * served, way.found)]
         known = [one.found for one in (*self._late, *self._allowed)]
         for trial in self._tried:
             found = trial.found
             if not any(found is one for one in known) and self._should_be_in_time(found):
-                options.append((trial.decode_tokens_per_s, found))
+                options.append((self._limits.merit(trial), found))
         return max(options, key=lambda option: option[0])[1] if options else None
 
     def _should_be_in_time(self, found: Candidate) -> bool:
@@ -168,8 +166,7 @@ class Contest:
             loaded = self._try(way.found)
             if loaded is None or not self._is_late(loaded):
                 continue
-            error = lateness(loaded, self.reference) / self._lateness_by_formula(way)
-            again = ways.after(way, error * BALANCED_PARAMS.retry_margin)
+            again = ways.after(way, self._error_in(loaded) * BALANCED_PARAMS.retry_margin)
             if again is not None:
                 pending.append(again)
         return [ways for ways in pending if not ways.tries]
@@ -181,6 +178,11 @@ class Contest:
             if error * self._lateness_by_formula(way) <= self._limits.factor * slack:
                 return way
         return None
+
+    def _error_in(self, loaded: Trial) -> float:
+        """Return how many times as late as by the formula a candidate was in a trial."""
+        own = Estimate.of(loaded.found, BALANCED_PARAMS.load)
+        return lateness(loaded, self.reference) / self._lateness_by_formula(own)
 
     def _error_of(self, found: Candidate) -> float:
         """Return how far the formula errs at least for candidates as deep, or less deep ones."""
@@ -244,11 +246,9 @@ class Contest:
         if not any(one is trial for one in equal_of([*self._allowed, trial], self._limits)):
             return None
         loaded = _loaded(trial)
-        late = lateness(loaded, self.reference)
-        estimate = Estimate.of(found, BALANCED_PARAMS.load)
-        error, hops = late / self._lateness_by_formula(estimate), _hops(found)
+        error, hops = self._error_in(loaded), _hops(found)
         self._least_error[hops] = min(error, self._least_error.get(hops, error))
-        (self._allowed if late <= self._limits.factor else self._late).append(loaded)
+        (self._late if self._is_late(loaded) else self._allowed).append(loaded)
         return loaded
 
     def _may_run(self, found: Candidate) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from support.generating import is_empty
 from support.processes import wait_until
 from support.reference import Continuation, clear_continuations, load_reference
 from support.runtime_plans import make_plan, without_way_back
@@ -69,12 +70,6 @@ def core(request: pytest.FixtureRequest, austen: Path, austen_model: Model) -> I
     queue: QueueName = name
     with running_in_threads(plan, austen, Queueing(queue, OFTEN)) as running:
         yield running
-
-
-def is_empty(core: EngineCore) -> bool:
-    now = core.snapshot()
-    kept = sum(stage.held_tokens + stage.swapped_tokens for stage in now.kv)
-    return (now.running, now.waiting, now.swapped, kept) == (0, 0, 0, 0)
 
 
 def test_tokens_are_those_of_transformers_whatever_happens_to_others(
