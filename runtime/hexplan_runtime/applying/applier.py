@@ -8,7 +8,7 @@ start over on others from what their clients have, before stages end that nobody
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from threading import Lock, Thread
 from typing import Final
@@ -210,13 +210,14 @@ class Applier:
         if growth.removed - growth.closed_first:
             self._drain(growth.removed, drain_s)
         self._retire(growth.retired - self._ended, growth.removed)
-        mender = self._mender()
+        self._rewire(growth.after.whole, growth.after.routes)
+
+    def _rewire(self, whole: Plan, routes: Collection[int]) -> None:
+        """Keep the edges that routes take, and close the others."""
         assert self._wires is not None
-        self._wires.keep(growth.after.whole, growth.after.routes)
-        template = mender.template.model_copy(
-            update={"plan": growth.after.whole, "edges": self._wires.edges}
-        )
-        self._pipeline.tell(Rewire(template))
+        self._wires.keep(whole, routes)
+        update = {"plan": whole, "edges": self._wires.edges}
+        self._pipeline.tell(Rewire(self._mender().template.model_copy(update=update)))
         self._pipeline.close_edges(self._wires.edges)
 
     def _drain(self, routes: frozenset[int], drain_s: float) -> None:
@@ -253,12 +254,7 @@ class Applier:
             return  # nothing of the new plan has begun
         self._current.turn_to(replace(before, whole=whole))
         self._retire(growth.added, growth.opened)
-        assert self._wires is not None
-        self._wires.keep(whole, before.routes)
-        mender = self._mender()
-        update = {"plan": whole, "edges": self._wires.edges}
-        self._pipeline.tell(Rewire(mender.template.model_copy(update=update)))
-        self._pipeline.close_edges(self._wires.edges)
+        self._rewire(whole, before.routes)
         if self._ended:
             self._pipeline.tell(StartStages(self._ended))
             self._await_up(self._ended)
