@@ -145,6 +145,7 @@ BROKEN_SPLITS = (
     broken("the KV of two layers is forgotten", with_handover(SPLIT, kv_moves=()), "HEX611"),
     broken("KV of other layers moves", with_move(SPLIT, layers=(0, 1)), "HEX611"),
     broken("KV moves to another stage", with_move(SPLIT, target="s3"), "HEX611"),
+    broken("KV moves to a stage that no plan has", with_move(SPLIT, target="s9"), "HEX611"),
     broken("KV takes fewer bytes", with_move(SPLIT, bytes_per_request=1), "HEX611"),
     broken(
         "a link carries more KV than it can",

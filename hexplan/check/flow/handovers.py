@@ -40,14 +40,13 @@ def handover_violations(lookup: Lookup) -> Iterator[Violation]:
         message = "it is stated of a plan whose stages serve one phase each"
         yield SPLIT_UNJUDGED.at("prediction, sustained", message)
     yield from _weights(plan.handovers)
-    broken = [
-        violation for where, one in _named(lookup) for violation in _chains(lookup, where, one)
-    ]
-    yield from broken
-    if not broken:
-        for where, handover in _named(lookup):
-            yield from _kv_moves(lookup, where, handover)
-        yield from _loads(lookup)
+    # Each judges what the one before has found to hold together.
+    for judge in (_chains, _kv_moves):
+        broken = [found for where, one in _named(lookup) for found in judge(lookup, where, one)]
+        yield from broken
+        if broken:
+            return
+    yield from _loads(lookup)
 
 
 def _named(lookup: Lookup) -> Iterator[tuple[str, Handover]]:
