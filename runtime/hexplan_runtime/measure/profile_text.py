@@ -80,6 +80,8 @@ def _source(
     model, (first, end) = circumstances.model, circumstances.layers
     kind, hardware = circumstances.kind, circumstances.hardware
     threads = ", one thread a device" if kind == "cpu" else ""
+    if circumstances.together > 1:
+        threads += f", {circumstances.together} devices at work at once"
     batch = f"{LARGEST_BATCH}, the largest that is measured"
     if memory_bytes is not None:
         batch = f"what the KV room of {memory_bytes} bytes a device takes, at most {LARGEST_BATCH}"
