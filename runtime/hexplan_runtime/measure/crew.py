@@ -47,16 +47,18 @@ class Crew:
         self._groups = subject.groups(size)
         self._supervisor = Supervisor(RankAnswer)
         try:
-            for _ in range(self._groups):
-                self._start(subject, size)
+            for group in range(self._groups):
+                self._start(subject, size, group)
             self._answers()
         except BaseException:
             self._stop()
             raise
 
-    def _start(self, subject: Subject, size: int) -> None:
-        """Start the processes of a group."""
+    def _start(self, subject: Subject, size: int, group: int) -> None:
+        """Start the processes of a group, which meet in a folder of their own."""
         nonce = secrets.token_hex(16)
+        folder = Path(self._folder.name) / str(group)
+        folder.mkdir()
         for rank in range(size):
             task = RankTask(
                 model=subject.model,
@@ -66,7 +68,7 @@ class Crew:
                 kind=subject.kind,
                 rank=rank,
                 size=size,
-                meeting_folder=self._folder.name,
+                meeting_folder=str(folder),
                 nonce=nonce,
             )
             name = f"rank {rank} of {size} that measures"

@@ -49,6 +49,8 @@ def _lines(
         yield from _rows(stage, "decode")
         yield "    head_s:"
         yield from _rows(stage, "head")
+        yield "    step_s:"
+        yield from _rows(stage, "step")
         yield from _other_contexts(stage)
 
 
@@ -92,7 +94,8 @@ def _source(
         f" {lengths.context} tokens;"
         f" tokens_per_s derived for requests of {lengths.prompt} + {lengths.output} tokens:"
         " (p + o) / (k (prefill_layer_s(p) + o / B decode_layer_s(B))) for k layers, without the"
-        f" output head, where B is {batch}; head_s with greedy sampling"
+        f" output head, where B is {batch}; head_s with greedy sampling; step_s:"
+        " what a step takes besides its layers and head, with a message over a socket file"
     )
 
 

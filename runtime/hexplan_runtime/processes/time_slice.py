@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 _SLICE_NS: Final = 10_000_000
-"""More than the default, which is a few milliseconds at most; others that come late lose nothing."""
+"""Longer than the default, which is a few milliseconds; nobody loses by more."""
 _CALLS: Final = {"x86_64": (315, 314), "aarch64": (275, 274)}
 """Numbers of `sched_getattr` and `sched_setattr`, for which glibc has functions from 2.41 on."""
 _NORMAL: Final = 0
@@ -49,7 +49,7 @@ def yield_to_messages() -> None:
     call = ctypes.CDLL(None).syscall
     found = _Attributes()
     with suppress(OSError, AttributeError):
-        if call(get_number, 0, ctypes.byref(found), ctypes.sizeof(found), 0) == 0:
-            if found.policy == _NORMAL:
-                found.slice_ns = _SLICE_NS
-                call(set_number, 0, ctypes.byref(found), 0)
+        is_known = call(get_number, 0, ctypes.byref(found), ctypes.sizeof(found), 0) == 0
+        if is_known and found.policy == _NORMAL:
+            found.slice_ns = _SLICE_NS
+            call(set_number, 0, ctypes.byref(found), 0)
