@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from hexplan_runtime.measure.clock import clock_of
 from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.messages import RankOrder, RankTask
 from hexplan_runtime.measure.sample import Point
+from hexplan_runtime.measure.served_rows import rows_of
 from hexplan_runtime.measure.step_timer import StepTimer
 from hexplan_runtime.model.kv_cache import KvCache, KvShape
 from hexplan_runtime.model.layers import DecoderLayer, Head
@@ -98,7 +98,7 @@ class LayerTimer:
     def _between_steps(self, point: Point) -> Callable[[], float]:
         """Return a run of the layers, of which only what comes between two of them is timed."""
         run = self._step(point)
-        rows = self._rows(point)
+        rows = rows_of(point, self._model.max_context)
         cache = self._filled_cache(rows)
 
         def time_s() -> float:
@@ -107,30 +107,10 @@ class LayerTimer:
 
         return time_s
 
-    def _rows(self, point: Point) -> list[Row]:
-        """Return the rows of a step.
-
-        Contexts of decodes spread evenly from half to one and a half times the mean, and so does
-        the room of each beyond that: requests that are served together stand so.
-        """
-        if point.phase == "prefill":
-            return [Row(0, 0, 0, point.tokens, point.context, GREEDY)]
-        requests, mean = point.tokens, point.context
-        widest = min(mean, 2 * (self._model.max_context - mean))
-        contexts = [
-            mean + (2 * i + 1 - requests) * widest // (2 * requests) for i in range(requests)
-        ]
-        rng = random.Random(_SEED)  # noqa: S311
-        rng.shuffle(contexts)
-        return [
-            Row(i, 0, context - 1, 1, context + rng.randrange(mean), GREEDY, decodes=True)
-            for i, context in enumerate(contexts)
-        ]
-
     def _step(self, point: Point) -> Callable[[], object]:
         """Return a run of the layers over requests whose earlier keys and values are in place."""
         torch.manual_seed(_SEED)
-        rows = self._rows(point)
+        rows = rows_of(point, self._model.max_context)
         cache = self._filled_cache(rows)
         spans = spans_of(rows)
         x_TH = torch.randn(point.tokens, self._model.hidden).to(self._dtype)

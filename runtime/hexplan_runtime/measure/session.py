@@ -53,7 +53,7 @@ class Outcome:
     """The samples of a measurement, complete or not."""
 
     samples: tuple[Sample, ...]
-    """The samples, in the order of the grid."""
+    """Those of the points that were run often enough, in the order of the grid."""
     num_points: int
     """Points of the grid."""
 
@@ -95,7 +95,8 @@ def measure(job: ProfileJob, files: ProfileFiles, hear: SampleListener, stop: Ev
     points = grid(job.lengths, job.model.max_context, job.degrees, is_quick=job.is_quick)
     campaign = Campaign(subject, points, files.keep, hear, stop)
     record = campaign.run(files.begin(circumstances))
-    found = tuple(sample for point in points if (sample := record.at(point)) is not None)
+    enough = [point for point in points if not campaign.needs_more(record, point)]
+    found = tuple(sample for point in enough if (sample := record.at(point)) is not None)
     outcome = Outcome(found, len(points))
     if outcome.is_complete:
         stages = [
