@@ -38,6 +38,7 @@ from hexplan_runtime.measure import (
 from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.grid import LARGEST_BATCH, grid
 from hexplan_runtime.measure.rates import MeasuredStage
+from hexplan_runtime.measure.sample import Phase
 from hexplan_runtime.measure.served_rows import rows_of
 
 
@@ -134,9 +135,14 @@ def test_rates_from_the_rooflines_own_times_are_the_rooflines(memory_bytes: int)
 def test_the_error_of_a_profile_is_the_widest_spread_in_its_tables(
     times_s: tuple[float, ...], error: str
 ) -> None:
+    kinds: tuple[tuple[Phase, int, int], ...] = (
+        ("prefill", 16, 16),
+        ("prefill", 32, 32),
+        ("decode", 1, 28),
+    )
     steady = [
         _sample(Point(tp=1, phase=phase, tokens=tokens, context=context), 1.0)
-        for phase, tokens, context in (("prefill", 16, 16), ("prefill", 32, 32), ("decode", 1, 28))
+        for phase, tokens, context in kinds
     ]
     mean = Point(tp=1, phase="decode", tokens=2, context=28)
     other = Point(tp=1, phase="decode", tokens=2, context=56)
