@@ -96,7 +96,8 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
     launcher.tell(Report(event="ready"))
     Orders(launcher, loaded, leader, assignment.generations).obey()
     watch = _watch(assignment, inbox)
-    yield_to_messages()  # the threads that pass them are all there
+    if team.size == 1:  # in a group this thread waits for messages itself, several a layer
+        yield_to_messages()
     while True:
         arrived = inbox.next_batch() if inbox else None
         watch.begin()
