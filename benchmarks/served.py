@@ -79,10 +79,10 @@ def main() -> None:
         profile = arguments.profile or folder / "profile.yaml"
         layers = SIZES[arguments.size]["num_hidden_layers"]
         subject = Subject(model, layers, arguments.type, profile, arguments.latency)
-        if arguments.profile is None:
-            measure(subject, shapes)
         print(row(HEADINGS), row(["---"] * len(HEADINGS)), sep="\n", flush=True)
         for shape in shapes:
+            if arguments.profile is None:
+                measure(subject, shape)
             plan_file = plan(subject, shape, folder)
             read = read_plan(plan_file)
             with served(plan_file) as server:
@@ -100,13 +100,14 @@ def make_tokenizer(model: Path, vocab: int) -> None:
     Tokenizer(models.WordLevel(words, unk_token="w0 ")).save(str(model / "tokenizer.json"))  # noqa: S106
 
 
-def measure(subject: Subject, shapes: Sequence[str]) -> None:
-    """Run `hexplan profile`, for groups of two as well where a shape has one."""
+def measure(subject: Subject, shape: str) -> None:
+    """Run `hexplan profile` with as many devices at work as a shape has."""
     asked = [*CLI, "profile", "--model", str(subject.folder), "--device", "core", "--on", "cpu"]
     asked += ["--dtype", subject.dtype, "--memory", "4GiB", "-o", str(subject.profile), "--force"]
     asked += ["--prompt-tokens", str(subject.prompt_tokens)]
     asked += ["--output-tokens", str(subject.output_tokens), "--quiet"]
-    asked += ["--tp", "2"] * ("tp2" in shapes)
+    asked += ["--tp", "2"] * (shape == "tp2")
+    asked += ["--together", "1" if shape == "one" else "2"]
     subprocess.run(asked, check=True)  # noqa: S603
 
 

@@ -94,6 +94,9 @@ class Profile(FrozenModel):
     head_s: tuple[StepPoint, ...] = ()
     """Seconds of the output head by rows that a step samples, ascending; empty if the layers'
     times include it, or if it was not measured."""
+    step_s: Annotated[tuple[StepPoint, ...], Field(exclude_if=lambda points: not points)] = ()
+    """Seconds of a step besides its layers and the head, by rows that it runs, ascending; empty if
+    the layers' times include it, or if it was not measured. Only simulations use it."""
     kv_tokens: tuple[Positive, ...] = ()
     """Tokens of context that fit with 1, 2, ... layers; only simulations use it."""
     max_prompts: tuple[Positive, ...] = ()

@@ -50,6 +50,13 @@ def profile(
         list[int] | None,
         typer.Option(min=2, help="Also measure a group of this many devices; repeatable."),
     ] = None,
+    together: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Devices that this machine has working at once; by default the largest group.",
+        ),
+    ] = None,
     dtype: Annotated[
         RunType | None, typer.Option(help="Run in this type; by default the model's own.")
     ] = None,
@@ -97,6 +104,7 @@ def profile(
         device=_device_name(device),
         kind=choose_kind(on.value if on else None),
         degrees=tuple(sorted({1, *(tp or ())})),
+        together=together or max(tp or (1,)),
         lengths=Lengths(*_lengths(model, prompt_tokens, output_tokens)),
         memory_bytes=_memory_bytes(memory, device),
         repeats=repeats or (QUICK_REPEATS if quick else REPEATS),
@@ -112,7 +120,7 @@ def profile(
         raise typer.Exit(INTERRUPTED)
     if not quiet:
         emit(samples_text(outcome.samples))
-        _warn_of_few_cores(job.degrees, is_cpu=job.kind == "cpu")
+        _warn_of_few_cores(max(*job.degrees, job.together), is_cpu=job.kind == "cpu")
         warn_of_spread(outcome.samples)
         say(f"wrote {output}: name it with `profiles:` in a cluster.yaml")
 
@@ -165,10 +173,10 @@ def _memory_bytes(text: str | None, device: str) -> int | None:
         raise InputError(message, hint=error.hint) from error
 
 
-def _warn_of_few_cores(degrees: tuple[int, ...], *, is_cpu: bool) -> None:
+def _warn_of_few_cores(together: int, *, is_cpu: bool) -> None:
     from hexplan.render import say, words
     from hexplan_runtime.measure import free_cores
 
-    if is_cpu and max(degrees) > free_cores():
+    if is_cpu and together > free_cores():
         cores = words.count(free_cores(), "core")
-        say(f"warning: a group of {max(degrees)} shares {cores}, so its times are too long")
+        say(f"warning: {together} devices at once share {cores}, so their times are off")

@@ -52,3 +52,7 @@ class ShiftStepTimes:
     def head_s(self, rows: int) -> float:
         """Return the seconds of the output head, which is shared by vocabulary in both modes."""
         return self._tensor.head_s(rows)
+
+    def step_s(self, rows: int) -> float:
+        """Return what a step takes besides, in either mode."""
+        return self._tensor.step_s(rows)

@@ -34,3 +34,6 @@ class StepTimes(Protocol):
 
     def head_s(self, rows: int) -> float:
         """Return the seconds of the output head for `rows` tokens; 0 if the layers include it."""
+
+    def step_s(self, rows: int) -> float:
+        """Return the seconds of a step of `rows` rows besides; 0 if the layers include them."""

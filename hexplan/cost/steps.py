@@ -111,18 +111,26 @@ def _tabulated(curve: Curve, is_flat_at_first: bool) -> tuple[float, ...]:
 def measured_steps(profile: Profile) -> MeasuredSteps:
     """Return the step times of a profile, which must have some."""
     head = _curve(profile.head_s) if profile.head_s else None
-    return MeasuredSteps(_curve(profile.prefill_layer_s), _curve(profile.decode_layer_s), head)
+    step = _curve(profile.step_s) if profile.step_s else None
+    prefill, decode = _curve(profile.prefill_layer_s), _curve(profile.decode_layer_s)
+    return MeasuredSteps(prefill, decode, head, step)
 
 
 class MeasuredSteps:
     """Times measured for one layer, at the measured context.
 
-    Without a curve of the output head, they count as including it.
+    Without a curve of the output head, or of what a step takes besides, they count as including it.
     """
 
     origin = "measured profile"
 
-    def __init__(self, prefill: Curve, decode: Curve, head: Curve | None = None) -> None:
+    def __init__(
+        self,
+        prefill: Curve,
+        decode: Curve,
+        head: Curve | None = None,
+        step: Curve | None = None,
+    ) -> None:
         self._prefill, self._decode = prefill, decode
         # Prompts as short as a few decodes tell which part of decodes is the work of matrices.
         self._are_shared = prefill.tokens[0] <= decode.tokens[0]
@@ -130,6 +138,8 @@ class MeasuredSteps:
         self._decode_s = _tabulated(decode, True)
         self._head = head
         self._head_s = _tabulated(head, True) if head else (0.0,)
+        self._step = step
+        self._step_s = _tabulated(step, True) if step else (0.0,)
 
     @property
     def measured_tokens(self) -> tuple[int, int] | None:
@@ -165,6 +175,10 @@ class MeasuredSteps:
         """Return the seconds of the output head; 0 if it was not measured by itself."""
         return self._of(self._head, self._head_s, rows) if self._head else 0.0
 
+    def step_s(self, rows: int) -> float:
+        """Return the seconds of a step besides; 0 if they were not measured by themselves."""
+        return self._of(self._step, self._step_s, rows) if self._step else 0.0
+
     @staticmethod
     def _of(curve: Curve, tabulated: tuple[float, ...], tokens: int) -> float:
         return tabulated[tokens] if tokens < len(tabulated) else curve.at(tokens)
@@ -192,6 +206,10 @@ class RooflineSteps:
     def head_s(self, rows: int) -> float:
         """Return the seconds of the output head for `rows` tokens, with what each costs besides."""
         return self._roofline.head_s(rows) + rows * self._token_s
+
+    def step_s(self, rows: int) -> float:
+        """Return nothing: what a step costs besides is spread over its layers."""
+        return 0.0
 
 
 class ScaledSteps:
@@ -233,3 +251,7 @@ class ScaledSteps:
     def head_s(self, rows: int) -> float:
         """Return the seconds of the output head by the datasheet, as it was not measured."""
         return self._steps.head_s(rows)
+
+    def step_s(self, rows: int) -> float:
+        """Return what a step of the similar group takes besides its layers."""
+        return self._measured.step_s(rows)

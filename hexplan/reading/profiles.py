@@ -67,7 +67,8 @@ def _validated(document: YamlDocument, at: Locator) -> ProfileText:
 def _check_steps(stage: MeasuredStageText, path: KeyPath, at: Locator) -> None:
     """Refuse step times that cannot be interpolated, or that cover only one phase."""
     tables = {"prefill_layer_s": stage.prefill_layer_s, "decode_layer_s": stage.decode_layer_s}
-    for name, points in (*tables.items(), ("head_s", stage.head_s)):
+    others = {"head_s": stage.head_s, "step_s": stage.step_s}
+    for name, points in (*tables.items(), *others.items()):
         if any(low[0] >= high[0] for low, high in pairwise(points)):
             problem = "found tokens that do not rise, needed each point above the one before"
             raise at.error((*path, name), problem)
@@ -80,9 +81,10 @@ def _check_steps(stage: MeasuredStageText, path: KeyPath, at: Locator) -> None:
     if len(missing) == 1:
         problem = f"found it without `{missing[0]}`, needed both or none"
         raise at.error((*path, next(name for name in tables if name not in missing)), problem)
-    if missing and stage.head_s:
-        problem = "found it without the times of layers, needed all three or none"
-        raise at.error((*path, "head_s"), problem)
+    for name, points in others.items():
+        if missing and points:
+            problem = "found it without the times of layers, needed them too"
+            raise at.error((*path, name), problem)
 
 
 def _exact_points(points: tuple[tuple[int, float], ...]) -> tuple[tuple[int, Decimal], ...]:
@@ -99,6 +101,7 @@ def _profile(device: str, stage: MeasuredStageText, source: str) -> Profile:
         prefill_layer_s=_exact_points(stage.prefill_layer_s),
         decode_layer_s=_exact_points(stage.decode_layer_s),
         head_s=_exact_points(stage.head_s),
+        step_s=_exact_points(stage.step_s),
         kv_tokens=stage.kv_tokens,
         max_prompts=stage.max_prompts,
         max_decode_tokens=stage.max_decode_tokens,

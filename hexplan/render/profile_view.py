@@ -85,6 +85,8 @@ def _step(point: Point) -> str:
         return f"prefill of {words.count(point.tokens, 'token')}{group}"
     if point.phase == "head":
         return f"output head of {words.count(point.tokens, 'row')}{group}"
+    if point.phase == "step":
+        return f"step of {words.count(point.tokens, 'row')} besides its layers{group}"
     return f"decode of {words.count(point.tokens, 'token')} at context {point.context:,}{group}"
 
 

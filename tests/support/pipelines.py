@@ -27,6 +27,10 @@ class SteadySteps:
     def layer_s(self, prompt: int, reach: float, decode: int, context: int) -> float:
         return self.prompt_s * bool(prompt) + self.decode_s * bool(decode)
 
+    def step_s(self, rows: int) -> float:
+        """Return nothing."""
+        return 0.0
+
     def head_s(self, rows: int) -> float:
         return 0.0
 

@@ -32,6 +32,9 @@ class MeasuredStageText(Text):
     head_s: Many[StepPointText] = ()
     """`[rows, seconds]` of the output head with sampling, by ascending rows; needs both tables of
     layers."""
+    step_s: Many[StepPointText] = ()
+    """`[rows, seconds]` of a step besides its layers and the head, by ascending rows; needs both
+    tables of layers."""
     kv_tokens: Many[CountText] = ()
     """Tokens of context that it had room for with 1, 2, ... layers."""
     max_prompts: Many[CountText] = ()

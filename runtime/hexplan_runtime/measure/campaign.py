@@ -1,4 +1,4 @@
-"""The campaign: all points of a grid, one after another, each kept as soon as it is measured."""
+"""The campaign: all points of a grid, in several passes, each kept as soon as it is measured."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from hexplan_runtime.measure.sample import Point, Sample
 ENOUGH_SPREAD = 0.05
 """A point whose times spread less than this is not run again. Chosen by trial."""
 _WARMUPS = 2
-"""Untimed runs before a point, which fill caches and the allocator's pools. Chosen by trial."""
+"""Untimed runs before a round, which fill caches and the allocator's pools. Chosen by trial."""
 _ROUND = 5
-"""Runs after which the spread is looked at. Chosen by trial."""
+"""Runs of a point in one pass over the grid. Chosen by trial."""
+_PASSES = 3
+"""Passes in which every point is run; unsteady ones are in the others, too. What shares a machine's
+caches and memory comes and goes in seconds, so that runs in a row agree and are all wrong."""
 
 
 class SampleListener(Protocol):
@@ -50,44 +53,41 @@ class Campaign:
         LaunchError
             A process that measures failed.
         """
-        missing = [point for point in self.points if record.at(point) is None]
-        done = len(self.points) - len(missing)
-        for tp, group in groupby(missing, key=lambda point: point.tp):
+        for tp, group in groupby(self.points, key=lambda point: point.tp):
+            points = tuple(group)
+            if any(self.needs_more(record, point) for point in points):
+                with Crew(self.subject, tp) as crew:
+                    record = self._run_all(crew, points, record)
             if self.stop.is_set():
                 break
-            with Crew(self.subject, tp) as crew:
-                for point in group:
-                    if self.stop.is_set():
-                        break
-                    sample = _sample(crew, point, record.circumstances.repeats)
-                    record, done = record.plus(sample), done + 1
-                    self.keep(record)
-                    self.hear(sample, done, len(self.points))
-                record = self._run_unsteady_again(crew, tp, record, done)
         return record
 
-    def _run_unsteady_again(self, crew: Crew, tp: int, record: Record, done: int) -> Record:
-        """Measure points whose times spread once more: what disturbed them may have passed."""
-        for sample in record.samples:
-            if sample.point.tp != tp or sample.spread <= ENOUGH_SPREAD:
-                continue
-            if self.stop.is_set():
-                break
-            again = _sample(crew, sample.point, record.circumstances.repeats)
-            if again.spread < sample.spread:
-                record = record.plus(again)
+    def _run_all(self, crew: Crew, points: Sequence[Point], record: Record) -> Record:
+        """Go over the points until all have been run often enough, a round of each at a time."""
+        while short := [point for point in points if self.needs_more(record, point)]:
+            for point in short:
+                if self.stop.is_set():
+                    return record
+                sample = self._with_round(crew, point, record)
+                record = record.plus(sample)
                 self.keep(record)
-                self.hear(again, done, len(self.points))
+                done = sum(not self.needs_more(record, one) for one in self.points)
+                self.hear(sample, done, len(self.points))
         return record
 
+    def needs_more(self, record: Record, point: Point) -> bool:
+        """Say whether a point is to be run again: its times differ, or are from few passes."""
+        sample, most = record.at(point), record.circumstances.repeats
+        if sample is None:
+            return True
+        count = len(sample.times_s)
+        is_steady = count >= _PASSES * _ROUND and sample.spread <= ENOUGH_SPREAD
+        return count < most and not is_steady
 
-def _sample(crew: Crew, point: Point, repeats: int) -> Sample:
-    """Run a point in rounds until its times agree, or have been taken often enough."""
-    sample: Sample | None = None
-    warmups = _WARMUPS
-    while sample is None or (len(sample.times_s) < repeats and sample.spread > ENOUGH_SPREAD):
-        before = sample.times_s if sample else ()
-        size = min(_ROUND, repeats - len(before))
-        times_s = crew.run(RankOrder(point=point, warmups=warmups, repeats=size))
-        sample, warmups = Sample(point=point, times_s=before + times_s), 0
-    return sample
+    def _with_round(self, crew: Crew, point: Point, record: Record) -> Sample:
+        """Run a point once more, a round at most, and return all its times."""
+        earlier = record.at(point)
+        before = earlier.times_s if earlier else ()
+        size = min(_ROUND, record.circumstances.repeats - len(before))
+        times_s = crew.run(RankOrder(point=point, warmups=_WARMUPS, repeats=size))
+        return Sample(point=point, times_s=before + times_s)

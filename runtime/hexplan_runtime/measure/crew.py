@@ -1,4 +1,4 @@
-"""The crew: the processes of one measured group, as many as it has devices."""
+"""The crew: the processes of a measured group, and of others like it that work beside it."""
 
 from __future__ import annotations
 
@@ -31,34 +31,48 @@ class Subject:
     layers: Range
     """The layers that are measured in place of all."""
     kind: DeviceKind
+    together: int = 1
+    """Devices that work at once."""
+
+    def groups(self, size: int) -> int:
+        """Return how many groups of this size work at once."""
+        return max(1, self.together // size)
 
 
 class Crew:
-    """A group of ranks that are ready, and take orders; leaving it ends their processes."""
+    """Groups of ranks that are ready, and take orders; leaving it ends their processes."""
 
     def __init__(self, subject: Subject, size: int) -> None:
         self._folder = TemporaryDirectory(prefix="hexplan-")
-        nonce = secrets.token_hex(16)
+        self._groups = subject.groups(size)
         self._supervisor = Supervisor(RankAnswer)
         try:
-            for rank in range(size):
-                task = RankTask(
-                    model=subject.model,
-                    architecture=subject.architecture,
-                    model_folder=str(subject.folder),
-                    layers=subject.layers,
-                    kind=subject.kind,
-                    rank=rank,
-                    size=size,
-                    meeting_folder=self._folder.name,
-                    nonce=nonce,
-                )
-                name = f"rank {rank} of {size} that measures"
-                self._supervisor.start(name, Here().command(_RANK), task)
-            self._answer()
+            for group in range(self._groups):
+                self._start(subject, size, group)
+            self._answers()
         except BaseException:
             self._stop()
             raise
+
+    def _start(self, subject: Subject, size: int, group: int) -> None:
+        """Start the processes of a group, which meet in a folder of their own."""
+        nonce = secrets.token_hex(16)
+        folder = Path(self._folder.name) / str(group)
+        folder.mkdir()
+        for rank in range(size):
+            task = RankTask(
+                model=subject.model,
+                architecture=subject.architecture,
+                model_folder=str(subject.folder),
+                layers=subject.layers,
+                kind=subject.kind,
+                rank=rank,
+                size=size,
+                meeting_folder=str(folder),
+                nonce=nonce,
+            )
+            name = f"rank {rank} of {size} that measures"
+            self._supervisor.start(name, Here().command(_RANK), task)
 
     def __enter__(self) -> Self:
         return self
@@ -72,7 +86,10 @@ class Crew:
         self._stop()
 
     def run(self, order: RankOrder) -> tuple[float, ...]:
-        """Have every rank run a step, and return the leader's times in seconds.
+        """Have every rank run a step, and return its times in seconds.
+
+        Each is the mean of the groups' times. Groups begin together, and what an earlier end of one
+        leaves to the others is part of the last run at most, as all do the same.
 
         Raises
         ------
@@ -82,16 +99,21 @@ class Crew:
             A rank failed.
         """
         self._supervisor.tell_all(order)
-        return self._answer().times_s
+        times_s = [answer.times_s for answer in self._answers()]
+        return tuple(sum(each) / len(each) for each in zip(*times_s, strict=True))
 
     def _stop(self) -> None:
         self._supervisor.stop()
         self._folder.cleanup()
 
-    def _answer(self) -> RankAnswer:
-        """Wait for the leader's answer, or for what keeps it from answering.
+    def _answers(self) -> list[RankAnswer]:
+        """Wait for the answer of every group."""
+        return [self._answer() for _ in range(self._groups)]
 
-        Only the leader answers orders, but any rank may refuse its task.
+    def _answer(self) -> RankAnswer:
+        """Wait for a leader's answer, or for what keeps it from answering.
+
+        Only leaders answer orders, but any rank may refuse its task.
         """
         event = self._supervisor.next_event()
         assert event is not None

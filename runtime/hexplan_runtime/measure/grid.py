@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from hexplan.field_types import Range
@@ -18,7 +19,8 @@ _PAST_MEAN = 2
 _FULL_STEP_TOKENS = 512
 """Prompt tokens of a step that serves prompts of several requests together: the default chunk."""
 _FULL_STEP, _QUICK_STEP = 2, 8
-"""The ratio of neighbouring points, in a measurement and in a quick try."""
+"""The ratio of neighbouring points, in a measurement and in a quick try; a measurement has one more
+between each two, as kernels take rows by the block: seven take a third longer than six on Zen 4."""
 _MEASURED_LAYERS = 4
 """Layers that are timed together; one alone would find its weights in a cache. Chosen by trial."""
 
@@ -48,9 +50,10 @@ def grid(
 ) -> tuple[Point, ...]:
     """Return the points to measure, in the order in which they are measured.
 
-    Prompts double from 1 token to twice the mean prompt, or 512 if that is more, and batches from
-    1 to the largest that is measured. Contexts are the mean one, half of it and twice. The means
-    are points themselves, so that what is derived for them is not interpolated.
+    Prompts go from 1 token to twice the mean prompt, or 512 if that is more, and batches from 1 to
+    the largest that is measured, by the powers of two and the middles between them. Contexts are
+    the mean one, and for powers of two half of it and twice. The means are points themselves, so
+    that what is derived for them is not interpolated.
 
     Parameters
     ----------
@@ -62,17 +65,26 @@ def grid(
     step = _QUICK_STEP if is_quick else _FULL_STEP
     most = min(longest, max(_PAST_MEAN * lengths.prompt, _FULL_STEP_TOKENS))
     prompts = sorted({*_powers(min(_SMALLEST_PROMPT, most), most, step), lengths.prompt, most})
-    batches = sorted({*_powers(1, LARGEST_BATCH, step), LARGEST_BATCH})
+    powers = sorted({*_powers(1, LARGEST_BATCH, step), LARGEST_BATCH})
+    batches = powers if is_quick else _with_middles(powers)
+    prompts = prompts if is_quick else _with_middles(prompts)
     mean = lengths.context
-    contexts = (mean,) if is_quick else sorted({max(1, mean // 2), mean, min(longest, 2 * mean)})
+    others = () if is_quick else sorted({max(1, mean // 2), min(longest, 2 * mean)} - {mean})
     points = []
     for tp in degrees:
         points += [Point(tp=tp, phase="prefill", tokens=n, context=n) for n in prompts]
+        points += [Point(tp=tp, phase="decode", tokens=n, context=mean) for n in batches]
         points += [
-            Point(tp=tp, phase="decode", tokens=n, context=c) for c in contexts for n in batches
+            Point(tp=tp, phase="decode", tokens=n, context=c) for c in others for n in powers
         ]
         points += [Point(tp=tp, phase="head", tokens=n, context=1) for n in batches]
+        points += [Point(tp=tp, phase="step", tokens=n, context=mean) for n in powers]
     return tuple(points)
+
+
+def _with_middles(counts: Sequence[int]) -> list[int]:
+    """Return rising numbers with those in the middle between two, rounded down."""
+    return sorted({*counts, *((low + high) // 2 for low, high in pairwise(counts))})
 
 
 def _powers(first: int, last: int, step: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -14,6 +14,8 @@ from hexplan_runtime.measure.clock import clock_of
 from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.messages import RankOrder, RankTask
 from hexplan_runtime.measure.sample import Point
+from hexplan_runtime.measure.served_rows import rows_of
+from hexplan_runtime.measure.step_timer import StepTimer
 from hexplan_runtime.model.kv_cache import KvCache, KvShape
 from hexplan_runtime.model.layers import DecoderLayer, Head
 from hexplan_runtime.model.linear import Rank
@@ -21,7 +23,9 @@ from hexplan_runtime.model.rotary import RotaryTable
 from hexplan_runtime.model.step import BlockStep, spans_of, turns_of
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.team import Team
+from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.request import GREEDY
+from hexplan_runtime.stage.messages import launch_mark
 from hexplan_runtime.stage.sampling import sample
 from hexplan_runtime.stage.stage import torch_dtype
 
@@ -47,6 +51,8 @@ class LayerTimer:
         frequencies, scale = task.architecture.rotary_frequencies, task.architecture.rotary_scale
         self._rotary = RotaryTable(frequencies, scale)
         self._kv_heads = shard.kv_heads[1] - shard.kv_heads[0]
+        wire = WireFormat(launch_mark(task.nonce), task.model.hidden, dtype)
+        self._step_timer = StepTimer(task.kind, team, wire, Path(task.meeting_folder))
 
     @torch.inference_mode()
     def times_s(self, order: RankOrder) -> tuple[float, ...]:
@@ -54,16 +60,24 @@ class LayerTimer:
 
         The ranks begin each run together.
         """
-        is_head = order.point.phase == "head"
-        run = self._head_step(order.point) if is_head else self._step(order.point)
-        shared_by = 1 if is_head else len(self._layers)
+        time_s, shared_by = self._timed(order.point)
         times = []
         for index in range(order.warmups + order.repeats):
             self._team.sum(torch.zeros(1))
-            seconds = self._clock(run)
+            seconds = time_s()
             if index >= order.warmups:
                 times.append(seconds / shared_by)
         return tuple(times)
+
+    def _timed(self, point: Point) -> tuple[Callable[[], float], int]:
+        """Return what runs a point and says how long it took, and how many layers shared that."""
+        if point.phase == "step":
+            return self._between_steps(point), 1
+        if point.phase == "head":
+            run, shared_by = self._head_step(point), 1
+        else:
+            run, shared_by = self._step(point), len(self._layers)
+        return lambda: self._clock(run), shared_by
 
     def _head_step(self, point: Point) -> Callable[[], object]:
         """Return a run of the output head, with sampling where the logits are."""
@@ -81,19 +95,24 @@ class LayerTimer:
 
         return run
 
+    def _between_steps(self, point: Point) -> Callable[[], float]:
+        """Return a run of the layers, of which only what comes between two of them is timed."""
+        run = self._step(point)
+        rows = rows_of(point, self._model.max_context)
+        cache = self._filled_cache(rows)
+
+        def time_s() -> float:
+            run()
+            return self._step_timer.time_s(rows, cache, self._rotary)
+
+        return time_s
+
     def _step(self, point: Point) -> Callable[[], object]:
         """Return a run of the layers over requests whose earlier keys and values are in place."""
         torch.manual_seed(_SEED)
-        is_prefill = point.phase == "prefill"
-        requests, tokens = (1, point.tokens) if is_prefill else (point.tokens, 1)
-        cache = self._filled_cache(requests, point.context)
-        position = point.context - tokens
-        spans = spans_of(
-            [
-                Row(request, 0, position, tokens, point.context, GREEDY)
-                for request in range(requests)
-            ]
-        )
+        rows = rows_of(point, self._model.max_context)
+        cache = self._filled_cache(rows)
+        spans = spans_of(rows)
         x_TH = torch.randn(point.tokens, self._model.hidden).to(self._dtype)
         turns_T1C = turns_of(spans, self._rotary)
         return lambda: self._run(x_TH.clone(), BlockStep(spans, turns_T1C, cache.arenas[0]))
@@ -103,12 +122,12 @@ class LayerTimer:
             layer(x_TH, step)
         return x_TH
 
-    def _filled_cache(self, requests: int, context: int) -> KvCache:
+    def _filled_cache(self, rows: Sequence[Row]) -> KvCache:
         """Return a cache full of random values: pages that were never written would be slower."""
-        heads, width = self._kv_heads, self._model.head_dim
-        cache = KvCache((self._range,), requests * context, KvShape(heads, width, self._dtype))
-        for request in range(requests):
-            cache.open(request, self._range[0], context)
+        shape = KvShape(self._kv_heads, self._model.head_dim, self._dtype)
+        cache = KvCache((self._range,), sum(row.context_tokens for row in rows), shape)
+        for row in rows:
+            cache.open(row.request, self._range[0], row.context_tokens)
         for layer in range(*self._range):
             for x_GSE in cache.arenas[0].layer(layer):
                 x_GSE.normal_()

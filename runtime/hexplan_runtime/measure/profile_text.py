@@ -49,6 +49,8 @@ def _lines(
         yield from _rows(stage, "decode")
         yield "    head_s:"
         yield from _rows(stage, "head")
+        yield "    step_s:"
+        yield from _rows(stage, "step")
         yield from _other_contexts(stage)
 
 
@@ -80,6 +82,8 @@ def _source(
     model, (first, end) = circumstances.model, circumstances.layers
     kind, hardware = circumstances.kind, circumstances.hardware
     threads = ", one thread a device" if kind == "cpu" else ""
+    if circumstances.together > 1:
+        threads += f", {circumstances.together} devices at work at once"
     batch = f"{LARGEST_BATCH}, the largest that is measured"
     if memory_bytes is not None:
         batch = f"what the KV room of {memory_bytes} bytes a device takes, at most {LARGEST_BATCH}"
@@ -90,7 +94,8 @@ def _source(
         f" {lengths.context} tokens;"
         f" tokens_per_s derived for requests of {lengths.prompt} + {lengths.output} tokens:"
         " (p + o) / (k (prefill_layer_s(p) + o / B decode_layer_s(B))) for k layers, without the"
-        f" output head, where B is {batch}; head_s with greedy sampling"
+        f" output head, where B is {batch}; head_s with greedy sampling; step_s:"
+        " what a step takes besides its layers and head, with a message over a socket file"
     )
 
 

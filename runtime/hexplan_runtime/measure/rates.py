@@ -13,7 +13,7 @@ from hexplan.cost.steps import Curve
 from hexplan.model import Model
 from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.grid import LARGEST_BATCH, Lengths
-from hexplan_runtime.measure.sample import PHASES, Phase, Sample
+from hexplan_runtime.measure.sample import COMPUTED, Phase, Sample
 
 _ERROR_STEP = Decimal("0.001")
 _LEAST_ERROR, _MOST_ERROR = Decimal("0.01"), Decimal("0.99")
@@ -50,7 +50,7 @@ class MeasuredStage:
         It is rounded up to whole thousandths, and at least 0.01, as repeats in one process do not
         show what differs from day to day.
         """
-        widest = max(s.spread for phase in PHASES for s in self.column(phase))
+        widest = max(s.spread for phase in COMPUTED for s in self.column(phase))
         rounded = Decimal(widest).quantize(_ERROR_STEP, ROUND_CEILING)
         return min(_MOST_ERROR, max(_LEAST_ERROR, rounded))
 

@@ -36,6 +36,8 @@ class Circumstances(FrozenModel):
     """Version of torch."""
     repeats: Count
     """Timed runs of a point, at most."""
+    together: Count = 1
+    """Devices that work at once."""
 
 
 class Record(FrozenModel):

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from hexplan.frozen_model import FrozenModel
 
-Phase = Literal["prefill", "decode", "head"]
-PHASES: tuple[Phase, ...] = ("prefill", "decode", "head")
+Phase = Literal["prefill", "decode", "head", "step"]
+COMPUTED: tuple[Phase, ...] = ("prefill", "decode", "head")
+"""Those that take the most of a step's time."""
 Count = Annotated[int, Field(gt=0)]
 
 
@@ -20,7 +21,8 @@ class Point(FrozenModel):
     tp: Count
     """Devices in the group."""
     phase: Phase
-    """Whether the step runs a prompt, or the next token of running requests; or the output head."""
+    """Whether the step runs a prompt, or the next token of running requests; or the output head; or
+    what a step of decodes has besides its layers."""
     tokens: Count
     """Tokens of the prompt; or requests that decode, a token each; or rows that are sampled."""
     context: Count

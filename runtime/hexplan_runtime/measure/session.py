@@ -44,6 +44,8 @@ class ProfileJob:
     """Timed runs of a point, at most."""
     is_quick: bool
     """Whether a few points are enough."""
+    together: int = 1
+    """Devices that work at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Outcome:
     """The samples of a measurement, complete or not."""
 
     samples: tuple[Sample, ...]
-    """The samples, in the order of the grid."""
+    """Those of the points that were run often enough, in the order of the grid."""
     num_points: int
     """Points of the grid."""
 
@@ -79,7 +81,7 @@ def measure(job: ProfileJob, files: ProfileFiles, hear: SampleListener, stop: Ev
         message = f"{job.model.name}: found a {job.model.family} model, whose layers are not timed"
         known = join_or(OWN_FAMILIES)
         raise InputError(message, hint=f"profiles can be measured for the families {known}")
-    subject = Subject(job.model, architecture, job.folder, layers, job.kind)
+    subject = Subject(job.model, architecture, job.folder, layers, job.kind, job.together)
     circumstances = Circumstances(
         model=job.model,
         layers=layers,
@@ -88,11 +90,13 @@ def measure(job: ProfileJob, files: ProfileFiles, hear: SampleListener, stop: Ev
         hardware=hardware_name(job.kind),
         torch=str(torch.__version__),
         repeats=job.repeats,
+        together=job.together,
     )
     points = grid(job.lengths, job.model.max_context, job.degrees, is_quick=job.is_quick)
     campaign = Campaign(subject, points, files.keep, hear, stop)
     record = campaign.run(files.begin(circumstances))
-    found = tuple(sample for point in points if (sample := record.at(point)) is not None)
+    enough = [point for point in points if not campaign.needs_more(record, point)]
+    found = tuple(sample for point in enough if (sample := record.at(point)) is not None)
     outcome = Outcome(found, len(points))
     if outcome.is_complete:
         stages = [

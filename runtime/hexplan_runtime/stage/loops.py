@@ -69,7 +69,8 @@ def _step_s(plan: Plan, stage: Stage, enter_layer: int) -> Callable[[int], float
 
     def step_s(decodes: int) -> float:
         layers_s = num_layers * steps.layer_s(0, 0, decodes, decodes * context)
-        return layers_s + (steps.head_s(decodes) if ends_model else 0.0)
+        head_s = steps.head_s(decodes) if ends_model else 0.0
+        return layers_s + head_s + steps.step_s(decodes)
 
     return step_s
 

@@ -19,6 +19,7 @@ from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
 from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
+from hexplan_runtime.processes.time_slice import yield_to_messages
 from hexplan_runtime.processes.work_watch import WorkWatch
 from hexplan_runtime.runner.compiled_layers import keep_compiled_in
 from hexplan_runtime.runner.device import device_of
@@ -95,6 +96,8 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
     launcher.tell(Report(event="ready"))
     Orders(launcher, loaded, leader, assignment.generations).obey()
     watch = _watch(assignment, inbox)
+    if team.size == 1:  # in a group this thread waits for messages itself, several a layer
+        yield_to_messages()
     while True:
         arrived = inbox.next_batch() if inbox else None
         watch.begin()

@@ -128,7 +128,8 @@ def _step_s(pipeline: PipelineModel, stage: int, enter: int) -> Callable[[int], 
 
     def step_s(decodes: int) -> float:
         layers_s = num_layers * steps.layer_s(0, 0, decodes, decodes * pipeline.context_tokens)
-        return layers_s + (steps.head_s(decodes) if ends_model else 0.0)
+        head_s = steps.head_s(decodes) if ends_model else 0.0
+        return layers_s + head_s + steps.step_s(decodes)
 
     return step_s
 

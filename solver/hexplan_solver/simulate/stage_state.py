@@ -112,21 +112,24 @@ class StageState:
 
     def _step(self, segment: int) -> RunningStep:
         groups = self._take(segment)
-        prompt = decode = context = rows = 0
+        prompt = decode = context = rows = prompts = 0
         reach = 0.0
         for group in groups:
             if group.is_prompt:
                 prompt += group.tokens
                 reach += group.tokens * (group.start + group.tokens / 2)
                 rows += group.is_prompt_end
+                prompts += 1
             else:
                 decode += group.tokens
                 context += group.context
         seconds = self._layers[segment] * self.model.steps.layer_s(prompt, reach, decode, context)
         if segment == 0:
             seconds += (prompt + decode) * self._intake_s
-        if self._ends_model and segment == self.last_segment:
-            seconds += self.model.steps.head_s(rows + decode)
+        if segment == self.last_segment:
+            seconds += self.model.steps.step_s(prompts + decode)
+            if self._ends_model:
+                seconds += self.model.steps.head_s(rows + decode)
         if prompt > self.largest_step[0]:
             self.largest_step[0] = prompt
         if decode > self.largest_step[1]:

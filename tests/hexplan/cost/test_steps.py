@@ -151,3 +151,13 @@ def test_chunks_of_a_prompt_do_the_work_of_the_whole(chunks: list[int]) -> None:
     starts = [sum(chunks[:i]) for i in range(len(chunks) + 1)]
     reach = sum((b - a) * (a + (b - a) / 2) for a, b in pairwise(starts))
     assert reach == total**2 / 2
+
+
+def test_what_a_step_takes_besides_comes_from_its_own_table_or_is_in_the_layers() -> None:
+    """Few rows take as long as the fewest that were measured, as with decodes."""
+    points = (2, Decimal("0.001")), (4, Decimal("0.003"))
+    steps = measured_steps(MEASURED.model_copy(update={"step_s": points}))
+    seconds = [steps.step_s(rows) for rows in (1, 2, 3, 4, 8)]
+    assert seconds == pytest.approx([0.001, 0.001, 0.002, 0.003, 0.006])
+    assert measured_steps(MEASURED).step_s(3) == 0.0
+    assert _steps(_spec(), WHOLE).step_s(3) == 0.0  # of a datasheet

@@ -37,6 +37,7 @@ def test_step_times_are_read_as_they_are_written(tmp_path: Path) -> None:
         "    prefill_layer_s: [[0, 0], [250, 0.0021]]\n"
         "    decode_layer_s: [[2, 0.0014]]\n"
         "    head_s: [[1, 0.002], [8, 0.003]]\n"
+        "    step_s: [[1, 0.0004]]\n"
         "    kv_tokens: [1000, 400]\n"
         "    max_prompts: [3, 1]\n"
         "    max_decode_tokens: [64, 32]\n",
@@ -44,6 +45,7 @@ def test_step_times_are_read_as_they_are_written(tmp_path: Path) -> None:
     assert profile.prefill_layer_s == ((0, Decimal(0)), (250, Decimal("0.0021")))
     assert profile.decode_layer_s == ((2, Decimal("0.0014")),)
     assert profile.head_s == ((1, Decimal("0.002")), (8, Decimal("0.003")))
+    assert profile.step_s == ((1, Decimal("0.0004")),)
     assert (profile.kv_tokens, profile.max_prompts) == ((1000, 400), (3, 1))
     assert profile.max_decode_tokens == (64, 32)
 
@@ -56,7 +58,8 @@ def test_step_times_are_read_as_they_are_written(tmp_path: Path) -> None:
         ("    decode_layer_s: [[2, 0.1]]\n", "needed both"),  # half of it
         ("    decode_layer_s: [[2, -0.1]]\n", "decode_layer_s"),  # time below 0
         ("    decode_layer_s: [[2, 0.1, 3]]\n", "decode_layer_s"),  # three of two
-        ("    head_s: [[2, 0.1]]\n", "needed all three"),  # a head without layers
+        ("    head_s: [[2, 0.1]]\n", "needed them too"),  # a head without layers
+        ("    step_s: [[2, 0.1]]\n", "needed them too"),  # nor is what is besides
         ("    kv_tokens: [0]\n", "kv_tokens"),  # no room
     ],
 )

@@ -38,6 +38,8 @@ from hexplan_runtime.measure import (
 from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.grid import LARGEST_BATCH, grid
 from hexplan_runtime.measure.rates import MeasuredStage
+from hexplan_runtime.measure.sample import Phase
+from hexplan_runtime.measure.served_rows import rows_of
 
 
 @given(st.integers(1, 4000), st.integers(1, 4000), st.booleans())
@@ -58,6 +60,21 @@ def test_a_grid_rises_holds_the_means_and_fits_into_the_context(
             ]
             assert batches == sorted(batches)
             assert (batches[0], batches[-1]) == (1, LARGEST_BATCH)
+
+
+@given(st.integers(1, 64), st.integers(2, 5000), st.integers(0, 5000))
+def test_decodes_have_unlike_contexts_with_the_mean_that_is_asked_for(
+    requests: int, mean: int, spare: int
+) -> None:
+    point = Point(tp=1, phase="decode", tokens=requests, context=mean)
+    rows = rows_of(point, mean + spare)
+    contexts = [row.position + 1 for row in rows]
+    assert len(rows) == requests
+    assert sum(contexts) / requests == pytest.approx(mean, abs=0.5)
+    assert all(1 <= context <= mean + spare for context in contexts)
+    assert all(row.context_tokens > row.position for row in rows)
+    if requests > 1 and min(mean, spare) > requests:
+        assert max(contexts) > mean > min(contexts)
 
 
 @given(st.lists(st.floats(1e-6, 10), min_size=2, max_size=30))
@@ -118,9 +135,14 @@ def test_rates_from_the_rooflines_own_times_are_the_rooflines(memory_bytes: int)
 def test_the_error_of_a_profile_is_the_widest_spread_in_its_tables(
     times_s: tuple[float, ...], error: str
 ) -> None:
+    kinds: tuple[tuple[Phase, int, int], ...] = (
+        ("prefill", 16, 16),
+        ("prefill", 32, 32),
+        ("decode", 1, 28),
+    )
     steady = [
         _sample(Point(tp=1, phase=phase, tokens=tokens, context=context), 1.0)
-        for phase, tokens, context in (("prefill", 16, 16), ("prefill", 32, 32), ("decode", 1, 28))
+        for phase, tokens, context in kinds
     ]
     mean = Point(tp=1, phase="decode", tokens=2, context=28)
     other = Point(tp=1, phase="decode", tokens=2, context=56)
@@ -215,6 +237,7 @@ def test_a_stopped_measurement_is_labelled_and_resuming_it_measures_only_the_res
             point = Point(tp=stage["tp"], phase="head", tokens=rows, context=1)
             assert seconds == medians[point]
         assert [rows for rows, _ in stage["head_s"]] == [1, 8, 64]
+        assert [rows for rows, _ in stage["step_s"]] == [1, 8, 64]
 
     with pytest.raises(InputError, match="there is a file already"):
         run(job, replace(files, may_resume=True), Follower())

@@ -35,6 +35,10 @@ class Reading:
     def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
         return 1e-3 + 2e-4 * (prompt + decode) if prompt or decode else 0.0
 
+    def step_s(self, rows: int) -> float:
+        """Return nothing."""
+        return 0.0
+
     def head_s(self, rows: int) -> float:
         return 0.0
 

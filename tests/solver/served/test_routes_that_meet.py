@@ -43,6 +43,10 @@ class Kernels:
     def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
         return self._times * (1e-3 + 4e-5 * (prompt + decode)) if prompt or decode else 0.0
 
+    def step_s(self, rows: int) -> float:
+        """Return nothing."""
+        return 0.0
+
     def head_s(self, rows: int) -> float:
         return 0.0
 

@@ -43,6 +43,10 @@ class Steady:
     def layer_s(self, prompt: int, reach: float, decode: int, context: int) -> float:
         return prompt * self._prompt_token_s + (self._decode_s if decode else 0.0)
 
+    def step_s(self, rows: int) -> float:
+        """Return nothing."""
+        return 0.0
+
     def head_s(self, rows: int) -> float:
         return 0.0
 
