@@ -226,6 +226,7 @@ class Agents:
                 stages=place.stages,
                 listens=place.listens,
                 assignment=self._task,
+                spares=self._hosts.spares,
             )
         )
         return agent

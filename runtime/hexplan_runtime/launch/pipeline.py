@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -255,7 +256,7 @@ class Pipeline:
             self._meeting_folder.path,
             self._start_timeout_s,
             is_observed,
-            self._hosts,
+            self._hosts and replace(self._hosts, spares=(self._restarts or Restarts()).spares),
             heals=self._restarts is not None,
             step_limit_s=(self._restarts or Restarts()).step_limit_s,
         )

@@ -35,7 +35,7 @@ class Restarts:
     step_limit_s: float = 300.0
     """How long a step of a stage may take before its leader counts as hanging."""
     spares: int = 0
-    """Ranks that wait on this machine with their libraries read, so that a start takes less."""
+    """Ranks that wait on each machine with their libraries read, so that a start takes less."""
     log: Callable[[str], None] = lambda line: None
     """Takes a line about each loss and start, in any thread."""
 
