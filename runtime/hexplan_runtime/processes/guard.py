@@ -25,7 +25,7 @@ class Guard:
     def __init__(self) -> None:
         self._shell: subprocess.Popen[bytes] | None = None
         with suppress(OSError):  # a machine without a shell, where the next launch tidies up
-            self._shell = subprocess.Popen(
+            self._shell = subprocess.Popen(  # noqa: S603
                 ("/bin/sh", "-c", _SCRIPT, "hexplan-guard"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
