@@ -17,10 +17,11 @@ import asyncio
 import datetime
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,7 @@ from hexplan.plan_file import write_plan
 _NUM_ASKS: Final = 16
 _GONE_S: Final = 15.0
 _PATIENCE_S: Final = 240.0
-_NOTICED_S: Final = 12.0
+_NOTICED_S: Final = 6.0
 """A harm that nobody has noticed by then did none."""
 _DOUBLE: Final = 0.15
 """How often the next kill comes before what the one before did is mended."""
@@ -151,9 +152,8 @@ class Chaos:
         files = files_in(self.folder / "tmp", self.folder / "run")
         return files + sorted(shared_memory() - self.shared)
 
-    def _await(self, is_so: object, limit_s: float = _GONE_S) -> bool:
+    def _await(self, is_so: Callable[[], bool], limit_s: float = _GONE_S) -> bool:
         """Wait until something is so, and say whether it is."""
-        assert callable(is_so)
         deadline_s = time.monotonic() + limit_s
         while not is_so():
             if time.monotonic() > deadline_s:
@@ -203,6 +203,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path)
     parser.add_argument("--one-machine", action="store_true")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     if asked.table is not None:
         records = read_records(asked.table)
     else:

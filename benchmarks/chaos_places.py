@@ -148,9 +148,7 @@ class ThreeHosts:
         found = 0
         for index, server in enumerate(self.hosts.servers):
             own = _hexadecimal(self.hosts.addresses[index])
-            found += sum(
-                at.partition(":")[0] != own for at, _ in tcp(server.pid, listens=True)
-            )
+            found += sum(at.partition(":")[0] != own for at, _ in tcp(server.pid, listens=True))
         return found
 
     def left_listening(self) -> int:
