@@ -1,286 +1,258 @@
 """Kill parts of a served plan at random moments under many streams, and count what comes of it.
 
-    python benchmarks/chaos.py [--kills 500] [--streams 64] [--seed 0] [--minutes 60]
+    python benchmarks/chaos.py [--kills 500] [--streams 64] [--seed 0] [--append FILE]
+    python benchmarks/chaos.py --table FILE
 
-Each stream must end with exactly the tokens of an undisturbed run, or with a clear error. Prints a
-row for each kind of kill, and exits with 1 if a token was wrong or something was left behind.
+As root, with `ip` and the package asyncssh, the plan runs on three hosts: network namespaces that
+answer ssh. Otherwise, or with --one-machine, it runs on this one, and only ranks and the router are
+killed. Each stream must end with exactly the tokens of an undisturbed run, or with a clear error.
+Exits with 1 if a token was wrong or something was left behind. With --append, each kill is written
+down at once, so that a long run can be made in pieces, with a seed each.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import datetime
 import os
 import random
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import quantiles
 from typing import Final
 
+import pytest
+from chaos_kernel import files_in, shared_memory, sockets
 from chaos_model import make_chaos_plan, make_model
-from chaos_streams import Clients, Pieces, Tally, undisturbed
-from serve_process import ServerProcess, serving
+from chaos_places import KILL_ROUTER, Machine, Place, ThreeHosts, free_port, three_hosts
+from chaos_records import END, Record, append, facts, is_bad, read_records, table
+from chaos_router import Router
+from chaos_streams import Clients, Tally, undisturbed
 
-from hexplan.plan import Plan
+from hexplan.plan_file import write_plan
 
-RANK: Final = "hexplan_runtime.stage.worker"
-_OPTIONS: Final = (
-    "--restarts",
-    "100000",
-    "--spares",
-    "2",
-    "--no-access-log",
-    "--served-name",
-    "chaos",
-)
 _NUM_ASKS: Final = 16
-_IN_A_ROW: Final = 5
-"""Kills of one kind before those of the next."""
 _GONE_S: Final = 15.0
 _PATIENCE_S: Final = 240.0
-_SHM: Final = Path("/dev/shm")  # noqa: S108
-
-
-@dataclass(slots=True)
-class Row:
-    """What came of one kind of kill."""
-
-    kills: int = 0
-    tally: Tally = field(default_factory=Tally)
-    recovered_s: list[float] = field(default_factory=list)
-    orphans: int = 0
-    listeners: int = 0
-    leaked: int = 0
-
-    def cells(self, kind: str) -> list[str]:
-        """Return the row of the table."""
-        ended = self.tally.ended
-        errors = ended["error"] + ended["refused"]
-        times = self.recovered_s
-        half, most = (_quantile(times, 50), _quantile(times, 99)) if times else (0.0, 0.0)
-        return [
-            kind,
-            str(self.kills),
-            str(sum(ended.values())),
-            str(self.tally.came_again),
-            str(ended["exact"]),
-            str(errors),
-            str(ended["cut"]),
-            str(ended["wrong"]),
-            f"{half:.1f} s" if times else "",
-            f"{most:.1f} s" if times else "",
-            str(self.orphans),
-            str(self.listeners),
-            str(self.leaked),
-        ]
-
-
-HEAD: Final = (
-    "kind | kills | streams | came again | exact | clear errors | cut off | wrong tokens | p50"
-    " | p99 | orphans | stray listeners | leaked"
-)
+_NOTICED_S: Final = 6.0
+"""A harm that nobody has noticed by then did none."""
+_DOUBLE: Final = 0.15
+"""How often the next kill comes before what the one before did is mended."""
+_LOOK_S: Final = 0.05
 
 
 @dataclass(slots=True)
 class Chaos:
-    """A server under streams, and what is done to it."""
+    """A served plan under streams, and what is done to it."""
 
-    server: ServerProcess
+    place: Place
+    router: Router
     folder: Path
-    rng: random.Random
+    asked: argparse.Namespace
+    dice: random.Random
+    clients: Clients | None = None
+    records: list[Record] = field(default_factory=list)
+    shared: set[Path] = field(default_factory=shared_memory)
 
-    def ranks(self) -> list[int]:
-        """Return the ranks that have a place; spare ones hold nothing."""
-        marked = [pid for pid in _marked(self.folder) if RANK in _command_line(pid)]
-        return [pid for pid in marked if _has_sockets(pid)]
+    def run(self) -> None:
+        """Harm until enough was harmed or the time is over."""
+        until_s = time.monotonic() + 60 * self.asked.minutes
+        self.router.start()
+        expected = asyncio.run(undisturbed(self.router.url, _NUM_ASKS))
+        self.clients = Clients(self.router.url, self.asked.streams, expected)
+        self.clients.start()
+        is_pending, done = False, 0
+        while done < self.asked.kills and time.monotonic() < until_s:
+            time.sleep(self.dice.uniform(0.0, 2.0))
+            if self.dice.random() < self.asked.router_share:
+                record = self._kill_router(is_pending)
+                is_pending = False
+            else:
+                record = self._harm(is_pending)
+                is_pending = record.recovered_s is None
+            done += 1
+            self._keep(record)
+        self._end()
 
-    def harm(self, number: signal.Signals) -> float | None:
-        """Send a signal to some rank, and return how long it took until all routes were back."""
-        before = self._generations()
-        victim = self.rng.choice(self.ranks())
-        os.kill(victim, number)
+    def _harm(self, is_double: bool) -> Record:
+        kinds = list(self.place.harms)
+        kind = self.dice.choices(kinds, [self.place.harms[one][0] for one in kinds])[0]
+        before = self.router.losses()
         begun_s = time.monotonic()
+        what = self.place.harms[kind][1](self.dice)
+        if self.dice.random() < _DOUBLE:
+            time.sleep(self.dice.uniform(0.0, 3.0))
+            return self._record(kind, what, None, is_double)
+        took_s, what = self._await_whole(begun_s, before, what)
+        orphans = 0 if took_s is None else self._await(lambda: not self.place.surplus())
+        return self._record(
+            kind,
+            what,
+            took_s,
+            is_double,
+            orphans=0 if orphans else self.place.surplus(),
+            listeners=self.place.listeners(),
+        )
+
+    def _await_whole(self, begun_s: float, before: int, what: str) -> tuple[float | None, str]:
+        """Return how long it took from a harm until all routes were open again."""
         while time.monotonic() - begun_s < _PATIENCE_S:
-            seen = self.server.get("/plan")
-            is_noticed = sum(stage["generation"] for stage in seen["stages"]) > before
-            if is_noticed and not any(route["is_masked"] for route in seen["routes"]):
-                return time.monotonic() - begun_s
-            time.sleep(0.1)
-        return None
+            waited_s = time.monotonic() - begun_s
+            if self.router.is_whole():
+                if self.router.losses() > before:
+                    return time.monotonic() - begun_s, what
+                if waited_s > _NOTICED_S:
+                    return None, f"{what}, which did no harm"
+            time.sleep(_LOOK_S)
+        return None, f"{what}, and routes were not back in time"
 
-    def listeners(self) -> int:
-        """Return how many TCP listeners the processes have beside the server's own."""
-        ports = {port for pid in _marked(self.folder) for port in _listening(pid)}
-        return len(ports - {int(self.server.url.rpartition(":")[2])})
+    def _kill_router(self, is_double: bool) -> Record:
+        """Kill the router, count what is left, and start it again."""
+        begun_s = time.monotonic()
+        self.router.kill()
+        self._await(lambda: not self.place.processes())
+        what = f"gone after {time.monotonic() - begun_s:.1f} s"
+        left = self._left()
+        self.router.start()
+        took_s = time.monotonic() - begun_s
+        return self._record(KILL_ROUTER, what, took_s, is_double, **left)
 
-    def _generations(self) -> int:
-        return sum(stage["generation"] for stage in self.server.get("/plan")["stages"])
+    def _end(self) -> None:
+        """Stop as a user does, and count what is left."""
+        assert self.clients is not None
+        self.clients.stop()
+        self._await(self.router.is_whole)
+        self.router.wait_until_idle()
+        held = len(sockets(self.router.pid))
+        self.router.stop()
+        self._await(lambda: not self.place.processes())
+        record = self._record(END, f"the router held {held} sockets", None, False, **self._left())
+        self._keep(record)
+
+    def _left(self) -> dict[str, int]:
+        """Return what is left of a launch that has ended."""
+        self._await(lambda: not self._files(), 2.0)
+        files = self._files()
+        for file in files:
+            print(f"left: {file}", file=sys.stderr)
+        place = self.place
+        return {
+            "orphans": len(place.processes()),
+            "listeners": place.left_listening() if isinstance(place, ThreeHosts) else 0,
+            "leaked": len(files),
+        }
+
+    def _files(self) -> list[Path]:
+        files = files_in(self.folder / "tmp", self.folder / "run")
+        return files + sorted(shared_memory() - self.shared)
+
+    def _await(self, is_so: Callable[[], bool], limit_s: float = _GONE_S) -> bool:
+        """Wait until something is so, and say whether it is."""
+        deadline_s = time.monotonic() + limit_s
+        while not is_so():
+            if time.monotonic() > deadline_s:
+                return False
+            time.sleep(_LOOK_S)
+        return True
+
+    def _record(
+        self, kind: str, what: str, took_s: float | None, is_double: bool, **left: int
+    ) -> Record:
+        tally = self.clients.tally() if self.clients is not None else Tally()
+        return Record(
+            kind,
+            what,
+            self.place.name,
+            self.asked.seed,
+            datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            os.getloadavg()[0],
+            None if took_s is None else round(took_s, 3),
+            is_double,
+            dict(tally.ended),
+            tally.came_again,
+            examples=tally.examples,
+            **left,
+        )
+
+    def _keep(self, record: Record) -> None:
+        self.records.append(record)
+        if self.asked.append is not None:
+            append(self.asked.append, record)
+        took = "" if record.recovered_s is None else f" {record.recovered_s:.1f} s"
+        ended = " ".join(f"{n} {name}" for name, n in record.streams.items())
+        print(f"{record.kind}: {record.what}.{took} {ended}", file=sys.stderr, flush=True)
+        for example in record.examples:
+            print(f"  {example}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
     """Harm, count and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--router-kills", type=int, default=2)
+    parser.add_argument("--router-share", type=float, default=0.02)
+    parser.add_argument("--append", type=Path)
+    parser.add_argument("--table", type=Path)
+    parser.add_argument("--one-machine", action="store_true")
     asked = parser.parse_args()
-    rows = {"SIGKILL a rank": Row(), "SIGSTOP a rank": Row(), "SIGKILL the router": Row()}
-    rng = random.Random(asked.seed)  # noqa: S311
-    until_s = time.monotonic() + 60 * asked.minutes
-    with tempfile.TemporaryDirectory(prefix="chaos-") as name:
-        folder = Path(name)
-        plan = make_chaos_plan(make_model(folder / "model"))
-        expected = _harm_ranks(plan, folder, rows, rng, asked, until_s)
-        for _ in range(asked.router_kills):
-            _kill_router(plan, folder, rows["SIGKILL the router"], expected, asked.streams)
-    print(f"| {HEAD} |\n|{'---|' * len(HEAD.split('|'))}")
-    for kind, row in rows.items():
-        print(f"| {' | '.join(row.cells(kind))} |")
-    for kind, row in rows.items():
-        for example in row.tally.examples:
-            print(f"{kind}: {example}", file=sys.stderr)
-    bad = [r for r in rows.values() if r.tally.ended["wrong"] or r.orphans or r.listeners]
-    sys.exit(1 if bad else 0)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    if asked.table is not None:
+        records = read_records(asked.table)
+    else:
+        with tempfile.TemporaryDirectory(prefix="chaos-") as name:
+            records = _run(Path(name), asked)
+    print(f"{table(records)}\n\n{facts(records)}")
+    sys.exit(1 if is_bad(records) else 0)
 
 
-def _harm_ranks(
-    plan: Plan,
-    folder: Path,
-    rows: dict[str, Row],
-    rng: random.Random,
-    asked: argparse.Namespace,
-    until_s: float,
-) -> dict[int, Pieces]:
-    """Harm ranks of one server, kind by kind in turns; return what requests give undisturbed."""
-    kinds = {"SIGKILL a rank": signal.SIGKILL, "SIGSTOP a rank": signal.SIGSTOP}
-    with _marked_by(folder), serving(plan, folder, *_OPTIONS) as server:
-        chaos = Chaos(server, folder, rng)
-        expected = asyncio.run(undisturbed(server.url, _NUM_ASKS))
-        done = 0
-        while done < asked.kills and time.monotonic() < until_s:
-            kind = list(kinds)[done // _IN_A_ROW % len(kinds)]
-            row = rows[kind]
-            clients = Clients(server.url, asked.streams, expected, row.tally)
-            clients.start()
-            for _ in range(min(_IN_A_ROW, asked.kills - done)):
-                time.sleep(rng.uniform(0.0, 2.0))
-                took_s = chaos.harm(kinds[kind])
-                done += 1
-                row.kills += 1
-                row.listeners += chaos.listeners()
-                if took_s is None:
-                    row.tally.examples.append("routes were not back in time")
-                else:
-                    row.recovered_s.append(took_s)
-            clients.stop()
-            print(f"{done} kills: {dict(row.tally.ended)}", file=sys.stderr, flush=True)
-    for kind in kinds:
-        rows[kind].orphans = _left_after(folder, _GONE_S)
-        rows[kind].leaked = len(_files_left(folder))
-    return expected
-
-
-def _kill_router(
-    plan: Plan, folder: Path, row: Row, expected: dict[int, Pieces], num_streams: int
-) -> None:
-    """Kill a server under streams, and count what is left of it after 15 s."""
-    with _marked_by(folder), serving(plan, folder, *_OPTIONS) as server:
-        clients = Clients(server.url, num_streams, expected, row.tally)
-        clients.start()
-        time.sleep(5.0)
-        clients.over.set()
-        os.kill(server.pid, signal.SIGKILL)
-        begun_s = time.monotonic()
-        row.kills += 1
-        row.orphans += _left_after(folder, _GONE_S)
-        row.recovered_s.append(time.monotonic() - begun_s)
-        clients.stop()
-    row.leaked += len(_files_left(folder))
+def _run(folder: Path, asked: argparse.Namespace) -> list[Record]:
+    for name in ("tmp", "run", "hosts"):
+        (folder / name).mkdir(mode=0o700)
+    os.environ["TMPDIR"] = str(folder / "tmp")
+    os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
+    model = make_model(folder / "model")
+    with _place(folder, asked) as place:
+        plan = make_chaos_plan(model, place.addresses)
+        write_plan(plan, folder / "plan.json")
+        router = Router(folder / "plan.json", folder / "serve.log", place.port, place.options)
+        chaos = Chaos(place, router, folder, asked, random.Random(asked.seed))  # noqa: S311
+        try:
+            chaos.run()
+        finally:
+            if router.process is not None and router.process.poll() is None:
+                router.stop()
+            if asked.append is not None:
+                log = asked.append.with_suffix(".log")
+                log.write_text(router.log.read_text() if router.log.exists() else "")
+        return chaos.records
 
 
 @contextmanager
-def _marked_by(folder: Path) -> Iterator[None]:
-    """Let what is started carry a mark: its folder for files of a while."""
-    before, shm = os.environ.get("TMPDIR"), set(_SHM.iterdir())
-    place = folder / "tmp"
-    place.mkdir(exist_ok=True)
-    os.environ["TMPDIR"] = str(place)
+def _place(folder: Path, asked: argparse.Namespace) -> Iterator[Place]:
+    """Give three hosts, or this machine alone where it cannot have them."""
+    machine = Machine(f"TMPDIR={folder / 'tmp'}", free_port())
+    if asked.one_machine:
+        yield machine
+        return
     try:
-        yield
+        hosts = three_hosts(folder / "hosts")
+        place = hosts.__enter__()
+    except pytest.skip.Exception as reason:
+        print(f"on one machine, ranks and router alone: {reason}", file=sys.stderr)
+        yield machine
+        return
+    try:
+        yield place
     finally:
-        if before is None:
-            del os.environ["TMPDIR"]
-        else:
-            os.environ["TMPDIR"] = before
-        for file in set(_SHM.iterdir()) - shm:
-            print(f"left in shared memory: {file}", file=sys.stderr)
-
-
-def _left_after(folder: Path, limit_s: float) -> int:
-    """Return how many processes of a server are left, once none is or the time is over."""
-    deadline_s = time.monotonic() + limit_s
-    while (left := len(_marked(folder))) and time.monotonic() < deadline_s:
-        time.sleep(0.05)
-    return left
-
-
-def _files_left(folder: Path) -> list[Path]:
-    return [file for file in (folder / "tmp").rglob("*") if not file.is_dir()]
-
-
-def _marked(folder: Path) -> list[int]:
-    """Return the processes that carry the mark."""
-    mark = f"TMPDIR={folder / 'tmp'}".encode()
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in pids if mark in _read(pid, "environ").split(b"\0")]
-
-
-def _command_line(pid: int) -> list[str]:
-    return _read(pid, "cmdline").decode(errors="replace").split("\0")
-
-
-def _has_sockets(pid: int) -> bool:
-    return bool(_sockets(pid))
-
-
-def _sockets(pid: int) -> set[str]:
-    try:
-        links = [str(one.readlink()) for one in (Path("/proc") / str(pid) / "fd").iterdir()]
-    except OSError:
-        return set()
-    return {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
-
-
-def _listening(pid: int) -> Iterator[int]:
-    """Yield the TCP ports at which a process listens."""
-    sockets = _sockets(pid)
-    for table in ("tcp", "tcp6"):
-        for line in _read(pid, f"net/{table}").decode().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and fields[9] in sockets:
-                yield int(fields[1].rpartition(":")[2], 16)
-
-
-def _read(pid: int, name: str) -> bytes:
-    try:
-        return (Path("/proc") / str(pid) / name).read_bytes()
-    except OSError:
-        return b""
-
-
-def _quantile(values: list[float], percent: int) -> float:
-    """Return a quantile; the largest value where there are few."""
-    if len(values) < 2:
-        return values[0]
-    return quantiles(values, n=100, method="inclusive")[percent - 1]
+        hosts.__exit__(None, None, None)
 
 
 if __name__ == "__main__":

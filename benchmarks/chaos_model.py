@@ -1,9 +1,10 @@
-"""The tiniest plan that has a route left when any of its stages but the first dies."""
+"""The tiniest plan of two routes that share no stage, so that one is left whatever dies."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from hexplan.plan import Plan
 from hexplan.reading import parse_spec
 from hexplan_solver import SolveOptions, solve
 
+NUM_HOSTS: Final = 3
 _SIZES: Final = {
     "hidden_size": 48,
     "intermediate_size": 96,
@@ -34,10 +36,11 @@ objective: throughput
 workload: {{prompt_tokens: {{mean: 16, max: 256}}, output_tokens: {{mean: 64, max: 128}}}}
 devices:
   core: {{kind: cpu, memory: 64MiB, memory_bandwidth: 10GB/s, compute: 50 GFLOP/s}}
+  fast: {{kind: cpu, memory: 64MiB, memory_bandwidth: 40GB/s, compute: 400 GFLOP/s}}
 hosts:
   - {{name: ada, site: desk, devices: core, nic: 1GB/s{0}}}
   - {{name: bob, site: desk, devices: core, nic: 1GB/s{1}}}
-  - {{name: cyd, site: desk, devices: core, nic: 1GB/s{2}}}
+  - {{name: cyd, site: desk, devices: fast, nic: 1GB/s{2}}}
 coordinator: {{site: desk, nic: 1GB/s}}
 links: [{{within: desk, bandwidth: 1GB/s, latency: 100us}}]
 pin:
@@ -56,14 +59,18 @@ def make_model(folder: Path) -> Path:
     return folder
 
 
-def make_chaos_plan(folder: Path, addresses: tuple[str, ...] = ()) -> Plan:
-    """Return a plan of two routes: after a shared stage, bob's, or the upper half of cyd's.
+def make_chaos_plan(folder: Path, addresses: Sequence[str] = ()) -> Plan:
+    """Return a plan of two routes: ada's lower half and bob's upper one, and cyd's whole model.
 
     Parameters
     ----------
     addresses
         Of its three hosts, which are then machines of their own.
     """
-    given = [f", address: {address}" for address in addresses] or ["", "", ""]
+    given = [f", address: {address}" for address in addresses] or [""] * NUM_HOSTS
     text = SPEC.format(*given, path=folder.resolve())
-    return solve(parse_spec(text, folder), SolveOptions(time_limit_s=10.0))
+    plan = solve(parse_spec(text, folder), SolveOptions(time_limit_s=10.0))
+    used = [{hop.stage for hop in route.hops} for route in plan.routes]
+    assert len(used) == 2, used
+    assert used[0].isdisjoint(used[1]), used
+    return plan

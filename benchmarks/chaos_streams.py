@@ -7,15 +7,17 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Final, TypeAlias
 
 import httpx
 
 Pieces: TypeAlias = tuple[str, ...]
 _PATIENCE_S: Final = 300.0
-_TRIES: Final = 30
-"""How often a request is sent while the server says when to come again."""
+_TRIES: Final = 60
+"""How often a request is sent while the server says when to come again, or is not there."""
+_PAUSE_S: Final = 1.0
+"""When a client comes again to a server that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,11 @@ class Tally:
     """How streams ended."""
 
     ended: Counter[str] = field(default_factory=Counter)
-    """`exact`, `error`, `refused`, `cut` or `wrong`."""
+    """`exact`, `again` (it was cut off, and exact when it was sent again), `error`, `refused`,
+    `cut` or `wrong`."""
     came_again: int = 0
-    """Requests that were sent once more, as the server had asked, because no route was left."""
+    """Requests that were sent once more before they had begun: the server had said when to come
+    again, as no route was left, or was not there."""
     examples: list[str] = field(default_factory=list)
     """What the first wrong ones, and errors, were."""
 
@@ -51,53 +55,65 @@ class Tally:
             self.examples.append(f"{outcome}: {example}")
 
 
-@dataclass(slots=True)
 class Clients:
     """Clients in a thread of their own, until they are told to stop."""
 
-    url: str
-    num_clients: int
-    expected: dict[int, Pieces]
-    tally: Tally
-    over: Event = field(default_factory=Event)
-    thread: Thread | None = None
+    def __init__(self, url: str, num_clients: int, expected: dict[int, Pieces]) -> None:
+        self._url, self._num_clients, self._expected = url, num_clients, expected
+        self._over = Event()
+        self._lock = Lock()
+        self._tally = Tally()
+        self._thread = Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
     def start(self) -> None:
         """Begin to stream."""
-        self.thread = Thread(target=lambda: asyncio.run(self._run()), daemon=True)
-        self.thread.start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Begin no more streams, and wait for those under way."""
-        self.over.set()
-        assert self.thread is not None
-        self.thread.join()
+        self._over.set()
+        self._thread.join()
+
+    def tally(self) -> Tally:
+        """Return how streams have ended since the last call."""
+        with self._lock:
+            told, self._tally = self._tally, Tally()
+        return told
 
     async def _run(self) -> None:
-        limits = httpx.Limits(max_connections=None)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=self._num_clients)
         timeout = httpx.Timeout(_PATIENCE_S)
-        async with httpx.AsyncClient(base_url=self.url, limits=limits, timeout=timeout) as http:
-            await asyncio.gather(*(self._stream_on(http, n) for n in range(self.num_clients)))
+        async with httpx.AsyncClient(base_url=self._url, limits=limits, timeout=timeout) as http:
+            await asyncio.gather(*(self._stream_on(http, n) for n in range(self._num_clients)))
 
     async def _stream_on(self, http: httpx.AsyncClient, first: int) -> None:
         number = first
-        while not self.over.is_set():
-            number = (number + 7) % len(self.expected)
-            await self._stream_once(http, Ask(number))
+        while not self._over.is_set():
+            number = (number + 7) % len(self._expected)
+            await self._stream_to_end(http, Ask(number))
 
-    async def _stream_once(self, http: httpx.AsyncClient, ask: Ask) -> None:
-        got: list[str] = []
-        try:
-            async for piece in self._pieces(http, ask):
-                got.append(piece)
-        except StreamFailed as failure:
-            wanted = self.expected[ask.number]
-            is_prefix = tuple(got) == wanted[: len(got)]
-            self.tally.add(failure.kind if is_prefix else "wrong", str(failure))
-            await asyncio.sleep(1.0)
+    async def _stream_to_end(self, http: httpx.AsyncClient, ask: Ask) -> None:
+        """Stream; a client whose stream is cut off sends its request again, as it has a seed."""
+        is_again = False
+        while True:
+            got: list[str] = []
+            wanted = self._expected[ask.number]
+            try:
+                async for piece in self._pieces(http, ask):
+                    got.append(piece)
+            except StreamFailed as failure:
+                is_prefix = tuple(got) == wanted[: len(got)]
+                if is_prefix and failure.kind == "cut" and not self._over.is_set():
+                    is_again = True
+                    await asyncio.sleep(_PAUSE_S)
+                    continue
+                self._add(failure.kind if is_prefix else "wrong", f"{ask}: {failure}")
+                await asyncio.sleep(_PAUSE_S)
+                return
+            is_exact = tuple(got) == wanted
+            right = "again" if is_again else "exact"
+            self._add(right if is_exact else "wrong", "" if is_exact else f"{ask}: {got}")
             return
-        is_exact = tuple(got) == self.expected[ask.number]
-        self.tally.add("exact" if is_exact else "wrong", "" if is_exact else f"{ask}: {got}")
 
     async def _pieces(self, http: httpx.AsyncClient, ask: Ask) -> AsyncIterator[str]:
         """Yield the text of each token; come again where the server says when, as clients do."""
@@ -106,12 +122,17 @@ class Clients:
                 async for piece in pieces(http, ask):
                     yield piece
             except StreamFailed as failure:
-                if failure.again_s is None or not tries_left:
+                if failure.again_s is None or not tries_left or self._over.is_set():
                     raise
-                self.tally.came_again += 1
+                with self._lock:
+                    self._tally.came_again += 1
                 await asyncio.sleep(failure.again_s)
             else:
                 return
+
+    def _add(self, outcome: str, example: str) -> None:
+        with self._lock:
+            self._tally.add(outcome, example)
 
 
 class StreamFailed(Exception):
@@ -121,7 +142,7 @@ class StreamFailed(Exception):
         super().__init__(message)
         self.kind = kind
         self.again_s = again_s
-        """When to come again, if the server says so."""
+        """When to come again, if the request has not begun."""
 
 
 async def pieces(http: httpx.AsyncClient, ask: Ask) -> AsyncIterator[str]:
@@ -150,6 +171,8 @@ async def pieces(http: httpx.AsyncClient, ask: Ask) -> AsyncIterator[str]:
                     yield data["choices"][0]["text"]
             if not is_done:
                 raise StreamFailed("cut", "the stream ended without a word")
+    except httpx.ConnectError as error:
+        raise StreamFailed("cut", "nobody answers", _PAUSE_S) from error
     except httpx.TransportError as error:
         raise StreamFailed("cut", f"{type(error).__name__}: {error}") from error
 

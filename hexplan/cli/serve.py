@@ -113,7 +113,7 @@ def serve(
     spares: Annotated[
         int,
         typer.Option(
-            min=0, max=64, help="Ranks that wait on this machine, so that a stage starts sooner."
+            min=0, max=64, help="Ranks that wait on each machine, so that a stage starts sooner."
         ),
     ] = 0,
     step_timeout: Annotated[

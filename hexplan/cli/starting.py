@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import typer
@@ -56,9 +55,12 @@ def compiler_folder() -> Iterator[None]:
     if COMPILER_FOLDER in os.environ:
         yield
         return
-    with TemporaryDirectory(prefix="hexplan-") as folder:
-        os.environ[COMPILER_FOLDER] = folder
-        try:
-            yield
-        finally:
-            os.environ.pop(COMPILER_FOLDER, None)
+    from hexplan_runtime.processes.own_folder import OwnFolder
+
+    folder = OwnFolder()
+    os.environ[COMPILER_FOLDER] = str(folder.path)
+    try:
+        yield
+    finally:
+        os.environ.pop(COMPILER_FOLDER, None)
+        folder.remove()

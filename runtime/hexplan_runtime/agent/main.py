@@ -18,6 +18,7 @@ from hexplan_runtime.agent.messages import (
     HostGreeting,
     HostOrder,
     HostReport,
+    HostSeen,
     HostTask,
 )
 from hexplan_runtime.agent.ranks import HostRanks
@@ -36,15 +37,24 @@ def main() -> None:
         check_version(parent.hear(HostGreeting))
         task = at_home(parent.hear(HostTask))
         address = own_address(task.address, may_be_public=task.may_be_public)
-        seen = look_around(task)
+        ranks = HostRanks(task, address, parent.tell)  # so that spare ones read their libraries
+        parent.before_leaving(ranks.stop)
+        seen = _look_around(task, ranks)
     except HexplanError as error:
         refused = HostReport(event="refused", message=error.message, hint=error.hint)
         parent.tell(refused)
         leave(REFUSED)
-    ranks = HostRanks(task, address, parent.tell)
-    parent.before_leaving(ranks.stop)
     parent.tell(HostReport(event="checked", seen=seen))
     _obey(parent, ranks)
+
+
+def _look_around(task: HostTask, ranks: HostRanks) -> HostSeen:
+    """Return what is here; no rank is left if something is not as it should be."""
+    try:
+        return look_around(task)
+    except HexplanError:
+        ranks.stop()
+        raise
 
 
 def _obey(parent: Parent, ranks: HostRanks) -> None:

@@ -38,6 +38,8 @@ class HostTask(FrozenModel):
     """Numbers of the edges between machines at which its leaders listen."""
     assignment: Assignment
     """What all ranks get, but for what only their host and their place say."""
+    spares: Annotated[int, Field(ge=0)] = 0
+    """Ranks that wait here with their libraries read, so that a stage starts sooner."""
 
 
 class StageOrder(FrozenModel):

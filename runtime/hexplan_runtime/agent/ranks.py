@@ -15,6 +15,7 @@ from hexplan_runtime.processes import (
     Here,
     OwnFolder,
     Said,
+    Spares,
     Stopped,
     StopWatch,
     Supervisor,
@@ -54,6 +55,8 @@ class HostRanks:
         self._folder = OwnFolder()
         self._address = address
         self._supervisor = Supervisor(Report, self._take)
+        command = Here(VARIABLES).command(RANK)
+        self._spares = Spares(self._supervisor, command, task.spares)
         self._watch = StopWatch(lambda: self._supervisor.children, self._take)
         self._places: dict[ChildProcess[Report], _Place] = {}
         """Of the ranks that this host is to have now."""
@@ -115,13 +118,11 @@ class HostRanks:
     def _start(self, stage: int, common: Assignment) -> None:
         plan, before = common.plan, self._task.stages[: self._task.stages.index(stage)]
         first = sum(plan.stages[one].tp for one in before)
-        command = Here(VARIABLES).command(RANK)
         for rank in range(plan.stages[stage].tp):
             place = _Place(first + rank, stage, common.attempt)
             with self._lock:
-                child = self._supervisor.start(
-                    f"{stage}/{rank}", command, self._assignment(place, rank, common)
-                )
+                child = self._spares.take(f"{stage}/{rank}")
+                child.tell(self._assignment(place, rank, common))
                 self._places[child] = place
 
     def _assignment(self, place: _Place, rank: int, common: Assignment) -> Assignment:

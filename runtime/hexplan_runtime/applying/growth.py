@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from hexplan.cluster import Cluster
 from hexplan.errors import InputError
 from hexplan.plan import Edge, Hop, Plan, Route, Stage
 from hexplan.schedule.limits import step_limits_of
@@ -94,6 +95,7 @@ def growth_of(before: View, plan: Plan) -> Growth:
             "stages": tuple(stages),
             "routes": tuple(routes),
             "edges": _edges(whole, plan, names),
+            "cluster": _cluster(whole, plan),
             "workload": plan.workload,
             "step_limits": step_limits_of(plan),
         }
@@ -137,12 +139,29 @@ def require_same_ground(before: View, plan: Plan) -> None:
     hosts = plan.cluster.host_by_name
     for name in dict.fromkeys(stage.host for stage in plan.stages):
         if name not in known:
-            message = f"host {name}: it is not in the cluster of the plan that runs"
-            raise InputError(message, hint=hint)
+            continue  # a host that joins
         now, then = known[name], hosts[name]
         if (now.devices, now.address, now.parts) != (then.devices, then.address, then.parts):
             message = f"host {name}: found other devices or another address than those that run"
             raise InputError(message, hint=hint)
+
+
+def _cluster(whole: Plan, plan: Plan) -> Cluster:
+    """Return the cluster of the launch with the hosts, links and device types that a plan adds."""
+    cluster, other = whole.cluster, plan.cluster
+    hosts = tuple(host for host in other.hosts if host.name not in cluster.host_by_name)
+    known = {(link.source, link.target) for link in cluster.links}
+    links = tuple(link for link in other.links if (link.source, link.target) not in known)
+    types = tuple(
+        device for device in other.device_types if device.name not in cluster.device_type_by_name
+    )
+    return cluster.model_copy(
+        update={
+            "hosts": cluster.hosts + hosts,
+            "links": cluster.links + links,
+            "device_types": cluster.device_types + types,
+        }
+    )
 
 
 def _place(stage: Stage) -> Stage:

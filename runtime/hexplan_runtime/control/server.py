@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from hexplan.files.json_reader import MAX_BYTES
 from hexplan_runtime.control.messages import Answer, Ask
+from hexplan_runtime.processes.guard import Guard
 
 MOST_BYTES: Final = MAX_BYTES + 2**16
 """A question is a short line, or has a plan in it."""
@@ -39,6 +40,8 @@ class ControlServer:
 
     def __enter__(self) -> Self:
         self._path.unlink(missing_ok=True)
+        self._guard = Guard()
+        self._guard.add(self._path)
         self._socket.bind(str(self._path))
         self._path.chmod(0o600)
         self._socket.listen(8)
@@ -55,9 +58,11 @@ class ControlServer:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._path.unlink(missing_ok=True)
+        self._guard.end()
 
     def move(self, path: Path) -> None:
         """Answer at another path from now on."""
+        self._guard.add(path)
         self._path.rename(path)
         self._path = path
 

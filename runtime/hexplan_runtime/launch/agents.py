@@ -12,30 +12,37 @@ from typing import Final
 from hexplan.errors import HexplanError, InputError, LaunchError
 from hexplan_runtime.agent.messages import (
     BEAT_S,
-    SILENCE_S,
     HostGreeting,
     HostOrder,
     HostReport,
     HostSeen,
-    HostTask,
-    StageOrder,
     TaskChange,
 )
+from hexplan_runtime.launch.agent_book import AgentBook, keep_beating
 from hexplan_runtime.launch.explaining import explain_end, together
 from hexplan_runtime.launch.places import HostPlace, Hosts
-from hexplan_runtime.launch.remote_ranks import HostAgent, HostLost, RemoteRank
-from hexplan_runtime.processes import Child, Ended, Said, Stopped, Supervisor
+from hexplan_runtime.launch.remote_ranks import (
+    HostAgent,
+    HostLost,
+    RemoteRank,
+    order_of,
+    task_of,
+    words_of,
+)
+from hexplan_runtime.processes import Ended, Said, Stopped, Supervisor
 from hexplan_runtime.stage.messages import Assignment, Report
 
 AGENT: Final = "hexplan_runtime.agent.main"
 RELEASE_S: Final = 6.0
 """How long an agent may take to end its ranks, and ssh to end after it."""
+FIRST_WORD_S: Final = 30.0
+"""How long an agent may take to say anything at all, while a launch runs."""
 _WORDS_S: Final = 2.0
 """How long agents may take to tell what ranks wrote."""
 RankNews = Said[Report] | Ended[Report] | Stopped | HostLost
 
 
-class Agents:
+class Agents(AgentBook):
     """Starts agents, and hears of their hosts and ranks; leaving nothing behind at its end.
 
     Parameters
@@ -45,12 +52,10 @@ class Agents:
     """
 
     def __init__(self, hear: Callable[[RankNews], None]) -> None:
+        super().__init__()
         self._hear = hear
         self._supervisor = Supervisor(HostReport, self._take)
-        self._agents: dict[str, HostAgent] = {}
-        self._problems: dict[str, HexplanError] = {}
         self._changed = Event()
-        self._lock = Lock()
         self._over = Event()
         self._is_up = False
         self._silent: set[str] = set()
@@ -71,8 +76,9 @@ class Agents:
         """
         self._hosts, self._task = hosts, assignment
         for place in places:
-            self._begin(place)
-        Thread(target=self._watch, daemon=True, name="beats").start()
+            self._begin(place, assignment)
+        beating = (self._all, self._lose, self._over)
+        Thread(target=keep_beating, args=beating, daemon=True, name="beats").start()
 
     def wait(self, deadline_s: float) -> Sequence[tuple[HostPlace, HostSeen]]:
         """Wait until every host is checked, and return what is there.
@@ -95,7 +101,7 @@ class Agents:
             if self._problems:
                 raise together(list(self._problems.values()))
             self._is_up = True
-            return [(a.place, a.seen) for a in self._agents.values() if a.seen is not None]
+        return self.seen()
 
     def start_ranks(self, names: Mapping[tuple[int, int], str]) -> list[RemoteRank]:
         """Start all ranks, and return them in their order.
@@ -129,17 +135,38 @@ class Agents:
             self._supervisor.kill([agent.child])
             with self._lock:
                 del self._problems[name]
-            agent = self._begin(agent.place)
-            while agent.seen is None and name not in self._problems:
-                if time.monotonic() > deadline_s:
-                    message = f"{name}: no answer in time from its agent"
-                    self._lose(agent, LaunchError(message))
-                time.sleep(BEAT_S / 10)
-            if name in self._problems:
-                raise self._problems[name]
+            assert self._task is not None
+            self._begin_checked(agent.place, self._task, deadline_s)
+
+    def join(self, place: HostPlace, assignment: Assignment, deadline_s: float) -> None:
+        """Start an agent on a host that the launch did not have, and wait until it is checked.
+
+        Raises
+        ------
+        HexplanError
+            The host is of no use.
+        """
+        with self._revival:
+            self._begin_checked(place, self._common(assignment), deadline_s)
+
+    def leave(self, names: Collection[str]) -> None:
+        """End the agents of hosts that the launch needs no more, and forget them."""
+        with self._lock:
+            ended = [one.child for one in self._agents.values() if one.place.name in names]
+            for child in ended:
+                del self._agents[child.name]
+                self._problems.pop(child.name, None)
+        self._supervisor.stop(ended, RELEASE_S)
+        self._supervisor.kill(ended)
 
     def start_again(self, names: Sequence[str], assignment: Assignment) -> list[RemoteRank]:
-        """Start the ranks of one stage again."""
+        """Start the ranks of one stage again.
+
+        Raises
+        ------
+        HexplanError
+            Their host has been lost once more.
+        """
         agent, attempt = self._agent_of(assignment.stage), assignment.attempt
         first = agent.first_number(assignment.stage, assignment.plan)
         with self._lock:
@@ -147,32 +174,19 @@ class Agents:
             for number, name in enumerate(names, first):
                 agent.ranks[number] = RemoteRank(name, agent.child, number, attempt)
             ranks = agent.ranks[first : first + len(names)]
-        order = StageOrder(
-            stage=assignment.stage,
-            attempt=attempt,
-            generations=assignment.generations,
-            directory=assignment.directory,
-        )
-        agent.child.tell(HostOrder(start_stage=order))
+        agent.child.tell(order_of(assignment))
+        if agent.child.name in self._problems:
+            raise self._problems[agent.child.name]
         return ranks
-
-    def live_hosts(self) -> set[str]:
-        """Return the hosts whose agents run."""
-        with self._lock:
-            agents = self._agents.values()
-            return {a.place.name for a in agents if a.child.name not in self._problems}
 
     def take_plan(self, assignment: Assignment, added: Collection[int]) -> None:
         """Let agents know a plan with more stages, and which of them are theirs."""
-        assert self._task is not None
-        folder = {"model_folder": self._task.model_folder, "across": self._task.across}
-        self._task = assignment.model_copy(update=folder)
-        with self._lock:
-            agents = list(self._agents.values())
-        for agent in agents:
+        self._task = self._common(assignment)
+        for agent in self._all():
             host = agent.place.name
-            mine = tuple(n for n in sorted(added) if assignment.plan.stages[n].host == host)
-            agent.place = replace(agent.place, stages=agent.place.stages + mine)
+            old = agent.place.stages
+            more = (n for n in sorted(added) if assignment.plan.stages[n].host == host)
+            agent.place = replace(agent.place, stages=(*old, *(n for n in more if n not in old)))
             if agent.child.name not in self._problems:
                 change = TaskChange(stages=agent.place.stages, assignment=self._task)
                 agent.child.tell(HostOrder(change=change))
@@ -185,8 +199,8 @@ class Agents:
 
     def words(self) -> list[tuple[str, str]]:
         """Return what agents and ranks wrote last, each with its name, as far as they tell it."""
+        agents = self._all()
         with self._lock:
-            agents = list(self._agents.values())
             self._silent = {rank.name for agent in agents for rank in agent.ranks}
         for agent in agents:
             agent.child.tell(HostOrder(words=True))
@@ -194,10 +208,7 @@ class Agents:
         while self._silent and time.monotonic() < deadline_s:
             self._changed.wait(BEAT_S / 10)
             self._changed.clear()
-        speakers: list[Child] = []
-        for agent in agents:
-            speakers += [agent.child, *agent.ranks]
-        return [(child.name, child.last_words) for child in speakers if child.name]
+        return words_of(agents)
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -209,30 +220,34 @@ class Agents:
         self._over.set()
         self._supervisor.stop(release_s=RELEASE_S)
 
-    def _begin(self, place: HostPlace) -> HostAgent:
+    def _begin(self, place: HostPlace, assignment: Assignment) -> HostAgent:
         """Start an agent, and tell it its task."""
         assert self._hosts is not None
-        assert self._task is not None
         command = place.starter(self._hosts.reach).command(AGENT)
         greeting = HostGreeting(version=version("hexplan"))
         with self._lock:
             child = self._supervisor.start(f"host {place.name}", command, greeting)
             agent = self._agents[child.name] = HostAgent(place, child)
-        child.tell(
-            HostTask(
-                host=place.name,
-                address=place.address,
-                may_be_public=self._hosts.reach.may_be_public,
-                stages=place.stages,
-                listens=place.listens,
-                assignment=self._task,
-            )
-        )
+        child.tell(task_of(place, self._hosts, assignment))
         return agent
 
-    def _agent_of(self, stage: int) -> HostAgent:
-        with self._lock:
-            return next(a for a in self._agents.values() if stage in a.place.stages)
+    def _begin_checked(self, place: HostPlace, assignment: Assignment, deadline_s: float) -> None:
+        """Start an agent while the launch runs, and wait until it is checked."""
+        begun_s, agent = time.monotonic(), self._begin(place, assignment)
+        name = agent.child.name
+        while agent.seen is None and name not in self._problems:
+            is_mute = agent.heard_s is None and time.monotonic() > begun_s + FIRST_WORD_S
+            if is_mute or time.monotonic() > deadline_s:
+                self._lose(agent, LaunchError(f"{name}: no answer in time from its agent"))
+            time.sleep(BEAT_S / 10)
+        if name in self._problems:
+            raise self._problems[name]
+
+    def _common(self, assignment: Assignment) -> Assignment:
+        """Return what all hosts of the launch get of an assignment."""
+        assert self._task is not None
+        mine = {"model_folder": self._task.model_folder, "across": self._task.across}
+        return assignment.model_copy(update=mine)
 
     def _is_settled(self) -> bool:
         with self._lock:
@@ -241,9 +256,9 @@ class Agents:
 
     def _take(self, event: Said[HostReport] | Ended[HostReport]) -> None:
         with self._lock:
-            agent = self._agents[event.child.name]
-            if agent.child is not event.child:
-                return  # of an agent that was lost, and has a successor
+            agent = self._agents.get(event.child.name)
+            if agent is None or agent.child is not event.child:
+                return  # of an agent that was lost, and has a successor, or of one that has left
             agent.heard_s = time.monotonic()
         if isinstance(event, Ended):
             self._lose(agent, explain_end(agent.place, event))
@@ -261,17 +276,12 @@ class Agents:
             rank = agent.ranks[report.rank] if report.rank < len(agent.ranks) else None
         if rank is None or rank.attempt != report.attempt:
             return
-        if report.event == "said" and report.said is not None:
-            self._hear(Said(rank, report.said))
-        elif report.event == "stopped":
-            self._hear(Stopped(rank))
-        elif report.event == "words":
+        if report.event == "words":
             rank.keep_words(report.last_words)
             self._silent.discard(rank.name)
             self._changed.set()
         else:
-            rank.keep_words(report.last_words)
-            self._hear(Ended(rank, report.exit_code))
+            self._hear(rank.news(report))
 
     def _lose(self, agent: HostAgent, error: HexplanError) -> None:
         """Note why a host is of no use; whoever waits for it hears of it once."""
@@ -282,16 +292,3 @@ class Agents:
         self._changed.set()
         if is_new and is_up:
             self._hear(HostLost(agent.place.stages, error))
-
-    def _watch(self) -> None:
-        """Tell agents that the coordinator lives, and notice those that say nothing."""
-        while not self._over.wait(BEAT_S):
-            now_s = time.monotonic()
-            with self._lock:
-                agents = list(self._agents.values())
-            for agent in agents:
-                agent.child.tell(HostOrder())
-                if agent.heard_s is not None and now_s - agent.heard_s > SILENCE_S:
-                    message = f"{agent.child.name}: no word from its agent for {SILENCE_S:g} s"
-                    hint = "the host or its agent stands still, or its network is cut off"
-                    self._lose(agent, LaunchError(message, hint=hint))

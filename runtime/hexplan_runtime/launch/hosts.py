@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
-from hexplan.errors import InputError, LaunchError
+from hexplan.errors import HexplanError, InputError, LaunchError
+from hexplan.plan import Plan
 from hexplan_runtime.agent.messages import FileSeen, HostSeen
 from hexplan_runtime.launch.agents import Agents
-from hexplan_runtime.launch.places import HostPlace, Hosts, host_places
+from hexplan_runtime.launch.places import HostPlace, Hosts, has_addresses, host_places
 from hexplan_runtime.net.keys import KeyPair
 from hexplan_runtime.stage.messages import Across, Assignment
 
@@ -42,6 +45,56 @@ def begin_on_hosts(agents: Agents, hosts: Hosts, assignment: Assignment, deadlin
     seen = agents.wait(deadline_s)
     require_same_torch(seen)
     require_same_files(seen)
+
+
+def join_hosts(
+    agents: Agents, hosts: Hosts, assignment: Assignment, added: Collection[int], timeout_s: float
+) -> None:
+    """Start an agent on each host of a plan's new stages that the launch did not have.
+
+    Parameters
+    ----------
+    added
+        Indices of the stages that are new.
+
+    Raises
+    ------
+    HexplanError
+        A host is of no use, or has another model; no agent is left on the new ones.
+    """
+    places = new_places(agents, hosts, assignment.plan, added)
+    if not places:
+        return
+    deadline_s = time.monotonic() + timeout_s
+    try:
+        for place in places:
+            agents.join(place, assignment, deadline_s)
+        require_same_torch(agents.seen())
+        require_same_files(agents.seen())
+    except HexplanError:
+        agents.leave({place.name for place in places})
+        raise
+
+
+def new_places(
+    agents: Agents, hosts: Hosts, plan: Plan, added: Collection[int]
+) -> Sequence[HostPlace]:
+    """Return the hosts of a plan's new stages that the launch does not have yet.
+
+    Raises
+    ------
+    InputError
+        One has no address, or one that must not be used.
+    """
+    known = agents.hosts()
+    strange = {plan.stages[stage].host for stage in added} - known
+    if not strange:
+        return ()
+    has_addresses(plan)
+    places = (place for place in host_places(plan, hosts.reach) if place.name in strange)
+    return tuple(
+        replace(place, stages=tuple(n for n in place.stages if n in added)) for place in places
+    )
 
 
 def require_same_torch(seen: Seen) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -20,6 +21,7 @@ from hexplan_runtime.engine.streaming import gather
 from hexplan_runtime.launch.collecting import Collector
 from hexplan_runtime.launch.fleet import Fleet
 from hexplan_runtime.launch.fleet_links import FleetLinks
+from hexplan_runtime.launch.hosts import join_hosts, new_places
 from hexplan_runtime.launch.mending.plan_mender import PlanMender
 from hexplan_runtime.launch.mending.plan_news import PlanNews
 from hexplan_runtime.launch.mending.rerouter import Rerouter
@@ -190,27 +192,37 @@ class Pipeline:
         return rank_names(plan, stage)
 
     def require_room_for(self, plan: Plan, added: frozenset[int]) -> None:
-        """Refuse stages on hosts that this launch does not reach.
+        """Refuse stages on hosts that are lost, or that this launch could never reach.
 
         Raises
         ------
         InputError
-            A host has no agent.
+            A host has lost its agent, or has no address to start one at.
         """
         if self._hosts is None:
             return
-        live = self._fleet.agents.live_hosts()
-        for host in sorted({plan.stages[stage].host for stage in added} - live):
-            message = f"host {host}: no agent of this launch runs there"
+        agents = self._fleet.agents
+        lost = agents.hosts() - agents.live_hosts()
+        for host in sorted({plan.stages[stage].host for stage in added} & lost):
+            message = f"host {host}: it is lost, and no agent of this launch runs there"
             raise InputError(message, hint=APPLY_HINT)
+        new_places(agents, self._hosts, plan, added)
 
     def is_lost(self, host: str) -> bool:
         """Say whether a host is lost as a whole; this machine never is."""
         return self._hosts is not None and host not in self._fleet.agents.live_hosts()
 
     def prepare_for(self, template: Assignment, added: frozenset[int]) -> None:
-        """Let the agents know the stages that are to start on their hosts."""
+        """Let the agents know the stages that are to start on their hosts, also on new ones.
+
+        Raises
+        ------
+        HexplanError
+            A new host is of no use.
+        """
         if self._hosts is not None:
+            agents = self._fleet.agents
+            join_hosts(agents, self._hosts_as_asked(), template, added, self._start_timeout_s)
             self._fleet.agents.take_plan(template, added)
 
     def between_machines(self, plan: Plan, edges: Sequence[EdgePlace]) -> frozenset[int]:
@@ -248,6 +260,11 @@ class Pipeline:
         """Return what every process of this launch wrote last, each with its name."""
         return self._fleet.words()
 
+    def _hosts_as_asked(self) -> Hosts:
+        """Return how hosts are reached, and how many spare ranks wait there."""
+        assert self._hosts is not None
+        return replace(self._hosts, spares=(self._restarts or Restarts()).spares)
+
     def _start(self) -> None:
         is_observed = self._collector is not None
         self._meeting_folder = OwnFolder()
@@ -255,7 +272,7 @@ class Pipeline:
             self._meeting_folder.path,
             self._start_timeout_s,
             is_observed,
-            self._hosts,
+            self._hosts_as_asked() if self._hosts is not None else None,
             heals=self._restarts is not None,
             step_limit_s=(self._restarts or Restarts()).step_limit_s,
         )

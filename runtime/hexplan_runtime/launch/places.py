@@ -25,6 +25,8 @@ class Hosts:
     """Edge number `n` listens at this port + `n`; the system chooses ports if None."""
     model_folder: Path | None = None
     """The model's folder on every host; as on this machine if None."""
+    spares: int = 0
+    """Ranks that wait on every host with their libraries read."""
 
 
 @dataclass(frozen=True, slots=True)

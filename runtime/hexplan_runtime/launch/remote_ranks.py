@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hexplan.errors import HexplanError
 from hexplan.frozen_model import FrozenModel
 from hexplan.plan import Plan
-from hexplan_runtime.agent.messages import HostOrder, HostReport, HostSeen
-from hexplan_runtime.launch.places import HostPlace
-from hexplan_runtime.processes import ChildProcess
+from hexplan_runtime.agent.messages import HostOrder, HostReport, HostSeen, HostTask, StageOrder
+from hexplan_runtime.launch.places import HostPlace, Hosts
+from hexplan_runtime.processes import Child, ChildProcess, Ended, Said, Stopped
+from hexplan_runtime.stage.messages import Assignment, Report
 
 
 class RemoteRank:
@@ -48,6 +50,15 @@ class RemoteRank:
         """Take what it wrote last."""
         self._last_words = words
 
+    def news(self, report: HostReport) -> Said[Report] | Ended[Report] | Stopped:
+        """Return what its agent tells of it, but for its words."""
+        if report.event == "said" and report.said is not None:
+            return Said(self, report.said)
+        if report.event == "stopped":
+            return Stopped(self)
+        self.keep_words(report.last_words)
+        return Ended(self, report.exit_code)
+
 
 @dataclass(slots=True)
 class HostAgent:
@@ -73,3 +84,36 @@ class HostLost:
     stages: tuple[int, ...]
     """Their indices in the plan."""
     error: HexplanError
+
+
+def task_of(place: HostPlace, hosts: Hosts, assignment: Assignment) -> HostTask:
+    """Return the task of a host's agent."""
+    return HostTask(
+        host=place.name,
+        address=place.address,
+        may_be_public=hosts.reach.may_be_public,
+        stages=place.stages,
+        listens=place.listens,
+        assignment=assignment,
+        spares=hosts.spares,
+    )
+
+
+def order_of(assignment: Assignment) -> HostOrder:
+    """Return the order to start the ranks of a stage again."""
+    return HostOrder(
+        start_stage=StageOrder(
+            stage=assignment.stage,
+            attempt=assignment.attempt,
+            generations=assignment.generations,
+            directory=assignment.directory,
+        )
+    )
+
+
+def words_of(agents: Sequence[HostAgent]) -> list[tuple[str, str]]:
+    """Return what agents and ranks wrote last, each with its name."""
+    speakers: list[Child] = []
+    for agent in agents:
+        speakers += [agent.child, *agent.ranks]
+    return [(child.name, child.last_words) for child in speakers if child.name]

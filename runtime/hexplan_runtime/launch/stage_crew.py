@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from hexplan_runtime.launch.agents import Agents
-from hexplan_runtime.processes import Child, ChildProcess, Command, Supervisor
+from hexplan_runtime.processes import Child, Command, Spares, Supervisor
 from hexplan_runtime.stage.messages import Assignment, Report
-
-SPARE: Final = "spare rank"
 
 
 class LocalCrews:
@@ -24,9 +22,7 @@ class LocalCrews:
 
     def __init__(self, supervisor: Supervisor[Report], command: Command, spares: int = 0) -> None:
         self._supervisor = supervisor
-        self._command = command
-        self._spares = [supervisor.begin(SPARE, command) for _ in range(spares)]
-        """Ranks that read their libraries and wait for their place."""
+        self._spares = Spares(supervisor, command, spares)
 
     def prepare(self, stage: int, assignment: Assignment) -> None:
         """Do nothing: this machine is here."""
@@ -35,21 +31,10 @@ class LocalCrews:
         """Start all ranks of the assignment's stage."""
         ranks = []
         for rank, name in enumerate(names):
-            child = self._take_spare(name) or self._supervisor.begin(name, self._command)
+            child = self._spares.take(name)
             child.tell(assignment.model_copy(update={"rank": rank}))
             ranks.append(child)
         return ranks
-
-    def _take_spare(self, name: str) -> ChildProcess[Report] | None:
-        """Return a spare rank, and have another one wait."""
-        while self._spares:
-            spare = self._spares.pop(0)
-            self._spares.append(self._supervisor.begin(SPARE, self._command))
-            if spare.is_alive:
-                spare.name = name
-                return spare
-            self._supervisor.kill([spare])
-        return None
 
     def end(self, stage: int, ranks: Sequence[Child]) -> None:
         """End the ranks of a stage by force, and reap them."""

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from hexplan.errors import HexplanError, InputError, LaunchError
 from hexplan.plan import Plan
+from hexplan_runtime.launch.remote_ranks import HostLost
 from hexplan_runtime.processes import Child, Ended, Said, Stopped
 from hexplan_runtime.stage.messages import PEER_LOST, Report
 
@@ -35,7 +36,7 @@ class Restarts:
     step_limit_s: float = 300.0
     """How long a step of a stage may take before its leader counts as hanging."""
     spares: int = 0
-    """Ranks that wait on this machine with their libraries read, so that a start takes less."""
+    """Ranks that wait on each machine with their libraries read, so that a start takes less."""
     log: Callable[[str], None] = lambda line: None
     """Takes a line about each loss and start, in any thread."""
 
@@ -67,7 +68,7 @@ class StageStart:
     """Starts in a row that have failed so far."""
     is_again: bool = True
     """Whether it has run before."""
-    news: SimpleQueue[RankNews] = field(default_factory=SimpleQueue)
+    news: SimpleQueue[RankNews | HostLost] = field(default_factory=SimpleQueue)
     ranks: Sequence[Child] = ()
     """Those that are up, once `run` has returned none else."""
     plan: Plan | None = None
@@ -106,6 +107,8 @@ class StageStart:
             if news is None:
                 message = f"{self.name} was not up after {self.how.timeout_s:g} s"
                 raise LaunchError(message)
+            if isinstance(news, HostLost):
+                raise news.error
             if news.child not in self.ranks:
                 continue
             if isinstance(news, Said) and news.message.event == "ready":
@@ -126,7 +129,7 @@ class StageStart:
                     return other.failure
         return news.failure
 
-    def _next(self, deadline_s: float) -> RankNews | None:
+    def _next(self, deadline_s: float) -> RankNews | HostLost | None:
         """Wait for news; None if the deadline passes first, or the launch ends."""
         while (left_s := deadline_s - time.monotonic()) > 0 and not self.over.is_set():
             with suppress(Empty):

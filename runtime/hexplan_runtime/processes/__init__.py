@@ -3,6 +3,7 @@
 from hexplan_runtime.processes.child_process import Child, ChildProcess, Ended, Said, Stopped
 from hexplan_runtime.processes.command import Command, Here, OverSsh, Starter
 from hexplan_runtime.processes.own_folder import OwnFolder
+from hexplan_runtime.processes.spares import Spares
 from hexplan_runtime.processes.stop_watch import StopWatch
 from hexplan_runtime.processes.supervisor import Supervisor
 
@@ -15,6 +16,7 @@ __all__ = [
     "OverSsh",
     "OwnFolder",
     "Said",
+    "Spares",
     "Starter",
     "StopWatch",
     "Stopped",

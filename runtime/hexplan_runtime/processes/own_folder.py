@@ -1,4 +1,7 @@
-"""A folder of this launch's own, for sockets and stores; those of launches that were killed go."""
+"""A folder of this launch's own, for sockets and stores; it goes even if the process is killed.
+
+Where its guard was killed with it, the next launch removes it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Final
+
+from hexplan_runtime.processes.guard import Guard
 
 _PREFIX: Final = "hexplan-"
 """Short, as the paths of socket files may have 100 bytes."""
@@ -23,11 +28,14 @@ class OwnFolder:
         self.path = Path(mkdtemp(prefix=_PREFIX))
         self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._guard = Guard()
+        self._guard.add(self.path)
 
     def remove(self) -> None:
         """Remove it with all that is in it; it is safe to call this twice."""
         if self._lock >= 0:
             shutil.rmtree(self.path, ignore_errors=True)
+            self._guard.end()
             os.close(self._lock)
             self._lock = -1
 

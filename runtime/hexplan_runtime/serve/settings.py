@@ -51,7 +51,7 @@ class ServeSettings:
     queue: Queueing | None = None
     """Which requests run next where not all of them can; what the plan says if None."""
     spares: int = 0
-    """Ranks that wait on this machine with their libraries read, so that a start takes less."""
+    """Ranks that wait on each machine with their libraries read, so that a start takes less."""
     step_limit_s: float = 300.0
     """How long a step of a stage may take before the stage counts as lost."""
     heals: bool = False

@@ -138,6 +138,10 @@ class Mender:
     def read(self, news: Readable) -> Change | None:
         """Return what news mean for the engine, if they mean anything."""
         if isinstance(news, HostLost):
+            with self._lock:
+                starting = {start.stage: start for start in self._starting.values()}
+            for stage in starting.keys() & set(news.stages):
+                starting[stage].news.put(news)
             return self._lose([s for s in news.stages if s in self._ranks], news.error)
         if isinstance(news, EdgeLost):
             timer = Timer(_GRACE_S, self._tell, (StillLost(news),))
