@@ -21,6 +21,9 @@ COORDINATOR = "coordinator"
 Allowed = Literal["all", "tokens", "none"]
 """What may pass: `all`, only `tokens` to and from the coordinator (no activations), or `none`."""
 
+Compression = Literal["none", "int8"]
+"""How activations pass: as they are, or as 8-bit integers in blocks that share a scale."""
+
 
 class Coordinator(FrozenModel):
     """Where requests enter and tokens leave."""
@@ -55,6 +58,8 @@ class Link(FrozenModel):
     """What may pass: activations and tokens, tokens alone, or nothing."""
     under: tuple[str, str] | None = None
     """Source and target of the rule whose trunk and policy apply, if they are not its own."""
+    compress: Annotated[Compression, Field(exclude_if=lambda how: how == "none")] = "none"
+    """How activations pass; token ids always pass as they are."""
 
     def permits(self, source: str, target: str) -> bool:
         """Say whether the policy lets traffic between two hosts (or the coordinator) pass."""
@@ -219,6 +224,11 @@ class Cluster(FrozenModel):
     def has_trunks(self) -> bool:
         """Whether links share lines of limited bandwidth."""
         return any(link.trunk_bytes_per_s for link in self.links)
+
+    @cached_property
+    def compressions(self) -> frozenset[Compression]:
+        """How activations pass over one link or another."""
+        return frozenset(link.compress for link in self.links)
 
     @cached_property
     def host_by_name(self) -> dict[str, Host]:

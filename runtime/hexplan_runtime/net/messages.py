@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -17,6 +18,7 @@ import zmq
 from torch import Tensor
 from zmq.auth.thread import ThreadAuthenticator
 
+from hexplan.cluster import Compression
 from hexplan.errors import HexplanError, LaunchError
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.call_watch import CallWatch
@@ -72,11 +74,14 @@ class MessageEnds:
         self._receivers.append(MessageReceiver(socket, self._wire_format, epoch))
         return self._receivers[-1]
 
-    def sender(self, address: str, *, calls: bool = True, epoch: int = 0) -> MessageSender:
+    def sender(
+        self, address: str, *, calls: bool = True, epoch: int = 0, compress: Compression = "none"
+    ) -> MessageSender:
         """Send to whoever listens at an address, now or later; or listen for who wants to hear."""
         socket = self._socket(zmq.PUSH, address)
         self._open(socket, address, calls=calls)
-        self._senders.append(MessageSender(socket, self._wire_format, epoch))
+        sent_as = replace(self._wire_format, compress=compress)
+        self._senders.append(MessageSender(socket, sent_as, epoch))
         return self._senders[-1]
 
     def control(self, address: str, *, calls: bool) -> Control:

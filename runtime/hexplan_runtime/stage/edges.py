@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from hexplan.cluster import Compression
 from hexplan.errors import LaunchError
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.net.addresses import tcp_address
@@ -28,7 +29,13 @@ from hexplan_runtime.stage.messages import (
     launch_mark,
 )
 from hexplan_runtime.stage.stage import torch_dtype
-from hexplan_runtime.stage.topology import back_edges, edge_epochs, launch_edges, plain_edges
+from hexplan_runtime.stage.topology import (
+    back_edges,
+    edge_compressions,
+    edge_epochs,
+    launch_edges,
+    plain_edges,
+)
 from hexplan_runtime.stage.topology import returns_directly as returns_directly
 from hexplan_runtime.stage.topology import route_edges as route_edges
 from hexplan_runtime.stage.topology import route_ends as route_ends
@@ -113,7 +120,8 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     added = {edge.ends for edge in edges if edge.is_added}
     plain = frozenset(plain_edges(plan) if meeting.across is not None else ()) - added
     epochs = edge_epochs(plan, meeting.generations)
-    opened = Opened(end, messages, frozenset(back_edges(plan)), epochs, plain, called)
+    compressions = edge_compressions(plan)
+    opened = Opened(end, messages, frozenset(back_edges(plan)), epochs, plain, called, compressions)
     addresses = local_addresses(plan, meeting, edges)
     listening = []
     if meeting.directory is not None:
@@ -173,6 +181,8 @@ class Opened:
     """Edges inside trusted sites."""
     called: dict[str, tuple[str, str]]
     """The edges that this process calls, by their addresses."""
+    compressions: Mapping[tuple[str, str], Compression]
+    """How edges send activations; those that are not among them carry none."""
     controls: dict[tuple[str, str], Control] = field(default_factory=dict)
     """Where the ends of plain edges meet."""
     senders: dict[str, EdgeSender] = field(default_factory=dict)
@@ -230,10 +240,15 @@ class Opened:
                 raise LaunchError(message, hint=MEET_HINT) from error
             if calls:
                 losing = partial(lose, control.address)
-                sender = PlainSender(group, control, wire_format, losing, epoch)
+                sent_as = replace(wire_format, compress=self.compression(edge))
+                sender = PlainSender(group, control, sent_as, losing, epoch)
                 self._keep_sender(edge, EdgeSender(sender))
             else:
                 self._keep_receiver(edge, PlainReceiver(group, control, wire_format, epoch))
+
+    def compression(self, edge: tuple[str, str]) -> Compression:
+        """Return how an edge sends activations."""
+        return self.compressions.get(edge, "none")
 
     def sends(self, edge: tuple[str, str]) -> bool:
         """Say whether this process is at the end of an edge that batches leave from."""
@@ -261,7 +276,9 @@ class Opened:
             self.controls[edge] = self.messages.control(address, calls=calls)
             return self.controls[edge].address
         if self.sends(edge):
-            sender = self.messages.sender(address, calls=calls, epoch=self.epochs[edge])
+            how = self.compression(edge)
+            epoch = self.epochs[edge]
+            sender = self.messages.sender(address, calls=calls, epoch=epoch, compress=how)
             self._keep_sender(edge, EdgeSender(sender))
             return sender.address
         receiver = self.messages.receiver(address, calls=calls, epoch=self.epochs[edge])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hexplan.cluster import Compression
+from hexplan.cost.links import compression
 from hexplan.plan import ENTRY, EXIT, Plan
 
 
@@ -28,6 +30,16 @@ def edge_epochs(plan: Plan, generations: Sequence[int]) -> dict[tuple[str, str],
     """Return the epoch of each edge, which rises whenever the process at an end is another one."""
     lost = dict(zip((stage.id for stage in plan.stages), generations, strict=False))
     return {edge: lost.get(edge[0], 0) + lost.get(edge[1], 0) for edge in launch_edges(plan)}
+
+
+def edge_compressions(plan: Plan) -> dict[tuple[str, str], Compression]:
+    """Return how each edge between two stages sends activations."""
+    hosts = {stage.id: stage.host for stage in plan.stages}
+    return {
+        (source, target): compression(plan.cluster, hosts[source], hosts[target])
+        for source, target in launch_edges(plan)
+        if source != ENTRY and target != EXIT
+    }
 
 
 def plain_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
