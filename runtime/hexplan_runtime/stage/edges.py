@@ -10,7 +10,7 @@ from typing import Final
 
 from hexplan.cluster import Compression
 from hexplan.errors import LaunchError
-from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan.plan import Plan
 from hexplan_runtime.net.addresses import tcp_address
 from hexplan_runtime.net.edge_sender import EdgeSender
 from hexplan_runtime.net.gloo import PeerLost
@@ -29,13 +29,17 @@ from hexplan_runtime.stage.messages import (
     launch_mark,
 )
 from hexplan_runtime.stage.stage import torch_dtype
+from hexplan_runtime.stage.topology import LAUNCHER as LAUNCHER
 from hexplan_runtime.stage.topology import (
     back_edges,
     edge_compressions,
     edge_epochs,
     launch_edges,
     plain_edges,
+    processes_of,
 )
+from hexplan_runtime.stage.topology import listener as listener
+from hexplan_runtime.stage.topology import numbered as numbered
 from hexplan_runtime.stage.topology import returns_directly as returns_directly
 from hexplan_runtime.stage.topology import route_edges as route_edges
 from hexplan_runtime.stage.topology import route_ends as route_ends
@@ -52,8 +56,6 @@ MEET_HINT: Final = (
     "hosts of a trusted site reach each other at any port; if a firewall there closes some, take"
     " the site out of `trusted`, and edges use the ports of `--first-port` alone"
 )
-LAUNCHER = "launcher"
-"""The process at the other end of entry and exit edges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +152,7 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
 def edges_of(plan: Plan, meeting: Meeting, end: str) -> list[EdgePlace]:
     """Return the edges of a launch at which a process has an end."""
     edges = meeting.edges or numbered(launch_edges(plan))
-    return [edge for edge in edges if end in _processes(*edge.ends)]
-
-
-def numbered(edges: Sequence[tuple[str, str]]) -> tuple[EdgePlace, ...]:
-    """Return the edges with which a launch begins, in their order."""
-    return tuple(EdgePlace(number=n, source=s, target=t) for n, (s, t) in enumerate(edges))
+    return [edge for edge in edges if end in processes_of(*edge.ends)]
 
 
 def local_addresses(plan: Plan, meeting: Meeting, edges: Sequence[EdgePlace]) -> dict[int, str]:
@@ -252,7 +249,7 @@ class Opened:
 
     def sends(self, edge: tuple[str, str]) -> bool:
         """Say whether this process is at the end of an edge that batches leave from."""
-        return self.end == _processes(*edge)[0]
+        return self.end == processes_of(*edge)[0]
 
     def ways(self, edge: tuple[str, str]) -> tuple[dict[str, EdgeSender], dict[str, Receives]]:
         """Return the ends among which this process's end of an edge is."""
@@ -276,8 +273,7 @@ class Opened:
             self.controls[edge] = self.messages.control(address, calls=calls)
             return self.controls[edge].address
         if self.sends(edge):
-            how = self.compression(edge)
-            epoch = self.epochs[edge]
+            how, epoch = self.compression(edge), self.epochs[edge]
             sender = self.messages.sender(address, calls=calls, epoch=epoch, compress=how)
             self._keep_sender(edge, EdgeSender(sender))
             return sender.address
@@ -290,16 +286,6 @@ class Opened:
 
     def _keep_receiver(self, edge: tuple[str, str], receiver: Receives) -> None:
         self.ways(edge)[1][edge[0]] = receiver
-
-
-def _processes(source: str, target: str) -> tuple[str, str]:
-    """Return which processes are at the ends of an edge."""
-    return (LAUNCHER if source == ENTRY else source, LAUNCHER if target == EXIT else target)
-
-
-def listener(source: str, target: str) -> str:
-    """Return which process listens: never the launcher."""
-    return source if target == EXIT else target
 
 
 def own_address(across: Across | None, number: int) -> str:

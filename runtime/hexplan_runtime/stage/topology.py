@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from hexplan.cluster import Compression
 from hexplan.cost.links import compression
 from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan_runtime.stage.messages import EdgePlace
+
+LAUNCHER = "launcher"
+"""The process at the other end of entry and exit edges."""
 
 
 def used_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -75,3 +79,18 @@ def route_edges(plan: Plan, route: int) -> tuple[tuple[str, str], ...]:
     """Return the edges of one route, from entry to exit."""
     ends = (ENTRY, *(hop.stage for hop in plan.routes[route].hops), EXIT)
     return tuple(zip(ends, ends[1:], strict=False))
+
+
+def processes_of(source: str, target: str) -> tuple[str, str]:
+    """Return which processes are at the ends of an edge."""
+    return (LAUNCHER if source == ENTRY else source, LAUNCHER if target == EXIT else target)
+
+
+def listener(source: str, target: str) -> str:
+    """Return which process listens: never the launcher."""
+    return source if target == EXIT else target
+
+
+def numbered(edges: Sequence[tuple[str, str]]) -> tuple[EdgePlace, ...]:
+    """Return the edges with which a launch begins, in their order."""
+    return tuple(EdgePlace(number=n, source=s, target=t) for n, (s, t) in enumerate(edges))
