@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hexplan.device import DeviceType
-from hexplan.field_types import Exact, Positive, Range
+from hexplan.field_types import Compression, Exact, Positive, Range
 from hexplan.frozen_model import FrozenModel
 from hexplan.host import Host, Interconnect
 from hexplan.techniques import Phases, Techniques
@@ -20,9 +20,6 @@ COORDINATOR = "coordinator"
 
 Allowed = Literal["all", "tokens", "none"]
 """What may pass: `all`, only `tokens` to and from the coordinator (no activations), or `none`."""
-
-Compression = Literal["none", "int8"]
-"""How activations pass: as they are, or as 8-bit integers in blocks that share a scale."""
 
 
 class Coordinator(FrozenModel):
@@ -226,11 +223,6 @@ class Cluster(FrozenModel):
         return any(link.trunk_bytes_per_s for link in self.links)
 
     @cached_property
-    def compressions(self) -> frozenset[Compression]:
-        """How activations pass over one link or another."""
-        return frozenset(link.compress for link in self.links)
-
-    @cached_property
     def host_by_name(self) -> dict[str, Host]:
         """Hosts by name."""
         return {host.name: host for host in self.hosts}
@@ -288,10 +280,8 @@ class Cluster(FrozenModel):
 
     def rule(self, source: str, target: str) -> Link | None:
         """Return the most specific rule that names a pair, whatever the rule allows."""
-        # Asked for each of many thousand pairs of hosts, so without any detour.
-        found = self._link_by_ends.get
-        own = found((source, target))
-        if own is not None:
+        found = self._link_by_ends.get  # asked for thousands of pairs, so without any detour
+        if (own := found((source, target))) is not None:
             return own
         site, other = self.site_of(source), self.site_of(target)
         return found((source, other)) or found((site, target)) or found((site, other))

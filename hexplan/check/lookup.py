@@ -11,10 +11,11 @@ from math import ceil
 from typing import TypeVar
 
 from hexplan.check.exact import round_down
-from hexplan.cluster import COORDINATOR, Compression, Link, Profile
+from hexplan.cluster import COORDINATOR, Link, Profile
 from hexplan.constants import COMPRESSED_BLOCK, COMPRESSED_SCALE_BYTES, TOKEN_ID_BYTES
 from hexplan.device import DeviceType
 from hexplan.engines import ENGINES
+from hexplan.field_types import Compression
 from hexplan.host import Host
 from hexplan.plan import ENTRY, EXIT, Plan, Stage
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hexplan.cluster import COORDINATOR, Cluster, Compression
+from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.constants import (
     COMPRESSED_BLOCK,
     COMPRESSED_SCALE_BYTES,
     MICRO,
     TOKEN_ID_BYTES,
 )
+from hexplan.field_types import Compression
 from hexplan.model import Model
 
 
@@ -36,7 +37,8 @@ def activation_bytes(model: Model, compress: Compression = "none") -> int:
 
 def fewest_token_bytes(cluster: Cluster, model: Model) -> int:
     """Return the fewest bytes that an activation has on any link, for what bounds all of them."""
-    return min(activation_bytes(model, how) for how in {"none", *cluster.compressions})
+    hows: set[Compression] = {"none", *(link.compress for link in cluster.links)}
+    return min(activation_bytes(model, how) for how in hows)
 
 
 def link_rate(cluster: Cluster, model: Model, source: str, target: str) -> int | None:

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from hexplan.cluster import Allowed, Compression, EngineName, Parallel, Scheduling
+from hexplan.cluster import Allowed, EngineName, Parallel, Scheduling
 from hexplan.constants import STEP_OVERHEAD_S, TOKEN_OVERHEAD_S
+from hexplan.field_types import Compression
 from hexplan.model import Model
 from hexplan.reading.text.base import Text
 from hexplan.reading.text.device_text import DeviceText

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hexplan.cluster import Compression
+from hexplan.field_types import Compression
 from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.net.compression import compressed_bytes
 from hexplan_runtime.net.extras import packed_logprobs, packed_prompt_logprobs

@@ -17,8 +17,8 @@ import zmq
 from torch import Tensor
 from zmq.auth.thread import ThreadAuthenticator
 
-from hexplan.cluster import Compression
 from hexplan.errors import HexplanError, LaunchError
+from hexplan.field_types import Compression
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.addresses import socket_file as socket_file
 from hexplan_runtime.net.call_watch import CallWatch

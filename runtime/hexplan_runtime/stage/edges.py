@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from hexplan.cluster import Compression
 from hexplan.errors import LaunchError
+from hexplan.field_types import Compression
 from hexplan.plan import Plan
 from hexplan_runtime.net.addresses import tcp_address
 from hexplan_runtime.net.edge_sender import EdgeSender
@@ -228,9 +228,8 @@ class Opened:
             assert across is not None
             assert across.address is not None
             try:
-                group = None
-                if not epoch:
-                    group = meet(control, across.address, calls=calls, timeout_s=MEET_S)
+                where = across.address
+                group = None if epoch else meet(control, where, calls=calls, timeout_s=MEET_S)
             except PeerLost as error:
                 self.ends().close()
                 message = f"edge {edge[0]} > {edge[1]}: {error}"

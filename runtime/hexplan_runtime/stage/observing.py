@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 import torch
 
-from hexplan.cluster import Compression
+from hexplan.field_types import Compression
 from hexplan.measured.observations import Load, StepSeen
 from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.net.edge_sender import EdgeSender

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hexplan.cluster import Compression
 from hexplan.cost.links import compression
+from hexplan.field_types import Compression
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.stage.messages import EdgePlace
 

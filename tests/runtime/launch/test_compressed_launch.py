@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.across import NAMES, plan_across
 
-from hexplan.cluster import Compression
+from hexplan.field_types import Compression
 from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan_runtime.launch.pipeline import Pipeline
