@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="for models, profiles and plans")
     parser.add_argument("--only-plan", action="store_true", help="simulate, and serve nothing")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that networks and groups go, too
     print(f"{date.today()}, {machine()}\n")  # noqa: DTZ011
     with TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
