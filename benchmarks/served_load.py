@@ -1,5 +1,7 @@
 """Requests of a trace over HTTP, sent when they are due whatever the server does, and their times.
 
+    python benchmarks/served_load.py URL VOCAB ARRIVALS.json
+
 One connection a request, in one thread: it costs the server's processors little.
 
 The clock is the caller's. `Clock` stands still while ranks wait for a processor.
@@ -10,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -142,3 +145,14 @@ async def _stay(url: str, body: bytes, stay: Stay, clock: Clock) -> None:
             if json.loads(line[6:]).get("choices"):
                 stay.tokens_s.append(now_s)
     writer.close()
+
+
+def main() -> None:
+    """Send a trace by the clock on the wall, and print its figures."""
+    url, vocab, file = sys.argv[1:]
+    arrivals = [tuple(arrival) for arrival in json.loads(Path(file).read_text(encoding="utf-8"))]
+    print(json.dumps(asdict(Figures.of(send(url, arrivals, int(vocab), Clock(()))))))
+
+
+if __name__ == "__main__":
+    main()

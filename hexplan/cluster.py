@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hexplan.device import DeviceType
-from hexplan.field_types import Exact, Positive, Range
+from hexplan.field_types import Compression, Exact, Positive, Range
 from hexplan.frozen_model import FrozenModel
 from hexplan.host import Host, Interconnect
 from hexplan.techniques import Phases, Techniques
@@ -55,6 +55,8 @@ class Link(FrozenModel):
     """What may pass: activations and tokens, tokens alone, or nothing."""
     under: tuple[str, str] | None = None
     """Source and target of the rule whose trunk and policy apply, if they are not its own."""
+    compress: Annotated[Compression, Field(exclude_if=lambda how: how == "none")] = "none"
+    """How activations pass; token ids always pass as they are."""
 
     def permits(self, source: str, target: str) -> bool:
         """Say whether the policy lets traffic between two hosts (or the coordinator) pass."""
@@ -281,10 +283,8 @@ class Cluster(FrozenModel):
 
     def rule(self, source: str, target: str) -> Link | None:
         """Return the most specific rule that names a pair, whatever the rule allows."""
-        # Asked for each of many thousand pairs of hosts, so without any detour.
-        found = self._link_by_ends.get
-        own = found((source, target))
-        if own is not None:
+        found = self._link_by_ends.get  # asked for thousands of pairs, so without any detour
+        if (own := found((source, target))) is not None:
             return own
         site, other = self.site_of(source), self.site_of(target)
         return found((source, other)) or found((site, target)) or found((site, other))

@@ -27,6 +27,11 @@ FIGURE_DIGITS: Final = 6
 TOKEN_ID_BYTES: Final = 4
 """Bytes of one token between the coordinator and a stage: a 32-bit token id."""
 
+COMPRESSED_BLOCK: Final = 128
+"""Numbers of a compressed activation that share a scale: a byte each, and 4 bytes for the scale."""
+
+COMPRESSED_SCALE_BYTES: Final = 4
+
 MAX_BATCH: Final = 256
 """The most requests that a stage decodes in one step; a last stage keeps room for their logits.
 

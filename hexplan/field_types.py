@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer
 
@@ -19,3 +19,6 @@ Positive = Annotated[int, Field(gt=0)]
 
 Range = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
 """A half-open interval `[first, end)`."""
+
+Compression = Literal["none", "int8"]
+"""How activations pass: as they are, or as 8-bit integers in blocks that share a scale."""

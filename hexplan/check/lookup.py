@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 from typing import TypeVar
 
 from hexplan.check.exact import round_down
 from hexplan.cluster import COORDINATOR, Link, Profile
-from hexplan.constants import TOKEN_ID_BYTES
+from hexplan.constants import COMPRESSED_BLOCK, COMPRESSED_SCALE_BYTES, TOKEN_ID_BYTES
 from hexplan.device import DeviceType
 from hexplan.engines import ENGINES
+from hexplan.field_types import Compression
 from hexplan.host import Host
 from hexplan.plan import ENTRY, EXIT, Plan, Stage
 
@@ -153,7 +155,7 @@ class Lookup:
     def connection_of_hosts(self, source: str, target: str) -> Connection | None:
         """Return what connects two known hosts, or a host and the coordinator, or None."""
         is_end = COORDINATOR in (source, target)
-        token = TOKEN_ID_BYTES if is_end else self.plan.model.hidden * self.plan.model.dtype_bytes
+        token = TOKEN_ID_BYTES if is_end else self.activation_bytes("none")
         if source == target:
             inner = None if is_end else self.hosts[source].interconnect
             if inner is None:
@@ -162,9 +164,23 @@ class Lookup:
         link = self.link(source, target)
         if link is None or self.forbids(link, is_end=is_end):
             return None
+        token = token if is_end else self.activation_bytes(link.compress)
         over = self.over(link)
         trunk = None if over.trunk_bytes_per_s is None else over
         return Connection(source, target, link.bandwidth_bytes_per_s, token, trunk)
+
+    def activation_bytes(self, compress: Compression) -> int:
+        """Return the bytes of an activation: whole, or a byte a number and a scale a block."""
+        hidden = self.plan.model.hidden
+        if compress == "none":
+            return hidden * self.plan.model.dtype_bytes
+        return hidden + COMPRESSED_SCALE_BYTES * ceil(Fraction(hidden, COMPRESSED_BLOCK))
+
+    @property
+    def fewest_bytes(self) -> int:
+        """Bytes of an activation on the links that make it smallest."""
+        every: set[Compression] = {"none", *(link.compress for link in self.plan.cluster.links)}
+        return min(self.activation_bytes(how) for how in every)
 
     def forbids(self, link: Link, *, is_end: bool) -> bool:
         """Say whether a rule keeps out what would pass: token ids at the ends, else activations."""

@@ -1,6 +1,6 @@
 """The cost model: what a stage weighs, and how fast it is (docs/formulation.md 3 to 5)."""
 
-from hexplan.cost.links import link_rate, token_bytes
+from hexplan.cost.links import activation_bytes, fewest_token_bytes, link_rate, token_bytes
 from hexplan.cost.memory import kv_room_tokens, memory_of
 from hexplan.cost.movement import HeldWeights, fetched_layers, moved_bytes
 from hexplan.cost.sequence import allowed_sharings, find_sharing
@@ -17,8 +17,10 @@ __all__ = [
     "Sharing",
     "StageShape",
     "StageSpeed",
+    "activation_bytes",
     "allowed_sharings",
     "fetched_layers",
+    "fewest_token_bytes",
     "find_sharing",
     "kv_room_tokens",
     "link_rate",

@@ -93,6 +93,7 @@ def _link(source: str, target: str, text: LinkText) -> Link:
         latency_s=text.latency,
         trunk_bytes_per_s=text.trunk,
         allow=text.allow,
+        compress=text.compress,
     )
 
 

@@ -105,6 +105,7 @@ def _measured(cluster: Cluster, text: OverlayLinkText, path: KeyPath, at: Locato
         trunk_bytes_per_s=rule.trunk_bytes_per_s if is_own else None,
         allow=rule.allow if is_own else "all",
         under=rule.under if is_own else (rule.source, rule.target),
+        compress=rule.compress,
     )
 
 

@@ -29,7 +29,7 @@ class Exchange:
     @classmethod
     def of(cls, lookup: Lookup) -> Exchange:
         """Add up what the links between all pairs of hosts carry."""
-        per_token = lookup.plan.model.hidden * lookup.plan.model.dtype_bytes
+        per_token = lookup.fewest_bytes
         into: dict[str, int] = defaultdict(int)
         out: dict[str, int] = defaultdict(int)
         under: dict[tuple[Sites, Link], int] = defaultdict(int)
@@ -37,7 +37,8 @@ class Exchange:
             link = lookup.link(source, target)
             if link is None or lookup.forbids(link, is_end=False):
                 continue
-            carried = link.bandwidth_bytes_per_s * MICRO // per_token
+            width = lookup.activation_bytes(link.compress)
+            carried = link.bandwidth_bytes_per_s * MICRO // width
             into[target] += carried
             out[source] += carried
             sites = lookup.hosts[source].site, lookup.hosts[target].site

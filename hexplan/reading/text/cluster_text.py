@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, mod
 
 from hexplan.cluster import Allowed, EngineName, Parallel, Scheduling
 from hexplan.constants import STEP_OVERHEAD_S, TOKEN_OVERHEAD_S
+from hexplan.field_types import Compression
 from hexplan.model import Model
 from hexplan.reading.text.base import Text
 from hexplan.reading.text.device_text import DeviceText
@@ -151,6 +152,8 @@ class LinkText(Text):
     """What all pairs may carry together in one direction, if they share a line."""
     allow: Allowed = "all"
     """What may pass: `all`, `tokens` (to and from the coordinator; no activations), or `none`."""
+    compress: Compression = "none"
+    """`int8` sends activations in about 8 bits a number, with a small error; by default none."""
 
     @model_validator(mode="after")
     def _one_form(self) -> LinkText:

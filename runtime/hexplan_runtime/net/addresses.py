@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 from typing import Final, TypeAlias
 
-from hexplan.errors import InputError
+from hexplan.errors import InputError, LaunchError
 
 Ip: TypeAlias = IPv4Address | IPv6Address
 
 LOOPBACK: Final = "127.0.0.1"
+_LONGEST_PATH: Final = 100
+"""Bytes of a socket file's path; Linux takes 107."""
 PUBLIC_HINT = (
     "anyone there could read and change what hosts send each other: use the addresses of a private"
     " network or a VPN, or `--allow-public` if a firewall keeps everyone else out"
@@ -77,3 +80,19 @@ def _can_listen(ip: Ip) -> bool:
     except OSError:
         return False
     return True
+
+
+def socket_file(folder: Path, number: int) -> str:
+    """Return the address of an edge inside a machine.
+
+    Raises
+    ------
+    LaunchError
+        The path is longer than the system takes.
+    """
+    path = folder / f"edge-{number}"
+    if len(bytes(path)) > _LONGEST_PATH:
+        size = len(bytes(path))
+        message = f"{path}: {size} bytes; a socket file's path has at most {_LONGEST_PATH}"
+        raise LaunchError(message, hint="point TMPDIR to a folder with a shorter path")
+    return f"ipc://{path}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection
-from pathlib import Path
+from dataclasses import replace
 from threading import Lock
 from typing import Final
 
@@ -18,7 +18,9 @@ from torch import Tensor
 from zmq.auth.thread import ThreadAuthenticator
 
 from hexplan.errors import HexplanError, LaunchError
+from hexplan.field_types import Compression
 from hexplan_runtime.batch import Batch
+from hexplan_runtime.net.addresses import socket_file as socket_file
 from hexplan_runtime.net.call_watch import CallWatch
 from hexplan_runtime.net.gloo import EdgeOver, PeerLost
 from hexplan_runtime.net.keys import Doorkeeper, LaunchKeys
@@ -31,8 +33,6 @@ _UNDER_WAY: Final = 2
 """One batch on its way and one behind it keep a link busy; others wait where decodes can pass."""
 _LOOK_MS: Final = 1000
 """How often a receiver looks whether it is to end."""
-_LONGEST_PATH: Final = 100
-"""Bytes of a socket file's path; Linux takes 107."""
 
 
 class MessageEnds:
@@ -72,11 +72,14 @@ class MessageEnds:
         self._receivers.append(MessageReceiver(socket, self._wire_format, epoch))
         return self._receivers[-1]
 
-    def sender(self, address: str, *, calls: bool = True, epoch: int = 0) -> MessageSender:
+    def sender(
+        self, address: str, *, calls: bool = True, epoch: int = 0, compress: Compression = "none"
+    ) -> MessageSender:
         """Send to whoever listens at an address, now or later; or listen for who wants to hear."""
         socket = self._socket(zmq.PUSH, address)
         self._open(socket, address, calls=calls)
-        self._senders.append(MessageSender(socket, self._wire_format, epoch))
+        sent_as = replace(self._wire_format, compress=compress)
+        self._senders.append(MessageSender(socket, sent_as, epoch))
         return self._senders[-1]
 
     def control(self, address: str, *, calls: bool) -> Control:
@@ -282,19 +285,3 @@ def _filled(like: Tensor, data: bytearray) -> Tensor:
 def _bytes(part: Tensor) -> memoryview:
     """Return the bytes of a tensor of any type."""
     return part.reshape(-1).view(torch.uint8).numpy().data
-
-
-def socket_file(folder: Path, number: int) -> str:
-    """Return the address of an edge inside a machine.
-
-    Raises
-    ------
-    LaunchError
-        The path is longer than the system takes.
-    """
-    path = folder / f"edge-{number}"
-    if len(bytes(path)) > _LONGEST_PATH:
-        size = len(bytes(path))
-        message = f"{path}: {size} bytes; a socket file's path has at most {_LONGEST_PATH}"
-        raise LaunchError(message, hint="point TMPDIR to a folder with a shorter path")
-    return f"ipc://{path}"

@@ -1,17 +1,16 @@
 """The form of a batch on the wire: a frame of bytes, and after it a payload that is too large.
 
 A frame starts with 40 bytes (the launch's mark, the edge's epoch, and the numbers of rows, bytes of
-extras, token ids and activations). One record for each row follows, and then the terms of each
-request of which this is the first row over the edge. The payload is extras, ids and activations. A
-batch whose payload fits into the frame too is one message, as gloo lets a sender fill less than
-what the receiver has room for. Nothing is unpickled.
+extras, token ids and activations, and whether these are compressed). One record for each row
+follows, and then the terms of each request of which this is the first row over the edge. The
+payload is extras, ids and activations. A batch whose payload fits into the frame too is one
+message, as gloo lets a sender fill less than what the receiver has room for. Nothing is unpickled.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from hexplan.errors import HexplanError
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row
+from hexplan_runtime.net.compression import compress, restore
 from hexplan_runtime.net.extras import (
     ExtrasReader,
     packed_ids,
@@ -26,62 +26,21 @@ from hexplan_runtime.net.extras import (
     packed_more,
     packed_prompt_logprobs,
 )
+from hexplan_runtime.net.frames import FRAME_BYTES as FRAME_BYTES
+from hexplan_runtime.net.frames import HEAD, ROW
+from hexplan_runtime.net.frames import Envelope as Envelope
+from hexplan_runtime.net.frames import WireFormat as WireFormat
+from hexplan_runtime.net.frames import new_frame as new_frame
+from hexplan_runtime.net.frames import num_bytes as num_bytes
 from hexplan_runtime.net.terms import TERMS, Terms
 from hexplan_runtime.request import Logprobs
 
-FRAME_BYTES: Final = 65536
-"""The receiver always offers this much memory, so a small batch is one message, not two."""
-_HEAD: Final = struct.Struct("<qqiiqq")
-_ROW: Final = struct.Struct("<qqqII")
 _ID_BYTES: Final = 8
 _SAMPLES, _CLOSES, _DECODES, _OPENS, _ASKS_MORE, _TELLS, _STOPS, _KEEPS, _BEGINS, _TELLS_PROMPT = (
     1 << n for n in range(10)
 )
 _PARKS, _STOWS, _FETCHES = (1 << n for n in range(10, 13))
 _MORE: Final = _ASKS_MORE | _STOPS | _BEGINS
-
-
-@dataclass(frozen=True, slots=True)
-class WireFormat:
-    """What both ends of an edge must know to read each other's batches."""
-
-    launch: int
-    """A random number that marks the messages of this launch."""
-    hidden: int
-    """Width of an activation."""
-    dtype: torch.dtype
-    """Type of an activation."""
-
-    @property
-    def hidden_bytes(self) -> int:
-        """Bytes of the activation of one token."""
-        return self.hidden * self.dtype.itemsize
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """What a frame contains, with memory for what follows it."""
-
-    rows: tuple[Row, ...]
-    """Its rows, to which extras may add."""
-    flags: tuple[int, ...]
-    """What the record of each row says of it."""
-    extras: Tensor | None
-    """Bytes of extras, filled already if the payload was in the frame."""
-    token_ids: Tensor | None
-    """Token ids, filled already if the payload was in the frame."""
-    hidden: Tensor | None
-    """Activations, filled already if the payload was in the frame."""
-    is_complete: bool
-    """Whether the payload was in the frame."""
-    is_old: bool = False
-    """Whether it is of an epoch that is over, and says nothing."""
-
-    @property
-    def parts(self) -> list[Tensor]:
-        """The parts of the payload, in their order."""
-        every = self.extras, self.token_ids, self.hidden
-        return [part for part in every if part is not None]
 
 
 class Encoder:
@@ -110,12 +69,16 @@ class Encoder:
         wire_format = self._wire_format
         records, more = self._records(batch)
         extras = torch.frombuffer(bytearray(more), dtype=torch.uint8) if more else None
-        payload = [p for p in (extras, batch.token_ids, batch.hidden) if p is not None]
-        ids, hidden = _count(batch.token_ids), _count(batch.hidden)
-        sizes = len(batch.rows), len(more), ids, hidden
-        head = _HEAD.pack(wire_format.launch, self._epoch, *sizes)
+        activations, is_compressed = batch.hidden, wire_format.compress != "none"
+        if activations is not None and is_compressed:
+            activations = compress(activations)
+        payload = [p for p in (extras, batch.token_ids, activations) if p is not None]
+        ids, hidden = _count(batch.token_ids), _count(activations)
+        sizes = len(batch.rows), len(more), ids, is_compressed, hidden
+        head = HEAD.pack(wire_format.launch, self._epoch, *sizes)
         frame = torch.frombuffer(bytearray(head + records), dtype=torch.uint8)
-        if _fits(len(frame) + len(more), ids, hidden, wire_format):
+        size = hidden * wire_format.hidden_bytes(is_compressed=is_compressed)
+        if _fits(len(frame) + len(more), ids, size):
             return [torch.cat([frame, *(part.reshape(-1).view(torch.uint8) for part in payload)])]
         return [frame, *(part.contiguous() for part in payload)]
 
@@ -148,7 +111,7 @@ class Encoder:
             flags |= _TELLS * (told is not None) | _KEEPS * row.end_rule.keeps
             flags |= _BEGINS * bool(begins) | _TELLS_PROMPT * bool(prompt)
             flags |= _PARKS * row.parks | _STOWS * row.stows | _FETCHES * row.fetches
-            records.append(_ROW.pack(*place, flags))
+            records.append(ROW.pack(*place, flags))
         return b"".join((*records, *terms)), b"".join(extras)
 
 
@@ -167,7 +130,7 @@ class Decoder:
         """Read a frame, after a check that it belongs to this launch."""
         wire_format = self._wire_format
         data = frame.numpy().data
-        launch, epoch, num_rows, num_extras, num_ids, num_hidden = _HEAD.unpack_from(data)
+        launch, epoch, num_rows, *sizes = HEAD.unpack_from(data)
         if launch != wire_format.launch or not 0 <= num_rows <= MAX_ROWS:
             raise HexplanError("a message arrived that does not belong to this launch")
         if epoch < self._epoch:
@@ -175,24 +138,45 @@ class Decoder:
         if epoch > self._epoch:
             self.begin_epoch(epoch)
         rows, flags, end = self._rows(data, num_rows)
+        return self._with_payload(frame, Envelope(rows, flags, None, None, None, False), sizes, end)
+
+    def _with_payload(
+        self, frame: Tensor, envelope: Envelope, sizes: Sequence[int], end: int
+    ) -> Envelope:
+        """Return an envelope with its payload, or with memory for it.
+
+        Parameters
+        ----------
+        sizes
+            Bytes of extras, token ids, whether activations are compressed, and activations.
+        end
+            Where the payload begins, if it is in the frame.
+        """
+        wire_format, rows = self._wire_format, envelope.rows
+        num_extras, num_ids, compressed, num_hidden = sizes
+        is_compressed = compressed == 1
+        if compressed not in (0, 1):
+            raise HexplanError("a message arrived that is compressed in an unknown way")
         if num_extras < 0 or num_extras % _ID_BYTES:
             raise HexplanError("a message arrived whose extras are no whole words")
         if min(num_ids, num_hidden) < 0 or num_ids + num_hidden != sum(row.tokens for row in rows):
             raise HexplanError("a message arrived whose rows and payload disagree")
-        if not _fits(end + num_extras, num_ids, num_hidden, wire_format):
+        width = wire_format.hidden_bytes(is_compressed=is_compressed)
+        dtype = torch.uint8 if is_compressed else wire_format.dtype
+        shape = num_hidden, width // dtype.itemsize
+        envelope = replace(envelope, is_compressed=is_compressed)
+        if not _fits(end + num_extras, num_ids, num_hidden * width):
             extras = torch.empty(num_extras, dtype=torch.uint8) if num_extras else None
             ids = torch.empty(num_ids, dtype=torch.int64) if num_ids else None
-            shape = num_hidden, wire_format.hidden
-            room = torch.empty(shape, dtype=wire_format.dtype) if num_hidden else None
-            return Envelope(rows, flags, extras, ids, room, is_complete=False)
+            room = torch.empty(shape, dtype=dtype) if num_hidden else None
+            return replace(envelope, extras=extras, token_ids=ids, hidden=room)
         extras = frame[end : end + num_extras] if num_extras else None
         end += num_extras
         middle = end + num_ids * _ID_BYTES
-        stop = middle + num_hidden * wire_format.hidden_bytes
+        stop = middle + num_hidden * width
         ids = frame[end:middle].view(torch.int64) if num_ids else None
-        hidden = frame[middle:stop].view(wire_format.dtype) if num_hidden else None
-        activations = None if hidden is None else hidden.view(-1, wire_format.hidden)
-        return Envelope(rows, flags, extras, ids, activations, is_complete=True)
+        hidden = frame[middle:stop].view(dtype).view(shape) if num_hidden else None
+        return replace(envelope, extras=extras, token_ids=ids, hidden=hidden, is_complete=True)
 
     def begin_epoch(self, epoch: int) -> None:
         """Forget what was said before, and drop what still comes of it."""
@@ -212,6 +196,8 @@ class Decoder:
             None if part is None else next(payload)
             for part in (envelope.extras, envelope.token_ids, envelope.hidden)
         )
+        if hidden is not None and envelope.is_compressed:
+            hidden = restore(hidden, self._wire_format.hidden, self._wire_format.dtype)
         reader = ExtrasReader(memoryview(b"") if extras is None else extras.numpy().data)
         rows, told, of_prompts = self._with_more(envelope, reader)
         if not reader.is_at_end:
@@ -255,9 +241,9 @@ class Decoder:
         self, data: memoryview, num_rows: int
     ) -> tuple[tuple[Row, ...], tuple[int, ...], int]:
         """Return the rows of a frame, their flags, and where its payload begins."""
-        end = _HEAD.size + num_rows * _ROW.size
+        end = HEAD.size + num_rows * ROW.size
         rows, every_flags = [], []
-        for words in _ROW.iter_unpack(data[_HEAD.size : end]):
+        for words in ROW.iter_unpack(data[HEAD.size : end]):
             request, position, context_tokens, tokens, flags = words
             if flags & _OPENS:
                 if end + TERMS.size > len(data):
@@ -277,22 +263,9 @@ class Decoder:
         return tuple(rows), tuple(every_flags), end
 
 
-def num_bytes(batch: Batch) -> int:
-    """Return the bytes of a batch on the wire with its header, but without what opens requests."""
-    payload = sum(part.nbytes for part in (batch.token_ids, batch.hidden) if part is not None)
-    told = sum(len(packed_logprobs(one)) for one in batch.logprobs if one is not None)
-    told += sum(len(packed_prompt_logprobs(one)) for one in batch.prompt_logprobs if one)
-    return _HEAD.size + _ROW.size * len(batch.rows) + told + payload
-
-
-def new_frame() -> Tensor:
-    """Return memory for a frame."""
-    return torch.empty(FRAME_BYTES, dtype=torch.uint8)
-
-
-def _fits(used: int, ids: int, hidden: int, wire_format: WireFormat) -> bool:
+def _fits(used: int, ids: int, hidden_bytes: int) -> bool:
     """Say whether the payload fits into the frame; both ends compute the same answer."""
-    return used + ids * _ID_BYTES + hidden * wire_format.hidden_bytes <= FRAME_BYTES
+    return used + ids * _ID_BYTES + hidden_bytes <= FRAME_BYTES
 
 
 def _count(part: Tensor | None) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from hexplan.errors import LaunchError
-from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan.field_types import Compression
+from hexplan.plan import Plan
 from hexplan_runtime.net.addresses import tcp_address
 from hexplan_runtime.net.edge_sender import EdgeSender
 from hexplan_runtime.net.gloo import PeerLost
@@ -28,7 +29,17 @@ from hexplan_runtime.stage.messages import (
     launch_mark,
 )
 from hexplan_runtime.stage.stage import torch_dtype
-from hexplan_runtime.stage.topology import back_edges, edge_epochs, launch_edges, plain_edges
+from hexplan_runtime.stage.topology import LAUNCHER as LAUNCHER
+from hexplan_runtime.stage.topology import (
+    back_edges,
+    edge_compressions,
+    edge_epochs,
+    launch_edges,
+    plain_edges,
+    processes_of,
+)
+from hexplan_runtime.stage.topology import listener as listener
+from hexplan_runtime.stage.topology import numbered as numbered
 from hexplan_runtime.stage.topology import returns_directly as returns_directly
 from hexplan_runtime.stage.topology import route_edges as route_edges
 from hexplan_runtime.stage.topology import route_ends as route_ends
@@ -45,8 +56,6 @@ MEET_HINT: Final = (
     "hosts of a trusted site reach each other at any port; if a firewall there closes some, take"
     " the site out of `trusted`, and edges use the ports of `--first-port` alone"
 )
-LAUNCHER = "launcher"
-"""The process at the other end of entry and exit edges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,8 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     added = {edge.ends for edge in edges if edge.is_added}
     plain = frozenset(plain_edges(plan) if meeting.across is not None else ()) - added
     epochs = edge_epochs(plan, meeting.generations)
-    opened = Opened(end, messages, frozenset(back_edges(plan)), epochs, plain, called)
+    compressions = edge_compressions(plan)
+    opened = Opened(end, messages, frozenset(back_edges(plan)), epochs, plain, called, compressions)
     addresses = local_addresses(plan, meeting, edges)
     listening = []
     if meeting.directory is not None:
@@ -142,12 +152,7 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
 def edges_of(plan: Plan, meeting: Meeting, end: str) -> list[EdgePlace]:
     """Return the edges of a launch at which a process has an end."""
     edges = meeting.edges or numbered(launch_edges(plan))
-    return [edge for edge in edges if end in _processes(*edge.ends)]
-
-
-def numbered(edges: Sequence[tuple[str, str]]) -> tuple[EdgePlace, ...]:
-    """Return the edges with which a launch begins, in their order."""
-    return tuple(EdgePlace(number=n, source=s, target=t) for n, (s, t) in enumerate(edges))
+    return [edge for edge in edges if end in processes_of(*edge.ends)]
 
 
 def local_addresses(plan: Plan, meeting: Meeting, edges: Sequence[EdgePlace]) -> dict[int, str]:
@@ -173,6 +178,8 @@ class Opened:
     """Edges inside trusted sites."""
     called: dict[str, tuple[str, str]]
     """The edges that this process calls, by their addresses."""
+    compressions: Mapping[tuple[str, str], Compression]
+    """How edges send activations; those that are not among them carry none."""
     controls: dict[tuple[str, str], Control] = field(default_factory=dict)
     """Where the ends of plain edges meet."""
     senders: dict[str, EdgeSender] = field(default_factory=dict)
@@ -221,23 +228,27 @@ class Opened:
             assert across is not None
             assert across.address is not None
             try:
-                group = None
-                if not epoch:
-                    group = meet(control, across.address, calls=calls, timeout_s=MEET_S)
+                where = across.address
+                group = None if epoch else meet(control, where, calls=calls, timeout_s=MEET_S)
             except PeerLost as error:
                 self.ends().close()
                 message = f"edge {edge[0]} > {edge[1]}: {error}"
                 raise LaunchError(message, hint=MEET_HINT) from error
             if calls:
                 losing = partial(lose, control.address)
-                sender = PlainSender(group, control, wire_format, losing, epoch)
+                sent_as = replace(wire_format, compress=self.compression(edge))
+                sender = PlainSender(group, control, sent_as, losing, epoch)
                 self._keep_sender(edge, EdgeSender(sender))
             else:
                 self._keep_receiver(edge, PlainReceiver(group, control, wire_format, epoch))
 
+    def compression(self, edge: tuple[str, str]) -> Compression:
+        """Return how an edge sends activations."""
+        return self.compressions.get(edge, "none")
+
     def sends(self, edge: tuple[str, str]) -> bool:
         """Say whether this process is at the end of an edge that batches leave from."""
-        return self.end == _processes(*edge)[0]
+        return self.end == processes_of(*edge)[0]
 
     def ways(self, edge: tuple[str, str]) -> tuple[dict[str, EdgeSender], dict[str, Receives]]:
         """Return the ends among which this process's end of an edge is."""
@@ -261,7 +272,8 @@ class Opened:
             self.controls[edge] = self.messages.control(address, calls=calls)
             return self.controls[edge].address
         if self.sends(edge):
-            sender = self.messages.sender(address, calls=calls, epoch=self.epochs[edge])
+            how, epoch = self.compression(edge), self.epochs[edge]
+            sender = self.messages.sender(address, calls=calls, epoch=epoch, compress=how)
             self._keep_sender(edge, EdgeSender(sender))
             return sender.address
         receiver = self.messages.receiver(address, calls=calls, epoch=self.epochs[edge])
@@ -273,16 +285,6 @@ class Opened:
 
     def _keep_receiver(self, edge: tuple[str, str], receiver: Receives) -> None:
         self.ways(edge)[1][edge[0]] = receiver
-
-
-def _processes(source: str, target: str) -> tuple[str, str]:
-    """Return which processes are at the ends of an edge."""
-    return (LAUNCHER if source == ENTRY else source, LAUNCHER if target == EXIT else target)
-
-
-def listener(source: str, target: str) -> str:
-    """Return which process listens: never the launcher."""
-    return source if target == EXIT else target
 
 
 def own_address(across: Across | None, number: int) -> str:

@@ -49,7 +49,7 @@ def _visits(plan: Plan, route: Route) -> list[Visit]:
 
 def _moves(plan: Plan, hosts: list[str]) -> list[Move]:
     pairs = zip(hosts, hosts[1:], strict=False)
-    return [_move(plan, *pair, token_bytes(plan.model, *pair)) for pair in pairs]
+    return [_move(plan, *pair, token_bytes(plan.cluster, plan.model, *pair)) for pair in pairs]
 
 
 def _share(plan: Plan, stage: Stage, route: Route) -> float:

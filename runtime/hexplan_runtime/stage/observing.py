@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 
 import torch
 
+from hexplan.field_types import Compression
 from hexplan.measured.observations import Load, StepSeen
 from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.net.edge_sender import EdgeSender
@@ -49,6 +50,14 @@ class _Ran:
 
 
 @dataclass(frozen=True, slots=True)
+class _Way:
+    """An edge, and how it sends activations."""
+
+    edge: Edge
+    compress: Compression
+
+
+@dataclass(frozen=True, slots=True)
 class _Passed:
     """A message that left or arrived, likewise."""
 
@@ -59,9 +68,10 @@ class _Passed:
     num_bytes: int
 
     @classmethod
-    def of(cls, batch: Batch, edge: Edge, *, is_sent: bool) -> _Passed:
+    def of(cls, batch: Batch, way: _Way, *, is_sent: bool) -> _Passed:
         """Note a batch now, without keeping its tensors alive."""
-        return cls(edge, is_sent, time.perf_counter(), batch.tokens, num_bytes(batch))
+        size = num_bytes(batch, way.compress)
+        return cls(way.edge, is_sent, time.perf_counter(), batch.tokens, size)
 
 
 class Observer:
@@ -89,12 +99,17 @@ class Observer:
             Where the receivers' edges end: a stage id, or `exit`.
         """
         note: Callable[[_Passed], None] = self._noted.put
+
+        def way(source: str, target: str) -> _Way:
+            edge = source, target
+            return _Way(edge, "none" if ends.opened is None else ends.opened.compression(edge))
+
         senders: dict[str, Sends] = {
-            target: _observed(sender, (sends_from, target), note)
+            target: _observed(sender, way(sends_from, target), note)
             for target, sender in ends.senders.items()
         }
         receivers: dict[str, Receives] = {
-            source: _ObservedReceiver(receiver, (source, receives_at), note)
+            source: _ObservedReceiver(receiver, way(source, receives_at), note)
             for source, receiver in ends.receivers.items()
         }
         return replace(ends, senders=senders, receivers=receivers)
@@ -145,32 +160,32 @@ class ObservedStage:
         return output
 
 
-def _observed(sender: Sends, edge: Edge, note: Callable[[_Passed], None]) -> Sends:
+def _observed(sender: Sends, way: _Way, note: Callable[[_Passed], None]) -> Sends:
     """Return a sender whose messages are noted in the order in which they are really sent."""
     if not isinstance(sender, EdgeSender):
-        return _ObservedSender(sender, edge, note)
-    sender.hear = lambda batch: note(_Passed.of(batch, edge, is_sent=True))
+        return _ObservedSender(sender, way, note)
+    sender.hear = lambda batch: note(_Passed.of(batch, way, is_sent=True))
     return sender
 
 
 class _ObservedSender:
-    def __init__(self, sender: Sends, edge: Edge, note: Callable[[_Passed], None]) -> None:
-        self._sender, self._edge, self._note = sender, edge, note
+    def __init__(self, sender: Sends, way: _Way, note: Callable[[_Passed], None]) -> None:
+        self._sender, self._way, self._note = sender, way, note
 
     def send(self, batch: Batch) -> None:
         """Send a batch, and note when that began: a send may only be queued when it returns."""
-        self._note(_Passed.of(batch, self._edge, is_sent=True))
+        self._note(_Passed.of(batch, self._way, is_sent=True))
         self._sender.send(batch)
 
 
 class _ObservedReceiver:
-    def __init__(self, receiver: Receives, edge: Edge, note: Callable[[_Passed], None]) -> None:
-        self._receiver, self._edge, self._note = receiver, edge, note
+    def __init__(self, receiver: Receives, way: _Way, note: Callable[[_Passed], None]) -> None:
+        self._receiver, self._way, self._note = receiver, way, note
 
     def receive(self) -> Batch:
         """Wait for the next batch, and note when all of it is here."""
         batch = self._receiver.receive()
-        self._note(_Passed.of(batch, self._edge, is_sent=False))
+        self._note(_Passed.of(batch, self._way, is_sent=False))
         return batch
 
 

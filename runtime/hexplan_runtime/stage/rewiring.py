@@ -18,7 +18,7 @@ from hexplan_runtime.stage.edges import (
     own_address,
 )
 from hexplan_runtime.stage.messages import Directory, EdgePlace, Listening, Rerouting
-from hexplan_runtime.stage.topology import back_edges, edge_epochs
+from hexplan_runtime.stage.topology import back_edges, edge_compressions, edge_epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class Rewiring:
         mine = edges_of(order.plan, places, opened.end)
         new = [edge for edge in mine if edge.number not in self._known]
         opened.epochs = edge_epochs(order.plan, generations)
+        opened.compressions = edge_compressions(order.plan)
         opened.back = frozenset(back_edges(order.plan))
         self._addresses = local_addresses(order.plan, meeting, new)
         away = []

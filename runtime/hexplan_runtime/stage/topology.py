@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hexplan.cost.links import compression
+from hexplan.field_types import Compression
 from hexplan.plan import ENTRY, EXIT, Plan
+from hexplan_runtime.stage.messages import EdgePlace
+
+LAUNCHER = "launcher"
+"""The process at the other end of entry and exit edges."""
 
 
 def used_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -28,6 +34,16 @@ def edge_epochs(plan: Plan, generations: Sequence[int]) -> dict[tuple[str, str],
     """Return the epoch of each edge, which rises whenever the process at an end is another one."""
     lost = dict(zip((stage.id for stage in plan.stages), generations, strict=False))
     return {edge: lost.get(edge[0], 0) + lost.get(edge[1], 0) for edge in launch_edges(plan)}
+
+
+def edge_compressions(plan: Plan) -> dict[tuple[str, str], Compression]:
+    """Return how each edge between two stages sends activations."""
+    hosts = {stage.id: stage.host for stage in plan.stages}
+    return {
+        (source, target): compression(plan.cluster, hosts[source], hosts[target])
+        for source, target in launch_edges(plan)
+        if source != ENTRY and target != EXIT
+    }
 
 
 def plain_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -63,3 +79,18 @@ def route_edges(plan: Plan, route: int) -> tuple[tuple[str, str], ...]:
     """Return the edges of one route, from entry to exit."""
     ends = (ENTRY, *(hop.stage for hop in plan.routes[route].hops), EXIT)
     return tuple(zip(ends, ends[1:], strict=False))
+
+
+def processes_of(source: str, target: str) -> tuple[str, str]:
+    """Return which processes are at the ends of an edge."""
+    return (LAUNCHER if source == ENTRY else source, LAUNCHER if target == EXIT else target)
+
+
+def listener(source: str, target: str) -> str:
+    """Return which process listens: never the launcher."""
+    return source if target == EXIT else target
+
+
+def numbered(edges: Sequence[tuple[str, str]]) -> tuple[EdgePlace, ...]:
+    """Return the edges with which a launch begins, in their order."""
+    return tuple(EdgePlace(number=n, source=s, target=t) for n, (s, t) in enumerate(edges))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexplan.constants import CROSSING_HOSTS, MICRO
-from hexplan.cost import link_rate, token_bytes
+from hexplan.cost import fewest_token_bytes, link_rate
 from hexplan_solver.bounds.work_bound import Work, work_bound
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.problem.zones import Zone
@@ -75,7 +75,7 @@ def _most_exchanged(problem: Problem, name: str) -> int:
     """Return what a host receives and sends at most, in 1e-6 tokens/s."""
     cluster, model = problem.spec.cluster, problem.spec.model
     host, others = cluster.host_by_name[name], [h.name for h in cluster.hosts if h.name != name]
-    num_bytes = token_bytes(model, name, name)
+    num_bytes = fewest_token_bytes(cluster, model)
     into = sum(link_rate(cluster, model, other, name) or 0 for other in others)
     out = sum(link_rate(cluster, model, name, other) or 0 for other in others)
     received = min(into, host.nic_in_bytes_per_s * MICRO // num_bytes)

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from hexplan.cluster import COORDINATOR
 from hexplan.constants import MICRO
-from hexplan.cost import link_rate, token_bytes
+from hexplan.cost import fewest_token_bytes, link_rate
 from hexplan_solver.bounds.params import BOUND_PARAMS, BoundParams
 from hexplan_solver.bounds.work_bound import Work
 from hexplan_solver.flow.network import SharedCapacities
@@ -165,7 +165,7 @@ class _Program:
             self._limit_crossings([link], rate)
             for index in shared.of(self._hosts[a], self._hosts[b]):
                 users[index].append(link)
-        per_token = token_bytes(spec.model, self._hosts[0], self._hosts[0])
+        per_token = fewest_token_bytes(spec.cluster, spec.model)
         for index, links in users.items():
             self._limit_crossings(links, shared.found[index].bytes_per_s / per_token)
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexplan.cluster import COORDINATOR, Cluster, Coordinator, Link
-from hexplan.constants import MICRO
-from hexplan.cost import token_bytes
+from hexplan.constants import MICRO, TOKEN_ID_BYTES
+from hexplan.cost import activation_bytes
 from hexplan.host import Host
 from hexplan.spec import Spec
 from hexplan_solver.flow.network import Shared
@@ -58,10 +58,10 @@ class LinkArrays:
         several = [len(h.devices) > 1 and not h.parts for h in hosts]
         self._has_several = np.array([*several, False])
         self._is_outside = np.array([*(False for _ in hosts), True])
-        name = self.ends[0]
-        self._bytes = token_bytes(spec.model, name, name)
-        self._id_bytes = token_bytes(spec.model, name, COORDINATOR)
         self._rule = _rules(cluster, self.position)
+        # The last one is that of pairs without a rule.
+        widths = [activation_bytes(spec.model, rule.compress) for rule in cluster.links]
+        self._bytes = np.array([*widths, activation_bytes(spec.model)], dtype=np.int64)
         self._bandwidth = _floats(rule.bandwidth_bytes_per_s for rule in cluster.links)
         overs = [cluster.over(rule) for rule in cluster.links]
         self._passes = np.array([over.allow == "all" for over in overs], dtype=bool)
@@ -97,8 +97,8 @@ class LinkArrays:
     def _look_up(self, source: Ints, target: Ints) -> PairLinks:
         is_inside = source == target
         with_ids = self._is_outside[source] | self._is_outside[target]
-        num_bytes = np.where(with_ids, self._id_bytes, self._bytes)
         rule = np.where(is_inside, _NO_RULE, self._rule[source, target])
+        num_bytes = np.where(with_ids, TOKEN_ID_BYTES, self._bytes[rule])
         if self._bandwidth.size:
             passes = np.where(with_ids, self._passes_ids[rule], self._passes[rule])
             bandwidth = np.where((rule >= 0) & passes, self._bandwidth[rule], 0)

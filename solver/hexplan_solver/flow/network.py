@@ -150,7 +150,7 @@ class _HostLinks:
         capacity = link_rate(self._spec.cluster, self._spec.model, source, target)
         if not capacity:
             return None
-        num_bytes = token_bytes(self._spec.model, source, target)
+        num_bytes = token_bytes(self._spec.cluster, self._spec.model, source, target)
         return _HostLink(capacity, num_bytes, self.shared.of(source, target))
 
 

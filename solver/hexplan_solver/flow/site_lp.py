@@ -229,7 +229,7 @@ class SiteLp:
         if rule is None or rule.trunk_bytes_per_s is None:
             return None
         name = f"trunk:{rule.source}>{rule.target}"
-        return Trunk(name, rule.trunk_bytes_per_s, token_bytes(self._model, *ends))
+        return Trunk(name, rule.trunk_bytes_per_s, token_bytes(self._cluster, self._model, *ends))
 
     def _limits(self, column: dict[StageInflow | SiteTransfer, int]) -> tuple[_Rows, list[float]]:
         """Return the rows of stages, then those of trunks, and what bounds each.

@@ -162,6 +162,6 @@ def _trunks_of(problem: Problem) -> tuple[dict[str, int], NDArray[np.float64]]:
         trunk = cluster.over(link).trunk_bytes_per_s if link is not None else None
         if link is not None and trunk is None:
             return sites, np.zeros((0, 0))
-        per_token = token_bytes(model, first[source], first[target])
+        per_token = token_bytes(cluster, model, first[source], first[target])
         trunks[sites[source], sites[target]] = (trunk or 0) * MICRO / per_token
     return sites, trunks if len(sites) > 1 else np.zeros((0, 0))

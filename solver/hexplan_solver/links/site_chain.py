@@ -82,7 +82,7 @@ def _usual_link(problem: Problem, source: Zone, target: Zone) -> int:
                     cluster.host_by_name[a].nic_out_bytes_per_s,
                     cluster.host_by_name[b].nic_in_bytes_per_s,
                 )
-                carried.append(min(rate, min(cards) * MICRO // token_bytes(model, a, b)))
+                carried.append(min(rate, min(cards) * MICRO // token_bytes(cluster, model, a, b)))
     return median_low(carried) if carried else 0
 
 

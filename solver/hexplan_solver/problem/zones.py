@@ -11,7 +11,7 @@ import networkx as nx
 
 from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.constants import MICRO
-from hexplan.cost import token_bytes
+from hexplan.cost import fewest_token_bytes
 from hexplan_solver.problem.params import PROBLEM_PARAMS, ProblemParams
 from hexplan_solver.problem.problem import Problem
 
@@ -116,8 +116,7 @@ def _site_capacities(problem: Problem) -> dict[tuple[str, str], int]:
         amount = together[over.source, over.target]
         ends = _end(cluster, over.source, sites)[0], _end(cluster, over.target, sites)[0]
         num_bytes[ends] += amount if trunk is None else min(amount, trunk)
-    name = cluster.hosts[0].name
-    per_token = token_bytes(problem.spec.model, name, name)
+    per_token = fewest_token_bytes(cluster, problem.spec.model)
     return defaultdict(
         int,
         {

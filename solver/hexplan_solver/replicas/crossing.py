@@ -26,24 +26,25 @@ def narrowest(problem: Problem, hosts: Sequence[str]) -> int:
     for source, target in pairwise(hosts):
         least = min(least, link_rate(cluster, model, source, target) or 0)
         if source != target:
-            used["out " + source, cluster.host_by_name[source].nic_out_bytes_per_s] += 1
-            used["in " + target, cluster.host_by_name[target].nic_in_bytes_per_s] += 1
-    for trunk, count in trunks(problem, hosts).items():
-        used[trunk] += count
-    size = token_bytes(model, cluster.hosts[0].name, cluster.hosts[0].name)
-    return min([least, *(limit * MICRO // (size * n) for (_, limit), n in used.items())])
+            size = token_bytes(cluster, model, source, target)
+            used["out " + source, cluster.host_by_name[source].nic_out_bytes_per_s] += size
+            used["in " + target, cluster.host_by_name[target].nic_in_bytes_per_s] += size
+    for trunk, size in trunks(problem, hosts).items():
+        used[trunk] += size
+    return min([least, *(limit * MICRO // size for (_, limit), size in used.items())])
 
 
 def trunks(problem: Problem, hosts: Sequence[str]) -> Counter[tuple[str, int]]:
-    """Return the trunks that a token passes on a way over hosts, and how often.
+    """Return the trunks that a token passes on a way over hosts, and its bytes there.
 
     Each is known by its name and its bytes per second.
     """
-    cluster = problem.spec.cluster
+    cluster, model = problem.spec.cluster, problem.spec.model
     found: Counter[tuple[str, int]] = Counter()
     for source, target in pairwise(hosts):
         rule = cluster.link(source, target) if source != target else None
         over = cluster.over(rule) if rule is not None else None
         if over is not None and over.trunk_bytes_per_s is not None:
-            found[f"{over.source}>{over.target}", over.trunk_bytes_per_s] += 1
+            size = token_bytes(cluster, model, source, target)
+            found[f"{over.source}>{over.target}", over.trunk_bytes_per_s] += size
     return found

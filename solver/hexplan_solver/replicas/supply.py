@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from hexplan.constants import MICRO
-from hexplan.cost import token_bytes
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.replicas.crossing import trunks
 from hexplan_solver.replicas.design import Design, typical_hosts
@@ -75,9 +74,8 @@ class Supply:
         for part in design.parts:
             total.update(self.taken_by_part(part))
         hosts = typical_hosts(self.problem, design.parts, design.seats)
-        size = token_bytes(self.problem.spec.model, hosts[0], hosts[0])
-        for (trunk, _), count in trunks(self.problem, hosts).items():
-            total[LINKS, trunk, 0] += design.rate * size * count // (MICRO * KILO)
+        for (trunk, _), size in trunks(self.problem, hosts).items():
+            total[LINKS, trunk, 0] += design.rate * size // (MICRO * KILO)
         return dict(total)
 
     def price(self, part: HostPart, prices: dict[Row, float]) -> float:

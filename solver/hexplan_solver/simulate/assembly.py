@@ -223,7 +223,7 @@ class _Connections:
             COORDINATOR if target == OUTSIDE else self._hosts[target],
         )
         bandwidth, latency = _reach(self._spec.cluster, *ends)
-        width = num_bytes or token_bytes(self._spec.model, *ends)
+        width = num_bytes or token_bytes(self._spec.cluster, self._spec.model, *ends)
         shared = self._numbers.of(*ends)
         return EdgeModel(source, target, bandwidth, latency, width, flow, shared)
 

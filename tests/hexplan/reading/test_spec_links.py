@@ -87,3 +87,10 @@ def test_trusted_sites_are_named_once_and_stand_in_the_plan_s_cluster() -> None:
     assert trusting.is_trusted("big", "small")
     assert not trusting.is_trusted(COORDINATOR, "big")
     assert not plain.is_trusted("big", "small")
+
+
+def test_a_link_may_compress_activations_and_a_cluster_without_one_keeps_its_hash() -> None:
+    rule = "from: big, to: lab"
+    plain, compressed = links_of(rule)[0], links_of(f"{rule}, compress: int8")[0]
+    assert compressed == plain.model_copy(update={"compress": "int8"})
+    assert "compress" not in plain.model_dump_json()

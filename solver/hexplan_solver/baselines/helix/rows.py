@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pulp
 
 from hexplan.constants import MICRO
-from hexplan.cost import token_bytes
+from hexplan.cost import activation_bytes
 from hexplan.spec import Spec
 from hexplan_solver.baselines.helix.links import HelixLink
 from hexplan_solver.baselines.helix.model import HelixModel
@@ -73,5 +73,5 @@ def _open_only_valid(helix: HelixModel, link: HelixLink) -> None:
 def _nic(spec: Spec, machine: BaselineMachine) -> float:
     """Return what the slower direction of a machine's network card carries, in tokens/s."""
     host = spec.cluster.host_by_name[machine.host]
-    per_token = token_bytes(spec.model, machine.host, machine.host)
+    per_token = activation_bytes(spec.model)
     return min(host.nic_in_bytes_per_s, host.nic_out_bytes_per_s) / per_token

@@ -36,7 +36,7 @@ def crossing_of(spec: Spec, source: str, target: str) -> Crossing | None:
     )
     if wire is None:
         return None
-    one_s = token_bytes(spec.model, source, target) / wire.bandwidth_bytes_per_s
+    one_s = token_bytes(spec.cluster, spec.model, source, target) / wire.bandwidth_bytes_per_s
     tokens = 1 if target == COORDINATOR else spec.workload.prompt_tokens.mean
     is_hop = COORDINATOR not in (source, target)
     passed_s = float(wire.latency_s) + (float(cluster.limits.hop_overhead_s) if is_hop else 0.0)
