@@ -14,6 +14,7 @@ from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
 from hexplan.predicted import Predicted
 from hexplan.step_limits import StepLimits
+from hexplan.techniques import Interleave
 from hexplan.workload import Objective as Objective
 from hexplan.workload import Workload
 
@@ -89,6 +90,8 @@ class Stage(FrozenModel):
     """How far the capacity may be off, as a share of it."""
     phase: Annotated[Phase, Field(exclude_if=lambda phase: phase == "both")] = "both"
     """What of requests it serves; where stages differ in it, `handovers` say how requests go."""
+    interleave: Annotated[Interleave | None, Field(exclude_if=lambda how: how is None)] = None
+    """How it computes one part of a step while it adds up another; null if it does not."""
 
     @property
     def devices(self) -> tuple[int, ...]:
