@@ -51,14 +51,14 @@ TASKS: Final = {
     "generative, 512 + 64 tokens": {"prompt": 512, "most": 1024, "output": "{mean: 64, max: 128}"},
 }
 WAYS: Final = ("tp", "pp", "interleaved")
-LOADS: Final = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.3)
+LOADS: Final = (0.1, 0.3, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0)
 """Of what plain tensor parallelism serves."""
 REQUESTS: Final = 800
 SEEDS: Final = (1, 2, 3)
 NEWER: Final = """
 Newer anchors, measured on GPUs by their authors: TokenWeave (arXiv 2505.11329) states up to 1.28
-times lower latency and 1.19 times the throughput on 8 x H100 over NVLink; it also fuses the sum with the norm in one
-kernel that takes few SMs, which this runtime does not. Dual batch overlap in vLLM (DBO) runs two
+times lower latency and 1.19 times the throughput on 8 x H100 over NVLink; it also fuses the sum
+with the norm in one kernel that takes few SMs, which this runtime does not. Dual batch overlap in vLLM (DBO) runs two
 micro-batches in two threads over the all-to-alls of experts, with communication kernels whose SMs
 are set apart; here only all-reduces are overlapped. Liger (PPoPP 2024) states 36 % lower mean
 latency than pp at its throughput, and 1.34 times the throughput of tp, on 4 devices; Liger+ 43.8 %
@@ -96,7 +96,8 @@ def plan_of(task: str, way: str) -> Plan:
     if way == "pp":
         each = "site: lab, devices: 1 x A100-80GB-PCIe, nic: 1Tbps"
         hosts = f"[{', '.join(f'{{name: n{n}, {each}}}' for n in range(4))}]"
-        pin = f"[{', '.join(f'{{host: n{n}, layers: [{20 * n}, {20 * n + 20}]}}' for n in range(4))}]"
+        held = (f"{{host: n{n}, layers: [{20 * n}, {20 * n + 20}]}}" for n in range(4))
+        pin = f"[{', '.join(held)}]"
     how = "on" if way == "interleaved" else "off"
     text = SPEC.format(hosts=hosts, pin=pin, interleave=how, **TASKS[task])
     return solve(parse_spec(text, Path("four-a100.yaml")), SolveOptions(effort_s=10))
@@ -168,7 +169,8 @@ def interleave_section(*, is_measured: bool = True) -> str:
     if is_measured:
         from interleave_launch import launched_section
 
-        parts.append(f"\n### Launched: two ranks on a CPU, the link emulated\n\n{launched_section()}")
+        head = "\n### Launched: two ranks on a CPU, the link emulated\n"
+        parts += [head, launched_section()]
     return "\n".join(parts)
 
 
