@@ -58,9 +58,9 @@ SEEDS: Final = (1, 2, 3)
 NEWER: Final = """
 Newer anchors, measured on GPUs by their authors: TokenWeave (arXiv 2505.11329) states up to 1.28
 times lower latency and 1.19 times the throughput on 8 x H100 over NVLink; it also fuses the sum
-with the norm in one kernel that takes few SMs, which this runtime does not. Dual batch overlap in vLLM (DBO) runs two
-micro-batches in two threads over the all-to-alls of experts, with communication kernels whose SMs
-are set apart; here only all-reduces are overlapped. Liger (PPoPP 2024) states 36 % lower mean
+with the norm in one kernel that takes few SMs, which this runtime does not. Dual batch overlap in
+vLLM (DBO) runs two micro-batches in two threads over the all-to-alls of experts, with kernels whose
+SMs are set apart; here only all-reduces are overlapped. Liger (PPoPP 2024) states 36 % lower mean
 latency than pp at its throughput, and 1.34 times the throughput of tp, on 4 devices; Liger+ 43.8 %
 lower P90 and up to 1.63 times.
 """

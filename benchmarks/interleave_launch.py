@@ -130,7 +130,7 @@ def launched_section() -> str:
                 replay(core, [0.0] * 8)
                 most[way] = most_per_s(core)
                 for load in LOADS:
-                    generator = random.Random(7)
+                    generator = random.Random(7)  # noqa: S311
                     gaps = [generator.expovariate(load * most["tp"]) for _ in range(REQUESTS)]
                     arrivals_s = [sum(gaps[: n + 1]) for n in range(REQUESTS)]
                     rounds = [replay(core, arrivals_s) for _ in range(ROUNDS)]

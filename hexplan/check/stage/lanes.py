@@ -89,9 +89,9 @@ def _both(lookup: Lookup, stage: Stage, how: Interleave, tokens: int) -> tuple[F
     """Return the seconds of one layer in one lane and in two, without attention's own work."""
     model, interconnect = lookup.plan.model, lookup.hosts[stage.host].interconnect
     assert interconnect is not None
-    shards = [
-        ShardOnDevice(shard, lookup.device_type(stage.host, shard.device)) for shard in stage.shards
-    ]
+    kinds = [lookup.device_type(stage.host, device) for device in stage.devices]
+    pairs = zip(stage.shards, kinds, strict=True)
+    shards = [ShardOnDevice(shard, kind) for shard, kind in pairs if kind is not None]
 
     def computing(some: int) -> Fraction:
         return max(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
 from hexplan.reading.text.base import Text
+from hexplan.reading.text.fields import Factor
 from hexplan.techniques import SLOWDOWN, QueueChoice, Switch, Techniques
 
 
@@ -31,7 +31,7 @@ class TechniquesText(Text):
     interleave: TechniqueSwitch = "off"
     """Whether tensor-parallel stages compute one half of a large step while they sum up the other:
     `off`, `on`, or only where simulations show a gain (`auto`)."""
-    slowdown: Annotated[Decimal, Field(ge=1, le=10)] = SLOWDOWN
+    slowdown: Annotated[Factor, Field(ge=1, le=10)] = SLOWDOWN
     """How many times as long computing and summing up take while both go on."""
 
     def techniques(self) -> Techniques:
