@@ -8,34 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import Decimal
 from threading import Barrier
 
 from torch import Tensor
 
-from hexplan.host import Interconnect
+from hexplan_runtime.net.emulated_link import Wire
 from hexplan_runtime.net.gloo import Group
 from hexplan_runtime.net.team import Team
 from hexplan_runtime.net.wire import WireFormat
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """An emulated link."""
-
-    bandwidth_bytes_per_s: int
-    latency_s: Decimal
-
-    @property
-    def interconnect(self) -> Interconnect:
-        """What the planner knows of it."""
-        return Interconnect(
-            bandwidth_bytes_per_s=self.bandwidth_bytes_per_s, latency_s=self.latency_s
-        )
-
-    def __str__(self) -> str:
-        return f"{self.bandwidth_bytes_per_s / 1e6:,.0f} MB/s, {self.latency_s * 10**6:.0f} us"
 
 
 class Clocks:
@@ -97,8 +77,5 @@ class EmulatedTeam(Team):
 
     def _pass(self, num_bytes: int) -> None:
         self._compute()
-        delays = [
-            float(w.latency_s) + num_bytes / w.bandwidth_bytes_per_s for w in self._clocks.wires
-        ]
-        self._clocks.meet(self.rank, delays)
+        self._clocks.meet(self.rank, [wire.delay_s(num_bytes) for wire in self._clocks.wires])
         self._mark = time.thread_time()

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import torch
-from emulated_links import Clocks, EmulatedTeam, Wire
+from emulated_links import Clocks, EmulatedTeam
 from planner import machine
 from random_llamas import write_llama
 from transformers import LlamaConfig
@@ -38,6 +38,7 @@ from hexplan_runtime.model.architecture import read_architecture
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.packed import Linear
 from hexplan_runtime.model.weights import WeightsReader
+from hexplan_runtime.net.emulated_link import Wire
 from hexplan_runtime.net.gloo import Rendezvous, host_store, join_store
 from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.request import GREEDY

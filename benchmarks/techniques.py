@@ -1,8 +1,8 @@
 """Print the tables of published techniques that a launch may use.
 
-    python benchmarks/techniques.py queueing|shift
+    python benchmarks/techniques.py queueing|shift|interleave
 
-The output is Markdown; docs/guides/queueing.md and docs/guides/shift.md have such outputs, with
+The output is Markdown; docs/guides/{queueing,shift,interleave}.md have such outputs, with
 their machine and date.
 """
 
@@ -10,10 +10,15 @@ from __future__ import annotations
 
 import argparse
 
+import interleave
 import queue_tables
 import techniques_shift
 
-TABLES = {"queueing": queue_tables.main, "shift": lambda: print(techniques_shift.shift_section())}
+TABLES = {
+    "queueing": queue_tables.main,
+    "shift": lambda: print(techniques_shift.shift_section()),
+    "interleave": lambda: print(interleave.interleave_section()),
+}
 
 
 def main() -> None:

@@ -14,6 +14,13 @@ Exact = Annotated[
 ]
 """A non-negative decimal, which JSON carries as a number of at most 15 significant digits."""
 
+Signed = Annotated[
+    Decimal,
+    Field(allow_inf_nan=False),
+    PlainSerializer(float, return_type=float, when_used="json"),
+]
+"""A decimal that may be below 0, which JSON carries in the same way."""
+
 Positive = Annotated[int, Field(gt=0)]
 """An integer above 0."""
 

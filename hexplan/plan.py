@@ -14,6 +14,7 @@ from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
 from hexplan.predicted import Predicted
 from hexplan.step_limits import StepLimits
+from hexplan.techniques import Chosen, Interleave, QueueName, queue_named
 from hexplan.workload import Objective as Objective
 from hexplan.workload import Workload
 
@@ -89,6 +90,8 @@ class Stage(FrozenModel):
     """How far the capacity may be off, as a share of it."""
     phase: Annotated[Phase, Field(exclude_if=lambda phase: phase == "both")] = "both"
     """What of requests it serves; where stages differ in it, `handovers` say how requests go."""
+    interleave: Annotated[Interleave | None, Field(exclude_if=lambda how: how is None)] = None
+    """How it computes one part of a step while it adds up another; null if it does not."""
 
     @property
     def devices(self) -> tuple[int, ...]:
@@ -267,6 +270,8 @@ class Plan(FrozenModel):
     """
     unused: tuple[Unused, ...]
     """Devices left out."""
+    techniques: Annotated[tuple[Chosen, ...], Field(exclude_if=lambda chosen: not chosen)] = ()
+    """What came of techniques that the planner was to use only where they pay."""
     step_limits: StepLimits | None = None
     """What each stage puts into a step; null means as much as the cluster's limits allow."""
     predicted: Predicted
@@ -275,6 +280,15 @@ class Plan(FrozenModel):
     """What is proved."""
     solve: SolveInfo
     """How it was made."""
+
+    @property
+    def queue(self) -> QueueName:
+        """Which requests run next where not all of them can."""
+        asked = self.cluster.techniques.queue
+        if asked != "auto":
+            return asked
+        names = (one.value for one in self.techniques if one.technique == "queue")
+        return queue_named(next(names, "fcfs"))
 
     @property
     def is_split(self) -> bool:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from decimal import Decimal
+from typing import Annotated, Final, Literal, get_args
 
+from pydantic import Field
+
+from hexplan.field_types import Exact, Signed
 from hexplan.frozen_model import FrozenModel
 
 Phases = Literal["any", "together"]
@@ -17,11 +21,64 @@ least left to do.
 """
 
 
+Switch = Literal["off", "on", "auto"]
+"""Whether a technique is used: never, wherever it can be, or where a simulation shows a gain."""
+
+
+class Interleave(FrozenModel):
+    """How a tensor-parallel stage computes one part of a step while it adds up the other."""
+
+    from_tokens: Annotated[int, Field(ge=2)]
+    """Tokens of the smallest step that is cut in two."""
+    piece_tokens: Annotated[int, Field(ge=1)]
+    """Tokens of the smallest piece in which a sum is begun before the rest is computed."""
+    slowdown: Annotated[Exact, Field(ge=1)]
+    """How many times as long computing and adding up take, while both go on."""
+
+
+def queue_named(name: str) -> QueueName:
+    """Return the queue of a name; `fcfs` if there is none."""
+    return next((known for known in get_args(QueueName) if known == name), "fcfs")
+
+
+class Chosen(FrozenModel):
+    """What a simulation said of a technique that the planner was to use only where it pays."""
+
+    technique: str
+    """Its name in `techniques`."""
+    value: str
+    """What the plan has: `on`, `off` or the name of a queue."""
+    tried: str
+    """What it was compared with `off`, or with `fcfs`."""
+    gain: Annotated[Signed | None, Field(exclude_if=lambda gain: gain is None)] = None
+    """Mean gain, as a share of the mean time of a request; below 0 if it is slower. Null if no
+    stage can use it for a gain in any step."""
+    noise: Annotated[Exact | None, Field(exclude_if=lambda noise: noise is None)] = None
+    """What the gain had to exceed: the error of the mean over pairs of runs, and a margin."""
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the plan uses what was tried."""
+        return self.value == self.tried
+
+
+QueueChoice = Literal["fcfs", "mlfq", "fair", "srpt", "auto"]
+"""A queue, or the one that a simulation finds best."""
+SLOWDOWN: Final = Decimal("1.15")
+"""Contention of computing with sums that Liger's authors state for A100s over PCIe (PPoPP 2024)."""
+
+
 class Techniques(FrozenModel):
     """Published techniques that a launch is to use."""
 
-    queue: QueueName = "fcfs"
+    queue: QueueChoice = "fcfs"
     """Which requests run next where not all of them can."""
+    shift: Annotated[Switch, Field(exclude_if=lambda switch: switch == "off")] = "off"
+    """Whether stages of several devices shift between tp and sp, besides `limits.parallel`."""
+    interleave: Annotated[Switch, Field(exclude_if=lambda switch: switch == "off")] = "off"
+    """Whether tensor-parallel stages interleave the halves of large steps."""
+    slowdown: Annotated[Exact, Field(ge=1, exclude_if=lambda times: times == SLOWDOWN)] = SLOWDOWN
+    """How many times as long computing and summing up take while both go on."""
 
     def is_none(self) -> bool:
         """Say whether nothing is asked for; a cluster's JSON and hash then do not change."""

@@ -32,6 +32,7 @@ from hexplan.check.placement.references import (
     reference_violations,
 )
 from hexplan.check.rule import Violation
+from hexplan.check.stage.lanes import lane_violations
 from hexplan.check.stage.memory import memory_violations, step_violations
 from hexplan.check.stage.origin import origin_violations
 from hexplan.check.stage.shards import shard_violations
@@ -49,6 +50,7 @@ STAGE_FAMILIES: tuple[RuleFamily, ...] = (
     placement_violations,
     pin_violations,
     shard_violations,
+    lane_violations,
     sharing_violations,
     misfit_violations,
     memory_violations,

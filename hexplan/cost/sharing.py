@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexplan.cluster import Parallel
+from hexplan.techniques import Interleave
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,8 @@ class Sharing:
     """`tp`, `sp` or `shift`."""
     shift_tokens: int | None = None
     """Only for `shift`: tokens of the largest step that runs tensor parallel."""
+    interleave: Interleave | None = None
+    """Only for `tp`: how large steps run in two lanes; None if none does."""
 
     @property
     def is_tensor(self) -> bool:

@@ -42,7 +42,7 @@ class StageShape:
             DeviceShard(types[host.devices[shard.device]], ShardSizes.of(shard))
             for shard in stage.shards
         )
-        sharing = Sharing(stage.parallel, stage.shift_tokens)
+        sharing = Sharing(stage.parallel, stage.shift_tokens, stage.interleave)
         return StageShape(stage.layers, group, host.interconnect, sharing)
 
     @property

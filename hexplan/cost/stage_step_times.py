@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hexplan.cost.interleaving import InterleavedStepTimes, LaneTimes
 from hexplan.cost.sequence import SequenceRoofline
 from hexplan.cost.stage_shape import StageShape
 from hexplan.cost.step_times import StepTimes
@@ -15,7 +16,9 @@ def stage_step_times(spec: Spec, shape: StageShape) -> StepTimes:
     """Return the step times of a stage, corrected if it is tensor parallel and was observed."""
     spec = replace(spec, cluster=spec.cluster.measured_over(shape.interconnect))
     if shape.sharing.is_tensor or shape.interconnect is None:
-        return tensor_step_times(spec, shape)
+        plain = tensor_step_times(spec, shape)
+        lanes = LaneTimes.of(spec.model, shape)
+        return plain if lanes is None else InterleavedStepTimes(plain, lanes)
     roofline = SequenceRoofline(spec.model, shape.group, shape.interconnect, shape.num_layers)
     sequence = uncorrected_step_times(spec, shape, roofline)
     if shape.sharing.shift_tokens is None:

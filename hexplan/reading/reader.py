@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from hexplan.cluster import Cluster, Limits, Profile
+from hexplan.cluster import Cluster, Limits, Parallel, Profile
 from hexplan.constants import HOP_OVERHEAD_S
 from hexplan.device import DeviceType
 from hexplan.files.field_errors import UNKNOWN_FIELD, FieldError, explain, version_problem
@@ -27,7 +27,6 @@ from hexplan.reading.profiles import read_profiles
 from hexplan.reading.text.cluster_text import ClusterText
 from hexplan.reading.workloads import check_context, check_objective, read_workload
 from hexplan.spec import Spec
-from hexplan.techniques import Techniques
 
 SPEC_VERSION = 1
 _LATER = frozenset(("kv_fraction",))
@@ -110,19 +109,25 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
             step_overhead_s=text.limits.step_overhead,
             token_overhead_s=text.limits.token_overhead,
             hop_overhead_s=_hop_overhead(text),
-            parallel=tuple(text.limits.parallel),
+            parallel=_parallel(text),
             policy=text.limits.policy,
             engine=text.limits.engine,
             phases=text.limits.phases,
             latency_factor=text.limits.latency_factor,
         ),
-        techniques=Techniques(queue=text.techniques.queue),
+        techniques=text.techniques.techniques(),
     )
     check_reach(cluster, at)
     limits = cluster.limits.model_copy(
         update={"join": read_joins(text.limits.join, cluster, model, at)}
     )
     return cluster.model_copy(update={"limits": limits})
+
+
+def _parallel(text: ClusterText) -> tuple[Parallel, ...]:
+    """Return how devices of a stage may share its work; a technique may add to it."""
+    more: tuple[Parallel, ...] = () if text.techniques.shift == "off" else ("shift",)
+    return tuple(dict.fromkeys((*text.limits.parallel, *more)))
 
 
 def _hop_overhead(text: ClusterText) -> Decimal:

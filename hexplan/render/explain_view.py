@@ -10,6 +10,7 @@ from hexplan.cluster import Parallel
 from hexplan.render import words
 from hexplan.render.handover_view import UNDIVIDED
 from hexplan.render.sections import Part, Section, sections_text, table
+from hexplan.render.technique_view import techniques
 from hexplan.results.explanation import (
     Binding,
     Degree,
@@ -45,6 +46,8 @@ def _sections(explanation: Explanation) -> Iterator[Section]:
         yield Section("Phases", _phases(explanation.phases))
     if explanation.engine is not None:
         yield Section("Engine", _engine(explanation.engine))
+    if explanation.techniques:
+        yield Section("Techniques", techniques(explanation.techniques))
     yield Section("Bottleneck", _bottleneck(explanation))
     yield Section("What more would bring", _gains(explanation.gains))
     if explanation.idle:

@@ -11,6 +11,7 @@ from hexplan.cluster import Parallel
 from hexplan.field_types import Exact, Range
 from hexplan.frozen_model import FrozenModel
 from hexplan.plan import Phase
+from hexplan.techniques import Chosen
 
 Group = tuple[str, ...]
 """Device types of one stage."""
@@ -172,3 +173,5 @@ class Explanation(FrozenModel):
     """The stages of each phase, where they differ in that; all else is about them undivided."""
     engine: EngineCost | None = None
     """What the engine costs, if it does not run every plan and plans were searched."""
+    techniques: Annotated[tuple[Chosen, ...], Field(exclude_if=lambda chosen: not chosen)] = ()
+    """What came of techniques that were to be used only where they pay."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.plan import Plan
 from hexplan.spec import Spec
@@ -14,6 +16,8 @@ from hexplan_solver.options import OWN_METHOD, Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.plans.write import write_plan
 from hexplan_solver.run import Run
+from hexplan_solver.techniques.choose import with_techniques
+from hexplan_solver.techniques.shifting import better_shift, never_shifting, without_shift
 
 METHODS = (OWN_METHOD, *BASELINES)
 """Names of all methods, hexplan's own search first."""
@@ -33,6 +37,22 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
         that the options name is not installed.
     """
     options = options or SolveOptions()
+    if options.is_nested:
+        return _plan(spec, options, report)
+    if spec.cluster.techniques.shift != "auto":
+        return with_techniques(_plan(spec, options, report))
+    limit_s = (options.time_limit_s or spec.cluster.limits.solve_time_s) / 2
+    options = replace(options, time_limit_s=limit_s)
+    with_shift = _plan(spec, options, report)
+    if all(stage.parallel != "shift" for stage in with_shift.stages):
+        return with_techniques(without_shift(with_shift))
+    options = replace(options, started_s=None)
+    plain = _plan(never_shifting(spec), options, report)
+    return with_techniques(better_shift(plain, with_shift))
+
+
+def _plan(spec: Spec, options: SolveOptions, report: Report) -> Plan:
+    """Return the plan that the method finds, with no technique but those of its stages."""
     run = Run(spec, options, report)
     draft = _draft if options.method == OWN_METHOD else draft_baseline
     found = draft(spec, options, report)

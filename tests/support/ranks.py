@@ -44,8 +44,12 @@ def running_stages(
 
         def build(planned: PlannedStage, rank: int) -> Stage:
             rendezvous = Rendezvous(join_store(port), nonce)
-            group = rendezvous.meet(planned.id, rank, planned.tp) if planned.tp > 1 else None
-            team = Team(wire_format, rank, group)
+            group = lanes = None
+            if planned.tp > 1:
+                group = rendezvous.meet(planned.id, rank, planned.tp)
+            if planned.tp > 1 and planned.interleave is not None:
+                lanes = rendezvous.meet(f"{planned.id}/lanes", rank, planned.tp)
+            team = Team(wire_format, rank, group, lanes)
             if teams is not None:
                 teams.append(team)
             return build_stage(plan, planned, architecture, (folder, team))

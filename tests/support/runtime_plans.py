@@ -26,6 +26,7 @@ from hexplan.plan import (
 )
 from hexplan.predicted import Predicted
 from hexplan.step_limits import StepLimits
+from hexplan.techniques import Interleave
 from hexplan.workload import Lengths, Workload
 
 ONE = Decimal(1)
@@ -227,4 +228,14 @@ def sharing(plan: Plan, shift_tokens: int | None = None) -> Plan:
     """Return the plan with its teams sharing out tokens: always, or only in larger steps."""
     update = {"parallel": "sp" if shift_tokens is None else "shift", "shift_tokens": shift_tokens}
     stages = (stage.model_copy(update=update) if stage.tp > 1 else stage for stage in plan.stages)
+    return plan.model_copy(update={"stages": tuple(stages)})
+
+
+def interleaving(plan: Plan, from_tokens: int = 2, piece_tokens: int = 3) -> Plan:
+    """Return the plan with its teams running steps of so many tokens and more in two lanes."""
+    how = Interleave(from_tokens=from_tokens, piece_tokens=piece_tokens, slowdown=ONE)
+    stages = (
+        stage.model_copy(update={"interleave": how}) if stage.tp > 1 else stage
+        for stage in plan.stages
+    )
     return plan.model_copy(update={"stages": tuple(stages)})

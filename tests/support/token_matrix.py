@@ -19,6 +19,7 @@ from support.threads import running_in_threads
 
 from hexplan.plan import Plan
 from hexplan.reading.model_folder.folder import read_model_folder
+from hexplan.schedule.queueing.params import Queueing
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.engine.outcomes import Cancelled, Failed
 from hexplan_runtime.engine.snapshot import EngineSnapshot
@@ -38,6 +39,8 @@ class Layout:
     routes: list[tuple[list[int], int]] | None = None
     change: Callable[[Plan], Plan] = lambda plan: plan
     """What is changed of the plan."""
+    queue: Queueing | None = None
+    """Which requests run next; as the plan says if None."""
 
 
 def prompts_with_shared_beginnings(vocab: int, seed: int) -> Iterator[tuple[int, ...]]:
@@ -67,7 +70,7 @@ def check_layout(folder: Path, layout: Layout, wanted: list[Continuation]) -> En
     caller = Caller()
     news = [random.randint(1, MOST_NEW) for _ in wanted]
     doomed = set(random.sample(range(len(wanted)), len(wanted) // 8))
-    with running_in_threads(plan, folder) as core:
+    with running_in_threads(plan, folder, layout.queue) as core:
         tickets = [
             core.submit(Request(one.prompt_ids, new), caller.deliver_as(index))
             for index, (one, new) in enumerate(zip(wanted, news, strict=True))

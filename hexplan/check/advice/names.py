@@ -139,4 +139,8 @@ PLACEMENT = {
         "The threshold says when a stage shifts; other stages never do.",
         "Remove `shift_tokens`, or make the stage `shift`.",
     ),
+    "HEX226": Advice(
+        "Only sums of tensor parallelism can go on while a device computes something else.",
+        "Remove `interleave`, or set `techniques: {interleave: auto}` and solve again.",
+    ),
 }

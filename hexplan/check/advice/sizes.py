@@ -52,5 +52,6 @@ SIZES = {
         "Choose a `dtype` of the model that the device has, such as float16 on V100 and T4.",
     ),
     "HEX407": Advice("The stage would shift where it is slower afterwards.", SOLVE_AGAIN),
+    "HEX409": Advice("Steps would run in two lanes where that is slower.", SOLVE_AGAIN),
     "HEX408": Advice("A reader has to know whether a speed was measured or assumed.", SOLVE_AGAIN),
 }

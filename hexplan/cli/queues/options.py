@@ -54,7 +54,7 @@ def queueing_of(plan: Plan, queue: Queue | None, starve: str | None) -> Queueing
     """
     from hexplan.schedule.queueing.params import QUEUE_PARAMS, Queueing
 
-    name = queue.value if queue is not None else plan.cluster.techniques.queue
+    name = queue.value if queue is not None else plan.queue
     starve_s = seconds("--starve", starve)
     if starve_s is None:
         return Queueing(name)

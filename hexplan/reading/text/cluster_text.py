@@ -36,8 +36,9 @@ from hexplan.reading.text.fields import (
     model_form,
 )
 from hexplan.reading.text.model_text import FolderModel, NamedModel, Numbers, with_known_format
+from hexplan.reading.text.techniques_text import TechniquesText
 from hexplan.reading.text.workload_text import WorkloadText
-from hexplan.techniques import Phases, QueueName
+from hexplan.techniques import Phases
 from hexplan.workload import DEFAULT_OBJECTIVE, Objective
 
 
@@ -231,13 +232,6 @@ class LimitsText(Text):
         | None
     ) = None
     """Sets of hosts of one site that may work as one stage: `[[a, b], ["c-[0-3]"]]`, or `any`."""
-
-
-class TechniquesText(Text):
-    """Published techniques that a launch is to use."""
-
-    queue: QueueName = "fcfs"
-    """Which requests run next where not all of them can: `fcfs`, `mlfq`, `fair` or `srpt`."""
 
 
 class ClusterText(Text):

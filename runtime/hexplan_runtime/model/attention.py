@@ -33,13 +33,21 @@ class Attention:
         self._exchange = HeadExchange(rank)
         self._qkv = ColumnParallel(rank, [_inputs(model, prefix, part) for part in heads])
         self._norm = self._read_norm(rank, prefix) if model.qk_norm else None
-        self._output = RowParallel(rank, [_output(model, prefix, part) for part in heads])
+        self.output = RowParallel(rank, [_output(model, prefix, part) for part in heads])
+        """The projection of what heads have attended to."""
 
     def __call__(self, x_TH: Tensor, step: LayerStep) -> Tensor:
         """Return the attention's output for the tokens given, and store keys and values of all.
 
         Tokens that are shared out come together for attention, each rank's heads of them.
         """
+        attended, portions = self.attended(x_TH, step), step.portions
+        if portions is None:
+            return self.output(attended)
+        return self.output(self._exchange.to_tokens(attended, portions), of_whole=True)
+
+    def attended(self, x_TH: Tensor, step: LayerStep) -> Tensor:
+        """Return what this rank's heads have attended to for all tokens, before the projection."""
         portions = step.portions
         heads = self._qkv(x_TH, of_whole=portions is not None)
         if portions is not None:
@@ -49,10 +57,7 @@ class Attention:
         qk = rotate_(self._norm(qk) if self._norm else qk, step.turns_T1C)
         q_TQE, k_TGE = qk.tensor_split([self._heads], dim=1)
         keys_GSE, values_GSE = step.store(self._layer, k_TGE, v_TGE)
-        attended = step.reads(self._window).attend(q_TQE, keys_GSE, values_GSE)
-        if portions is None:
-            return self._output(attended)
-        return self._output(self._exchange.to_tokens(attended, portions), of_whole=True)
+        return step.reads(self._window).attend(q_TQE, keys_GSE, values_GSE)
 
     def _read_norm(self, rank: Rank, prefix: str) -> RmsNorm:
         """Return one norm for query and key heads, which stand side by side."""

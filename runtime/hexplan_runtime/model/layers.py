@@ -6,6 +6,8 @@ of this rank.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,7 +34,8 @@ class FeedForward:
 
         both = [(of("gate", shard), of("up", shard)) for shard in rank.held]
         self._gate_up = ColumnParallel(rank, both)
-        self._down = RowParallel(rank, [of("down", shard) for shard in rank.held])
+        self.down = RowParallel(rank, [of("down", shard) for shard in rank.held])
+        """The projection of the channels back to the hidden width."""
 
     def __call__(self, x_TH: Tensor, *, of_whole: bool = False) -> Tensor:
         """Return the network's output for all tokens: of this rank's channels, or of all it holds.
@@ -42,9 +45,13 @@ class FeedForward:
         both = self._gate_up(x_TH, of_whole=of_whole)
         parts = torch.split(both, list(self._gate_up.widths), dim=-1) if of_whole else (both,)
         channels = [_gated(part) for part in parts]
-        return self._down(
+        return self.down(
             torch.cat(channels, dim=-1) if of_whole else channels[0], of_whole=of_whole
         )
+
+    def channels(self, x_TH: Tensor) -> Tensor:
+        """Return this rank's channels for all tokens, before the projection."""
+        return _gated(self._gate_up(x_TH))
 
 
 class DecoderLayer:
@@ -62,6 +69,15 @@ class DecoderLayer:
         """Bring the residual stream through this layer, in place."""
         self.attend_(x_TH, step)
         self.feed_(x_TH, of_whole=step.portions is not None)
+
+    def halves(self, x_TH: Tensor, step: LayerStep) -> Iterator[tuple[Tensor, RowParallel]]:
+        """Yield attention and the feed-forward network up to their projections, for tp alone.
+
+        With each comes the projection of what it gives; the caller adds the team's sum of that to
+        the residual stream before it asks for the next one.
+        """
+        yield self._attention.attended(self._attention_norm(x_TH), step), self._attention.output
+        yield self._ffn.channels(self._ffn_norm(x_TH)), self._ffn.down
 
     def attend_(self, x_TH: Tensor, step: LayerStep) -> None:
         """Add the output of attention to the residual stream."""

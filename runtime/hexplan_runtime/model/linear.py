@@ -143,6 +143,10 @@ class RowParallel:
         y = self._whole(x) if of_whole else self._team.sum(self._own(x))
         return y if self._bias_H is None else y.add_(self._bias_H)
 
+    def part(self, x: Tensor) -> Tensor:
+        """Return this rank's part of the outputs, which a tensor-parallel team sums up."""
+        return self._own(x)
+
 
 def read_norm(rank: Rank, name: str) -> RmsNorm:
     """Return a norm over the residual stream."""

@@ -7,7 +7,7 @@ tensor work alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -79,13 +79,27 @@ class BlockStep:
         """How far queries and keys are turned."""
         self.portions: Portions | None = None
         """Which tokens each rank takes; None if the step is tensor parallel."""
-        self._arena = arena
+        self._spans, self._arena = spans, arena
         self.seen = tuple(_seen(span, arena) for span in spans)
         """Where the keys of each row stand."""
         slots = [slot for seen in self.seen for slot in seen.slots()]
         self._slots_T = torch.tensor(slots)
         self._make_reads = make_reads
         self._reads: dict[int | None, Attends] = {}
+
+    def cut(self, tokens: int) -> tuple[BlockStep, BlockStep]:
+        """Return the step's first tokens and its others as two steps; a row may be in both.
+
+        What a row has in the second attends to what it has in the first, so each layer stores keys
+        and values of the first before it runs the second.
+        """
+        parts = _part(self._spans, 0, tokens), _part(self._spans, tokens, self.tokens)
+        turns = self.turns_T1C[:tokens], self.turns_T1C[tokens:]
+        first, second = (
+            BlockStep(spans, turn, self._arena, self._make_reads)
+            for spans, turn in zip(parts, turns, strict=True)
+        )
+        return first, second
 
     @property
     def positions_T(self) -> Tensor:
@@ -131,3 +145,16 @@ def turns_of(spans: Sequence[Span], table: RotaryTable) -> Tensor:
 def _seen(span: Span, arena: Arena) -> Seen:
     row = span.row
     return Seen(span.first, row.position, row.tokens, arena.place(row.request))
+
+
+def _part(spans: Sequence[Span], first: int, end: int) -> tuple[Span, ...]:
+    """Return what rows have in `[first, end)` of a step, as rows of a step of its own."""
+    parts = []
+    for span in spans:
+        low, high = max(first, span.first), min(end, span.end)
+        if low < high:
+            row = span.row
+            position = row.position + low - span.first
+            row = replace(row, position=position, tokens=high - low)
+            parts.append(Span(row, low - first, high - first))
+    return tuple(parts)

@@ -53,6 +53,8 @@ class Group:
     """Ranks that talk to each other: a stage's team, or the two ends of an edge."""
 
     def __init__(self, gloo: ProcessGroupGloo) -> None:
+        self.gloo = gloo
+        """What it talks over."""
         self._gloo = cast("_Gloo", gloo)
         self._rank = gloo.rank()
         self.size = gloo.size()

@@ -9,6 +9,7 @@ from torch import Tensor
 from hexplan.field_types import Range
 from hexplan_runtime.batch import Batch
 from hexplan_runtime.net.gloo import Group
+from hexplan_runtime.net.lane_sums import LaneSums, ThreadSums
 from hexplan_runtime.net.transport import Receiver, Sender
 from hexplan_runtime.net.wire import WireFormat
 
@@ -16,13 +17,24 @@ LEADER = 0
 
 
 class Team:
-    """One rank's view of its stage's ranks; a stage of one rank has no group."""
+    """One rank's view of its stage's ranks; a stage of one rank has no group.
+
+    Parameters
+    ----------
+    lanes
+        A group for sums that go on beside the team's other messages, which must not meet these.
+    """
 
     def __init__(
-        self, wire_format: WireFormat, rank: int = LEADER, group: Group | None = None
+        self,
+        wire_format: WireFormat,
+        rank: int = LEADER,
+        group: Group | None = None,
+        lanes: Group | None = None,
     ) -> None:
         self.rank = rank
         self._group = group
+        self._lanes = lanes or group
         self._senders: tuple[Sender, ...] = ()
         if group is not None and rank == LEADER:
             self._senders = tuple(Sender(group, wire_format, peer) for peer in range(1, group.size))
@@ -36,7 +48,8 @@ class Team:
     @property
     def sent_bytes(self) -> int:
         """Bytes of all messages that this rank has sent to others of the team one by one."""
-        return 0 if self._group is None else self._group.sent_bytes
+        groups = {id(group): group for group in (self._group, self._lanes) if group is not None}
+        return sum(group.sent_bytes for group in groups.values())
 
     @property
     def is_leader(self) -> bool:
@@ -55,6 +68,11 @@ class Team:
     def sum(self, x: Tensor) -> Tensor:
         """Return the sum of x over the team, the same bits on every rank."""
         return x if self._group is None else self._group.sum(x)
+
+    def lane_sums(self) -> LaneSums:
+        """Return what begins sums over the team that go on while this rank computes."""
+        assert self._lanes is not None
+        return ThreadSums(self._lanes.sum)
 
     def exchange(self, sends: Sequence[Tensor], receives: Sequence[Tensor]) -> None:
         """Send each rank its tensor, and fill those that come from each rank; all contiguous."""

@@ -16,6 +16,7 @@ from hexplan_runtime.model.kv_cache import KvCache
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.runner.compiled_layers import CompiledLayers
 from hexplan_runtime.runner.graph_layers import GraphLayers
+from hexplan_runtime.runner.interleaved.interleaved_layers import InterleavedLayers
 from hexplan_runtime.runner.own_layers import OwnLayers
 from hexplan_runtime.runner.shared_tokens import SharedTokens
 from hexplan_runtime.runner.step_runner import StepRunner
@@ -38,6 +39,8 @@ def choose_runner(rank: Rank, stage: PlannedStage, cache: KvCache) -> StepRunner
     if stage.parallel == "sp":
         return SharedTokens(own, own, rank.team, 0)
     runner = _own_runner(rank, own, cache)
+    if stage.interleave is not None and rank.team.size > 1:
+        return InterleavedLayers(own, runner, rank.team.lane_sums(), stage.interleave)
     if stage.parallel == "shift":
         assert stage.shift_tokens is not None
         return SharedTokens(own, runner, rank.team, stage.shift_tokens)

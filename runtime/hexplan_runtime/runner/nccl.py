@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,8 +11,23 @@ from torch import Tensor
 
 from hexplan.field_types import Range
 from hexplan_runtime.net.gloo import Group, Rendezvous, peer_loss
+from hexplan_runtime.net.lane_sums import LaneSums
 from hexplan_runtime.net.team import Team
 from hexplan_runtime.net.wire import WireFormat
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSum:
+    """A sum that is under way on the stream of an NCCL group."""
+
+    total: Tensor
+    work: Any
+
+    def result(self) -> Tensor:
+        """Let the current stream wait for the sum, and return it; the processor goes on."""
+        with peer_loss():
+            self.work.wait()
+        return self.total
 
 
 class NcclGroup:
@@ -33,6 +49,11 @@ class NcclGroup:
             self._group.allreduce([x]).wait()
         return x
 
+    def start(self, x: Tensor) -> StreamSum:
+        """Begin to sum x up on the stream of this group, in place."""
+        with peer_loss():
+            return StreamSum(x, self._group.allreduce([x]))
+
     def exchange(self, sends: Sequence[Tensor], receives: Sequence[Tensor]) -> None:
         """Send each rank its tensor, and fill those that come from each rank."""
         own, got = sends[self._rank], receives[self._rank]
@@ -48,9 +69,23 @@ class NcclGroup:
 class NcclTeam(Team):
     """One rank's view of its stage's ranks, each of which is on a GPU of its own."""
 
-    def __init__(self, wire_format: WireFormat, rank: int, gloo: Group, nccl: NcclGroup) -> None:
+    def __init__(
+        self,
+        wire_format: WireFormat,
+        rank: int,
+        gloo: Group,
+        nccl: NcclGroup,
+        lanes: NcclGroup | None = None,
+    ) -> None:
         super().__init__(wire_format, rank, gloo)
-        self._nccl = nccl
+        self._nccl, self._nccl_lanes = nccl, lanes or nccl
+
+    def lane_sums(self) -> LaneSums:
+        """Return what begins sums on a stream beside the one that computes.
+
+        One group has one stream, so these sums never run at once, in whatever order.
+        """
+        return self._nccl_lanes
 
     def sum(self, x: Tensor) -> Tensor:
         """Return the sum of x over the team."""

@@ -16,6 +16,7 @@ import torch
 from hexplan.errors import InputError, LaunchError
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.weights import WeightsReader
+from hexplan_runtime.net.emulated_link import emulated
 from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
 from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
@@ -163,12 +164,20 @@ def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
     if stage.tp > 1:
         rendezvous = Rendezvous(local_store(meeting.folder), meeting.nonce)
         name = f"stage/{stage.id}/{assignment.attempt}"
-        group = rendezvous.meet(name, assignment.rank, stage.tp)
+        group = emulated(rendezvous.meet(name, assignment.rank, stage.tp))
         device = device_of(assignment.plan, stage, assignment.rank)
+        lanes_name = f"{name}/lanes" if stage.interleave is not None else None
         if has_nccl(device):
             torch.cuda.set_device(device)
-            nccl = NcclGroup(rendezvous, name, assignment.rank, stage.tp)
-            return NcclTeam(wire_format, assignment.rank, group, nccl)
+            nccl, lanes = (
+                NcclGroup(rendezvous, known, assignment.rank, stage.tp) if known else None
+                for known in (name, lanes_name)
+            )
+            assert nccl is not None
+            return NcclTeam(wire_format, assignment.rank, group, nccl, lanes)
+        if lanes_name is not None:
+            lane_group = emulated(rendezvous.meet(lanes_name, assignment.rank, stage.tp))
+            return Team(wire_format, assignment.rank, group, lane_group)
     return Team(wire_format, assignment.rank, group)
 
 

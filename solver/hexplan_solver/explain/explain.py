@@ -58,6 +58,7 @@ def explain(
         degrees=degrees_of(back.problem, plan, back.stages),
         engine=None if search is None else engine_cost(plan, spec, search),
         phases=tuple(_phases(plan)),
+        techniques=plan.techniques,
     )
 
 

@@ -30,6 +30,7 @@ from hexplan_solver.replan.reroute import reroute
 from hexplan_solver.replan.summary import Remarks, Rivals, Transition, summarise
 from hexplan_solver.replan.survivors import Survivors, holdings_of, survivors_of
 from hexplan_solver.run import Run
+from hexplan_solver.techniques.choose import with_techniques
 
 ROUTES_KEPT = "no stage is left on it, and this replan moves no weights"
 NOT_NEEDED = "the flow asked for is reached without moving weights to it"
@@ -163,4 +164,5 @@ def _written(
         rivals,
         Remarks(task.left.gone, task.loss.notes),
     )
-    return Replanned(write_plan(with_sustained(draft), run.info()), summary)
+    plan = with_techniques(write_plan(with_sustained(draft), run.info()))
+    return Replanned(plan, summary)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from make_tiny_checkpoints import FAMILIES
 from support.reference import Continuation
-from support.runtime_plans import sharing, without_way_back
+from support.runtime_plans import interleaving, sharing, without_way_back
 from support.token_matrix import Layout, check_layout, continuations
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from hexplan_runtime.runner.shared_tokens import SharedTokens
 MANY = 200
 SHIFT_TOKENS = 6
 """Steps of the tests have up to 32 tokens, and most of them are decodes."""
+INTERLEAVED_FROM = 5
 LAYOUTS = {
     "2-1-1": Layout([((0, 1), (1, 1)), ((1, 3), (1,)), ((3, 4), (1,))]),
     "1-2": Layout([((0, 2), (1,)), ((2, 4), (1, 1))]),
@@ -37,6 +38,11 @@ LAYOUTS = {
         [((0, 3), (1,)), ((1, 4), (1, 1, 1)), ((0, 1), (1,))],
         [([0, 1], 60), ([2, 1], 40)],
         partial(sharing, shift_tokens=SHIFT_TOKENS),
+    ),
+    "interleaved": Layout(
+        [((0, 2), (1, 1, 1)), ((2, 4), (1, 1))],
+        None,
+        partial(interleaving, from_tokens=INTERLEAVED_FROM),
     ),
 }
 

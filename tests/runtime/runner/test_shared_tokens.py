@@ -95,7 +95,7 @@ def weights_of(layer: DecoderLayer) -> list[tuple[Tensor, Tensor]]:
     """Return each projection's weight: of the rank's shard, and all that it holds."""
     attention, network = layer._attention, layer._ffn
     found = []
-    for one in (attention._qkv, attention._output, network._gate_up, network._down):
+    for one in (attention._qkv, attention.output, network._gate_up, network.down):
         whole = one._whole if isinstance(one._whole, Linear) else one._whole._whole
         assert whole is not None
         found.append((one._own._weight, whole._weight))

@@ -15,5 +15,5 @@ def choose_engine(
     plan: Plan, queue: Queueing | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Engine:
     """Return what runs requests in the order of a queue, by default the plan's own."""
-    queueing = queue or Queueing(plan.cluster.techniques.queue)
+    queueing = queue or Queueing(plan.queue)
     return Engine(plan) if queueing.name == "fcfs" else QueuedEngine(plan, queueing, clock)

@@ -1,0 +1,44 @@
+"""The text of `techniques`: which published techniques a launch is to use."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from hexplan.reading.text.base import Text
+from hexplan.reading.text.fields import Factor
+from hexplan.techniques import SLOWDOWN, QueueChoice, Switch, Techniques
+
+
+def _switch(value: object) -> object:
+    """Return `on` and `off` where YAML has read them as true and false."""
+    return ("on" if value else "off") if isinstance(value, bool) else value
+
+
+TechniqueSwitch = Annotated[Switch, BeforeValidator(_switch, json_schema_input_type=Switch | bool)]
+
+
+class TechniquesText(Text):
+    """Published techniques that a launch is to use."""
+
+    queue: QueueChoice = "fcfs"
+    """Which requests run next where not all of them can: `fcfs`, `mlfq`, `fair`, `srpt`, or `auto`:
+    `mlfq` if simulations show a gain."""
+    shift: TechniqueSwitch = "off"
+    """Whether stages may shift between tp and sp, as `limits.parallel` lets them: `off`, `on`, or
+    only where simulations show a gain (`auto`)."""
+    interleave: TechniqueSwitch = "off"
+    """Whether tensor-parallel stages compute one half of a large step while they sum up the other:
+    `off`, `on`, or only where simulations show a gain (`auto`)."""
+    slowdown: Annotated[Factor, Field(ge=1, le=10)] = SLOWDOWN
+    """How many times as long computing and summing up take while both go on."""
+
+    def techniques(self) -> Techniques:
+        """Return what is asked for."""
+        return Techniques(
+            queue=self.queue,
+            shift=self.shift,
+            interleave=self.interleave,
+            slowdown=self.slowdown,
+        )

@@ -1,0 +1,1 @@
+"""Steps in two lanes: one computes while the sums of the other are under way."""

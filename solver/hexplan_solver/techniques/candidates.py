@@ -1,0 +1,41 @@
+"""A finished plan with one technique switched on: each has a function here, and nothing else.
+
+A new technique needs its switch in `hexplan.techniques.Techniques`, and a line in `CANDIDATES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+from hexplan.cost import StageShape
+from hexplan.cost.interleaving import find_interleave
+from hexplan.plan import Plan, Stage
+from hexplan.techniques import Chosen
+
+Name = Literal["interleave", "queue"]
+
+
+def interleaved(plan: Plan) -> Plan:
+    """Return the plan with every stage interleaving that gains by it for some size of a step."""
+
+    def changed(stage: Stage) -> Stage:
+        slowdown = plan.cluster.techniques.slowdown
+        how = find_interleave(plan.model, StageShape.of(plan, stage), slowdown)
+        return stage.model_copy(update={"interleave": how})
+
+    return plan.model_copy(update={"stages": tuple(map(changed, plan.stages))})
+
+
+def queued(plan: Plan) -> Plan:
+    """Return the plan with the queue that needs to know nothing of requests in advance."""
+    tried = Chosen(technique="queue", value="mlfq", tried="mlfq")
+    others = [one for one in plan.techniques if one.technique != "queue"]
+    return plan.model_copy(update={"techniques": (*others, tried)})
+
+
+CANDIDATES: Final[dict[Name, Callable[[Plan], Plan]]] = {
+    "interleave": interleaved,
+    "queue": queued,
+}
+"""In the order in which they are judged, each with what was chosen before."""

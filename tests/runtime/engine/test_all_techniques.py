@@ -1,0 +1,65 @@
+"""Every technique that may be combined in one pipeline, each switching all the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from make_tiny_checkpoints import FAMILIES
+from support.runtime_plans import StageSpec, interleaving, sharing
+from support.token_matrix import Layout, check_layout, continuations
+from torch import Tensor
+
+from hexplan.plan import Plan
+from hexplan.schedule.interleaving import lane_cut
+from hexplan.schedule.queueing.params import QUEUE_PARAMS, Queueing
+from hexplan.techniques import Interleave
+from hexplan_runtime.model.step import BlockStep
+from hexplan_runtime.runner.shared_tokens import SharedTokens
+
+pytestmark = pytest.mark.slow
+
+REQUESTS = 40
+SHIFT_TOKENS = 6
+OFTEN = replace(QUEUE_PARAMS, first_quantum_decodes=1, quantum_growth=1.3, host_share=3.0)
+"""Requests make way all the time."""
+
+
+def with_everything(plan: Plan) -> Plan:
+    """Return the plan whose first stage shifts and whose second one interleaves."""
+    first, second = plan.stages
+    (shifting,) = sharing(plan.model_copy(update={"stages": (first,)}), SHIFT_TOKENS).stages
+    (laned,) = interleaving(plan.model_copy(update={"stages": (second,)}), from_tokens=5).stages
+    return plan.model_copy(update={"stages": (shifting, laned)})
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tokens_are_those_of_transformers_while_all_techniques_switch(
+    tiny: Callable[[str], Path], family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small: list[bool] = []
+    whole: list[bool] = []
+    run, cut = SharedTokens.run, lane_cut
+
+    def noted_run(self: SharedTokens, block: int, x_TH: Tensor, step: BlockStep) -> None:
+        small.append(len(x_TH) <= SHIFT_TOKENS)
+        run(self, block, x_TH, step)
+
+    def noted_cut(rows: list[int], how: Interleave) -> int | None:
+        found = cut(rows, how)
+        whole.append(found is None)
+        return found
+
+    monkeypatch.setattr(SharedTokens, "run", noted_run)
+    module = "hexplan_runtime.runner.interleaved.interleaved_layers"
+    monkeypatch.setattr(f"{module}.lane_cut", noted_cut)
+    stages: list[StageSpec] = [((0, 2), (1, 1, 1)), ((2, 4), (1, 1, 1))]
+    layout = Layout(stages, None, with_everything, Queueing("mlfq", OFTEN))
+    seen = check_layout(tiny(family), layout, continuations(tiny(family), REQUESTS))
+    assert seen.swaps > 0
+    ranks = 3
+    for modes in (small, whole):
+        switches = sum(one != next for one, next in zip(modes, modes[1:], strict=False))
+        assert switches > 10 * ranks
