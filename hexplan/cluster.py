@@ -274,10 +274,7 @@ class Cluster(FrozenModel):
         return site == self.site_of(target) and site in self.trusted_sites
 
     def link(self, source: str, target: str) -> Link | None:
-        """Return the rule for a pair of hosts (or the coordinator), or None if unconnected.
-
-        A pair is also unconnected if the policy of its rule lets nothing pass that it exchanges.
-        """
+        """Return the rule for a pair of hosts (or the coordinator), or None if nothing may pass."""
         rule = self.rule(source, target)
         return rule if rule is not None and self.over(rule).permits(source, target) else None
 

@@ -99,6 +99,10 @@ class InterleavedStepTimes:
         """Return the seconds of the output head, which is not interleaved."""
         return self._plain.head_s(rows)
 
+    def step_s(self, rows: int) -> float:
+        """Return what a step takes besides, in either mode."""
+        return self._plain.step_s(rows)
+
 
 def find_interleave(model: Model, shape: StageShape, slowdown: Decimal) -> Interleave | None:
     """Return how a stage would interleave its steps, or None if it gains nothing or cannot.
