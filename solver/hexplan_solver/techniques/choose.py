@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from hexplan.plan import Plan
 from hexplan.techniques import Chosen
+from hexplan_solver.repeat import repeat
 from hexplan_solver.techniques.candidates import CANDIDATES, Name
 from hexplan_solver.techniques.judge import Verdict, judge
 
@@ -16,15 +17,17 @@ def with_techniques(plan: Plan) -> Plan:
     """Return the plan with the techniques of its cluster.
 
     What is `on` is on wherever it can be. What is `auto` is tried one after another, and stays only
-    if requests end sooner by more than the noise.
+    if requests end sooner by more than the noise. Figures that rest on simulations are computed
+    again if the stages run otherwise than they were planned.
     """
+    planned = plan.stages
     for name, candidate in CANDIDATES.items():
         asked = str(getattr(plan.cluster.techniques, name))
         if asked == "on":
             plan = candidate(plan)
         elif asked == "auto":
             plan = _judged(name, plan, candidate(plan))
-    return plan
+    return plan if plan.stages == planned else plan.model_copy(update={"predicted": repeat(plan)})
 
 
 def stating(plan: Plan, chosen: Chosen) -> Plan:

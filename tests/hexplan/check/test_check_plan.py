@@ -27,6 +27,7 @@ from support.changes import (
     change_route,
     change_stage,
 )
+from support.interleaved_plans import BROKEN_LANES, interleaved_plan
 from support.joined_plans import BROKEN_JOINED, GOOD_JOINED
 from support.plans import (
     mixed_stage_plan,
@@ -56,8 +57,9 @@ BROKEN = (
     + BROKEN_FIGURES
     + BROKEN_ENGINES
     + BROKEN_SPLITS
+    + BROKEN_LANES
 )
-GOOD = [two_hosts_plan, profiled_plan, two_sites_plan, mixed_stage_plan]
+GOOD = [two_hosts_plan, profiled_plan, two_sites_plan, mixed_stage_plan, interleaved_plan]
 
 
 @pytest.mark.parametrize("good", GOOD)

@@ -13,6 +13,7 @@ from hexplan.check import check_plan
 from hexplan.plan import Plan
 from hexplan.reading import parse_spec
 from hexplan_solver import SolveOptions, solve
+from hexplan_solver.repeat import repeat
 from hexplan_solver.techniques.judge import judge, verdict_of
 
 SPEC = """
@@ -56,7 +57,7 @@ def test_what_is_on_is_on_wherever_a_step_gains_and_check_agrees() -> None:
     (stage,) = plan.stages
     assert stage.interleave is not None
     assert plan.techniques == ()
-    assert check_plan(plan) == ()
+    assert check_plan(plan, repeat(plan)) == ()
 
 
 def test_interleaving_is_chosen_where_sums_take_long_and_not_where_they_take_no_time() -> None:
