@@ -31,8 +31,12 @@ def activation_bytes(model: Model, compress: Compression = "none") -> int:
     whole = model.hidden * model.dtype_bytes
     if compress == "none":
         return whole
-    blocks = -(-model.hidden // COMPRESSED_BLOCK)
-    return model.hidden + blocks * COMPRESSED_SCALE_BYTES
+    return compressed_bytes(model.hidden)
+
+
+def compressed_bytes(hidden: int) -> int:
+    """Return the bytes of one compressed activation of this width."""
+    return hidden + -(-hidden // COMPRESSED_BLOCK) * COMPRESSED_SCALE_BYTES
 
 
 def fewest_token_bytes(cluster: Cluster, model: Model) -> int:

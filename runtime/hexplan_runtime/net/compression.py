@@ -8,14 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from hexplan.constants import COMPRESSED_BLOCK, COMPRESSED_SCALE_BYTES
+from hexplan.constants import COMPRESSED_BLOCK
 
 _LARGEST: Final = 127
-
-
-def compressed_bytes(hidden: int) -> int:
-    """Return the bytes of one activation of this width."""
-    return hidden + _num_blocks(hidden) * COMPRESSED_SCALE_BYTES
 
 
 def compress(activations: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from hexplan.cost.links import compressed_bytes
 from hexplan.field_types import Compression
 from hexplan_runtime.batch import Batch, Row
-from hexplan_runtime.net.compression import compressed_bytes
 from hexplan_runtime.net.extras import packed_logprobs, packed_prompt_logprobs
 
 FRAME_BYTES: Final = 65536
