@@ -65,7 +65,7 @@ class Chosen(FrozenModel):
 QueueChoice = Literal["fcfs", "mlfq", "fair", "srpt", "auto"]
 """A queue, or the one that a simulation finds best."""
 SLOWDOWN: Final = Decimal("1.15")
-"""Contention of computing with sums that Liger's authors state for A100s over PCIe (PPoPP 2024)."""
+"""Contention of computing and summing up on A100s over PCIe, by notes on Liger (PPoPP 2024)."""
 
 
 class Techniques(FrozenModel):

@@ -1,4 +1,4 @@
-"""A finished plan with one technique switched on: each has a function here, and nothing else.
+"""A finished plan with one technique switched on: each has a function here.
 
 A new technique needs its switch in `hexplan.techniques.Techniques`, and a line in `CANDIDATES`.
 """
@@ -16,6 +16,12 @@ from hexplan.techniques import Chosen
 Name = Literal["interleave", "queue"]
 
 
+def stating(plan: Plan, chosen: Chosen) -> Plan:
+    """Return the plan with what came of a technique, in the place of what it said of it."""
+    others = [one for one in plan.techniques if one.technique != chosen.technique]
+    return plan.model_copy(update={"techniques": (*others, chosen)})
+
+
 def interleaved(plan: Plan) -> Plan:
     """Return the plan with every stage interleaving that gains by it for some size of a step."""
 
@@ -29,9 +35,7 @@ def interleaved(plan: Plan) -> Plan:
 
 def queued(plan: Plan) -> Plan:
     """Return the plan with the queue that needs to know nothing of requests in advance."""
-    tried = Chosen(technique="queue", value="mlfq", tried="mlfq")
-    others = [one for one in plan.techniques if one.technique != "queue"]
-    return plan.model_copy(update={"techniques": (*others, tried)})
+    return stating(plan, Chosen(technique="queue", value="mlfq", tried="mlfq"))
 
 
 CANDIDATES: Final[dict[Name, Callable[[Plan], Plan]]] = {

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hexplan.plan import Plan
 from hexplan.techniques import Chosen
 from hexplan_solver.repeat import repeat
-from hexplan_solver.techniques.candidates import CANDIDATES, Name
+from hexplan_solver.techniques.candidates import CANDIDATES, Name, stating
 from hexplan_solver.techniques.judge import Verdict, judge
 
 _DIGITS = 4
@@ -28,12 +28,6 @@ def with_techniques(plan: Plan) -> Plan:
         elif asked == "auto":
             plan = _judged(name, plan, candidate(plan))
     return plan if plan.stages == planned else plan.model_copy(update={"predicted": repeat(plan)})
-
-
-def stating(plan: Plan, chosen: Chosen) -> Plan:
-    """Return the plan with what came of a technique, in the place of what it said of it."""
-    others = [one for one in plan.techniques if one.technique != chosen.technique]
-    return plan.model_copy(update={"techniques": (*others, chosen)})
 
 
 def chosen_of(name: str, tried: str, without: str, verdict: Verdict) -> Chosen:

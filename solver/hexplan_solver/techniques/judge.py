@@ -63,12 +63,12 @@ def _mean_times(plan: Plan, rate: float) -> list[float]:
     """Return the mean seconds of a request for each seed."""
     params, workload = JUDGE_PARAMS, plan.workload
     traffic = Poisson(rate, SpreadLengths(workload.prompt_tokens, workload.output_tokens))
-    policy = replace(policy_of_plan(plan), queue=plan.queue)
+    pipeline, policy = pipeline_of_plan(plan), replace(policy_of_plan(plan), queue=plan.queue)
     duration_s = params.requests / rate
     window = Window(duration_s, params.warmup * duration_s)
     times = []
     for seed in params.seeds:
-        outcome = simulate(pipeline_of_plan(plan), traffic, policy, replace(window, seed=seed))
+        outcome = simulate(pipeline, traffic, policy, replace(window, seed=seed))
         # Where nothing ends within the run, a request takes that long at least.
         times.append(outcome.e2e.mean_s if outcome.e2e is not None else duration_s)
     return times

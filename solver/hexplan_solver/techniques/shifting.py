@@ -7,7 +7,8 @@ from dataclasses import replace
 from hexplan.plan import Plan
 from hexplan.spec import Spec
 from hexplan.techniques import Chosen
-from hexplan_solver.techniques.choose import chosen_of, stating
+from hexplan_solver.techniques.candidates import stating
+from hexplan_solver.techniques.choose import chosen_of
 from hexplan_solver.techniques.judge import judge
 
 
