@@ -57,7 +57,7 @@ def groups(
         }
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     size=st.sampled_from(SIZES),
     counts=st.lists(st.integers(0, 200_000), min_size=1, max_size=4),
@@ -85,7 +85,7 @@ def test_sums_one_after_another_are_exact_and_the_same_bits_on_every_rank(
         assert all(torch.equal(sums[index], total) for sums in found)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), size=st.sampled_from(SIZES))
 def test_every_rank_gets_what_each_other_one_sent_it(
     pool: ThreadPoolExecutor,
