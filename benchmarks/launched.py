@@ -3,10 +3,11 @@
     python benchmarks/launched.py [--sizes 28M,125M] [--in-flight 1,8,16] [--folder FOLDER]
 
 Each rank is a process of one thread on a processor of its own, and the launcher takes what they
-leave. All shapes run at the same time but generate in turn, and the best round of each counts.
+leave. A number of requests is always under way: whenever one ends, another comes. All shapes run at
+the same time but have load in turn, and the best of their turns counts.
 
 Two ranks get twice as many requests as one, so that their steps have as many rows. `of two alone`
-is the rate over twice that of one stage. `busy` are the shares of the round in which each rank ran,
+is the rate over twice that of one stage. `busy` are the shares of the time in which each rank ran,
 and the launcher: these share two processors.
 """
 
@@ -14,12 +15,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -29,8 +32,9 @@ from random_llamas import SIZES, make_llama
 
 from hexplan.plan import Plan
 from hexplan.reading import parse_spec
+from hexplan_runtime.engine.outcomes import Failed
 from hexplan_runtime.launch.pipeline import Pipeline
-from hexplan_runtime.request import Request
+from hexplan_runtime.request import Request, TokenEvent
 from hexplan_solver import solve
 
 SPEC: Final = """
@@ -38,7 +42,7 @@ version: 1
 name: {shape}
 model: {{path: {path}, dtype: {dtype}}}
 workload:
-  prompt_tokens: {{mean: {prompt}, max: {prompt}}}
+  prompt_tokens: {{mean: {prompt}, max: 1024}}
   output_tokens: {{mean: 32, max: 128}}
 devices:
   core: {{kind: cpu, memory: 4GiB, memory_bandwidth: 10GB/s, compute: 50 GFLOP/s}}
@@ -55,6 +59,7 @@ HOSTS: Final = {
 }
 
 
+PATIENCE_S: Final = 120.0
 HEADINGS: Final = (
     *("model", "in flight", "one", "busy", "two", "of two alone", "busy"),
     *("tp2", "of two alone", "busy"),
@@ -63,22 +68,27 @@ HEADINGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What every request is."""
+    """What requests are, and for how long they come."""
 
     prompt_tokens: int
+    """In the mean; one request has from half to one and a half times as many."""
     tokens: int
-    """New tokens."""
-    rounds: int
-    """After one to warm up."""
+    """New ones, likewise."""
+    seconds: float
+    """How long a turn is, after a third of it to warm up."""
 
     def request(self, vocab: int) -> Request:
         """Return a request with a random prompt."""
-        return Request(tuple(torch.randint(0, vocab, (self.prompt_tokens,)).tolist()), self.tokens)
+        prompt, tokens = (
+            max(1, random.randint(mean - mean // 2, mean + mean // 2))  # noqa: S311
+            for mean in (self.prompt_tokens, self.tokens)
+        )
+        return Request(tuple(torch.randint(0, vocab, (prompt,)).tolist()), tokens)
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """What came of a round."""
+class Turn:
+    """What came of a turn."""
 
     tokens_per_s: float
     """Of prompts and new tokens together."""
@@ -86,28 +96,66 @@ class Round:
     """The share of its time in which each rank ran, and the launcher."""
 
 
+class Users:
+    """As many requests as are always under way, and what has come of them."""
+
+    def __init__(self, pipeline: Pipeline, load: Load) -> None:
+        self._pipeline, self._load = pipeline, load
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        self.tokens = 0
+        """Of prompts whose first new token has come, and new ones."""
+
+    def run_until(self, end_s: float) -> None:
+        """Send a request whenever one ends."""
+        while (left_s := end_s - time.perf_counter()) > 0:
+            with suppress(Empty):
+                self._ended.get(timeout=left_s)
+                self.begin()
+
+    def end(self, in_flight: int) -> None:
+        """Wait for the requests that are under way."""
+        for _ in range(in_flight):
+            self._ended.get(timeout=PATIENCE_S)
+
+    def begin(self) -> None:
+        """Send a request."""
+        request = self._load.request(self._pipeline.plan.model.vocab)
+        waiting = [len(request.prompt_ids)]
+
+        def take(event: TokenEvent | Failed) -> None:
+            assert isinstance(event, TokenEvent)
+            self.tokens += 1 + (waiting.pop() if waiting else 0)
+            if event.is_last:
+                self._ended.put(None)
+
+        self._pipeline.core.submit(request, take)
+
+
 class Launched:
     """A pipeline with each rank on a processor of its own."""
 
     def __init__(self, plan: Plan, stack: ExitStack) -> None:
         before = set(_children())
-        self.pipeline = stack.enter_context(Pipeline(plan))
+        self._pipeline = stack.enter_context(Pipeline(plan))
         self._ranks = sorted(set(_children()) - before)
         cores = sorted(os.sched_getaffinity(0))
         for index, rank in enumerate(self._ranks):
             for task in Path(f"/proc/{rank}/task").iterdir():
                 os.sched_setaffinity(int(task.name), {cores[index % len(cores)]})
 
-    def run(self, in_flight: int, load: Load) -> Round:
-        """Generate for so many requests at once."""
-        requests = [load.request(self.pipeline.plan.model.vocab) for _ in range(in_flight)]
-        ran_s, begun_s = self._ran_s(), time.perf_counter()
-        for _ in self.pipeline.generate(requests):
-            pass
+    def run(self, in_flight: int, load: Load) -> Turn:
+        """Keep so many requests under way for a turn."""
+        users = Users(self._pipeline, load)
+        for _ in range(in_flight):
+            users.begin()
+        users.run_until(time.perf_counter() + load.seconds / 3)
+        before, ran_s, begun_s = users.tokens, self._ran_s(), time.perf_counter()
+        users.run_until(begun_s + load.seconds)
         seconds = time.perf_counter() - begun_s
         busy = [(now - then) / seconds for now, then in zip(self._ran_s(), ran_s, strict=True)]
-        tokens = in_flight * (load.prompt_tokens + load.tokens)
-        return Round(tokens / seconds, tuple(busy))
+        found = Turn((users.tokens - before) / seconds, tuple(busy))
+        users.end(in_flight)
+        return found
 
     def _ran_s(self) -> list[float]:
         """Return the processor time of each rank, and of this process."""
@@ -126,10 +174,11 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, default=16, help="tokens of a prompt")
     parser.add_argument("--tokens", type=int, default=16, help="new tokens a request")
     parser.add_argument("--cut", type=int, help="layers of the first of two stages; half else")
-    parser.add_argument("--rounds", type=int, default=3, help="after one to warm up")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of a turn")
+    parser.add_argument("--turns", type=int, default=2, help="of each shape; the best counts")
     parser.add_argument("--folder", type=Path, help="where models are kept; a temporary one else")
     arguments = parser.parse_args()
-    load = Load(arguments.prompt, arguments.tokens, arguments.rounds)
+    load = Load(arguments.prompt, arguments.tokens, arguments.seconds)
     print(f"{date.today()}, {machine()}, {arguments.type}")  # noqa: DTZ011
     print(f"tokens/s of prompts of {load.prompt_tokens} and {load.tokens} new tokens together\n")
     print(row(HEADINGS), row(["---"] * len(HEADINGS)), sep="\n", flush=True)
@@ -147,7 +196,7 @@ def main() -> None:
             with ExitStack() as stack:
                 shapes = [Launched(plan_of(shape, fields), stack) for shape in HOSTS]
                 for in_flight in map(int, arguments.in_flight.split(",")):
-                    cells = cells_of(best_rounds(shapes, in_flight, load))
+                    cells = cells_of(best_turns(shapes, arguments.turns, in_flight, load))
                     print(row([size, str(in_flight), *cells]), flush=True)
 
 
@@ -157,19 +206,19 @@ def plan_of(shape: str, fields: Mapping[str, object]) -> Plan:
     return solve(parse_spec(text, Path(str(fields["path"]))))
 
 
-def best_rounds(shapes: Sequence[Launched], in_flight: int, load: Load) -> list[Round]:
-    """Return the best round of each shape, the first one left out."""
-    found: list[list[Round]] = [[] for _ in shapes]
-    for _ in range(load.rounds + 1):
-        for rounds, shape, ranks in zip(found, shapes, (1, 2, 2), strict=True):
-            rounds.append(shape.run(ranks * in_flight, load))
-    return [max(rounds[1:], key=lambda one: one.tokens_per_s) for rounds in found]
+def best_turns(shapes: Sequence[Launched], turns: int, in_flight: int, load: Load) -> list[Turn]:
+    """Return the best turn of each shape."""
+    found: list[list[Turn]] = [[] for _ in shapes]
+    for _ in range(turns):
+        for mine, shape, ranks in zip(found, shapes, (1, 2, 2), strict=True):
+            mine.append(shape.run(ranks * in_flight, load))
+    return [max(mine, key=lambda turn: turn.tokens_per_s) for mine in found]
 
 
-def cells_of(rounds: Sequence[Round]) -> Iterator[str]:
+def cells_of(turns: Sequence[Turn]) -> Iterator[str]:
     """Yield the cells of a row."""
-    one = rounds[0].tokens_per_s
-    for index, best in enumerate(rounds):
+    one = turns[0].tokens_per_s
+    for index, best in enumerate(turns):
         yield f"{best.tokens_per_s:.0f}"
         if index:
             yield f"{best.tokens_per_s / (2 * one):.2f}"
