@@ -135,9 +135,8 @@ class Launched:
     """A pipeline with each rank on a processor of its own."""
 
     def __init__(self, plan: Plan, stack: ExitStack) -> None:
-        before = set(_children())
         self._pipeline = stack.enter_context(Pipeline(plan))
-        self._ranks = sorted(set(_children()) - before)
+        self._ranks = self._pipeline.pids
         cores = sorted(os.sched_getaffinity(0))
         for index, rank in enumerate(self._ranks):
             for task in Path(f"/proc/{rank}/task").iterdir():
@@ -223,11 +222,6 @@ def cells_of(turns: Sequence[Turn]) -> Iterator[str]:
         if index:
             yield f"{best.tokens_per_s / (2 * one):.2f}"
         yield ", ".join(f"{share:.0%}" for share in best.busy)
-
-
-def _children() -> list[int]:
-    tasks = Path("/proc/self/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 if __name__ == "__main__":

@@ -186,7 +186,7 @@ def served(plan_file: Path) -> Iterator[Server]:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().split()[-1]
-            ranks = sorted(_children(process.pid))
+            ranks = sorted(filter(_is_rank, _children(process.pid)))
             cores = sorted(os.sched_getaffinity(0))
             for index, rank in enumerate(ranks):
                 for task in _tasks(rank, ""):
@@ -202,6 +202,10 @@ def served(plan_file: Path) -> Iterator[Server]:
 def _children(pid: int) -> list[int]:
     found = [path.read_text().split() for path in _tasks(pid, "children")]
     return [int(child) for children in found for child in children]
+
+
+def _is_rank(pid: int) -> bool:
+    return "hexplan_runtime.stage.worker" in Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def _tasks(pid: int, name: str) -> list[Path]:
