@@ -18,6 +18,7 @@ from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.emulated_link import emulated
 from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
+from hexplan_runtime.net.host_meeting import HostMeeting
 from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
 from hexplan_runtime.processes.time_slice import yield_to_messages
@@ -162,13 +163,14 @@ def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
     wire_format = wire_format_of(assignment.plan, assignment.nonce)
     group = None
     if stage.tp > 1:
-        rendezvous = Rendezvous(local_store(meeting.folder), meeting.nonce)
+        host = HostMeeting(meeting.folder, meeting.nonce)
         name = f"stage/{stage.id}/{assignment.attempt}"
-        group = emulated(rendezvous.meet(name, assignment.rank, stage.tp))
+        group = emulated(host.meet(name, assignment.rank, stage.tp))
         device = device_of(assignment.plan, stage, assignment.rank)
         lanes_name = f"{name}/lanes" if stage.interleave is not None else None
         if has_nccl(device):
             torch.cuda.set_device(device)
+            rendezvous = Rendezvous(local_store(meeting.folder), meeting.nonce)
             nccl, lanes = (
                 NcclGroup(rendezvous, known, assignment.rank, stage.tp) if known else None
                 for known in (name, lanes_name)
@@ -176,7 +178,8 @@ def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
             assert nccl is not None
             return NcclTeam(wire_format, assignment.rank, group, nccl, lanes)
         if lanes_name is not None:
-            lane_group = emulated(rendezvous.meet(lanes_name, assignment.rank, stage.tp))
+            # The thread that waits here shares its core with the one that computes.
+            lane_group = emulated(host.meet(lanes_name, assignment.rank, stage.tp, spin_s=0.0))
             return Team(wire_format, assignment.rank, group, lane_group)
     return Team(wire_format, assignment.rank, group)
 
