@@ -119,6 +119,10 @@ def serve(
     step_timeout: Annotated[
         str, typer.Option(help="How long a step of a stage may take before the stage is lost.")
     ] = "5min",
+    reweigh: Annotated[
+        bool,
+        typer.Option(help="Give routes that have become slow fewer requests, half at least."),
+    ] = True,
     heal: Annotated[
         bool,
         typer.Option(
@@ -182,6 +186,7 @@ def serve(
         queue=queueing_of(plan, queue, starve),
         spares=spares,
         step_limit_s=seconds("--step-timeout", step_timeout) or 0.0,
+        reweighs=reweigh,
         heals=heal,
     )
     place = Place(access.address, port, seconds("--drain-timeout", drain_timeout) or 0.0)

@@ -25,7 +25,8 @@ TUN_WITHOUT_HEADER = 0x0001 | 0x1000
 MOST_BYTES = 65536
 MTU = "9000"
 QUEUE_S = 0.2
-"""What would wait for longer at a rate is dropped, as routers do."""
+QUEUE_BYTES = 65536
+"""What would wait for longer, and behind more than this, is dropped, as routers do."""
 TARGET = slice(16, 20)
 """Where an IPv4 packet has its target; its source is before it."""
 SOURCE = slice(12, 16)
@@ -66,7 +67,8 @@ class Wire:
         pair = self.pairs[source, target]
         now_s = time.monotonic()
         begun_s = max(now_s, pair.free_at_s)
-        if self.dice.random() < pair.loss or begun_s - now_s > QUEUE_S:
+        longest_s = max(QUEUE_S, QUEUE_BYTES / pair.bytes_per_s)
+        if self.dice.random() < pair.loss or begun_s - now_s > longest_s:
             return
         pair.free_at_s = begun_s + len(packet) / pair.bytes_per_s
         self.number += 1

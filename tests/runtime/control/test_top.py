@@ -43,6 +43,7 @@ def snapshot(tokens: list[int]) -> EngineSnapshot:
             for edge, n in zip(PLAN.edges, edges, strict=True)
         ),
         routes=tuple(RouteTokens(index, n, n // 7) for index, n in enumerate(routes)),
+        weights=tuple(int(route.weight.scaleb(9)) for route in PLAN.routes),
     )
 
 
