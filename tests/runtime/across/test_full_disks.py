@@ -10,14 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from support.local_plan import BODY, solve_here
 from support.processes import wait_until
-from support.runtime_plans import make_plan
-
-from hexplan.model import Model
 
 PATIENCE_S = 240.0
 FULL = Path("/dev/full")
-BODY = {"prompt": [1, 2, 3], "max_tokens": 6, "temperature": 0, "ignore_eos": True}
 
 
 @pytest.fixture
@@ -39,22 +36,16 @@ def full_folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 def test_a_server_goes_on_without_room_for_its_log_and_its_temporary_files(
-    llama_model: Model, llama: Path, full_folder: Path, tmp_path: Path
+    full_folder: Path, tmp_path: Path
 ) -> None:
-    plan, url = tmp_path / "plan.json", tmp_path / "url"
-    made = make_plan(llama_model, [((0, 2), (1,)), ((2, 4), (1,))])
-    plan.write_text(made.model_dump_json(by_alias=True))
-    words = (sys.executable, "-m", "hexplan", "serve", plan, "--model-folder", llama)
-    home = tmp_path / "run"
+    plan, url, home = (tmp_path / name for name in ("plan.json", "url", "run"))
+    assert solve_here(plan).returncode == 0
     home.mkdir(mode=0o700)
-    places = {"TMPDIR": str(full_folder), "XDG_RUNTIME_DIR": str(home)}
+    places = os.environ | {"TMPDIR": str(full_folder), "XDG_RUNTIME_DIR": str(home)}
+    hexplan = (sys.executable, "-m", "hexplan")
     with FULL.open("w") as full, url.open("w") as out:
-        server = subprocess.Popen(
-            (*words, "--here", "--yes", "--port", "0"),
-            env=os.environ | places,
-            stdout=out,
-            stderr=full,
-        )
+        words = (*hexplan, "serve", plan, "--yes", "--port", "0")
+        server = subprocess.Popen(words, env=places, stdout=out, stderr=full)
     try:
         assert wait_until(lambda: url.read_text().endswith("\n"), PATIENCE_S)
         base = url.read_text().strip()
@@ -64,11 +55,7 @@ def test_a_server_goes_on_without_room_for_its_log_and_its_temporary_files(
             assert answer.status_code == 200, answer.text
             told.add(answer.json()["choices"][0]["text"])
         assert len(told) == 1
-        assert httpx.get(f"{base}/readyz").json()["ready"]
-        ended = subprocess.run(
-            (sys.executable, "-m", "hexplan", "stop"), env=os.environ | places, check=False
-        )
-        assert ended.returncode == 0
+        assert subprocess.run((*hexplan, "stop"), env=places, check=False).returncode == 0
         assert server.wait(60) == 0
         assert [path.name for path in full_folder.iterdir()] == ["filled"]
         assert not list((home / "hexplan").iterdir())
@@ -78,28 +65,9 @@ def test_a_server_goes_on_without_room_for_its_log_and_its_temporary_files(
 
 
 @pytest.mark.slow
-def test_an_unwritable_plan_leaves_no_file_where_the_disk_is_full(
-    llama_model: Model, full_folder: Path, tmp_path: Path
-) -> None:
-    """What replan and solve write comes whole or not at all."""
-    spec = tmp_path / "cluster.yaml"
-    spec.write_text(SPEC)
-    words = (sys.executable, "-m", "hexplan", "solve", spec, "--time-limit", "1s")
-    done = subprocess.run(
-        (*words, "-o", full_folder / "plan.json"), capture_output=True, text=True, check=False
-    )
+def test_a_plan_for_which_there_is_no_room_leaves_no_torn_file(full_folder: Path) -> None:
+    done = solve_here(full_folder / "plan.json")
     assert done.returncode == 2, done.stderr
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in full_folder.iterdir()] == ["filled"]
-
-
-SPEC = """\
-version: 1
-name: one
-model: llama-2-7b
-objective: throughput
-hosts:
-  - {name: ada, devices: A100-80GB-SXM}
-workload: {prompt_tokens: 100, output_tokens: 100}
-"""
