@@ -1,4 +1,4 @@
-"""A link that drops to a tenth of its rate: the router gives its route fewer requests."""
+"""Links that become bad: one that drops to a tenth of its rate, and some that lose packets."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ pin:
 """
 FULL, TENTH = 5.0, 0.5
 CLIENTS = 24
+GET = "import sys, httpx; print(httpx.get(sys.argv[1], trust_env=False).text)"
 LOAD = Path(__file__).parents[2] / "support" / "steady_load.py"
 
 
@@ -51,14 +52,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield made
 
 
-def join(desk: Desk, mbit_per_s: float) -> None:
-    """Set the rate from ada to cyd; that to bob is the full one."""
+def join(desk: Desk, mbit_per_s: float, loss: float = 0.0) -> None:
+    """Set the rate from ada to cyd, and what both links lose; the rate to bob is the full one."""
     network = desk.hosts.network
     assert isinstance(network, Sites)
     ada, bob, cyd = desk.hosts.addresses
     for first in (ada, DESK):
-        network.join(first, bob, 0.005, FULL)
-        network.join(first, cyd, 0.005, mbit_per_s)
+        network.join(first, bob, 0.005, FULL, loss)
+        network.join(first, cyd, 0.005, mbit_per_s, loss)
 
 
 def load(desk: Desk, url: str, seconds: float) -> tuple[float, list[list[str]]]:
@@ -69,10 +70,9 @@ def load(desk: Desk, url: str, seconds: float) -> tuple[float, list[list[str]]]:
 
 def weights(desk: Desk, url: str) -> dict[str, float]:
     """Return what /plan says of the weights now, by the last host of each route."""
-    get = "import sys, httpx; print(httpx.get(sys.argv[1], trust_env=False).text)"
-    plan = json.loads(desk.run(sys.executable, "-c", get, f"{url}/plan"))
+    plan = json.loads(desk.run(sys.executable, "-c", GET, f"{url}/plan"))
     hosts = {stage["id"]: stage["host"] for stage in plan["stages"]}
-    metrics = desk.run(sys.executable, "-c", get, f"{url}/metrics")
+    metrics = desk.run(sys.executable, "-c", GET, f"{url}/metrics")
     for number, route in enumerate(plan["routes"]):
         told = f'hexplan_route_weight_now{{route="{number}"}} {route["weight_now"]}'
         assert told in metrics
@@ -105,3 +105,25 @@ def test_a_route_over_a_slow_link_gets_fewer_requests_and_more_tokens_come_in_al
     assert weights_now["bob"] == pytest.approx(1 - weights_now["cyd"])
     assert rate > 1.2 * plain
     print(f"{rate:.0f} tokens/s with re-weighting, {plain:.0f} without")
+
+
+@pytest.mark.slow
+def test_lost_packets_change_no_token_and_nothing_hangs(desk: Desk) -> None:
+    join(desk, FULL)
+    with served(desk) as url:
+        rates, found = zip(
+            *(lossy_load(desk, url, loss) for loss in (0.0, 0.01, 0.05)), strict=True
+        )
+        lost = desk.run(sys.executable, "-c", GET, f"{url}/metrics")
+        losses = [line for line in lost.splitlines() if line.startswith("hexplan_stage_losses")]
+        assert len(losses) == 3
+        assert all(line.endswith(" 0.0") for line in losses)
+    assert all(len(texts) == 1 for texts in found[0])
+    assert found[1] == found[2] == found[0]
+    print(f"{rates} tokens/s")
+
+
+def lossy_load(desk: Desk, url: str, loss: float) -> tuple[float, list[list[str]]]:
+    """Return what comes of a load while both links lose a share of their packets."""
+    join(desk, FULL, loss)
+    return load(desk, url, 15)
