@@ -2,7 +2,9 @@
 
 Each namespace gets a TUN device `eth` with its address, and this process passes packets between
 them, as some kernels lack netem. Lines on stdin change a pair, both ways: `ADDRESS ADDRESS DELAY_S
-BYTES_PER_S LOSS`; a loss of 1 parts the two. Each line is answered, and so is the start.
+BYTES_PER_S LOSS`; a loss of 1 parts the two. `shut ADDRESS ADDRESS` lets the first open no
+connection to the second, as NAT and many firewalls do, and the second still those to the first.
+Each line is answered, and so is the start.
 """
 
 from __future__ import annotations
@@ -30,6 +32,10 @@ QUEUE_BYTES = 65536
 TARGET = slice(16, 20)
 """Where an IPv4 packet has its target; its source is before it."""
 SOURCE = slice(12, 16)
+PROTOCOL = 9
+FLAGS = 13
+"""Where a TCP header has its flags."""
+SYN, ACK = 2, 16
 
 
 @dataclass(slots=True)
@@ -47,6 +53,8 @@ class Wire:
     """Passes packets on."""
 
     devices: dict[bytes, int] = field(default_factory=dict)
+    shut: set[tuple[bytes, bytes]] = field(default_factory=set)
+    """Who may open no connection to whom."""
     pairs: dict[tuple[bytes, bytes], Pair] = field(default_factory=lambda: defaultdict(Pair))
     waiting: list[tuple[float, int, bytes]] = field(default_factory=list)
     number: int = 0
@@ -54,8 +62,11 @@ class Wire:
 
     def change(self, line: str) -> None:
         """Do what a line says."""
-        first, second, *numbers = line.split()
+        first, second, *numbers = line.removeprefix("shut ").split()
         ends = socket.inet_aton(first), socket.inet_aton(second)
+        if line.startswith("shut "):
+            self.shut.add(ends)
+            return
         for pair in (ends, ends[::-1]):
             self.pairs[pair] = Pair(*map(float, numbers))
 
@@ -63,6 +74,8 @@ class Wire:
         """Let a packet wait as long as its way takes, or drop it."""
         source, target = packet[SOURCE], packet[TARGET]
         if packet[0] >> 4 != 4 or target not in self.devices:
+            return
+        if (source, target) in self.shut and opens_connection(packet):
             return
         pair = self.pairs[source, target]
         now_s = time.monotonic()
@@ -83,6 +96,12 @@ class Wire:
             packet = heapq.heappop(self.waiting)[2]
             os.write(self.devices[packet[TARGET]], packet)
         return None
+
+
+def opens_connection(packet: bytes) -> bool:
+    """Say whether it is the first packet of a TCP connection: SYN without ACK."""
+    flags = packet[4 * (packet[0] & 15) + FLAGS] if packet[PROTOCOL] == socket.IPPROTO_TCP else 0
+    return flags & (SYN | ACK) == SYN
 
 
 def open_device(address: str, namespace: str) -> int:
