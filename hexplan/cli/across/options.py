@@ -77,13 +77,14 @@ class HostOptions:
         InputError
             An address must not be used, or an option is wrong.
         """
-        from hexplan_runtime.launch.places import Hosts, has_addresses, host_places
+        from hexplan_runtime.launch.places import Hosts, has_addresses, host_places, require_hosts
         from hexplan_runtime.probe.reach import Reach
         from hexplan_runtime.processes.command import SSH
 
         if self.here or not has_addresses(plan):
             return None
         reach = Reach(ssh_words(self.ssh) or SSH, self.python, self.may_be_public, self.behind)
+        require_hosts(plan, self.behind)
         host_places(plan, reach)
         return Hosts(reach, self.first_port, self.model_folder)
 

@@ -102,19 +102,29 @@ def _used(plan: Plan) -> Mapping[str, str | None]:
     return {stage.host: hosts[stage.host].address for stage in plan.stages}
 
 
+def require_hosts(plan: Plan, names: Collection[str]) -> None:
+    """Refuse names of hosts behind NAT that the plan does not use.
+
+    Raises
+    ------
+    InputError
+        There is one.
+    """
+    used = _used(plan)
+    for name in names:
+        if name not in used:
+            message = f"--behind-nat: found {name}, needed a host of the plan: {', '.join(used)}"
+            raise InputError(message)
+
+
 def _require_callers(plan: Plan, behind: Collection[str]) -> None:
     """Refuse edges of which neither end can call the other.
 
     Raises
     ------
     InputError
-        There is one, or a host is not of the plan.
+        There is one.
     """
-    for name in behind:
-        if name not in plan.cluster.host_by_name:
-            known = ", ".join(sorted({stage.host for stage in plan.stages}))
-            message = f"--behind-nat: found {name}, needed a host of the plan: {known}"
-            raise InputError(message)
     for ends in map(set, edge_hosts(plan, behind)):
         if len(ends) == 2 and ends <= set(behind):
             one, other = sorted(ends)

@@ -10,7 +10,7 @@ from support.runtime_plans import bare_model
 
 from hexplan.cluster import COORDINATOR
 from hexplan.errors import InputError
-from hexplan_runtime.launch.places import edge_hosts, host_places
+from hexplan_runtime.launch.places import edge_hosts, host_places, require_hosts
 from hexplan_runtime.probe.reach import Reach
 from hexplan_runtime.stage.topology import launch_edges
 
@@ -44,4 +44,4 @@ def test_a_host_that_cannot_be_called_calls_or_the_plan_is_refused(behind: set[s
 
 def test_a_host_that_the_plan_does_not_know_is_named() -> None:
     with pytest.raises(InputError, match="--behind-nat: found eve, needed a host of the plan: ada"):
-        host_places(PLAN, Reach(behind=("eve",)))
+        require_hosts(PLAN, ["dot", "eve"])
