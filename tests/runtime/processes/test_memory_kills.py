@@ -1,15 +1,24 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from support.memory_groups import memory_group
 
-from hexplan_runtime.processes.memory_kills import counter_of
+from hexplan_runtime.processes import Ended, Supervisor
+from hexplan_runtime.processes.command import Command
+from hexplan_runtime.processes.memory_kills import NO_MEMORY, counter_of
+from hexplan_runtime.runner.device import lacks_memory
+from hexplan_runtime.stage.messages import Report
 
+HUGE = 2**56
+"""Bytes that no machine has."""
 SCRIPT = """\
 import json, os, signal, sys
 from hexplan_runtime.processes import Here, Supervisor
@@ -47,3 +56,29 @@ def test_where_a_group_cannot_be_read_the_whole_machine_counts(text: str) -> Non
     counter = counter_of(text)
     assert counter == Path("/proc/vmstat")
     assert "oom_kill " in counter.read_text()
+
+
+@pytest.mark.parametrize(
+    ("ask", "lacks"),
+    [
+        (lambda: bytearray(HUGE), True),
+        (lambda: torch.empty(HUGE, dtype=torch.uint8), True),
+        (lambda: torch.ones(2) @ torch.ones(3), False),  # another mistake
+    ],
+)
+def test_an_allocation_that_fails_is_told_from_other_errors(
+    ask: Callable[[], object], lacks: bool
+) -> None:
+    with pytest.raises((MemoryError, RuntimeError)) as caught:
+        ask()
+    assert lacks_memory(caught.value) is lacks
+
+
+def test_a_child_that_got_no_memory_says_so_by_its_exit_code() -> None:
+    with Supervisor(Report) as supervisor:
+        words = (sys.executable, "-c", f"raise SystemExit({NO_MEMORY})")
+        supervisor.begin("stage s0", Command(words, dict(os.environ)))
+        ended = supervisor.next_event()
+        assert isinstance(ended, Ended)
+        assert ended.lacked_memory
+        assert ended.failure.message == "stage s0 could not get the memory that it needs"
