@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from hexplan.engines.compressed import compressed_links
 from hexplan.plan import Certificate, Plan, Route, Stage
 from hexplan.render import words
 from hexplan.render.aim_view import aim_lines
@@ -97,6 +98,11 @@ def _headline(plan: Plan) -> Iterator[str]:
     )
     yield _robustness(plan)
     yield from aim_lines(plan)
+    if links := compressed_links(plan):
+        yield (
+            f"activations are compressed on {words.count(len(links), 'link')}: `launch` and `serve`"
+            " do so, and the engines of `export` do not"
+        )
     if plan.is_split:
         yield "`simulate` runs this plan; `launch` runs those of `limits: {phases: together}`"
 

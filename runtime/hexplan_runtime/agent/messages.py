@@ -122,5 +122,7 @@ class HostReport(FrozenModel):
     """What the rank said."""
     exit_code: int = 0
     """How it ended."""
+    is_memory_kill: bool = False
+    """Whether Linux killed it because memory ran out."""
     last_words: str = ""
     """What it wrote last, when it ended or when asked."""

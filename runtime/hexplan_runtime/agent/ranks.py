@@ -146,8 +146,9 @@ class HostRanks:
         elif isinstance(event, Stopped):
             self._hear(place.report("stopped"))
         else:
-            words, code = event.child.last_words, event.exit_code
-            self._hear(place.report("ended", exit_code=code, last_words=words))
+            words, code, kill = event.child.last_words, event.exit_code, event.is_memory_kill
+            told = {"exit_code": code, "last_words": words, "is_memory_kill": kill}
+            self._hear(place.report("ended", **told))
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class View:
             edges=self._edges(seen.edges),
             routes=tuple(replace(seen.routes[p], route=r) for r, p in enumerate(self.routes)),
             on_routes=tuple(seen.on_routes[place] for place in self.routes),
+            weights=tuple(seen.weights[place] for place in self.routes),
             masked=_placed(seen.masked, route_at),
             proved=_placed(seen.proved, route_at),
             generations=tuple(seen.generations[place] for place in self.stages),

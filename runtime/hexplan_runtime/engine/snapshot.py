@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from hexplan.constants import WEIGHT_DIGITS
 from hexplan_runtime.request import FinishReason
 
 EndReason: TypeAlias = FinishReason | Literal["cancelled", "failed"]
@@ -71,6 +72,8 @@ class EngineSnapshot:
     routes: tuple[RouteTokens, ...]
     on_routes: tuple[int, ...] = ()
     """Requests on each route, or that have left something under way there."""
+    weights: tuple[int, ...] = ()
+    """What the router gives each route now: the plan's weights unless one has become slow."""
     masked: tuple[int, ...] = ()
     """Routes that no request may take for now: a stage of theirs is lost, or not proved yet."""
     proved: tuple[int, ...] = ()
@@ -89,3 +92,7 @@ class EngineSnapshot:
     """How often the KV of a request went to host memory, so that others could run."""
     swapped: int = 0
     """Requests whose KV is there."""
+
+    def weight_now(self, route: int) -> float:
+        """Return the share of requests that the router gives a route now."""
+        return self.weights[route] / 10**WEIGHT_DIGITS

@@ -57,7 +57,7 @@ class RemoteRank:
         if report.event == "stopped":
             return Stopped(self)
         self.keep_words(report.last_words)
-        return Ended(self, report.exit_code)
+        return Ended(self, report.exit_code, report.is_memory_kill)
 
 
 @dataclass(slots=True)

@@ -73,12 +73,16 @@ class StageStart:
     """Those that are up, once `run` has returned none else."""
     plan: Plan | None = None
     """The plan that those got."""
+    why: HexplanError | None = None
+    """What it was lost for."""
     over: Event = field(default_factory=Event)
     """Set once the launch ends."""
 
     def run(self) -> HexplanError | None:
         """Start the stage, and return None once it is up, or why nobody tries any more."""
         self.end(self.stage, self.old)
+        if self.why is not None and self.failures >= self.how.most:
+            return self.why
         while True:
             if self.over.wait(self.how.delay_s(self.failures)):
                 return LaunchError("the launch has ended")

@@ -34,6 +34,8 @@ class Across(FrozenModel):
     """Public and secret key of the ends that call them."""
     first_port: int | None = None
     """Edge number `n` listens at this port + `n`; at one that the system chooses if null."""
+    behind: tuple[str, ...] = ()
+    """Hosts that other hosts cannot call: they call the others."""
 
 
 class Listening(FrozenModel):

@@ -21,10 +21,11 @@ from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
 from hexplan_runtime.net.host_meeting import HostMeeting
 from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
+from hexplan_runtime.processes.memory_kills import NO_MEMORY
 from hexplan_runtime.processes.time_slice import yield_to_messages
 from hexplan_runtime.processes.work_watch import WorkWatch
 from hexplan_runtime.runner.compiled_layers import keep_compiled_in
-from hexplan_runtime.runner.device import device_of
+from hexplan_runtime.runner.device import device_of, lacks_memory
 from hexplan_runtime.runner.nccl import NcclGroup, NcclTeam, has_nccl
 from hexplan_runtime.sampling.grammars import Grammars, read_vocabulary
 from hexplan_runtime.sampling.steering import Steering
@@ -69,6 +70,11 @@ def run(launcher: Parent) -> None:
         if assignment.across is not None:
             launcher.end_stopped()
         leave(PEER_LOST)
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        print(f"{type(error).__name__}: {error}".splitlines()[0], file=sys.stderr)
+        leave(NO_MEMORY)
     except (InputError, LaunchError) as error:
         is_users = isinstance(error, InputError)
         refused = Report(event="refused", message=error.message, hint=error.hint, is_users=is_users)
