@@ -13,6 +13,11 @@ from typing import Final, TypeAlias
 import httpx
 
 Pieces: TypeAlias = tuple[str, ...]
+NUM_ASKS: Final = 16
+"""Different requests."""
+_SEEDS: Final = (17, 3, 21, 215, 25, 27, 77, 191)
+"""Seeds with which no token's random number lies within 5e-6 of another token, so that rounding
+picks none (`chaos_margins.py` says how far each lies)."""
 _PATIENCE_S: Final = 300.0
 _TRIES: Final = 60
 """How often a request is sent while the server says when to come again, or is not there."""
@@ -27,9 +32,19 @@ class Ask:
     number: int
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether it is drawn; it is greedy otherwise."""
+        return self.number % 2 == 1
+
+    @property
+    def seed(self) -> int:
+        """What its tokens are drawn with, if they are."""
+        return _SEEDS[self.number // 2]
+
+    @property
     def body(self) -> dict[str, object]:
         """What is sent."""
-        drawn = {"temperature": 1.0, "seed": self.number} if self.number % 2 else {"temperature": 0}
+        drawn = {"temperature": 1.0, "seed": self.seed} if self.is_drawn else {"temperature": 0}
         prompt = f"Letter {self.number}: it is a truth universally acknowledged"
         tokens = 48 + 8 * (self.number % 8)
         return {"model": "chaos", "prompt": prompt, "max_tokens": tokens, "stream": True, **drawn}
