@@ -10,6 +10,7 @@ tokens hangs on the last digits: the seeds of `chaos_streams.Ask` are such that 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,67 +18,67 @@ from typing import Any
 import torch
 from chaos_model import make_model
 from chaos_streams import NUM_ASKS, Ask
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hexplan_runtime.request import Sampling
-from hexplan_runtime.stage.sampling import draw_rows
+from hexplan_runtime.stage.sampling import _uniform, draw
 
 
 @dataclass(frozen=True, slots=True)
 class Margin:
     """The least distance that a request's tokens have from others."""
 
-    number: int
+    ask: Ask
     tokens: int
     least: float
     """Of logits where tokens are greedy, and of probabilities where they are drawn."""
 
 
-def margins(folder: Path, numbers: range) -> list[Margin]:
-    """Return the margins of requests to a model in a folder."""
+def margins(folder: Path) -> Iterator[Margin]:
+    """Yield the margin of each request to a model in a folder."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return [margin(model, AutoTokenizer.from_pretrained(folder), Ask(one)) for one in numbers]
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for number in range(NUM_ASKS):
+        yield margin(model, tokenizer, Ask(number))
 
 
 @torch.inference_mode()
 def margin(model: Any, tokenizer: Any, ask: Ask) -> Margin:
-    """Return the margin of one request: nobody else computes the numbers that draw its tokens."""
-    body = ask.body
-    ids: list[int] = tokenizer(body["prompt"]).input_ids
+    """Return the margin of one request; its random numbers alone are hexplan's own."""
+    ids: list[int] = tokenizer(ask.prompt).input_ids
     first, least = len(ids), float("inf")
-    sampling = Sampling(temperature=float(str(body["temperature"])), seed=ask.seed)
-    for _ in range(int(str(body["max_tokens"]))):
+    for _ in range(ask.max_tokens):
         logits_V = model(torch.tensor([ids])).logits[0, -1]
-        if sampling.temperature:
-            token, distance = _drawn(logits_V, sampling, len(ids))
-        else:
-            best, second = logits_V.topk(2).values.tolist()
-            token, distance = int(logits_V.argmax()), best - second
+        token, distance = _drawn(logits_V, ask, len(ids)) if ask.is_drawn else _likeliest(logits_V)
         least = min(least, distance)
+        ids.append(token)
         if token == model.generation_config.eos_token_id:
             break
-        ids.append(token)
-    return Margin(ask.number, len(ids) - first, least)
+    return Margin(ask, len(ids) - first, least)
 
 
-def _drawn(logits_V: torch.Tensor, sampling: Sampling, position: int) -> tuple[int, float]:
-    """Return the token that is drawn, and how far its number lies from the next token's."""
-    token = int(draw_rows(logits_V[None], [sampling], [position])[0])
-    low, high = 0.0, 1.0
-    reach_V = logits_V.double().softmax(-1).cumsum(-1)
-    begin = float(reach_V[token - 1]) if token else 0.0
-    from hexplan_runtime.stage.sampling import _uniform
+def _likeliest(logits_V: Tensor) -> tuple[int, float]:
+    """Return the likeliest token, and how far the next one's logit lies below its own."""
+    best, second = logits_V.topk(2).values.tolist()
+    return int(logits_V.argmax()), best - second
 
-    at = float(_uniform(sampling.seed, position))
-    low, high = at - begin, float(reach_V[token]) - at
-    return token, min(low, high)
+
+def _drawn(logits_V: Tensor, ask: Ask, position: int) -> tuple[int, float]:
+    """Return the token that is drawn, and how far its number lies from another token's."""
+    at = float(_uniform(ask.seed, position))
+    token = draw(logits_V, Sampling(temperature=1.0, seed=ask.seed), position)
+    end = float(logits_V.double().softmax(-1)[: token + 1].sum())
+    begin = end - float(logits_V.double().softmax(-1)[token])
+    return token, min(at - begin, end - at)
 
 
 def main() -> None:
     """Print a line for each request."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as name:
-        for one in margins(make_model(Path(name)), range(NUM_ASKS)):
-            print(f"{one.number:>3} {one.tokens:>4} tokens, {one.least:.1e}")
+        for one in margins(make_model(Path(name))):
+            kind = f"seed {one.ask.seed}" if one.ask.is_drawn else "greedy"
+            print(f"{one.ask.number:>3} {kind:>9} {one.tokens:>4} tokens, {one.least:.1e}")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ _SERVER_PORT: Final = "08AE"
 """That of the ssh servers, as the kernel writes it."""
 _FIRST_PORT: Final = 8123
 DELAY_S: Final = 0.1
-"""One way between any two machines, as between continents: so tokens take their time, and the streams
+"""One way between any two machines, as between continents: so tokens take their time, and streams
 do not take all cores."""
 Harm = Callable[[random.Random], str]
 

@@ -42,12 +42,21 @@ class Ask:
         return _SEEDS[self.number // 2]
 
     @property
+    def prompt(self) -> str:
+        """What is continued."""
+        return f"Letter {self.number}: it is a truth universally acknowledged"
+
+    @property
+    def max_tokens(self) -> int:
+        """How long the text may become."""
+        return 48 + 8 * (self.number % 8)
+
+    @property
     def body(self) -> dict[str, object]:
         """What is sent."""
         drawn = {"temperature": 1.0, "seed": self.seed} if self.is_drawn else {"temperature": 0}
-        prompt = f"Letter {self.number}: it is a truth universally acknowledged"
-        tokens = 48 + 8 * (self.number % 8)
-        return {"model": "chaos", "prompt": prompt, "max_tokens": tokens, "stream": True, **drawn}
+        words = {"model": "chaos", "prompt": self.prompt, "max_tokens": self.max_tokens}
+        return {**words, "stream": True, **drawn}
 
 
 @dataclass(slots=True)
@@ -195,4 +204,8 @@ async def pieces(http: httpx.AsyncClient, ask: Ask) -> AsyncIterator[str]:
 async def undisturbed(url: str, num_asks: int) -> dict[int, Pieces]:
     """Return what each request gives while nothing happens."""
     async with httpx.AsyncClient(base_url=url, timeout=_PATIENCE_S) as http:
-        return {n: tuple([p async for p in pieces(http, Ask(n))]) for n in range(num_asks)}
+
+        async def told(number: int) -> Pieces:
+            return tuple([piece async for piece in pieces(http, Ask(number))])
+
+        return dict(enumerate(await asyncio.gather(*map(told, range(num_asks)))))
