@@ -41,7 +41,7 @@ _GONE_S: Final = 15.0
 _PATIENCE_S: Final = 240.0
 _NOTICED_S: Final = 6.0
 """A harm that nobody has noticed by then did none."""
-_DOUBLE: Final = 0.3
+_DOUBLE: Final = 0.45
 """How often the next kill comes before what the one before did is mended."""
 _LOOK_S: Final = 0.2
 

@@ -258,7 +258,7 @@ class Agents(AgentBook):
             agent = self._agents.get(event.child.name)
             if agent is None or agent.child is not event.child:
                 return  # of an agent that was lost, and has a successor, or of one that has left
-            agent.heard_s = time.monotonic()
+            agent.heard_s, agent.silent_looks = time.monotonic(), 0
         if isinstance(event, Ended):
             self._lose(agent, explain_end(agent.place, event))
         elif event.message.event == "checked":
