@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -198,13 +199,13 @@ class ThreeHosts:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         server.wait()
-        assert server.stdout is not None
-        server.stdout.close()
-        away_s = dice.uniform(1.0, 4.0)
-        time.sleep(away_s)
+        _close(server)
+        begun_s = time.monotonic()
+        server = self.hosts.servers[index] = start_server(self.hosts, index)
+        _until_it_listens(server)
+        time.sleep(max(0.0, begun_s + dice.uniform(1.0, 4.0) - time.monotonic()))
         self._join_all(index)
-        self.hosts.servers[index] = start_server(self.hosts, index)
-        return f"host {index} killed, and back after {away_s:.1f} s"
+        return f"host {index} killed, and back after {time.monotonic() - begun_s:.1f} s"
 
     def _join_all(self, index: int, loss: float = 0.0) -> None:
         """Set what is between a host and all others, and the desk."""
@@ -214,6 +215,16 @@ class ThreeHosts:
 
     def _join(self, first: int, second: int, loss: float = 0.0) -> None:
         self.sites.join(self.addresses[first], self.addresses[second], DELAY_S, loss=loss)
+
+
+def _until_it_listens(server: subprocess.Popen[bytes]) -> None:
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"listening\n"
+
+
+def _close(server: subprocess.Popen[bytes]) -> None:
+    assert server.stdout is not None
+    server.stdout.close()
 
 
 @contextmanager
