@@ -17,10 +17,6 @@ REFUSED: Final = 76
 """Exit code of a rank that has reported why it cannot run the plan."""
 
 
-STOPPED_S: Final = 8.0
-"""After so long, a rank ends an agent that a signal has stopped, and itself."""
-
-
 class Across(FrozenModel):
     """What ends of edges between machines must know."""
 

@@ -34,7 +34,6 @@ from hexplan_runtime.stage.mailbox import Inbox, Outbox
 from hexplan_runtime.stage.messages import (
     PEER_LOST,
     REFUSED,
-    STOPPED_S,
     Assignment,
     Directory,
     EdgeLost,
@@ -51,8 +50,6 @@ def run(launcher: Parent) -> None:
     assignment = launcher.hear(Assignment)
     if sys.platform == "linux" and os.getppid() != assignment.launcher_pid:
         leave(0)  # the launcher ended before the kernel knew that this process must end with it
-    if assignment.across is not None:
-        launcher.end_if_stopped(STOPPED_S)
     observer = None
     if assignment.is_observed and assignment.rank == LEADER:
         observer = Observer(lambda seen: launcher.tell(Report(event="seen", seen=tuple(seen))))
@@ -67,8 +64,6 @@ def run(launcher: Parent) -> None:
             with suppress(OSError):
                 observer.flush()
         print(f"lost a peer: {loss}", file=sys.stderr)
-        if assignment.across is not None:
-            launcher.end_stopped()
         leave(PEER_LOST)
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
@@ -148,7 +143,6 @@ def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
         if assignment.heals:
             return
         print(f"lost a peer: {lost.message}", file=sys.stderr)
-        launcher.end_stopped()
         leave(PEER_LOST)
 
     return Meeting(
