@@ -14,7 +14,7 @@ from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
 from hexplan.predicted import Predicted
 from hexplan.step_limits import StepLimits
-from hexplan.techniques import Chosen, Interleave, QueueName, queue_named
+from hexplan.techniques import Chosen, Interleave, KvOffload, QueueName, queue_named
 from hexplan.workload import Objective as Objective
 from hexplan.workload import Workload
 
@@ -92,6 +92,8 @@ class Stage(FrozenModel):
     """What of requests it serves; where stages differ in it, `handovers` say how requests go."""
     interleave: Annotated[Interleave | None, Field(exclude_if=lambda how: how is None)] = None
     """How it computes one part of a step while it adds up another; null if it does not."""
+    kv_offload: Annotated[KvOffload | None, Field(exclude_if=lambda how: how is None)] = None
+    """How it keeps keys and values in host memory; null if it does not."""
 
     @property
     def devices(self) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
-from hexplan.field_types import Exact, Signed
+from hexplan.field_types import Exact, Positive, Signed
 from hexplan.frozen_model import FrozenModel
 
 Phases = Literal["any", "together"]
@@ -34,6 +34,17 @@ class Interleave(FrozenModel):
     """Tokens of the smallest piece in which a sum is begun before the rest is computed."""
     slowdown: Annotated[Exact, Field(ge=1)]
     """How many times as long computing and adding up take, while both go on."""
+
+
+class KvOffload(FrozenModel):
+    """How a stage keeps keys and values of most of its layers in host memory."""
+
+    from_layer: Annotated[int, Field(ge=1)]
+    """The first of these layers, which all follow it: a layer before it predicts what they need."""
+    fraction: Annotated[Exact, Field(gt=0, le=1)]
+    """Share of a request's earlier pages that a decode fetches in such a layer, rounded up."""
+    link_bytes_per_s: Positive
+    """What the link from host memory carries to each device of the stage."""
 
 
 def queue_named(name: str) -> QueueName:

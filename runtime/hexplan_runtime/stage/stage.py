@@ -22,6 +22,7 @@ from hexplan_runtime.model.step import BlockStep, Span, spans_of, turns_of
 from hexplan_runtime.request import Logprobs
 from hexplan_runtime.runner.choose import choose_runner
 from hexplan_runtime.runner.device import brought
+from hexplan_runtime.runner.kv_offload.offload_arena import make_arena
 from hexplan_runtime.runner.varlen import reads_of
 from hexplan_runtime.stage.logprobs import prompt_logprobs_of
 
@@ -72,7 +73,7 @@ class Stage:
         kv_first, kv_end = rank.shard.kv_heads
         kv_shape = KvShape(kv_end - kv_first, plan.model.head_dim, dtype)
         blocks = blocks_of(stage.layers, self._enter_layers)
-        self._cache = KvCache(blocks, stage.kv_tokens, kv_shape)
+        self._cache = KvCache(blocks, stage.kv_tokens, kv_shape, make_arena(stage.kv_offload))
         self._hidden, self._dtype = plan.model.hidden, dtype
         self._runner = choose_runner(rank, stage, self._cache)
         self.has_head = stage.layers[1] == plan.model.layers
