@@ -2,10 +2,10 @@
 
     python scripts/train_needles.py --minutes 9 --out /tmp/needles
 
-A text is of pairs of tokens: a key and its value, or two words that mean nothing. Each text gives keys
-values of its own, and the loss is that of every value whose key was seen before. Two layers see one
-position back and two see all, so needles are found in the last two layers and in no others. Contexts
-grow while the model is trained, and keys become rarer.
+A text is of pairs of tokens: a key and its value, or two words that mean nothing. Each text gives
+keys values of its own, and the loss is that of every value whose key was seen before. Two layers
+see one position back and two see all, so needles are found in the last two layers and in no others.
+Texts grow whenever the model finds most, and keys become rarer in long ones.
 """
 
 from __future__ import annotations

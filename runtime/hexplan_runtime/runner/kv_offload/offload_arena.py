@@ -1,6 +1,7 @@
 """An arena whose later layers are in host memory, with bounds of their keys on the device.
 
-Shapes: L layers in host memory, N pages of all requests, T tokens, G KV heads, E head width, S slots.
+Shapes: L layers in host memory, N pages of all requests, T tokens, G KV heads, E head width,
+S slots, C channels' bounds: 2.
 """
 
 from __future__ import annotations

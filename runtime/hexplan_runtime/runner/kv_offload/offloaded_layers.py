@@ -1,7 +1,7 @@
 """Layers whose keys and values are in host memory, each fetched for while the one before runs.
 
-InfiniGen (OSDI 2024): what the residual stream is before a layer tells nearly what the queries of the
-next one will be. So while a layer runs, the next one's keys and values that matter are on their way.
+InfiniGen (OSDI 2024): what the residual stream is before a layer tells nearly what the queries of
+the next one will be. So while a layer runs, what matters to the next one is on its way.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Pages of keys: the bounds of what is in each, and which of them queries attend to most.
 
-A page is of `PAGE_TOKENS` tokens of one request. For each KV head the device keeps the least and the
-largest value of each channel of its keys: no key of the page can have a larger product with a query
-than the bounds allow (Quest, ICML 2024). That takes an eighth of the memory of keys and values.
+A page is of `PAGE_TOKENS` tokens of one request. For each KV head the device keeps the least and
+the largest value of each channel of its keys: no key of the page can have a larger product with a
+query than the bounds allow (Quest, ICML 2024). That takes an eighth of the memory of keys and
+values.
 
-Shapes: R rows of one token, P pages of a row, n pages that are fetched, G KV heads, g query heads of
-a KV head, E head width, T tokens, N pages of all requests, C channels' bounds: 2.
+Shapes: R rows of one token, P pages of a row, n pages that are fetched, G KV heads, g query heads
+of a KV head, E head width, T tokens, N pages of all requests, C channels' bounds: 2.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Scores(Protocol):
 def bounded(q_RGgE: Tensor, bounds_CGRPE: Tensor) -> Tensor:
     """Return how near the largest product with any key of a page can come to the best of all pages.
 
-    Query heads that share a KV head share what is fetched, so the one that needs a page most counts.
+    Query heads that share a KV head share what is fetched, so that one counts which needs a page
+    most.
     """
     low_RGEP, high_RGEP = bounds_CGRPE.permute(0, 2, 1, 4, 3)
     q_RGgE = q_RGgE.to(low_RGEP.dtype)
