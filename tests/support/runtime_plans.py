@@ -250,6 +250,7 @@ def offloading(plan: Plan, fraction: str) -> Plan:
                     from_layer=stage.layers[0] + 1,
                     fraction=Decimal(fraction),
                     link_bytes_per_s=GIGABYTE,
+                    kv_tokens=stage.kv_tokens,
                 )
             }
         )

@@ -47,7 +47,7 @@ class Group:
         reach = Fraction(tokens * tokens, 2)
         return self._step_s(tokens, [reach * position for position, _ in self.positions_s()])
 
-    def decode_s(self, batch: int, context_tokens: int) -> Fraction:
+    def decode_s(self, batch: int, context_tokens: int | Fraction) -> Fraction:
         """Return the seconds of a step of decodes, each with a context of so many tokens."""
         whole = batch * context_tokens
         return self._step_s(batch, [whole * position for _, position in self.positions_s()])
@@ -177,7 +177,7 @@ class StageSteps:
                 seconds *= self.group.prompt_s(tokens) / self.known.prompt_s(tokens)
         return self.factors[0] * seconds + self._added_s
 
-    def decode_s(self, batch: int, context_tokens: int) -> Fraction:
+    def decode_s(self, batch: int, context_tokens: int | Fraction) -> Fraction:
         """Return the seconds of one layer for a step of decodes."""
         if self.measured is None:
             own = self.group.decode_s(batch, context_tokens)

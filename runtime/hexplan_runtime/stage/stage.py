@@ -73,7 +73,7 @@ class Stage:
         kv_first, kv_end = rank.shard.kv_heads
         kv_shape = KvShape(kv_end - kv_first, plan.model.head_dim, dtype)
         blocks = blocks_of(stage.layers, self._enter_layers)
-        self._cache = KvCache(blocks, stage.kv_tokens, kv_shape, make_arena(stage.kv_offload))
+        self._cache = KvCache(blocks, stage.room_tokens, kv_shape, make_arena(stage.kv_offload))
         self._hidden, self._dtype = plan.model.hidden, dtype
         self._runner = choose_runner(rank, stage, self._cache)
         self.has_head = stage.layers[1] == plan.model.layers

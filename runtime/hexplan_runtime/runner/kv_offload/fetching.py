@@ -1,7 +1,7 @@
 """What the rows of a step see in host memory, and how keys and values come from there.
 
-Shapes: R rows of one token, P pages of a row, G KV heads, n pages fetched, K keys fetched, E head
-width, S slots.
+Shapes: R rows of one token, P pages of a row, G KV heads, g query heads of a KV head, n pages
+fetched, K keys fetched, E head width, S slots, t tokens of a page.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hexplan.constants import PAGE_TOKENS
@@ -27,21 +28,36 @@ class Fetched:
     v_RGKE: Tensor
     is_seen_RG1K: Tensor
     """Which of the keys a row's token sees."""
-    ready_s: float
-    """When they are there, if the link is emulated."""
+
+    def attend(self, q_RGgE: Tensor, k_RG1E: Tensor, v_RG1E: Tensor) -> Tensor:
+        """Return the attention's output for rows that see their own tokens besides."""
+        out_RGgE: Tensor = F.scaled_dot_product_attention(
+            q_RGgE,
+            torch.cat([self.k_RGKE, k_RG1E], dim=2),
+            torch.cat([self.v_RGKE, v_RG1E], dim=2),
+            attn_mask=F.pad(self.is_seen_RG1K, (0, 1), value=True),
+        )
+        return out_RGgE
 
 
 class Decodes:
-    """The rows of a step that decode, and where their earlier tokens are."""
+    """Some rows of a step that decode, and where their earlier tokens are.
 
-    def __init__(self, seen: Sequence[Seen], requests: Sequence[int], arena: OffloadArena) -> None:
+    Parameters
+    ----------
+    rows
+        Where the keys of each stand, and the request that it is of.
+    """
+
+    def __init__(self, rows: Sequence[tuple[Seen, int]], arena: OffloadArena) -> None:
         self._arena = arena
+        seen = [row for row, _ in rows]
         self.tokens_R = torch.tensor([row.token for row in seen])
         """Index of each row's token in the batch."""
         self._positions = [row.position for row in seen]
         self._position_R = torch.tensor(self._positions)
         pages = max(pages_of((0, position))[1] for position in self._positions)
-        tables = [arena.pages(request)[:pages] for request in requests]
+        tables = [arena.pages(request)[:pages] for _, request in rows]
         self.pages_RP = _padded(tables, pages)
         """Page of the pool for each page of each row."""
         slots = [row.place.slots[: row.position] for row in seen]
@@ -56,7 +72,7 @@ class Decodes:
         """Return the bounds of all pages of all rows: `[2, G, R, P, E]`."""
         return self._arena.bounds(layer)[:, :, self.pages_RP]
 
-    def fetch(self, layer: int, needed: Needed, window: int | None, ready_s: float) -> Fetched:
+    def fetch(self, layer: int, needed: Needed, window: int | None) -> Fetched:
         """Gather the keys and values of pages in host memory, and send them to the device."""
         pages_RGn = needed.pages_RGn
         rows, heads, pages = pages_RGn.shape
@@ -72,7 +88,7 @@ class Decodes:
         is_needed = needed.is_needed_R1n[..., None].expand(-1, -1, -1, PAGE_TOKENS)
         is_seen &= is_needed.reshape(rows, 1, -1)
         k_RGKE, v_RGKE = gather(self._arena.layer(layer), slots_RGK, device)
-        return Fetched(k_RGKE, v_RGKE, is_seen[:, :, None], ready_s)
+        return Fetched(k_RGKE, v_RGKE, is_seen[:, :, None])
 
 
 def gather(store: tuple[Tensor, Tensor], slots_RGK: Tensor, device: torch.device) -> list[Tensor]:

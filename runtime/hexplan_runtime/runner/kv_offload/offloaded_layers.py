@@ -61,7 +61,7 @@ class OffloadedLayers:
         offloaded = OffloadedStep(step, self._arena, self.fetching)
         layers = self._own.blocks[block]
         for layer, ahead in zip(layers, (*layers[1:], None), strict=True):
-            if ahead is None or ahead.index < self._how.from_layer or not offloaded.decodes:
+            if ahead is None or ahead.index < self._how.from_layer or not len(offloaded.decodes_R):
                 layer(x_TH, offloaded)
                 continue
             offloaded.need(ahead.index, self._foreseen(ahead, x_TH, offloaded))
@@ -72,7 +72,7 @@ class OffloadedLayers:
         self, ahead: DecoderLayer, x_TH: Tensor, offloaded: OffloadedStep
     ) -> Tensor | None:
         """Return about what queries decodes will have in the next layer; None if all is fetched."""
-        if self._how.fraction == 1 or offloaded.decodes is None:
+        if self._how.fraction == 1:
             return None
-        at_R = offloaded.decodes.tokens_R
+        at_R = offloaded.decodes_R
         return ahead.queries(x_TH[at_R], offloaded.turns_T1C[at_R])

@@ -6,6 +6,7 @@ head, E head width, S slots, K keys that a row attends to.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +18,7 @@ from torch import Tensor
 from hexplan.constants import PAGE_TOKENS
 from hexplan_runtime.model.kv_reads import Seen, visible
 from hexplan_runtime.model.portions import Portions
-from hexplan_runtime.model.step import Attends, BlockStep
+from hexplan_runtime.model.step import Attends, BlockStep, Span
 from hexplan_runtime.runner.kv_offload.fetching import Decodes, Fetched
 from hexplan_runtime.runner.kv_offload.host_link import HostLink
 from hexplan_runtime.runner.kv_offload.offload_arena import OffloadArena
@@ -58,23 +59,23 @@ class OffloadedStep:
         """None: stages that fetch are tensor parallel."""
         self._step, self._arena, self._fetching = step, arena, fetching
         pairs = list(zip(step.spans, step.seen, strict=True))
-        decodes = [(span, seen) for span, seen in pairs if span.row.decodes and seen.position]
-        self._prompts = [
-            (index, seen)
-            for index, (span, seen) in enumerate(pairs)
-            if not (span.row.decodes and seen.position)
+        self._prompts = [index for index, pair in enumerate(pairs) if not _decodes(*pair)]
+        decodes = [(seen, span.row.request) for span, seen in pairs if _decodes(span, seen)]
+        decodes.sort(key=_bucket)
+        self._groups = [
+            Decodes(list(group), arena) for _, group in itertools.groupby(decodes, _bucket)
         ]
-        self.decodes: Decodes | None = None
-        """The rows that decode, if any do."""
-        if decodes:
-            requests = [span.row.request for span, _ in decodes]
-            self.decodes = Decodes([seen for _, seen in decodes], requests, arena)
+        """Rows that decode, of which those of a group see about as many pages."""
+        self.decodes_R = torch.tensor([seen.token for seen, _ in decodes], dtype=torch.int64)
+        """Index of each decode in the batch, those of a group side by side."""
         self._host_slots_T = step.slots_T.cpu()
         self._pages_T = torch.cat([_pages(arena, span.row.request, seen) for span, seen in pairs])
         self._layer = -1
         """The layer that has just stored its keys."""
-        self._needed: dict[int, tuple[Needed, float]] = {}
-        self._fetched: dict[int, Fetched] = {}
+        self._needed: dict[int, tuple[list[Needed], float]] = {}
+        self._fetched: dict[int, list[Fetched]] = {}
+        self._ready_s = 0.0
+        """When what was sent last is there."""
 
     def need(self, layer: int, q_RQE: Tensor | None) -> None:
         """Choose what decodes will need in a layer, and ask the link for it.
@@ -84,30 +85,34 @@ class OffloadedStep:
         q_RQE
             What their queries will be like; None to fetch everything.
         """
-        decodes, fetching = self.decodes, self._fetching
-        assert decodes is not None
-        seen = decodes.visible(fetching.windows[layer])
-        pages = [pages_of(positions) for positions in seen]
-        heads = self._arena.shape.kv_heads
-        if q_RQE is None:
-            scores_RGP = self.turns_T1C.new_zeros(1, dtype=torch.float32)
-            scores_RGP = scores_RGP.expand(*decodes.pages_RP.shape, heads).transpose(1, 2)
-        else:
-            q_RGgE = q_RQE.view(len(q_RQE), heads, -1, q_RQE.shape[-1])
-            scores_RGP = fetching.scores(q_RGgE, decodes.bounds(layer))
-        needed = choose(scores_RGP, pages, fetching.fraction)
-        tokens = 0
-        for (first, end), (start, stop) in zip(pages, seen, strict=True):
-            count = count_needed(end - first, fetching.fraction)
-            tokens += min(count * PAGE_TOKENS, stop - start)
-        self._needed[layer] = needed, fetching.link.begin(self._bytes(tokens), is_ahead=True)
+        fetching, heads = self._fetching, self._arena.shape.kv_heads
+        chosen, tokens, first = [], 0, 0
+        for group in self._groups:
+            seen = group.visible(fetching.windows[layer])
+            pages = [pages_of(positions) for positions in seen]
+            if q_RQE is None:
+                scores_RGP = torch.zeros(len(seen), heads, group.pages_RP.shape[1])
+            else:
+                q_rQE = q_RQE[first : first + len(seen)]
+                q_rGgE = q_rQE.view(len(seen), heads, -1, q_rQE.shape[-1])
+                scores_RGP = fetching.scores(q_rGgE, group.bounds(layer))
+            chosen.append(choose(scores_RGP, pages, fetching.fraction))
+            first += len(seen)
+            for (begin, end), (start, stop) in zip(pages, seen, strict=True):
+                count = count_needed(end - begin, fetching.fraction)
+                tokens += min(count * PAGE_TOKENS, stop - start)
+        ready_s = fetching.link.begin(self._bytes(tokens), is_ahead=True)
+        self._needed[layer] = chosen, ready_s
 
     def fetch(self, layer: int) -> None:
         """Send what decodes need in a layer on its way."""
-        assert self.decodes is not None
-        needed, ready_s = self._needed.pop(layer)
+        chosen, ready_s = self._needed.pop(layer)
         window = self._fetching.windows[layer]
-        self._fetched[layer] = self.decodes.fetch(layer, needed, window, ready_s)
+        self._fetched[layer] = [
+            group.fetch(layer, needed, window)
+            for group, needed in zip(self._groups, chosen, strict=True)
+        ]
+        self._ready_s = ready_s
 
     def store(self, layer: int, k_TGE: Tensor, v_TGE: Tensor) -> tuple[Tensor, Tensor]:
         """Store the new tokens' keys and values, and return those that are on the device.
@@ -135,23 +140,19 @@ class OffloadedStep:
         tokens, _, width = q_TQE.shape
         q_TGgE = q_TQE.view(tokens, len(k_GTE), -1, width)
         out_TGgE = q_TGgE.new_empty(q_TGgE.shape)
-        for index, row in self._prompts:
-            span = self._step.spans[index]
+        for index in self._prompts:
+            row, span = self._step.seen[index], self._step.spans[index]
             part = slice(span.first, span.end)
-            out_TGgE[part] = self._attend_prompt(
-                layer, row, q_TGgE[part], (k_GTE[:, part], v_GTE[:, part])
-            )
-        if self.decodes is not None:
-            at_R = self.decodes.tokens_R
-            fetched = self._fetched.pop(layer)
-            self._fetching.link.wait(fetched.ready_s)
-            own = [x_GTE[:, at_R].transpose(0, 1)[:, :, None] for x_GTE in (k_GTE, v_GTE)]
-            k_RGKE = torch.cat([fetched.k_RGKE, own[0]], dim=2)
-            v_RGKE = torch.cat([fetched.v_RGKE, own[1]], dim=2)
-            sees_RG1K = F.pad(fetched.is_seen_RG1K, (0, 1), value=True)
-            out_TGgE[at_R] = F.scaled_dot_product_attention(
-                q_TGgE[at_R], k_RGKE, v_RGKE, attn_mask=sees_RG1K
-            )
+            new = k_GTE[:, part], v_GTE[:, part]
+            out_TGgE[part] = self._attend_prompt(layer, row, q_TGgE[part], new)
+        if not self._groups:
+            return out_TGgE.view(tokens, -1)
+        fetched = self._fetched.pop(layer)
+        self._fetching.link.wait(self._ready_s)
+        for group, part_of_keys in zip(self._groups, fetched, strict=True):
+            at_R = group.tokens_R
+            own = (x_GTE[:, at_R].transpose(0, 1)[:, :, None] for x_GTE in (k_GTE, v_GTE))
+            out_TGgE[at_R] = part_of_keys.attend(q_TGgE[at_R], *own)
         return out_TGgE.view(tokens, -1)
 
     def _attend_prompt(
@@ -193,6 +194,16 @@ class _Reads:
     def attend(self, q_TQE: Tensor, keys_GSE: Tensor, values_GSE: Tensor) -> Tensor:
         """Return the attention's output for all tokens: `[T, Q E]`."""
         return self._step.attend(self._layer, q_TQE, keys_GSE, values_GSE)
+
+
+def _decodes(span: Span, seen: Seen) -> bool:
+    """Say whether a row decodes, with something before it."""
+    return span.row.decodes and seen.position > 0
+
+
+def _bucket(decode: tuple[Seen, int]) -> int:
+    """Return a number for rows that see at most twice as many pages as each other."""
+    return pages_of((0, decode[0].position))[1].bit_length()
 
 
 def _pages(arena: OffloadArena, request: int, seen: Seen) -> Tensor:
