@@ -167,6 +167,9 @@ class HostMemory:
     num_bytes: int
     link_bytes_per_s: int
     fraction: Decimal
+    """Share of a request's earlier tokens that a decode fetches."""
+    share: Fraction = Fraction(1)
+    """How much of the room is used that there would be besides that without."""
 
 
 def find_kv_offload(
@@ -199,6 +202,7 @@ def find_kv_offload(
     plain_tokens = min(need.kv_tokens for need in needs)
     if kv_tokens <= plain_tokens:
         return None
+    kv_tokens = plain_tokens + int((kv_tokens - plain_tokens) * host.share)
     how = KvOffload(
         from_layer=from_layer,
         fraction=host.fraction,

@@ -26,8 +26,8 @@ OFFLOAD_IMPOSSIBLE = Rule(
 OFFLOAD_WRONG = Rule(
     "HEX411",
     "kv-offload-wrong",
-    "`kv_offload.kv_tokens` is the largest number for which devices have room; it is more than"
-    " `kv_tokens`, and decodes of a mean request then take less of the stage's time.",
+    "`kv_offload.kv_tokens` is a number for which devices have room; it is more than `kv_tokens`,"
+    " and decodes of a mean request then take less of the stage's time.",
 )
 HOST_OVERFLOW = Rule(
     "HEX308",
@@ -61,21 +61,30 @@ def offload_violations(lookup: Lookup) -> Iterator[Violation]:
 
 def _obstacle(lookup: Lookup, stage: Stage, how: KvOffload) -> str:
     """Return what is in the way of a stage, or nothing."""
-    plan, asked = lookup.plan, lookup.plan.cluster.techniques
+    asked = lookup.plan.cluster.techniques
     needed = max(stage.layers[0] + 1, 2)
-    hops = [hop for route in plan.routes for hop in route.hops if hop.stage == stage.id]
-    stated = how.fraction, how.link_bytes_per_s
     if asked.kv_offload == "off":
         return "it uses host memory, but `techniques` asks for none"
-    if stated != (asked.kv_fraction, asked.host_link_bytes_per_s):
+    if (how.fraction, how.link_bytes_per_s) != (asked.kv_fraction, asked.host_link_bytes_per_s):
         return "its fraction and its link are not those of `techniques`"
-    if stage.parallel != "tp" or stage.interleave is not None:
-        return f"it uses host memory, but it is {stage.parallel}, or it interleaves"
+    if how.from_layer != needed:
+        return f"states layers from {how.from_layer} on, needed {needed}"
+    return offload_obstacle(lookup, stage, how)
+
+
+def offload_obstacle(lookup: Lookup, stage: Stage, how: KvOffload) -> str:
+    """Return why no rank could run a stage with keys and values in host memory, or nothing."""
+    plan, (first, end) = lookup.plan, stage.layers
+    hops = [hop for route in plan.routes for hop in route.hops if hop.stage == stage.id]
+    if stage.parallel != "tp":
+        return f"it uses host memory, but it is {stage.parallel}"
+    if stage.interleave is not None:
+        return "it uses host memory, but it interleaves"
     if plan.is_split:
         return "it uses host memory, but stages serve one phase each"
-    if how.from_layer != needed or not stage.layers[0] < how.from_layer < stage.layers[1]:
-        return f"states layers from {how.from_layer} on, needed {needed}, and one at least"
-    if any(hop.enter_layer != stage.layers[0] for hop in hops):
+    if not first < how.from_layer < end:
+        return f"it uses host memory from layer {how.from_layer} on, but has layers {first} to {end}"
+    if any(hop.enter_layer != first for hop in hops):
         return "it uses host memory, but a route enters inside it"
     return ""
 
@@ -87,7 +96,7 @@ def _figures(lookup: Lookup, stage: Stage, how: KvOffload) -> Iterator[Violation
     )
     a_token = _host_bytes(lookup, stage, how) // how.kv_tokens
     largest = min(largest, on_host // a_token)
-    if how.kv_tokens != largest:
+    if how.kv_tokens > largest:
         message = f"states {how.kv_tokens} tokens with host memory, but {largest} fit"
         yield OFFLOAD_WRONG.at(where, message)
     elif how.kv_tokens <= stage.kv_tokens:
