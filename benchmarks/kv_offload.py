@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from tempfile import gettempdir
 
 import kv_offload_accuracy
+import kv_offload_link
 import torch
 
 LENGTHS = (256, 1024, 2048)
@@ -20,12 +22,14 @@ LENGTHS = (256, 1024, 2048)
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", choices=("perplexity", "needles"))
-    parser.add_argument("--needles", type=Path, default=Path("/tmp/needles"))
+    parser.add_argument("table", choices=("perplexity", "needles", "throughput"))
+    parser.add_argument("--needles", type=Path, default=Path(gettempdir()) / "needles")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.table == "perplexity":
         rows = kv_offload_accuracy.perplexity_rows()
+    elif arguments.table == "throughput":
+        rows = kv_offload_link.link_rows()
     else:
         rows = kv_offload_accuracy.needle_rows(arguments.needles, LENGTHS)
     for row in rows:

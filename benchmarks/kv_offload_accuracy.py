@@ -60,7 +60,7 @@ def novel_ids() -> Tensor:
 
 def perplexity_rows() -> Iterator[str]:
     """Yield the table of the shipped model."""
-    plan, ids_RT = plan_of(MODEL, CONTEXT + 1), novel_ids()
+    plan, ids_RT = plan_of(MODEL), novel_ids()
     yield "| fetched | perplexity | of keys and values |"
     yield "|---|---|---|"
     most = 0
@@ -90,7 +90,7 @@ def haystacks(length: int, generator: torch.Generator) -> tuple[Tensor, int]:
 
 def needle_rows(folder: Path, lengths: Sequence[int]) -> Iterator[str]:
     """Yield the table of the model that finds needles."""
-    plan = plan_of(folder, max(lengths) + 2 * QUESTIONS + 1)
+    plan = plan_of(folder)
     yield "| fetched | " + " | ".join(f"found of {length} tokens" for length in lengths) + " |"
     yield "|---|" + "---|" * len(lengths)
     drawn = [haystacks(length, torch.Generator().manual_seed(length)) for length in lengths]

@@ -29,7 +29,7 @@ from hexplan_solver import SolveOptions, solve
 SPEC: Final = """
 version: 1
 name: one
-model: {{path: {folder}, dtype: float32, max_context: {context}}}
+model: {{path: {folder}, dtype: float32}}
 workload: {{prompt_tokens: {{mean: 128, max: 256}}, output_tokens: {{mean: 16, max: 64}}}}
 devices:
   core: {{kind: cpu, memory: 1GiB, memory_bandwidth: 10GB/s, compute: 80 GFLOP/s}}
@@ -40,9 +40,9 @@ limits: {{chunk_tokens: 512, time: 2s}}
 """
 
 
-def plan_of(folder: Path, context: int) -> Plan:
+def plan_of(folder: Path) -> Plan:
     """Return a plan of one stage on one core."""
-    text = SPEC.format(folder=folder, context=context)
+    text = SPEC.format(folder=folder)
     return solve(parse_spec(text, folder / "one.yaml"), SolveOptions(effort_s=5))
 
 

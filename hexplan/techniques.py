@@ -82,7 +82,7 @@ SLOWDOWN: Final = Decimal("1.15")
 
 
 KV_FRACTION: Final = Decimal("0.1")
-"""Text of the shipped model is then hardly less likely than with all (docs/guides/kv_offload.md)."""
+"""The shipped model then tells text nearly as well as with all (docs/guides/kv_offload.md)."""
 HOST_LINK_BYTES_PER_S: Final = 25 * 10**9
 """About what copies reach over 16 lanes of PCIe 4; nobody measured it here."""
 

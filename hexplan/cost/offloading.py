@@ -65,8 +65,10 @@ class HostLayers:
         return math.ceil(layer_bytes * (layers + _BUFFERS * Fraction(fraction) + _SCORED))
 
     def device_fixed_bytes(self, layer_bytes: int, workload: Workload) -> int:
-        """Return what is needed on a device whatever it holds: the last page of each request is
-        not full, and a prompt fetches everything."""
+        """Return what is needed on a device whatever it holds.
+
+        The last page of each request is not full, and a prompt fetches everything.
+        """
         tokens = _PROMPT_COPIES * workload.max_tokens + MAX_BATCH * (self.on_host + _ROUNDED)
         return layer_bytes * tokens
 
@@ -237,7 +239,5 @@ def _queries_share(model: Model) -> float:
     """Return the share of a layer's parameters that give queries, keys and values."""
     heads = model.heads + 2 * model.kv_heads
     inputs = model.hidden * heads * model.head_dim
-    others = model.hidden * (
-        model.heads * model.head_dim + 3 * model.ffn * model.active_experts
-    )
+    others = model.hidden * (model.heads * model.head_dim + 3 * model.ffn * model.active_experts)
     return inputs / (inputs + others)

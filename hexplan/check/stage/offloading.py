@@ -83,7 +83,9 @@ def offload_obstacle(lookup: Lookup, stage: Stage, how: KvOffload) -> str:
     if plan.is_split:
         return "it uses host memory, but stages serve one phase each"
     if not first < how.from_layer < end:
-        return f"it uses host memory from layer {how.from_layer} on, but has layers {first} to {end}"
+        return (
+            f"it uses host memory from layer {how.from_layer} on, but has layers {first} to {end}"
+        )
     if any(hop.enter_layer != first for hop in hops):
         return "it uses host memory, but a route enters inside it"
     return ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from hexplan_runtime.request import FinishReason
+from hexplan_runtime.runner.kv_offload.host_traffic import HostTraffic
 
 EndReason: TypeAlias = FinishReason | Literal["cancelled", "failed"]
 
@@ -89,3 +90,5 @@ class EngineSnapshot:
     """How often the KV of a request went to host memory, so that others could run."""
     swapped: int = 0
     """Requests whose KV is there."""
+    host: tuple[HostTraffic, ...] = ()
+    """What stages with keys and values in host memory have moved, as they last told."""

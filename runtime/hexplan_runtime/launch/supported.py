@@ -56,7 +56,8 @@ def _require_fetching(lookup: Lookup, stage: Stage) -> None:
         )
     if reason:
         hint = "solve again, with `techniques: {kv_offload: off}` if need be"
-        raise InputError(f"stage {stage.id}: {reason}", hint=hint)
+        message = f"stage {stage.id}: {reason}"
+        raise InputError(message, hint=hint)
 
 
 def _require_fast_type(plan: Plan) -> None:

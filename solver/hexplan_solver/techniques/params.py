@@ -29,7 +29,7 @@ class JudgeParams:
 class OffloadParams:
     """How much of host memory stages use."""
 
-    shares: tuple[Fraction, ...] = (Fraction(1), Fraction(1, 2), Fraction(1, 4))
+    shares: tuple[Fraction, ...] = tuple(Fraction(1, 2**n) for n in range(4))
     """Shares of the room that it adds, of which the first counts that keeps latencies."""
 
 

@@ -48,6 +48,11 @@ class OffloadedLayers:
         self.fetching = Fetching(how.fraction, link, windows, scores)
         """How it fetches."""
 
+    @property
+    def link(self) -> HostLink:
+        """What keys and values come over."""
+        return self.fetching.link
+
     def embed(self, ids_T: Tensor) -> Tensor:
         """Return the tokens' embeddings."""
         return self._own.embed(ids_T)

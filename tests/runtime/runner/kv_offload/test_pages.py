@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hexplan.constants import PAGE_TOKENS
+from hexplan.techniques import KvOffload
 from hexplan_runtime.model.kv_cache import KvCache, KvShape
 from hexplan_runtime.runner.kv_offload.offload_arena import OffloadArena, make_arena
 from hexplan_runtime.runner.kv_offload.pages import bounded, choose
-from hexplan.techniques import KvOffload
 
 SHAPE = KvShape(2, 4, torch.float32)
 HOW = KvOffload(from_layer=1, fraction=Decimal("0.1"), link_bytes_per_s=1, kv_tokens=1)
