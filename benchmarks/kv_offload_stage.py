@@ -33,7 +33,7 @@ model: {{path: {folder}, dtype: float32}}
 workload: {{prompt_tokens: {{mean: 128, max: 256}}, output_tokens: {{mean: 16, max: 64}}}}
 devices:
   core: {{kind: cpu, memory: 1GiB, memory_bandwidth: 10GB/s, compute: 80 GFLOP/s}}
-hosts: [{{name: desk, site: desk, devices: core, nic: 10GB/s}}]
+hosts: [{{name: host, site: desk, devices: core, nic: 10GB/s}}]
 coordinator: {{site: desk, nic: 10GB/s}}
 links: [{{within: desk, bandwidth: 10GB/s, latency: 20us}}]
 limits: {{chunk_tokens: 512, time: 2s}}
