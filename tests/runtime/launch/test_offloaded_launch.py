@@ -51,7 +51,7 @@ def test_a_launch_says_what_transformers_says_and_tells_what_it_fetched(
         (
             lambda model: make_plan(
                 model,
-                [((0, 2), (1,)), ((0, 1), (1,)), ((1, 4), (1,)), ((2, 4), (1,))],
+                [((0, 2), (1,)), ((0, 3), (1,)), ((2, 4), (1,))],
                 [([0, 2], 50), ([1, 2], 50)],
             ),
             "a route enters inside it",

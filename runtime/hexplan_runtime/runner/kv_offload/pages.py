@@ -66,7 +66,10 @@ def count_needed(pages: int, fraction: Decimal) -> int:
 
 
 def choose(scores_RGP: Tensor, visible: Sequence[Range], fraction: Decimal) -> Needed:
-    """Return the pages with the highest scores, as many of each row as a fraction of it allows.
+    """Return the last page and those with the highest scores, as many as a fraction of a row allows.
+
+    Tokens nearly always attend to the last ones, and the page that they are in is not full, which
+    makes its bounds narrow.
 
     Parameters
     ----------
@@ -78,6 +81,7 @@ def choose(scores_RGP: Tensor, visible: Sequence[Range], fraction: Decimal) -> N
     page_P = torch.arange(scores_RGP.shape[-1], device=device)
     first_R11, end_R11 = torch.tensor(visible, device=device).T[:, :, None, None]
     is_hidden = (page_P < first_R11) | (page_P >= end_R11)
+    scores_RGP = scores_RGP.masked_fill(page_P == end_R11 - 1, torch.inf)
     ranked = scores_RGP.masked_fill(is_hidden, -torch.inf).topk(max(counts), dim=-1)
     rank_n = torch.arange(max(counts), device=device)
     is_needed_R1n = rank_n < torch.tensor(counts, device=device)[:, None, None]
