@@ -14,7 +14,7 @@ import argparse
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 KEYS: Final = range(0, 64)
 VALUES: Final = range(64, 128)
 WORDS: Final = range(128, 192)
-CONFIG: Final = {
+CONFIG: Final[dict[str, Any]] = {
     "vocab_size": WORDS.stop,
     "hidden_size": 64,
     "intermediate_size": 128,
@@ -96,7 +96,7 @@ def train(minutes: float, seed: int) -> Qwen3ForCausalLM:
         for group in optimiser.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 50) * max(0.05, 1 - passed)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         step += 1
@@ -105,7 +105,8 @@ def train(minutes: float, seed: int) -> Qwen3ForCausalLM:
             print(f"{step} steps, {length} tokens: {loss:.3f}, {right:.0%} right", flush=True)
         if right > GOOD and size + 1 < len(LENGTHS):
             size, right = size + 1, 0.0
-    return model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
+    return model
 
 
 def main() -> None:

@@ -16,25 +16,39 @@ from torch import Tensor
 from hexplan.constants import PAGE_TOKENS
 from hexplan.field_types import Range
 from hexplan_runtime.model.kv_reads import Seen
+from hexplan_runtime.runner.kv_offload.crossing import Sent, Told, send_rows, tell_host
 from hexplan_runtime.runner.kv_offload.offload_arena import OffloadArena
 from hexplan_runtime.runner.kv_offload.pages import Needed, pages_of
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Where the keys stand that rows need, as the host is being told."""
+
+    slots_RGK: Told
+    is_seen_RG1K: Tensor
+    """Which of them a row's token sees."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """Keys and values on their way to the device, of the pages that rows need."""
 
-    k_RGKE: Tensor
-    v_RGKE: Tensor
+    keys: Sent
+    values: Sent
     is_seen_RG1K: Tensor
     """Which of the keys a row's token sees."""
 
     def attend(self, q_RGgE: Tensor, k_RG1E: Tensor, v_RG1E: Tensor) -> Tensor:
         """Return the attention's output for rows that see their own tokens besides."""
+        rows, heads, _, keys = self.is_seen_RG1K.shape
+        k_RGKE, v_RGKE = (
+            sent.read().view(rows, heads, keys, -1) for sent in (self.keys, self.values)
+        )
         out_RGgE: Tensor = F.scaled_dot_product_attention(
             q_RGgE,
-            torch.cat([self.k_RGKE, k_RG1E], dim=2),
-            torch.cat([self.v_RGKE, v_RG1E], dim=2),
+            torch.cat([k_RGKE, k_RG1E], dim=2),
+            torch.cat([v_RGKE, v_RG1E], dim=2),
             attn_mask=F.pad(self.is_seen_RG1K, (0, 1), value=True),
         )
         return out_RGgE
@@ -72,10 +86,10 @@ class Decodes:
         """Return the bounds of all pages of all rows: `[2, G, R, P, E]`."""
         return self._arena.bounds(layer)[:, :, self.pages_RP]
 
-    def fetch(self, layer: int, needed: Needed, window: int | None) -> Fetched:
-        """Gather the keys and values of pages in host memory, and send them to the device."""
+    def aim(self, needed: Needed, window: int | None) -> Aim:
+        """Begin to tell the host where the keys of pages stand."""
         pages_RGn = needed.pages_RGn
-        rows, heads, pages = pages_RGn.shape
+        rows, heads, _ = pages_RGn.shape
         device = pages_RGn.device
         row_R11 = torch.arange(rows, device=device)[:, None, None]
         slots_RGK = self._slots_RPt[row_R11, pages_RGn].view(rows, heads, -1)
@@ -87,23 +101,20 @@ class Decodes:
             is_seen &= position_RGK > end_R11 - window
         is_needed = needed.is_needed_R1n[..., None].expand(-1, -1, -1, PAGE_TOKENS)
         is_seen &= is_needed.reshape(rows, 1, -1)
-        k_RGKE, v_RGKE = gather(self._arena.layer(layer), slots_RGK, device)
-        return Fetched(k_RGKE, v_RGKE, is_seen[:, :, None])
+        return Aim(tell_host(slots_RGK), is_seen[:, :, None])
 
-
-def gather(store: tuple[Tensor, Tensor], slots_RGK: Tensor, device: torch.device) -> list[Tensor]:
-    """Return keys and values in host memory, of slots of their own for each head, on the device."""
-    keys_GSE, _ = store
-    heads, slots, width = keys_GSE.shape
-    flat_N = slots_RGK.cpu() + torch.arange(heads, device="cpu")[:, None] * slots
-    flat_N = flat_N.flatten()
-    return [
-        x_GSE.reshape(heads * slots, width)
-        .index_select(0, flat_N)
-        .to(device)
-        .view(*slots_RGK.shape, width)
-        for x_GSE in store
-    ]
+    def fetch(self, layer: int, aim: Aim) -> Fetched:
+        """Gather keys and values in host memory, and send them to the device."""
+        slots_RGK = aim.slots_RGK.read()
+        keys_GSE, values_GSE = self._arena.layer(layer)
+        heads, slots, width = keys_GSE.shape
+        rows_RGK = slots_RGK + torch.arange(heads, device=slots_RGK.device)[:, None] * slots
+        device = aim.is_seen_RG1K.device
+        keys, values = (
+            send_rows(x_GSE.reshape(heads * slots, width), rows_RGK.flatten(), device)
+            for x_GSE in (keys_GSE, values_GSE)
+        )
+        return Fetched(keys, values, aim.is_seen_RG1K)
 
 
 def _padded(rows: Sequence[Tensor], size: int) -> Tensor:

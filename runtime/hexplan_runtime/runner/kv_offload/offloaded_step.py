@@ -19,11 +19,10 @@ from hexplan.constants import PAGE_TOKENS
 from hexplan_runtime.model.kv_reads import Seen, visible
 from hexplan_runtime.model.portions import Portions
 from hexplan_runtime.model.step import Attends, BlockStep, Span
-from hexplan_runtime.runner.kv_offload.fetching import Decodes, Fetched
+from hexplan_runtime.runner.kv_offload.fetching import Aim, Decodes, Fetched
 from hexplan_runtime.runner.kv_offload.host_link import HostLink
 from hexplan_runtime.runner.kv_offload.offload_arena import OffloadArena
 from hexplan_runtime.runner.kv_offload.pages import (
-    Needed,
     Scores,
     choose,
     count_needed,
@@ -72,7 +71,7 @@ class OffloadedStep:
         self._pages_T = torch.cat([_pages(arena, span.row.request, seen) for span, seen in pairs])
         self._layer = -1
         """The layer that has just stored its keys."""
-        self._needed: dict[int, tuple[list[Needed], float]] = {}
+        self._aims: dict[int, tuple[list[Aim], float]] = {}
         self._fetched: dict[int, list[Fetched]] = {}
         self._ready_s = 0.0
         """When what was sent last is there."""
@@ -86,9 +85,10 @@ class OffloadedStep:
             What their queries will be like; None to fetch everything.
         """
         fetching, heads = self._fetching, self._arena.shape.kv_heads
-        chosen, tokens, first = [], 0, 0
+        window = fetching.windows[layer]
+        aims, tokens, first = [], 0, 0
         for group in self._groups:
-            seen = group.visible(fetching.windows[layer])
+            seen = group.visible(window)
             pages = [pages_of(positions) for positions in seen]
             if q_RQE is None:
                 scores_RGP = torch.zeros(len(seen), heads, group.pages_RP.shape[1])
@@ -96,22 +96,20 @@ class OffloadedStep:
                 q_rQE = q_RQE[first : first + len(seen)]
                 q_rGgE = q_rQE.view(len(seen), heads, -1, q_rQE.shape[-1])
                 scores_RGP = fetching.scores(q_rGgE, group.bounds(layer))
-            chosen.append(choose(scores_RGP, pages, fetching.fraction))
+            needed = choose(scores_RGP, pages, fetching.fraction)
+            aims.append(group.aim(needed, window))
             first += len(seen)
             for (begin, end), (start, stop) in zip(pages, seen, strict=True):
                 count = count_needed(end - begin, fetching.fraction)
                 tokens += min(count * PAGE_TOKENS, stop - start)
         ready_s = fetching.link.begin(self._bytes(tokens), is_ahead=True)
-        self._needed[layer] = chosen, ready_s
+        self._aims[layer] = aims, ready_s
 
     def fetch(self, layer: int) -> None:
         """Send what decodes need in a layer on its way."""
-        chosen, ready_s = self._needed.pop(layer)
-        window = self._fetching.windows[layer]
-        self._fetched[layer] = [
-            group.fetch(layer, needed, window)
-            for group, needed in zip(self._groups, chosen, strict=True)
-        ]
+        aims, ready_s = self._aims.pop(layer)
+        pairs = zip(self._groups, aims, strict=True)
+        self._fetched[layer] = [group.fetch(layer, aim) for group, aim in pairs]
         self._ready_s = ready_s
 
     def store(self, layer: int, k_TGE: Tensor, v_TGE: Tensor) -> tuple[Tensor, Tensor]:

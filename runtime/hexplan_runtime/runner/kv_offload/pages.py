@@ -51,7 +51,8 @@ def bounded(q_RGgE: Tensor, bounds_CGRPE: Tensor) -> Tensor:
     low_RGEP, high_RGEP = bounds_CGRPE.permute(0, 2, 1, 4, 3)
     q_RGgE = q_RGgE.to(low_RGEP.dtype)
     s_RGgP = torch.relu(q_RGgE) @ high_RGEP - torch.relu(-q_RGgE) @ low_RGEP
-    return (s_RGgP - s_RGgP.amax(-1, keepdim=True)).amax(2)
+    scores_RGP: Tensor = (s_RGgP - s_RGgP.amax(-1, keepdim=True)).amax(2)
+    return scores_RGP
 
 
 def pages_of(positions: Range) -> Range:
@@ -66,7 +67,7 @@ def count_needed(pages: int, fraction: Decimal) -> int:
 
 
 def choose(scores_RGP: Tensor, visible: Sequence[Range], fraction: Decimal) -> Needed:
-    """Return the last page and those with the highest scores, as many as a fraction of a row allows.
+    """Return the last page and those with the highest scores, as many of a row as it is allowed.
 
     Tokens nearly always attend to the last ones, and the page that they are in is not full, which
     makes its bounds narrow.
