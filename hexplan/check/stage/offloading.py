@@ -104,7 +104,7 @@ def _figures(lookup: Lookup, stage: Stage, how: KvOffload) -> Iterator[Violation
     elif how.kv_tokens <= stage.kv_tokens:
         message = f"{how.kv_tokens} tokens fit with host memory, and {stage.kv_tokens} without"
         yield OFFLOAD_WRONG.at(where, message)
-    steps = steps_of(lookup, stage)
+    steps = steps_of(lookup, stage.model_copy(update={"kv_offload": None}))
     if steps is None:
         return
     without, with_it = _plain_s(lookup, stage, steps), _offloaded_s(lookup, stage, how, steps)

@@ -49,7 +49,7 @@ def tell_host(x: Tensor) -> Told:
         return Told(x, None)
     host = torch.empty(x.shape, dtype=x.dtype, device="cpu", pin_memory=True)
     host.copy_(x, non_blocking=True)
-    event = torch.cuda.Event()
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
     event.record()
     return Told(host, event)
 
