@@ -19,6 +19,12 @@ import torch
 LENGTHS = (256, 1024, 2048)
 
 
+def print_all() -> None:
+    """Print the tables that need no model but the shipped one."""
+    torch.set_num_threads(1)
+    print("\n".join((*kv_offload_accuracy.perplexity_rows(), "", *kv_offload_link.link_rows())))
+
+
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
