@@ -1,9 +1,9 @@
 """Print the tables of published techniques that a launch may use.
 
-    python benchmarks/techniques.py queueing|shift|interleave
+    python benchmarks/techniques.py queueing|shift|interleave|kv_offload
 
-The output is Markdown; docs/guides/{queueing,shift,interleave}.md have such outputs, with
-their machine and date.
+The output is Markdown; docs/guides/{queueing,shift,interleave,kv_offload}.md have such outputs,
+with their machine and date.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 import interleave
+import kv_offload
 import queue_tables
 import techniques_shift
 
@@ -18,6 +19,7 @@ TABLES = {
     "queueing": queue_tables.main,
     "shift": lambda: print(techniques_shift.shift_section()),
     "interleave": lambda: print(interleave.interleave_section()),
+    "kv_offload": kv_offload.print_all,
 }
 
 

@@ -32,8 +32,9 @@ VARIABLES: Final = (
     "TMPDIR",
     "PYTHONPATH",
     "LD_LIBRARY_PATH",
+    "HEXPLAN_EMULATED_HOST_LINK",
 )
-"""What ranks inherit: enough to run Python, and no keys or tokens of whoever launches."""
+"""What ranks inherit: enough to run Python and trials, and no secrets of whoever launches."""
 
 RankEvent: TypeAlias = Literal["said", "ended", "stopped", "words"]
 

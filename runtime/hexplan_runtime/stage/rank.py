@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ from hexplan_runtime.processes.time_slice import yield_to_messages
 from hexplan_runtime.processes.work_watch import WorkWatch
 from hexplan_runtime.runner.compiled_layers import keep_compiled_in
 from hexplan_runtime.runner.device import device_of, lacks_memory
+from hexplan_runtime.runner.kv_offload.host_traffic import HostTraffic, tell_traffic
 from hexplan_runtime.runner.nccl import NcclGroup, NcclTeam, has_nccl
 from hexplan_runtime.sampling.grammars import Grammars, read_vocabulary
 from hexplan_runtime.sampling.steering import Steering
@@ -96,6 +98,8 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
         outbox = Outbox(plan, planned.id, ends, inbox.put_back, steering)
         if ends.opened is not None:
             leader = Leader(inbox, outbox, Rewiring(plan, meeting, ends.opened))
+        if loaded.host_link is not None:
+            tell_traffic(planned.id, loaded.host_link, partial(_tell_traffic, launcher))
     launcher.tell(Report(event="ready"))
     Orders(launcher, loaded, leader, assignment.generations).obey()
     watch = _watch(assignment, inbox)
@@ -124,6 +128,11 @@ def _watch(assignment: Assignment, inbox: Inbox | None) -> WorkWatch:
     watch = WorkWatch(limit_s, lambda: inbox.has_arrived)
     watch.start()
     return watch
+
+
+def _tell_traffic(launcher: Parent, traffic: HostTraffic) -> None:
+    with suppress(OSError):
+        launcher.tell(Report(event="fetched", traffic=traffic))
 
 
 def _tell_renewed(launcher: Parent, number: int) -> None:
