@@ -105,6 +105,8 @@ class Profile(FrozenModel):
     """The most prompts in one step with 1, 2, ... layers; only simulations use it."""
     max_decode_tokens: tuple[Positive, ...] = ()
     """The most tokens decoded in one step with 1, 2, ... layers; only simulations use it."""
+    slowdown: Annotated[Exact | None, Field(ge=1, exclude_if=lambda times: times is None)] = None
+    """How many times as long computing and summing up took while both went on, if measured."""
     error: Annotated[Exact, Field(lt=1)] = Decimal("0.1")
     """How far its times may be off, as a share of them; assumed unless the file states it."""
     source: str

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from hexplan.reading.text.base import Text
 from hexplan.reading.text.fields import Factor
-from hexplan.techniques import SLOWDOWN, QueueChoice, Switch, Techniques
+from hexplan.techniques import QueueChoice, Switch, Techniques
 
 
 def _switch(value: object) -> object:
@@ -31,8 +31,9 @@ class TechniquesText(Text):
     interleave: TechniqueSwitch = "off"
     """Whether tensor-parallel stages compute one half of a large step while they sum up the other:
     `off`, `on`, or only where simulations show a gain (`auto`)."""
-    slowdown: Annotated[Factor, Field(ge=1, le=10)] = SLOWDOWN
-    """How many times as long computing and summing up take while both go on."""
+    slowdown: Annotated[Factor, Field(ge=1, le=10)] | None = None
+    """How many times as long computing and summing up take while both go on; if left out, what the
+    profile of a group of devices says, or else 1.15."""
 
     def techniques(self) -> Techniques:
         """Return what is asked for."""

@@ -32,6 +32,7 @@ VARIABLES: Final = (
     "TMPDIR",
     "PYTHONPATH",
     "LD_LIBRARY_PATH",
+    "HEXPLAN_EMULATED_LINK",  # of trials: net.emulated_link, which launchers need not import
 )
 """What ranks inherit: enough to run Python, and no keys or tokens of whoever launches."""
 

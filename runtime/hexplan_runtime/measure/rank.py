@@ -48,11 +48,12 @@ def serve(task: RankTask, parent: Parent) -> None:
 
 def _join(task: RankTask) -> Team:
     wire_format = WireFormat(launch_mark(task.nonce), task.model.hidden, torch_dtype(task.model))
-    group = None
+    group = lanes = None
     if task.size > 1:
         rendezvous = Rendezvous(local_store(Path(task.meeting_folder)), task.nonce, _MEET)
         group = rendezvous.meet("measure", task.rank, task.size)
-    return Team(wire_format, task.rank, group)
+        lanes = rendezvous.meet("measure/lanes", task.rank, task.size)
+    return Team(wire_format, task.rank, group, lanes)
 
 
 if __name__ == "__main__":
