@@ -1,6 +1,6 @@
 """Interleaving in a real launch: two ranks of one stage, whose link is emulated.
 
-    python benchmarks/interleave_launch.py [TASK] [--keep FILE] [--show]
+    python benchmarks/interleave_launch.py [TASK] [--link LINK] [--keep FILE] [--show]
 
 The link makes whoever waits for it sleep (`hexplan_runtime.net.emulated_link`), so that two ranks
 compute on two cores meanwhile. The edge of the pipeline between two stages is not slowed down,
@@ -92,11 +92,13 @@ class Served:
     p90_s: float
     per_s: float
     """Requests that ended in a second, from the first arrival to the last end."""
+    link: str = LINK
 
 
-def plan_of(folder: Path, way: str, output: int) -> Plan:
-    """Return the plan of two cores in one way."""
-    link = "interconnect: {bandwidth: 100MB/s, latency: 200us}"
+def plan_of(folder: Path, way: str, output: int, over: str = LINK) -> Plan:
+    """Return the plan of two cores in one way, joined by the emulated link."""
+    bandwidth, _, latency = over.partition(",")
+    link = f"interconnect: {{bandwidth: {bandwidth}, latency: {latency}}}"
     hosts = f"[{{name: pc, site: desk, devices: 2 x core, nic: 10GB/s, {link}}}]"
     pin = "[{same_stage: [pc/0, pc/1]}]"
     if way == "pp":
@@ -148,7 +150,7 @@ def arrivals_at(rate: float) -> list[float]:
     return found
 
 
-def play_round(task: str, capacity: float | None = None) -> list[Served]:
+def play_round(task: str, link: str = LINK, capacity: float | None = None) -> list[Served]:
     """Launch each way in turn, and serve all at once and every load.
 
     Parameters
@@ -156,13 +158,13 @@ def play_round(task: str, capacity: float | None = None) -> list[Served]:
     capacity
         Requests that tp serves in a second, of which loads are shares; measured here if None.
     """
-    os.environ[EMULATED_LINK] = LINK
+    os.environ[EMULATED_LINK] = link
     output, found = TASKS[task], []
     with TemporaryDirectory() as name:
         folder = Path(name)
         write_llama(CONFIG, folder)
         for way in WAYS:
-            with Pipeline(plan_of(folder, way, output), folder) as pipeline:
+            with Pipeline(plan_of(folder, way, output, link), folder) as pipeline:
                 core = pipeline.core
                 core.reuse_prefixes(is_wanted=False)
                 replay(core, [0.0] * 8, output)
@@ -170,7 +172,7 @@ def play_round(task: str, capacity: float | None = None) -> list[Served]:
                     rate = load * (capacity or inf)
                     times_s, end_s = replay(core, arrivals_at(rate), output)
                     per_s, tail_s = REQUESTS / end_s, quantiles(times_s, n=10)[-1]
-                    found.append(Served(task, way, load, rate, fmean(times_s), tail_s, per_s))
+                    found.append(Served(task, way, load, rate, fmean(times_s), tail_s, per_s, link))
                     capacity = capacity or per_s
     del os.environ[EMULATED_LINK]
     return found
@@ -179,13 +181,14 @@ def play_round(task: str, capacity: float | None = None) -> list[Served]:
 def tables(rounds: Sequence[Served]) -> str:
     """Return what was measured in Markdown, medians of all rounds."""
     return "\n\n".join(
-        _table(task, [one for one in rounds if one.task == task])
-        for task in TASKS
-        if any(one.task == task for one in rounds)
+        _table([one for one in rounds if (one.task, one.link) == kind])
+        for kind in dict.fromkeys((one.task, one.link) for one in rounds)
     )
 
 
-def _table(task: str, rounds: Sequence[Served]) -> str:
+def _table(rounds: Sequence[Served]) -> str:
+    task, link = rounds[0].task, rounds[0].link
+
     def middle(way: str, load: float) -> tuple[float, float, float]:
         chosen = [one for one in rounds if (one.way, one.load) == (way, load)]
         columns = zip(*((one.mean_s, one.p90_s, one.per_s) for one in chosen), strict=True)
@@ -195,7 +198,7 @@ def _table(task: str, rounds: Sequence[Served]) -> str:
     most = ", ".join(f"{way} {middle(way, inf)[2]:.1f}" for way in WAYS)
     count = sum((one.way, one.load) == ("tp", inf) for one in rounds)
     lines = [
-        f"#### {task}, {PROMPT} + {TASKS[task]} tokens, link {LINK}\n",
+        f"#### {task}, {PROMPT} + {TASKS[task]} tokens, link {link}\n",
         f"Medians of {count} rounds of {REQUESTS} requests. All at once: {most} requests/s.\n",
         "| load | requests/s | mean ms, tp / pp / interleaved | P90 ms | served/s"
         " | mean over tp | over pp |",
@@ -230,15 +233,15 @@ def main() -> None:
     """Play one round of a task, or show all rounds."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("task", choices=TASKS, nargs="?", default="discriminative")
+    parser.add_argument("--link", default=LINK, help="what to emulate, such as 200MB/s,100us")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="add the round to this file")
     parser.add_argument("--show", action="store_true", help="only show the file's rounds")
     arguments = parser.parse_args()
     kept = read_rounds(arguments.keep) if arguments.keep else []
     if not arguments.show:
-        first = (
-            one.rate / one.load for one in kept if one.task == arguments.task and one.load < inf
-        )
-        played = play_round(arguments.task, next(first, None))
+        like = [o for o in kept if (o.task, o.link) == (arguments.task, arguments.link)]
+        first = (one.rate / one.load for one in like if one.load < inf)
+        played = play_round(arguments.task, arguments.link, next(first, None))
         kept += played
         if arguments.keep:
             with arguments.keep.open("a") as file:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from hexplan.constants import LARGEST_STEP_TOKENS
 from hexplan.cluster import Cluster
+from hexplan.constants import LARGEST_STEP_TOKENS
 from hexplan.cost.collectives import all_reduce_cost
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.speed import find_profile
