@@ -23,7 +23,7 @@ from hexplan_runtime.model.step import BlockStep
 from hexplan_runtime.runner.shared_tokens import SharedTokens
 
 FAST = "qwen3-everything"
-REQUESTS = {FAST: 12}
+REQUESTS = {FAST: 10}
 MANY = 40
 SHIFT_TOKENS = 6
 OFTEN = replace(QUEUE_PARAMS, first_quantum_decodes=1, quantum_growth=1.3, host_share=3.0)
@@ -68,4 +68,4 @@ def test_tokens_are_those_of_transformers_while_all_techniques_switch(
     ranks = 3
     for modes in (small, whole):
         switches = sum(one != next for one, next in zip(modes, modes[1:], strict=False))
-        assert switches > 10 * ranks
+        assert switches > ranks * REQUESTS.get(name, MANY) // 5
