@@ -10,6 +10,7 @@ import torch
 from hexplan.errors import InputError
 from hexplan_runtime.measure.layer_timer import LayerTimer
 from hexplan_runtime.measure.messages import RankAnswer, RankOrder, RankTask
+from hexplan_runtime.net.emulated_link import emulated
 from hexplan_runtime.net.gloo import Rendezvous, local_store
 from hexplan_runtime.net.team import Team
 from hexplan_runtime.net.wire import WireFormat
@@ -51,8 +52,8 @@ def _join(task: RankTask) -> Team:
     group = lanes = None
     if task.size > 1:
         rendezvous = Rendezvous(local_store(Path(task.meeting_folder)), task.nonce, _MEET)
-        group = rendezvous.meet("measure", task.rank, task.size)
-        lanes = rendezvous.meet("measure/lanes", task.rank, task.size)
+        group = emulated(rendezvous.meet("measure", task.rank, task.size))
+        lanes = emulated(rendezvous.meet("measure/lanes", task.rank, task.size))
     return Team(wire_format, task.rank, group, lanes)
 
 
