@@ -65,8 +65,8 @@ def interconnects(sums: Times, exchanges: Times, token_bytes: int) -> list[Inter
     """Return what a planner would be told of each link: start-ups, and the bandwidth of sums."""
     found = []
     for number in range(len(sums[0])):
-        start_s, token_s = _line([row[number] for row in sums])
-        exchange_s, _ = _line([row[number] for row in exchanges])
+        start_s, token_s = line(TOKENS, [row[number] for row in sums])
+        exchange_s, _ = line(TOKENS, [row[number] for row in exchanges])
         link = Interconnect(
             bandwidth_bytes_per_s=round(token_bytes / token_s),
             latency_s=_exact(start_s),
@@ -87,9 +87,9 @@ def slowest(ranks: Sequence[tuple[Times, Times]]) -> tuple[Times, Times]:
     return latest([one for one, _ in ranks]), latest([other for _, other in ranks])
 
 
-def _line(seconds: Sequence[float]) -> tuple[float, float]:
+def line(tokens: Sequence[int], seconds: Sequence[float]) -> tuple[float, float]:
     """Return what is fixed and what each token adds, fitted by relative error."""
-    table = torch.tensor([[1.0, tokens] for tokens in TOKENS], dtype=torch.float64)
+    table = torch.tensor([[1.0, count] for count in tokens], dtype=torch.float64)
     times = torch.tensor(seconds, dtype=torch.float64)[:, None]
     ones: Tensor = times / times
     fixed_s, token_s = torch.linalg.lstsq(table / times, ones).solution.flatten().tolist()

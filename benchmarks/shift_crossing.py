@@ -23,7 +23,7 @@ from typing import Final
 import torch
 from emulated_links import Clocks, EmulatedTeam
 from measured_device import measured_device
-from measured_links import Times, collective_times, interconnects, slowest
+from measured_links import Times, collective_times, interconnects, line, slowest
 from planner import machine
 from random_llamas import write_llama
 from transformers import LlamaConfig
@@ -163,16 +163,16 @@ def predicted_tokens(plan: Plan, device: DeviceType, link: Interconnect) -> int 
 
 
 def crossing(tensor_s: Sequence[float], sequence_s: Sequence[float]) -> float | None:
-    """Return the tokens from which sp is no slower to the end, between two sizes by their ratio."""
-    ratios = [one / other for one, other in zip(tensor_s, sequence_s, strict=True)]
-    slower = [index for index, ratio in enumerate(ratios) if ratio < 1]
-    if not slower:
-        return float(SIZES[0])
-    last = slower[-1]
-    if last + 1 == len(SIZES):
+    """Return the tokens at which lines through the times of both modes cross; None if they do not.
+
+    Single sizes would say nothing where the modes differ by a few per cent over a wide range.
+    """
+    (fixed_s, token_s), (other_fixed_s, other_token_s) = (
+        line(SIZES, times) for times in (tensor_s, sequence_s)
+    )
+    if token_s <= other_token_s:
         return None
-    share = (1 - ratios[last]) / (ratios[last + 1] - ratios[last])
-    return SIZES[last] + share * (SIZES[last + 1] - SIZES[last])
+    return max(0.0, (other_fixed_s - fixed_s) / (token_s - other_token_s))
 
 
 def most_lost(
