@@ -58,7 +58,7 @@ hosts:
 coordinator: {{site: lab, nic: 100Gbps}}
 links:
   - {{within: lab, bandwidth: 31.5GB/s, latency: 10us}}
-limits: {{chunk_tokens: 2048, time: 5s}}
+limits: {{chunk_tokens: 2048, time: 60s}}
 techniques: {{interleave: auto}}
 """
 """The same machine, which the planner may cut as it likes for the rate."""

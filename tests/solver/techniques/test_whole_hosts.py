@@ -26,7 +26,7 @@ hosts:
 coordinator: {{site: lab, nic: 100Gbps}}
 links:
   - {{within: lab, bandwidth: 31.5GB/s, latency: 10us}}
-limits: {{chunk_tokens: 2048, time: 4s}}
+limits: {{chunk_tokens: 2048, time: 60s}}
 techniques: {{interleave: {asked}}}
 """
 
