@@ -78,7 +78,8 @@ class Chosen(FrozenModel):
 QueueChoice = Literal["fcfs", "mlfq", "fair", "srpt", "auto"]
 """A queue, or the one that a simulation finds best."""
 SLOWDOWN: Final = Decimal("1.15")
-"""Contention of computing and summing up on A100s over PCIe, by notes on Liger (PPoPP 2024)."""
+"""Contention of computing and summing up on A100s over PCIe, by notes on Liger (PPoPP 2024): of
+groups whose profile says nothing of it."""
 
 
 KV_FRACTION: Final = Decimal("0.1")
@@ -96,8 +97,9 @@ class Techniques(FrozenModel):
     """Whether stages of several devices shift between tp and sp, besides `limits.parallel`."""
     interleave: Annotated[Switch, Field(exclude_if=lambda switch: switch == "off")] = "off"
     """Whether tensor-parallel stages interleave the halves of large steps."""
-    slowdown: Annotated[Exact, Field(ge=1, exclude_if=lambda times: times == SLOWDOWN)] = SLOWDOWN
-    """How many times as long computing and summing up take while both go on."""
+    slowdown: Annotated[Exact | None, Field(ge=1, exclude_if=lambda times: times is None)] = None
+    """How many times as long computing and summing up take while both go on; null for what the
+    profile of a group says, or else 1.15."""
     kv_offload: Annotated[Switch, Field(exclude_if=lambda switch: switch == "off")] = "off"
     """Whether stages keep keys and values of most of their layers in host memory."""
     kv_fraction: Annotated[

@@ -11,7 +11,6 @@ from hexplan.reading.text.fields import Bandwidth, Bytes, Factor, Fraction
 from hexplan.techniques import (
     HOST_LINK_BYTES_PER_S,
     KV_FRACTION,
-    SLOWDOWN,
     QueueChoice,
     Switch,
     Techniques,
@@ -38,8 +37,9 @@ class TechniquesText(Text):
     interleave: TechniqueSwitch = "off"
     """Whether tensor-parallel stages compute one half of a large step while they sum up the other:
     `off`, `on`, or only where simulations show a gain (`auto`)."""
-    slowdown: Annotated[Factor, Field(ge=1, le=10)] = SLOWDOWN
-    """How many times as long computing and summing up take while both go on."""
+    slowdown: Annotated[Factor, Field(ge=1, le=10)] | None = None
+    """How many times as long computing and summing up take while both go on; if left out, what the
+    profile of a group of devices says, or else 1.15."""
 
     kv_offload: TechniqueSwitch = "off"
     """Whether stages keep keys and values of most layers in host memory, and fetch ahead what

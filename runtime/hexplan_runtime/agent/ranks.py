@@ -33,6 +33,7 @@ VARIABLES: Final = (
     "PYTHONPATH",
     "LD_LIBRARY_PATH",
     "HEXPLAN_EMULATED_HOST_LINK",
+    "HEXPLAN_EMULATED_LINK",  # of trials: net.emulated_link, which launchers need not import
 )
 """What ranks inherit: enough to run Python and trials, and no secrets of whoever launches."""
 

@@ -10,6 +10,7 @@ import torch
 from hexplan.errors import InputError
 from hexplan_runtime.measure.layer_timer import LayerTimer
 from hexplan_runtime.measure.messages import RankAnswer, RankOrder, RankTask
+from hexplan_runtime.net.emulated_link import emulated
 from hexplan_runtime.net.host_meeting import HostMeeting
 from hexplan_runtime.net.team import Team
 from hexplan_runtime.net.wire import WireFormat
@@ -48,11 +49,12 @@ def serve(task: RankTask, parent: Parent) -> None:
 
 def _join(task: RankTask) -> Team:
     wire_format = WireFormat(launch_mark(task.nonce), task.model.hidden, torch_dtype(task.model))
-    group = None
+    group = lanes = None
     if task.size > 1:
         meeting = HostMeeting(Path(task.meeting_folder), task.nonce, _MEET_S)
-        group = meeting.meet("measure", task.rank, task.size)
-    return Team(wire_format, task.rank, group)
+        group = emulated(meeting.meet("measure", task.rank, task.size))
+        lanes = emulated(meeting.meet("measure/lanes", task.rank, task.size, spin_s=0.0))
+    return Team(wire_format, task.rank, group, lanes)
 
 
 if __name__ == "__main__":
