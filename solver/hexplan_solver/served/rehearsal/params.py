@@ -20,6 +20,8 @@ class RehearsalParams:
     """...it was looked so often."""
     gathering: float = 0.01
     """Share of the requests in flight that is little."""
+    doubt: float = 3.0
+    """Standard deviations by which prompts must have gathered before requests are cut short."""
     measured_turns: int = 40
     """Least turns that are measured."""
     measured_requests: int = 200

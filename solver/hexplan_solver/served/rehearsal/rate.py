@@ -94,9 +94,8 @@ def _settle(rehearsal: Rehearsal) -> None:
             break
         surplus = seen[-1].surplus(seen[-2])
         if surplus:
-            rehearsal.cut_short = surplus
+            rehearsal.cut_short(surplus)
             rehearsal.run(rehearsal.decoded + block, most_steps)
-            rehearsal.cut_short = 0
             seen = [_Standing.of(rehearsal)]
         elif len(seen) > params.calm_blocks and seen[-1].is_like(seen[-1 - params.calm_blocks]):
             break
@@ -113,22 +112,25 @@ class _Standing:
 
     @staticmethod
     def of(rehearsal: Rehearsal) -> _Standing:
-        return _Standing(tuple(rehearsal.routes.requests), rehearsal.prompts, rehearsal.first_tokens)
+        return _Standing(
+            tuple(rehearsal.routes.requests), rehearsal.prompts, rehearsal.first_tokens
+        )
 
-    def surplus(self, before: _Standing) -> int:
-        """Return how many requests too many decode, if prompts have gathered."""
+    def surplus(self, before: _Standing) -> float:
+        """Return what part of the decodes is too many, if prompts have gathered."""
         gathered, through = self.prompts - before.prompts, self.first_tokens - before.first_tokens
-        if gathered <= self._tolerance(before):
-            return 0
-        return (sum(self.routes) - self.prompts) * gathered // (through + gathered)
+        if gathered <= self._tolerance(gathered + through, REHEARSAL_PARAMS.doubt):
+            return 0.0
+        return gathered / (through + gathered)
 
     def is_like(self, before: _Standing) -> bool:
         """Say whether neither prompts nor the requests of a route have changed much."""
         pairs = zip(self.routes, before.routes, strict=True)
         moved = sum([max(0, now - then) for now, then in pairs])
-        return max(moved, abs(self.prompts - before.prompts)) <= self._tolerance(before)
+        through = self.first_tokens - before.first_tokens
+        return max(moved, abs(self.prompts - before.prompts)) <= self._tolerance(through)
 
-    def _tolerance(self, before: _Standing) -> float:
-        """Return what of a change may be chance: the root of what has come through."""
-        through = max(0, self.first_tokens - before.first_tokens)
-        return max(REHEARSAL_PARAMS.gathering * sum(self.routes), math.sqrt(through))
+    def _tolerance(self, counted: int, doubt: float = 1.0) -> float:
+        """Return what of a change may be chance: the root of what was counted, times a factor."""
+        chance = doubt * math.sqrt(max(0, counted))
+        return max(REHEARSAL_PARAMS.gathering * sum(self.routes), chance)

@@ -71,13 +71,13 @@ class Rehearsal:
         self._order = 0
         self._ended = [0.0] * len(self.routes.ways)
         """Per route: the part of a request that has ended beyond whole ones."""
+        self._cut = [0] * len(self.routes.ways)
+        """Per route: requests that are yet to end before their time."""
         self._quantile = 0.5
         self.now_s = 0.0
         self.decoded = self.steps = 0
         self.prompts = 0
         """Prompts under way."""
-        self.cut_short = 0
-        """Requests that are yet to end before their time."""
         self.first_tokens = 0
         """Prompts that are through."""
         self.ttft_s = 0.0
@@ -89,6 +89,10 @@ class Rehearsal:
         """Whether a request has come that found no room."""
         for route in range(len(self.routes.ways)):
             self._send_batches(route)
+
+    def cut_short(self, part: float) -> None:
+        """Let a part of the decodes of each route be the last of their requests."""
+        self._cut = [round(batches.decodes * part) for batches in self.routes.batches]
 
     def run(self, decoded: float, most_steps: int) -> None:
         """Go on until so many tokens have been decoded since the start, or so many steps made."""
@@ -165,8 +169,8 @@ class Rehearsal:
         ended = self._ended[clump.route] + clump.decodes / self._decode_tokens
         whole = min(int(ended), clump.decodes)
         self._ended[clump.route] = ended - whole
-        early = min(self.cut_short, clump.decodes - whole)
-        self.cut_short -= early
+        early = min(self._cut[clump.route], clump.decodes - whole)
+        self._cut[clump.route] -= early
         return whole + early
 
     def _end(self, route: int) -> None:

@@ -31,6 +31,11 @@ class Batches:
         self._number = 0
         self._divided: dict[int, int] = {}
 
+    @property
+    def decodes(self) -> int:
+        """Requests that decode."""
+        return self.waiting + self._sent
+
     def come_back(self, batch: int, decodes: int) -> None:
         """Note that tokens of a micro-batch are back."""
         self._sent -= decodes
@@ -43,7 +48,7 @@ class Batches:
     def take(self) -> Iterator[tuple[int, int]]:
         """Yield the micro-batches to send now, each with its number and its size."""
         while self.waiting:
-            decodes = self.waiting + self._sent
+            decodes = self.decodes
             allowed = self._allowed(decodes)
             if len(self._left) >= allowed:
                 return
@@ -86,8 +91,7 @@ class Routes:
             for hold in way.holds:
                 layers[hold.stage] = max(layers[hold.stage], hold.layers)
         self._full = [
-            limit - most * tokens
-            for limit, most in zip(self._space.limit, layers, strict=True)
+            limit - most * tokens for limit, most in zip(self._space.limit, layers, strict=True)
         ]
         """Per stage: what is reserved where some route no longer finds room, at most."""
         self._every = range(len(used))
