@@ -6,8 +6,8 @@
 For each cluster: the published placement, the plan of largest flow, and the plan for the sustained
 rate, each simulated with the published scheduler and with hexplan's own; with hexplan's own, the
 first two with the largest steps and with the step limits that suit them best by the formula. With
-`--formula`: how near formula and rehearsal come to the simulator on the plan of largest flow of every spec,
-and of generated ones to which no constant was fitted.
+`--formula`: how near formula and rehearsal come to the simulator on the plan of largest flow of
+every spec, and of generated ones to which no constant was fitted.
 """
 
 from __future__ import annotations
