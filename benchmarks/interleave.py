@@ -17,6 +17,7 @@ from typing import Final
 
 from planner import machine
 
+from hexplan.errors import InfeasibleError
 from hexplan.plan import Plan
 from hexplan.reading import parse_spec
 from hexplan.results.outcome import Outcome
@@ -44,13 +45,30 @@ pin: {pin}
 limits: {{chunk_tokens: 2048, time: 5s}}
 techniques: {{interleave: {interleave}}}
 """
+FREE_SPEC: Final = """
+version: 1
+name: four-a100
+model: {{name: llama-2-70b}}
+workload: {{prompt_tokens: {{mean: {prompt}, max: {most}}}, output_tokens: {output},
+  request_rate: {rate}/s}}
+objective: latency
+hosts:
+  - {{name: node, site: lab, devices: 4 x A100-80GB-PCIe, nic: 1Tbps,
+     interconnect: {{bandwidth: 31.5GB/s, latency: 10us}}}}
+coordinator: {{site: lab, nic: 100Gbps}}
+links:
+  - {{within: lab, bandwidth: 31.5GB/s, latency: 10us}}
+limits: {{chunk_tokens: 2048, time: 60s}}
+techniques: {{interleave: auto}}
+"""
+"""The same machine, which the planner may cut as it likes for the rate."""
 """Four A100 over PCIe 4 at its stated bandwidth. Sums then take about half of a step, as the
 authors state of GLM-130B on four A100."""
 TASKS: Final = {
     "discriminative, 512 tokens": {"prompt": 512, "most": 1024, "output": "{mean: 1, max: 1}"},
     "generative, 512 + 64 tokens": {"prompt": 512, "most": 1024, "output": "{mean: 64, max: 128}"},
 }
-WAYS: Final = ("tp", "pp", "interleaved")
+WAYS: Final = ("tp", "pp", "interleaved", "auto")
 LOADS: Final = (0.1, 0.3, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0)
 """Of what plain tensor parallelism serves."""
 REQUESTS: Final = 800
@@ -103,6 +121,33 @@ def plan_of(task: str, way: str) -> Plan:
     return solve(parse_spec(text, Path("four-a100.yaml")), SolveOptions(effort_s=10))
 
 
+def planned_for(task: str, rate: float) -> Plan:
+    """Return the planner's choice for a rate: of stages, and whether they interleave.
+
+    A rate that no plan carries gets the plan of most throughput.
+    """
+    text, file = FREE_SPEC.format(rate=f"{rate:.2f}", **TASKS[task]), Path("four-a100.yaml")
+    options = SolveOptions(effort_s=10)
+    try:
+        return solve(parse_spec(text, file), options)
+    except InfeasibleError:
+        most = text.replace("objective: latency", "objective: throughput")
+        return solve(parse_spec(most, file), options)
+
+
+def in_words(plan: Plan) -> str:
+    """Say how a plan's stages are cut: devices by stage, route by route."""
+    stages = {stage.id: stage for stage in plan.stages}
+    chains = {
+        " + ".join(
+            f"{stages[hop.stage].tp}{' in lanes' * (stages[hop.stage].interleave is not None)}"
+            for hop in route.hops
+        )
+        for route in plan.routes
+    }
+    return " or ".join(sorted(chains))
+
+
 def lengths_of(plan: Plan) -> SpreadLengths:
     """Return how long its requests are."""
     return SpreadLengths(plan.workload.prompt_tokens, plan.workload.output_tokens)
@@ -130,7 +175,7 @@ def serve(plan: Plan, rate: float) -> Served:
 
 def task_section(task: str) -> str:
     """Return the tables of one task."""
-    plans = {way: plan_of(task, way) for way in WAYS}
+    plans = {way: plan_of(task, way) for way in WAYS if way != "auto"}
     how = plans["interleaved"].stages[0].interleave
     assert how is not None
     capacity = most_requests_per_s(plans["tp"])
@@ -138,26 +183,33 @@ def task_section(task: str) -> str:
         f"#### {task}\n",
         f"Steps are interleaved from {how.from_tokens} tokens on; tp serves {capacity:.2f}"
         " requests/s at most.\n",
-        "| load | requests/s | mean s, tp / pp / interleaved | P90 s, tp / pp / interleaved"
-        " | served/s, tp / pp / interleaved | mean over tp | over pp |",
-        "|---|---|---|---|---|---|---|",
+        "Each cell: tp / pp / interleaved / auto.\n",
+        "| load | requests/s | mean s | P90 s | served/s | interleaved over tp | over pp"
+        " | auto over tp | over pp | devices a stage that auto takes |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for load in LOADS:
-        found = {way: serve(plan, load * capacity) for way, plan in plans.items()}
-        lines.append(_row(load, load * capacity, found))
+        rate = load * capacity
+        auto = planned_for(task, rate)
+        found = {way: serve(plan, rate) for way, plan in {**plans, "auto": auto}.items()}
+        lines.append(f"| {load} | {rate:.2f} | {_cells(found)} | {in_words(auto)} |")
     return "\n".join(lines)
 
 
-def _row(load: float, rate: float, found: Mapping[str, Served]) -> str:
+def _cells(found: Mapping[str, Served]) -> str:
     def cell(values: list[float]) -> str:
         return " / ".join(f"{value:.2f}" for value in values)
 
     ways = [found[way] for way in WAYS]
-    tensor, pipeline, lanes = (one.mean_s for one in ways)
-    return (
-        f"| {load} | {rate:.2f} | {cell([one.mean_s for one in ways])}"
-        f" | {cell([one.p90_s for one in ways])} | {cell([one.requests_per_s for one in ways])}"
-        f" | {lanes / tensor:.2f} | {lanes / pipeline:.2f} |"
+    tensor, pipeline, lanes, auto = (one.mean_s for one in ways)
+    ratios = (lanes / tensor, lanes / pipeline, auto / tensor, auto / pipeline)
+    return " | ".join(
+        [
+            cell([one.mean_s for one in ways]),
+            cell([one.p90_s for one in ways]),
+            cell([one.requests_per_s for one in ways]),
+            *(f"{ratio:.2f}" for ratio in ratios),
+        ]
     )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import secrets
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +22,8 @@ from typing import Final
 
 import torch
 from emulated_links import Clocks, EmulatedTeam
+from measured_device import measured_device
+from measured_links import Times, collective_times, interconnects, line, slowest
 from planner import machine
 from random_llamas import write_llama
 from transformers import LlamaConfig
@@ -30,13 +31,13 @@ from transformers import LlamaConfig
 from hexplan.cost import StageShape
 from hexplan.cost.sequence import find_sharing
 from hexplan.cost.stage_shape import DeviceShard
-from hexplan.device import DeviceType, Efficiency
+from hexplan.device import DeviceType
+from hexplan.host import Interconnect
 from hexplan.plan import Plan
 from hexplan.reading import parse_spec
 from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.model.architecture import read_architecture
 from hexplan_runtime.model.linear import Rank
-from hexplan_runtime.model.packed import Linear
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.emulated_link import Wire
 from hexplan_runtime.net.gloo import Rendezvous, host_store, join_store
@@ -62,8 +63,6 @@ CONFIG: Final = LlamaConfig(
 PROMPT_TOKENS: Final = 16
 """A step is of prompts of at most so many tokens, so that attention takes little."""
 SIZES: Final = (2, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-ROWS: Final = (16, 32, 64, 128, 256)
-"""Rows of products, to whose times a line is fitted by relative error."""
 SPEC: Final = """
 version: 1
 name: pair
@@ -113,8 +112,8 @@ class Pair:
         batch = Batch(rows, torch.zeros(tokens, dtype=torch.int64))
         over = Batch(tuple(replace(row, position=0, tokens=0, closes=True) for row in rows))
 
-        def run(rank: tuple[Stage, EmulatedTeam]) -> list[float]:
-            stage, team = rank
+        def run(rank: tuple[Stage, EmulatedTeam, Rank]) -> list[float]:
+            stage, team, _ = rank
             team.begin()
             stage.run(batch)
             seconds = team.end()
@@ -123,7 +122,16 @@ class Pair:
 
         return [max(both) for both in zip(*self._pool.map(run, self._ranks), strict=True)]
 
-    def _build(self, rank: int) -> tuple[Stage, EmulatedTeam]:
+    def links(self, rounds: int) -> list[Interconnect]:
+        """Return what a planner would be told of each wire, as this stage measures it."""
+
+        def run(rank: tuple[Stage, EmulatedTeam, Rank]) -> tuple[Times, Times]:
+            return collective_times(rank[2], rank[1], rounds)
+
+        found = slowest(list(self._pool.map(run, self._ranks)))
+        return interconnects(*found, self._plan.model.hidden * 4)
+
+    def _build(self, rank: int) -> tuple[Stage, EmulatedTeam, Rank]:
         torch.set_num_threads(1)
         plan, (planned,) = self._plan, self._plan.stages
         dtype = torch_dtype(plan.model)
@@ -132,8 +140,9 @@ class Pair:
         architecture = read_architecture(self._folder, plan.model)
         with WeightsReader(self._folder, dtype) as weights:
             shard = planned.shards[rank]
-            stage = Stage(plan, planned, Rank(plan.model, architecture, shard, team, weights))
-        return stage, team
+            own = Rank(plan.model, architecture, shard, team, weights, peers=planned.shards)
+            stage = Stage(plan, planned, replace(own, peers=()))
+        return stage, team, own
 
 
 def always(plan: Plan, shift_tokens: int) -> Plan:
@@ -143,66 +152,27 @@ def always(plan: Plan, shift_tokens: int) -> Plan:
     return plan.model_copy(update={"stages": (changed,)})
 
 
-def measured_device(rounds: int) -> DeviceType:
-    """Return a device as fast as this thread multiplies by the matrices of both ranks' layers.
-
-    So many are in no cache, as in a step.
-    """
-    width, queries, keys = CONFIG.hidden_size, CONFIG.hidden_size, 2 * 256
-    sizes = (
-        (queries + keys, width),
-        (width, queries),
-        (2 * CONFIG.intermediate_size, width),
-        (width, CONFIG.intermediate_size),
-    )
-    weights = [Linear(torch.randn(size)) for size in sizes * RANKS * LAYERS]
-
-    def seconds(rows: int) -> float:
-        inputs = [torch.randn(rows, columns) for _, columns in sizes * RANKS * LAYERS]
-        times = []
-        for _ in range(rounds):
-            begun_s = time.thread_time()
-            for x, weight in zip(inputs, weights, strict=True):
-                weight(x)
-            times.append(time.thread_time() - begun_s)
-        return min(times)
-
-    table = torch.tensor([[1.0, rows, seconds(rows)] for rows in ROWS], dtype=torch.float64)
-    table /= table[:, 2:].clone()
-    read_s, row_s = torch.linalg.lstsq(table[:, :2], table[:, 2:]).solution.flatten().tolist()
-    parameters = RANKS * LAYERS * sum(outputs * inputs for outputs, inputs in sizes)
-    return DeviceType(
-        name="core",
-        kind="cpu",
-        memory_bytes=2 << 30,
-        memory_bandwidth_bytes_per_s=round(4 * parameters / read_s),
-        compute_flops_per_s=round(2 * parameters / row_s),
-        efficiency=Efficiency(compute=Decimal(1), bandwidth=Decimal(1), origin="this run"),
-        origin="measured by this run",
-    )
-
-
-def predicted_tokens(plan: Plan, device: DeviceType, wire: Wire) -> int | None:
+def predicted_tokens(plan: Plan, device: DeviceType, link: Interconnect) -> int | None:
     """Return the threshold that the planner gives a stage of two such devices."""
     (stage,) = plan.stages
     shape = StageShape.of(plan, stage)
     group = tuple(DeviceShard(device, shard.sizes) for shard in shape.group)
-    shape = replace(shape, group=group, interconnect=wire.interconnect)
+    shape = replace(shape, group=group, interconnect=link)
     sharing = find_sharing("shift", plan.model, shape)
     return None if sharing is None else sharing.shift_tokens
 
 
 def crossing(tensor_s: Sequence[float], sequence_s: Sequence[float]) -> float | None:
-    """Return the tokens from which sp is no slower to the end, between two sizes by their ratio."""
-    ratios = [one / other for one, other in zip(tensor_s, sequence_s, strict=True)]
-    slower = [index for index, ratio in enumerate(ratios) if ratio < 1]
-    if not slower:
-        return float(SIZES[0])
-    last = slower[-1]
-    if last + 1 == len(SIZES):
+    """Return the tokens at which lines through the times of both modes cross; None if they do not.
+
+    Single sizes would say nothing where the modes differ by a few per cent over a wide range.
+    """
+    (fixed_s, token_s), (other_fixed_s, other_token_s) = (
+        line(SIZES, times) for times in (tensor_s, sequence_s)
+    )
+    if token_s <= other_token_s:
         return None
-    share = (1 - ratios[last]) / (ratios[last + 1] - ratios[last])
-    return SIZES[last] + share * (SIZES[last + 1] - SIZES[last])
+    return max(0.0, (other_fixed_s - fixed_s) / (token_s - other_token_s))
 
 
 def most_lost(
@@ -224,7 +194,7 @@ def crossing_section(rounds: int = 7) -> str:
         write_llama(CONFIG, folder)
         spec = parse_spec(SPEC.format(folder=folder), folder / "pair.yaml")
         plan = solve(spec, SolveOptions(time_limit_s=5.0))
-        device = measured_device(rounds)
+        device = measured_device(CONFIG, RANKS, rounds)
         modes = [Pair(always(plan, tokens), folder, pool) for tokens in (1 << 20, 0)]
         best = [[[float("inf")] * len(WIRES) for _ in SIZES] for _ in modes]
         for _ in range(rounds):
@@ -232,24 +202,38 @@ def crossing_section(rounds: int = 7) -> str:
                 for mode, pair in enumerate(modes):
                     found = pair.step_s(tokens)
                     best[mode][index] = list(map(min, best[mode][index], found))
-        return _tables(plan, device, best)
+        return _tables(plan, device, modes[0].links(30 * rounds), best)
 
 
-def _tables(plan: Plan, device: DeviceType, best: Sequence[Sequence[Sequence[float]]]) -> str:
+def _tables(
+    plan: Plan,
+    device: DeviceType,
+    links: Sequence[Interconnect],
+    best: Sequence[Sequence[Sequence[float]]],
+) -> str:
     lines = [
         f"One core multiplies at {device.compute_flops_per_s / 1e9:.1f} Gflop/s and reads weights"
         f" at {device.memory_bandwidth_bytes_per_s / 1e9:.1f} GB/s.\n",
-        "| emulated link | predicted threshold, tokens | measured crossing, tokens | ratio"
-        " | most that the predicted one loses |",
-        "|---|---|---|---|---|",
+        "| emulated link | measured: bandwidth, start of a sum, of an exchange"
+        " | threshold by the stated link | by the measured one | measured crossing"
+        " | over the stated | over the measured | most that the latter loses |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for number, wire in enumerate(WIRES):
         tensor, sequence = ([row[number] for row in mode] for mode in best)
-        predicted, found = predicted_tokens(plan, device, wire), crossing(tensor, sequence)
-        ratio = f"{found / predicted:.2f}" if found and predicted else ""
-        shown = "none" if found is None else f"{found:.0f}"
-        lost = f"{100 * most_lost(predicted, tensor, sequence):.0f} %"
-        lines.append(f"| {wire} | {predicted} | {shown} | {ratio} | {lost} |")
+        link, found = links[number], crossing(tensor, sequence)
+        thresholds = [predicted_tokens(plan, device, one) for one in (wire.interconnect, link)]
+        ratios = [f"{found / tokens:.2f}" if found and tokens else "" for tokens in thresholds]
+        lost = f"{100 * most_lost(thresholds[1], tensor, sequence):.0f} %"
+        cells = [
+            str(wire),
+            _of_link(link),
+            *map(str, thresholds),
+            "none" if found is None else f"{found:.0f}",
+            *ratios,
+            lost,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     lines += [
         "\nMilliseconds of a step, tp / sp, the fastest of all rounds:\n",
         f"| tokens | {' | '.join(map(str, WIRES))} |",
@@ -260,6 +244,12 @@ def _tables(plan: Plan, device: DeviceType, best: Sequence[Sequence[Sequence[flo
         cells = [f"{1000 * one:.1f} / {1000 * other:.1f}" for one, other in pairs]
         lines.append(f"| {tokens} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _of_link(link: Interconnect) -> str:
+    starts = (link.latency_s, link.exchange_latency_s or 0)
+    shown = ", ".join(f"{start * 10**6:.0f} us" for start in starts)
+    return f"{link.bandwidth_bytes_per_s / 1e6:,.0f} MB/s, {shown}"
 
 
 def main() -> None:

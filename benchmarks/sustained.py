@@ -6,8 +6,8 @@
 For each cluster: the published placement, the plan of largest flow, and the plan for the sustained
 rate, each simulated with the published scheduler and with hexplan's own; with hexplan's own, the
 first two with the largest steps and with the step limits that suit them best by the formula. With
-`--formula`: how near the formula comes to the simulator on the plan of largest flow of every spec,
-and of generated ones to which no constant was fitted.
+`--formula`: how near formula and rehearsal come to the simulator on the plan of largest flow of
+every spec, and of generated ones to which no constant was fitted.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import build_problem
+from hexplan_solver.served.rehearsal.rate import rehearsed_rate
 from hexplan_solver.served.request import spread_lengths
 from hexplan_solver.served.served import served_rate
 from hexplan_solver.served.step_limits import widest, with_step_limits
@@ -123,9 +124,15 @@ HEADER = (
 )
 
 
+FORMULA_HEADER = (
+    "\n| spec | in flight | steps | formula | rehearsed | simulated | ratios |\n"
+    "|---|---|---|---|---|---|---|"
+)
+
+
 def print_formula() -> None:
-    """Print the formula and the simulator on the plan of largest flow of every spec."""
-    print("\n| spec | in flight | steps | formula | simulated | ratio |\n|---|---|---|---|---|---|")
+    """Print formula, rehearsal and simulator on the plan of largest flow of every spec."""
+    print(FORMULA_HEADER)
     paths = sorted((ROOT / "cluster_specs").glob("*.yaml"))
     specs = [read_spec(path) for path in paths]
     specs += _generated([*SEEN_SEEDS, *NEW_SEEDS])
@@ -141,8 +148,10 @@ def print_formula() -> None:
         stay_s = served.residence_s
         window = Window(STAYS * stay_s, STAYS / 3 * stay_s, SEEDS[0])
         outcome = simulate(pipeline, Offline(spread_lengths(spec.workload)), policy, window)
+        rehearsed = rehearsed_rate(pipeline, spec.workload, policy).decode_tokens_per_s
         formula, simulated = served.decode_tokens_per_s, outcome.decode_tokens_per_s
-        rates = f"{formula:.1f} | {simulated:.1f} | {formula / simulated:.2f}"
+        ratios = f"{formula / simulated:.2f}, {rehearsed / simulated:.2f}"
+        rates = f"{formula:.1f} | {rehearsed:.1f} | {simulated:.1f} | {ratios}"
         cells = f"{served.in_flight:.0f} | {steps(policy)} | {rates}"
         print(f"| {spec.cluster.name} | {cells} |", flush=True)
 

@@ -94,17 +94,17 @@ class Profile(FrozenModel):
     decode_layer_s: tuple[StepPoint, ...] = ()
     """Seconds of one layer by tokens decoded in a step, one per request; empty if not measured."""
     head_s: tuple[StepPoint, ...] = ()
-    """Seconds of the output head by rows that a step samples, ascending; empty if the layers'
-    times include it, or if it was not measured."""
+    """Seconds of the output head by rows that a step samples, ascending; empty if not measured."""
     step_s: Annotated[tuple[StepPoint, ...], Field(exclude_if=lambda points: not points)] = ()
-    """Seconds of a step besides its layers and the head, by rows that it runs, ascending; empty if
-    the layers' times include it, or if it was not measured. Only simulations use it."""
+    """Seconds of a step besides layers and head, by rows, ascending; only simulations use it."""
     kv_tokens: tuple[Positive, ...] = ()
     """Tokens of context that fit with 1, 2, ... layers; only simulations use it."""
     max_prompts: tuple[Positive, ...] = ()
     """The most prompts in one step with 1, 2, ... layers; only simulations use it."""
     max_decode_tokens: tuple[Positive, ...] = ()
     """The most tokens decoded in one step with 1, 2, ... layers; only simulations use it."""
+    slowdown: Annotated[Exact | None, Field(ge=1, exclude_if=lambda times: times is None)] = None
+    """How many times as long computing and summing up took while both went on, if measured."""
     error: Annotated[Exact, Field(lt=1)] = Decimal("0.1")
     """How far its times may be off, as a share of them; assumed unless the file states it."""
     source: str
@@ -240,8 +240,8 @@ class Cluster(FrozenModel):
 
         Groups of several devices were measured in one host, so joined hosts use none of them.
         """
-        is_within = interconnect is None or not interconnect.crosses_hosts
-        return self if is_within else self._with_single_device_profiles
+        is_joined = interconnect is not None and interconnect.crosses_hosts
+        return self._with_single_device_profiles if is_joined else self
 
     @cached_property
     def _with_single_device_profiles(self) -> Cluster:

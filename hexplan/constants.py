@@ -48,6 +48,8 @@ Without it, prompts would never run at a stage that decodes as much as fits in a
 of hexplan's scheduler; the share was not fitted.
 """
 
+PAGE_TOKENS: Final = 8
+"""Tokens of a page: what is fetched of keys and values in host memory, and what is not, at once."""
 LARGEST_STEP_TOKENS: Final = 1 << 20
 """The largest step for which sequence and tensor parallelism are compared.
 
@@ -137,12 +139,12 @@ those of a device without calibration.
 
 SERVED_BASIS: Final = MappingProxyType(
     {
-        "chunked": "mean-field formula, calibrated against the simulator",
+        "chunked": "rehearsal of steps and messages on counts of requests, not calibrated",
         "whole": "requests in flight over the time for which whole prompts block others, not"
         " calibrated",
     }
 )
-"""What a served rate by the formula rests on, by the scheduler (docs/served_rate.md)."""
+"""What a stated served rate rests on, by the scheduler (docs/served_rate.md)."""
 
 QUEUEING_BASIS: Final = "queueing model of formulation 9 over step times: "
 """What mean times at a rate rest on; the origins of the step times follow."""

@@ -21,6 +21,11 @@ class Interconnect(FrozenModel):
     """Start-up time of one message, or of one collective of two devices [alpha]."""
     device_latency_s: Annotated[Exact, Field(exclude_if=lambda seconds: not seconds)] = Decimal(0)
     """What each device beyond the second adds to the start-up of a collective [alpha_d]."""
+    exchange_latency_s: Annotated[
+        Exact | None, Field(exclude_if=lambda seconds: seconds is None)
+    ] = None
+    """Start-up time of an all-to-all or an all-gather of two devices, if it was measured; null for
+    twice that of a collective."""
     contention: Annotated[Exact, Field(exclude_if=lambda share: not share)] = Decimal(0)
     """How much longer each byte takes for each device beyond the second, as a share [gamma]."""
     error: Annotated[Exact, Field(lt=1, exclude_if=lambda error: not error)] = Decimal(0)

@@ -30,8 +30,12 @@ def exchange_cost(interconnect: Interconnect, num_devices: int) -> CollectiveCos
     """Return the cost of an all-to-all or an all-gather, by the bytes that each device ends with.
 
     The start-up is longer than that of an all-reduce, for which engines have kernels of their own.
+    Where it was measured between two devices, that counts.
     """
     start_s = EXCHANGE_STARTS * _start_s(interconnect, num_devices)
+    if interconnect.exchange_latency_s is not None:
+        measured_s = float(interconnect.exchange_latency_s)
+        start_s += measured_s - EXCHANGE_STARTS * float(interconnect.latency_s)
     return CollectiveCost(start_s, _byte_s(interconnect, num_devices) / num_devices)
 
 

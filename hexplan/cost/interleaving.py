@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from hexplan.cluster import Cluster
 from hexplan.constants import LARGEST_STEP_TOKENS
 from hexplan.cost.collectives import all_reduce_cost
 from hexplan.cost.roofline import Roofline
+from hexplan.cost.speed import find_profile
 from hexplan.cost.stage_shape import StageShape
 from hexplan.cost.step_times import StepTimes
 from hexplan.model import Model
 from hexplan.schedule.interleaving import pieces_of
-from hexplan.techniques import Interleave
+from hexplan.techniques import SLOWDOWN, Interleave
 
-_BYTES_OVER_START: Final = 8
-"""Bytes of a piece take so many times as long as its start, at least: starts cost an eighth."""
+_BYTES_OVER_START: Final = 64
+"""Bytes of a piece take so many times as long as its start, at least: in steady turns one piece
+hides as much as several, and each start takes time of whoever computes (decision 40)."""
 _SUMS: Final = 2
 """Sums of a layer."""
 
@@ -102,6 +105,15 @@ class InterleavedStepTimes:
     def step_s(self, rows: int) -> float:
         """Return what a step takes besides, in either mode."""
         return self._plain.step_s(rows)
+
+
+def slowdown_of(cluster: Cluster, shape: StageShape) -> Decimal:
+    """Return the slowdown that is asked for, or else that of the group's profile, or else 1.15."""
+    asked = cluster.techniques.slowdown
+    if asked is not None:
+        return asked
+    profile = find_profile(cluster.measured_over(shape.interconnect), shape.devices)
+    return SLOWDOWN if profile is None or profile.slowdown is None else profile.slowdown
 
 
 def find_interleave(model: Model, shape: StageShape, slowdown: Decimal) -> Interleave | None:

@@ -29,7 +29,11 @@ def read_interconnect(
     if len(devices) == 1 or name is None:
         return None
     if isinstance(name, InterconnectText):
-        return Interconnect(bandwidth_bytes_per_s=name.bandwidth, latency_s=name.latency)
+        return Interconnect(
+            bandwidth_bytes_per_s=name.bandwidth,
+            latency_s=name.latency,
+            exchange_latency_s=name.exchange_latency,
+        )
     if name == "nvlink":
         return _own_link(devices, (*path, "interconnect"), at)
     return interconnect_of(name)

@@ -105,6 +105,7 @@ def _profile(device: str, stage: MeasuredStageText, source: str) -> Profile:
         kv_tokens=stage.kv_tokens,
         max_prompts=stage.max_prompts,
         max_decode_tokens=stage.max_decode_tokens,
+        slowdown=None if stage.slowdown is None else Decimal(repr(stage.slowdown)),
         **({"error": stage.error} if stage.error is not None else {}),
         source=source,
     )

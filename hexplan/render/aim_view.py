@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hexplan.engines import ENGINES
 from hexplan.render import words
@@ -74,13 +74,17 @@ def _balance(balance: Balance) -> str:
     )
 
 
+_HOW: Final = {"chunked": "rehearsed", "whole": "by formula"}
+"""How a sustained rate was found that was not simulated, by the scheduler."""
+
+
 def _sustained(sustained: SustainedRate, workload: Workload) -> str:
-    """Return the sustained rate: as simulated if the simulation was long enough, else by formula.
+    """Return the sustained rate: as simulated if the simulation was long enough, else rehearsed.
 
     Long enough means at least as long as a mean request takes.
     """
     rates: SustainedRate | SimulatedRate = sustained
-    how, simulated = "by formula", sustained.simulated
+    how, simulated = _HOW[sustained.policy], sustained.simulated
     if simulated is not None:
         measured_s = simulated.duration_s - simulated.warmup_s
         stay_s = simulated.ttft_s + workload.output_tokens.mean * simulated.tpot_s

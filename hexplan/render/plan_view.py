@@ -153,7 +153,7 @@ def _stage_words(plan: Plan, stage: Stage, is_binding: bool) -> StageWords:
         devices=", ".join(part for part in runs_on if part),
         load=words.load(stage.load_tokens_per_s, stage.capacity_tokens_per_s),
         memory=words.memory(stage),
-        kv_tokens=f"{stage.kv_tokens:,}",
+        kv_tokens=f"{stage.room_tokens:,}",
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 WIDE_SPREAD = 0.2
 """A point is warned of if the middle half of its times spreads over more of the median."""
 _SHOWN_WIDE = 3
+_OVERLAPS = {"alone": "computing alone", "sums": "sums alone", "both": "computing beside sums"}
 
 
 @contextmanager
@@ -87,6 +88,8 @@ def _step(point: Point) -> str:
         return f"output head of {words.count(point.tokens, 'row')}{group}"
     if point.phase == "step":
         return f"step of {words.count(point.tokens, 'row')} besides its layers{group}"
+    if point.phase in _OVERLAPS:
+        return f"{_OVERLAPS[point.phase]} for {words.count(point.tokens, 'token')}{group}"
     return f"decode of {words.count(point.tokens, 'token')} at context {point.context:,}{group}"
 
 

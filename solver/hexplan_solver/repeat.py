@@ -21,6 +21,7 @@ from hexplan_solver.problem.problem import build_problem
 from hexplan_solver.served.latencies import latencies_at
 from hexplan_solver.served.request import spread_lengths
 from hexplan_solver.served.served import served_rate
+from hexplan_solver.served.stated import stated_rate
 from hexplan_solver.simulate import (
     WHOLE,
     Offline,
@@ -65,14 +66,14 @@ class _Repetition:
     pipeline: PipelineModel
 
     def sustained(self, stated: SustainedRate) -> SustainedRate:
-        """Return the formula's rates, and the simulated ones if there are any."""
+        """Return the rehearsed rates, and the simulated ones if there are any."""
         policy = self._policy(stated.policy)
-        served = served_rate(self.pipeline, self.plan.workload, policy)
+        found = stated_rate(self.pipeline, self.plan.workload, policy)
         simulated = stated.simulated
         return stated.model_copy(
             update={
-                "decode_tokens_per_s": figure(served.decode_tokens_per_s),
-                "requests_per_s": figure(served.requests_per_s),
+                "decode_tokens_per_s": figure(found.decode_tokens_per_s),
+                "requests_per_s": figure(found.requests_per_s),
                 "simulated": simulated and self._offline(simulated, policy),
             }
         )

@@ -18,6 +18,12 @@ from hexplan_solver.plans.write import write_plan
 from hexplan_solver.run import Run
 from hexplan_solver.techniques.choose import with_techniques
 from hexplan_solver.techniques.shifting import better_shift, never_shifting, without_shift
+from hexplan_solver.techniques.whole_hosts import (
+    better_lanes,
+    cuts_hosts,
+    may_gain,
+    with_whole_hosts,
+)
 
 METHODS = (OWN_METHOD, *BASELINES)
 """Names of all methods, hexplan's own search first."""
@@ -40,7 +46,7 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     if options.is_nested:
         return _plan(spec, options, report)
     if spec.cluster.techniques.shift != "auto":
-        return with_techniques(_plan(spec, options, report))
+        return _with_lanes(spec, options, report)
     limit_s = (options.time_limit_s or spec.cluster.limits.solve_time_s) / 2
     options = replace(options, time_limit_s=limit_s)
     with_shift = _plan(spec, options, report)
@@ -49,6 +55,22 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     options = replace(options, started_s=None)
     plain = _plan(never_shifting(spec), options, report)
     return with_techniques(better_shift(plain, with_shift))
+
+
+def _with_lanes(spec: Spec, options: SolveOptions, report: Report) -> Plan:
+    """Return the plan with its techniques, of whole hosts where their lanes are the better ones."""
+    if not may_gain(spec):
+        return with_techniques(_plan(spec, options, report))
+    limit_s = (options.time_limit_s or spec.cluster.limits.solve_time_s) / 2
+    options = replace(options, time_limit_s=limit_s)
+    plan = with_techniques(_plan(spec, options, report))
+    if not cuts_hosts(plan):
+        return plan
+    try:
+        whole = _plan(with_whole_hosts(spec), replace(options, started_s=None), report)
+    except (InfeasibleError, LimitReached):
+        return plan
+    return better_lanes(plan, with_techniques(whole))
 
 
 def _plan(spec: Spec, options: SolveOptions, report: Report) -> Plan:

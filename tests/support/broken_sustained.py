@@ -24,7 +24,7 @@ RATE = SustainedRate(
     decode_tokens_per_s=Decimal(31 * 19),
     requests_per_s=Decimal(31),
     policy="chunked",
-    basis="mean-field formula, calibrated against the simulator",
+    basis="rehearsal of steps and messages on counts of requests, not calibrated",
     simulated=SIMULATED,
 )
 TWO = two_hosts_plan()

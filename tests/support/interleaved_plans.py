@@ -10,7 +10,7 @@ from support.plans import mixed_stage_plan, resealed, two_hosts_plan
 from hexplan.plan import Plan
 from hexplan.techniques import Interleave, Techniques
 
-LANES = Interleave(from_tokens=34, piece_tokens=47, slowdown=Decimal("1.15"))
+LANES = Interleave(from_tokens=34, piece_tokens=375, slowdown=Decimal("1.15"))
 """Of three unlike devices; `test_interleaved_times.py` plays such lanes turn by turn."""
 
 

@@ -13,8 +13,8 @@ from hexplan.predicted import Predicted
 NOT_REPEATED = Rule(
     "HEX901",
     "not-repeated",
-    "With `--simulate`: each simulated figure, and each rate by the formula of served_rate.md, is"
-    " what the simulator and the formula give for the stated policy, step limits, seeds and times.",
+    "With `--simulate`: each simulated figure, and each served rate of served_rate.md, is what the"
+    " simulator and the rehearsal give for the stated policy, step limits, seeds and times.",
 )
 
 

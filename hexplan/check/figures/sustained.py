@@ -16,9 +16,9 @@ from hexplan.plan import Stage
 from hexplan.predicted import RateRun, SimulatedRate, SustainedRate
 
 MEAN_TOLERANCE = Fraction(1, 200)
-"""How far the formula's decodes a request may be from the workload's mean, as a share of it.
+"""How far a rehearsal's decodes a request may be from the workload's mean, as a share of it.
 
-The formula takes means over quantiles of the lengths, which come within 0.1 % on the examples.
+It takes means over quantiles of the lengths, which come within 0.1 % on the examples.
 """
 SNAPSHOTS = 200
 """Parts of a simulated time at whose ends the simulator counts."""
@@ -27,7 +27,7 @@ SUSTAINED_WRONG = Rule(
     "HEX714",
     "sustained-wrong",
     "A sustained rate is above 0, unless outputs have one token, and emits at most the longest"
-    " output for each request; by the formula, the mean output. A simulated one may add what"
+    " output for each request; rehearsed, the mean output. A simulated one may add what"
     " requests got that are in flight at the end, as far as the KV room keeps it (served_rate.md);"
     " it names each seed once, measures some time, and states no fewer requests than finished in"
     " it; under the objective sustained there is one.",
@@ -132,7 +132,7 @@ def _unfinished_requests_per_s(
 def _kv_room(lookup: Lookup, stage: Stage, *, is_reserved: bool) -> int:
     """Return the KV room of a stage, in tokens times layers."""
     held = length(stage.layers)
-    tokens = stage.kv_tokens
+    tokens = stage.room_tokens
     profile = profile_of(lookup, stage)
     if not is_reserved and profile is not None and held <= len(profile.kv_tokens):
         # Published schedulers use the measured room.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 
@@ -18,6 +19,7 @@ from hexplan.check.stage.roofline import (
     start,
 )
 from hexplan.check.stage.sizes import length
+from hexplan.check.stage.speed import profile_of
 from hexplan.constants import LARGEST_STEP_TOKENS
 from hexplan.plan import Stage
 from hexplan.techniques import Interleave
@@ -31,11 +33,13 @@ INTERLEAVE_IMPOSSIBLE = Rule(
 INTERLEAVE_WRONG = Rule(
     "HEX409",
     "interleave-wrong",
-    "Pieces of `piece_tokens` are the smallest whose starts take an eighth of their bytes; a step"
-    " of `from_tokens` is no slower in two lanes, a step with one token less is not faster.",
+    "Pieces of `piece_tokens` are the smallest whose starts take a 64th of their bytes; a step of"
+    " `from_tokens` is no slower in two lanes, a step with one token less is not faster."
+    " `slowdown` is that of `techniques`, or else of the group's profile, or else 1.15.",
 )
-_STARTS = 8
+_STARTS = 64
 _MOST_PIECES = 8
+_ASSUMED_SLOWDOWN = Decimal("1.15")
 
 
 def lane_violations(lookup: Lookup) -> Iterator[Violation]:
@@ -58,6 +62,9 @@ def _figures(lookup: Lookup, stage: Stage, how: Interleave) -> Iterator[Violatio
     where, interconnect = f"stage {stage.id}", lookup.hosts[stage.host].interconnect
     if interconnect is None:
         return
+    if how.slowdown != (slowdown := _slowdown(lookup, stage)):
+        yield INTERLEAVE_WRONG.at(where, f"states a slowdown of {how.slowdown}, needed {slowdown}")
+        return
     begin, token = start(stage.tp, interconnect), _token(lookup, stage)
     needed = min(LARGEST_STEP_TOKENS, max(1, ceil(_STARTS * begin / token)))
     # The planner divides floats, which may round up once more.
@@ -75,6 +82,14 @@ def _figures(lookup: Lookup, stage: Stage, how: Interleave) -> Iterator[Violatio
                 f" {_micro(plain)} us in one lane and in {_micro(lanes)} us in two"
             )
             yield INTERLEAVE_WRONG.at(where, message)
+
+
+def _slowdown(lookup: Lookup, stage: Stage) -> Decimal:
+    """Return what is asked for, or else what was measured, or else what is assumed."""
+    asked, profile = lookup.plan.cluster.techniques.slowdown, profile_of(lookup, stage)
+    if asked is not None:
+        return asked
+    return _ASSUMED_SLOWDOWN if profile is None or profile.slowdown is None else profile.slowdown
 
 
 def _token(lookup: Lookup, stage: Stage) -> Fraction:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
 
+from hexplan.check.exact import exact
 from hexplan.check.stage.roofline import (
     ShardOnDevice,
     StageRequest,
@@ -146,13 +147,21 @@ def _exchange(
     """Return the seconds of a layer's two all-to-alls, and its share of the gather at the end."""
     if interconnect is None:
         return Fraction(0)
-    byte, begin = seconds_per_byte(n, interconnect), EXCHANGE_STARTS * start(n, interconnect)
+    byte, begin = seconds_per_byte(n, interconnect), _exchange_start(n, interconnect)
     heads, e = model.kv_heads * model.group, model.head_dim
     there = Fraction(rows * (heads + 2 * model.kv_heads) * e * model.dtype_bytes, n)
     back = Fraction(rows * heads * e * model.dtype_bytes, n)
     gather = Fraction(rows * model.hidden * model.dtype_bytes, num_layers)
     carried = (n - 1) * (there + back + gather) * byte
     return (2 + Fraction(1, num_layers)) * begin + carried
+
+
+def _exchange_start(n: int, interconnect: Interconnect) -> Fraction:
+    """Return the start-up of an exchange: twice an all-reduce's, unless two devices' is stated."""
+    stated, begin = interconnect.exchange_latency_s, EXCHANGE_STARTS * start(n, interconnect)
+    if stated is None:
+        return begin
+    return begin - EXCHANGE_STARTS * exact(interconnect.latency_s) + exact(stated)
 
 
 def _whole(model: Model, shard: Shard) -> Shard:

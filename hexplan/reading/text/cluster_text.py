@@ -63,7 +63,10 @@ class InterconnectText(Text):
     bandwidth: Bandwidth
     """Of one device, in one direction."""
     latency: Seconds
-    """Start-up time of one message."""
+    """Start-up time of one message, and of an all-reduce of two devices."""
+    exchange_latency: Seconds | None = None
+    """Start-up time of an all-to-all of two devices, if it was measured; if left out, twice
+    `latency`. `sp` and `shift` use it."""
 
 
 class SpotText(Text):

@@ -41,6 +41,8 @@ class MeasuredStageText(Text):
     """Prompts that it put into one step with 1, 2, ... layers."""
     max_decode_tokens: Many[CountText] = ()
     """Tokens that it decoded in one step with 1, 2, ... layers."""
+    slowdown: Annotated[float, Field(ge=1, le=10)] | None = None
+    """How many times as long computing and summing up took while both went on."""
     error: Annotated[Fraction, Field(lt=1)] | None = None
     """How far its times may be off, such as `3%`; 10 % if left out."""
 

@@ -17,8 +17,8 @@ BEAT_S = 1.0
 SILENCE_S = 3.0
 """After so long without a word, a coordinator takes a host for lost."""
 DEAD_MAN_S = 8.0
-"""After so long without a word, an agent ends its ranks and itself, and a rank its agent: all is
-gone within 15 s, whatever has died or is cut off."""
+"""After so long without a word, an agent ends its ranks and itself, and its guard ends one that is
+stopped: all is gone within 15 s, whatever has died or is cut off."""
 
 
 class HostTask(FrozenModel):

@@ -32,8 +32,10 @@ VARIABLES: Final = (
     "TMPDIR",
     "PYTHONPATH",
     "LD_LIBRARY_PATH",
+    "HEXPLAN_EMULATED_HOST_LINK",
+    "HEXPLAN_EMULATED_LINK",  # of trials: net.emulated_link, which launchers need not import
 )
-"""What ranks inherit: enough to run Python, and no keys or tokens of whoever launches."""
+"""What ranks inherit: enough to run Python and trials, and no secrets of whoever launches."""
 
 RankEvent: TypeAlias = Literal["said", "ended", "stopped", "words"]
 

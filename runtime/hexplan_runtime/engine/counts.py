@@ -5,6 +5,7 @@ from __future__ import annotations
 from hexplan.plan import Plan
 from hexplan_runtime.engine.snapshot import EdgeTokens, RouteTokens
 from hexplan_runtime.engine.weighing.passed import Passed
+from hexplan_runtime.runner.kv_offload.host_traffic import HostTraffic
 from hexplan_runtime.stage.edges import route_edges
 
 
@@ -19,6 +20,9 @@ class Counts:
         """What came out of each route."""
         self.swaps = self.swapped = 0
         """How often KV went to host memory, and how many requests have theirs there."""
+
+        self.host: dict[str, HostTraffic] = {}
+        """What stages have last told of their traffic with host memory, by their ids."""
 
     def grow(self, plan: Plan) -> None:
         """Take a plan with more routes."""

@@ -32,4 +32,5 @@ def snapshot_of(engine: Engine, waiting: int, ends: Mapping[EndReason, int]) -> 
         replays=replays.count,
         swaps=engine.counts.swaps,
         swapped=engine.counts.swapped,
+        host=tuple(engine.counts.host.copy().values()),
     )

@@ -17,7 +17,7 @@ class Router:
     def __init__(self, plan: Plan) -> None:
         self.holds = _holds(plan)
         """Of each route: the stages where a request keeps room."""
-        self.space = KvSpace([stage.kv_tokens for stage in plan.stages])
+        self.space = KvSpace([stage.room_tokens for stage in plan.stages])
         """What is kept on each stage, in the plan's order."""
         self._weights = self.planned = _weights(plan)
         self._chooser = RouteChooser(self._weights, self.holds, self.space)
@@ -35,7 +35,7 @@ class Router:
     def extend(self, plan: Plan) -> None:
         """Take a plan with more stages and routes; no request takes one of these yet."""
         self.holds += _holds(plan)[len(self.holds) :]
-        more = tuple(stage.kv_tokens for stage in plan.stages[len(self.space.reserved) :])
+        more = tuple(stage.room_tokens for stage in plan.stages[len(self.space.reserved) :])
         self.space.capacity += more
         self.space.limit += more
         self.space.reserved += [0] * len(more)

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from hexplan.constants import WEIGHT_DIGITS
 from hexplan_runtime.request import FinishReason
+from hexplan_runtime.runner.kv_offload.host_traffic import HostTraffic
 
 EndReason: TypeAlias = FinishReason | Literal["cancelled", "failed"]
 
@@ -92,6 +93,8 @@ class EngineSnapshot:
     """How often the KV of a request went to host memory, so that others could run."""
     swapped: int = 0
     """Requests whose KV is there."""
+    host: tuple[HostTraffic, ...] = ()
+    """What stages with keys and values in host memory have moved, as they last told."""
 
     def weight_now(self, route: int) -> float:
         """Return the share of requests that the router gives a route now."""

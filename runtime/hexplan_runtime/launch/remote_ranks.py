@@ -68,6 +68,8 @@ class HostAgent:
     child: ChildProcess[HostReport]
     heard_s: float | None = None
     """When it last said something, by the monotonic clock; None until it has."""
+    silent_looks: int = 0
+    """How often the coordinator has looked since then: once a beat."""
     seen: HostSeen | None = None
     ranks: list[RemoteRank] = field(default_factory=list)
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from hexplan.field_types import Range
-from hexplan_runtime.measure.sample import Point
+from hexplan_runtime.measure.sample import OVERLAP, Point
 
 LARGEST_BATCH: Final = 64
 """The most decodes of a measured step; the KV cache of more may not fit into memory."""
@@ -18,6 +18,8 @@ _PAST_MEAN = 2
 """Prompts are measured up to this many times the mean one: many are longer than the mean."""
 _FULL_STEP_TOKENS = 512
 """Prompt tokens of a step that serves prompts of several requests together: the default chunk."""
+_LANE_TOKENS = 256
+"""Tokens of a lane of such a step, whose computing and sums are measured beside each other."""
 _FULL_STEP, _QUICK_STEP = 2, 8
 """The ratio of neighbouring points, in a measurement and in a quick try; a measurement has one more
 between each two, as kernels take rows by the block: seven take a third longer than six on Zen 4."""
@@ -79,6 +81,9 @@ def grid(
         ]
         points += [Point(tp=tp, phase="head", tokens=n, context=1) for n in batches]
         points += [Point(tp=tp, phase="step", tokens=n, context=mean) for n in powers]
+        if tp > 1:
+            lane = min(longest, _LANE_TOKENS)
+            points += [Point(tp=tp, phase=phase, tokens=lane, context=lane) for phase in OVERLAP]
     return tuple(points)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from hexplan_runtime.batch import Row
 from hexplan_runtime.measure.clock import clock_of
 from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.messages import RankOrder, RankTask
-from hexplan_runtime.measure.sample import Point
+from hexplan_runtime.measure.sample import OVERLAP, Point
 from hexplan_runtime.measure.served_rows import rows_of
 from hexplan_runtime.measure.step_timer import StepTimer
 from hexplan_runtime.model.kv_cache import KvCache, KvShape
@@ -45,8 +45,9 @@ class LayerTimer:
             shards = (equal_shard(task.model, index, task.size) for index in range(task.size))
             self._head = Head(rank, tuple(shard.vocab for shard in shards), None)
         self._range = task.layers
-        self._clock = clock_of(task.kind, task.size)
+        self._clock = clock_of(task.kind, team)
         self._team = team
+        self._sums = team.lane_sums() if task.size > 1 else None
         self._model, self._dtype = task.model, dtype
         frequencies, scale = task.architecture.rotary_frequencies, task.architecture.rotary_scale
         self._rotary = RotaryTable(frequencies, scale)
@@ -75,6 +76,8 @@ class LayerTimer:
             return self._between_steps(point), 1
         if point.phase == "head":
             run, shared_by = self._head_step(point), 1
+        elif point.phase in OVERLAP:
+            run, shared_by = self._overlap(point), len(self._layers)
         else:
             run, shared_by = self._step(point), len(self._layers)
         return lambda: self._clock(run), shared_by
@@ -109,13 +112,43 @@ class LayerTimer:
 
     def _step(self, point: Point) -> Callable[[], object]:
         """Return a run of the layers over requests whose earlier keys and values are in place."""
+        x_TH, step = self._prepared(point)
+        return lambda: self._run(x_TH.clone(), step())
+
+    def _prepared(self, point: Point) -> tuple[Tensor, Callable[[], BlockStep]]:
+        """Return the tokens of a step, and what works out where they stand, as each step does."""
         torch.manual_seed(_SEED)
         rows = rows_of(point, self._model.max_context)
         cache = self._filled_cache(rows)
         spans = spans_of(rows)
         x_TH = torch.randn(point.tokens, self._model.hidden).to(self._dtype)
         turns_T1C = turns_of(spans, self._rotary)
-        return lambda: self._run(x_TH.clone(), BlockStep(spans, turns_T1C, cache.arenas[0]))
+        return x_TH, lambda: BlockStep(spans, turns_T1C, cache.arenas[0])
+
+    def _overlap(self, point: Point) -> Callable[[], object]:
+        """Return a run of the layers without their sums, of as many sums, or of both at once.
+
+        What is summed up stands for the other lane, so no half of a layer waits for it.
+        """
+        x_TH, step = self._prepared(point)
+        sums = None if point.phase == "alone" else self._sums
+
+        def run() -> None:
+            halves = None if point.phase == "sums" else self._halves(x_TH, step())
+            for _ in range(2 * len(self._layers)):
+                under_way = None if sums is None else sums.start(x_TH.clone())
+                if halves is not None:
+                    next(halves)
+                if under_way is not None:
+                    under_way.result()
+
+        return run
+
+    def _halves(self, x_TH: Tensor, step: BlockStep) -> Iterator[Tensor]:
+        """Yield what attention and the feed-forward network of each layer give, without its sum."""
+        for layer in self._layers:
+            for inner, projection in layer.halves(x_TH, step):
+                yield projection.part(inner)
 
     def _run(self, x_TH: Tensor, step: BlockStep) -> Tensor:
         for layer in self._layers:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from hexplan_runtime.measure.grid import LARGEST_BATCH, Lengths
 from hexplan_runtime.measure.rates import MeasuredStage
 from hexplan_runtime.measure.record import Circumstances
-from hexplan_runtime.measure.sample import Phase, Sample
+from hexplan_runtime.measure.sample import OVERLAP, Phase, Sample
 
 _SIGNIFICANT = 6
 """Digits of a figure: more than its error warrants, and still easy to read."""
@@ -41,6 +41,7 @@ def _lines(
         yield f"  - device: {_quoted(circumstances.device)}"
         yield f"    tp: {stage.tp}"
         yield f"    error: {stage.error}  # the widest spread of the times below"
+        yield from _slowdown(stage)
         yield "    tokens_per_s:"
         yield from (f"      - {_number(r)}" for r in stage.tokens_per_s(model, memory_bytes))
         yield "    prefill_layer_s:"
@@ -52,6 +53,17 @@ def _lines(
         yield "    step_s:"
         yield from _rows(stage, "step")
         yield from _other_contexts(stage)
+
+
+def _slowdown(stage: MeasuredStage) -> Iterator[str]:
+    """Say how computing and summing up slow each other down, and what that is derived from."""
+    if stage.slowdown is None:
+        return
+    yield f"    slowdown: {stage.slowdown}  # of computing and summing up while both go on:"
+    for phase, what in zip(OVERLAP, ("computing alone", "sums alone", "both"), strict=True):
+        (sample,) = stage.column(phase)
+        figures = f"[{sample.point.tokens}, {_number(sample.median_s)}]"
+        yield f"    #   {what} {figures}  {_steadiness(sample)}"
 
 
 def _rows(stage: MeasuredStage, phase: Phase) -> Iterator[str]:

@@ -13,9 +13,10 @@ from hexplan.cost.steps import Curve
 from hexplan.model import Model
 from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.grid import LARGEST_BATCH, Lengths
-from hexplan_runtime.measure.sample import COMPUTED, Phase, Sample
+from hexplan_runtime.measure.sample import COMPUTED, OVERLAP, Phase, Sample
 
 _ERROR_STEP = Decimal("0.001")
+_SLOWDOWN_STEP, _MOST_SLOWDOWN = Decimal("0.01"), Decimal(10)
 _LEAST_ERROR, _MOST_ERROR = Decimal("0.01"), Decimal("0.99")
 
 
@@ -53,6 +54,21 @@ class MeasuredStage:
         widest = max(s.spread for phase in COMPUTED for s in self.column(phase))
         rounded = Decimal(widest).quantize(_ERROR_STEP, ROUND_CEILING)
         return min(_MOST_ERROR, max(_LEAST_ERROR, rounded))
+
+    @property
+    def slowdown(self) -> Decimal | None:
+        """Return how many times as long computing and summing up take while both go on.
+
+        It is 1 where both together take as long as the longer of them, and 2 where they take as
+        long as one after the other (docs/formulation.md 4); None if it was not measured.
+        """
+        middle = {s.point.phase: s.median_s for s in self.samples if s.point.phase in OVERLAP}
+        if len(middle) < len(OVERLAP):
+            return None
+        alone_s, sums_s, both_s = (middle[phase] for phase in OVERLAP)
+        shorter_s, longer_s = sorted((alone_s, sums_s))
+        found = Decimal(1 + (both_s - longer_s) / shorter_s).quantize(_SLOWDOWN_STEP)
+        return min(_MOST_SLOWDOWN, max(Decimal(1), found))
 
     def tokens_per_s(self, model: Model, memory_bytes: int | None) -> tuple[float, ...]:
         """Return the rates with 1, 2, ... layers, up to all of the model's.

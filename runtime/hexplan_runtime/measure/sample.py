@@ -9,9 +9,11 @@ from pydantic import Field
 
 from hexplan.frozen_model import FrozenModel
 
-Phase = Literal["prefill", "decode", "head", "step"]
+Phase = Literal["prefill", "decode", "head", "step", "alone", "sums", "both"]
 COMPUTED: tuple[Phase, ...] = ("prefill", "decode", "head")
 """Those that take the most of a step's time."""
+OVERLAP: tuple[Phase, ...] = ("alone", "sums", "both")
+"""Those that tell how computing and summing up slow each other down."""
 Count = Annotated[int, Field(gt=0)]
 
 
@@ -22,7 +24,8 @@ class Point(FrozenModel):
     """Devices in the group."""
     phase: Phase
     """Whether the step runs a prompt, or the next token of running requests; or the output head; or
-    what a step of decodes has besides its layers."""
+    what a step of decodes has besides its layers; or what a prompt computes without the team's
+    sums, or these sums, or both at once."""
     tokens: Count
     """Tokens of the prompt; or requests that decode, a token each; or rows that are sampled."""
     context: Count

@@ -6,7 +6,7 @@ import random
 from typing import Final
 
 from hexplan_runtime.batch import Row
-from hexplan_runtime.measure.sample import Point
+from hexplan_runtime.measure.sample import OVERLAP, Point
 from hexplan_runtime.request import GREEDY
 
 _SEED: Final = 0
@@ -24,7 +24,7 @@ def rows_of(point: Point, longest: int) -> list[Row]:
     longest
         The longest context of the model, in tokens.
     """
-    if point.phase == "prefill":
+    if point.phase == "prefill" or point.phase in OVERLAP:
         return [Row(0, 0, 0, point.tokens, point.context, GREEDY)]
     requests, mean = point.tokens, point.context
     widest = min(mean, 2 * (longest - mean))

@@ -54,6 +54,13 @@ def mean_request(workload: Workload, policy: Policy) -> MeanRequest:
     )
 
 
+@lru_cache(maxsize=64)
+def prompt_quantiles(workload: Workload) -> tuple[int, ...]:
+    """Return lengths of prompts of equal probability, shortest first."""
+    lengths, strata = spread_lengths(workload), SERVED_PARAMS.strata
+    return tuple(lengths(_Share((i + 0.5) / strata))[0] for i in range(strata))
+
+
 class _Share(random.Random):
     """A source of randomness that always draws the same share: the inverse at one quantile."""
 

@@ -69,7 +69,7 @@ class StageState:
         self.largest_step = [0, 0]
         """The most prompt and decode tokens in a step."""
         self._next_segment = 0
-        self._away_s = _away_s(pipeline, stage) if policy.is_paced else None
+        self._away_s = away_s(pipeline, stage) if policy.is_paced else None
 
     @property
     def last_segment(self) -> int:
@@ -150,7 +150,7 @@ class StageState:
         return taken
 
 
-def _away_s(pipeline: PipelineModel, stage: int) -> float | None:
+def away_s(pipeline: PipelineModel, stage: int) -> float | None:
     """Return the latency to the coordinator and back; None if a stage is not a whole route."""
     if pipeline.is_split:
         return None

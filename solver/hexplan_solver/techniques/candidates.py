@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from hexplan.cost import StageShape
-from hexplan.cost.interleaving import find_interleave
+from hexplan.cost.interleaving import find_interleave, slowdown_of
 from hexplan.plan import Plan, Stage
 from hexplan.techniques import Chosen
+from hexplan_solver.techniques.offloading import offloaded
 
-Name = Literal["interleave", "queue"]
+Name = Literal["interleave", "kv_offload", "queue"]
 
 
 def stating(plan: Plan, chosen: Chosen) -> Plan:
@@ -26,8 +27,8 @@ def interleaved(plan: Plan) -> Plan:
     """Return the plan with every stage interleaving that gains by it for some size of a step."""
 
     def changed(stage: Stage) -> Stage:
-        slowdown = plan.cluster.techniques.slowdown
-        how = find_interleave(plan.model, StageShape.of(plan, stage), slowdown)
+        shape = StageShape.of(plan, stage)
+        how = find_interleave(plan.model, shape, slowdown_of(plan.cluster, shape))
         return stage.model_copy(update={"interleave": how})
 
     return plan.model_copy(update={"stages": tuple(map(changed, plan.stages))})
@@ -40,6 +41,7 @@ def queued(plan: Plan) -> Plan:
 
 CANDIDATES: Final[dict[Name, Callable[[Plan], Plan]]] = {
     "interleave": interleaved,
+    "kv_offload": offloaded,
     "queue": queued,
 }
 """In the order in which they are judged, each with what was chosen before."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.interleaved_plans import interleaved_plan
+from support.plans import resealed
 
-from hexplan.cost.interleaving import InterleavedStepTimes, LaneTimes
+from hexplan.cluster import Profile
+from hexplan.cost import StageShape
+from hexplan.cost.interleaving import InterleavedStepTimes, LaneTimes, slowdown_of
 from hexplan.schedule.interleaving import pieces_of
-from hexplan.techniques import Interleave
+from hexplan.techniques import SLOWDOWN, Interleave, Techniques
 
 ONE = Decimal(1)
 
@@ -80,6 +85,26 @@ def test_a_slowdown_counts_only_while_both_go_on(prompt: int, decode: int) -> No
     sums_s = 2 * (2 * 1.0 + tokens * 3.0)
     computing_s = 2 * 2.0 + 4.0 * tokens
     assert twice - once == pytest.approx(min(sums_s, computing_s))
+
+
+@pytest.mark.parametrize(
+    ("asked", "measured", "counts"),
+    [(None, None, "1.15"), (None, "1.6", "1.6"), ("1.3", "1.6", "1.3"), ("1.3", None, "1.3")],
+)
+def test_the_slowdown_is_that_asked_for_or_that_of_the_profile_or_the_stated_one(
+    asked: str | None, measured: str | None, counts: str
+) -> None:
+    given, found = (None if one is None else Decimal(one) for one in (asked, measured))
+    plan = interleaved_plan()
+    shape = StageShape.of(plan, plan.stages[0])
+    alike = replace(shape, group=shape.group[:1] * 2)
+    name = alike.devices[0].profile_name
+    profile = Profile(device=name, tp=2, tokens_per_s=(ONE,), slowdown=found, source="this test")
+    techniques = Techniques(slowdown=given)
+    plan = resealed(plan, profiles=(profile,), techniques=techniques)
+    assert slowdown_of(plan.cluster, alike) == Decimal(counts)
+    # Nobody measured groups of three.
+    assert slowdown_of(plan.cluster, shape) == (given or SLOWDOWN)
 
 
 def test_each_piece_of_a_lane_starts_a_sum() -> None:

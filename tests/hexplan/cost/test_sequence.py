@@ -256,6 +256,19 @@ def test_experts_are_read_by_the_tokens_that_a_device_has() -> None:
     assert work_s == pytest.approx(token_s + touched * expert_s)
 
 
+def test_a_measured_start_of_an_exchange_counts_in_place_of_twice_that_of_a_sum() -> None:
+    model, kind = tiny_model(8, kv_heads=2), device_type("d")
+    group, layers = cut(model, 2, kind), 8
+
+    def layer_s(exchange_latency_s: Decimal | None) -> float:
+        link = WIRE.model_copy(update={"exchange_latency_s": exchange_latency_s})
+        return SequenceRoofline(model, group, link, layers).layer_s(20, 0.0, 0, 0.0)
+
+    assert layer_s(2 * WIRE.latency_s) == layer_s(None)
+    more_s = layer_s(Decimal("0.001")) - layer_s(None)
+    assert more_s == pytest.approx((2 + 1 / layers) * (0.001 - 2 * float(WIRE.latency_s)))
+
+
 def test_a_chunk_pays_for_its_messages_and_its_weights_by_itself() -> None:
     model = tiny_model(8)
     found = SequenceRoofline(model, cut(model, 2, device_type("d")), LATENCY, 8)

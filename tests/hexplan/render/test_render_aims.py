@@ -70,11 +70,11 @@ def test_a_plan_says_what_it_passes_if_its_speeds_are_off() -> None:
     assert line in plan_text(certain)
 
 
-def test_what_is_sustained_is_shown_by_formula_or_as_simulated() -> None:
+def test_what_is_sustained_is_shown_as_rehearsed_or_as_simulated() -> None:
     rates = {"decode_tokens_per_s": Decimal("408.5"), "requests_per_s": Decimal("1.75")}
     formula = SustainedRate(**rates, policy="chunked", basis="by hand")
     plan = change_predicted(change_plan(TWO, objective="sustained"), sustained=formula)
-    line = "408.5 decoded tokens/s sustained, 1.750 requests/s (by formula)"
+    line = "408.5 decoded tokens/s sustained, 1.750 requests/s (rehearsed)"
     assert line in plan_text(plan)
     assert summary(plan, None).startswith(line)
     runs = SimulatedRate(

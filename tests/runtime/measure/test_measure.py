@@ -21,11 +21,13 @@ from support.specs import spec_of, two_nodes
 
 from hexplan.catalog.shipped import find_device
 from hexplan.cost import DeviceShard, ShardSizes, StageShape, kv_room_tokens
+from hexplan.cost.interleaving import LaneTimes
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.speed import stage_speed
 from hexplan.cost.steps import RooflineSteps
 from hexplan.errors import InputError, LaunchError
 from hexplan.model import Model
+from hexplan.techniques import Interleave
 from hexplan_runtime.measure import (
     Lengths,
     Outcome,
@@ -152,6 +154,36 @@ def test_the_error_of_a_profile_is_the_widest_spread_in_its_tables(
         assert stage.error == Decimal(expected)
 
 
+@pytest.mark.parametrize(
+    ("alone_s", "sums_s", "both_s", "slowdown"),
+    [
+        (4.0, 1.0, 4.0, "1.00"),  # what takes the longer hides the other
+        (1.0, 4.0, 5.0, "2.00"),  # one after the other
+        (4.0, 1.0, 4.15, "1.15"),
+        (4.0, 1.0, 3.9, "1.00"),  # never a gain
+        (1.0, 1.0, 99.0, "10"),
+    ],
+)
+def test_the_slowdown_is_what_both_take_beyond_the_longer_as_a_share_of_the_shorter(
+    alone_s: float, sums_s: float, both_s: float, slowdown: str
+) -> None:
+    times: dict[Phase, float] = {"alone": alone_s, "sums": sums_s, "both": both_s}
+    samples = [
+        _sample(Point(tp=2, phase=phase, tokens=9, context=9), seconds)
+        for phase, seconds in times.items()
+    ]
+    stage = MeasuredStage(2, tuple(samples), Lengths(24, 8))
+    assert stage.slowdown == Decimal(slowdown)
+    # The formula of lanes gives back what was measured.
+    lanes = LaneTimes(
+        0.0, 1.0, 10**9, Interleave(from_tokens=2, piece_tokens=1, slowdown=Decimal(1))
+    )
+    assert stage.slowdown is not None
+    how = lanes.interleave.model_copy(update={"slowdown": stage.slowdown})
+    expected = max(both_s, alone_s, sums_s) if slowdown != "10" else 10.0
+    assert replace(lanes, interleave=how).overlapped_s(alone_s, sums_s) == pytest.approx(expected)
+
+
 def _sample(point: Point, seconds: float) -> Sample:
     return Sample(point=point, times_s=(seconds,))
 
@@ -238,6 +270,10 @@ def test_a_stopped_measurement_is_labelled_and_resuming_it_measures_only_the_res
             assert seconds == medians[point]
         assert [rows for rows, _ in stage["head_s"]] == [1, 8, 64]
         assert [rows for rows, _ in stage["step_s"]] == [1, 8, 64]
+        found = tuple(sample for sample in done.samples if sample.point.tp == stage["tp"])
+        slowdown = MeasuredStage(stage["tp"], found, job.lengths).slowdown
+        assert (slowdown is None) == (stage["tp"] == 1)
+        assert stage.get("slowdown") == (None if slowdown is None else float(slowdown))
 
     with pytest.raises(InputError, match="there is a file already"):
         run(job, replace(files, may_resume=True), Follower())

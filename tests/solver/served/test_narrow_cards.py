@@ -18,5 +18,7 @@ def test_no_more_is_served_than_the_card_of_the_coordinator_lets_in() -> None:
     plan = solve(spec, SolveOptions(time_limit_s=20))
     rate = plan.predicted.sustained
     assert rate is not None
-    assert 0 < float(rate.requests_per_s) <= NIC_BYTES_PER_S / 4 / (64 + 63)
+    most = NIC_BYTES_PER_S / 4 / (64 + 63)
+    # A rehearsal measures some time, at whose ends a message more or less may count.
+    assert 0 < float(rate.requests_per_s) <= most * 1.001
     assert check_plan(plan) == ()

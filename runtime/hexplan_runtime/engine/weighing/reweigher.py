@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Collection
+from typing import Final, Protocol
 
 from hexplan.schedule.reweighting import Reweighting
-from hexplan_runtime.engine.engine import Engine
-from hexplan_runtime.engine.weighing.passed import Observed
+from hexplan_runtime.engine.flight import Flight
+from hexplan_runtime.engine.replay import Replays
+from hexplan_runtime.engine.weighing.passed import Observed, Passed
 
 _SAMPLE_S: Final = 0.1
 _LOOK_S: Final = 2.0
 """Long enough for several tokens of a request."""
 
 
+class CountsPassed(Protocol):
+    """What counts the tokens that come out of routes."""
+
+    passed: Passed
+
+
+class Weighed(Protocol):
+    """The engine, as far as its routes are weighed."""
+
+    replays: Replays
+
+    @property
+    def counts(self) -> CountsPassed:
+        """Its counts."""
+        ...
+
+    @property
+    def flights(self) -> Collection[Flight]:
+        """The requests that it has."""
+        ...
+
+
 class Reweigher:
     """Weighs routes by what they pass, while it is on; in the engine's thread."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Weighed) -> None:
         self._engine = engine
         self.is_on = False
         self._planned: tuple[int, ...] = ()

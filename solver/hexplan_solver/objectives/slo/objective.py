@@ -19,7 +19,7 @@ from hexplan_solver.objectives.throughput import draft_throughput
 from hexplan_solver.options import Report, SolveOptions, be_silent
 from hexplan_solver.plans.draft import Draft, IdleReasons, Latency
 from hexplan_solver.run import Run
-from hexplan_solver.served.served import served_rate
+from hexplan_solver.served.stated import stated_rate
 
 NOT_FASTER = "no placement was found in which it raises the rate that keeps the promise"
 
@@ -72,11 +72,11 @@ def _unkept(judge: Judge, slo: Slo, candidates: list[SloCandidate]) -> LimitReac
 def _finished(run: Run, spec: Spec, best: Kept) -> Draft:
     """Put the draft back on the user's cluster, with what was simulated."""
     draft, policy = best.candidate.draft, best.candidate.policy
-    # The formula of served rates knows no phases.
-    served = (
+    # A rehearsal knows no phases.
+    stated = (
         None
         if best.candidate.is_split
-        else served_rate(best.candidate.pipeline, spec.workload, policy)
+        else stated_rate(best.candidate.pipeline, spec.workload, policy)
     )
     ttft, tpot = best.outcome.ttft, best.outcome.tpot
     assert policy.chunk_tokens is not None, "hexplan's own policy cuts prompts into chunks"
@@ -87,7 +87,7 @@ def _finished(run: Run, spec: Spec, best: Kept) -> Draft:
         proof=replace(run.proof(draft.value), status="feasible"),
         idle=IdleReasons(device=NOT_FASTER),
         slo_requests_per_s=best.rate,
-        sustained=None if served is None else sustained_rate(served, policy),
+        sustained=None if stated is None else sustained_rate(stated, policy),
         step_limits=StepLimits(tokens=policy.chunk_tokens, decodes=policy.max_decode_tokens),
         latency=Latency(
             None if ttft is None else ttft.mean_s,

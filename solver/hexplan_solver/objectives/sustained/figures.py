@@ -13,7 +13,9 @@ from hexplan_solver.objectives.sustained.candidate import Candidate
 from hexplan_solver.objectives.sustained.trial import Trial, mean_tpot_s, mean_ttft_s
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.plans.predicted import figure
+from hexplan_solver.served.rehearsal.rate import RehearsedRate
 from hexplan_solver.served.served import ServedRate
+from hexplan_solver.served.stated import stated_rate
 from hexplan_solver.served.step_limits import with_step_limits
 from hexplan_solver.simulate import (
     CHUNKED,
@@ -36,14 +38,16 @@ def with_sustained(draft: Draft) -> Draft:
     if draft.sustained is not None:
         return draft
     spec = draft.evaluated.problem.spec
-    policy, served = with_step_limits(spec, draft_pipeline(draft), CHUNKED)
-    if served.requests_per_s <= 0:
+    pipeline = draft_pipeline(draft)
+    policy, _ = with_step_limits(spec, pipeline, CHUNKED)
+    stated = stated_rate(pipeline, spec.workload, policy)
+    if stated.requests_per_s <= 0:
         return draft
-    return _stating(draft, policy, sustained_rate(served, policy))
+    return _stating(draft, policy, sustained_rate(stated, policy))
 
 
 def with_trial(draft: Draft, trial: Trial) -> Draft:
-    """Return the draft with its sustained rate by the formula and in the simulator."""
+    """Return the draft with its sustained rate, rehearsed and simulated."""
     window = trial.window
     simulated = SimulatedRate(
         decode_tokens_per_s=figure(trial.decode_tokens_per_s),
@@ -56,12 +60,12 @@ def with_trial(draft: Draft, trial: Trial) -> Draft:
         requests=sum(outcome.finished for outcome in trial.outcomes),
     )
     policy = trial.found.policy
-    return _stating(draft, policy, sustained_rate(trial.found.served, policy, simulated))
+    return _stating(draft, policy, sustained_rate(_stated(trial.found), policy, simulated))
 
 
 def with_estimate(draft: Draft, found: Candidate) -> Draft:
-    """Return the draft with its sustained rate by the formula alone."""
-    return _stating(draft, found.policy, sustained_rate(found.served, found.policy))
+    """Return the draft with its sustained rate, rehearsed alone."""
+    return _stating(draft, found.policy, sustained_rate(_stated(found), found.policy))
 
 
 def rate_run(
@@ -81,16 +85,21 @@ def rate_run(
 
 
 def sustained_rate(
-    served: ServedRate, policy: Policy, simulated: SimulatedRate | None = None
+    stated: RehearsedRate | ServedRate, policy: Policy, simulated: SimulatedRate | None = None
 ) -> SustainedRate:
-    """Return a served rate in the form that a plan states."""
+    """Return a rate in the form that a plan states."""
     return SustainedRate(
-        decode_tokens_per_s=figure(served.decode_tokens_per_s),
-        requests_per_s=figure(served.requests_per_s),
+        decode_tokens_per_s=figure(stated.decode_tokens_per_s),
+        requests_per_s=figure(stated.requests_per_s),
         policy=policy.scheduling,
         basis=SERVED_BASIS[policy.scheduling],
         simulated=simulated,
     )
+
+
+def _stated(found: Candidate) -> RehearsedRate | ServedRate:
+    workload = found.evaluated.problem.spec.workload
+    return stated_rate(found.pipeline, workload, found.policy)
 
 
 def _stating(draft: Draft, policy: Policy, rate: SustainedRate) -> Draft:

@@ -1,4 +1,4 @@
-"""Rates by the formula are near what is possible, and the check refuses larger ones."""
+"""Rehearsed rates are hardly above what is possible, and the check refuses larger ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DECODES, PROMPTS = (8, 64), (512, 2)
 
 
 def plans_of(seed: int, tokens: tuple[int, int]) -> Iterator[Plan]:
-    """Yield uniform placements on a random cluster as plans, with their rates by the formula."""
+    """Yield uniform placements on a random cluster as plans, with their rehearsed rates."""
     prompt, output = (Lengths(mean=count, max=count) for count in tokens)
     workload = Workload(prompt_tokens=prompt, output_tokens=output)
     spec = replace(growing(seed)[1], workload=workload, objective="throughput")
@@ -61,15 +61,13 @@ def claiming(plan: Plan, factor: Fraction) -> Plan:
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize(("tokens", "factor"), [(DECODES, "1.25"), (PROMPTS, "3")])
-def test_no_rate_by_the_formula_is_far_above_what_is_possible(
-    seed: int, tokens: tuple[int, int], factor: str
-) -> None:
+@pytest.mark.parametrize("tokens", [DECODES, PROMPTS])
+def test_no_rehearsed_rate_is_above_what_is_possible(seed: int, tokens: tuple[int, int]) -> None:
     plans = list(plans_of(seed, tokens))
     assert plans
     for plan in plans:
         assert [str(violation) for violation in check_plan(plan)] == []
-        near = {v.rule for v in check_plan(claiming(plan, Fraction(factor) * Fraction(99, 100)))}
-        far = {v.rule for v in check_plan(claiming(plan, Fraction(factor) * Fraction(101, 100)))}
+        near = {v.rule for v in check_plan(claiming(plan, Fraction("1.04")))}
+        far = {v.rule for v in check_plan(claiming(plan, Fraction("1.06")))}
         assert "HEX717" in far
         assert "HEX717" not in near
