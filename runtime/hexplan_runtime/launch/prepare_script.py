@@ -39,7 +39,11 @@ def prepare(name: str, encoded: str, alone: bool) -> None:
     if not works():
         tell("failed", "hexplan is installed in " + str(FOLDER) + ", but cannot be found there")
         return
-    NOTE.write_text(json.dumps(wanted), encoding="utf-8")
+    try:
+        NOTE.write_text(json.dumps(wanted), encoding="utf-8")
+    except OSError as error:  # the next call installs it again
+        tell("failed", str(error))
+        return
     tell("installed")
 
 

@@ -74,15 +74,18 @@ class StageStart:
     plan: Plan | None = None
     """The plan that those got."""
     why: HexplanError | None = None
-    """What it was lost for."""
+    """What it was lost for, where that will happen again."""
     over: Event = field(default_factory=Event)
     """Set once the launch ends."""
 
     def run(self) -> HexplanError | None:
         """Start the stage, and return None once it is up, or why nobody tries any more."""
         self._end(self.old)
-        if self.why is not None and self.failures >= self.how.most:
-            return self.why
+        if self.why is not None:
+            for line in (self.why.hint or "").splitlines():
+                self.how.log(line)
+            if self.failures >= self.how.most:
+                return self.why
         while True:
             if self.over.wait(self.how.delay_s(self.failures)):
                 return LaunchError("the launch has ended")

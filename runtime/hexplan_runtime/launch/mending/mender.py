@@ -210,11 +210,10 @@ class Mender:
 
     def _lose_for_memory(self, stage: int, failure: LaunchError) -> StagesLost | None:
         """Take a stage for lost that will lack memory again, however long it ran."""
-        why = with_sum(failure, self._running.plan, stage)
         self._since_s[stage] = float("inf")
-        for line in (why.hint or "").splitlines():
-            self._how.log(line)
-        return self._lose([stage], why)
+        lost = self._lose([stage], why := with_sum(failure, self._running.plan, stage))
+        self._due[-1].why = why
+        return lost
 
     def _judge(self, lost: EdgeLost) -> Change | None:
         """Take the stage that called for lost, unless an end of the edge is lost anyway."""
@@ -249,7 +248,7 @@ class Mender:
             start = StageStart(
                 stage, self._name(stage), self._how, self._start, self._crews.end, old, failures
             )
-            start.over, start.why = self._over, why
+            start.over = self._over
             self._due.append(start)
         return StagesLost(frozenset(stages), why.message)
 
