@@ -116,15 +116,13 @@ class Arena:
         own_T = self._places[request].slots[:tokens]
         for x_LGSE in self._tensors():
             here_T, there_T = slots_T.to(x_LGSE.device), own_T.to(x_LGSE.device)
-            for x_GSE in x_LGSE:
-                x_GSE.index_copy_(1, there_T, x_GSE.index_select(1, here_T))
+            x_LGSE.index_copy_(2, there_T, x_LGSE.index_select(2, here_T))
 
     def stow(self, request: int, tokens: int) -> None:
         """Copy the first tokens of a request to host memory, and free what it holds."""
         slots_T = self._places[request].slots[:tokens]
         self._stowed[request] = tuple(
-            _on_host(x_LGSE.index_select(2, slots_T.to(x_LGSE.device)))
-            for x_LGSE in self._tensors()
+            _on_host(x.index_select(2, slots_T.to(x.device))) for x in self._tensors()
         )
         self.close(request)
 
