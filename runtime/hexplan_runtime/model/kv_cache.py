@@ -116,7 +116,8 @@ class Arena:
         own_T = self._places[request].slots[:tokens]
         for x_LGSE in self._tensors():
             here_T, there_T = slots_T.to(x_LGSE.device), own_T.to(x_LGSE.device)
-            x_LGSE.index_copy_(2, there_T, x_LGSE.index_select(2, here_T))
+            for x_GSE in x_LGSE:
+                x_GSE.index_copy_(1, there_T, x_GSE.index_select(1, here_T))
 
     def stow(self, request: int, tokens: int) -> None:
         """Copy the first tokens of a request to host memory, and free what it holds."""
@@ -147,11 +148,8 @@ class Arena:
     def layer(self, layer: int) -> tuple[Tensor, Tensor]:
         """Return one layer's keys and values of all slots: `[G, S, E]` each."""
         index = layer - self.layers[0]
-        for keys_LGSE, values_LGSE in self._stores:
-            if index < len(keys_LGSE):
-                return keys_LGSE[index], values_LGSE[index]
-            index -= len(keys_LGSE)
-        raise IndexError(layer)
+        ((keys_LGSE, values_LGSE),) = self._stores
+        return keys_LGSE[index], values_LGSE[index]
 
     def _tensors(self) -> Iterator[Tensor]:
         """Yield keys and values of all layers, those of each store in turn."""

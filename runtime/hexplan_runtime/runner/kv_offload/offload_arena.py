@@ -70,6 +70,13 @@ class OffloadArena(Arena):
         if kept:
             self._table[request] = table_P[:kept].clone()
 
+    def layer(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Return one layer's keys and values of all slots, where they are: `[G, S, E]` each."""
+        is_on_host = layer >= self.from_layer
+        keys_LGSE, values_LGSE = self._stores[is_on_host]
+        index = layer - (self.from_layer if is_on_host else self.layers[0])
+        return keys_LGSE[index], values_LGSE[index]
+
     def copy(self, source: int, request: int, tokens: int) -> None:
         """Copy keys and values of the first tokens of one request to another."""
         super().copy(source, request, tokens)
