@@ -114,8 +114,8 @@ class OffloadArena(Arena):
 
     def _grow(self, pages: int) -> None:
         """Add pages to the pool: a last page of a request may be nearly empty."""
-        had = self._bounds_CLGNE.shape[3]
-        self._bounds_CLGNE = torch.cat([self._bounds_CLGNE, self._blank(pages)], dim=3)
+        had, blank = self._bounds_CLGNE.shape[3], self._blank(pages)
+        self._bounds_CLGNE = torch.cat([self._bounds_CLGNE, blank], dim=3) if had else blank
         self._pool.give_back([(had, had + pages)])
 
     def _blank(self, pages: int) -> Tensor:
