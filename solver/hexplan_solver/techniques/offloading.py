@@ -36,7 +36,7 @@ def keeps_latencies(plan: Plan) -> bool:
     if stated.balance is not None:
         pairs = (again.ttft_s, stated.balance.ttft_s), (again.tpot_s, stated.balance.tpot_s)
         return all(own is not None and own <= most for own, most in pairs)
-    before, after = stated.run and stated.run.attainment, again.run and again.run.attainment
+    before, after = (None if run is None else run.attainment for run in (stated.run, again.run))
     if before is None or promise is None:
         return True
     return after is not None and after >= min(before, promise.attainment)
