@@ -1,6 +1,6 @@
 """Print what keys and values in host memory cost in accuracy, and give in throughput.
 
-    python benchmarks/kv_offload.py perplexity|needles|throughput [--needles FOLDER]
+    python benchmarks/kv_offload.py perplexity|needles|throughput|planned [--needles FOLDER]
 
 The output is Markdown; docs/guides/kv_offload.md has it, with its machine and date. The model for
 `needles` is made by scripts/train_needles.py.
@@ -14,6 +14,7 @@ from tempfile import gettempdir
 
 import kv_offload_accuracy
 import kv_offload_link
+import kv_offload_planned
 import torch
 
 LENGTHS = (256, 1024, 2048)
@@ -28,7 +29,7 @@ def print_all() -> None:
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("table", choices=("perplexity", "needles", "throughput"))
+    parser.add_argument("table", choices=("perplexity", "needles", "throughput", "planned"))
     parser.add_argument("--needles", type=Path, default=Path(gettempdir()) / "needles")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -36,6 +37,8 @@ def main() -> None:
         rows = kv_offload_accuracy.perplexity_rows()
     elif arguments.table == "throughput":
         rows = kv_offload_link.link_rows()
+    elif arguments.table == "planned":
+        rows = kv_offload_planned.planned_rows()
     else:
         rows = kv_offload_accuracy.needle_rows(arguments.needles, LENGTHS)
     for row in rows:

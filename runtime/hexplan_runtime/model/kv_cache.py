@@ -123,8 +123,7 @@ class Arena:
         """Copy the first tokens of a request to host memory, and free what it holds."""
         slots_T = self._places[request].slots[:tokens]
         self._stowed[request] = tuple(
-            _on_host(x_LGSE.index_select(2, slots_T.to(x_LGSE.device)))
-            for x_LGSE in self._tensors()
+            _on_host(x.index_select(2, slots_T.to(x.device))) for x in self._tensors()
         )
         self.close(request)
 
@@ -149,11 +148,8 @@ class Arena:
     def layer(self, layer: int) -> tuple[Tensor, Tensor]:
         """Return one layer's keys and values of all slots: `[G, S, E]` each."""
         index = layer - self.layers[0]
-        for keys_LGSE, values_LGSE in self._stores:
-            if index < len(keys_LGSE):
-                return keys_LGSE[index], values_LGSE[index]
-            index -= len(keys_LGSE)
-        raise IndexError(layer)
+        ((keys_LGSE, values_LGSE),) = self._stores
+        return keys_LGSE[index], values_LGSE[index]
 
     def _tensors(self) -> Iterator[Tensor]:
         """Yield keys and values of all layers, those of each store in turn."""

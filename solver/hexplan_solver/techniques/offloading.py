@@ -18,23 +18,28 @@ def offloaded(plan: Plan) -> Plan:
     """Return the plan with every stage using host memory that gets more out by it.
 
     More requests at once wait longer for each token. Where a plan states which latencies are
-    allowed, stages let in as many more as keeps them, and the plan is as it was if none does.
+    allowed or promised, stages let in as many more as keeps them, and it is as it was if none does.
     """
     for share in OFFLOAD_PARAMS.shares:
         found = _with_share(plan, share)
-        if found == plan or keeps_balance(found):
+        if found == plan or keeps_latencies(found):
             return found
     return plan
 
 
-def keeps_balance(plan: Plan) -> bool:
-    """Say whether a plan's latencies are those that its objective allows."""
-    allowed = plan.predicted.balance
-    if allowed is None:
+def keeps_latencies(plan: Plan) -> bool:
+    """Say whether a plan's latencies are those that are allowed or promised."""
+    stated, promise = plan.predicted, plan.workload.slo
+    if stated.balance is None and (stated.run is None or promise is None):
         return True
     again = repeat(plan)
-    pairs = (again.ttft_s, allowed.ttft_s), (again.tpot_s, allowed.tpot_s)
-    return all(own is not None and own <= most for own, most in pairs)
+    if stated.balance is not None:
+        pairs = (again.ttft_s, stated.balance.ttft_s), (again.tpot_s, stated.balance.tpot_s)
+        return all(own is not None and own <= most for own, most in pairs)
+    before, after = (None if run is None else run.attainment for run in (stated.run, again.run))
+    if before is None or promise is None:
+        return True
+    return after is not None and after >= min(before, promise.attainment)
 
 
 def _with_share(plan: Plan, share: Fraction) -> Plan:

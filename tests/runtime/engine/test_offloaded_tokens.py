@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from support.runtime_plans import StageSpec, offloading
+from support.runtime_plans import StageSpec, interleaving, offloading, sharing
 from support.token_matrix import Layout, check_layout, continuations
 
+from hexplan.plan import Plan, Stage
 from hexplan.schedule.queueing.params import QUEUE_PARAMS, Queueing
 from hexplan_runtime.runner.kv_offload.host_link import HostLink
 
@@ -32,3 +33,23 @@ def test_tokens_are_those_of_transformers_with_tp_shared_prompts_and_queues(
     assert sum(stage.hit_tokens for stage in seen.kv) > 0
     assert 0 < link.ahead_bytes < link.fetched_bytes
     assert link.stored_bytes > 0
+
+
+def with_everything(plan: Plan) -> Plan:
+    """Return the plan whose stages shift, interleave, and keep KV in host memory."""
+
+    def alone(index: int, change: Callable[[Plan], Plan]) -> Stage:
+        (stage,) = change(plan.model_copy(update={"stages": (plan.stages[index],)})).stages
+        return stage
+
+    ways = (partial(sharing, shift_tokens=6), interleaving, partial(offloading, fraction="0.999"))
+    return plan.model_copy(update={"stages": tuple(alone(*way) for way in enumerate(ways))})
+
+
+def test_tokens_are_those_of_transformers_beside_stages_that_shift_and_that_interleave(
+    tiny: Callable[[str], Path],
+) -> None:
+    three: list[StageSpec] = [((0, 1), (1, 1, 1)), ((1, 2), (1, 1, 1)), ((2, 4), (1, 1))]
+    layout = Layout(three, None, with_everything, Queueing("mlfq", OFTEN))
+    seen = check_layout(tiny("llama"), layout, continuations(tiny("llama"), 20))
+    assert seen.swaps > 0

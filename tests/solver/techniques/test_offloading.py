@@ -15,6 +15,7 @@ from hexplan.check import check_plan
 from hexplan.cost import StageShape
 from hexplan.cost.offloading import FetchTimes
 from hexplan.cost.stage_step_times import stage_step_times
+from hexplan.cost.step_times import StepTimes
 from hexplan.errors import SpecError
 from hexplan.plan import Plan
 from hexplan.reading import parse_spec
@@ -22,7 +23,7 @@ from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
 from hexplan_solver.repeat import repeat
 from hexplan_solver.techniques.candidates import CANDIDATES
-from hexplan_solver.techniques.offloading import keeps_balance
+from hexplan_solver.techniques.offloading import keeps_latencies
 
 SPEC = """
 version: 1
@@ -119,6 +120,16 @@ def test_it_is_chosen_where_requests_end_sooner_and_says_so() -> None:
     assert check_plan(plan, repeat(plan)) == ()
 
 
+@lru_cache
+def both_times() -> tuple[StepTimes, StepTimes]:
+    """Return the step times of a stage with host memory, and of the same stage without."""
+    plan = plan_of(LONG, on())
+    spec, shape = Spec(plan.cluster, plan.model, plan.workload), StageShape.of(plan, plan.stages[0])
+    assert FetchTimes.of(plan.model, shape) is not None
+    plain = replace(shape, sharing=replace(shape.sharing, kv_offload=None))
+    return stage_step_times(spec, shape), stage_step_times(spec, plain)
+
+
 @given(
     st.integers(0, 500),
     st.integers(0, 3000),
@@ -128,13 +139,7 @@ def test_it_is_chosen_where_requests_end_sooner_and_says_so() -> None:
 def test_a_step_takes_no_less_than_its_fetches_and_than_computing_on_what_it_fetches(
     prompt: int, before: int, decode: int, context: int
 ) -> None:
-    plan = plan_of(LONG, on())
-    spec, shape = Spec(plan.cluster, plan.model, plan.workload), StageShape.of(plan, plan.stages[0])
-    fetches = FetchTimes.of(plan.model, shape)
-    assert fetches is not None
-    steps = stage_step_times(spec, shape)
-    plain_shape = replace(shape, sharing=replace(shape.sharing, kv_offload=None))
-    plain = stage_step_times(spec, plain_shape)
+    steps, plain = both_times()
     reach, seen = prompt * (before + prompt / 2), decode * context
     found_s = steps.layer_s(prompt, reach, decode, seen)
     link_s = 2 * 8 * 128 * 2 / 25e9
@@ -146,7 +151,17 @@ def test_a_step_takes_no_less_than_its_fetches_and_than_computing_on_what_it_fet
     assert least_s * (1 - 1e-9) <= 32 * found_s <= most_s * (1 + 1e-9)
 
 
-def test_a_technique_that_makes_requests_wait_longer_than_allowed_is_left() -> None:
+def test_a_plan_without_host_memory_stays_as_it_is() -> None:
     plan = plan_of(LONG, "{}")
-    assert keeps_balance(plan)
+    assert keeps_latencies(plan)
     assert CANDIDATES["kv_offload"](plan) == plan
+
+
+def test_a_balanced_plan_lets_in_only_as_many_more_as_keeps_its_latencies() -> None:
+    text = SPEC.format(prompt=LONG, techniques=on()).replace("objective: throughput\n", "")
+    text = text.replace("time: 2s", "time: 2s, latency_factor: 1.3")
+    plan = solve(parse_spec(text, Path("long.yaml")), SolveOptions(effort_s=5))
+    (stage,), all_of_it = plan.stages, plan_of(LONG, on()).stages[0].room_tokens
+    assert plan.objective == "balanced"
+    assert check_plan(plan, repeat(plan)) == ()
+    assert stage.kv_tokens < stage.room_tokens < all_of_it

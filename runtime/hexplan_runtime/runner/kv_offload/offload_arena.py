@@ -70,6 +70,13 @@ class OffloadArena(Arena):
         if kept:
             self._table[request] = table_P[:kept].clone()
 
+    def layer(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Return one layer's keys and values of all slots, where they are: `[G, S, E]` each."""
+        is_on_host = layer >= self.from_layer
+        keys_LGSE, values_LGSE = self._stores[is_on_host]
+        index = layer - (self.from_layer if is_on_host else self.layers[0])
+        return keys_LGSE[index], values_LGSE[index]
+
     def copy(self, source: int, request: int, tokens: int) -> None:
         """Copy keys and values of the first tokens of one request to another."""
         super().copy(source, request, tokens)
@@ -107,8 +114,8 @@ class OffloadArena(Arena):
 
     def _grow(self, pages: int) -> None:
         """Add pages to the pool: a last page of a request may be nearly empty."""
-        had = self._bounds_CLGNE.shape[3]
-        self._bounds_CLGNE = torch.cat([self._bounds_CLGNE, self._blank(pages)], dim=3)
+        had, blank = self._bounds_CLGNE.shape[3], self._blank(pages)
+        self._bounds_CLGNE = torch.cat([self._bounds_CLGNE, blank], dim=3) if had else blank
         self._pool.give_back([(had, had + pages)])
 
     def _blank(self, pages: int) -> Tensor:
