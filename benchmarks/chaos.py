@@ -23,28 +23,27 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import pytest
-from chaos_kernel import files_in, shared_memory, sockets
+from chaos_kernel import describe, files_in, shared_memory, sockets, unused
 from chaos_model import make_chaos_plan, make_model
 from chaos_places import KILL_ROUTER, Machine, Place, ThreeHosts, free_port, three_hosts
 from chaos_records import END, Record, append, facts, is_bad, read_records, table
 from chaos_router import Router
-from chaos_streams import Clients, Tally, undisturbed
+from chaos_streams import NUM_ASKS, Clients, Tally, undisturbed
 
 from hexplan.plan_file import write_plan
 
-_NUM_ASKS: Final = 16
 _GONE_S: Final = 15.0
 _PATIENCE_S: Final = 240.0
 _NOTICED_S: Final = 6.0
 """A harm that nobody has noticed by then did none."""
-_DOUBLE: Final = 0.15
+_DOUBLE: Final = 0.45
 """How often the next kill comes before what the one before did is mended."""
-_LOOK_S: Final = 0.05
+_LOOK_S: Final = 0.2
 
 
 @dataclass(slots=True)
@@ -64,12 +63,12 @@ class Chaos:
         """Harm until enough was harmed or the time is over."""
         until_s = time.monotonic() + 60 * self.asked.minutes
         self.router.start()
-        expected = asyncio.run(undisturbed(self.router.url, _NUM_ASKS))
+        expected = asyncio.run(undisturbed(self.router.url, NUM_ASKS))
         self.clients = Clients(self.router.url, self.asked.streams, expected)
         self.clients.start()
         is_pending, done = False, 0
         while done < self.asked.kills and time.monotonic() < until_s:
-            time.sleep(self.dice.uniform(0.0, 2.0))
+            time.sleep(self.dice.uniform(0.0, 1.0))
             if self.dice.random() < self.asked.router_share:
                 record = self._kill_router(is_pending)
                 is_pending = False
@@ -90,15 +89,18 @@ class Chaos:
             time.sleep(self.dice.uniform(0.0, 3.0))
             return self._record(kind, what, None, is_double)
         took_s, what = self._await_whole(begun_s, before, what)
-        orphans = 0 if took_s is None else self._await(lambda: not self.place.surplus())
-        return self._record(
+        if took_s is not None:
+            self._await(lambda: not self.place.surplus())
+        surplus = [] if took_s is None else self.place.surplus()
+        record = self._record(
             kind,
             what,
             took_s,
             is_double,
-            orphans=0 if orphans else self.place.surplus(),
+            orphans=len(surplus),
             listeners=self.place.listeners(),
         )
+        return replace(record, surplus=[describe(pid) for pid in surplus])
 
     def _await_whole(self, begun_s: float, before: int, what: str) -> tuple[float | None, str]:
         """Return how long it took from a harm until all routes were open again."""
@@ -119,9 +121,11 @@ class Chaos:
         self._await(lambda: not self.place.processes())
         what = f"gone after {time.monotonic() - begun_s:.1f} s"
         left = self._left()
+        surplus = [describe(pid) for pid in self.place.processes()]
         self.router.start()
         took_s = time.monotonic() - begun_s
-        return self._record(KILL_ROUTER, what, took_s, is_double, **left)
+        record = self._record(KILL_ROUTER, what, took_s, is_double, **left)
+        return replace(record, surplus=surplus)
 
     def _end(self) -> None:
         """Stop as a user does, and count what is left."""
@@ -133,7 +137,7 @@ class Chaos:
         self.router.stop()
         self._await(lambda: not self.place.processes())
         record = self._record(END, f"the router held {held} sockets", None, False, **self._left())
-        self._keep(record)
+        self._keep(replace(record, surplus=[describe(pid) for pid in self.place.processes()]))
 
     def _left(self) -> dict[str, int]:
         """Return what is left of a launch that has ended."""
@@ -150,7 +154,7 @@ class Chaos:
 
     def _files(self) -> list[Path]:
         files = files_in(self.folder / "tmp", self.folder / "run")
-        return files + sorted(shared_memory() - self.shared)
+        return files + sorted(unused(shared_memory() - self.shared))
 
     def _await(self, is_so: Callable[[], bool], limit_s: float = _GONE_S) -> bool:
         """Wait until something is so, and say whether it is."""
@@ -187,7 +191,7 @@ class Chaos:
         took = "" if record.recovered_s is None else f" {record.recovered_s:.1f} s"
         ended = " ".join(f"{n} {name}" for name, n in record.streams.items())
         print(f"{record.kind}: {record.what}.{took} {ended}", file=sys.stderr, flush=True)
-        for example in record.examples:
+        for example in (*record.surplus, *record.examples):
             print(f"  {example}", file=sys.stderr, flush=True)
 
 
@@ -198,7 +202,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--router-share", type=float, default=0.02)
+    parser.add_argument("--router-share", type=float, default=0.085)
     parser.add_argument("--append", type=Path)
     parser.add_argument("--table", type=Path)
     parser.add_argument("--one-machine", action="store_true")

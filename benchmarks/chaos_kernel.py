@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -22,13 +24,36 @@ def command_line(pid: int) -> list[str]:
     return read(pid, "cmdline").decode(errors="replace").split("\0")
 
 
+def describe(pid: int) -> str:
+    """Return what a process is, how old it is, who has started it, and what it does."""
+    fields = read(pid, "stat").decode(errors="replace").rpartition(")")[2].split()
+    if not fields:
+        return f"{pid}, which is gone"
+    ticks = os.sysconf("SC_CLK_TCK")
+    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / ticks
+    used_s = (int(fields[11]) + int(fields[12])) / ticks
+    return (
+        f"{pid} {_words(pid)}, {age_s:.1f} s old, used {used_s:.1f} s, state {fields[0]},"
+        f" {len(sockets(pid))} sockets, child of {fields[1]} {_words(int(fields[1]))}"
+    )
+
+
+def _words(pid: int) -> str:
+    return " ".join(command_line(pid)).strip()[-120:]
+
+
 def sockets(pid: int) -> set[str]:
     """Return the numbers of a process's sockets."""
-    try:
-        links = [str(one.readlink()) for one in (_PROC / str(pid) / "fd").iterdir()]
-    except OSError:
-        return set()
+    links = _links(pid)
     return {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
+
+
+def _links(pid: int) -> list[str]:
+    """Return what a process has open."""
+    try:
+        return [str(one.readlink()) for one in (_PROC / str(pid) / "fd").iterdir()]
+    except OSError:
+        return []
 
 
 def tcp(pid: int, *, listens: bool) -> Iterator[tuple[str, str]]:
@@ -43,6 +68,16 @@ def tcp(pid: int, *, listens: bool) -> Iterator[tuple[str, str]]:
 def shared_memory() -> set[Path]:
     """Return what is in shared memory."""
     return set(_SHM.iterdir())
+
+
+def unused(files: set[Path]) -> set[Path]:
+    """Return those that no process has open or mapped: what is used belongs to somebody else."""
+    if not files:
+        return files
+    pids = [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]
+    maps = b"".join(read(pid, "maps") for pid in pids)
+    opened = {link for pid in pids for link in _links(pid)}
+    return {one for one in files if str(one) not in opened and os.fsencode(one) not in maps}
 
 
 def files_in(*folders: Path) -> list[Path]:

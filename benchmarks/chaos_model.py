@@ -42,7 +42,7 @@ hosts:
   - {{name: bob, site: desk, devices: core, nic: 1GB/s{1}}}
   - {{name: cyd, site: desk, devices: fast, nic: 1GB/s{2}}}
 coordinator: {{site: desk, nic: 1GB/s}}
-links: [{{within: desk, bandwidth: 1GB/s, latency: 100us}}]
+links: [{{within: desk, bandwidth: 1GB/s, latency: 100ms}}]
 pin:
   - {{host: ada, layers: [0, 2]}}
   - {{host: bob, layers: [2, 4]}}

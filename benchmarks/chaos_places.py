@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from chaos_kernel import command_line, marked, sockets, tcp  # noqa: E402
 from chaos_model import NUM_HOSTS  # noqa: E402
+from support.networks import DESK  # noqa: E402
+from support.sites import PARTED, Sites, sites  # noqa: E402
 from support.ssh_hosts import SshHosts, ssh_hosts, start_server  # noqa: E402
 
 RANK: Final = "hexplan_runtime.stage.worker"
@@ -33,6 +35,9 @@ _NET: Final = 0x40000000
 _SERVER_PORT: Final = "08AE"
 """That of the ssh servers, as the kernel writes it."""
 _FIRST_PORT: Final = 8123
+DELAY_S: Final = 0.1
+"""One way between any two machines, as between continents: so tokens take their time, and streams
+do not take all cores."""
 Harm = Callable[[random.Random], str]
 
 
@@ -52,8 +57,8 @@ class Place(Protocol):
     def processes(self) -> set[int]:
         """Return all processes of a launch."""
 
-    def surplus(self) -> int:
-        """Return how many agents and ranks there are beside those that a whole launch has."""
+    def surplus(self) -> list[int]:
+        """Return agents and ranks beside those that a whole launch has, the oldest ones."""
 
     def listeners(self) -> int:
         """Return how many sockets listen where none should."""
@@ -83,10 +88,9 @@ class Machine:
         """Return all processes of a launch."""
         return marked(self.mark)
 
-    def surplus(self) -> int:
-        """Return how many ranks there are beside three and a spare one."""
-        ranks = [pid for pid in self.processes() if RANK in command_line(pid)]
-        return max(0, len(ranks) - NUM_HOSTS - 1)
+    def surplus(self) -> list[int]:
+        """Return ranks beside three and a spare one, the oldest ones."""
+        return beside(NUM_HOSTS + 1, (p for p in self.processes() if RANK in command_line(p)))
 
     def listeners(self) -> int:
         """Return how many processes listen beside the router."""
@@ -107,17 +111,20 @@ class ThreeHosts:
     """Three hosts with networks of their own."""
 
     hosts: SshHosts
+    sites: Sites
     name: str = "three hosts"
     port: int = _FIRST_PORT
     harms: Mapping[str, tuple[int, Harm]] = field(init=False)
 
     def __post_init__(self) -> None:
+        for index in range(NUM_HOSTS):
+            self._join_all(index)
         self.harms = {
-            KILL_RANK: (11, lambda dice: _signal(dice, self._ranks(), signal.SIGKILL)),
-            STOP_RANK: (8, lambda dice: _signal(dice, self._ranks(), signal.SIGSTOP)),
-            PART: (7, self._part),
-            KILL_AGENT: (7, self._harm_agent),
-            KILL_HOST: (6, self._kill_host),
+            KILL_RANK: (16, lambda dice: _signal(dice, self._ranks(), signal.SIGKILL)),
+            STOP_RANK: (13, lambda dice: _signal(dice, self._ranks(), signal.SIGSTOP)),
+            PART: (6, self._part),
+            KILL_AGENT: (6, self._harm_agent),
+            KILL_HOST: (5, self._kill_host),
         }
 
     @property
@@ -134,13 +141,13 @@ class ThreeHosts:
         """Return what runs on the hosts besides their ssh servers."""
         return {pid for index in range(NUM_HOSTS) for pid in self.hosts.processes(index)}
 
-    def surplus(self) -> int:
-        """Return how many there are beside an agent, a rank and a spare one on each host."""
-        found = 0
+    def surplus(self) -> list[int]:
+        """Return those beside an agent, a rank and a spare one on each host, the oldest ones."""
+        found: list[int] = []
         for index in range(NUM_HOSTS):
-            lines = [command_line(pid) for pid in self.hosts.processes(index)]
-            found += max(0, sum(AGENT in line and "/bin/sh" not in line for line in lines) - 1)
-            found += max(0, sum(RANK in line for line in lines) - 2)
+            lines = {pid: command_line(pid) for pid in self.hosts.processes(index)}
+            found += beside(1, (p for p, line in lines.items() if _is_agent(line)))
+            found += beside(2, (p for p, line in lines.items() if RANK in line))
         return found
 
     def listeners(self) -> int:
@@ -167,47 +174,57 @@ class ThreeHosts:
 
     def _part(self, dice: random.Random) -> str:
         """Cut off a host from all others, or two of them from each other, for a while."""
-        length_s = dice.uniform(4.0, 8.0)
+        length_s = dice.uniform(3.5, 6.5)
         if dice.random() < 0.3:
-            self.hosts.network.part(0, 1)
+            self._join(0, 1, PARTED)
             time.sleep(length_s)
-            for index in (0, 1):
-                self._port(index, "type", "bridge_slave", "isolated", "off")
+            self._join(0, 1)
             return f"ada and bob parted for {length_s:.1f} s"
         index = dice.randrange(NUM_HOSTS)
-        self._port(index, "down")
+        self._join_all(index, PARTED)
         time.sleep(length_s)
-        self._port(index, "up")
+        self._join_all(index)
         return f"host {index} cut off for {length_s:.1f} s"
 
     def _harm_agent(self, dice: random.Random) -> str:
-        agents = [
-            pid
-            for pid in sorted(self.processes())
-            if (line := command_line(pid))[:1] != ["/bin/sh"] and AGENT in line
-        ]
+        agents = [pid for pid in sorted(self.processes()) if _is_agent(command_line(pid))]
         return _signal(dice, agents, dice.choice([signal.SIGKILL] * 3 + [signal.SIGSTOP]))
 
     def _kill_host(self, dice: random.Random) -> str:
         """End all that runs on a host while it is cut off, and let it return."""
         index = dice.randrange(NUM_HOSTS)
-        self._port(index, "down")
+        self._join_all(index, PARTED)
         server = self.hosts.servers[index]
         for pid in (*self.hosts.processes(index), server.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         server.wait()
-        assert server.stdout is not None
-        server.stdout.close()
-        away_s = dice.uniform(1.0, 4.0)
-        time.sleep(away_s)
-        self._port(index, "up")
-        self.hosts.servers[index] = start_server(self.hosts, index)
-        return f"host {index} killed, and back after {away_s:.1f} s"
+        _close(server)
+        begun_s = time.monotonic()
+        server = self.hosts.servers[index] = start_server(self.hosts, index)
+        _until_it_listens(server)
+        time.sleep(max(0.0, begun_s + dice.uniform(1.0, 4.0) - time.monotonic()))
+        self._join_all(index)
+        return f"host {index} killed, and back after {time.monotonic() - begun_s:.1f} s"
 
-    def _port(self, index: int, *words: str) -> None:
-        command = ("ip", "link", "set", "dev", f"to{index}", *words)
-        subprocess.run(self.hosts.network.at_desk(*command), check=True)  # noqa: S603
+    def _join_all(self, index: int, loss: float = 0.0) -> None:
+        """Set what is between a host and all others, and the desk."""
+        self.sites.join(DESK, self.addresses[index], DELAY_S, loss=loss)
+        for other in {0, 1, 2} - {index}:
+            self._join(index, other, loss)
+
+    def _join(self, first: int, second: int, loss: float = 0.0) -> None:
+        self.sites.join(self.addresses[first], self.addresses[second], DELAY_S, loss=loss)
+
+
+def _until_it_listens(server: subprocess.Popen[bytes]) -> None:
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"listening\n"
+
+
+def _close(server: subprocess.Popen[bytes]) -> None:
+    assert server.stdout is not None
+    server.stdout.close()
 
 
 @contextmanager
@@ -219,10 +236,11 @@ def three_hosts(folder: Path) -> Iterator[ThreeHosts]:
     pytest.skip.Exception
         This machine cannot have them.
     """
-    with ssh_hosts(NUM_HOSTS, folder) as hosts:
+    with ssh_hosts(NUM_HOSTS, folder, sites) as hosts:
+        assert isinstance(hosts.network, Sites)
         space = hosts.network.at_desk()[3]
         _enter(Path("/run/netns") / space)
-        yield ThreeHosts(hosts)
+        yield ThreeHosts(hosts, hosts.network)
 
 
 def free_port() -> int:
@@ -249,6 +267,16 @@ def _signal(dice: random.Random, pids: Sequence[int], number: signal.Signals) ->
     with suppress(ProcessLookupError):
         os.kill(pid, number)
     return f"{number.name} to {pid}, {words[-1] if words else 'which was gone'}"
+
+
+def beside(most: int, pids: Iterable[int]) -> list[int]:
+    """Return the oldest processes, which should be gone, of those beside so many."""
+    found = sorted(pids)
+    return found[: max(0, len(found) - most)]
+
+
+def _is_agent(line: Sequence[str]) -> bool:
+    return AGENT in line and "/bin/sh" not in line
 
 
 def _busy(pids: Iterator[int]) -> list[int]:

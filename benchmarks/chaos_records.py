@@ -41,6 +41,8 @@ class Record:
     listeners: int = 0
     leaked: int = 0
     """Files, sockets, and shared memory."""
+    surplus: list[str] = field(default_factory=list)
+    """What agents and ranks were there that should not be, each with its age, state and parent."""
     examples: list[str] = field(default_factory=list)
     """Of streams that did not end as they should."""
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import httpx
 
-START_S: Final = 180.0
+START_S: Final = 600.0
 _END_S: Final = 60.0
-_LOOK_S: Final = 0.05
+_LOOK_S: Final = 0.1
 OPTIONS: Final = (
     *("--restarts", "100000", "--spares", "1", "--no-access-log", "--served-name", "chaos"),
     *("--drain-timeout", "20s"),
@@ -31,6 +31,7 @@ class Router:
     more: Sequence[str] = ()
     """Options of `serve` that say how hosts are reached."""
     process: subprocess.Popen[bytes] | None = field(default=None)
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
 
     @property
     def url(self) -> str:
@@ -61,7 +62,7 @@ class Router:
     def seen(self) -> Any:
         """Return what it says of its plan, or None if it does not answer."""
         try:
-            return httpx.get(f"{self.url}/plan", timeout=10).json()
+            return self.http.get(f"{self.url}/plan").json()
         except httpx.TransportError:
             return None
 

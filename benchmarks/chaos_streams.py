@@ -13,6 +13,11 @@ from typing import Final, TypeAlias
 import httpx
 
 Pieces: TypeAlias = tuple[str, ...]
+NUM_ASKS: Final = 16
+"""Different requests."""
+_SEEDS: Final = (17, 3, 21, 215, 57, 27, 77, 191)
+"""Seeds with which texts have their full length, and no token's random number lies within 5e-6 of
+another token, so that rounding turns none (`chaos_margins.py` says how far each lies)."""
 _PATIENCE_S: Final = 300.0
 _TRIES: Final = 60
 """How often a request is sent while the server says when to come again, or is not there."""
@@ -27,12 +32,31 @@ class Ask:
     number: int
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether it is drawn; it is greedy otherwise."""
+        return self.number % 2 == 1
+
+    @property
+    def seed(self) -> int:
+        """What its tokens are drawn with, if they are."""
+        return _SEEDS[self.number // 2]
+
+    @property
+    def prompt(self) -> str:
+        """What is continued."""
+        return f"Letter {self.number}: it is a truth universally acknowledged"
+
+    @property
+    def max_tokens(self) -> int:
+        """How long the text may become."""
+        return 48 + 8 * (self.number % 8)
+
+    @property
     def body(self) -> dict[str, object]:
         """What is sent."""
-        drawn = {"temperature": 1.0, "seed": self.number} if self.number % 2 else {"temperature": 0}
-        prompt = f"Letter {self.number}: it is a truth universally acknowledged"
-        tokens = 48 + 8 * (self.number % 8)
-        return {"model": "chaos", "prompt": prompt, "max_tokens": tokens, "stream": True, **drawn}
+        drawn = {"temperature": 1.0, "seed": self.seed} if self.is_drawn else {"temperature": 0}
+        words = {"model": "chaos", "prompt": self.prompt, "max_tokens": self.max_tokens}
+        return {**words, "stream": True, **drawn}
 
 
 @dataclass(slots=True)
@@ -180,4 +204,8 @@ async def pieces(http: httpx.AsyncClient, ask: Ask) -> AsyncIterator[str]:
 async def undisturbed(url: str, num_asks: int) -> dict[int, Pieces]:
     """Return what each request gives while nothing happens."""
     async with httpx.AsyncClient(base_url=url, timeout=_PATIENCE_S) as http:
-        return {n: tuple([p async for p in pieces(http, Ask(n))]) for n in range(num_asks)}
+
+        async def told(number: int) -> Pieces:
+            return tuple([piece async for piece in pieces(http, Ask(number))])
+
+        return dict(enumerate(await asyncio.gather(*map(told, range(num_asks)))))

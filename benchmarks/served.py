@@ -1,6 +1,6 @@
 """Print what requests see of served plans beside what `hexplan simulate` says of the same ones.
 
-    python benchmarks/served.py [--size 125M] [--shapes one,two,tp2] [--loads 0.3,0.5,0.7]
+    python benchmarks/served.py [--size 125M] [--shapes one,two,tp2,replicas] [--loads 0.3,0.5,0.7]
 
 `hexplan profile` measures this machine, `hexplan solve` plans, and `hexplan serve` serves the plan,
 each rank on a processor of its own. The requests of a trace come over HTTP when they are due, and
@@ -164,10 +164,10 @@ def compared(rounds: Sequence[tuple[Figures, float]], told: Figures) -> Iterator
 
 
 class Server:
-    """A server that answers, and its ranks."""
+    """A server that answers, and the clock of its ranks."""
 
-    def __init__(self, url: str, ranks: Sequence[int]) -> None:
-        self._url, self._clock = url, Clock(ranks)
+    def __init__(self, url: str, clock: Clock) -> None:
+        self._url, self._clock = url, clock
 
     def run(self, arrivals: Sequence[Arrival], read: Plan) -> tuple[Figures, float]:
         """Send a trace; return what its requests saw, and the share of time that ranks had."""
@@ -186,13 +186,13 @@ def served(plan_file: Path) -> Iterator[Server]:
         try:
             assert process.stdout is not None
             url = process.stdout.readline().split()[-1]
-            ranks = sorted(_children(process.pid))
+            ranks = sorted(filter(_is_rank, _children(process.pid)))
             cores = sorted(os.sched_getaffinity(0))
             for index, rank in enumerate(ranks):
                 for task in _tasks(rank, ""):
                     os.sched_setaffinity(int(task.name), {cores[index % len(cores)]})
-            server = Server(url, ranks)
             read = read_plan(plan_file)
+            server = Server(url, Clock(ranks, ways=len(read.routes)))
             server.run([(0.3 * number, 32, 8) for number in range(8)], read)  # to warm up
             yield server
         finally:
@@ -202,6 +202,10 @@ def served(plan_file: Path) -> Iterator[Server]:
 def _children(pid: int) -> list[int]:
     found = [path.read_text().split() for path in _tasks(pid, "children")]
     return [int(child) for children in found for child in children]
+
+
+def _is_rank(pid: int) -> bool:
+    return "hexplan_runtime.stage.worker" in Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def _tasks(pid: int, name: str) -> list[Path]:

@@ -33,20 +33,24 @@ class Clock:
 
     Other work on the machine then takes no part in what is measured. Waits of several ranks are
     added up, which is exact for one rank, and where a token meets the ranks in turn. Where several
-    are busy at once, some waits are counted twice.
+    are busy at once, some waits are counted twice. Where ways share no rank, a request meets the
+    ranks of one of them, and the mean over the ways counts.
 
     Parameters
     ----------
     ranks
         Process ids; what their main threads do counts.
+    ways
+        How many ways requests take, of as many ranks each.
     """
 
-    def __init__(self, ranks: Sequence[int]) -> None:
+    def __init__(self, ranks: Sequence[int], ways: int = 1) -> None:
+        self._ways = ways
         self._files = [Path(f"/proc/{rank}/task/{rank}/schedstat") for rank in ranks]
 
     def now_s(self) -> float:
         """Return the time."""
-        return time.perf_counter() - self.ran_and_waited_s()[1]
+        return time.perf_counter() - self.ran_and_waited_s()[1] / self._ways
 
     def ran_and_waited_s(self) -> tuple[float, float]:
         """Return for how long the ranks have run, and were ready and did not, added up."""

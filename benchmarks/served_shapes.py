@@ -28,6 +28,8 @@ HOSTS: Final = {
     "tp2": "hosts: [{{name: h0, site: here, devices: 2 x core, nic: 2GB/s,"
     " interconnect: {{bandwidth: 2GB/s, latency: 50us}}}}]\n"
     "pin: [{{same_stage: [h0/0, h0/1]}}]\n",
+    "replicas": 'hosts: [{{name: "h[0-1]", site: here, devices: core, nic: 2GB/s}}]\n'
+    "pin: [{{host: h0, layers: [0, {layers}]}}, {{host: h1, layers: [0, {layers}]}}]\n",
 }
 
 

@@ -6,7 +6,8 @@ Sites are network namespaces of this machine on a wire with the latency and band
 links; hosts answer ssh, and may have only a part of a processor. `hexplan profile` measures each
 kind of host, `hexplan solve` plans, and `hexplan serve` serves the plan over ssh. Requests of one
 trace come over HTTP when they are due, and `hexplan simulate` replays the same trace. A load is a
-share of the rate that the simulator sustains. Needs root.
+share of the rate that the simulator sustains; of the plans for several objectives, which get the
+same traces, the least. Needs root.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,9 +62,11 @@ def main() -> None:
         for name in arguments.cases.split(","):
             case = CASES[name]
             speeds = measure(case, model, folder)
-            for objective in arguments.objectives.split(","):
-                plan = solve(case, objective, (model, speeds), folder)
-                show(case, objective, plan, arguments, folder)
+            objectives = arguments.objectives.split(",")
+            plans = {one: solve(case, one, (model, speeds), folder) for one in objectives}
+            rate = min(sustained_per_s(read_plan(plan)) for plan in plans.values())
+            for objective, plan in plans.items():
+                show(Shown(case, objective, plan, rate), arguments, folder)
 
 
 def make_model(folder: Path) -> Path:
@@ -102,19 +106,26 @@ def solve(case: SiteCase, objective: str, files: tuple[Path, Path], folder: Path
     return found
 
 
-def show(
-    case: SiteCase, objective: str, plan: Path, arguments: argparse.Namespace, folder: Path
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A plan, and the rate of which loads are shares."""
+
+    case: SiteCase
+    objective: str
+    plan: Path
+    requests_per_s: float
+
+
+def show(shown: Shown, arguments: argparse.Namespace, folder: Path) -> None:
     """Print a row for each load."""
-    read = read_plan(plan)
+    case, plan, read = shown.case, shown.plan, read_plan(shown.plan)
     loads = [float(load) for load in arguments.loads.split(",")]
-    best_per_s = sustained_per_s(read)
-    traces = [arrivals_of(read, load * best_per_s, arguments.seconds) for load in loads]
+    traces = [arrivals_of(read, load * shown.requests_per_s, arguments.seconds) for load in loads]
     seen = [None] * len(traces) if arguments.only_plan else serve(case, plan, traces, folder)
     for load, trace, figures in zip(loads, traces, seen, strict=True):
         cells = compared(figures, simulated(plan, trace, folder))
         flow = f"{read.predicted.tokens_per_s:.0f}"
-        told = [case.name, objective, flow, f"{load:g}", f"{load * best_per_s:.2f}"]
+        told = [case.name, shown.objective, flow, f"{load:g}", f"{load * shown.requests_per_s:.2f}"]
         print(row([*told, *cells]), flush=True)
 
 

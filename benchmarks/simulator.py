@@ -67,7 +67,8 @@ def show_schedulers() -> None:
         for method in ("helix", "chain"):
             pipeline = published_pipeline(Published("helix-single24-llama70b", method))
             start = time.monotonic()
-            outcome = simulate(pipeline, Offline(published_lengths()), policy, OFFLINE)
+            traffic = Offline(published_lengths(), turns_away=True)
+            outcome = simulate(pipeline, traffic, policy, OFFLINE)
             wall_s += time.monotonic() - start
             rates.append(outcome.decode_tokens_per_s)
         print(f"| {name} | {rates[0]:.0f} | {rates[1]:.0f} | {1320 / wall_s:.0f} |", flush=True)

@@ -124,5 +124,23 @@ CASES: Final = {
                 "host: cyd, layers: [3, 4]",
             ),
         ),
+        SiteCase(
+            "fork",
+            (
+                SiteHost("ada", "paris", 0.5),
+                SiteHost("bob", "oslo", 0.5),
+                SiteHost("cyd", "rome", 0.5),
+            ),
+            (
+                SiteLink("paris", "oslo", 0.03, 20.0),
+                SiteLink("oslo", "rome", 0.03, 20.0),
+                SiteLink("paris", "rome", 0.03, 20.0),
+            ),
+            pins=(
+                "host: ada, layers: [0, 4]",
+                "host: bob, layers: [0, 2]",
+                "host: cyd, layers: [2, 4]",
+            ),
+        ),
     )
 }

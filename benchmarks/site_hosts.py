@@ -83,10 +83,13 @@ def _join(
 @contextmanager
 def parts_of_processors(hosts: Sequence[SiteHost]) -> Iterator[list[Path]]:
     """Give a control group for each host, whose processes have its part of a processor."""
+    # Inside a group niceness counts among its own processes alone, so the group gets its weight.
+    weight = max(2, round(1024 * 1.25 ** -os.nice(0)))
     groups = [_CPU / f"hexplan-{os.getpid()}-{host.name}" for host in hosts]
     try:
         for group, host in zip(groups, hosts, strict=True):
             group.mkdir()
+            (group / "cpu.shares").write_text(str(weight))
             (group / "cpu.cfs_period_us").write_text(str(_PERIOD_US))
             quota = round(host.share * _PERIOD_US) if host.share < 1 else -1
             (group / "cpu.cfs_quota_us").write_text(str(quota))

@@ -48,6 +48,8 @@ Without it, prompts would never run at a stage that decodes as much as fits in a
 of hexplan's scheduler; the share was not fitted.
 """
 
+PAGE_TOKENS: Final = 8
+"""Tokens of a page: what is fetched of keys and values in host memory, and what is not, at once."""
 LARGEST_STEP_TOKENS: Final = 1 << 20
 """The largest step for which sequence and tensor parallelism are compared.
 

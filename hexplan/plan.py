@@ -14,7 +14,7 @@ from hexplan.frozen_model import FrozenModel
 from hexplan.model import Model
 from hexplan.predicted import Predicted
 from hexplan.step_limits import StepLimits
-from hexplan.techniques import Chosen, Interleave, QueueName, queue_named
+from hexplan.techniques import Chosen, Interleave, KvOffload, QueueName, queue_named
 from hexplan.workload import Objective as Objective
 from hexplan.workload import Workload
 
@@ -92,6 +92,13 @@ class Stage(FrozenModel):
     """What of requests it serves; where stages differ in it, `handovers` say how requests go."""
     interleave: Annotated[Interleave | None, Field(exclude_if=lambda how: how is None)] = None
     """How it computes one part of a step while it adds up another; null if it does not."""
+    kv_offload: Annotated[KvOffload | None, Field(exclude_if=lambda how: how is None)] = None
+    """How it keeps keys and values in host memory; null if it does not."""
+
+    @property
+    def room_tokens(self) -> int:
+        """Tokens of context that it holds, in host memory too if it uses that."""
+        return self.kv_tokens if self.kv_offload is None else self.kv_offload.kv_tokens
 
     @property
     def devices(self) -> tuple[int, ...]:
@@ -153,8 +160,7 @@ class KvMove(FrozenModel):
     bytes_per_request: int
     """What moves for the prompt of a mean request."""
     capacity_requests_per_s: Exact
-    """The most mean requests per second whose KV the link carries, or the interconnect within one
-    host."""
+    """The most mean requests per second whose KV the link carries, or a host's interconnect."""
 
 
 class Handover(FrozenModel):
@@ -264,10 +270,8 @@ class Plan(FrozenModel):
     routes: tuple[Route, ...]
     """The flow, decomposed."""
     handovers: Annotated[tuple[Handover, ...], Field(exclude_if=lambda pairs: not pairs)] = ()
-    """Ways of requests through a plan whose stages serve one phase each; else none.
-
-    Edges, routes, loads and certificate then say what the same stages carry if all serve both.
-    """
+    """Ways of requests through a plan whose stages serve one phase each; else none. Edges, routes,
+    loads and certificate then say what the same stages carry if all serve both."""
     unused: tuple[Unused, ...]
     """Devices left out."""
     techniques: Annotated[tuple[Chosen, ...], Field(exclude_if=lambda chosen: not chosen)] = ()

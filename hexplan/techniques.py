@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
-from hexplan.field_types import Exact, Signed
+from hexplan.field_types import Exact, Positive, Signed
 from hexplan.frozen_model import FrozenModel
 
 Phases = Literal["any", "together"]
@@ -34,6 +34,19 @@ class Interleave(FrozenModel):
     """Tokens of the smallest piece in which a sum is begun before the rest is computed."""
     slowdown: Annotated[Exact, Field(ge=1)]
     """How many times as long computing and adding up take, while both go on."""
+
+
+class KvOffload(FrozenModel):
+    """How a stage keeps keys and values of most of its layers in host memory."""
+
+    from_layer: Annotated[int, Field(ge=1)]
+    """The first of these layers, which all follow it: a layer before it predicts what they need."""
+    fraction: Annotated[Exact, Field(gt=0, le=1)]
+    """Share of a request's earlier pages that a decode fetches in such a layer, rounded up."""
+    link_bytes_per_s: Positive
+    """What the link from host memory carries to each device of the stage."""
+    kv_tokens: Positive
+    """Tokens of context for which devices and host memory then have room together."""
 
 
 def queue_named(name: str) -> QueueName:
@@ -69,6 +82,12 @@ SLOWDOWN: Final = Decimal("1.15")
 groups whose profile says nothing of it."""
 
 
+KV_FRACTION: Final = Decimal("0.1")
+"""The shipped model then tells text nearly as well as with all (docs/guides/kv_offload.md)."""
+HOST_LINK_BYTES_PER_S: Final = 25 * 10**9
+"""About what copies reach over 16 lanes of PCIe 4; nobody measured it here."""
+
+
 class Techniques(FrozenModel):
     """Published techniques that a launch is to use."""
 
@@ -81,6 +100,20 @@ class Techniques(FrozenModel):
     slowdown: Annotated[Exact | None, Field(ge=1, exclude_if=lambda times: times is None)] = None
     """How many times as long computing and summing up take while both go on; null for what the
     profile of a group says, or else 1.15."""
+    kv_offload: Annotated[Switch, Field(exclude_if=lambda switch: switch == "off")] = "off"
+    """Whether stages keep keys and values of most of their layers in host memory."""
+    kv_fraction: Annotated[
+        Exact, Field(gt=0, le=1, exclude_if=lambda share: share == KV_FRACTION)
+    ] = KV_FRACTION
+    """Share of them that a decode fetches."""
+    host_memory_bytes: Annotated[Positive | None, Field(exclude_if=lambda size: size is None)] = (
+        None
+    )
+    """What every host has for them; None if it is not known."""
+    host_link_bytes_per_s: Annotated[
+        Positive, Field(exclude_if=lambda rate: rate == HOST_LINK_BYTES_PER_S)
+    ] = HOST_LINK_BYTES_PER_S
+    """What a link from host memory to a device carries."""
 
     def is_none(self) -> bool:
         """Say whether nothing is asked for; a cluster's JSON and hash then do not change."""

@@ -34,6 +34,7 @@ from hexplan.check.placement.references import (
 from hexplan.check.rule import Violation
 from hexplan.check.stage.lanes import lane_violations
 from hexplan.check.stage.memory import memory_violations, step_violations
+from hexplan.check.stage.offloading import offload_violations
 from hexplan.check.stage.origin import origin_violations
 from hexplan.check.stage.shards import shard_violations
 from hexplan.check.stage.sharing import sharing_violations
@@ -51,6 +52,7 @@ STAGE_FAMILIES: tuple[RuleFamily, ...] = (
     pin_violations,
     shard_violations,
     lane_violations,
+    offload_violations,
     sharing_violations,
     misfit_violations,
     memory_violations,

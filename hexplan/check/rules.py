@@ -20,13 +20,13 @@ from hexplan.check.figures import (
 from hexplan.check.flow import certificate, edges, handovers, routes, shares
 from hexplan.check.placement import facts, joining, occupancy, pins, references
 from hexplan.check.rule import Rule
-from hexplan.check.stage import lanes, memory, origin, shards, sharing, speed
+from hexplan.check.stage import lanes, memory, offloading, origin, shards, sharing, speed
 
 _MODULES = (
     *(balance, band, cost, limits, magnitudes, prediction, promise, sustained),
     *(certificate, edges, handovers, routes, shares),
     *(facts, joining, occupancy, pins, references),
-    *(lanes, memory, origin, shards, sharing, speed),
+    *(lanes, memory, offloading, origin, shards, sharing, speed),
     *(bound_rules, trusted, misfits),
 )
 _DEFINED = (value for module in _MODULES for value in vars(module).values())

@@ -1,4 +1,7 @@
-"""The command line: runs commands, and turns errors into messages and exit codes."""
+"""The command line: runs commands, and turns errors into messages and exit codes.
+
+What it needs is imported once signals are handled, so that Ctrl-C meanwhile shows no traceback.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-import typer
-
-from hexplan.cli.app import app
 from hexplan.cli.exit_codes import INTERRUPTED
-from hexplan.cli.output import REPORT_HINT
-from hexplan.cli.streams import open_streams
-from hexplan.errors import HexplanError
 
 USAGE_HINT = "`hexplan --help` lists the commands, and `hexplan COMMAND --help` what one takes"
 
@@ -28,8 +25,13 @@ def main() -> NoReturn:
     """Run the command line as a program."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    open_streams()
-    code = run()
+    try:
+        from hexplan.cli.streams import open_streams
+
+        open_streams()
+        code = run()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     sys.exit(128 + _signals[0] if _signals else code)
 
 
@@ -42,6 +44,12 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; only here do errors become messages."""
+    import typer
+
+    from hexplan.cli.app import app
+    from hexplan.cli.output import REPORT_HINT
+    from hexplan.errors import HexplanError
+
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         return app(words, prog_name="hexplan", standalone_mode=False) or 0
@@ -49,7 +57,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(error.exit_code, error.message, error.hint)
     except typer.TyperException as error:
         return _fail(error.exit_code, error.format_message().rstrip("."), USAGE_HINT)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except Exception as error:
         if os.environ.get("HEXPLAN_DEBUG"):

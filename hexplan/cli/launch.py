@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hexplan.cli.across.options import (
+    BehindNat,
     DryRun,
     FirstPort,
     HostOptions,
@@ -66,6 +67,7 @@ def launch(
     first_port: FirstPort = None,
     hosts_model_folder: HostsFolder = None,
     allow_public_hosts: PublicHosts = False,
+    behind_nat: BehindNat = None,
     dry_run: DryRun = False,
     push: PushWeights = False,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Start without asking.")] = False,
@@ -92,7 +94,15 @@ def launch(
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
     require_supported(plan)
-    options = HostOptions(here, ssh, python, first_port, hosts_model_folder, allow_public_hosts)
+    options = HostOptions(
+        here,
+        ssh,
+        python,
+        first_port,
+        hosts_model_folder,
+        allow_public_hosts,
+        tuple(behind_nat or ()),
+    )
     hosts = options.hosts(plan)
     if dry_run:
         emit_dry_run(plan, hosts, model_folder)

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from hexplan.cli.across.options import (
+    BehindNat,
     DryRun,
     FirstPort,
     HostOptions,
@@ -119,6 +120,10 @@ def serve(
     step_timeout: Annotated[
         str, typer.Option(help="How long a step of a stage may take before the stage is lost.")
     ] = "5min",
+    reweigh: Annotated[
+        bool,
+        typer.Option(help="Give routes that have become slow fewer requests, half at least."),
+    ] = True,
     heal: Annotated[
         bool,
         typer.Option(
@@ -132,6 +137,7 @@ def serve(
     first_port: FirstPort = None,
     hosts_model_folder: HostsFolder = None,
     allow_public_hosts: PublicHosts = False,
+    behind_nat: BehindNat = None,
     dry_run: DryRun = False,
     push: PushWeights = False,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Start without asking.")] = False,
@@ -156,7 +162,15 @@ def serve(
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
     require_supported(plan)
-    options = HostOptions(here, ssh, python, first_port, hosts_model_folder, allow_public_hosts)
+    options = HostOptions(
+        here,
+        ssh,
+        python,
+        first_port,
+        hosts_model_folder,
+        allow_public_hosts,
+        tuple(behind_nat or ()),
+    )
     hosts = options.hosts(plan)
     if dry_run:
         emit_dry_run(plan, hosts, model_folder)
@@ -182,6 +196,7 @@ def serve(
         queue=queueing_of(plan, queue, starve),
         spares=spares,
         step_limit_s=seconds("--step-timeout", step_timeout) or 0.0,
+        reweighs=reweigh,
         heals=heal,
     )
     place = Place(access.address, port, seconds("--drain-timeout", drain_timeout) or 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexplan.cluster import Parallel
-from hexplan.techniques import Interleave
+from hexplan.techniques import Interleave, KvOffload
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class Sharing:
     """Only for `shift`: tokens of the largest step that runs tensor parallel."""
     interleave: Interleave | None = None
     """Only for `tp`: how large steps run in two lanes; None if none does."""
+    kv_offload: KvOffload | None = None
+    """Only for `tp`: how keys and values are in host memory; None if they are not."""
 
     @property
     def is_tensor(self) -> bool:

@@ -42,7 +42,7 @@ class StageShape:
             DeviceShard(types[host.devices[shard.device]], ShardSizes.of(shard))
             for shard in stage.shards
         )
-        sharing = Sharing(stage.parallel, stage.shift_tokens, stage.interleave)
+        sharing = Sharing(stage.parallel, stage.shift_tokens, stage.interleave, stage.kv_offload)
         return StageShape(stage.layers, group, host.interconnect, sharing)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hexplan.cost.interleaving import InterleavedStepTimes, LaneTimes
+from hexplan.cost.offloading import FetchTimes, OffloadedStepTimes
 from hexplan.cost.sequence import SequenceRoofline
 from hexplan.cost.stage_shape import StageShape
 from hexplan.cost.step_times import StepTimes
@@ -17,6 +18,9 @@ def stage_step_times(spec: Spec, shape: StageShape) -> StepTimes:
     spec = replace(spec, cluster=spec.cluster.measured_over(shape.interconnect))
     if shape.sharing.is_tensor or shape.interconnect is None:
         plain = tensor_step_times(spec, shape)
+        fetches = FetchTimes.of(spec.model, shape)
+        if fetches is not None:
+            return OffloadedStepTimes(plain, fetches)
         lanes = LaneTimes.of(spec.model, shape)
         return plain if lanes is None else InterleavedStepTimes(plain, lanes)
     roofline = SequenceRoofline(spec.model, shape.group, shape.interconnect, shape.num_layers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hexplan.engines.compressed import uncompressed_note
 from hexplan.export.deploying import deployment
 from hexplan.export.folder import File
 from hexplan.export.options import ExportOptions, Target
@@ -20,6 +21,8 @@ class Export:
     whole: WholePlan | None
     """None for hexplan's own runtime, which runs every plan."""
     files: tuple[File, ...]
+    note: str | None = None
+    """What the engine does otherwise than the plan counts with."""
 
 
 def export_plan(plan: Plan, target: Target, options: ExportOptions) -> Export:
@@ -33,4 +36,5 @@ def export_plan(plan: Plan, target: Target, options: ExportOptions) -> Export:
     if options.engine == "hexplan":
         return Export(None, agents_in_slurm(plan))
     made = deployment(plan, options)
-    return Export(made.whole, WRITERS[target](made))
+    note = uncompressed_note(made.plan, made.engine.title)
+    return Export(made.whole, WRITERS[target](made), note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 
+from hexplan.engines.compressed import uncompressed_note
 from hexplan.export.deployment import Deployment, Server
 from hexplan.export.folder import File
 
@@ -50,6 +51,9 @@ def _summary(deployment: Deployment) -> list[str]:
         )
     else:
         lines.append(f"The plan passes {whole.tokens_per_s:,.1f} tokens/s.")
+    note = uncompressed_note(plan, engine.title)
+    if note is not None:
+        lines.append(f"{note}.")
     longest = f"{deployment.longest_tokens:,}"
     lines.append(f"The longest request that it has room for is {longest} tokens with its output.")
     return lines

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from hexplan.engines.compressed import compressed_links
 from hexplan.plan import Certificate, Plan, Route, Stage
 from hexplan.render import words
 from hexplan.render.aim_view import aim_lines
@@ -97,6 +98,11 @@ def _headline(plan: Plan) -> Iterator[str]:
     )
     yield _robustness(plan)
     yield from aim_lines(plan)
+    if links := compressed_links(plan):
+        yield (
+            f"activations are compressed on {words.count(len(links), 'link')}: `launch` and `serve`"
+            " do so, and the engines of `export` do not"
+        )
     if plan.is_split:
         yield "`simulate` runs this plan; `launch` runs those of `limits: {phases: together}`"
 
@@ -147,7 +153,7 @@ def _stage_words(plan: Plan, stage: Stage, is_binding: bool) -> StageWords:
         devices=", ".join(part for part in runs_on if part),
         load=words.load(stage.load_tokens_per_s, stage.capacity_tokens_per_s),
         memory=words.memory(stage),
-        kv_tokens=f"{stage.kv_tokens:,}",
+        kv_tokens=f"{stage.room_tokens:,}",
     )
 
 

@@ -174,8 +174,8 @@ class LiveServeView(ServeView):
             "layers": words.span(stage.layers),
             "weights": words.size(_weights(stage, self._stats)) if self._stats else "reading",
             "ready": "yes" if load and load.is_ready else "no",
-            "KV tokens": f"{held_tokens:,} of {stage.kv_tokens:,}",
-            "KV": words.percent(held_tokens / max(stage.kv_tokens, 1)),
+            "KV tokens": f"{held_tokens:,} of {stage.room_tokens:,}",
+            "KV": words.percent(held_tokens / max(stage.room_tokens, 1)),
             "tokens/s": words.rate(rate) if rate else "0",
             "predicted": words.rate(stage.load_tokens_per_s),
         }

@@ -17,6 +17,8 @@ def techniques(chosen: Sequence[Chosen]) -> Iterator[str]:
 
 def _reason(one: Chosen, tried: str) -> str:
     if one.gain is None or one.noise is None:
+        if one.technique == "kv_offload":
+            return "no stage gets more out by it, or requests would wait longer than allowed"
         return "no stage gains by it in a step of any size"
     word = "later" if one.gain < 0 else "sooner"
     ends = f"requests end {words.percent(abs(one.gain))} {word} with {tried}"

@@ -166,7 +166,9 @@ def memory(stage: Stage) -> str:
 
 
 def sharing(stage: Stage) -> str:
-    """Return how a stage shares its work; empty for tensor parallelism."""
+    """Return how a stage shares its work, or where its KV is; empty for tensor parallelism."""
+    if stage.kv_offload is not None:
+        return f"KV from layer {stage.kv_offload.from_layer} on in host memory"
     if stage.parallel == "shift" and stage.shift_tokens is not None:
         return f"shift x{stage.tp}, tp to {count(stage.shift_tokens, 'token')}"
     return "" if stage.parallel == "tp" else f"{stage.parallel} x{stage.tp}"

@@ -78,12 +78,12 @@ def _stages(before: Plan, after: Plan, held: Mapping[Slot, HeldWeights]) -> Iter
 
 
 def _is_same(was: Stage, now: Stage) -> bool:
-    is_alike = was.kv_tokens == now.kv_tokens and was.phase == now.phase
+    is_alike = was.room_tokens == now.room_tokens and was.phase == now.phase
     return _keeps_requests(was, now) and is_alike
 
 
 def _keeps_requests(was: Stage, now: Stage) -> bool:
-    names = ("layers", "shards", "parallel", "shift_tokens")
+    names = ("layers", "shards", "parallel", "shift_tokens", "kv_offload")
     return all(getattr(was, name) == getattr(now, name) for name in names)
 
 
@@ -107,7 +107,7 @@ def _change(
         before=was.layers if was else None,
         after=now.layers if now else None,
         phases=(was.phase if was else "both", now.phase if now else "both"),
-        kv_tokens=(was.kv_tokens if was else 0, now.kv_tokens if now else 0),
+        kv_tokens=(was.room_tokens if was else 0, now.room_tokens if now else 0),
         fetched_bytes=sum(fetched),
         keeps_requests=bool(was and now and held and _keeps_requests(was, now)),
     )

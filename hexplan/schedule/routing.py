@@ -23,6 +23,10 @@ class WeightedRoundRobin:
         self._weights = tuple(weights)
         self._credits = [0] * len(self._weights)
 
+    def reweigh(self, weights: Sequence[int]) -> None:
+        """Take other weights from now on; who has waited keeps the credit."""
+        self._weights = tuple(weights)
+
     def take(self, usable: Sequence[int]) -> int:
         """Return whose turn it is among the usable positions, of which there is at least one."""
         credits, weights = self._credits, self._weights
@@ -52,6 +56,10 @@ class RouteChooser:
         self._space = space
         self.masked: Collection[int] = ()
         """Routes that are not to be taken for now, whatever their stages say."""
+
+    def reweigh(self, weights: Sequence[int]) -> None:
+        """Take other weights from now on; a route that is never taken has 0 again."""
+        self._turns.reweigh(weights)
 
     def choose(
         self,

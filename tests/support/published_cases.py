@@ -63,7 +63,7 @@ class Case:
             return [published_arrivals(rate) for rate in self.loads]
         lengths = published_lengths()
         closed = [Closed(lengths, population) for population in self.loads]
-        return closed or [Offline(lengths)] * len(self.pipelines)
+        return closed or [Offline(lengths, turns_away=True)] * len(self.pipelines)
 
 
 def _alone(spec: str, method: str) -> tuple[Published, ...]:

@@ -85,12 +85,23 @@ def run_route(runners: Sequence[Runner], plan: Plan, batch: Batch) -> Output:
 
 
 def run_in_pieces(
-    runners: Sequence[Runner], plan: Plan, ids: Sequence[int], pieces: Sequence[int]
+    runners: Sequence[Runner],
+    plan: Plan,
+    ids: Sequence[int],
+    pieces: Sequence[int],
+    prompt: int | None = None,
 ) -> torch.Tensor:
-    """Return the logits after the last token of each piece of a text."""
+    """Return the logits after the last token of each piece of a text.
+
+    Parameters
+    ----------
+    prompt
+        Tokens after which all others count as drawn; none do if it is None.
+    """
     logits, first = [], 0
     for size in pieces:
-        row = Row(0, 0, first, size, len(ids), Sampling(), samples=True)
+        decodes = prompt is not None and first >= prompt
+        row = Row(0, 0, first, size, len(ids), Sampling(), samples=True, decodes=decodes)
         batch = Batch((row,), torch.tensor(ids[first : first + size]))
         found = run_route(runners, plan, batch).logits
         assert found is not None

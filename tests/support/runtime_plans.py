@@ -26,7 +26,7 @@ from hexplan.plan import (
 )
 from hexplan.predicted import Predicted
 from hexplan.step_limits import StepLimits
-from hexplan.techniques import Interleave
+from hexplan.techniques import Interleave, KvOffload
 from hexplan.workload import Lengths, Workload
 
 ONE = Decimal(1)
@@ -236,6 +236,24 @@ def interleaving(plan: Plan, from_tokens: int = 2, piece_tokens: int = 3) -> Pla
     how = Interleave(from_tokens=from_tokens, piece_tokens=piece_tokens, slowdown=ONE)
     stages = (
         stage.model_copy(update={"interleave": how}) if stage.tp > 1 else stage
+        for stage in plan.stages
+    )
+    return plan.model_copy(update={"stages": tuple(stages)})
+
+
+def offloading(plan: Plan, fraction: str) -> Plan:
+    """Return the plan with its stages keeping KV in host memory, of all layers but their first."""
+    stages = (
+        stage.model_copy(
+            update={
+                "kv_offload": KvOffload(
+                    from_layer=stage.layers[0] + 1,
+                    fraction=Decimal(fraction),
+                    link_bytes_per_s=GIGABYTE,
+                    kv_tokens=stage.kv_tokens,
+                )
+            }
+        )
         for stage in plan.stages
     )
     return plan.model_copy(update={"stages": tuple(stages)})

@@ -29,9 +29,16 @@ class Sites(Network):
         self, first: str, second: str, delay_s: float, mbit_per_s: float = 1000.0, loss: float = 0.0
     ) -> None:
         """Set what is between two addresses, both ways."""
+        self._tell(f"{first} {second} {delay_s} {mbit_per_s * 125_000} {loss}")
+
+    def shut(self, first: str, second: str) -> None:
+        """Let an address open no connection to another, which still may open some to it."""
+        self._tell(f"shut {first} {second}")
+
+    def _tell(self, line: str) -> None:
         assert self.wire.stdin is not None
         assert self.wire.stdout is not None
-        self.wire.stdin.write(f"{first} {second} {delay_s} {mbit_per_s * 125_000} {loss}\n")
+        self.wire.stdin.write(f"{line}\n")
         self.wire.stdin.flush()
         assert self.wire.stdout.readline() == "done\n"
 

@@ -2,7 +2,9 @@
 
 Each namespace gets a TUN device `eth` with its address, and this process passes packets between
 them, as some kernels lack netem. Lines on stdin change a pair, both ways: `ADDRESS ADDRESS DELAY_S
-BYTES_PER_S LOSS`; a loss of 1 parts the two. Each line is answered, and so is the start.
+BYTES_PER_S LOSS`; a loss of 1 parts the two. `shut ADDRESS ADDRESS` lets the first open no
+connection to the second, as NAT and many firewalls do, and the second still those to the first.
+Each line is answered, and so is the start.
 """
 
 from __future__ import annotations
@@ -25,10 +27,15 @@ TUN_WITHOUT_HEADER = 0x0001 | 0x1000
 MOST_BYTES = 65536
 MTU = "9000"
 QUEUE_S = 0.2
-"""What would wait for longer at a rate is dropped, as routers do."""
+QUEUE_BYTES = 65536
+"""What would wait for longer, and behind more than this, is dropped, as routers do."""
 TARGET = slice(16, 20)
 """Where an IPv4 packet has its target; its source is before it."""
 SOURCE = slice(12, 16)
+PROTOCOL = 9
+FLAGS = 13
+"""Where a TCP header has its flags."""
+SYN, ACK = 2, 16
 
 
 @dataclass(slots=True)
@@ -46,6 +53,8 @@ class Wire:
     """Passes packets on."""
 
     devices: dict[bytes, int] = field(default_factory=dict)
+    shut: set[tuple[bytes, bytes]] = field(default_factory=set)
+    """Who may open no connection to whom."""
     pairs: dict[tuple[bytes, bytes], Pair] = field(default_factory=lambda: defaultdict(Pair))
     waiting: list[tuple[float, int, bytes]] = field(default_factory=list)
     number: int = 0
@@ -53,8 +62,11 @@ class Wire:
 
     def change(self, line: str) -> None:
         """Do what a line says."""
-        first, second, *numbers = line.split()
+        first, second, *numbers = line.removeprefix("shut ").split()
         ends = socket.inet_aton(first), socket.inet_aton(second)
+        if line.startswith("shut "):
+            self.shut.add(ends)
+            return
         for pair in (ends, ends[::-1]):
             self.pairs[pair] = Pair(*map(float, numbers))
 
@@ -63,10 +75,13 @@ class Wire:
         source, target = packet[SOURCE], packet[TARGET]
         if packet[0] >> 4 != 4 or target not in self.devices:
             return
+        if (source, target) in self.shut and opens_connection(packet):
+            return
         pair = self.pairs[source, target]
         now_s = time.monotonic()
         begun_s = max(now_s, pair.free_at_s)
-        if self.dice.random() < pair.loss or begun_s - now_s > QUEUE_S:
+        longest_s = max(QUEUE_S, QUEUE_BYTES / pair.bytes_per_s)
+        if self.dice.random() < pair.loss or begun_s - now_s > longest_s:
             return
         pair.free_at_s = begun_s + len(packet) / pair.bytes_per_s
         self.number += 1
@@ -81,6 +96,12 @@ class Wire:
             packet = heapq.heappop(self.waiting)[2]
             os.write(self.devices[packet[TARGET]], packet)
         return None
+
+
+def opens_connection(packet: bytes) -> bool:
+    """Say whether it is the first packet of a TCP connection: SYN without ACK."""
+    flags = packet[4 * (packet[0] & 15) + FLAGS] if packet[PROTOCOL] == socket.IPPROTO_TCP else 0
+    return flags & (SYN | ACK) == SYN
 
 
 def open_device(address: str, namespace: str) -> int:
@@ -106,16 +127,15 @@ def run(*words: str) -> None:
 def main() -> None:
     """Pass packets on until stdin ends."""
     wire = Wire()
-    poller = select.epoll()
     for word in sys.argv[1:]:
         address, _, namespace = word.partition("=")
         device = open_device(address, namespace)
         wire.devices[socket.inet_aton(address)] = device
-        poller.register(device, select.EPOLLIN)
-    poller.register(sys.stdin, select.EPOLLIN)
+    # Not epoll, whose waits are whole milliseconds: packets would be late by half a one on average.
+    readable = [*wire.devices.values(), sys.stdin.fileno()]
     print("ready", flush=True)
     while True:
-        for device, _ in poller.poll(wire.give()):
+        for device in select.select(readable, (), (), wire.give())[0]:
             if device != sys.stdin.fileno():
                 for _ in range(16):
                     try:

@@ -143,4 +143,8 @@ PLACEMENT = {
         "Only sums of tensor parallelism can go on while a device computes something else.",
         "Remove `interleave`, or set `techniques: {interleave: auto}` and solve again.",
     ),
+    "HEX228": Advice(
+        "Only a layer before it, on the same device, can tell what a layer needs of host memory.",
+        "Remove `kv_offload`, or set `techniques: {kv_offload: auto}` and solve again.",
+    ),
 }

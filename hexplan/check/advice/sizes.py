@@ -30,6 +30,10 @@ SIZES = {
         " starve.",
         "Lower `step_limits`, or raise `limits.chunk_tokens` in the cluster.yaml and solve again.",
     ),
+    "HEX308": Advice(
+        "The host would swap, or end the ranks.",
+        "State more `techniques.host_memory` if there is some, or solve again.",
+    ),
     "HEX401": Advice(
         "Routing and the bound rest on capacities. One that is too high overloads its stage.",
         SOLVE_AGAIN,
@@ -53,5 +57,6 @@ SIZES = {
     ),
     "HEX407": Advice("The stage would shift where it is slower afterwards.", SOLVE_AGAIN),
     "HEX409": Advice("Steps would run in two lanes where that is slower.", SOLVE_AGAIN),
+    "HEX411": Advice("Requests would be let in that find no room, or wait.", SOLVE_AGAIN),
     "HEX408": Advice("A reader has to know whether a speed was measured or assumed.", SOLVE_AGAIN),
 }

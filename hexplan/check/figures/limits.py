@@ -110,7 +110,7 @@ def _in_a_run(lookup: Lookup, run: SimulatedRate | RateRun, most: Fraction) -> F
     plan = lookup.plan
     measured_s = exact(run.duration_s) - exact(run.warmup_s)
     placed = [stage for stage in plan.stages if lookup.is_placed(stage)]
-    room = sum(length(stage.layers) * stage.kv_tokens for stage in placed)
+    room = sum(length(stage.layers) * stage.room_tokens for stage in placed)
     in_flight = Fraction(room, plan.model.layers * plan.workload.mean_tokens)
     begun = in_flight / measured_s if measured_s > 0 else Fraction(0)
     return most * (1 + _chance(run)) + begun

@@ -48,7 +48,7 @@ def by_kv_room(lookup: Lookup) -> Fraction | None:
     rooms: dict[int, int] = {}  # where ranges begin and end, the room changes
     for stage in plan.stages if not plan.handovers else _serving(lookup, "decode"):
         for layer, sign in zip(stage.layers, (1, -1), strict=True):
-            rooms[layer] = rooms.get(layer, 0) + sign * stage.kv_tokens
+            rooms[layer] = rooms.get(layer, 0) + sign * stage.room_tokens
     *inside, _ = accumulate(rooms[layer] for layer in sorted(rooms))
     # The step of a prompt's first token is counted alone, as prompts may be of any length.
     least = quickest(lookup, Prompts(1, None), is_scaled=False)
@@ -147,7 +147,7 @@ def _within_room(lookup: Lookup, stage: Stage, need: Need, num_layers: int) -> N
     A request keeps its KV for the layers that it runs. Long ones stay longer and weigh more than
     mean ones, and the scheduler leaves a fifth of the cache free, so this is on the safe side.
     """
-    room = Fraction(stage.kv_tokens * length(stage.layers), num_layers)
+    room = Fraction(stage.room_tokens * length(stage.layers), num_layers)
     most = ceil(room / lookup.plan.workload.mean_tokens)
     return replace(need, step_decodes=max(1, min(need.step_decodes, most)))
 

@@ -117,8 +117,12 @@ class _Search:
         return max(waits)
 
     def _scale(self, stage: Stage) -> Fraction:
-        """Return the factor that brings a mean request to the stage's capacity, but at most 1."""
+        """Return the factor that brings a mean request to the stage's capacity, but at most 1.
+
+        Capacities are those of stages that have nothing in host memory.
+        """
         steps, workload = self.timed[stage.id], self.lookup.plan.workload
+        steps = replace(steps, seen_share=Fraction(1))
         is_own = steps.measured is not None and steps.known is None
         if not self.is_scaled or is_own:
             return Fraction(1)

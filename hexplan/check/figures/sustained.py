@@ -132,7 +132,7 @@ def _unfinished_requests_per_s(
 def _kv_room(lookup: Lookup, stage: Stage, *, is_reserved: bool) -> int:
     """Return the KV room of a stage, in tokens times layers."""
     held = length(stage.layers)
-    tokens = stage.kv_tokens
+    tokens = stage.room_tokens
     profile = profile_of(lookup, stage)
     if not is_reserved and profile is not None and held <= len(profile.kv_tokens):
         # Published schedulers use the measured room.

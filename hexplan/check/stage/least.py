@@ -77,7 +77,7 @@ def _by_datasheet(steps: StageSteps, need: Need) -> Fraction:
     seconds = max(
         matrix_seconds(model, held, need.tokens, num_steps)
         + squares * prompt_s
-        + need.context_tokens * decode_s
+        + steps.seen_share * need.context_tokens * decode_s
         for held, (prompt_s, decode_s) in zip(group.shards, group.positions_s(), strict=True)
     )
     if isinstance(group, SequenceGroup):
@@ -109,7 +109,7 @@ def _by_tables(steps: StageSteps, need: Need) -> Fraction:
         if steps.known is None:
             return measured_s
         context = steps.context_tokens
-        own_s = steps.group.decode_s(batch, context)
+        own_s = steps.group.decode_s(batch, context * steps.seen_share)
         return measured_s * own_s / steps.known.decode_s(batch, context)
 
     factors = steps.factors

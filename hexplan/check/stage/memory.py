@@ -112,6 +112,11 @@ def _measured(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
         yield KV_ROOM_NOT_LARGEST.at(f"stage {stage.id}", message)
 
 
+def device_needs(lookup: Lookup, stage: Stage) -> list[DeviceNeed]:
+    """Return what each device of a stage needs, in the order of its shards."""
+    return [_need(lookup, stage, shard) for shard in stage.shards]
+
+
 def kv_room(lookup: Lookup, stage: Stage) -> int:
     """Return the most tokens of context that fit on every device of a stage; negative if none."""
     shards = {

@@ -47,9 +47,9 @@ class Group:
         reach = Fraction(tokens * tokens, 2)
         return self._step_s(tokens, [reach * position for position, _ in self.positions_s()])
 
-    def decode_s(self, batch: int, context_tokens: int) -> Fraction:
+    def decode_s(self, batch: int, context_tokens: int | Fraction) -> Fraction:
         """Return the seconds of a step of decodes, each with a context of so many tokens."""
-        whole = batch * context_tokens
+        whole = Fraction(batch * context_tokens)
         return self._step_s(batch, [whole * position for _, position in self.positions_s()])
 
     def positions_s(self) -> list[tuple[Fraction, Fraction]]:
@@ -166,6 +166,8 @@ class StageSteps:
     num_layers: int
     is_last: bool
     correction: Correction | None
+    seen_share: Fraction = Fraction(1)
+    """Share of their contexts that decodes attend to at least, in the mean over the layers."""
 
     def prompt_s(self, tokens: int) -> Fraction:
         """Return the seconds of one layer for a prompt in one step."""
@@ -177,8 +179,9 @@ class StageSteps:
                 seconds *= self.group.prompt_s(tokens) / self.known.prompt_s(tokens)
         return self.factors[0] * seconds + self._added_s
 
-    def decode_s(self, batch: int, context_tokens: int) -> Fraction:
+    def decode_s(self, batch: int, context_tokens: int | Fraction) -> Fraction:
         """Return the seconds of one layer for a step of decodes."""
+        context_tokens *= self.seen_share
         if self.measured is None:
             own = self.group.decode_s(batch, context_tokens)
             seconds = own + self.step_s / self.num_layers
@@ -240,7 +243,17 @@ def steps_of(lookup: Lookup, stage: Stage) -> StageSteps | None:
         num_layers=length(stage.layers),
         is_last=stage.layers[1] == plan.model.layers,
         correction=correction,
+        seen_share=_seen_share(stage),
     )
+
+
+def _seen_share(stage: Stage) -> Fraction:
+    """Return the share of their contexts that decodes attend to, in the mean over the layers."""
+    how = stage.kv_offload
+    if how is None:
+        return Fraction(1)
+    away = Fraction(stage.layers[1] - how.from_layer, length(stage.layers))
+    return 1 - away + away * exact(how.fraction)
 
 
 def scaled_origin(profile: Profile) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hexplan.cli.across.options import (
+    BehindNat,
     FirstPort,
     HostOptions,
     HostsFolder,
@@ -28,6 +29,7 @@ def doctor(
     first_port: FirstPort = None,
     hosts_model_folder: HostsFolder = None,
     allow_public_hosts: PublicHosts = False,
+    behind_nat: BehindNat = None,
     timeout: Annotated[str, typer.Option(help="How long all of it may take.")] = "9s",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the findings as JSON on stdout.")
@@ -47,7 +49,15 @@ def doctor(
 
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
-    options = HostOptions(False, ssh, python, first_port, hosts_model_folder, allow_public_hosts)
+    options = HostOptions(
+        False,
+        ssh,
+        python,
+        first_port,
+        hosts_model_folder,
+        allow_public_hosts,
+        tuple(behind_nat or ()),
+    )
     hosts = options.hosts(plan)
     if hosts is None:
         message = "found no `address` of a host: the plan runs on this machine alone"

@@ -44,6 +44,13 @@ PublicHosts = Annotated[
     bool,
     typer.Option("--allow-public-hosts", help="Let hosts listen on public addresses."),
 ]
+BehindNat = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A host that other hosts cannot call, as it is behind NAT or a firewall: it calls"
+        " them; repeatable."
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would run where, and start nothing.")
 ]
@@ -59,6 +66,8 @@ class HostOptions:
     first_port: int | None
     model_folder: Path | None
     may_be_public: bool
+    behind: tuple[str, ...] = ()
+    """Hosts that others cannot call."""
 
     def hosts(self, plan: Plan) -> Hosts | None:
         """Return how to reach a plan's hosts; None runs all of them on this machine.
@@ -68,13 +77,14 @@ class HostOptions:
         InputError
             An address must not be used, or an option is wrong.
         """
-        from hexplan_runtime.launch.places import Hosts, has_addresses, host_places
+        from hexplan_runtime.launch.places import Hosts, has_addresses, host_places, require_hosts
         from hexplan_runtime.probe.reach import Reach
         from hexplan_runtime.processes.command import SSH
 
         if self.here or not has_addresses(plan):
             return None
-        reach = Reach(ssh_words(self.ssh) or SSH, self.python, self.may_be_public)
+        reach = Reach(ssh_words(self.ssh) or SSH, self.python, self.may_be_public, self.behind)
+        require_hosts(plan, self.behind)
         host_places(plan, reach)
         return Hosts(reach, self.first_port, self.model_folder)
 

@@ -168,4 +168,6 @@ def _say(output: Path, made: Export) -> None:
             f"the replicas share no stage, and pass {whole.tokens_per_s:,.1f} tokens/s,"
             f" {whole.loss:.1%} less than the plan's {whole.planned_tokens_per_s:,.1f}"
         )
+    if made.note is not None:
+        say(f"warning: {made.note}")
     say(f"wrote {words.count(len(made.files), 'file')} into {output}; begin with its README.md")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from hexplan.reading.text.base import Text
-from hexplan.reading.text.fields import Factor
-from hexplan.techniques import QueueChoice, Switch, Techniques
+from hexplan.reading.text.fields import Bandwidth, Bytes, Factor, Fraction
+from hexplan.techniques import (
+    HOST_LINK_BYTES_PER_S,
+    KV_FRACTION,
+    QueueChoice,
+    Switch,
+    Techniques,
+)
 
 
 def _switch(value: object) -> object:
@@ -35,6 +41,24 @@ class TechniquesText(Text):
     """How many times as long computing and summing up take while both go on; if left out, what the
     profile of a group of devices says, or else 1.15."""
 
+    kv_offload: TechniqueSwitch = "off"
+    """Whether stages keep keys and values of most layers in host memory, and fetch ahead what
+    matters of them: `off`, `on` where more requests then run at once and more tokens come out, or
+    only where simulations show a gain besides (`auto`)."""
+    kv_fraction: Fraction = KV_FRACTION
+    """Share of a request's keys and values that a decode fetches; all at 1."""
+    host_memory: Bytes | None = None
+    """What every host has for keys and values: needed for `kv_offload`."""
+    host_link: Bandwidth = HOST_LINK_BYTES_PER_S
+    """What a link from host memory to a device carries."""
+
+    @model_validator(mode="after")
+    def _knows_host_memory(self) -> Self:
+        if self.kv_offload != "off" and self.host_memory is None:
+            message = "`kv_offload` needs `host_memory`, what each host has for keys and values"
+            raise ValueError(message)
+        return self
+
     def techniques(self) -> Techniques:
         """Return what is asked for."""
         return Techniques(
@@ -42,4 +66,8 @@ class TechniquesText(Text):
             shift=self.shift,
             interleave=self.interleave,
             slowdown=self.slowdown,
+            kv_offload=self.kv_offload,
+            kv_fraction=self.kv_fraction,
+            host_memory_bytes=self.host_memory,
+            host_link_bytes_per_s=self.host_link,
         )

@@ -51,6 +51,7 @@ def doctor_json(plan: Plan, diagnosis: Diagnosis) -> str:
             "latency_s": edge.trial and edge.trial.latency_s,
             "bytes_per_s": edge.trial and edge.trial.bytes_per_s,
             "is_plain": _is_plain(plan, edge),
+            "is_open_back": edge.is_open_back,
             "problem": edge_problem(plan, edge),
         }
         for edge in diagnosis.edges
@@ -130,6 +131,11 @@ def _edge_lines(plan: Plan, edge: EdgeDiagnosis) -> Iterator[str]:
 def _edge_hint(edge: EdgeDiagnosis) -> str:
     if edge.trial is None:
         return f"first put {edge.listener} and {edge.caller} in order; `--timeout` gives more time"
+    if edge.trial.latency_s is None and edge.is_open_back:
+        return (
+            f"{edge.listener} reaches {edge.caller}: with `--behind-nat {edge.listener}` it calls"
+            " there instead"
+        )
     if edge.trial.latency_s is None:
         return (
             f"let {edge.caller} through to {edge.listener} in the firewall there; `--first-port`"

@@ -140,6 +140,11 @@ def _route_row(one: RouteRate) -> tuple[str, ...]:
         " > ".join(route.stages),
         f"{route.requests:,}",
         "" if one.share is None else words.percent(one.share),
-        words.percent(route.weight),
+        _weight(route),
         f"{one.tokens_per_s:,.1f}",
     )
+
+
+def _weight(route: RouteStatus) -> str:
+    planned, now = words.percent(route.weight), words.percent(route.weight_now)
+    return planned if now == planned else f"{now}, not {planned}"

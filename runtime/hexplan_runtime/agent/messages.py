@@ -17,8 +17,8 @@ BEAT_S = 1.0
 SILENCE_S = 3.0
 """After so long without a word, a coordinator takes a host for lost."""
 DEAD_MAN_S = 8.0
-"""After so long without a word, an agent ends its ranks and itself, and a rank its agent: all is
-gone within 15 s, whatever has died or is cut off."""
+"""After so long without a word, an agent ends its ranks and itself, and its guard ends one that is
+stopped: all is gone within 15 s, whatever has died or is cut off."""
 
 
 class HostTask(FrozenModel):
@@ -122,5 +122,7 @@ class HostReport(FrozenModel):
     """What the rank said."""
     exit_code: int = 0
     """How it ended."""
+    is_memory_kill: bool = False
+    """Whether Linux killed it because memory ran out."""
     last_words: str = ""
     """What it wrote last, when it ended or when asked."""

@@ -32,9 +32,10 @@ VARIABLES: Final = (
     "TMPDIR",
     "PYTHONPATH",
     "LD_LIBRARY_PATH",
+    "HEXPLAN_EMULATED_HOST_LINK",
     "HEXPLAN_EMULATED_LINK",  # of trials: net.emulated_link, which launchers need not import
 )
-"""What ranks inherit: enough to run Python, and no keys or tokens of whoever launches."""
+"""What ranks inherit: enough to run Python and trials, and no secrets of whoever launches."""
 
 RankEvent: TypeAlias = Literal["said", "ended", "stopped", "words"]
 
@@ -147,8 +148,9 @@ class HostRanks:
         elif isinstance(event, Stopped):
             self._hear(place.report("stopped"))
         else:
-            words, code = event.child.last_words, event.exit_code
-            self._hear(place.report("ended", exit_code=code, last_words=words))
+            words, code, kill = event.child.last_words, event.exit_code, event.is_memory_kill
+            told = {"exit_code": code, "last_words": words, "is_memory_kill": kill}
+            self._hear(place.report("ended", **told))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Plan families: what /metrics tells of plans that were applied while one ran."""
+"""Plan families: what /metrics tells of plans that were applied, and of routes' weights now."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hexplan_runtime.applying.view import Current
 
 
 def plan_families(current: Current) -> Iterator[Metric]:
-    """Yield what became of other plans so far."""
+    """Yield what became of other plans so far, and what the router gives each route."""
     for name, text, number in (
         ("plans_applied", "Plans that were applied", current.applied),
         ("plans_not_applied", "Plans that could not be applied", current.failed),
@@ -21,4 +21,9 @@ def plan_families(current: Current) -> Iterator[Metric]:
         yield plans
     applying = GaugeMetricFamily("hexplan_applying", "1 while a plan is applied", labels=())
     applying.add_metric((), float(current.is_applying))
-    yield applying
+    weight = GaugeMetricFamily(
+        "hexplan_route_weight_now", "Share of requests that a route gets now", labels=("route",)
+    )
+    for route in (seen := current.snapshot()).routes:
+        weight.add_metric((str(route.route),), seen.weight_now(route.route))
+    yield from (applying, weight)

@@ -58,7 +58,7 @@ def applying_of(progress: Progress) -> Applying:
 
 def longest_tokens(plan: Plan) -> int:
     """Return the longest context that some route of a plan holds when it is empty."""
-    kv_tokens = {stage.id: stage.kv_tokens for stage in plan.stages}
+    kv_tokens = {stage.id: stage.room_tokens for stage in plan.stages}
     return max(min(kv_tokens[hop.stage] for hop in route.hops) for route in plan.routes)
 
 

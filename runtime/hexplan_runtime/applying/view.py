@@ -13,6 +13,7 @@ from threading import Lock
 from hexplan.plan import ENTRY, EXIT, Plan
 from hexplan_runtime.engine.core import EngineCore
 from hexplan_runtime.engine.snapshot import EdgeTokens, EngineSnapshot
+from hexplan_runtime.runner.kv_offload.host_traffic import HostTraffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,17 @@ class View:
             edges=self._edges(seen.edges),
             routes=tuple(replace(seen.routes[p], route=r) for r, p in enumerate(self.routes)),
             on_routes=tuple(seen.on_routes[place] for place in self.routes),
+            weights=tuple(seen.weights[place] for place in self.routes),
             masked=_placed(seen.masked, route_at),
             proved=_placed(seen.proved, route_at),
             generations=tuple(seen.generations[place] for place in self.stages),
+            host=self._host(seen.host),
+        )
+
+    def _host(self, seen: Sequence[HostTraffic]) -> tuple[HostTraffic, ...]:
+        ids = {self.name(number): stage.id for number, stage in enumerate(self.plan.stages)}
+        return tuple(
+            one.model_copy(update={"stage": ids[one.stage]}) for one in seen if one.stage in ids
         )
 
     def _edges(self, edges: Sequence[EdgeTokens]) -> tuple[EdgeTokens, ...]:

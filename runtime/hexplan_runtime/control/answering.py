@@ -116,6 +116,7 @@ class Control:
                 RouteStatus(
                     stages=tuple(hop.stage for hop in route.hops),
                     weight=float(route.weight),
+                    weight_now=seen.engine.weight_now(one.route),
                     requests=one.requests,
                     tokens=one.tokens,
                 )

@@ -51,6 +51,8 @@ class RouteStatus(FrozenModel):
     """Its hops, in their order."""
     weight: float
     """The share of requests that the plan gives it."""
+    weight_now: float = 0.0
+    """The share that the router gives it now: another one if a route has become slow."""
     requests: Annotated[int, Field(ge=0)]
     """Requests that it got so far."""
     tokens: Annotated[int, Field(ge=0)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hexplan.plan import Plan
 from hexplan_runtime.engine.snapshot import EdgeTokens, RouteTokens
+from hexplan_runtime.engine.weighing.passed import Passed
+from hexplan_runtime.runner.kv_offload.host_traffic import HostTraffic
 from hexplan_runtime.stage.edges import route_edges
 
 
@@ -14,8 +16,13 @@ class Counts:
         self._plan = plan
         self.tokens = [0] * len(plan.routes)
         self.requests = [0] * len(plan.routes)
+        self.passed = Passed(len(plan.routes))
+        """What came out of each route."""
         self.swaps = self.swapped = 0
         """How often KV went to host memory, and how many requests have theirs there."""
+
+        self.host: dict[str, HostTraffic] = {}
+        """What stages have last told of their traffic with host memory, by their ids."""
 
     def grow(self, plan: Plan) -> None:
         """Take a plan with more routes."""
@@ -23,6 +30,7 @@ class Counts:
         self._plan = plan
         self.tokens += more
         self.requests += more
+        self.passed.grow(len(plan.routes))
 
     def by_edge(self) -> tuple[EdgeTokens, ...]:
         """Return the tokens sent over each edge, in the plan's order."""

@@ -5,7 +5,6 @@ It moves no bytes: the launcher sends what the engine says, and tells it what ca
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable
 from itertools import count
 from math import ceil
@@ -93,6 +92,7 @@ class Engine:
         turn = Turn()
         ids: list[int] = [] if batch.token_ids is None else batch.token_ids.tolist()
         note_prompts(self._flights, batch)
+        self.counts.passed.take(self._flights, batch)
         for row in batch.rows:
             if not row.tokens and not row.closes:
                 self._pass(row)
@@ -145,10 +145,10 @@ class Engine:
         """Return what requests hold of each stage's KV cache, in the plan's order."""
         return self._shelf.kv(self._plan)
 
-    def on_routes(self) -> tuple[int, ...]:
-        """Return how many requests are on each route, or have left something under way there."""
-        on = Counter(flight.route for flight in self._flights.values())
-        return tuple(on[route] for route in range(len(self._feeds)))
+    @property
+    def flights(self) -> Collection[Flight]:
+        """The requests that are on routes, or have left something under way there."""
+        return self._flights.values()
 
     def lose(self, stages: Collection[int], also: Collection[int] = ()) -> Loss:
         """Take stages for lost; what was on their routes, or these, waits to start over."""

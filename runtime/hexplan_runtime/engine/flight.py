@@ -68,6 +68,8 @@ class Flight:
     """Tokens to run before it decodes."""
     sampling: Sampling = field(init=False)
     end_rule: EndRule = field(init=False)
+    passed_tokens: int = 0
+    """Tokens of it that have come through all stages."""
     prompt_logprobs: list[Logprobs] = field(default_factory=list)
     """What has been told of the prompt so far."""
     is_over: bool = False

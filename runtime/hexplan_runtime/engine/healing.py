@@ -25,6 +25,7 @@ from hexplan_runtime.engine.changes import (
 from hexplan_runtime.engine.engine import Engine
 from hexplan_runtime.engine.links import Links
 from hexplan_runtime.engine.outcomes import Deliver, Failed, NoRoute, Ticket
+from hexplan_runtime.engine.weighing.reweigher import Reweigher
 from hexplan_runtime.request import Request, TokenEvent
 
 PATIENCE_S: Final = 120.0
@@ -68,6 +69,8 @@ class Healing:
         self.has_hope = False
         """Whether somebody looks for another plan when no route can come back; any thread sets
         it."""
+        self.reweigher = Reweigher(engine)
+        """Gives slow routes fewer requests, if it is on."""
         self._is_patient = False
         """Whether requests wait however long it takes, as plans are changing."""
 
@@ -154,6 +157,7 @@ class Healing:
     def look(self) -> Sequence[int]:
         """Probe the routes that may be open, and return who has waited too long for one."""
         masking, now_s = self._engine.replays.masking, time.monotonic()
+        self.reweigher.look(now_s)
         for route in sorted(self._engine.replays.to_probe() - self._probes.keys()):
             ticket = self._ask(Request((_PROBE_TOKEN,), 1, route=route), self._hear(route))
             self._probes[route] = _Probe(ticket, now_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from hexplan_runtime.engine.engine import Engine
@@ -11,6 +12,7 @@ from hexplan_runtime.engine.snapshot import EndCount, EndReason, EngineSnapshot
 def snapshot_of(engine: Engine, waiting: int, ends: Mapping[EndReason, int]) -> EngineSnapshot:
     """Return a snapshot of an engine that nobody changes meanwhile."""
     replays = engine.replays
+    on = Counter(flight.route for flight in engine.flights)
     return EngineSnapshot(
         running=engine.running,
         waiting=waiting,
@@ -19,7 +21,8 @@ def snapshot_of(engine: Engine, waiting: int, ends: Mapping[EndReason, int]) -> 
         ends=tuple(EndCount(*end) for end in sorted(ends.items())),
         edges=engine.counts.by_edge(),
         routes=engine.counts.by_route(),
-        on_routes=engine.on_routes(),
+        on_routes=tuple(on[route] for route in range(len(engine.counts.requests))),
+        weights=replays.router.weights,
         masked=tuple(sorted(replays.masking.masked)),
         proved=tuple(sorted(replays.masking.proved)),
         weighings=replays.masking.weighings,
@@ -29,4 +32,5 @@ def snapshot_of(engine: Engine, waiting: int, ends: Mapping[EndReason, int]) -> 
         replays=replays.count,
         swaps=engine.counts.swaps,
         swapped=engine.counts.swapped,
+        host=tuple(engine.counts.host.copy().values()),
     )

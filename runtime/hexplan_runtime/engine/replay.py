@@ -16,6 +16,7 @@ from hexplan_runtime.engine.changes import Renewal
 from hexplan_runtime.engine.flight import Flight
 from hexplan_runtime.engine.masking import Masking
 from hexplan_runtime.engine.room import Room
+from hexplan_runtime.engine.router import Router
 from hexplan_runtime.engine.shelf import Kept, Shelf
 
 MOST_REPLAYS: Final = 8
@@ -49,6 +50,11 @@ class Replays:
         self._floors = [0] * len(plan.routes)
         self._held: list[tuple[int, list[Flight], list[Kept]]] = []
         """By the renewal that ends them."""
+
+    @property
+    def router(self) -> Router:
+        """What gives requests their routes."""
+        return self._room.router
 
     def lose(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from hexplan.constants import WEIGHT_DIGITS
 from hexplan.errors import InputError
@@ -17,22 +17,36 @@ class Router:
     def __init__(self, plan: Plan) -> None:
         self.holds = _holds(plan)
         """Of each route: the stages where a request keeps room."""
-        self.space = KvSpace([stage.kv_tokens for stage in plan.stages])
+        self.space = KvSpace([stage.room_tokens for stage in plan.stages])
         """What is kept on each stage, in the plan's order."""
-        self._weights = _weights(plan)
+        self._weights = self.planned = _weights(plan)
         self._chooser = RouteChooser(self._weights, self.holds, self.space)
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """What routes weigh now, in parts of a billion."""
+        return self._weights
+
+    def reweigh(self, weights: Sequence[int]) -> None:
+        """Choose routes by these weights for now; those of the plan that are 0 stay so."""
+        self._weights = tuple(weights)
+        self._chooser.reweigh(self._weights)
 
     def extend(self, plan: Plan) -> None:
         """Take a plan with more stages and routes; no request takes one of these yet."""
         self.holds += _holds(plan)[len(self.holds) :]
-        more = tuple(stage.kv_tokens for stage in plan.stages[len(self.space.reserved) :])
+        more = tuple(stage.room_tokens for stage in plan.stages[len(self.space.reserved) :])
         self.space.capacity += more
         self.space.limit += more
         self.space.reserved += [0] * len(more)
+        unweighed = (0,) * (len(plan.routes) - len(self._weights))
+        self._weights += unweighed
+        self.planned += unweighed
 
     def weigh(self, plan: Plan) -> None:
         """Choose routes by the weights that they have in the plan now."""
         masked, self._weights = self._chooser.masked, _weights(plan)
+        self.planned = self._weights
         self._chooser = RouteChooser(self._weights, self.holds, self.space)
         self._chooser.masked = masked
 
@@ -109,5 +123,5 @@ def _holds(plan: Plan) -> list[tuple[KvHold, ...]]:
     ]
 
 
-def _weights(plan: Plan) -> list[int]:
-    return [int(route.weight.scaleb(WEIGHT_DIGITS)) for route in plan.routes]
+def _weights(plan: Plan) -> tuple[int, ...]:
+    return tuple(int(route.weight.scaleb(WEIGHT_DIGITS)) for route in plan.routes)

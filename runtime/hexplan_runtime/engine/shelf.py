@@ -50,7 +50,7 @@ class Shelf:
         """Return what requests and the shelf hold of each stage's KV cache, in the plan's order."""
         columns = self._space.reserved, self.used, self.hits
         return tuple(
-            StageKv(stage.id, held, stage.kv_tokens, kept, hit)
+            StageKv(stage.id, held, stage.room_tokens, kept, hit)
             for stage, held, kept, hit in zip(plan.stages, *columns, strict=True)
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from hexplan.constants import WEIGHT_DIGITS
 from hexplan_runtime.request import FinishReason
+from hexplan_runtime.runner.kv_offload.host_traffic import HostTraffic
 
 EndReason: TypeAlias = FinishReason | Literal["cancelled", "failed"]
 
@@ -71,6 +73,8 @@ class EngineSnapshot:
     routes: tuple[RouteTokens, ...]
     on_routes: tuple[int, ...] = ()
     """Requests on each route, or that have left something under way there."""
+    weights: tuple[int, ...] = ()
+    """What the router gives each route now: the plan's weights unless one has become slow."""
     masked: tuple[int, ...] = ()
     """Routes that no request may take for now: a stage of theirs is lost, or not proved yet."""
     proved: tuple[int, ...] = ()
@@ -89,3 +93,9 @@ class EngineSnapshot:
     """How often the KV of a request went to host memory, so that others could run."""
     swapped: int = 0
     """Requests whose KV is there."""
+    host: tuple[HostTraffic, ...] = ()
+    """What stages with keys and values in host memory have moved, as they last told."""
+
+    def weight_now(self, route: int) -> float:
+        """Return the share of requests that the router gives a route now."""
+        return self.weights[route] / 10**WEIGHT_DIGITS

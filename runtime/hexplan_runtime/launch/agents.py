@@ -133,8 +133,6 @@ class Agents(AgentBook):
             if name not in self._problems:
                 return
             self._supervisor.kill([agent.child])
-            with self._lock:
-                del self._problems[name]
             assert self._task is not None
             self._begin_checked(agent.place, self._task, deadline_s)
 
@@ -228,6 +226,7 @@ class Agents(AgentBook):
         with self._lock:
             child = self._supervisor.start(f"host {place.name}", command, greeting)
             agent = self._agents[child.name] = HostAgent(place, child)
+            self._problems.pop(child.name, None)  # not before: a host without an agent has one
         child.tell(task_of(place, self._hosts, assignment))
         return agent
 
@@ -259,7 +258,7 @@ class Agents(AgentBook):
             agent = self._agents.get(event.child.name)
             if agent is None or agent.child is not event.child:
                 return  # of an agent that was lost, and has a successor, or of one that has left
-            agent.heard_s = time.monotonic()
+            agent.heard_s, agent.silent_looks = time.monotonic(), 0
         if isinstance(event, Ended):
             self._lose(agent, explain_end(agent.place, event))
         elif event.message.event == "checked":

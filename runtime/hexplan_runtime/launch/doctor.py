@@ -53,6 +53,8 @@ class EdgeDiagnosis:
     """Where it was tried; None if nobody listened there."""
     trial: Trial | None
     """None if it could not be tried."""
+    is_open_back: bool = False
+    """Whether the listener could call the caller, where that could not call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,15 +205,35 @@ class Doctor:
     def _try_edges(self) -> list[EdgeDiagnosis]:
         """Try each edge between machines from the end that calls."""
         edges, found = launch_edges(self._plan), list[tuple[EdgeDiagnosis, Attempt | None]]()
-        for number, (listener, caller) in enumerate(edge_hosts(self._plan)):
+        for number, ends in enumerate(edge_hosts(self._plan, self._hosts.reach.behind)):
+            listener, caller = ends
             if listener == caller:
                 continue
-            report = self._visits[listener].report
-            address = report.listens if report is not None else None
+            address = self._address_of(listener)
             one = attempt(self._plan, caller, listener, address) if address is not None else None
             edge = EdgeDiagnosis(*edges[number], caller, listener, address, None)
             found.append((edge, one))
         callers: dict[str, Caller] = {**self._visits}
         trials = EdgeTrials(callers, keys_of(self._across), self._take_next, self._deadline_s)
         trials.run([one for _, one in found if one is not None])
-        return [replace(edge, trial=one.trial) if one is not None else edge for edge, one in found]
+        told = [replace(edge, trial=one.trial) if one is not None else edge for edge, one in found]
+        return self._tried_back(trials, told)
+
+    def _tried_back(self, trials: EdgeTrials, edges: list[EdgeDiagnosis]) -> list[EdgeDiagnosis]:
+        """Try shut edges from the other end, which a launch can let call instead."""
+        back: dict[int, Attempt] = {}
+        for number, edge in enumerate(edges):
+            address = self._address_of(edge.caller)
+            is_shut = edge.trial is not None and edge.trial.latency_s is None
+            if is_shut and address is not None:
+                back[number] = attempt(self._plan, edge.listener, edge.caller, address)
+        trials.run(list(back.values()))
+        for number, one in back.items():
+            is_open = one.trial is not None and one.trial.latency_s is not None
+            edges[number] = replace(edges[number], is_open_back=is_open)
+        return edges
+
+    def _address_of(self, host: str) -> str | None:
+        """Return where a host's agent listens; None of the coordinator, which listens nowhere."""
+        visit = self._visits.get(host)
+        return visit.report.listens if visit is not None and visit.report is not None else None

@@ -75,7 +75,7 @@ def planned_starts(plan: Plan, hosts: Hosts | None, folder: Path | None) -> Sequ
             there,
             tuple(_ranks(plan, place.stages)),
             tuple(_listens(plan, place, hosts.first_port)),
-            tuple(_plain(plan, place)),
+            tuple(_plain(plan, place, hosts.reach.behind)),
         )
         for place in host_places(plan, hosts.reach)
     ]
@@ -95,10 +95,10 @@ def _listens(plan: Plan, place: HostPlace, first_port: int | None) -> Iterator[P
         yield PlannedEdge(*edges[number], None if first_port is None else first_port + number)
 
 
-def _plain(plan: Plan, place: HostPlace) -> Iterator[PlannedEdge]:
+def _plain(plan: Plan, place: HostPlace, behind: Sequence[str]) -> Iterator[PlannedEdge]:
     """Yield the edges of a host that stay inside its trusted site."""
     mine = {plan.stages[index].id for index in place.stages}
     site = plan.cluster.site_of(place.name)
-    for edge in plain_edges(plan):
+    for edge in plain_edges(plan, behind):
         if mine & set(edge):
             yield PlannedEdge(*edge, None, site)

@@ -24,6 +24,7 @@ from hexplan_runtime.launch.stage_crew import HostCrews, LocalCrews
 from hexplan_runtime.launch.stage_start import Restarts
 from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.processes import Child, Ended, Here, Said, Stopped, StopWatch, Supervisor
+from hexplan_runtime.runner.kv_offload.host_traffic import HostTraffic
 from hexplan_runtime.stage.mailbox import Loss
 from hexplan_runtime.stage.messages import PEER_LOST, Assignment, EdgeLost, EndSeen, Report
 
@@ -50,6 +51,8 @@ class Fleet:
         self._supervisor = Supervisor(Report, self.tell)
         self._news: SimpleQueue[News] = SimpleQueue()
         self._failure: HexplanError | None = None
+        self.traffic: dict[str, HostTraffic] = {}
+        """What leaders have last told of host memory, by their stages."""
         self.mender: PlanMender | None = None
         """Who has lost stages started again; without one, whatever dies ends the launch."""
         self._watch: StopWatch | None = None
@@ -80,8 +83,11 @@ class Fleet:
 
     def tell(self, news: News) -> None:
         """Take news from any thread."""
-        if self._hear is not None and isinstance(news, Said) and news.message.event == "seen":
-            self._hear(news.message.seen)
+        said = news.message if isinstance(news, Said) else None
+        if self._hear is not None and said is not None and said.event == "seen":
+            self._hear(said.seen)
+        elif said is not None and said.traffic is not None:
+            self.traffic[said.traffic.stage] = said.traffic
         else:
             self._news.put(news)
 

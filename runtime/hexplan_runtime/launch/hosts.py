@@ -26,6 +26,7 @@ def new_keys(hosts: Hosts) -> Across:
         listeners=(listeners.public.decode(), listeners.secret.decode()),
         callers=(callers.public.decode(), callers.secret.decode()),
         first_port=hosts.first_port,
+        behind=hosts.reach.behind,
     )
 
 

@@ -99,7 +99,9 @@ class Pipeline:
         self._meeting_folder: OwnFolder | None = None
         self._rewiring: Rewiring | None = None
         self._links = FleetLinks(self._fleet)
-        self.core = EngineCore(choose_engine(plan, queue), self._links, max_waiting)
+        engine = choose_engine(plan, queue)
+        self._fleet.traffic = engine.counts.host
+        self.core = EngineCore(engine, self._links, max_waiting)
         """Takes requests from any thread, as a server does."""
 
     def __enter__(self) -> Self:

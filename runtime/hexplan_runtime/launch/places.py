@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hexplan.cluster import COORDINATOR
 from hexplan.errors import InputError
-from hexplan.plan import EXIT, Plan
+from hexplan.plan import Plan
 from hexplan_runtime.net.addresses import is_own
 from hexplan_runtime.probe.reach import HostAddress, Reach
 from hexplan_runtime.processes import Here, Starter
-from hexplan_runtime.stage.topology import launch_edges
+from hexplan_runtime.stage.topology import launch_edges, listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,9 @@ def host_places(plan: Plan, reach: Reach) -> Sequence[HostPlace]:
             hint = "`launch` runs them on this machine with `--here`; solve without `join`"
             raise InputError(message, hint=hint)
         mine = tuple(index for index, stage in enumerate(plan.stages) if stage.host == name)
-        places[name] = HostPlace(name, address, mine, _listens(plan, name), is_own(address))
+        listens = _listens(plan, name, reach.behind)
+        places[name] = HostPlace(name, address, mine, listens, is_own(address))
+    _require_callers(plan, reach.behind)
     return tuple(places.values())
 
 
@@ -100,17 +102,48 @@ def _used(plan: Plan) -> Mapping[str, str | None]:
     return {stage.host: hosts[stage.host].address for stage in plan.stages}
 
 
-def edge_hosts(plan: Plan) -> Sequence[tuple[str, str]]:
+def require_hosts(plan: Plan, names: Collection[str]) -> None:
+    """Refuse names of hosts behind NAT that the plan does not use.
+
+    Raises
+    ------
+    InputError
+        There is one.
+    """
+    used = _used(plan)
+    for name in names:
+        if name not in used:
+            message = f"--behind-nat: found {name}, needed a host of the plan: {', '.join(used)}"
+            raise InputError(message)
+
+
+def _require_callers(plan: Plan, behind: Collection[str]) -> None:
+    """Refuse edges of which neither end can call the other.
+
+    Raises
+    ------
+    InputError
+        There is one.
+    """
+    for ends in map(set, edge_hosts(plan, behind)):
+        if len(ends) == 2 and ends <= set(behind):
+            one, other = sorted(ends)
+            message = f"{one} and {other} exchange activations, and neither can be called"
+            hint = "join them in a VPN, or plan without a link between them"
+            raise InputError(message, hint=hint)
+
+
+def edge_hosts(plan: Plan, behind: Collection[str] = ()) -> Sequence[tuple[str, str]]:
     """Return, for each edge, the host that listens and the one that calls, or the coordinator."""
     places = {stage.id: stage.host for stage in plan.stages}
-    return [
-        (places[source], COORDINATOR)
-        if target == EXIT
-        else (places[target], places.get(source, COORDINATOR))
-        for source, target in launch_edges(plan)
-    ]
+    found = []
+    for edge in launch_edges(plan):
+        ends = tuple(places.get(end, COORDINATOR) for end in edge)
+        is_source = listener(plan, edge, behind) == edge[0]
+        found.append((ends[0], ends[1]) if is_source else (ends[1], ends[0]))
+    return found
 
 
-def _listens(plan: Plan, host: str) -> tuple[int, ...]:
-    ends = enumerate(edge_hosts(plan))
+def _listens(plan: Plan, host: str, behind: Collection[str]) -> tuple[int, ...]:
+    ends = enumerate(edge_hosts(plan, behind))
     return tuple(n for n, (listener, caller) in ends if listener == host != caller)

@@ -36,6 +36,8 @@ from hexplan_runtime.model.model_files import Place, find_model_folder, place_we
 from hexplan_runtime.model.needed_files import files_beside, needed_weights
 
 RECEIVER: Final = "hexplan_runtime.agent.weights"
+_LAST_WORDS_S: Final = 5.0
+"""How long an end that has hung up may take to end."""
 _AT_ONCE: Final = 8
 """Hosts to copy to at once: more would share the same line."""
 
@@ -112,6 +114,7 @@ class WeightsPusher:
             try:
                 return self._feed(process, task, found)
             except (OSError, ValidationError, LaunchError) as error:
+                told = error.message if isinstance(error, LaunchError) else _last_problem(process)
                 process.kill()
                 process.wait()
                 with suppress(OSError):
@@ -119,8 +122,9 @@ class WeightsPusher:
                 words.seek(0)
                 said = words.read().decode(errors="replace")
                 problem, hint = explain_words(said, place.address)
-                own = error.message if isinstance(error, LaunchError) else None
-                problem = own or problem or "the connection ended; the next call goes on"
+                problem = told or problem or "the connection ended; the next call goes on"
+                if told and not said:
+                    hint = "what has come of a file stays, and the next call goes on there"
                 return replace(found, problem=problem, hint=hint)
 
     def _feed(self, process: subprocess.Popen[bytes], task: FolderTask, found: Pushed) -> Pushed:
@@ -181,6 +185,16 @@ class WeightsPusher:
 def _tell(stdin: IO[bytes], message: FrozenModel) -> None:
     stdin.write(message.model_dump_json().encode() + b"\n")
     stdin.flush()
+
+
+def _last_problem(process: subprocess.Popen[bytes]) -> str | None:
+    """Return what the other end said before it hung up, such as that its disk is full."""
+    assert process.stdout is not None
+    try:
+        process.wait(_LAST_WORDS_S)
+        return FolderReport.model_validate_json(process.stdout.readline()).problem
+    except (subprocess.TimeoutExpired, ValidationError):
+        return None
 
 
 def _hear(stdout: IO[bytes]) -> FolderReport:

@@ -57,7 +57,7 @@ class RemoteRank:
         if report.event == "stopped":
             return Stopped(self)
         self.keep_words(report.last_words)
-        return Ended(self, report.exit_code)
+        return Ended(self, report.exit_code, report.is_memory_kill)
 
 
 @dataclass(slots=True)
@@ -68,6 +68,8 @@ class HostAgent:
     child: ChildProcess[HostReport]
     heard_s: float | None = None
     """When it last said something, by the monotonic clock; None until it has."""
+    silent_looks: int = 0
+    """How often the coordinator has looked since then: once a beat."""
     seen: HostSeen | None = None
     ranks: list[RemoteRank] = field(default_factory=list)
 

@@ -73,30 +73,39 @@ class StageStart:
     """Those that are up, once `run` has returned none else."""
     plan: Plan | None = None
     """The plan that those got."""
+    why: HexplanError | None = None
+    """What it was lost for."""
     over: Event = field(default_factory=Event)
     """Set once the launch ends."""
 
     def run(self) -> HexplanError | None:
         """Start the stage, and return None once it is up, or why nobody tries any more."""
-        self.end(self.stage, self.old)
+        self._end(self.old)
+        if self.why is not None and self.failures >= self.how.most:
+            return self.why
         while True:
             if self.over.wait(self.how.delay_s(self.failures)):
                 return LaunchError("the launch has ended")
             again = " again" if self.is_again else ""
             self.how.log(f"{self.name} starts{again} ({self.failures + 1} of {self.how.most})")
-            try:
-                self.ranks = self.start(self)
-                self._await_all()
-            except HexplanError as error:
-                if self.over.is_set():
-                    return error
-                self.end(self.stage, self.ranks)
-                self.failures += 1
-                self.how.log(f"{self.name} did not start: {error.message}")
-                if self.failures >= self.how.most:
-                    return error
-            else:
-                return None
+            failure = _failure_of(self._start)
+            if failure is None or self.over.is_set():
+                return failure
+            self._end(self.ranks)
+            self.failures += 1
+            self.how.log(f"{self.name} did not start: {failure.message}")
+            if self.failures >= self.how.most:
+                return failure
+
+    def _start(self) -> None:
+        self.ranks = self.start(self)
+        self._await_all()
+
+    def _end(self, ranks: Sequence[Child]) -> None:
+        """End ranks by force; what keeps them from their end does not keep others from starting."""
+        failure = _failure_of(lambda: self.end(self.stage, ranks))
+        if failure is not None:
+            self.how.log(f"{self.name}: ranks that ran before were not ended: {failure.message}")
 
     def _await_all(self) -> None:
         """Wait until all ranks are up."""
@@ -135,3 +144,14 @@ class StageStart:
             with suppress(Empty):
                 return self.news.get(timeout=min(left_s, _LOOK_S))
         return None
+
+
+def _failure_of(act: Callable[[], None]) -> HexplanError | None:
+    """Do something, and return why it failed, if it did."""
+    try:
+        act()
+    except HexplanError as error:
+        return error
+    except Exception as error:  # such as no room for a thread: it must not leave the stage down
+        return LaunchError(f"{type(error).__name__}: {error}")
+    return None

@@ -45,7 +45,7 @@ class LayerTimer:
             shards = (equal_shard(task.model, index, task.size) for index in range(task.size))
             self._head = Head(rank, tuple(shard.vocab for shard in shards), None)
         self._range = task.layers
-        self._clock = clock_of(task.kind, task.size)
+        self._clock = clock_of(task.kind, team)
         self._team = team
         self._sums = team.lane_sums() if task.size > 1 else None
         self._model, self._dtype = task.model, dtype

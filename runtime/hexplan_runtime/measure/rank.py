@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
+from typing import Final
 
 import torch
 
@@ -11,14 +11,14 @@ from hexplan.errors import InputError
 from hexplan_runtime.measure.layer_timer import LayerTimer
 from hexplan_runtime.measure.messages import RankAnswer, RankOrder, RankTask
 from hexplan_runtime.net.emulated_link import emulated
-from hexplan_runtime.net.gloo import Rendezvous, local_store
+from hexplan_runtime.net.host_meeting import HostMeeting
 from hexplan_runtime.net.team import Team
 from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.processes.child import Parent, leave
 from hexplan_runtime.stage.messages import launch_mark
 from hexplan_runtime.stage.stage import torch_dtype
 
-_MEET = datetime.timedelta(minutes=2)
+_MEET_S: Final = 120.0
 """How long the ranks wait for each other; each has imported torch by then."""
 
 
@@ -51,9 +51,9 @@ def _join(task: RankTask) -> Team:
     wire_format = WireFormat(launch_mark(task.nonce), task.model.hidden, torch_dtype(task.model))
     group = lanes = None
     if task.size > 1:
-        rendezvous = Rendezvous(local_store(Path(task.meeting_folder)), task.nonce, _MEET)
-        group = emulated(rendezvous.meet("measure", task.rank, task.size))
-        lanes = emulated(rendezvous.meet("measure/lanes", task.rank, task.size))
+        meeting = HostMeeting(Path(task.meeting_folder), task.nonce, _MEET_S)
+        group = emulated(meeting.meet("measure", task.rank, task.size))
+        lanes = emulated(meeting.meet("measure/lanes", task.rank, task.size, spin_s=0.0))
     return Team(wire_format, task.rank, group, lanes)
 
 

@@ -7,7 +7,6 @@ is repeated by itself.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,6 +16,7 @@ import torch
 from hexplan.schedule.step import next_step
 from hexplan.step_limits import StepLimits
 from hexplan_runtime.batch import MAX_ROWS, Batch, Row, merge, single_rows
+from hexplan_runtime.measure.clock import clock_between_steps
 from hexplan_runtime.measure.devices import DeviceKind
 from hexplan_runtime.model.kv_cache import KvCache
 from hexplan_runtime.model.rotary import RotaryTable
@@ -41,8 +41,7 @@ class StepTimer:
     """
 
     def __init__(self, kind: DeviceKind, team: Team, wire: WireFormat, folder: Path) -> None:
-        # On a lone processor all threads of a rank take turns on its one core.
-        self._now = time.process_time if kind == "cpu" and team.size == 1 else time.perf_counter
+        self._clock = clock_between_steps(kind, team)
         self._team, self._wire = team, wire
         self._arrived: SimpleQueue[Batch | Loss] = SimpleQueue()
         if team.is_leader:
@@ -53,14 +52,16 @@ class StepTimer:
     def time_s(self, rows: Sequence[Row], cache: KvCache, rotary: RotaryTable) -> float:
         """Return the seconds from when rows leave a stage to when their layers can run."""
         x_TH = torch.zeros(len(rows), self._wire.hidden, dtype=self._wire.dtype)
-        begun_s = self._now()
-        batch = self._team.share(self._passed(Batch(tuple(rows), hidden=x_TH)))
-        spans = spans_of(batch.rows)
-        for row in batch.rows:
-            cache.open(row.request, cache.arenas[0].layers[0], row.context_tokens)
-        turns_of(spans, rotary)
-        self._team.sum(torch.zeros(1))
-        return self._now() - begun_s
+
+        def run() -> None:
+            batch = self._team.share(self._passed(Batch(tuple(rows), hidden=x_TH)))
+            spans = spans_of(batch.rows)
+            for row in batch.rows:
+                cache.open(row.request, cache.arenas[0].layers[0], row.context_tokens)
+            turns_of(spans, rotary)
+            self._team.sum(torch.zeros(1))
+
+        return self._clock(run)
 
     def _passed(self, batch: Batch) -> Batch | None:
         """Send a batch and take it, and return the next step's; the leader alone does."""

@@ -52,12 +52,21 @@ class Attention:
         heads = self._qkv(x_TH, of_whole=portions is not None)
         if portions is not None:
             heads = self._exchange.to_heads(heads, portions)
-        heads = heads.view(len(heads), -1, self._width)
-        qk, v_TGE = heads.tensor_split([self._heads + self._kv_heads], dim=1)
-        qk = rotate_(self._norm(qk) if self._norm else qk, step.turns_T1C)
-        q_TQE, k_TGE = qk.tensor_split([self._heads], dim=1)
+        q_TQE, k_TGE, v_TGE = self._turned(heads, step.turns_T1C)
         keys_GSE, values_GSE = step.store(self._layer, k_TGE, v_TGE)
         return step.reads(self._window).attend(q_TQE, keys_GSE, values_GSE)
+
+    def queries(self, x_TH: Tensor, turns_T1C: Tensor) -> Tensor:
+        """Return the queries of this rank's heads, and store nothing: `[T, Q, E]`."""
+        return self._turned(self._qkv(x_TH), turns_T1C)[0]
+
+    def _turned(self, heads: Tensor, turns_T1C: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values of heads, turned by their positions."""
+        heads = heads.view(len(heads), -1, self._width)
+        qk, v_TGE = heads.tensor_split([self._heads + self._kv_heads], dim=1)
+        qk = rotate_(self._norm(qk) if self._norm else qk, turns_T1C)
+        q_TQE, k_TGE = qk.tensor_split([self._heads], dim=1)
+        return q_TQE, k_TGE, v_TGE
 
     def _read_norm(self, rank: Rank, prefix: str) -> RmsNorm:
         """Return one norm for query and key heads, which stand side by side."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Final
@@ -63,17 +63,21 @@ class Arena:
         self.tokens = tokens
         """Number of slots."""
         self.shape = shape
-        sizes = 2, end - first, shape.kv_heads, tokens, shape.head_dim
-        self._keys_LGSE, self._values_LGSE = _zeros(sizes, shape.dtype)
+        self._stores = self._allocate()
+        """Keys and values `[L, G, S, E]` of layers that follow each other."""
         self._free = FreeSlots(tokens)
         self._places: dict[int, Place] = {}
         self._stowed: dict[int, tuple[Tensor, ...]] = {}
         """Keys and values in host memory, of requests that made way."""
 
+    def _allocate(self) -> tuple[Store, ...]:
+        """Return memory for all layers."""
+        return (store_of(self.layers, self.tokens, self.shape),)
+
     @property
     def num_bytes(self) -> int:
         """Bytes of all keys and values."""
-        return int(self._keys_LGSE.nbytes + self._values_LGSE.nbytes)
+        return sum(x_LGSE.nbytes for x_LGSE in self._tensors())
 
     @property
     def free(self) -> int:
@@ -110,24 +114,23 @@ class Arena:
         """Copy keys and values of the first tokens of one request to another."""
         slots_T = self._places[source].slots[:tokens]
         own_T = self._places[request].slots[:tokens]
-        for x_LGSE in (self._keys_LGSE, self._values_LGSE):
+        for x_LGSE in self._tensors():
+            here_T, there_T = slots_T.to(x_LGSE.device), own_T.to(x_LGSE.device)
             for x_GSE in x_LGSE:
-                x_GSE.index_copy_(1, own_T, x_GSE.index_select(1, slots_T))
+                x_GSE.index_copy_(1, there_T, x_GSE.index_select(1, here_T))
 
     def stow(self, request: int, tokens: int) -> None:
         """Copy the first tokens of a request to host memory, and free what it holds."""
-        slots_T = self._places[request].slots[:tokens].to(self._keys_LGSE.device)
+        slots_T = self._places[request].slots[:tokens]
         self._stowed[request] = tuple(
-            _on_host(x_LGSE.index_select(2, slots_T))
-            for x_LGSE in (self._keys_LGSE, self._values_LGSE)
+            _on_host(x_LGSE.index_select(2, slots_T.to(x_LGSE.device)))
+            for x_LGSE in self._tensors()
         )
         self.close(request)
 
     def fetch(self, request: int) -> None:
         """Copy back what a request, which holds enough slots again, had in host memory."""
-        for x_LGSE, host_LGTE in zip(
-            (self._keys_LGSE, self._values_LGSE), self._stowed.pop(request), strict=True
-        ):
+        for x_LGSE, host_LGTE in zip(self._tensors(), self._stowed.pop(request), strict=True):
             slots_T = self._places[request].slots[: host_LGTE.shape[2]].to(x_LGSE.device)
             x_LGSE.index_copy_(2, slots_T, host_LGTE.to(x_LGSE.device))
 
@@ -146,14 +149,34 @@ class Arena:
     def layer(self, layer: int) -> tuple[Tensor, Tensor]:
         """Return one layer's keys and values of all slots: `[G, S, E]` each."""
         index = layer - self.layers[0]
-        return self._keys_LGSE[index], self._values_LGSE[index]
+        for keys_LGSE, values_LGSE in self._stores:
+            if index < len(keys_LGSE):
+                return keys_LGSE[index], values_LGSE[index]
+            index -= len(keys_LGSE)
+        raise IndexError(layer)
+
+    def _tensors(self) -> Iterator[Tensor]:
+        """Yield keys and values of all layers, those of each store in turn."""
+        for store in self._stores:
+            yield from store
+
+
+Store = tuple[Tensor, Tensor]
+"""Keys and values of some layers: `[L, G, S, E]` each."""
+MakeArena = Callable[[Range, int, KvShape], Arena]
 
 
 class KvCache:
     """Memory for `kv_tokens` tokens of context in every layer of a stage."""
 
-    def __init__(self, blocks: Sequence[Range], kv_tokens: int, shape: KvShape) -> None:
-        self.arenas = tuple(Arena(layers, kv_tokens, shape) for layers in blocks)
+    def __init__(
+        self,
+        blocks: Sequence[Range],
+        kv_tokens: int,
+        shape: KvShape,
+        make_arena: MakeArena = Arena,
+    ) -> None:
+        self.arenas = tuple(make_arena(layers, kv_tokens, shape) for layers in blocks)
         """One for each block, in the order of layers."""
 
     def open(self, request: int, enter_layer: int, tokens: int) -> bool:
@@ -215,6 +238,13 @@ def blocks_of(layers: Range, enter_layers: Iterable[int | None]) -> tuple[Range,
     inside = {layer for layer in enter_layers if layer is not None and first < layer < end}
     cuts = [first, *sorted(inside), end]
     return tuple(zip(cuts, cuts[1:], strict=False))
+
+
+def store_of(layers: Range, tokens: int, shape: KvShape) -> Store:
+    """Return zeros for keys and values of some layers, on the default device."""
+    sizes = 2, layers[1] - layers[0], shape.kv_heads, tokens, shape.head_dim
+    keys_LGSE, values_LGSE = _zeros(sizes, shape.dtype)
+    return keys_LGSE, values_LGSE
 
 
 def _cut(ranges: Iterable[Range], tokens: int) -> tuple[tuple[Range, ...], tuple[Range, ...]]:

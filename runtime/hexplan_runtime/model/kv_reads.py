@@ -175,11 +175,11 @@ def _run(row: Seen, window: int | None) -> _Run:
     slots = row.place.slots[first:end] if start is None else slice(start + first, start + end)
     is_causal = row.position == 0 and (window is None or window >= row.tokens)
     is_plain = is_causal or row.tokens == 1
-    mask = None if is_plain else _visible(row, first, window)
+    mask = None if is_plain else visible(row, first, window)
     return _Run(row.token, row.token + row.tokens, slots, mask, is_causal)
 
 
-def _visible(row: Seen, first: int, window: int | None) -> Tensor:
+def visible(row: Seen, first: int, window: int | None) -> Tensor:
     """Return which of the positions from `first` on each token sees."""
     end = row.position + row.tokens
     query_T1 = torch.arange(row.position, end)[:, None]

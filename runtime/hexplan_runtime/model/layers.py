@@ -70,6 +70,10 @@ class DecoderLayer:
         self.attend_(x_TH, step)
         self.feed_(x_TH, of_whole=step.portions is not None)
 
+    def queries(self, x_TH: Tensor, turns_T1C: Tensor) -> Tensor:
+        """Return the queries of this layer's heads for a residual stream: `[T, Q, E]`."""
+        return self._attention.queries(self._attention_norm(x_TH), turns_T1C)
+
     def halves(self, x_TH: Tensor, step: LayerStep) -> Iterator[tuple[Tensor, RowParallel]]:
         """Yield attention and the feed-forward network up to their projections, for tp alone.
 

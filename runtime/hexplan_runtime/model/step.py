@@ -79,11 +79,12 @@ class BlockStep:
         """How far queries and keys are turned."""
         self.portions: Portions | None = None
         """Which tokens each rank takes; None if the step is tensor parallel."""
-        self._spans, self._arena = spans, arena
+        self.spans, self._arena = spans, arena
         self.seen = tuple(_seen(span, arena) for span in spans)
         """Where the keys of each row stand."""
         slots = [slot for seen in self.seen for slot in seen.slots()]
-        self._slots_T = torch.tensor(slots)
+        self.slots_T = torch.tensor(slots)
+        """Slot of each token."""
         self._make_reads = make_reads
         self._reads: dict[int | None, Attends] = {}
 
@@ -93,7 +94,7 @@ class BlockStep:
         What a row has in the second attends to what it has in the first, so each layer stores keys
         and values of the first before it runs the second.
         """
-        parts = _part(self._spans, 0, tokens), _part(self._spans, tokens, self.tokens)
+        parts = _part(self.spans, 0, tokens), _part(self.spans, tokens, self.tokens)
         turns = self.turns_T1C[:tokens], self.turns_T1C[tokens:]
         first, second = (
             BlockStep(spans, turn, self._arena, self._make_reads)
@@ -113,8 +114,8 @@ class BlockStep:
         Both are `[G, S, E]`.
         """
         keys_GSE, values_GSE = self._arena.layer(layer)
-        keys_GSE.index_copy_(1, self._slots_T, k_TGE.transpose(0, 1))
-        values_GSE.index_copy_(1, self._slots_T, v_TGE.transpose(0, 1))
+        keys_GSE.index_copy_(1, self.slots_T, k_TGE.transpose(0, 1))
+        values_GSE.index_copy_(1, self.slots_T, v_TGE.transpose(0, 1))
         return keys_GSE, values_GSE
 
     def reads(self, window: int | None) -> Attends:

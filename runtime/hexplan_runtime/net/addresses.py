@@ -90,9 +90,19 @@ def socket_file(folder: Path, number: int) -> str:
     LaunchError
         The path is longer than the system takes.
     """
-    path = folder / f"edge-{number}"
-    if len(bytes(path)) > _LONGEST_PATH:
-        size = len(bytes(path))
+    return f"ipc://{short_path(folder / f'edge-{number}')}"
+
+
+def short_path(path: Path) -> Path:
+    """Return the path of a socket file.
+
+    Raises
+    ------
+    LaunchError
+        It is longer than the system takes.
+    """
+    size = len(bytes(path))
+    if size > _LONGEST_PATH:
         message = f"{path}: {size} bytes; a socket file's path has at most {_LONGEST_PATH}"
         raise LaunchError(message, hint="point TMPDIR to a folder with a shorter path")
-    return f"ipc://{path}"
+    return path

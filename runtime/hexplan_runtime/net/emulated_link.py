@@ -19,7 +19,7 @@ from hexplan.errors import InputError
 from hexplan.host import Interconnect
 from hexplan.units import QuantityError, parse_bandwidth, parse_seconds
 from hexplan.wording import found
-from hexplan_runtime.net.gloo import Group
+from hexplan_runtime.net.transport import TeamGroup, Underway
 
 EMULATED_LINK: Final = "HEXPLAN_EMULATED_LINK"
 """The variable that slows the sums of a stage's ranks down, such as `50MB/s,500us`: for trials."""
@@ -47,26 +47,44 @@ class Wire:
         return f"{self.bandwidth_bytes_per_s / 1e6:,.0f} MB/s, {self.latency_s * 10**6:.0f} us"
 
 
-class EmulatedGroup(Group):
+class EmulatedGroup:
     """A group whose collectives last until they would be over on an emulated link.
 
-    What loopback takes is part of that time, unless it takes longer.
+    What the group itself takes is part of that time, unless it takes longer.
     """
 
-    def __init__(self, group: Group, wire: Wire) -> None:
-        super().__init__(group.gloo)
-        self._wire = wire
+    def __init__(self, group: TeamGroup, wire: Wire) -> None:
+        self._group, self._wire = group, wire
+        self.size = group.size
+        """Number of ranks."""
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes that this rank has sent to others."""
+        return self._group.sent_bytes
 
     def sum(self, x: Tensor) -> Tensor:
         """Return the sum over all ranks."""
         ring_bytes = 2 * (self.size - 1) * x.nbytes // self.size
         with self._lasting(ring_bytes):
-            return super().sum(x)
+            return self._group.sum(x)
 
     def exchange(self, sends: Sequence[Tensor], receives: Sequence[Tensor]) -> None:
         """Send each rank its tensor, and fill those that come from each rank."""
         with self._lasting():
-            super().exchange(sends, receives)
+            self._group.exchange(sends, receives)
+
+    def collect(self, x: Tensor, target: int, receives: Sequence[Tensor]) -> None:
+        """Send a tensor to one rank, as fast as without the emulated link."""
+        self._group.collect(x, target, receives)
+
+    def start_send(self, x: Tensor, target: int) -> Underway:
+        """Start to send, as fast as without the emulated link."""
+        return self._group.start_send(x, target)
+
+    def receive(self, x: Tensor, source: int) -> Tensor:
+        """Wait for a message, and return x."""
+        return self._group.receive(x, source)
 
     @contextmanager
     def _lasting(self, least_bytes: int = 0) -> Iterator[None]:
@@ -77,7 +95,7 @@ class EmulatedGroup(Group):
         time.sleep(max(0.0, begun_s + delay_s - time.monotonic()))
 
 
-def emulated(group: Group) -> Group:
+def emulated(group: TeamGroup) -> TeamGroup:
     """Return the group over the link that is to be emulated, if one is.
 
     Raises

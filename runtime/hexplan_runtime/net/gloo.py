@@ -107,6 +107,16 @@ class Group:
         for work in works:
             finish(work)
 
+    def collect(self, x: Tensor, target: int, receives: Sequence[Tensor]) -> None:
+        """Send a contiguous tensor to one rank, which fills its tensors of all ranks with them."""
+        if self._rank != target:
+            self.send(x, target)
+            return
+        receives[target].copy_(x)
+        for rank in range(self.size):
+            if rank != target:
+                self.receive(receives[rank], rank)
+
     def _exchange(self, x: Tensor) -> Tensor:
         parts = [x if rank == self._rank else torch.empty_like(x) for rank in range(self.size)]
         self.exchange([x] * self.size, parts)

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from hexplan.field_types import Range
 from hexplan_runtime.batch import Batch
-from hexplan_runtime.net.gloo import Group
 from hexplan_runtime.net.lane_sums import LaneSums, ThreadSums
-from hexplan_runtime.net.transport import Receiver, Sender
+from hexplan_runtime.net.transport import Receiver, Sender, TeamGroup
 from hexplan_runtime.net.wire import WireFormat
 
 LEADER = 0
@@ -29,8 +28,8 @@ class Team:
         self,
         wire_format: WireFormat,
         rank: int = LEADER,
-        group: Group | None = None,
-        lanes: Group | None = None,
+        group: TeamGroup | None = None,
+        lanes: TeamGroup | None = None,
     ) -> None:
         self.rank = rank
         self._group = group
@@ -84,10 +83,11 @@ class Team:
         if self._group is None:
             return x
         if not self.is_leader:
-            self._group.send(x.contiguous(), LEADER)
+            self._group.collect(x.contiguous(), LEADER, ())
             return None
         whole = x.new_empty(len(x), max(end for _, end in intervals))
-        for rank, (first, end) in enumerate(intervals):
-            columns = x.new_empty(len(x), end - first)
-            whole[:, first:end] = x if rank == LEADER else self._group.receive(columns, rank)
+        columns = [x.new_empty(len(x), end - first) for first, end in intervals]
+        self._group.collect(x.contiguous(), LEADER, columns)
+        for (first, end), part in zip(intervals, columns, strict=True):
+            whole[:, first:end] = part
         return whole

@@ -30,6 +30,8 @@ class Reach:
     """The Python there that has hexplan."""
     may_be_public: bool = False
     """Whether hosts may listen at public addresses."""
+    behind: tuple[str, ...] = ()
+    """Hosts that other hosts cannot call, as they are behind NAT or a firewall."""
 
     def check(self, place: HostAddress) -> None:
         """Refuse what must not stand in a command, and addresses that must not be listened at.

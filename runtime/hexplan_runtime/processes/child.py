@@ -7,7 +7,6 @@ import ctypes
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
@@ -15,7 +14,6 @@ from threading import Lock, Thread
 from typing import NoReturn, TextIO, TypeVar
 
 from hexplan.frozen_model import FrozenModel
-from hexplan_runtime.processes.stopped import LOOK_S, is_stopped
 
 Message = TypeVar("Message", bound=FrozenModel)
 
@@ -53,16 +51,6 @@ class Parent:
         """Set what is done when the parent wants this process to end."""
         self._last_act = act
 
-    def end_if_stopped(self, limit_s: float) -> None:
-        """End the parent, and this process with it, once a signal has stopped it for so long."""
-        Thread(target=_end_if_stopped, args=(limit_s,), daemon=True, name="parent's state").start()
-
-    def end_stopped(self) -> None:
-        """End the parent if a signal has stopped it now: who ends after this one may not see it."""
-        parent = os.getppid()
-        if is_stopped(parent):
-            os.kill(parent, signal.SIGKILL)
-
     def _listen(self) -> None:
         for line in sys.stdin.buffer:
             self._lines.put(line)
@@ -70,16 +58,6 @@ class Parent:
             with suppress(OSError):  # a parent that was killed hears nothing more
                 self._last_act()
         os._exit(0)
-
-
-def _end_if_stopped(limit_s: float) -> None:
-    parent, stopped_s = os.getppid(), 0.0
-    while stopped_s < limit_s:
-        time.sleep(LOOK_S)
-        stopped_s = stopped_s + LOOK_S if is_stopped(parent) else 0.0
-    if os.getppid() == parent:
-        os.kill(parent, signal.SIGKILL)
-    os._exit(1)
 
 
 def leave(code: int) -> NoReturn:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from hexplan.errors import LaunchError
 from hexplan.frozen_model import FrozenModel
 from hexplan_runtime.processes.command import Command
+from hexplan_runtime.processes.memory_kills import MEMORY_KILLS, NO_MEMORY
 
 Message = TypeVar("Message", bound=FrozenModel)
 """What a child says, a line each."""
@@ -25,6 +26,10 @@ Message = TypeVar("Message", bound=FrozenModel)
 KILLED_HINT: Final = (
     "Linux kills a process when memory runs out, and `dmesg` then says so: if it did, leave more"
     " memory free, with a lower `limits.memory_fraction` in the spec"
+)
+MEMORY_HINT: Final = (
+    "leave more memory free there, or plan with less: a smaller `memory` of the device, or a lower"
+    " `limits.memory_fraction`"
 )
 STOPPED_HINT: Final = "somebody has sent it SIGSTOP; start the plan again"
 _STDERR_LINES: Final = 40
@@ -79,17 +84,30 @@ class Ended(Generic[Message]):
     child: Child
     exit_code: int
     """Negative if a signal ended it."""
+    is_memory_kill: bool = False
+    """Whether Linux killed it because memory ran out."""
+
+    @property
+    def lacked_memory(self) -> bool:
+        """Whether it ended because there was not enough memory."""
+        return self.is_memory_kill or self.exit_code == NO_MEMORY
 
     @property
     def failure(self) -> LaunchError:
         """The error that names the child, how it ended, and its last lines."""
         words = self.child.last_words
-        hints = [KILLED_HINT] if self.exit_code == -signal.SIGKILL else []
+        is_killed = self.exit_code == -signal.SIGKILL
+        hints = [KILLED_HINT] if is_killed and not self.is_memory_kill else []
+        hints += [MEMORY_HINT] if self.lacked_memory else []
         hints += [f"its last lines were:\n{words}"] if words else []
         return LaunchError(f"{self.child.name} {self._how}", hint="\n".join(hints) or None)
 
     @property
     def _how(self) -> str:
+        if self.is_memory_kill:
+            return "was killed by the kernel for memory"
+        if self.exit_code == NO_MEMORY:
+            return "could not get the memory that it needs"
         if self.exit_code >= 0:
             return f"ended with exit code {self.exit_code}"
         return f"was ended by {signal.Signals(-self.exit_code).name}"
@@ -209,12 +227,14 @@ class ChildProcess(Generic[Message]):
         ]
         for thread in talking:
             thread.start()
+        kills = MEMORY_KILLS.watch(child.pid)
         child.wait()
         self.release()
         deadline_s = time.monotonic() + _DRAIN_S
         for thread in talking:
             thread.join(max(0.0, deadline_s - time.monotonic()))
-        self._hear(Ended(self, child.returncode))
+        is_killed = child.returncode == -signal.SIGKILL
+        self._hear(Ended(self, child.returncode, is_killed and MEMORY_KILLS.explains(kills)))
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603

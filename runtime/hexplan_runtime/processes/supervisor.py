@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Final, Generic, Self
 
+from hexplan.errors import LaunchError
 from hexplan.frozen_model import FrozenModel
 from hexplan_runtime.processes.child_process import ChildProcess, Ended, Message, Said
 from hexplan_runtime.processes.command import Command
@@ -82,7 +84,11 @@ class Supervisor(Generic[Message]):
         """
         child = ChildProcess(name, command, self._message_type, self._hear)
         self._children.append(child)  # before its start, so that an interrupt leaves nothing behind
-        child.start()
+        try:
+            child.start()
+        except LaunchError:
+            self._children.remove(child)
+            raise
         return child
 
     def tell_all(self, message: FrozenModel) -> None:
@@ -99,11 +105,12 @@ class Supervisor(Generic[Message]):
             return None
 
     def kill(self, children: Sequence[ChildProcess[Message]]) -> None:
-        """End these children by force, reap them, and forget them."""
+        """End these children by force, reap them, and forget them; it is safe to do so twice."""
         _signal(children, signal.SIGKILL)
         _join(children, KILL_S)
         for child in children:
-            self._children.remove(child)  # in place, as other threads may start some
+            with suppress(ValueError):
+                self._children.remove(child)  # in place, as other threads may start some
 
     def stop(
         self,

@@ -17,6 +17,8 @@ from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.runner.compiled_layers import CompiledLayers
 from hexplan_runtime.runner.graph_layers import GraphLayers
 from hexplan_runtime.runner.interleaved.interleaved_layers import InterleavedLayers
+from hexplan_runtime.runner.kv_offload.host_link import host_link
+from hexplan_runtime.runner.kv_offload.offloaded_layers import OffloadedLayers
 from hexplan_runtime.runner.own_layers import OwnLayers
 from hexplan_runtime.runner.shared_tokens import SharedTokens
 from hexplan_runtime.runner.step_runner import StepRunner
@@ -38,6 +40,9 @@ def choose_runner(rank: Rank, stage: PlannedStage, cache: KvCache) -> StepRunner
     own = OwnLayers(rank, stage.layers, blocks, vocab)
     if stage.parallel == "sp":
         return SharedTokens(own, own, rank.team, 0)
+    if stage.kv_offload is not None:
+        windows = rank.architecture.windows
+        return OffloadedLayers(own, cache, stage.kv_offload, host_link(), windows)
     runner = _own_runner(rank, own, cache)
     if stage.interleave is not None and rank.team.size > 1:
         return InterleavedLayers(own, runner, rank.team.lane_sums(), stage.interleave)

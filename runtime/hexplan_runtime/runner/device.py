@@ -36,6 +36,13 @@ def brought(batch: Batch, device: torch.device) -> Batch:
     )
 
 
+def lacks_memory(error: Exception) -> bool:
+    """Say whether an error means that memory could not be had, of a host or of a GPU."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return "can't allocate memory" in str(error)  # torch raises a plain RuntimeError on a CPU
+
+
 def has_half_arithmetic() -> bool:
     """Say whether this processor multiplies float16 itself, and torch lets it."""
     try:

@@ -1,4 +1,4 @@
-"""A team of GPUs: sums go over NCCL, and everything else over gloo, between processors."""
+"""A team of GPUs: sums go over NCCL, and everything else between processors."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from hexplan.field_types import Range
-from hexplan_runtime.net.gloo import Group, Rendezvous, peer_loss
+from hexplan_runtime.net.gloo import Rendezvous, peer_loss
 from hexplan_runtime.net.lane_sums import LaneSums
 from hexplan_runtime.net.team import Team
+from hexplan_runtime.net.transport import TeamGroup
 from hexplan_runtime.net.wire import WireFormat
 
 
@@ -73,11 +74,11 @@ class NcclTeam(Team):
         self,
         wire_format: WireFormat,
         rank: int,
-        gloo: Group,
+        group: TeamGroup,
         nccl: NcclGroup,
         lanes: NcclGroup | None = None,
     ) -> None:
-        super().__init__(wire_format, rank, gloo)
+        super().__init__(wire_format, rank, group)
         self._nccl, self._nccl_lanes = nccl, lanes or nccl
 
     def lane_sums(self) -> LaneSums:

@@ -18,6 +18,7 @@ from hexplan_runtime.applying.view import Current
 from hexplan_runtime.engine.outcomes import Ticket
 from hexplan_runtime.engine.snapshot import EngineSnapshot
 from hexplan_runtime.request import FinishReason
+from hexplan_runtime.runner.kv_offload.host_families import host_families
 from hexplan_runtime.serve.jobs import Job
 from hexplan_runtime.serve.problems import ApiError, TooMany
 
@@ -267,7 +268,7 @@ class _Flows(Collector):
             f"{OWN}replays", "Times that requests started over on another route", labels=()
         )
         replays.add_metric((), seen.replays)
-        yield from (masked, losses, replays)
+        yield from (masked, losses, replays, *host_families(seen.host))
         yield from plan_families(self._current)
 
 

@@ -130,6 +130,7 @@ class PlanState:
             {
                 "hops": _hops(route),
                 "weight": float(route.weight),
+                "weight_now": seen.weight_now(one.route),
                 "predicted_tokens_per_s": float(route.tokens_per_s),
                 "tokens": one.tokens,
                 "tokens_per_s": round(rate, 3),

@@ -23,6 +23,7 @@ from hexplan_runtime.control.answering import Control, Orders, Seen
 from hexplan_runtime.control.places import new_socket
 from hexplan_runtime.control.server import ControlServer
 from hexplan_runtime.engine.snapshot import EngineSnapshot
+from hexplan_runtime.engine.weighing.news import WeightNews
 from hexplan_runtime.launch.pipeline import Pipeline
 from hexplan_runtime.launch.places import Hosts
 from hexplan_runtime.launch.stage_start import Restarts
@@ -147,6 +148,7 @@ class Server:
             with made as pipeline:
                 start_s = time.monotonic() - begun_s
                 self._listener.ready(pipeline.stats, start_s)
+                pipeline.core.healing.reweigher.is_on = self._settings.reweighs
                 current = Current(self._plan, pipeline.core)
                 launched = Launched(
                     current,
@@ -176,7 +178,7 @@ class Server:
         is_drained = False
         orders = Orders(stop.set, self._wait_longer, running.desk.answer)
         control = Control(running.look, pipeline.words, orders, url)
-        plan = self._plan
+        plan, weights = self._plan, WeightNews()
         try:
             with ControlServer(new_socket(plan), control.answer) as door:
                 while not stop.wait(_LOOK_S):
@@ -185,7 +187,10 @@ class Server:
                         door.move(new_socket(plan))
                     pipeline.core.require_running()
                     http.require_running()
-                    self._listener.load(_load(service))
+                    load = _load(service)
+                    self._listener.load(load)
+                    for line in weights.of(load.plan, load.seen):
+                        self._listener.note(line)
                 is_drained = self._drain(service, pipeline)
         finally:
             service.health.is_draining = True

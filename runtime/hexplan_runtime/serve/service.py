@@ -151,6 +151,6 @@ class Service:
 
 def _context_tokens(plan: Plan) -> int:
     """Return how long a request may be: as the model was made for, and some route has room for."""
-    kv_tokens = {stage.id: stage.kv_tokens for stage in plan.stages}
+    kv_tokens = {stage.id: stage.room_tokens for stage in plan.stages}
     widest = max(min(kv_tokens[hop.stage] for hop in route.hops) for route in plan.routes)
     return min(plan.model.max_context, widest)

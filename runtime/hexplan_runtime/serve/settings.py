@@ -54,5 +54,7 @@ class ServeSettings:
     """Ranks that wait on each machine with their libraries read, so that a start takes less."""
     step_limit_s: float = 300.0
     """How long a step of a stage may take before the stage counts as lost."""
+    reweighs: bool = True
+    """Whether routes that have become slow get fewer requests."""
     heals: bool = False
     """Whether what is left is planned anew when a stage stays lost."""

@@ -32,6 +32,7 @@ from hexplan_runtime.stage.stage import torch_dtype
 from hexplan_runtime.stage.topology import LAUNCHER as LAUNCHER
 from hexplan_runtime.stage.topology import (
     back_edges,
+    behind_of,
     edge_compressions,
     edge_epochs,
     launch_edges,
@@ -100,8 +101,7 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     """Open the ends that a stage, or the launcher, has of the plan's edges.
 
     Nobody waits here, unless there are other machines: an end may send before the other one
-    listens. Between machines the target of an edge listens, but at an exit edge its source does.
-    So the launcher listens nowhere, and may be where no host can reach it.
+    listens. The launcher listens nowhere, and may be where no host can reach it (`listener`).
 
     Raises
     ------
@@ -118,9 +118,9 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
 
     wire_format = wire_format_of(plan, meeting.nonce)
     messages = MessageEnds(wire_format, keys, lose)
-    edges = edges_of(plan, meeting, end)
+    edges, behind = edges_of(plan, meeting, end), behind_of(meeting.across)
     added = {edge.ends for edge in edges if edge.is_added}
-    plain = frozenset(plain_edges(plan) if meeting.across is not None else ()) - added
+    plain = frozenset(plain_edges(plan, behind) if meeting.across is not None else ()) - added
     epochs = edge_epochs(plan, meeting.generations)
     compressions = edge_compressions(plan)
     opened = Opened(end, messages, frozenset(back_edges(plan)), epochs, plain, called, compressions)
@@ -129,7 +129,7 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
     if meeting.directory is not None:
         addresses |= {one.edge: one.address for one in meeting.directory.edges}
     for edge in edges:
-        if end == listener(*edge.ends):
+        if end == listener(plan, edge.ends, behind):
             address = addresses.get(edge.number) or own_address(meeting.across, edge.number)
             where = opened.listen(edge.ends, address)
             listening.append(Listening(edge=edge.number, address=where))
@@ -138,7 +138,7 @@ def connect(plan: Plan, end: str, meeting: Meeting) -> Ends:
         directory = meeting.exchange(Directory(edges=away))
         addresses |= {one.edge: one.address for one in directory.edges}
     for edge in edges:
-        if end != listener(*edge.ends):
+        if end != listener(plan, edge.ends, behind):
             opened.call(edge.ends, addresses[edge.number])
     try:
         opened.await_calls()

@@ -10,15 +10,12 @@ from hexplan.frozen_model import FrozenModel
 from hexplan.measured.observations import StepSeen
 from hexplan.plan import Plan
 from hexplan_runtime.model.architecture import Architecture
+from hexplan_runtime.runner.kv_offload.host_traffic import HostTraffic
 
 PEER_LOST: Final = 75
 """Exit code of a rank that lost a peer and is not to blame itself."""
 REFUSED: Final = 76
 """Exit code of a rank that has reported why it cannot run the plan."""
-
-
-STOPPED_S: Final = 8.0
-"""After so long, a rank ends an agent that a signal has stopped, and itself."""
 
 
 class Across(FrozenModel):
@@ -34,6 +31,8 @@ class Across(FrozenModel):
     """Public and secret key of the ends that call them."""
     first_port: int | None = None
     """Edge number `n` listens at this port + `n`; at one that the system chooses if null."""
+    behind: tuple[str, ...] = ()
+    """Hosts that other hosts cannot call: they call the others."""
 
 
 class Listening(FrozenModel):
@@ -171,13 +170,18 @@ class EndSeen(FrozenModel):
     """Bytes that it carried, with its header."""
 
 
+_Event = Literal[
+    "loaded", "listening", "ready", "refused", "lost", "renewed", "rerouted", "seen", "fetched"
+]
+
+
 class Report(FrozenModel):
     """What a rank says on its stdout."""
 
-    event: Literal["loaded", "listening", "ready", "refused", "lost", "renewed", "rerouted", "seen"]
+    event: _Event
     """Weights are read; a leader listens for other machines; edges are up; the rank cannot run the
     plan; a leader's connection to another machine is gone; a leader has done a renewal; a rank
-    knows new routes; or what a leader observed."""
+    knows new routes; what a leader observed; or what it has fetched from host memory."""
     number: int = 0
     """The renewal or rerouting that is done."""
     listening: tuple[Listening, ...] = ()
@@ -198,6 +202,8 @@ class Report(FrozenModel):
     """Whether the plan or the model is to blame, and not the machines, when refused."""
     seen: tuple[StepSeen | EndSeen, ...] = ()
     """Steps and ends of messages, in the order in which they were noted."""
+    traffic: HostTraffic | None = None
+    """What it has fetched so far."""
 
 
 def launch_mark(nonce: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,12 +19,15 @@ from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.emulated_link import emulated
 from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
+from hexplan_runtime.net.host_meeting import HostMeeting
 from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
+from hexplan_runtime.processes.memory_kills import NO_MEMORY
 from hexplan_runtime.processes.time_slice import yield_to_messages
 from hexplan_runtime.processes.work_watch import WorkWatch
 from hexplan_runtime.runner.compiled_layers import keep_compiled_in
-from hexplan_runtime.runner.device import device_of
+from hexplan_runtime.runner.device import device_of, lacks_memory
+from hexplan_runtime.runner.kv_offload.host_traffic import HostTraffic, tell_traffic
 from hexplan_runtime.runner.nccl import NcclGroup, NcclTeam, has_nccl
 from hexplan_runtime.sampling.grammars import Grammars, read_vocabulary
 from hexplan_runtime.sampling.steering import Steering
@@ -32,7 +36,6 @@ from hexplan_runtime.stage.mailbox import Inbox, Outbox
 from hexplan_runtime.stage.messages import (
     PEER_LOST,
     REFUSED,
-    STOPPED_S,
     Assignment,
     Directory,
     EdgeLost,
@@ -49,8 +52,6 @@ def run(launcher: Parent) -> None:
     assignment = launcher.hear(Assignment)
     if sys.platform == "linux" and os.getppid() != assignment.launcher_pid:
         leave(0)  # the launcher ended before the kernel knew that this process must end with it
-    if assignment.across is not None:
-        launcher.end_if_stopped(STOPPED_S)
     observer = None
     if assignment.is_observed and assignment.rank == LEADER:
         observer = Observer(lambda seen: launcher.tell(Report(event="seen", seen=tuple(seen))))
@@ -65,9 +66,12 @@ def run(launcher: Parent) -> None:
             with suppress(OSError):
                 observer.flush()
         print(f"lost a peer: {loss}", file=sys.stderr)
-        if assignment.across is not None:
-            launcher.end_stopped()
         leave(PEER_LOST)
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        print(f"{type(error).__name__}: {error}".splitlines()[0], file=sys.stderr)
+        leave(NO_MEMORY)
     except (InputError, LaunchError) as error:
         is_users = isinstance(error, InputError)
         refused = Report(event="refused", message=error.message, hint=error.hint, is_users=is_users)
@@ -94,6 +98,8 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
         outbox = Outbox(plan, planned.id, ends, inbox.put_back, steering)
         if ends.opened is not None:
             leader = Leader(inbox, outbox, Rewiring(plan, meeting, ends.opened))
+        if loaded.host_link is not None:
+            tell_traffic(planned.id, loaded.host_link, partial(_tell_traffic, launcher))
     launcher.tell(Report(event="ready"))
     Orders(launcher, loaded, leader, assignment.generations).obey()
     watch = _watch(assignment, inbox)
@@ -124,6 +130,11 @@ def _watch(assignment: Assignment, inbox: Inbox | None) -> WorkWatch:
     return watch
 
 
+def _tell_traffic(launcher: Parent, traffic: HostTraffic) -> None:
+    with suppress(OSError):
+        launcher.tell(Report(event="fetched", traffic=traffic))
+
+
 def _tell_renewed(launcher: Parent, number: int) -> None:
     launcher.tell(Report(event="renewed", number=number))
 
@@ -141,7 +152,6 @@ def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
         if assignment.heals:
             return
         print(f"lost a peer: {lost.message}", file=sys.stderr)
-        launcher.end_stopped()
         leave(PEER_LOST)
 
     return Meeting(
@@ -162,13 +172,14 @@ def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
     wire_format = wire_format_of(assignment.plan, assignment.nonce)
     group = None
     if stage.tp > 1:
-        rendezvous = Rendezvous(local_store(meeting.folder), meeting.nonce)
+        host = HostMeeting(meeting.folder, meeting.nonce)
         name = f"stage/{stage.id}/{assignment.attempt}"
-        group = emulated(rendezvous.meet(name, assignment.rank, stage.tp))
+        group = emulated(host.meet(name, assignment.rank, stage.tp))
         device = device_of(assignment.plan, stage, assignment.rank)
         lanes_name = f"{name}/lanes" if stage.interleave is not None else None
         if has_nccl(device):
             torch.cuda.set_device(device)
+            rendezvous = Rendezvous(local_store(meeting.folder), meeting.nonce)
             nccl, lanes = (
                 NcclGroup(rendezvous, known, assignment.rank, stage.tp) if known else None
                 for known in (name, lanes_name)
@@ -176,7 +187,8 @@ def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
             assert nccl is not None
             return NcclTeam(wire_format, assignment.rank, group, nccl, lanes)
         if lanes_name is not None:
-            lane_group = emulated(rendezvous.meet(lanes_name, assignment.rank, stage.tp))
+            # The thread that waits here shares its core with the one that computes.
+            lane_group = emulated(host.meet(lanes_name, assignment.rank, stage.tp, spin_s=0.0))
             return Team(wire_format, assignment.rank, group, lane_group)
     return Team(wire_format, assignment.rank, group)
 

@@ -18,7 +18,7 @@ from hexplan_runtime.stage.edges import (
     own_address,
 )
 from hexplan_runtime.stage.messages import Directory, EdgePlace, Listening, Rerouting
-from hexplan_runtime.stage.topology import back_edges, edge_compressions, edge_epochs
+from hexplan_runtime.stage.topology import back_edges, behind_of, edge_compressions, edge_epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,16 @@ class Rewiring:
         opened.compressions = edge_compressions(order.plan)
         opened.back = frozenset(back_edges(order.plan))
         self._addresses = local_addresses(order.plan, meeting, new)
-        away = []
+        away, behind = [], behind_of(meeting.across)
         for edge in new:
-            if opened.end == listener(*edge.ends):
+            if opened.end == listener(order.plan, edge.ends, behind):
                 known = self._addresses.get(edge.number)
                 where = opened.listen(edge.ends, known or own_address(meeting.across, edge.number))
                 if known is None:
                     away.append(Listening(edge=edge.number, address=where))
-        self._to_call = [edge for edge in new if opened.end != listener(*edge.ends)]
+        self._to_call = [
+            edge for edge in new if opened.end != listener(order.plan, edge.ends, behind)
+        ]
         self._known |= {edge.number: edge for edge in new}
         return tuple(away)
 

@@ -22,6 +22,9 @@ from hexplan_runtime.model.step import BlockStep, Span, spans_of, turns_of
 from hexplan_runtime.request import Logprobs
 from hexplan_runtime.runner.choose import choose_runner
 from hexplan_runtime.runner.device import brought
+from hexplan_runtime.runner.kv_offload.host_link import HostLink
+from hexplan_runtime.runner.kv_offload.offload_arena import make_arena
+from hexplan_runtime.runner.kv_offload.offloaded_layers import OffloadedLayers
 from hexplan_runtime.runner.varlen import reads_of
 from hexplan_runtime.stage.logprobs import prompt_logprobs_of
 
@@ -72,7 +75,7 @@ class Stage:
         kv_first, kv_end = rank.shard.kv_heads
         kv_shape = KvShape(kv_end - kv_first, plan.model.head_dim, dtype)
         blocks = blocks_of(stage.layers, self._enter_layers)
-        self._cache = KvCache(blocks, stage.kv_tokens, kv_shape)
+        self._cache = KvCache(blocks, stage.room_tokens, kv_shape, make_arena(stage.kv_offload))
         self._hidden, self._dtype = plan.model.hidden, dtype
         self._runner = choose_runner(rank, stage, self._cache)
         self.has_head = stage.layers[1] == plan.model.layers
@@ -87,6 +90,11 @@ class Stage:
     def kv_bytes(self) -> int:
         """Bytes of this rank's KV cache."""
         return sum(arena.num_bytes for arena in self._cache.arenas)
+
+    @property
+    def host_link(self) -> HostLink | None:
+        """What it fetches keys and values over from host memory; None if it has none there."""
+        return self._runner.link if isinstance(self._runner, OffloadedLayers) else None
 
     def enter_layer(self, route: int) -> int:
         """Return the layer where requests of this route enter the stage."""

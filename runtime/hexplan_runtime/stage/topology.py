@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from hexplan.cost.links import compression
 from hexplan.field_types import Compression
 from hexplan.plan import ENTRY, EXIT, Plan
-from hexplan_runtime.stage.messages import EdgePlace
+from hexplan_runtime.stage.messages import Across, EdgePlace
 
 LAUNCHER = "launcher"
 """The process at the other end of entry and exit edges."""
@@ -46,8 +46,11 @@ def edge_compressions(plan: Plan) -> dict[tuple[str, str], Compression]:
     }
 
 
-def plain_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """Return the edges between two machines of a trusted site; all others are encrypted."""
+def plain_edges(plan: Plan, behind: Collection[str] = ()) -> tuple[tuple[str, str], ...]:
+    """Return the edges between two machines of a trusted site; all others are encrypted.
+
+    Their ends reach each other both ways, so hosts that others cannot call have none.
+    """
     hosts = {stage.id: stage.host for stage in plan.stages}
     return tuple(
         (source, target)
@@ -55,6 +58,7 @@ def plain_edges(plan: Plan) -> tuple[tuple[str, str], ...]:
         if source != ENTRY
         and target != EXIT
         and hosts[source] != hosts[target]
+        and not {hosts[source], hosts[target]} & set(behind)
         and plan.cluster.is_trusted(hosts[source], hosts[target])
     )
 
@@ -86,9 +90,22 @@ def processes_of(source: str, target: str) -> tuple[str, str]:
     return (LAUNCHER if source == ENTRY else source, LAUNCHER if target == EXIT else target)
 
 
-def listener(source: str, target: str) -> str:
-    """Return which process listens: never the launcher."""
-    return source if target == EXIT else target
+def listener(plan: Plan, edge: tuple[str, str], behind: Collection[str] = ()) -> str:
+    """Return which process listens: never the launcher, and the target if both ends are stages.
+
+    Where the target's host is one that other hosts cannot call, the source listens.
+    """
+    source, target = edge
+    if target == EXIT:
+        return source
+    hosts = {stage.id: stage.host for stage in plan.stages}
+    is_hidden = source != ENTRY and hosts[target] in behind and hosts[source] != hosts[target]
+    return source if is_hidden else target
+
+
+def behind_of(across: Across | None) -> tuple[str, ...]:
+    """Return the hosts of a launch that other hosts cannot call."""
+    return () if across is None else across.behind
 
 
 def numbered(edges: Sequence[tuple[str, str]]) -> tuple[EdgePlace, ...]:

@@ -108,7 +108,7 @@ def stages_of_plan(plan: Plan) -> list[Hosted]:
     spec, stages = spec_of(plan), []
     for stage in plan.stages:
         shape = StageShape.of(plan, stage)
-        found = _stage(spec, stage.id, shape, stage.kv_tokens)
+        found = _stage(spec, stage.id, shape, stage.room_tokens)
         stages.append((stage.host, replace(found, phase=stage.phase)))
     return stages
 
@@ -178,7 +178,8 @@ def _placed_stage(problem: Problem, name: str, placed: PlacedStage) -> StageMode
 def _stage(spec: Spec, name: str, shape: StageShape, kv_tokens: int) -> StageModel:
     # Limits measured on a tensor-parallel group do not hold for other groups.
     known = spec.cluster.measured_over(shape.interconnect)
-    profile = find_profile(known, shape.devices) if shape.sharing.is_tensor else None
+    is_plain = shape.sharing.is_tensor and shape.sharing.kv_offload is None
+    profile = find_profile(known, shape.devices) if is_plain else None
     held = shape.num_layers
     return StageModel(
         name,

@@ -87,8 +87,9 @@ class Simulation:
         if not self.admission.enqueue(request):
             return
         self._admit()
-        waiting = self.admission.waiting
-        if isinstance(self._traffic, Offline) and waiting and waiting[-1] is request:
+        waiting, traffic = self.admission.waiting, self._traffic
+        goes_away = isinstance(traffic, Offline) and traffic.turns_away
+        if goes_away and waiting and waiting[-1] is request:
             self.admission.turn_away_last()
 
     def _admit(self) -> None:
@@ -264,8 +265,11 @@ class Simulation:
         self._admit()
 
     def _feed(self) -> None:
-        assert isinstance(self._traffic, Offline)
-        if self.admission.kv.fullest_layer() <= self._traffic.high_water:
+        traffic = self._traffic
+        assert isinstance(traffic, Offline)
+        if self.admission.waiting and not traffic.turns_away:
+            return
+        if self.admission.kv.fullest_layer() <= traffic.high_water:
             self._launch_another()
 
     # failures

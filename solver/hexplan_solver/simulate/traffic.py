@@ -134,15 +134,17 @@ class Replay:
 class Offline:
     """As many requests as the KV cache takes (Helix's offline feeder).
 
-    `initial` requests come `gap_s` apart. Whenever a prompt or a request is done and no layer has
-    more than `high_water` of its KV cache reserved, one more comes `gap_s` later; it is turned away
-    if no route has room.
+    `initial` requests come `gap_s` apart. Whenever a prompt or a request is done, none waits and no
+    layer has more than `high_water` of its KV cache reserved, one more comes `gap_s` later.
     """
 
     lengths: LengthSource
     initial: int = 20
     high_water: float = 0.8
     gap_s: float = 0.1
+    turns_away: bool = False
+    """Whether a request for which no route has room goes away, as Helix's feeder lets it, instead
+    of waiting. Long requests go most often, so that those served are shorter than what comes."""
 
     def arrivals(self, rng: random.Random) -> Iterator[Arrival]:
         """Yield the initial requests."""

@@ -12,8 +12,9 @@ from hexplan.cost import StageShape
 from hexplan.cost.interleaving import find_interleave, slowdown_of
 from hexplan.plan import Plan, Stage
 from hexplan.techniques import Chosen
+from hexplan_solver.techniques.offloading import offloaded
 
-Name = Literal["interleave", "queue"]
+Name = Literal["interleave", "kv_offload", "queue"]
 
 
 def stating(plan: Plan, chosen: Chosen) -> Plan:
@@ -40,6 +41,7 @@ def queued(plan: Plan) -> Plan:
 
 CANDIDATES: Final[dict[Name, Callable[[Plan], Plan]]] = {
     "interleave": interleaved,
+    "kv_offload": offloaded,
     "queue": queued,
 }
 """In the order in which they are judged, each with what was chosen before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +25,13 @@ class JudgeParams:
     """Share of what the plan serves that arrives, where the workload states no rate."""
 
 
+@dataclass(frozen=True, slots=True)
+class OffloadParams:
+    """How much of host memory stages use."""
+
+    shares: tuple[Fraction, ...] = tuple(Fraction(1, 2**n) for n in range(4))
+    """Shares of the room that it adds, of which the first counts that keeps latencies."""
+
+
+OFFLOAD_PARAMS = OffloadParams()
 JUDGE_PARAMS = JudgeParams()

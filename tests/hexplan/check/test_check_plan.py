@@ -29,6 +29,7 @@ from support.changes import (
 )
 from support.interleaved_plans import BROKEN_LANES, interleaved_plan
 from support.joined_plans import BROKEN_JOINED, GOOD_JOINED
+from support.offloaded_plans import BROKEN_OFFLOADS
 from support.plans import (
     mixed_stage_plan,
     profiled_plan,
@@ -58,6 +59,7 @@ BROKEN = (
     + BROKEN_ENGINES
     + BROKEN_SPLITS
     + BROKEN_LANES
+    + BROKEN_OFFLOADS
 )
 GOOD = [two_hosts_plan, profiled_plan, two_sites_plan, mixed_stage_plan, interleaved_plan]
 

@@ -112,3 +112,19 @@ def test_another_way_of_queueing_is_refused() -> None:
     )
     with pytest.raises(InputError, match="another `limits.policy` than those that run"):
         growth_of(View.first(PLAIN), plan)
+
+
+def test_a_stage_whose_kv_cache_has_another_size_is_moved_and_not_kept() -> None:
+    """Its ranks hold a cache of one size for as long as they run."""
+    plain = plan_on(MODEL, [((0, 2), 0), ((2, 4), 1)], [((0, 1), 100)])
+    stages = list(plain.stages)
+    stages[1] = stages[1].model_copy(update={"kv_tokens": stages[1].kv_tokens + 16})
+    other = plain.model_copy(update={"stages": tuple(stages)})
+    growth = growth_of(View.first(plain), other)
+    assert (growth.kept, growth.retired, growth.added) == ({0}, {1}, {2})
+    assert growth.after.whole.stages[2].kv_tokens == stages[1].kv_tokens
+    assert growth.opened
+    assert growth.removed
+    back = growth_of(growth.after, plain)
+    assert back.retired == {2}
+    assert back.after.whole.stages[back.after.stages[1]].kv_tokens == plain.stages[1].kv_tokens

@@ -43,6 +43,7 @@ def snapshot(tokens: list[int]) -> EngineSnapshot:
             for edge, n in zip(PLAN.edges, edges, strict=True)
         ),
         routes=tuple(RouteTokens(index, n, n // 7) for index, n in enumerate(routes)),
+        weights=tuple(int(route.weight.scaleb(9)) for route in PLAN.routes),
     )
 
 
@@ -124,3 +125,14 @@ def test_top_needs_a_launch_and_a_sensible_interval(
     ran = Shell(capsys)("top", "--interval", "1ms")
     assert ran.code == 2
     assert "--interval: found 1ms" in ran.err
+
+
+def test_a_table_says_what_a_route_gets_now_where_that_is_not_what_is_planned() -> None:
+    tokens = [7] * (len(PLAN.edges) + len(PLAN.routes))
+    now = status(control([tokens]).answer(Ask(ask="status")))
+    first = now.routes[0].model_copy(update={"weight_now": now.routes[0].weight / 4})
+    slow = now.model_copy(update={"routes": (first, *now.routes[1:])})
+    text = top_text(Rates.between(slow.model_copy(update={"at_s": now.at_s - 1}), slow))
+    assert text.count(", not ") == 1
+    line = next(line for line in text.splitlines() if ", not " in line)
+    assert line.startswith(" > ".join(first.stages))

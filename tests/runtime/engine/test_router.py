@@ -88,3 +88,16 @@ def test_a_request_that_fits_an_empty_route_only_is_not_refused_while_it_is_full
     assert router.take(64) == 0
     router.check("request 1", 60, 4)
     assert router.take(64) is None
+
+
+@given(weights())
+def test_shares_are_the_new_ones_at_once_after_weights_have_changed(given: list[Decimal]) -> None:
+    router = Router(parallel_plan(given))
+    for _ in range(50):
+        router.take(1)
+    other = tuple(reversed(router.weights))
+    router.reweigh(other)
+    assert router.planned == tuple(reversed(other))
+    counts = Counter(router.take(1) for _ in range(REQUESTS))
+    for route, weight in enumerate(other):
+        assert abs(counts[route] - weight / 10**9 * REQUESTS) <= 2 * (1 + log(len(given)))

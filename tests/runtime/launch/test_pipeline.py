@@ -32,7 +32,6 @@ SHAPES: dict[str, list[StageSpec]] = {
     "3-1": [((0, 4), (1, 1, 1)), ((4, 6), (1,))],
     "uneven 2:1": [((0, 3), (2, 1)), ((3, 6), (1,))],
 }
-LOOPBACK = "0100007F"
 KEPT = {"PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH"}
 
 
@@ -160,8 +159,8 @@ def test_together_the_ranks_read_every_weight_once(pipeline: Pipeline, austen: P
     assert total == sum(sizes.values()) + copies
 
 
-def test_ranks_listen_on_the_loopback_interface_only(pipeline: Pipeline) -> None:
-    assert set().union(*map(listening_addresses, pipeline.pids)) == {LOOPBACK}
+def test_ranks_of_one_machine_listen_on_no_network(pipeline: Pipeline) -> None:
+    assert set().union(*map(listening_addresses, pipeline.pids)) == set()
 
 
 def test_a_rank_is_told_nothing_by_arguments_and_little_by_variables(pipeline: Pipeline) -> None:

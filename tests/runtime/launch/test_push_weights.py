@@ -133,6 +133,25 @@ def test_a_call_that_was_cut_off_goes_on_unless_what_is_there_is_wrong(
     assert all(data == whole[name] for name, data in weights_in(folder).items())
 
 
+def test_a_disk_that_fills_up_is_named_and_the_next_call_goes_on(
+    plan: Plan, hosts: Hosts, sharded: Path, tmp_path: Path
+) -> None:
+    """A limit on the size of files stands for the disk: what is written beyond it fails alike."""
+    ssh = Path(hosts.reach.ssh[0])
+    roomy = ssh.read_text()
+    ssh.write_text(roomy.replace("shift", "shift; ulimit -f 16"))
+    for one, folder in zip(pushed(plan, hosts, sharded), folders(tmp_path), strict=True):
+        assert one.problem is not None
+        assert one.problem.endswith("model: File too large")
+        assert one.hint == "what has come of a file stays, and the next call goes on there"
+        assert missing_files(folder)
+        assert all(data == (sharded / n).read_bytes() for n, data in weights_in(folder).items())
+    ssh.write_text(roomy)
+    for one, needed in zip(pushed(plan, hosts, sharded), NEEDED, strict=True):
+        assert one.problem is None
+        assert one.copied_bytes < size_of(sharded, needed)
+
+
 def test_a_file_of_another_model_stays_and_is_named(
     plan: Plan, hosts: Hosts, sharded: Path, tmp_path: Path
 ) -> None:

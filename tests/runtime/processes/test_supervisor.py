@@ -142,7 +142,16 @@ def test_a_program_that_is_not_there_cannot_be_started(supervisor: Supervisor[Re
     missing = Command(("/nowhere/python", "-V"), {})
     with pytest.raises(LaunchError, match="cannot start /nowhere/python: No such file"):
         supervisor.start("child", missing, Task(act="echo"))
+    assert supervisor.children == ()
     supervisor.stop()
+
+
+def test_children_may_be_killed_twice(supervisor: Supervisor[Reply]) -> None:
+    child = start(supervisor)
+    supervisor.kill([child])
+    supervisor.kill([child])
+    assert supervisor.children == ()
+    assert are_gone([child.pid])
 
 
 @pytest.mark.parametrize("act", ["sleep", "ignore", "stop"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -64,6 +65,19 @@ def test_offline_traffic_fills_the_kv_cache_to_the_mark_and_no_further() -> None
     # equal requests end together, so that a few are launched above the mark
     assert 0.7 < outcome.stages[0].mean_kv < 0.9
     assert outcome.stages[0].busy > 0.8  # it waits for its tokens to return between steps
+
+
+def test_offline_traffic_serves_long_requests_as_often_as_they_come() -> None:
+    lengths = Lengths(mean=40, max=160)
+    pipeline = chain(TokenSteps(0.001, 0.001), kv_tokens=400, max_prompts=9)
+    traffic = Offline(SpreadLengths(lengths, lengths), gap_s=0.0)
+    window = Window(600.0, 10.0)
+    waits = simulate(pipeline, traffic, CHUNKED, window)
+    leaves = simulate(pipeline, replace(traffic, turns_away=True), CHUNKED, window)
+    assert (waits.turned_away, leaves.turned_away > 100) == (0, True)
+    decoded = [o.decode_tokens_per_s / o.requests_per_s for o in (waits, leaves)]
+    assert decoded[0] == pytest.approx(39, rel=0.05)
+    assert decoded[1] < 0.9 * 39
 
 
 def test_traffic_without_an_end_needs_a_duration() -> None:

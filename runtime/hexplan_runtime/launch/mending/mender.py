@@ -24,6 +24,7 @@ from hexplan_runtime.engine.changes import (
     StageGone,
     StagesLost,
 )
+from hexplan_runtime.launch.mending.memory_sum import with_sum
 from hexplan_runtime.launch.mending.plan_news import PLAN_NEWS, PlanNews
 from hexplan_runtime.launch.mending.rerouter import Rerouter
 from hexplan_runtime.launch.remote_ranks import HostLost
@@ -198,12 +199,22 @@ class Mender:
             if isinstance(news, Ended) and news.exit_code == _FAILED:
                 for line in news.child.last_words.splitlines():
                     self._how.log(f"{news.child.name}: {line}")
+            if isinstance(news, Ended) and news.lacked_memory:
+                return self._lose_for_memory(stage, news.failure)
             return self._lose([stage], news.failure)
         elif news.message.event == "renewed":
             return self._note_renewed(stage, news.message.number)
         elif news.message.event == "lost" and news.message.lost is not None:
             return self.read(news.message.lost)
         return None
+
+    def _lose_for_memory(self, stage: int, failure: LaunchError) -> StagesLost | None:
+        """Take a stage for lost that will lack memory again, however long it ran."""
+        why = with_sum(failure, self._running.plan, stage)
+        self._since_s[stage] = float("inf")
+        for line in (why.hint or "").splitlines():
+            self._how.log(line)
+        return self._lose([stage], why)
 
     def _judge(self, lost: EdgeLost) -> Change | None:
         """Take the stage that called for lost, unless an end of the edge is lost anyway."""
@@ -238,7 +249,7 @@ class Mender:
             start = StageStart(
                 stage, self._name(stage), self._how, self._start, self._crews.end, old, failures
             )
-            start.over = self._over
+            start.over, start.why = self._over, why
             self._due.append(start)
         return StagesLost(frozenset(stages), why.message)
 
@@ -272,8 +283,7 @@ class Mender:
         with self._lock:
             self._starting = {r: s for r, s in self._starting.items() if s is not start}
         if over.failure is not None:
-            message = f"{start.name} is given up: {over.failure.message}"
-            self._how.log(message)
+            self._how.log(message := f"{start.name} is given up: {over.failure.message}")
             self.problems[stage] = over.failure
             return StageGone(stage, LaunchError(message, hint=over.failure.hint))
         self._ranks[stage] = tuple(start.ranks)

@@ -57,6 +57,10 @@ class TrialBudget(Protocol):
         """Say whether runs of the usual length are a small part of the budget."""
         ...
 
+    def scale_left(self, candidates: Sequence[Candidate]) -> float:
+        """Return the length that one more run of each may have, as a share of the usual one."""
+        ...
+
 
 class Gauge(Protocol):
     """Says how long a run of a candidate is, and how much work."""
@@ -178,6 +182,10 @@ class EffortBudget:
     def is_minor(self, found: Candidate, num_seeds: int) -> bool:
         """Say whether runs of the usual length are a small part of the budget."""
         return num_seeds * self._work(found, 1.0) <= self._total * SUSTAINED_PARAMS.minor_share
+
+    def scale_left(self, candidates: Sequence[Candidate]) -> float:
+        """Return the length that one more run of each may have, as a share of the usual one."""
+        return (self._total - self._spent) / sum(self._work(found, 1.0) for found in candidates)
 
     def _work(self, found: Candidate, scale: float) -> float:
         return self._gauge.work(found, scale)

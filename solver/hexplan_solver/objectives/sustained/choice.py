@@ -103,14 +103,17 @@ def choose(
 def _finals(contest: Contest, trials: list[Trial], budget: TrialBudget) -> list[Trial]:
     """Run the references and the best of the others again, as far as the budget goes.
 
-    That is with more seeds, or, where requests are all alike and seeds change nothing, for as many
-    stays as they turned out to take: all of them end about together, so that a part of a stay
-    would count one crowd more or less.
+    That is with more seeds, or, where requests are all alike and seeds change nothing, for more
+    stays, each as long as it turned out to be: all of them end about together, so that a part of a
+    stay would count one crowd more or less.
     """
     count = contest.num_references
+    others = _others(trials[:count], _fastest(contest, trials))
+    finals = [*trials[:count], *others[: SUSTAINED_PARAMS.finalists]]
+    scale = budget.scale_left([trial.found for trial in finals])
     again: list[Trial] = []
-    for trial in [*trials[:count], *_fastest(contest, trials)[: SUSTAINED_PARAMS.finalists]]:
-        longer = _again(trial, budget)
+    for trial in finals:
+        longer = _again(trial, budget, scale)
         if longer is None:
             # These runs count only if a candidate beside the references has had them.
             return again if len(again) > count else trials
@@ -118,18 +121,33 @@ def _finals(contest: Contest, trials: list[Trial], budget: TrialBudget) -> list[
     return again
 
 
-def _again(trial: Trial, budget: TrialBudget) -> Trial | None:
-    """Run a candidate again, as a final does; None if the budget does not allow it."""
+def _again(trial: Trial, budget: TrialBudget, scale: float) -> Trial | None:
+    """Run a candidate again, as a final does; None if the budget does not allow it.
+
+    Parameters
+    ----------
+    scale
+        Length that the runs of all finalists may have, as a share of the usual one.
+    """
     found, window = trial.found, trial.window
     if is_certain(found):
-        whole = in_whole_stays(trial, is_short=budget.is_short)
         usual_s = window_for(found, 1.0, window.seed).duration_s or 0.0
-        scale = (whole.duration_s or 0.0) / usual_s
-        return run_once(found, whole) if budget.may_run(found, scale=scale) else None
+        whole = in_whole_stays(trial, scale * usual_s, is_short=budget.is_short)
+        own_scale = (whole.duration_s or 0.0) / usual_s
+        return run_once(found, whole) if budget.may_run(found, scale=own_scale) else None
     seeds = range(window.seed + 1, window.seed + SUSTAINED_PARAMS.seeds)
     if not budget.may_run(found, len(seeds)):
         return None
     return replace(trial, outcomes=trial.outcomes + run(found, window, seeds).outcomes)
+
+
+def _others(references: Sequence[Trial], trials: Iterable[Trial]) -> list[Trial]:
+    """Leave out trials in which the same happened as in one before: a step limit was not met."""
+    kept = list(references)
+    for trial in trials:
+        if all(trial.outcomes != other.outcomes for other in kept):
+            kept.append(trial)
+    return kept[len(references) :]
 
 
 def tunings(leading: Iterable[Candidate], tried: Iterable[Candidate]) -> Iterator[Candidate]:

@@ -110,6 +110,9 @@ class SustainedParams:
     """Least number of requests that are measured."""
     seeds: int = 3
     """Runs of each finalist."""
+    most_stays: int = 12
+    """Stays that are measured of each finalist, at most, where requests are all alike: seeds change
+    nothing there, and crowds of requests that end together move a short run by a percent."""
     finalists: int = 3
     """Candidates that get more than one run, beside the references."""
     formula_error: float = 0.15

@@ -183,22 +183,24 @@ def window_for(found: Candidate, scale: float, seed: int) -> Window:
     Parameters
     ----------
     scale
-        Share of the usual length; the least number of requests falls with its square.
+        Share of the usual length; below 1 the least number of requests falls with its square.
     """
     served, params = found.served, SUSTAINED_PARAMS
     warmup_s = params.warm_up_stays * served.residence_s
     measured_s = max(
         params.measured_stays * served.residence_s,
-        params.measured_requests * scale / served.requests_per_s,
+        params.measured_requests * min(scale, 1.0) / served.requests_per_s,
     )
     return Window(round((warmup_s + measured_s) * scale, 3), round(warmup_s * scale, 3), seed)
 
 
-def in_whole_stays(trial: Trial, *, is_short: bool) -> Window:
-    """Return a window of as many stays as usual, each as long as a request stayed in a trial.
+def in_whole_stays(trial: Trial, longest_s: float, *, is_short: bool) -> Window:
+    """Return a window of whole stays, each as long as a request stayed in a trial.
 
     Parameters
     ----------
+    longest_s
+        It ends by then, but measures no fewer stays than usual.
     is_short
         Whether runs are shorter than usual: then there is one stay less to warm up, and to measure.
     """
@@ -208,7 +210,8 @@ def in_whole_stays(trial: Trial, *, is_short: bool) -> Window:
     if not stay:
         return window
     warmup_s = (params.warm_up_stays - is_short) * stay
-    measured_s = (params.measured_stays - is_short) * stay
+    affordable = min((longest_s - warmup_s) // stay, params.most_stays)
+    measured_s = max(params.measured_stays - is_short, affordable) * stay
     return Window(round(warmup_s + measured_s, 3), round(warmup_s, 3), window.seed)
 
 

@@ -10,9 +10,15 @@ import pytest
 from support.clusters import device_type, host, link, profile, spec_of, tiny_model
 
 from hexplan.field_types import Range
-from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of
+from hexplan_solver.objectives.sustained.candidate import Candidate, candidate_of, with_policy
 from hexplan_solver.objectives.sustained.choice import Contest, choose
-from hexplan_solver.objectives.sustained.trial import Estimate, is_hopeless, run_once
+from hexplan_solver.objectives.sustained.params import SUSTAINED_PARAMS
+from hexplan_solver.objectives.sustained.trial import (
+    Estimate,
+    in_whole_stays,
+    is_hopeless,
+    run_once,
+)
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem, build_problem
 from hexplan_solver.served.step_limits import widest
@@ -54,6 +60,7 @@ class Runs:
 
     left: int
     is_short: bool = False
+    scale: float = 1.0
 
     def affords(self, candidates: Sequence[Candidate]) -> bool:
         return self.left >= len(candidates)
@@ -77,6 +84,9 @@ class Runs:
 
     def is_minor(self, found: Candidate, num_seeds: int) -> bool:
         return False
+
+    def scale_left(self, candidates: Sequence[Candidate]) -> float:
+        return self.scale
 
 
 def test_a_better_candidate_that_was_tried_is_never_given_up_for_want_of_time(
@@ -152,3 +162,31 @@ def test_references_that_nothing_can_beat_are_chosen_by_their_trials(problem: Pr
     trials = choose(Contest(1), [shallow, worse], Runs(8))
     assert trials is not None
     assert {trial.found.served for trial in trials} == {shallow.served}
+
+
+def test_steps_whose_limits_were_not_met_are_judged_once(problem: Problem) -> None:
+    deep = placement(problem, [[(i, i + 3) for i in range(0, 12, 3)]])
+    shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]] * 2)
+    limit = shallow.policy.max_decode_tokens
+    same = with_policy(shallow, replace(shallow.policy, max_decode_tokens=limit - 1))
+    trials = choose(Contest(1), [deep, shallow, same], Runs(9))
+    assert trials is not None
+    assert [trial.found for trial in trials] == [deep, shallow]
+
+
+@pytest.mark.parametrize("longest_s", [0.0, 60.0, 1e9])
+def test_requests_that_are_all_alike_are_measured_in_whole_stays(
+    problem: Problem, longest_s: float
+) -> None:
+    shallow = placement(problem, [[(0, 4), (4, 8), (8, 12)]] * 2)
+    trial = run_once(shallow, WINDOW)
+    workload = problem.spec.workload
+    assert workload.output_tokens.mean == workload.output_tokens.max
+    stay_s = trial.ttft_s + (workload.output_tokens.mean - 1) * trial.tpot_s
+    window = in_whole_stays(trial, longest_s, is_short=False)
+    assert window.duration_s is not None and window.warmup_s is not None
+    stays = (window.duration_s - window.warmup_s) / stay_s
+    assert stays == pytest.approx(round(stays), rel=0.01)
+    few, many = SUSTAINED_PARAMS.measured_stays, SUSTAINED_PARAMS.most_stays
+    assert few <= round(stays) <= many
+    assert window.duration_s <= longest_s or round(stays) == few

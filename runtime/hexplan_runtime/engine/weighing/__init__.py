@@ -1,0 +1,1 @@
+"""Weighing: what routes pass, and what they weigh for it."""

@@ -1,0 +1,65 @@
+"""Keys and values in host memory: a finished plan whose stages use it where more comes out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+
+from hexplan.cost import StageShape
+from hexplan.cost.offloading import HostMemory, find_kv_offload
+from hexplan.cost.stage_step_times import stage_step_times
+from hexplan.plan import Plan, Stage
+from hexplan_solver.repeat import repeat
+from hexplan_solver.simulate import spec_of
+from hexplan_solver.techniques.params import OFFLOAD_PARAMS
+
+
+def offloaded(plan: Plan) -> Plan:
+    """Return the plan with every stage using host memory that gets more out by it.
+
+    More requests at once wait longer for each token. Where a plan states which latencies are
+    allowed, stages let in as many more as keeps them, and the plan is as it was if none does.
+    """
+    for share in OFFLOAD_PARAMS.shares:
+        found = _with_share(plan, share)
+        if found == plan or keeps_balance(found):
+            return found
+    return plan
+
+
+def keeps_balance(plan: Plan) -> bool:
+    """Say whether a plan's latencies are those that its objective allows."""
+    allowed = plan.predicted.balance
+    if allowed is None:
+        return True
+    again = repeat(plan)
+    pairs = (again.ttft_s, allowed.ttft_s), (again.tpot_s, allowed.tpot_s)
+    return all(own is not None and own <= most for own, most in pairs)
+
+
+def _with_share(plan: Plan, share: Fraction) -> Plan:
+    """Return the plan with stages that let in a share of what host memory has room for besides.
+
+    Stages of one host share its memory out equally. Rows that enter inside a stage have nothing
+    that foresees what they need, so such a stage is left as it is.
+    """
+    asked, spec = plan.cluster.techniques, spec_of(plan)
+    memory = asked.host_memory_bytes
+    if plan.is_split or memory is None or plan.cluster.limits.engine != "hexplan":
+        return plan
+    begins = {stage.id: stage.layers[0] for stage in plan.stages}
+    hops = [hop for route in plan.routes for hop in route.hops]
+    inside = {hop.stage for hop in hops if hop.enter_layer != begins[hop.stage]}
+    on_host = Counter(stage.host for stage in plan.stages)
+
+    def changed(stage: Stage) -> Stage:
+        if stage.id in inside:
+            return stage
+        host = HostMemory(
+            memory // on_host[stage.host], asked.host_link_bytes_per_s, asked.kv_fraction, share
+        )
+        shape = StageShape.of(plan, stage)
+        how = find_kv_offload(spec, shape, stage_step_times(spec, shape), host)
+        return stage.model_copy(update={"kv_offload": how})
+
+    return plan.model_copy(update={"stages": tuple(map(changed, plan.stages))})
