@@ -199,7 +199,7 @@ def _table(rounds: Sequence[Served]) -> str:
     count = sum((one.way, one.load) == ("tp", inf) for one in rounds)
     lines = [
         f"#### {task}, {PROMPT} + {TASKS[task]} tokens, link {link}\n",
-        f"Medians of {count} rounds of {REQUESTS} requests. All at once: {most} requests/s.\n",
+        f"Medians of {count} round{'s' * (count > 1)} of {REQUESTS} requests. All at once: {most} requests/s.\n",
         "| load | requests/s | mean ms, tp / pp / interleaved | P90 ms | served/s"
         " | mean over tp | over pp |",
         "|---|---|---|---|---|---|---|",
