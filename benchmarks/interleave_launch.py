@@ -197,9 +197,10 @@ def _table(rounds: Sequence[Served]) -> str:
 
     most = ", ".join(f"{way} {middle(way, inf)[2]:.1f}" for way in WAYS)
     count = sum((one.way, one.load) == ("tp", inf) for one in rounds)
+    counted = "1 round" if count == 1 else f"{count} rounds"
     lines = [
         f"#### {task}, {PROMPT} + {TASKS[task]} tokens, link {link}\n",
-        f"Medians of {count} rounds of {REQUESTS} requests. All at once: {most} requests/s.\n",
+        f"Medians of {counted} of {REQUESTS} requests. All at once: {most} requests/s.\n",
         "| load | requests/s | mean ms, tp / pp / interleaved | P90 ms | served/s"
         " | mean over tp | over pp |",
         "|---|---|---|---|---|---|---|",

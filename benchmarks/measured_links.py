@@ -47,7 +47,7 @@ def collective_times(rank: Rank, team: EmulatedTeam, rounds: int) -> tuple[Times
 
     between, vector = torch.randn(BETWEEN), torch.randn(BETWEEN[1])
 
-    def fastest(run: Callable[[], object]) -> list[float]:
+    def least(run: Callable[[], object]) -> list[float]:
         best: list[float] = []
         for _ in range(rounds):
             torch.mv(between, vector)
@@ -57,8 +57,8 @@ def collective_times(rank: Rank, team: EmulatedTeam, rounds: int) -> tuple[Times
             best = list(map(min, best, found)) if best else found
         return best
 
-    sums = [fastest(sum_up(tokens)) for tokens in TOKENS]
-    return sums, [fastest(swap(tokens)) for tokens in TOKENS]
+    sums = [least(sum_up(tokens)) for tokens in TOKENS]
+    return sums, [least(swap(tokens)) for tokens in TOKENS]
 
 
 def interconnects(sums: Times, exchanges: Times, token_bytes: int) -> list[Interconnect]:
@@ -74,6 +74,11 @@ def interconnects(sums: Times, exchanges: Times, token_bytes: int) -> list[Inter
         )
         found.append(link)
     return found
+
+
+def fastest(one: Times, other: Times) -> Times:
+    """Return the smaller of each two times."""
+    return [list(map(min, *pair)) for pair in zip(one, other, strict=True)]
 
 
 def slowest(ranks: Sequence[tuple[Times, Times]]) -> tuple[Times, Times]:

@@ -22,8 +22,8 @@ from typing import Final
 
 import torch
 from emulated_links import Clocks, EmulatedTeam
-from measured_device import measured_device
-from measured_links import Times, collective_times, interconnects, line, slowest
+from measured_device import DeviceClock
+from measured_links import Times, collective_times, fastest, interconnects, line, slowest
 from planner import machine
 from random_llamas import write_llama
 from transformers import LlamaConfig
@@ -63,6 +63,8 @@ CONFIG: Final = LlamaConfig(
 PROMPT_TOKENS: Final = 16
 """A step is of prompts of at most so many tokens, so that attention takes little."""
 SIZES: Final = (2, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+COLLECTIVES: Final = 20
+"""Sums and exchanges of each size in a round."""
 SPEC: Final = """
 version: 1
 name: pair
@@ -122,14 +124,13 @@ class Pair:
 
         return [max(both) for both in zip(*self._pool.map(run, self._ranks), strict=True)]
 
-    def links(self, rounds: int) -> list[Interconnect]:
-        """Return what a planner would be told of each wire, as this stage measures it."""
+    def collectives(self, rounds: int) -> tuple[Times, Times]:
+        """Return what sums and exchanges take over each wire, by tokens."""
 
         def run(rank: tuple[Stage, EmulatedTeam, Rank]) -> tuple[Times, Times]:
             return collective_times(rank[2], rank[1], rounds)
 
-        found = slowest(list(self._pool.map(run, self._ranks)))
-        return interconnects(*found, self._plan.model.hidden * 4)
+        return slowest(list(self._pool.map(run, self._ranks)))
 
     def _build(self, rank: int) -> tuple[Stage, EmulatedTeam, Rank]:
         torch.set_num_threads(1)
@@ -194,15 +195,20 @@ def crossing_section(rounds: int = 7) -> str:
         write_llama(CONFIG, folder)
         spec = parse_spec(SPEC.format(folder=folder), folder / "pair.yaml")
         plan = solve(spec, SolveOptions(time_limit_s=5.0))
-        device = measured_device(CONFIG, RANKS, rounds)
+        clock = DeviceClock(CONFIG, RANKS)
         modes = [Pair(always(plan, tokens), folder, pool) for tokens in (1 << 20, 0)]
         best = [[[float("inf")] * len(WIRES) for _ in SIZES] for _ in modes]
+        sums, exchanges = modes[0].collectives(COLLECTIVES)
         for _ in range(rounds):
+            clock.play_round()
+            both = zip((sums, exchanges), modes[0].collectives(COLLECTIVES), strict=True)
+            sums, exchanges = (fastest(*pair) for pair in both)
             for index, tokens in enumerate(SIZES):
                 for mode, pair in enumerate(modes):
                     found = pair.step_s(tokens)
                     best[mode][index] = list(map(min, best[mode][index], found))
-        return _tables(plan, device, modes[0].links(30 * rounds), best)
+        links = interconnects(sums, exchanges, plan.model.hidden * 4)
+        return _tables(plan, clock.device(), links, best)
 
 
 def _tables(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from hexplan.cluster import Scheduling
-from hexplan.constants import MICRO
+from hexplan.constants import MICRO, PROMISE_BASIS, RATE_BASIS
 from hexplan.plan import Plan
 from hexplan.predicted import Predicted, RateRun, SimulatedRate, SustainedRate
 from hexplan_solver.flow.network import build_network
@@ -97,8 +97,10 @@ class _Repetition:
         ttft = [outcome.ttft for outcome in outcomes if outcome.ttft]
         tpot = [outcome.tpot for outcome in outcomes if outcome.tpot]
         promised = self.plan.predicted.slo_requests_per_s
+        basis = RATE_BASIS if self.plan.objective == "latency" else PROMISE_BASIS
         return {
             "run": run,
+            "latency_basis": basis.format(requests=run.requests) if ttft or tpot else None,
             "ttft_s": figure(mean_of(ttft)) if ttft else None,
             "tpot_s": figure(mean_of(tpot)) if tpot else None,
             "slo_requests_per_s": None if promised is None else stated.requests_per_s,

@@ -241,6 +241,16 @@ def interleaving(plan: Plan, from_tokens: int = 2, piece_tokens: int = 3) -> Pla
     return plan.model_copy(update={"stages": tuple(stages)})
 
 
+def with_everything(plan: Plan, shift_tokens: int) -> Plan:
+    """Return the plan whose stages shift, interleave, and keep KV in host memory, in this order.
+
+    Decodes choose what they fetch from host memory, and choose all of it.
+    """
+    made = sharing(plan, shift_tokens), interleaving(plan, from_tokens=5), offloading(plan, "0.999")
+    stages = tuple(one.stages[number] for number, one in enumerate(made))
+    return plan.model_copy(update={"stages": stages})
+
+
 def offloading(plan: Plan, fraction: str) -> Plan:
     """Return the plan with its stages keeping KV in host memory, of all layers but their first."""
     stages = (

@@ -7,15 +7,15 @@ the layers of transformers, and their stages have one device (`launch/test_suppo
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
-from support.runtime_plans import StageSpec, interleaving, sharing
+from support.runtime_plans import StageSpec, with_everything
 from support.tiny_models import OPTIONS, make_option
 from support.token_matrix import Layout, check_layout, continuations
 from torch import Tensor
 
-from hexplan.plan import Plan
 from hexplan.schedule.interleaving import lane_cut
 from hexplan.schedule.queueing.params import QUEUE_PARAMS, Queueing
 from hexplan.techniques import Interleave
@@ -26,16 +26,9 @@ FAST = "qwen3-everything"
 REQUESTS = {FAST: 10}
 MANY = 40
 SHIFT_TOKENS = 6
+STAGES: list[StageSpec] = [((0, 1), (1, 1, 1)), ((1, 2), (1, 1, 1)), ((2, 4), (1,))]
 OFTEN = replace(QUEUE_PARAMS, first_quantum_decodes=1, quantum_growth=1.3, host_share=3.0)
 """Requests make way all the time."""
-
-
-def with_everything(plan: Plan) -> Plan:
-    """Return the plan whose first stage shifts and whose second one interleaves."""
-    first, second = plan.stages
-    (shifting,) = sharing(plan.model_copy(update={"stages": (first,)}), SHIFT_TOKENS).stages
-    (laned,) = interleaving(plan.model_copy(update={"stages": (second,)}), from_tokens=5).stages
-    return plan.model_copy(update={"stages": (shifting, laned)})
 
 
 @pytest.mark.parametrize(
@@ -60,8 +53,8 @@ def test_tokens_are_those_of_transformers_while_all_techniques_switch(
     monkeypatch.setattr(SharedTokens, "run", noted_run)
     module = "hexplan_runtime.runner.interleaved.interleaved_layers"
     monkeypatch.setattr(f"{module}.lane_cut", noted_cut)
-    stages: list[StageSpec] = [((0, 2), (1, 1, 1)), ((2, 4), (1, 1, 1))]
-    layout = Layout(stages, None, with_everything, Queueing("mlfq", OFTEN))
+    change = partial(with_everything, shift_tokens=SHIFT_TOKENS)
+    layout = Layout(STAGES, None, change, Queueing("mlfq", OFTEN))
     folder = make_option(name, tmp_path / name)
     seen = check_layout(folder, layout, continuations(folder, REQUESTS.get(name, MANY)))
     assert seen.swaps > 0

@@ -10,9 +10,8 @@ import pytest
 from support.generating import is_empty, tokens_of
 from support.processes import wait_until
 from support.reference import clear_continuations, load_reference
-from support.runtime_plans import interleaving, make_plan, sharing
+from support.runtime_plans import make_plan, with_everything
 
-from hexplan.plan import Plan
 from hexplan.reading.model_folder.folder import read_model_folder
 from hexplan.schedule.queueing.params import QUEUE_PARAMS, Queueing
 from hexplan.step_limits import StepLimits
@@ -26,12 +25,6 @@ OFTEN = replace(QUEUE_PARAMS, first_quantum_decodes=1, quantum_growth=1.3, host_
 """Requests make way all the time."""
 
 
-def with_everything(plan: Plan) -> Plan:
-    """Return the plan whose first stage shifts and whose second one interleaves."""
-    (shifting, _), (_, laned) = sharing(plan, 6).stages, interleaving(plan, from_tokens=5).stages
-    return plan.model_copy(update={"stages": (shifting, laned)})
-
-
 @pytest.mark.parametrize("family", ["llama3", "qwen3"])
 def test_tokens_are_those_of_transformers(tiny: Callable[[str], Path], family: str) -> None:
     folder = tiny(family)
@@ -39,11 +32,11 @@ def test_tokens_are_those_of_transformers(tiny: Callable[[str], Path], family: s
     shares = (1, 1) if family == "llama3" else (1, 1, 1)
     plan = make_plan(
         read_model_folder(folder),
-        [((0, 2), shares), ((2, 4), shares)],
+        [((0, 1), shares), ((1, 2), shares), ((2, 4), (1,))],
         kv_tokens=260,
         step_limits=StepLimits(tokens=24, decodes=8),
     )
-    with Pipeline(with_everything(plan), folder, queue=Queueing("mlfq", OFTEN)) as pipeline:
+    with Pipeline(with_everything(plan, 6), folder, queue=Queueing("mlfq", OFTEN)) as pipeline:
         requests = [Request(one.prompt_ids, NUM_TOKENS) for one in found]
         assert tokens_of(pipeline, requests) == [one.token_ids for one in found]
         assert pipeline.core.snapshot().swaps > 0

@@ -48,6 +48,7 @@ def test_a_whole_host_in_lanes_is_taken_where_the_search_would_cut_it_and_gains(
 
 @pytest.mark.slow
 def test_hosts_stay_cut_where_no_plan_of_whole_ones_carries_the_rate() -> None:
-    plain, chosen = plan_of("9.2", "off"), plan_of("9.2", "auto")
+    chosen = plan_of("9.2", "auto")
+    assert len(chosen.stages) > 1
     assert chosen.cluster.group_pins == ()
-    assert [s.layers for s in chosen.stages] == [s.layers for s in plain.stages]
+    assert check_plan(chosen, repeat(chosen)) == ()
