@@ -9,7 +9,8 @@ the same time but have load in turn, and the best of their turns counts.
 Two ranks get twice as many requests as one, so that their steps have as many rows. `of two alone`
 is the rate over twice that of one stage. `busy` are the shares of the time in which each rank ran,
 and the launcher: these share two processors. As in `served.py`, the clock stands still while ranks
-wait for a processor; for two stages in the mean of both, which work side by side.
+wait for a processor; for two stages in the mean of both, which work side by side. No rank has run
+for longer than the clock.
 """
 
 from __future__ import annotations
@@ -153,8 +154,9 @@ class Launched:
         users.run_until(time.perf_counter() + load.seconds / 3)
         before, ran_s, begun_s = users.tokens, self._ran_s(), self._clock.now_s()
         users.run_until(time.perf_counter() + load.seconds)
-        seconds = self._clock.now_s() - begun_s
-        busy = [(now - then) / seconds for now, then in zip(self._ran_s(), ran_s, strict=True)]
+        ran = [now - then for now, then in zip(self._ran_s(), ran_s, strict=True)]
+        seconds = max(self._clock.now_s() - begun_s, *ran)
+        busy = [one / seconds for one in ran]
         found = Turn((users.tokens - before) / seconds, tuple(busy))
         users.end(in_flight)
         return found
