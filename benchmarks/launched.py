@@ -8,7 +8,9 @@ the same time but have load in turn, and the best of their turns counts.
 
 Two ranks get twice as many requests as one, so that their steps have as many rows. `of two alone`
 is the rate over twice that of one stage. `busy` are the shares of the time in which each rank ran,
-and the launcher: these share two processors.
+and the launcher: these share two processors. As in `served.py`, the clock stands still while ranks
+wait for a processor; for two stages in the mean of both, which work side by side. No rank has run
+for longer than the clock.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from typing import Final
 import torch
 from planner import machine, row
 from random_llamas import SIZES, make_llama
+from served_load import Clock
 
 from hexplan.plan import Plan
 from hexplan.reading import parse_spec
@@ -137,6 +140,7 @@ class Launched:
     def __init__(self, plan: Plan, stack: ExitStack) -> None:
         self._pipeline = stack.enter_context(Pipeline(plan))
         self._ranks = self._pipeline.pids
+        self._clock = Clock(self._ranks, ways=len(plan.stages))
         cores = sorted(os.sched_getaffinity(0))
         for index, rank in enumerate(self._ranks):
             for task in Path(f"/proc/{rank}/task").iterdir():
@@ -148,10 +152,11 @@ class Launched:
         for _ in range(in_flight):
             users.begin()
         users.run_until(time.perf_counter() + load.seconds / 3)
-        before, ran_s, begun_s = users.tokens, self._ran_s(), time.perf_counter()
-        users.run_until(begun_s + load.seconds)
-        seconds = time.perf_counter() - begun_s
-        busy = [(now - then) / seconds for now, then in zip(self._ran_s(), ran_s, strict=True)]
+        before, ran_s, begun_s = users.tokens, self._ran_s(), self._clock.now_s()
+        users.run_until(time.perf_counter() + load.seconds)
+        ran = [now - then for now, then in zip(self._ran_s(), ran_s, strict=True)]
+        seconds = max(self._clock.now_s() - begun_s, *ran)
+        busy = [one / seconds for one in ran]
         found = Turn((users.tokens - before) / seconds, tuple(busy))
         users.end(in_flight)
         return found
