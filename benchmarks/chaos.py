@@ -31,14 +31,13 @@ import pytest
 from chaos_kernel import describe, files_in, shared_memory, sockets, unused
 from chaos_model import make_chaos_plan, make_model
 from chaos_places import KILL_ROUTER, Machine, Place, ThreeHosts, free_port, three_hosts
-from chaos_records import END, Record, append, facts, is_bad, read_records, table
+from chaos_records import END, LATE, PATIENCE_S, Record, append, facts, is_bad, read_records, table
 from chaos_router import Router
 from chaos_streams import NUM_ASKS, Clients, Tally, undisturbed
 
 from hexplan.plan_file import write_plan
 
 _GONE_S: Final = 15.0
-_PATIENCE_S: Final = 240.0
 _NOTICED_S: Final = 6.0
 """A harm that nobody has noticed by then did none."""
 _DOUBLE: Final = 0.45
@@ -104,7 +103,7 @@ class Chaos:
 
     def _await_whole(self, begun_s: float, before: int, what: str) -> tuple[float | None, str]:
         """Return how long it took from a harm until all routes were open again."""
-        while time.monotonic() - begun_s < _PATIENCE_S:
+        while time.monotonic() - begun_s < PATIENCE_S:
             waited_s = time.monotonic() - begun_s
             if self.router.is_whole():
                 if self.router.losses() > before:
@@ -112,7 +111,7 @@ class Chaos:
                 if waited_s > _NOTICED_S:
                     return None, f"{what}, which did no harm"
             time.sleep(_LOOK_S)
-        return None, f"{what}, and routes were not back in time"
+        return None, f"{what}, {LATE}"
 
     def _kill_router(self, is_double: bool) -> Record:
         """Kill the router, count what is left, and start it again."""

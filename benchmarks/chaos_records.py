@@ -11,6 +11,8 @@ from typing import Final
 
 END: Final = "end of a run"
 """Not a kill: the router was stopped, as its user does it."""
+PATIENCE_S: Final = 240.0
+LATE: Final = "and routes were not back in time"
 OUTCOMES: Final = ("exact", "again", "error", "refused", "cut", "wrong")
 HEAD: Final = (
     "kind | kills | streams | exact | exact when sent again | clear errors | cut off |"
@@ -63,8 +65,8 @@ def table(records: Sequence[Record]) -> str:
     kinds = sorted({r.kind for r in records} - {END}, key=lambda kind: _first(records, kind))
     rows = [_row(kind, [r for r in records if r.kind == kind]) for kind in kinds]
     rows.append(_row("all", records))
-    lines = [HEAD, "|".join(["---"] * len(HEAD.split("|")))]
-    return "\n".join(f"| {line} |" for line in (*lines, *rows))
+    rule = " | ".join(["---"] * len(HEAD.split("|")))
+    return "\n".join(f"| {line} |" for line in (HEAD, rule, *rows))
 
 
 def facts(records: Sequence[Record]) -> str:
@@ -79,6 +81,8 @@ def facts(records: Sequence[Record]) -> str:
         f"{100 * right / max(1, sum(ended.values())):.2f} % of {sum(ended.values())} streams ended"
         f" with the tokens of an undisturbed run;"
         f" {sum(r.came_again for r in records)} requests came again before they began",
+        f"{sum(r.what.endswith(LATE) for r in records)} times routes were not back within"
+        f" {PATIENCE_S:.0f} s",
         f"load of the machine: median {loads[len(loads) // 2]:.1f}, most {loads[-1]:.1f}",
     ]
     return "\n".join(lines)

@@ -13,6 +13,7 @@ WORDS = ("--kills", "8", "--streams", "16", "--router-share", "0.15", "--seed", 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_stream_ends_with_its_tokens_or_an_error_and_nothing_is_left() -> None:
     done = subprocess.run(
         [sys.executable, "chaos.py", *WORDS],

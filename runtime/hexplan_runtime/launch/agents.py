@@ -35,8 +35,9 @@ from hexplan_runtime.stage.messages import Assignment, Report
 AGENT: Final = "hexplan_runtime.agent.main"
 RELEASE_S: Final = 6.0
 """How long an agent may take to end its ranks, and ssh to end after it."""
-FIRST_WORD_S: Final = 30.0
-"""How long an agent may take to say anything at all, while a launch runs."""
+FIRST_WORD_S: Final = 90.0
+"""How long an agent may take to say anything at all, while a launch runs: it reads libraries first,
+on a host that may be busy. One that is stopped meanwhile is ended by its guard."""
 _WORDS_S: Final = 2.0
 """How long agents may take to tell what ranks wrote."""
 RankNews = Said[Report] | Ended[Report] | Stopped | HostLost
