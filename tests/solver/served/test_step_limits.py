@@ -96,7 +96,7 @@ def test_full_steps_with_few_decodes_serve_more(plan: Plan) -> None:
     assert few.decode_tokens_per_s > many.decode_tokens_per_s
 
 
-def test_the_formula_tells_what_the_chosen_steps_serve(plan: Plan) -> None:
+def test_the_rehearsal_tells_what_the_chosen_steps_serve(plan: Plan) -> None:
     rate = plan.predicted.sustained
     assert rate is not None
     simulated = outcome(plan, policy_of_plan(plan)).decode_tokens_per_s

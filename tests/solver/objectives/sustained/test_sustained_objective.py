@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_plan(sustained: Plan) -> None:
     assert again.model_copy(update={"solve": sustained.solve}) == sustained
 
 
-def test_a_plan_of_another_objective_states_the_formula_alone() -> None:
+def test_a_plan_of_another_objective_states_the_rehearsed_rate_alone() -> None:
     plan = solve(replace(far_apart(), objective="throughput"), OPTIONS)
     assert check_plan(plan) == ()
     assert plan.predicted.sustained is not None
