@@ -90,11 +90,12 @@ def test_the_bans_see_what_they_should(line: str, is_banned: bool) -> None:
 
 
 def test_a_broad_except_stands_only_where_the_command_line_or_a_thread_ends() -> None:
-    """Callers of the engine hear of its end."""
+    """Callers of the engine hear of its end, and a stage that cannot start is tried again."""
     found = [name_of(path) for path in CODE if any(map(swallows_anything, handlers(path)))]
     assert found == [
         "hexplan/cli/__init__.py",
         "runtime/hexplan_runtime/engine/core.py",
+        "runtime/hexplan_runtime/launch/stage_start.py",
     ]
 
 

@@ -86,7 +86,8 @@ def _by_datasheet(steps: StageSteps, need: Need) -> Fraction:
         message = need.tokens * model.hidden * model.dtype_bytes
         one_s = all_reduce(len(group.shards), group.interconnect, 0, 1)
         bytes_s = all_reduce(len(group.shards), group.interconnect, message, 0)
-        seconds += 2 * (need.least_steps * one_s + bytes_s)
+        sums_s = 2 * (need.least_steps * one_s + bytes_s)
+        seconds = max(seconds, sums_s) if steps.has_lanes else seconds + sums_s
     seconds += need.least_steps * steps.step_s / steps.num_layers
     if steps.correction is None:
         return seconds
@@ -112,7 +113,8 @@ def _by_tables(steps: StageSteps, need: Need) -> Fraction:
         own_s = steps.group.decode_s(batch, context * steps.seen_share)
         return measured_s * own_s / steps.known.decode_s(batch, context)
 
-    factors = steps.factors
+    # Of what was measured, sums may be one half, all of which lanes hide.
+    factors = [factor / 2 if steps.has_lanes else factor for factor in steps.factors]
     prompts = need.prompt_tokens * least_each_s(prompt_s, prefill, need.step_tokens)
     decodes = need.decodes * least_each_s(decode_s, decode, need.step_decodes)
     return factors[0] * prompts + factors[1] * decodes

@@ -166,6 +166,8 @@ class StageSteps:
     num_layers: int
     is_last: bool
     correction: Correction | None
+    has_lanes: bool = False
+    """Whether sums over the devices of a large step may go on while half of it is computed."""
     seen_share: Fraction = Fraction(1)
     """Share of their contexts that decodes attend to at least, in the mean over the layers."""
 
@@ -243,6 +245,7 @@ def steps_of(lookup: Lookup, stage: Stage) -> StageSteps | None:
         num_layers=length(stage.layers),
         is_last=stage.layers[1] == plan.model.layers,
         correction=correction,
+        has_lanes=stage.interleave is not None,
         seen_share=_seen_share(stage),
     )
 

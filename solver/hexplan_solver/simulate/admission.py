@@ -40,10 +40,11 @@ class Admission:
         self._recorder.turned_away += 1
         return False
 
-    def turn_away_last(self) -> None:
-        """Turn the last request that waits away."""
-        self.waiting.pop()
-        self._recorder.turned_away += 1
+    def turn_away(self, request: RequestState) -> None:
+        """Turn a request away that has just come, if it has to wait."""
+        if self.waiting and self.waiting[-1] is request:
+            self.waiting.pop()
+            self._recorder.turned_away += 1
 
     def admit(self, now_s: float) -> Iterator[RequestState]:
         """Admit waiting requests, with a route and KV room, until one finds no room."""

@@ -1,7 +1,4 @@
-"""A simulation: events in the order of time.
-
-An event is the arrival of a request or of a message, or the end of a stage's step.
-"""
+"""A simulation: arrivals of requests and messages, and ends of steps, in the order of time."""
 
 from __future__ import annotations
 
@@ -87,10 +84,8 @@ class Simulation:
         if not self.admission.enqueue(request):
             return
         self._admit()
-        waiting, traffic = self.admission.waiting, self._traffic
-        goes_away = isinstance(traffic, Offline) and traffic.turns_away
-        if goes_away and waiting and waiting[-1] is request:
-            self.admission.turn_away_last()
+        if isinstance(self._traffic, Offline) and self._traffic.turns_away:
+            self.admission.turn_away(request)
 
     def _admit(self) -> None:
         for request in self.admission.admit(self.now_s):
@@ -267,9 +262,8 @@ class Simulation:
     def _feed(self) -> None:
         traffic = self._traffic
         assert isinstance(traffic, Offline)
-        if self.admission.waiting and not traffic.turns_away:
-            return
-        if self.admission.kv.fullest_layer() <= traffic.high_water:
+        has_room = self.admission.kv.fullest_layer() <= traffic.high_water
+        if has_room and (traffic.turns_away or not self.admission.waiting):
             self._launch_another()
 
     # failures
