@@ -47,6 +47,7 @@ model: {{path: {path}, dtype: {dtype}}}
 workload:
   prompt_tokens: {{mean: {prompt}, max: 1024}}
   output_tokens: {{mean: 32, max: 128}}
+limits: {{chunk_tokens: {chunk}}}
 devices:
   core: {{kind: cpu, memory: 4GiB, memory_bandwidth: 10GB/s, compute: 50 GFLOP/s}}
 coordinator: {{site: here, nic: 2GB/s}}
@@ -177,6 +178,7 @@ def main() -> None:
     parser.add_argument("--in-flight", default="1,8,16", help="requests of one rank")
     parser.add_argument("--prompt", type=int, default=16, help="tokens of a prompt")
     parser.add_argument("--tokens", type=int, default=16, help="new tokens a request")
+    parser.add_argument("--chunk", type=int, default=512, help="the most tokens of a step")
     parser.add_argument("--cut", type=int, help="layers of the first of two stages; half else")
     parser.add_argument("--seconds", type=float, default=6.0, help="of a turn")
     parser.add_argument("--turns", type=int, default=2, help="of each shape; the best counts")
@@ -194,6 +196,7 @@ def main() -> None:
                 "path": make_llama(size, folder / size).resolve(),
                 "dtype": arguments.type,
                 "prompt": load.prompt_tokens,
+                "chunk": arguments.chunk,
                 "layers": layers,
                 "cut": arguments.cut or layers // 2,
             }
