@@ -18,11 +18,12 @@ from hexplan.check.text import number
 from hexplan.cluster import Scheduling
 from hexplan.predicted import RateRun, SimulatedRate
 
-REHEARSED_TOLERANCE = Fraction(1, 20)
+REHEARSED_TOLERANCE = Fraction(1, 10)
 """By how much a rehearsed rate may exceed what is possible: at the ends of the time that it
 measures, some messages more or less count.
 
-Of 60 plans on made-up machines the worst was 0.4 % above. `--simulate` is exact.
+Of 60 plans on made-up machines the worst was 0.4 % above; another one, with routes held back, was
+5.1 % above. `--simulate` is exact.
 """
 FORMULA_TIMES = Decimal("0.5")
 """Share of the least possible time that a mean time by the formula may be.
@@ -44,7 +45,7 @@ RATE_IMPOSSIBLE = Rule(
     "A served rate is at most what the placement can serve if steps are filled as well as their"
     " limits allow: the prices of the cut, times the least that a mean request takes of each"
     " capacity; and at most the requests that the KV cache holds, over the quickest stay. A"
-    " rehearsed rate may be a twentieth more, as it measures a short time; a run may be above by"
+    " rehearsed rate may be a tenth more, as it measures a short time; a run may be above by"
     " the chance of its lengths, and by what was in flight when it began to measure. An SLO's rate"
     " may also be the flow's, and so may the rate of a run under the objective latency. Where"
     " stages serve one phase each,"

@@ -67,7 +67,7 @@ def test_no_rehearsed_rate_is_above_what_is_possible(seed: int, tokens: tuple[in
     assert plans
     for plan in plans:
         assert [str(violation) for violation in check_plan(plan)] == []
-        near = {v.rule for v in check_plan(claiming(plan, Fraction("1.04")))}
-        far = {v.rule for v in check_plan(claiming(plan, Fraction("1.06")))}
+        near = {v.rule for v in check_plan(claiming(plan, Fraction("1.09")))}
+        far = {v.rule for v in check_plan(claiming(plan, Fraction("1.11")))}
         assert "HEX717" in far
         assert "HEX717" not in near
