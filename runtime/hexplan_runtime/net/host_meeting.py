@@ -80,8 +80,8 @@ class HostMeeting:
 
     def _file(self, name: str, rank: int) -> Path:
         """Return where a rank of a group listens."""
-        mark = hashlib.blake2b(f"{self.nonce}/{name}".encode(), digest_size=8).hexdigest()
-        return short_path(self.folder / f"{mark}-{rank}")
+        mark = hashlib.blake2b(f"{self.nonce}/{name}".encode(), digest_size=4).hexdigest()
+        return short_path(self.folder / f"{mark}{rank}")
 
     def _call(self, name: str, peer: int, end_s: float) -> socket.socket:
         """Connect to a rank as soon as it listens."""

@@ -23,7 +23,7 @@ from hexplan_runtime.model.step import BlockStep
 from hexplan_runtime.runner.shared_tokens import SharedTokens
 
 FAST = "qwen3-everything"
-REQUESTS = {FAST: 10}
+REQUESTS = {FAST: 4}
 MANY = 40
 SHIFT_TOKENS = 6
 STAGES: list[StageSpec] = [((0, 1), (1, 1, 1)), ((1, 2), (1, 1, 1)), ((2, 4), (1,))]

@@ -63,7 +63,12 @@ def sentences(austen: Path) -> dict[tuple[int, ...], tuple[int, ...]]:
     return found
 
 
-@pytest.fixture(scope="module", params=list(SHAPES))
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] * (name in ("1-2", "3-1"))) for name in SHAPES
+    ],
+)
 def pipeline(
     request: pytest.FixtureRequest, austen: Path, austen_model: Model
 ) -> Iterator[Pipeline]:

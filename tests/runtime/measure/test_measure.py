@@ -234,6 +234,7 @@ def run(job: ProfileJob, files: ProfileFiles, follower: Follower) -> Outcome:
     return measure(job, files, follower, follower.stop)
 
 
+@pytest.mark.slow
 def test_a_stopped_measurement_is_labelled_and_resuming_it_measures_only_the_rest(
     job: ProfileJob, tmp_path: Path
 ) -> None:

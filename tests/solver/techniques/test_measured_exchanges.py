@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from hexplan.check import check_plan
 from hexplan.reading import parse_spec
 from hexplan_solver import SolveOptions, solve
@@ -36,6 +38,7 @@ def threshold(exchange: str) -> int:
     return stage.shift_tokens
 
 
+@pytest.mark.slow
 def test_exchanges_that_start_slowly_let_larger_steps_be_tensor_parallel() -> None:
     assumed = threshold("")
     assert threshold(", exchange_latency: 40us") == assumed
