@@ -19,8 +19,9 @@ WHEEL_READY := build/venv/.ready
 SOURCES := $(shell find hexplan solver runtime -not -name __pycache__ -not -name '*.pyc')
 SITE := import sysconfig; print(sysconfig.get_path("purelib"))
 
+# For two cores: a quarter of the time, tests wait for processes that they started.
+TEST_PROCESSES ?= 3
 # Python then leaves the current folder out of its search path, in child processes too.
-TEST_PROCESSES ?= 2
 PYTEST := PYTHONSAFEPATH=1 $(WHEEL_PYTHON) -m pytest
 
 # Real clients, each in an environment of its own that borrows the dependencies of .venv; what it

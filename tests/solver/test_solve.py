@@ -23,6 +23,7 @@ from hexplan.spec import Spec
 from hexplan_solver import Progress, SolveOptions, solve
 
 SPECS = Path(__file__).parents[2] / "cluster_specs"
+LARGE = ("hexgen-full58", "hexgen-half30", "hexgen-a100-16", "helix-high42-llama70b")
 ALL_SPECS = sorted(SPECS.glob("*.yaml"))
 
 
@@ -54,6 +55,7 @@ def test_the_best_known_flow_of_measured_clusters_is_reached(name: str, best_kno
     assert plan.certificate.flow_tokens_per_s >= Decimal(best_known)
 
 
+@pytest.mark.slow
 def test_three_sites_are_planned_within_their_links_and_above_the_published_flow() -> None:
     """The published placement has 1137.177 tokens/s (docs/benchmarks.md)."""
     plan = checked(read_spec(SPECS / "helix-geo24-llama30b.yaml"), SolveOptions(time_limit_s=20))
@@ -68,7 +70,13 @@ def test_three_sites_are_planned_within_their_links_and_above_the_published_flow
     assert all(edge.tokens_per_s <= edge.capacity_tokens_per_s < 1200 for edge in crossing)
 
 
-@pytest.mark.parametrize("path", ALL_SPECS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if path.stem in LARGE else [], id=path.stem)
+        for path in ALL_SPECS
+    ],
+)
 def test_every_example_spec_gets_a_plan_that_the_check_accepts(path: Path) -> None:
     plan = checked(read_spec(path), SolveOptions(time_limit_s=4))
     assert plan.certificate.flow_tokens_per_s > 0

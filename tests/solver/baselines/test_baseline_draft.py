@@ -48,6 +48,7 @@ def test_a_plan_holds_every_rule_and_comes_again(spec: str, method: str) -> None
     assert 0 < plan.certificate.flow_tokens_per_s <= plan.certificate.bound_tokens_per_s
 
 
+@pytest.mark.slow
 def test_hexplan_is_no_worse_than_any_method_it_is_compared_with() -> None:
     spec = read_spec(SPECS / "helix-abl10-llama30b.yaml")
     ours = solve(spec)

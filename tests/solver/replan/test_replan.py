@@ -11,6 +11,7 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
+from _pytest.mark import ParameterSet
 from support.clusters import device_type, host, link, profile, spec_of, tiny_model
 from support.weights import missing_bytes, pieces
 
@@ -151,10 +152,18 @@ def networkx_flow(stages: Sequence[Stage], num_layers: int) -> Decimal:
     return Decimal(nx.maximum_flow_value(graph, "entry", "exit"))
 
 
+def few_are_fast(count: int, fast: int) -> list[ParameterSet]:
+    """Return seeds, all but the first few of them for the slow tests."""
+    return [
+        pytest.param(seed, marks=[pytest.mark.slow] if seed >= fast else [])
+        for seed in range(count)
+    ]
+
+
 class TestFewestBytes:
     """As few bytes as can be for the flow that is asked for."""
 
-    @pytest.mark.parametrize("seed", range(12))
+    @pytest.mark.parametrize("seed", few_are_fast(12, 4))
     def test_brute_force_over_all_placements_moves_no_fewer_bytes(self, seed: int) -> None:
         rng = random.Random(seed)
         layers = rng.choice([2, 3, 4])
@@ -186,7 +195,7 @@ class TestFewestBytes:
         assert done.summary.moved_bytes_bound is not None
         assert done.summary.moved_bytes_bound <= fewest
 
-    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize("seed", few_are_fast(6, 1))
     def test_hosts_of_several_devices_lose_no_more_than_allowed(self, seed: int) -> None:
         rng = random.Random(seed)
         hosts = [
@@ -308,6 +317,7 @@ class TestFewestBytes:
         assert "is now of devices [0, 2]" in done.summary.notes[1]
         assert {s.devices for s in done.plan.stages if s.host == "h2"} <= {(0, 2)}
 
+    @pytest.mark.slow
     def test_links_that_bind_are_counted(self) -> None:
         sites = ("x", "y")
         hosts = [host(f"{site}{i}", ["d0"], site) for site in sites for i in range(3)]
