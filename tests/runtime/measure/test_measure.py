@@ -280,6 +280,7 @@ def test_a_stopped_measurement_is_labelled_and_resuming_it_measures_only_the_res
         run(job, replace(files, may_resume=True), Follower())
 
 
+@pytest.mark.slow
 def test_a_measurement_of_something_else_is_not_resumed(job: ProfileJob, tmp_path: Path) -> None:
     files = ProfileFiles(tmp_path / "profile.yaml", may_resume=True)
     stop = Follower(1)

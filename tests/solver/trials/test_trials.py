@@ -15,7 +15,7 @@ from hexplan_solver import explain
 GIB = 2**30
 ROWS = sorted(path.name.split("-")[0] for path in FOLDER.glob("*.yaml"))
 REFUSED = {"14", "17b"}
-SLOW = {"06", "07", "15", "15b", "18c", "18d", "20b", "26", "26c"}
+SLOW = {"06", "07", "10", "15", "15b", "18c", "18d", "20b", "26", "26c"}
 """Rows whose plans take longer than a few seconds."""
 
 
