@@ -57,7 +57,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(error.exit_code, error.message, error.hint)
     except typer.TyperException as error:
         return _fail(error.exit_code, error.format_message().rstrip("."), USAGE_HINT)
-    except (typer.Abort, KeyboardInterrupt):
+    except typer.Abort:
         return INTERRUPTED
     except Exception as error:
         if os.environ.get("HEXPLAN_DEBUG"):

@@ -163,13 +163,7 @@ def serve(
     require_sound(plan_file, plan)
     require_supported(plan)
     options = HostOptions(
-        here,
-        ssh,
-        python,
-        first_port,
-        hosts_model_folder,
-        allow_public_hosts,
-        tuple(behind_nat or ()),
+        here, ssh, python, first_port, hosts_model_folder, allow_public_hosts, behind_nat
     )
     hosts = options.hosts(plan)
     if dry_run:

@@ -17,7 +17,7 @@ from hexplan.cost.collectives import all_reduce_cost
 from hexplan.cost.roofline import Roofline
 from hexplan.cost.speed import find_profile
 from hexplan.cost.stage_shape import StageShape
-from hexplan.cost.step_times import StepTimes
+from hexplan.cost.step_times import DerivedStepTimes, StepTimes
 from hexplan.model import Model
 from hexplan.schedule.interleaving import pieces_of
 from hexplan.techniques import SLOWDOWN, Interleave
@@ -68,21 +68,12 @@ class LaneTimes:
         return longer_s + (slower + 1 / (2 * _SUMS * self.num_layers)) * shorter_s
 
 
-class InterleavedStepTimes:
+class InterleavedStepTimes(DerivedStepTimes):
     """Times of steps that run in two lanes from some size on."""
 
     def __init__(self, plain: StepTimes, lanes: LaneTimes) -> None:
-        self._plain, self._lanes = plain, lanes
-
-    @property
-    def origin(self) -> str:
-        """What the times of plain steps rest on."""
-        return self._plain.origin
-
-    @property
-    def measured_tokens(self) -> tuple[int, int] | None:
-        """The most prompt and decode tokens of a measured step, if any was measured."""
-        return self._plain.measured_tokens
+        super().__init__(plain)
+        self._lanes = lanes
 
     def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
         """Return the seconds of one layer; both lanes have half of prompts and of decodes."""
@@ -97,14 +88,6 @@ class InterleavedStepTimes:
                 compute_s += max(0.0, alone_s - self._lanes.plain_s(some + one))
                 sums_s += self._lanes.lane_s(some + one)
         return self._lanes.overlapped_s(compute_s, sums_s)
-
-    def head_s(self, rows: int) -> float:
-        """Return the seconds of the output head, which is not interleaved."""
-        return self._plain.head_s(rows)
-
-    def step_s(self, rows: int) -> float:
-        """Return what a step takes besides, in either mode."""
-        return self._plain.step_s(rows)
 
 
 def slowdown_of(cluster: Cluster, shape: StageShape) -> Decimal:

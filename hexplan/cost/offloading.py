@@ -15,7 +15,7 @@ from typing import Final
 from hexplan.constants import MAX_BATCH, PAGE_TOKENS
 from hexplan.cost.memory import kv_bytes_per_token, memory_needs, step_tokens
 from hexplan.cost.stage_shape import StageShape
-from hexplan.cost.step_times import StepTimes
+from hexplan.cost.step_times import DerivedStepTimes, StepTimes
 from hexplan.field_types import Range
 from hexplan.model import Model
 from hexplan.spec import Spec
@@ -123,21 +123,12 @@ class FetchTimes:
         return queries_s + context * self.bounds_s
 
 
-class OffloadedStepTimes:
+class OffloadedStepTimes(DerivedStepTimes):
     """Times of steps that fetch keys and values from host memory in most layers."""
 
     def __init__(self, plain: StepTimes, fetches: FetchTimes) -> None:
-        self._plain, self._fetches = plain, fetches
-
-    @property
-    def origin(self) -> str:
-        """What the times of plain steps rest on."""
-        return self._plain.origin
-
-    @property
-    def measured_tokens(self) -> tuple[int, int] | None:
-        """The most prompt and decode tokens of a measured step, if any was measured."""
-        return self._plain.measured_tokens
+        super().__init__(plain)
+        self._fetches = fetches
 
     def layer_s(self, prompt: int, reach: float, decode: int, context: float) -> float:
         """Return the seconds of a layer in the mean over those of the stage.
@@ -152,14 +143,6 @@ class OffloadedStepTimes:
         if prompt:
             offloaded_s += max(0.0, reach / prompt - prompt / 2) * fetches.token_s
         return plain_s + fetches.host_share * (offloaded_s - plain_s)
-
-    def head_s(self, rows: int) -> float:
-        """Return the seconds of the output head, which fetches nothing."""
-        return self._plain.head_s(rows)
-
-    def step_s(self, rows: int) -> float:
-        """Return what a step takes besides."""
-        return self._plain.step_s(rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,3 +37,34 @@ class StepTimes(Protocol):
 
     def step_s(self, rows: int) -> float:
         """Return the seconds of a step of `rows` rows besides; 0 if the layers include them."""
+
+
+class DerivedStepTimes:
+    """Times of steps that differ from plain ones in their layers alone: a base class.
+
+    Parameters
+    ----------
+    plain
+        What the times of the layers are derived from, and all others are.
+    """
+
+    def __init__(self, plain: StepTimes) -> None:
+        self._plain = plain
+
+    @property
+    def origin(self) -> str:
+        """What the times of plain steps rest on."""
+        return self._plain.origin
+
+    @property
+    def measured_tokens(self) -> tuple[int, int] | None:
+        """The most prompt and decode tokens of a measured step, if any was measured."""
+        return self._plain.measured_tokens
+
+    def head_s(self, rows: int) -> float:
+        """Return the seconds of the output head, as in a plain step."""
+        return self._plain.head_s(rows)
+
+    def step_s(self, rows: int) -> float:
+        """Return what a step takes besides, as a plain one does."""
+        return self._plain.step_s(rows)

@@ -47,8 +47,7 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
         return _plan(spec, options, report)
     if spec.cluster.techniques.shift != "auto":
         return _with_lanes(spec, options, report)
-    limit_s = (options.time_limit_s or spec.cluster.limits.solve_time_s) / 2
-    options = replace(options, time_limit_s=limit_s)
+    options = _with_half_the_time(spec, options)
     with_shift = _plan(spec, options, report)
     if all(stage.parallel != "shift" for stage in with_shift.stages):
         return with_techniques(without_shift(with_shift))
@@ -61,8 +60,7 @@ def _with_lanes(spec: Spec, options: SolveOptions, report: Report) -> Plan:
     """Return the plan with its techniques, of whole hosts where their lanes are the better ones."""
     if not may_gain(spec):
         return with_techniques(_plan(spec, options, report))
-    limit_s = (options.time_limit_s or spec.cluster.limits.solve_time_s) / 2
-    options = replace(options, time_limit_s=limit_s)
+    options = _with_half_the_time(spec, options)
     plan = with_techniques(_plan(spec, options, report))
     if not cuts_hosts(plan):
         return plan
@@ -71,6 +69,12 @@ def _with_lanes(spec: Spec, options: SolveOptions, report: Report) -> Plan:
     except (InfeasibleError, LimitReached):
         return plan
     return better_lanes(plan, with_techniques(whole))
+
+
+def _with_half_the_time(spec: Spec, options: SolveOptions) -> SolveOptions:
+    """Return the options of one of two searches."""
+    limit_s = (options.time_limit_s or spec.cluster.limits.solve_time_s) / 2
+    return replace(options, time_limit_s=limit_s)
 
 
 def _plan(spec: Spec, options: SolveOptions, report: Report) -> Plan:

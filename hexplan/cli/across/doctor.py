@@ -50,13 +50,7 @@ def doctor(
     plan = read_plan(source(plan_file))
     require_sound(plan_file, plan)
     options = HostOptions(
-        False,
-        ssh,
-        python,
-        first_port,
-        hosts_model_folder,
-        allow_public_hosts,
-        tuple(behind_nat or ()),
+        False, ssh, python, first_port, hosts_model_folder, allow_public_hosts, behind_nat
     )
     hosts = options.hosts(plan)
     if hosts is None:

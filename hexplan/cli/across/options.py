@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -66,7 +67,7 @@ class HostOptions:
     first_port: int | None
     model_folder: Path | None
     may_be_public: bool
-    behind: tuple[str, ...] = ()
+    behind_nat: Sequence[str] | None = None
     """Hosts that others cannot call."""
 
     def hosts(self, plan: Plan) -> Hosts | None:
@@ -83,8 +84,9 @@ class HostOptions:
 
         if self.here or not has_addresses(plan):
             return None
-        reach = Reach(ssh_words(self.ssh) or SSH, self.python, self.may_be_public, self.behind)
-        require_hosts(plan, self.behind)
+        behind = tuple(self.behind_nat or ())
+        reach = Reach(ssh_words(self.ssh) or SSH, self.python, self.may_be_public, behind)
+        require_hosts(plan, behind)
         host_places(plan, reach)
         return Hosts(reach, self.first_port, self.model_folder)
 

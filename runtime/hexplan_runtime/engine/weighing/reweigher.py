@@ -60,9 +60,7 @@ class Reweigher:
         self._sampled_s = now_s
         self._observed.sample(self._engine.flights, now_s)
         if now_s - self._observed.since_s >= _LOOK_S:
-            before, now = (
-                self._reweighting.weights,
-                self._reweighting.look(self._observed.look(now_s)),
-            )
+            before = self._reweighting.weights
+            now = self._reweighting.look(self._observed.look(now_s))
             if now != before:
                 router.reweigh(now)

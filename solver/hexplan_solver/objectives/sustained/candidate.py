@@ -9,7 +9,9 @@ from hexplan_solver.flow.evaluate import Evaluated, evaluate
 from hexplan_solver.placement.placement import PlacedStage, Placement
 from hexplan_solver.problem.problem import Problem
 from hexplan_solver.served.params import SERVED_PARAMS
+from hexplan_solver.served.rehearsal.rate import RehearsedRate
 from hexplan_solver.served.served import ServedRate, served_above, served_rate
+from hexplan_solver.served.stated import stated_rate
 from hexplan_solver.served.step_limits import with_step_limits
 from hexplan_solver.simulate import PipelineModel, Policy, pipeline_of_placement
 
@@ -85,6 +87,12 @@ def with_policy(found: Candidate, policy: Policy) -> Candidate:
     """Return the candidate with other step limits."""
     workload = found.evaluated.problem.spec.workload
     return replace(found, policy=policy, served=served_rate(found.pipeline, workload, policy))
+
+
+def stated_rate_of(found: Candidate) -> RehearsedRate | ServedRate:
+    """Return the rate that a plan states of a candidate."""
+    workload = found.evaluated.problem.spec.workload
+    return stated_rate(found.pipeline, workload, found.policy)
 
 
 def used_part(found: Candidate) -> Candidate:

@@ -9,7 +9,7 @@ from statistics import fmean
 from hexplan.constants import SERVED_BASIS
 from hexplan.predicted import RateRun, SimulatedRate, SustainedRate
 from hexplan.step_limits import StepLimits
-from hexplan_solver.objectives.sustained.candidate import Candidate
+from hexplan_solver.objectives.sustained.candidate import Candidate, stated_rate_of
 from hexplan_solver.objectives.sustained.trial import Trial, mean_tpot_s, mean_ttft_s
 from hexplan_solver.plans.draft import Draft
 from hexplan_solver.plans.predicted import figure
@@ -60,12 +60,12 @@ def with_trial(draft: Draft, trial: Trial) -> Draft:
         requests=sum(outcome.finished for outcome in trial.outcomes),
     )
     policy = trial.found.policy
-    return _stating(draft, policy, sustained_rate(_stated(trial.found), policy, simulated))
+    return _stating(draft, policy, sustained_rate(stated_rate_of(trial.found), policy, simulated))
 
 
 def with_estimate(draft: Draft, found: Candidate) -> Draft:
     """Return the draft with its sustained rate, rehearsed alone."""
-    return _stating(draft, found.policy, sustained_rate(_stated(found), found.policy))
+    return _stating(draft, found.policy, sustained_rate(stated_rate_of(found), found.policy))
 
 
 def rate_run(
@@ -95,11 +95,6 @@ def sustained_rate(
         basis=SERVED_BASIS[policy.scheduling],
         simulated=simulated,
     )
-
-
-def _stated(found: Candidate) -> RehearsedRate | ServedRate:
-    workload = found.evaluated.problem.spec.workload
-    return stated_rate(found.pipeline, workload, found.policy)
 
 
 def _stating(draft: Draft, policy: Policy, rate: SustainedRate) -> Draft:

@@ -12,6 +12,7 @@ from hexplan_solver.objectives.sustained.budget import EffortBudget
 from hexplan_solver.objectives.sustained.candidate import (
     Candidate,
     candidate_of,
+    stated_rate_of,
     tuned,
     used_part,
     with_flow,
@@ -27,7 +28,6 @@ from hexplan_solver.objectives.sustained.trial import Estimate, Trial, hasty_win
 from hexplan_solver.replicas.grids import is_grid
 from hexplan_solver.replicas.pool import is_of_replicas
 from hexplan_solver.run import Run
-from hexplan_solver.served.stated import stated_rate
 from hexplan_solver.simulate import Policy
 
 
@@ -53,7 +53,8 @@ def search(run: Run, static: Evaluated, policy: Policy) -> Trial:
     usual = [*references, *(one for one in every[len(references) :] if rate_of(one) >= least)]
     budget = EffortBudget(run, SUSTAINED_PARAMS.trials_share, usual)
     if budget.is_short:  # not all will be tried, so more is worth knowing of each
-        others = sorted(every[len(references) :], key=_stated_rate_of, reverse=True)
+        others = every[len(references) :]
+        others.sort(key=lambda one: stated_rate_of(one).decode_tokens_per_s, reverse=True)
         every = [*references, *others]
     contest = Contest(len(references), SUSTAINED_PARAMS.latency_slack)
     if len(references) > 1 and not budget.affords(every[: len(references) + 2]):
@@ -155,12 +156,6 @@ def searched(run: Run, found: Sequence[Candidate], walks: Walks) -> list[Candida
 def rate_of(found: Candidate) -> float:
     """Return the rate by the formula."""
     return found.served.decode_tokens_per_s
-
-
-def _stated_rate_of(found: Candidate) -> float:
-    """Return the rate that a plan would state."""
-    workload = found.evaluated.problem.spec.workload
-    return stated_rate(found.pipeline, workload, found.policy).decode_tokens_per_s
 
 
 def _most(found: Sequence[Candidate]) -> float:
