@@ -23,7 +23,10 @@ from hexplan.spec import Spec
 from hexplan_solver import Progress, SolveOptions, solve
 
 SPECS = Path(__file__).parents[2] / "cluster_specs"
-LARGE = ("hexgen-full58", "hexgen-half30", "hexgen-a100-16", "helix-high42-llama70b")
+LARGE = (
+    *("hexgen-full58", "hexgen-half30", "hexgen-a100-16", "helix-high42-llama70b"),
+    *("helix-geo24-llama30b", "helix-single24-l4-llama30b", "two-datacentres"),
+)
 ALL_SPECS = sorted(SPECS.glob("*.yaml"))
 
 

@@ -107,6 +107,7 @@ def probing(folder: Path, text: str, *options: str) -> Iterator[tuple[subprocess
         yield process, f"{name}={value}"
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_measured_labels_it_and_leaves_nobody_behind(tmp_path: Path) -> None:
     overlay = tmp_path / "overlay.yaml"
     with probing(tmp_path, ADDRESSED, "-o", str(overlay)) as (process, mark):

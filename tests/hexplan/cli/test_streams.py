@@ -80,6 +80,7 @@ def test_a_reader_that_has_left_ends_every_command_quietly(
 
 
 @pytest.mark.parametrize("redirect", [">&-", "> /dev/full", "2>&-", "2> /dev/full", "<&- >&- 2>&-"])
+@pytest.mark.slow
 def test_a_plan_is_written_whatever_the_streams_are(tmp_path: Path, redirect: str) -> None:
     plan = tmp_path / "plan.json"
     ran = shell("solve", LAPTOP, "--time-limit", "2s", "-o", plan, redirect=redirect)

@@ -80,6 +80,7 @@ def test_the_name_s_ending_says_which_picture_is_drawn() -> None:
     assert picture_kind("--plot", Path("folder.png/run.svg")) == "svg"
 
 
+@pytest.mark.slow
 def test_equal_runs_give_equal_bytes_in_every_process(
     hexplan: Shell, plan_file: Path, tmp_path: Path
 ) -> None:

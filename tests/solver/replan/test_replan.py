@@ -236,6 +236,7 @@ class TestFewestBytes:
         assert done.summary.moved_bytes == 0
         assert done.plan.certificate.flow_tokens_per_s == plan.certificate.flow_tokens_per_s
 
+    @pytest.mark.slow
     def test_a_new_host_is_used_where_its_flow_is_asked_for(self) -> None:
         rates = [profile("d0", [90, 40])]
         few = spec_of(tiny_model(2), [host(f"h{i}", ["d0"]) for i in range(2)], profiles=rates)
@@ -268,6 +269,7 @@ class TestFewestBytes:
         assert done.summary.moved_bytes == 0
         assert done.plan.certificate.flow_tokens_per_s == 90
 
+    @pytest.mark.slow
     def test_like_devices_swap_so_that_shards_stay(self) -> None:
         """A fresh plan would put devices 0 and 1 together; a replan leaves them where they are."""
         tables = {1: [30, 10], 2: [150, 70], 3: [60, 40], 4: [160, 80]}
@@ -286,6 +288,7 @@ class TestFewestBytes:
         assert placed(done.plan) == placed(plan)
         assert done.summary.moved_bytes == 0
 
+    @pytest.mark.slow
     def test_pins_hold_after_a_loss(self) -> None:
         hosts = [host(f"h{i}", ["d0", "d0"]) for i in range(4)]
         rates = [profile("d0", [90, 40, 25, 18]), profile("d0", [150, 70, 45, 30], 2)]
@@ -301,6 +304,7 @@ class TestFewestBytes:
         assert {s.layers for s in done.plan.stages if s.host == "h1"} == {(1, 3)}
         assert {s.devices for s in done.plan.stages if s.host == "h2"} <= {(0, 1)}
 
+    @pytest.mark.slow
     def test_pins_of_what_is_gone_are_dropped_and_told(self) -> None:
         hosts = [host(f"h{i}", ["d0", "d0", "d0"]) for i in range(3)]
         rates = [profile("d0", [90, 40]), profile("d0", [150, 70], 2), profile("d0", [160, 90], 3)]
