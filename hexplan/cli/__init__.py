@@ -14,11 +14,9 @@ from types import FrameType
 from typing import NoReturn
 
 from hexplan.cli.exit_codes import INTERRUPTED
+from hexplan.cli.interrupts import end_if_asked, signals
 
 USAGE_HINT = "`hexplan --help` lists the commands, and `hexplan COMMAND --help` what one takes"
-
-_signals: list[int] = []
-"""The signals that asked this process to end, in order of arrival."""
 
 
 def main() -> NoReturn:
@@ -32,13 +30,13 @@ def main() -> NoReturn:
         code = run()
     except KeyboardInterrupt:
         code = INTERRUPTED
-    sys.exit(128 + _signals[0] if _signals else code)
+    sys.exit(128 + signals[0] if signals else code)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     """Unwind, so that child processes are ended; a second signal ends this process at once."""
     signal.signal(number, signal.SIG_DFL)
-    _signals.append(number)
+    signals.append(number)
     raise KeyboardInterrupt
 
 
@@ -50,6 +48,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     from hexplan.cli.output import REPORT_HINT
     from hexplan.errors import HexplanError
 
+    end_if_asked()
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         return app(words, prog_name="hexplan", standalone_mode=False) or 0
@@ -70,6 +69,6 @@ def _fail(exit_code: int, message: str, hint: str | None) -> int:
     """Print the error, unless a signal asked us to end: any call may fail because of it."""
     from hexplan.render import say_error
 
-    if not _signals:
+    if not signals:
         say_error(message, hint)
     return exit_code

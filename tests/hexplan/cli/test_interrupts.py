@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from hexplan.cli import interrupts
 from hexplan.cli.interrupts import stop_on_interrupt
 
 
@@ -20,3 +21,11 @@ def test_the_first_interrupt_is_a_wish_to_stop_and_the_second_gives_up() -> None
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_that_somebody_has_caught_ends_what_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(interrupts, "signals", [signal.SIGINT])
+    with pytest.raises(KeyboardInterrupt), stop_on_interrupt():
+        pytest.fail("the search has begun")
