@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-
 signals: list[int] = []
 """The signals that asked this process to end, in order of arrival."""
 
