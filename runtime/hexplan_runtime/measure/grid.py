@@ -23,8 +23,9 @@ _LANE_TOKENS = 256
 _FULL_STEP, _QUICK_STEP = 2, 8
 """The ratio of neighbouring points, in a measurement and in a quick try; a measurement has one more
 between each two, as kernels take rows by the block: seven take a third longer than six on Zen 4."""
-_MEASURED_LAYERS = 4
-"""Layers that are timed together; one alone would find its weights in a cache. Chosen by trial."""
+_MEASURED_LAYERS = 5
+"""Layers that are run together, of which all but the first are timed: one alone would find its
+weights in a cache, and what a step works out once would count in each. Chosen by trial."""
 
 
 def middle_layers(num_layers: int) -> Range:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -33,6 +34,14 @@ _SEED = 0
 """Every run of a point gets the same numbers."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """How long a step's first layer took, with what a step works out once, and the others."""
+
+    first_s: float
+    layers_s: float
+
+
 class LayerTimer:
     """Times steps of some layers; their inputs are random, as no value changes the time."""
 
@@ -41,9 +50,11 @@ class LayerTimer:
         dtype = torch_dtype(task.model)
         with _DeviceWeights(Path(task.model_folder), dtype, task.kind) as weights:
             rank = Rank(task.model, task.architecture, shard, team, weights)
-            self._layers = tuple(DecoderLayer(rank, layer) for layer in range(*task.layers))
+            layers = tuple(DecoderLayer(rank, layer) for layer in range(*task.layers))
             shards = (equal_shard(task.model, index, task.size) for index in range(task.size))
             self._head = Head(rank, tuple(shard.vocab for shard in shards), None)
+        self._first, self._layers = layers[0], layers[1:] or layers
+        """What a step begins with, and the layers that are timed."""
         self._range = task.layers
         self._clock = clock_of(task.kind, team)
         self._team = team
@@ -75,12 +86,13 @@ class LayerTimer:
         if point.phase == "step":
             return self._between_steps(point), 1
         if point.phase == "head":
-            run, shared_by = self._head_step(point), 1
-        elif point.phase in OVERLAP:
-            run, shared_by = self._overlap(point), len(self._layers)
-        else:
-            run, shared_by = self._step(point), len(self._layers)
-        return lambda: self._clock(run), shared_by
+            run = self._head_step(point)
+            return lambda: self._clock(run), 1
+        if point.phase in OVERLAP:
+            run = self._overlap(point)
+            return lambda: self._clock(run), len(self._layers)
+        step_s = self._step(point)
+        return lambda: step_s().layers_s, len(self._layers)
 
     def _head_step(self, point: Point) -> Callable[[], object]:
         """Return a run of the output head, with sampling where the logits are."""
@@ -99,21 +111,33 @@ class LayerTimer:
         return run
 
     def _between_steps(self, point: Point) -> Callable[[], float]:
-        """Return a run of the layers, of which only what comes between two of them is timed."""
-        run = self._step(point)
+        """Return a run of the layers, of which all is timed that another layer would not add."""
+        step_s = self._step(point)
         rows = rows_of(point, self._model.max_context)
         cache = self._filled_cache(rows)
 
         def time_s() -> float:
-            run()
-            return self._step_timer.time_s(rows, cache, self._rotary)
+            ran = step_s()
+            extra_s = max(0.0, ran.first_s - ran.layers_s / len(self._layers))
+            return extra_s + self._step_timer.time_s(rows, cache, self._rotary)
 
         return time_s
 
-    def _step(self, point: Point) -> Callable[[], object]:
+    def _step(self, point: Point) -> Callable[[], _Ran]:
         """Return a run of the layers over requests whose earlier keys and values are in place."""
         x_TH, step = self._prepared(point)
-        return lambda: self._run(x_TH.clone(), step())
+
+        def run() -> _Ran:
+            y_TH, begun = x_TH.clone(), list[BlockStep]()
+
+            def begin() -> None:
+                begun.append(step())
+                self._first(y_TH, begun[0])
+
+            first_s = self._clock(begin)
+            return _Ran(first_s, self._clock(lambda: self._run(y_TH, begun[0])))
+
+        return run
 
     def _prepared(self, point: Point) -> tuple[Tensor, Callable[[], BlockStep]]:
         """Return the tokens of a step, and what works out where they stand, as each step does."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from hexplan_runtime.measure.grid import LARGEST_BATCH, Lengths
 from hexplan_runtime.measure.rates import MeasuredStage
 from hexplan_runtime.measure.record import Circumstances
+from hexplan_runtime.measure.rising import rising_times_s
 from hexplan_runtime.measure.sample import OVERLAP, Phase, Sample
 
 _SIGNIFICANT = 6
@@ -67,9 +68,11 @@ def _slowdown(stage: MeasuredStage) -> Iterator[str]:
 
 
 def _rows(stage: MeasuredStage, phase: Phase) -> Iterator[str]:
-    for sample in stage.column(phase):
-        figures = f"[{sample.point.tokens}, {_number(sample.median_s)}]"
-        yield f"      - {figures}  # {_steadiness(sample)}"
+    samples = stage.column(phase)
+    for sample, time_s in zip(samples, rising_times_s(samples), strict=True):
+        told, median = _number(time_s), _number(sample.median_s)
+        found = "" if told == median else f"; a median of {median}, but more tokens took less"
+        yield f"      - [{sample.point.tokens}, {told}]  # {_steadiness(sample)}{found}"
 
 
 def _other_contexts(stage: MeasuredStage) -> Iterator[str]:
@@ -101,8 +104,8 @@ def _source(
         batch = f"what the KV room of {memory_bytes} bytes a device takes, at most {LARGEST_BATCH}"
     return (
         f"hexplan profile on {day}, layers [{first}, {end}) of {model.name} in {model.dtype}, a"
-        f" layer's share, on {kind} ({hardware}){threads}, torch {circumstances.torch};"
-        f" medians of at most {circumstances.repeats} runs; decodes at a context of"
+        f" layer's share of all but the first, on {kind} ({hardware}){threads},"
+        f" torch {circumstances.torch}; medians of at most {circumstances.repeats} runs; decodes at a context of"
         f" {lengths.context} tokens;"
         f" tokens_per_s derived for requests of {lengths.prompt} + {lengths.output} tokens:"
         " (p + o) / (k (prefill_layer_s(p) + o / B decode_layer_s(B))) for k layers, without the"

@@ -13,6 +13,7 @@ from hexplan.cost.steps import Curve
 from hexplan.model import Model
 from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.grid import LARGEST_BATCH, Lengths
+from hexplan_runtime.measure.rising import rising_times_s
 from hexplan_runtime.measure.sample import COMPUTED, OVERLAP, Phase, Sample
 
 _ERROR_STEP = Decimal("0.001")
@@ -113,7 +114,4 @@ class MeasuredStage:
 
 
 def _curve(samples: Sequence[Sample]) -> Curve:
-    return Curve(
-        tuple(sample.point.tokens for sample in samples),
-        tuple(sample.median_s for sample in samples),
-    )
+    return Curve(tuple(sample.point.tokens for sample in samples), rising_times_s(samples))
