@@ -105,8 +105,8 @@ def _source(
     return (
         f"hexplan profile on {day}, layers [{first}, {end}) of {model.name} in {model.dtype}, a"
         f" layer's share of all but the first, on {kind} ({hardware}){threads},"
-        f" torch {circumstances.torch}; medians of at most {circumstances.repeats} runs; decodes at a context of"
-        f" {lengths.context} tokens;"
+        f" torch {circumstances.torch}; medians of at most {circumstances.repeats} runs;"
+        f" decodes at a context of {lengths.context} tokens;"
         f" tokens_per_s derived for requests of {lengths.prompt} + {lengths.output} tokens:"
         " (p + o) / (k (prefill_layer_s(p) + o / B decode_layer_s(B))) for k layers, without the"
         f" output head, where B is {batch}; head_s with greedy sampling; step_s:"
