@@ -1,4 +1,4 @@
-"""The crew: the processes of a measured group, and of others like it that work beside it."""
+"""The crew: the processes of a measured group, and of others like it that serve beside it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from hexplan.errors import InputError, LaunchError
 from hexplan.field_types import Range
 from hexplan.model import Model
 from hexplan_runtime.measure.devices import DeviceKind
+from hexplan_runtime.measure.grid import Lengths
 from hexplan_runtime.measure.messages import RankAnswer, RankOrder, RankTask
+from hexplan_runtime.measure.sample import Point
 from hexplan_runtime.model.architecture import Architecture
-from hexplan_runtime.processes import Ended, Here, Supervisor
+from hexplan_runtime.processes import ChildProcess, Ended, Here, Supervisor
 
 _RANK: Final = "hexplan_runtime.measure.rank"
+_COMPANY_BATCH: Final = 8
+"""Requests that decode together beside what is measured: a middle size of those measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Subject:
     layers: Range
     """The layers that are measured in place of all."""
     kind: DeviceKind
+    lengths: Lengths
+    """Mean lengths of the requests that are planned for."""
     together: int = 1
     """Devices that work at once."""
 
@@ -38,27 +44,43 @@ class Subject:
         """Return how many groups of this size work at once."""
         return max(1, self.together // size)
 
+    def company(self, size: int) -> tuple[Point, ...]:
+        """Return what groups of this size do beside the one that is measured: they serve.
+
+        Each of some requests in turn has its prompt run, and then all decode for as long as one of
+        them takes up a place: prompts compute, decodes read memory.
+        """
+        prompt, context = self.lengths.prompt, self.lengths.context
+        decode = Point(tp=size, phase="decode", tokens=_COMPANY_BATCH, context=context)
+        decodes = max(1, self.lengths.output // _COMPANY_BATCH)
+        return (Point(tp=size, phase="prefill", tokens=prompt, context=prompt), *[decode] * decodes)
+
 
 class Crew:
-    """Groups of ranks that are ready, and take orders; leaving it ends their processes."""
+    """A group that takes orders, and others that keep it company; leaving it ends all of them."""
 
     def __init__(self, subject: Subject, size: int) -> None:
         self._folder = TemporaryDirectory(prefix="hexplan-")
-        self._groups = subject.groups(size)
         self._supervisor = Supervisor(RankAnswer)
+        groups = subject.groups(size)
         try:
-            for group in range(self._groups):
-                self._start(subject, size, group)
-            self._answers()
+            self._measured = self._start(subject, size, 0)
+            for group in range(1, groups):
+                self._start(subject, size, group, subject.company(size))
+            for _ in range(groups):
+                self._answer()
         except BaseException:
             self._stop()
             raise
 
-    def _start(self, subject: Subject, size: int, group: int) -> None:
+    def _start(
+        self, subject: Subject, size: int, group: int, company: tuple[Point, ...] = ()
+    ) -> list[ChildProcess[RankAnswer]]:
         """Start the processes of a group, which meet in a folder of their own."""
         nonce = secrets.token_hex(16)
         folder = Path(self._folder.name) / str(group)
         folder.mkdir()
+        children = []
         for rank in range(size):
             task = RankTask(
                 model=subject.model,
@@ -70,9 +92,11 @@ class Crew:
                 size=size,
                 meeting_folder=str(folder),
                 nonce=nonce,
+                company=company,
             )
-            name = f"rank {rank} of {size} that measures"
-            self._supervisor.start(name, Here().command(_RANK), task)
+            name = f"rank {rank} of {size} that {'keeps company' if company else 'measures'}"
+            children.append(self._supervisor.start(name, Here().command(_RANK), task))
+        return children
 
     def __enter__(self) -> Self:
         return self
@@ -86,10 +110,7 @@ class Crew:
         self._stop()
 
     def run(self, order: RankOrder) -> tuple[float, ...]:
-        """Have every rank run a step, and return its times in seconds.
-
-        Each is the mean of the groups' times. Groups begin together, and what an earlier end of one
-        leaves to the others is part of the last run at most, as all do the same.
+        """Have the ranks of the measured group run a step, and return its times in seconds.
 
         Raises
         ------
@@ -98,17 +119,13 @@ class Crew:
         LaunchError
             A rank failed.
         """
-        self._supervisor.tell_all(order)
-        times_s = [answer.times_s for answer in self._answers()]
-        return tuple(sum(each) / len(each) for each in zip(*times_s, strict=True))
+        for child in self._measured:
+            child.tell(order)
+        return self._answer().times_s
 
     def _stop(self) -> None:
         self._supervisor.stop()
         self._folder.cleanup()
-
-    def _answers(self) -> list[RankAnswer]:
-        """Wait for the answer of every group."""
-        return [self._answer() for _ in range(self._groups)]
 
     def _answer(self) -> RankAnswer:
         """Wait for a leader's answer, or for what keeps it from answering.

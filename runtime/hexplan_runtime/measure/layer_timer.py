@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -80,6 +81,15 @@ class LayerTimer:
             if index >= order.warmups:
                 times.append(seconds / shared_by)
         return tuple(times)
+
+    @torch.inference_mode()
+    def keep_busy(self, points: Sequence[Point]) -> NoReturn:
+        """Run steps of layers one after the other without end."""
+        steps = [self._step(point) for point in points]
+        while True:
+            for step in steps:
+                self._team.sum(torch.zeros(1))
+                step()
 
     def _timed(self, point: Point) -> tuple[Callable[[], float], int]:
         """Return what runs a point and says how long it took, and how many layers shared that."""

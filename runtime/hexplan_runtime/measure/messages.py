@@ -35,6 +35,9 @@ class RankTask(FrozenModel):
     """Where the ranks meet; only this user may enter it."""
     nonce: str
     """A random number that marks the messages of this group, in hexadecimal digits."""
+    company: tuple[Point, ...] = ()
+    """Steps to run one after the other without end, beside those who are measured; if there are
+    any, the rank takes no orders."""
 
 
 class RankOrder(FrozenModel):

@@ -41,6 +41,8 @@ def serve(task: RankTask, parent: Parent) -> None:
     timer = LayerTimer(task, team)
     if team.is_leader:
         parent.tell(RankAnswer())
+    if task.company:
+        timer.keep_busy(task.company)
     while True:
         times_s = timer.times_s(parent.hear(RankOrder))
         if team.is_leader:

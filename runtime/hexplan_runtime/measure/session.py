@@ -81,7 +81,9 @@ def measure(job: ProfileJob, files: ProfileFiles, hear: SampleListener, stop: Ev
         message = f"{job.model.name}: found a {job.model.family} model, whose layers are not timed"
         known = join_or(OWN_FAMILIES)
         raise InputError(message, hint=f"profiles can be measured for the families {known}")
-    subject = Subject(job.model, architecture, job.folder, layers, job.kind, job.together)
+    subject = Subject(
+        job.model, architecture, job.folder, layers, job.kind, job.lengths, job.together
+    )
     circumstances = Circumstances(
         model=job.model,
         layers=layers,

@@ -91,11 +91,6 @@ class Supervisor(Generic[Message]):
             raise
         return child
 
-    def tell_all(self, message: FrozenModel) -> None:
-        """Tell every child the same."""
-        for child in self._children:
-            child.tell(message)
-
     def next_event(self, deadline_s: float | None = None) -> Said[Message] | Ended[Message] | None:
         """Wait for the next message or end; None if the deadline (monotonic clock) passes first."""
         timeout_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
