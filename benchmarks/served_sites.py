@@ -4,10 +4,10 @@
 
 Sites are network namespaces of this machine on a wire with the latency and bandwidth of the spec's
 links; hosts answer ssh, and may have only a part of a processor. `hexplan profile` measures each
-kind of host, `hexplan solve` plans, and `hexplan serve` serves the plan over ssh. Requests of one
-trace come over HTTP when they are due, and `hexplan simulate` replays the same trace. A load is a
-share of the rate that the simulator sustains; of the plans for several objectives, which get the
-same traces, the least. Needs root.
+kind of host, `hexplan probe` the links, `hexplan solve` plans with both, and `hexplan serve` serves
+the plan over ssh. Requests of one trace come over HTTP when they are due, and `hexplan simulate`
+replays the same trace. A load is a share of the rate that the simulator sustains; of the plans for
+several objectives, which get the same traces, the least. Needs root.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from served_load import Arrival, Figures
 from site_cases import CASES, MODEL, SiteCase
 from site_hosts import hosts_in_sites, parts_of_processors, run_in
 from support.desks import Desk, served
+from support.networks import DESK
 from transformers import LlamaConfig
 
 from hexplan.plan import Plan
@@ -61,9 +62,11 @@ def main() -> None:
         print(row(HEADINGS), row(["---"] * len(HEADINGS)), sep="\n", flush=True)
         for name in arguments.cases.split(","):
             case = CASES[name]
-            speeds = measure(case, model, folder)
+            files = CaseFiles(case, model, measure(case, model, folder), folder)
             objectives = arguments.objectives.split(",")
-            plans = {one: solve(case, one, (model, speeds), folder) for one in objectives}
+            if not arguments.only_plan:
+                probe(files)
+            plans = {one: solve(files, one) for one in objectives}
             rate = min(sustained_per_s(read_plan(plan)) for plan in plans.values())
             for objective, plan in plans.items():
                 show(Shown(case, objective, plan, rate), arguments, folder)
@@ -96,12 +99,47 @@ def measure(case: SiteCase, model: Path, folder: Path) -> Path:
     return joined
 
 
-def solve(case: SiteCase, objective: str, files: tuple[Path, Path], folder: Path) -> Path:
-    """Run `hexplan solve` for a model and its profile, and return the plan's file."""
-    spec, found = (folder / f"{case.name}-{objective}.{end}" for end in ("yaml", "json"))
-    model, speeds = files
-    spec.write_text(case.spec(objective, model, speeds), encoding="utf-8")
+@dataclass(frozen=True, slots=True)
+class CaseFiles:
+    """The files that plans of a case are made of."""
+
+    case: SiteCase
+    model: Path
+    speeds: Path
+    folder: Path
+
+    @property
+    def links(self) -> Path:
+        """What `hexplan probe` has measured, if it was asked."""
+        return self.folder / f"{self.case.name}-links.yaml"
+
+    def spec(self, objective: str) -> Path:
+        """Write the cluster.yaml for an objective, and return its path."""
+        file = self.folder / f"{self.case.name}-{objective}.yaml"
+        file.write_text(self.case.spec(objective, self.model, self.speeds), encoding="utf-8")
+        return file
+
+
+def probe(files: CaseFiles) -> None:
+    """Run `hexplan probe` from the desk over the emulated links, unless the folder has its file."""
+    if files.links.exists():
+        return
+    case, spec = files.case, files.spec("throughput")
+    with (
+        TemporaryDirectory() as place,
+        hosts_in_sites(case.hosts, case.links, Path(place)) as hosts,
+    ):
+        desk = Desk(hosts, spec, Path(place))
+        desk.hexplan("probe", spec, "--bind", DESK, "-o", files.links, *desk.reach)
+
+
+def solve(files: CaseFiles, objective: str) -> Path:
+    """Run `hexplan solve`, and return the plan's file."""
+    spec = files.spec(objective)
+    found = spec.with_suffix(".json")
     asked = [*CLI, "solve", str(spec), "-o", str(found), "--time-limit", "10s", "--quiet"]
+    if files.links.exists():
+        asked += ["--overlay", str(files.links)]
     subprocess.run(asked, check=True)  # noqa: S603
     return found
 

@@ -124,5 +124,11 @@ CASES: Final = {
                 "host: cyd, layers: [3, 4]",
             ),
         ),
+        SiteCase(
+            "far",
+            (SiteHost("ada", "paris"), SiteHost("bob", "paris"), SiteHost("cyd", "oslo", 0.5)),
+            (SiteLink("paris", "oslo", 0.1, 20.0),),
+            memory="28MiB",
+        ),
     )
 }
