@@ -29,7 +29,7 @@ PYTEST := PYTHONSAFEPATH=1 $(WHEEL_PYTHON) -m pytest
 PINS := tests/clients/pins
 CLIENTS := $(patsubst $(PINS)/%.txt,.clients/%/.ready,$(wildcard $(PINS)/*.txt))
 
-.PHONY: help demo test test-slow test-random wheel-test clients soak chaos gpu-check lint format reference lock clean
+.PHONY: help demo test test-slow test-random wheel-test clients soak chaos gpu-check lint style types format reference lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'
@@ -41,7 +41,8 @@ demo: $(READY) ## Plan a laptop's CPU, check the plan, launch it and stream text
 	$(BIN)/hexplan launch plan.json --yes --max-tokens 64 \
 		--prompt "It is a truth universally acknowledged, that"
 
-test: lint wheel-test ## Lint, types, import contracts, and the tests against the built wheel
+test: style $(WHEEL_READY) ## Lint, types, import contracts, and the tests against the built wheel
+	$(MAKE) --jobs 2 types wheel-test
 
 wheel-test: $(WHEEL_READY) ## The tests against the built wheel
 	$(PYTEST) -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadfile
@@ -64,11 +65,15 @@ chaos: $(READY) ## Weekly: KILLS (500) kills of a served plan's parts under 64 s
 gpu-check: $(READY) ## On a GPU: tokens against transformers, and decoding against a copy
 	$(BIN)/python scripts/gpu_check.py
 
-lint: $(READY) ## Ruff, mypy and the import contracts
+lint: style types ## Ruff, mypy and the import contracts
+
+style: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: $(READY)
+	$(BIN)/mypy
 
 format: $(READY) ## Format the code, and mend what ruff can mend
 	$(BIN)/ruff check --fix

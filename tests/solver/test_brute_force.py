@@ -57,13 +57,13 @@ def assert_matches_brute_force(spec: Spec) -> None:
     assert int(plan.certificate.bound_tokens_per_s * 10**6) >= best
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=single_device_specs())
 def test_single_devices_are_placed_as_well_as_by_trying_everything(spec: Spec) -> None:
     assert_matches_brute_force(spec)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=grouped_specs())
 def test_groups_of_devices_are_chosen_as_well_as_by_trying_everything(spec: Spec) -> None:
     assert_matches_brute_force(spec)

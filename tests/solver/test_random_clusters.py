@@ -18,7 +18,7 @@ from hexplan.spec import Spec
 from hexplan_solver import SolveOptions, solve
 
 COUNT = int(os.environ.get("RANDOM_CLUSTERS", "150"))
-QUICK = (*range(8), 14, 18, 57, 36, 124, 137, 728, 2137, 2358, 3053, 3707)
+QUICK = (0, 1, 14, 57, 124, 728, 2358, 3707)
 """Clusters of the fast test; the last ones, with pins, little flow, speeds beyond 64 bits or
 many powers of ten apart, or links that several stages use, once got a broken plan or none."""
 CHUNK = 25

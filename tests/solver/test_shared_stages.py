@@ -139,7 +139,9 @@ def test_the_check_finds_the_same_figures_for_every_kind_of_model(
     assert {stage.parallel for stage in plan.stages} == {way}
 
 
-@pytest.mark.parametrize("objective", ["latency", "sustained", "slo", "cost"])
+@pytest.mark.parametrize(
+    "objective", ["latency", "sustained", pytest.param("slo", marks=pytest.mark.slow), "cost"]
+)
 def test_every_objective_takes_stages_that_share_tokens(objective: Objective) -> None:
     spec = pinned_spec(("shift",), hosts=2)
     priced = tuple(

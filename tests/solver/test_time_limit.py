@@ -107,7 +107,7 @@ def test_balancing_ends_when_it_is_told_and_has_placed_every_host() -> None:
         assert value <= least_coverage(problem, whole.stages)
 
 
-@pytest.mark.parametrize("step_s", [1e-4, 0.05, 100.0])
+@pytest.mark.parametrize("step_s", [pytest.param(1e-4, marks=pytest.mark.slow), 0.05, 100.0])
 def test_a_plan_is_found_however_fast_the_time_passes(step_s: float) -> None:
     spec = random_spec(11, MIXED, 1.0)
     clock = counting_clock(step_s)

@@ -103,7 +103,16 @@ def test_no_two_formats_share_a_name_and_each_names_its_source() -> None:
     assert all(len(row["source"]) > 10 for row in ROWS)
 
 
-@pytest.mark.parametrize("name", ["awq", "nvfp4", "mxfp4", "q4_k_m", "q8_0", "gptq-int3", "w8a8"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("nvfp4", "q4_k_m"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("awq", "mxfp4", "q8_0", "gptq-int3", "w8a8")
+        ),
+    ],
+)
 def test_a_plan_in_a_format_passes_the_check(name: str) -> None:
     spec = spec_of(two_nodes("llama-2-7b", f"{{name: llama-2-7b, weights: {name}}}"))
     plan = solve(spec, SolveOptions(time_limit_s=5))

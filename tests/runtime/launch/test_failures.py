@@ -67,6 +67,7 @@ def test_a_rank_that_ended_while_idle_is_noticed(plan: Plan, llama: Path) -> Non
             list(pipeline.generate(REQUESTS))
 
 
+@pytest.mark.slow
 def test_a_stopped_rank_does_not_outlive_its_launcher(plan: Plan, llama: Path) -> None:
     with Pipeline(plan, llama) as pipeline:
         pids = pipeline.pids

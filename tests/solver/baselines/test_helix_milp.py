@@ -64,7 +64,7 @@ def small_specs(draw: st.DrawFn) -> Spec:
     return spec_of(tiny_model(layers), hosts, profiles=profiles)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=small_specs().filter(lambda spec: best_flow(spec) > 0))
 def test_what_it_proves_is_the_best_of_all_placements(spec: Spec) -> None:
     assert_proved_optimum_is_the_best(spec)

@@ -68,7 +68,7 @@ def test_ram_shares_layers_in_proportion_to_memory() -> None:
     assert sum(count * size for (_, size), count in found.items()) == 80
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(rooms=st.lists(st.integers(1, 6), min_size=2, max_size=5), layers=st.integers(3, 8))
 def test_tflops_builds_the_pipelines_that_parallax_scores_highest(
     rooms: list[int], layers: int

@@ -33,11 +33,12 @@ def flow_by(spec: Spec, method: str) -> float:
 
 
 @pytest.mark.parametrize(
-    "first", [0, *(pytest.param(first, marks=pytest.mark.slow) for first in (8, 16))]
+    "seeds",
+    [range(3), *(pytest.param(range(f, f + 7), marks=pytest.mark.slow) for f in (3, 10, 17))],
 )
-def test_no_plan_is_behind_a_quick_method(first: int) -> None:
+def test_no_plan_is_behind_a_quick_method(seeds: range) -> None:
     compared = 0
-    for seed in range(first, first + 8):
+    for seed in seeds:
         spec = random_spec(seed, NARROW, SHORT_S)
         try:
             plan = solve(spec)
@@ -50,7 +51,7 @@ def test_no_plan_is_behind_a_quick_method(first: int) -> None:
         # What each stage and link loses to rounding depends on the placement.
         assert own >= best * (1 - 1e-6), f"seed {seed}: a simple method has {best}"
         compared += best > 0
-    assert compared >= 4
+    assert compared >= len(seeds) // 2
 
 
 def test_the_quick_methods_come_by_their_flow() -> None:

@@ -26,7 +26,7 @@ MICRO = 10**6
 TOLERANCE = 4e-6
 """What the MILP's tolerances may cost, as a share."""
 
-quick = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 tables = st.lists(st.integers(10, 1000), min_size=1, max_size=4)
 
 

@@ -60,7 +60,7 @@ def test_no_row_is_found_for_one_site_or_for_sites_without_links() -> None:
     assert not chained(sites_of_two(4, None))[1]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=6)
 @given(num_sites=st.integers(2, 5), crossing=st.integers(1, 500))
 def test_a_row_uses_each_device_once_and_holds_every_layer(num_sites: int, crossing: int) -> None:
     problem, placement = chained(sites_of_two(num_sites, crossing))

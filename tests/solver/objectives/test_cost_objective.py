@@ -94,7 +94,7 @@ def offers(draw: st.DrawFn) -> tuple[Spec, int]:
     return asking(spec, 1), draw(st.integers(5, 600))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(case=offers())
 def test_the_cost_is_the_least_of_all_subsets_and_is_proved(case: tuple[Spec, int]) -> None:
     spec, tokens_per_s = case

@@ -77,6 +77,7 @@ def test_joined_hosts_shorten_requests_where_their_link_is_quick() -> None:
     assert request_s(together) < Decimal("0.7") * request_s(apart)
 
 
+@pytest.mark.slow
 def test_hosts_stay_apart_where_their_link_is_slow() -> None:
     spec = aimed(lab(2, [["h0", "h1"]], latency_s=Decimal("0.01")), "latency")
     assert parts_of(planned(spec)) == []
@@ -176,6 +177,7 @@ def test_every_objective_may_join_hosts_and_says_the_same_each_time(objective: O
     assert texts[0] == texts[1]
 
 
+@pytest.mark.slow
 def test_what_a_joined_plan_rests_on_is_explained() -> None:
     plan = planned(aimed(lab(2, [["h0", "h1"]]), "latency"))
     told = explain(plan, SEARCH)

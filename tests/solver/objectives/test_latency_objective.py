@@ -127,6 +127,7 @@ def test_a_rate_below_what_a_plan_can_write_is_judged_by_the_queueing_model() ->
     assert "queueing model" in str(plan.predicted.latency_basis)
 
 
+@pytest.mark.slow
 def test_a_plan_at_a_high_rate_takes_both_and_waits_longer() -> None:
     spec = two_by_datasheet()
     most = most_requests_per_s(spec)
@@ -166,6 +167,7 @@ def test_a_rate_beyond_every_plan_is_refused_with_the_proved_most() -> None:
         solve(asking(spec, 9 * most), SolveOptions(time_limit_s=6))
 
 
+@pytest.mark.slow
 def test_a_rate_above_the_static_speeds_is_carried_where_the_simulation_shows_it() -> None:
     """The profiles state speeds at small batches; by its datasheet a host is far faster."""
     plan = solved(asking(two_in_parallel(), 2.5))

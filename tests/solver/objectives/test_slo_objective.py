@@ -67,6 +67,7 @@ def test_a_looser_promise_is_kept_at_no_smaller_rate() -> None:
     assert strict <= loose
 
 
+@pytest.mark.slow
 def test_a_promise_that_no_plan_keeps_is_refused_with_what_is_possible() -> None:
     with pytest.raises(LimitReached, match="no plan was found that keeps 0.0001 s") as caught:
         solve(promising("0.0001", "0.0001"), SolveOptions(time_limit_s=60, effort_s=1))

@@ -66,7 +66,7 @@ def specs(draw: st.DrawFn) -> Spec:
     return spec_of(tiny_model(LAYERS), hosts, profiles=profiles)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(specs())
 def test_segments_and_milp_stay_below_the_work_bound_and_can_be_formed(spec: Spec) -> None:
     problem = build_problem(spec)

@@ -156,7 +156,7 @@ def test_four_boards_joined_answer_three_to_four_times_a_second() -> None:
     assert tpot_s(plan) < tpot_s(plan_of("15"))
 
 
-@pytest.mark.parametrize("row", ["18", "18d"])
+@pytest.mark.parametrize("row", ["18", pytest.param("18d", marks=pytest.mark.slow)])
 def test_more_cards_never_slow_down_the_plan_for_latency(row: str) -> None:
     """18: four of the six cards could serve alone, so the plan of six is no slower."""
     assert tpot_s(plan_of(row)) <= tpot_s(plan_of("18c")) * 1.001
@@ -190,7 +190,7 @@ def test_prompts_of_100k_tokens_fit_with_a_cache_in_8_bits() -> None:
     assert 0.03 < tpot_s(plan) < 0.12
 
 
-@pytest.mark.parametrize("row", ["26", "26c"])
+@pytest.mark.parametrize("row", ["26", pytest.param("26c", marks=pytest.mark.slow)])
 def test_a_promise_that_users_of_one_batch_can_be_given_is_served(row: str) -> None:
     """26: once refused, because users were thought to take turns."""
     plan = plan_of(row)
@@ -202,7 +202,7 @@ def test_a_promise_that_users_of_one_batch_can_be_given_is_served(row: str) -> N
     assert plan.predicted.tpot_s <= slo.tpot_s
 
 
-@pytest.mark.parametrize("row", ["26", "26c"])
+@pytest.mark.parametrize("row", ["26", pytest.param("26c", marks=pytest.mark.slow)])
 def test_a_promise_is_kept_for_as_long_as_its_rate_lasts(row: str) -> None:
     """Over 2000 requests, nearly as many keep it as over those that the search simulates."""
     plan = plan_of(row)
@@ -212,6 +212,7 @@ def test_a_promise_is_kept_for_as_long_as_its_rate_lasts(row: str) -> None:
     assert outcome.slo.attainment >= 0.95
 
 
+@pytest.mark.slow
 def test_a_weaker_promise_is_served_at_a_larger_rate() -> None:
     strict, weak = (plan_of(row).predicted.slo_requests_per_s for row in ("26", "26c"))
     assert strict is not None
