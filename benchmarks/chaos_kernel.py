@@ -81,8 +81,9 @@ def unused(files: set[Path]) -> set[Path]:
 
 
 def files_in(*folders: Path) -> list[Path]:
-    """Return all files and sockets in folders."""
-    return [file for folder in folders for file in folder.rglob("*") if not file.is_dir()]
+    """Return all files and sockets in folders, of which some may go meanwhile."""
+    walks = (walk for folder in folders for walk in os.walk(folder))
+    return [Path(folder) / name for folder, _, names in walks for name in names]
 
 
 def read(pid: int, name: str) -> bytes:

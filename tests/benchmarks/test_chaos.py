@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-WORDS = ("--kills", "8", "--streams", "16", "--router-share", "0.15", "--seed", "1")
+HERE = ("--one-machine", "--kills", "3", "--streams", "8", "--router-share", "0.3", "--seed", "7")
+HOSTS = ("--kills", "8", "--streams", "16", "--router-share", "0.15", "--seed", "1")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_stream_ends_with_its_tokens_or_an_error_and_nothing_is_left() -> None:
+@pytest.mark.parametrize("words", [HERE, pytest.param(HOSTS, marks=pytest.mark.slow)])
+def test_every_stream_ends_with_its_tokens_or_an_error_and_nothing_is_left(
+    words: tuple[str, ...],
+) -> None:
     done = subprocess.run(
-        [sys.executable, "chaos.py", *WORDS],
+        [sys.executable, "chaos.py", *words],
         cwd=BENCHMARKS,
         capture_output=True,
         text=True,
@@ -25,5 +28,5 @@ def test_every_stream_ends_with_its_tokens_or_an_error_and_nothing_is_left() -> 
     assert done.returncode == 0, done.stdout + done.stderr
     total = next(line for line in done.stdout.splitlines() if line.startswith("| all"))
     _, _, kills, streams, exact, again, *_ = (cell.strip() for cell in total.split("|"))
-    assert int(kills) == 8
+    assert int(kills) == int(words[words.index("--kills") + 1])
     assert int(exact) + int(again) >= 0.99 * int(streams) > 0

@@ -25,11 +25,12 @@ class OwnFolder:
 
     def __init__(self) -> None:
         _sweep()
+        # To start a guard takes long enough to be killed meanwhile, so it comes before the folder.
+        self._guard = Guard()
         self.path = Path(mkdtemp(prefix=_PREFIX))
+        self._guard.add(self.path)
         self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._guard = Guard()
-        self._guard.add(self.path)
 
     def remove(self) -> None:
         """Remove it with all that is in it; it is safe to call this twice."""
