@@ -139,8 +139,8 @@ class Chaos:
         self._keep(replace(record, surplus=[describe(pid) for pid in self.place.processes()]))
 
     def _left(self) -> dict[str, int]:
-        """Return what is left of a launch that has ended."""
-        self._await(lambda: not self._files(), 2.0)
+        """Return what is left of a launch that has ended, once it had time for it."""
+        self._await(lambda: not self.place.processes() and not self._files())
         files = self._files()
         for file in files:
             print(f"left: {file}", file=sys.stderr)
@@ -155,9 +155,9 @@ class Chaos:
         files = files_in(self.folder / "tmp", self.folder / "run")
         return files + sorted(unused(shared_memory() - self.shared))
 
-    def _await(self, is_so: Callable[[], bool], limit_s: float = _GONE_S) -> bool:
-        """Wait until something is so, and say whether it is."""
-        deadline_s = time.monotonic() + limit_s
+    def _await(self, is_so: Callable[[], bool]) -> bool:
+        """Wait until something is so, for as long as a launch may take to end; say whether it is."""
+        deadline_s = time.monotonic() + _GONE_S
         while not is_so():
             if time.monotonic() > deadline_s:
                 return False
