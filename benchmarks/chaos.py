@@ -156,7 +156,7 @@ class Chaos:
         return files + sorted(unused(shared_memory() - self.shared))
 
     def _await(self, is_so: Callable[[], bool]) -> bool:
-        """Wait until something is so, for as long as a launch may take to end; say whether it is."""
+        """Wait until something is so, for as long as a launch may take to end; say if it is."""
         deadline_s = time.monotonic() + _GONE_S
         while not is_so():
             if time.monotonic() > deadline_s:
