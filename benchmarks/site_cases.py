@@ -126,9 +126,13 @@ CASES: Final = {
         ),
         SiteCase(
             "far",
-            (SiteHost("ada", "paris"), SiteHost("bob", "paris"), SiteHost("cyd", "oslo", 0.5)),
-            (SiteLink("paris", "oslo", 0.1, 20.0),),
-            memory="28MiB",
+            (SiteHost("ada", "paris"), SiteHost("bob", "lyon"), SiteHost("cyd", "oslo")),
+            (
+                SiteLink("paris", "lyon", 0.005, 20.0),
+                SiteLink("paris", "oslo", 0.1, 20.0),
+                SiteLink("lyon", "oslo", 0.1, 20.0),
+            ),
+            memory="36MiB",
         ),
     )
 }
