@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ def test_every_stream_ends_with_its_tokens_or_an_error_and_nothing_is_left(
     done = subprocess.run(
         [sys.executable, "chaos.py", *words],
         cwd=BENCHMARKS,
+        env=os.environ | {"PYTHONPATH": str(BENCHMARKS)},  # where the caller keeps the folder out
         capture_output=True,
         text=True,
         check=False,
