@@ -37,10 +37,12 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class _Ran:
-    """How long a step's first layer took, with what a step works out once, and the others."""
+    """How long a step took."""
 
     first_s: float
-    layers_s: float
+    """Of its first layer, with what the step works out once."""
+    layer_s: float
+    """Of each other layer, in the mean."""
 
 
 class LayerTimer:
@@ -73,13 +75,13 @@ class LayerTimer:
 
         The ranks begin each run together.
         """
-        time_s, shared_by = self._timed(order.point)
+        time_s = self._timed(order.point)
         times = []
         for index in range(order.warmups + order.repeats):
             self._team.sum(torch.zeros(1))
             seconds = time_s()
             if index >= order.warmups:
-                times.append(seconds / shared_by)
+                times.append(seconds)
         return tuple(times)
 
     @torch.inference_mode()
@@ -91,18 +93,18 @@ class LayerTimer:
                 self._team.sum(torch.zeros(1))
                 step()
 
-    def _timed(self, point: Point) -> tuple[Callable[[], float], int]:
-        """Return what runs a point and says how long it took, and how many layers shared that."""
+    def _timed(self, point: Point) -> Callable[[], float]:
+        """Return what runs a point, and says how long one layer took, or what else is timed."""
         if point.phase == "step":
-            return self._between_steps(point), 1
+            return self._between_steps(point)
         if point.phase == "head":
-            run = self._head_step(point)
-            return lambda: self._clock(run), 1
+            head = self._head_step(point)
+            return lambda: self._clock(head)
         if point.phase in OVERLAP:
-            run = self._overlap(point)
-            return lambda: self._clock(run), len(self._layers)
-        step_s = self._step(point)
-        return lambda: step_s().layers_s, len(self._layers)
+            overlap = self._overlap(point)
+            return lambda: self._clock(overlap) / len(self._layers)
+        step = self._step(point)
+        return lambda: step().layer_s
 
     def _head_step(self, point: Point) -> Callable[[], object]:
         """Return a run of the output head, with sampling where the logits are."""
@@ -122,13 +124,13 @@ class LayerTimer:
 
     def _between_steps(self, point: Point) -> Callable[[], float]:
         """Return a run of the layers, of which all is timed that another layer would not add."""
-        step_s = self._step(point)
+        step = self._step(point)
         rows = rows_of(point, self._model.max_context)
         cache = self._filled_cache(rows)
 
         def time_s() -> float:
-            ran = step_s()
-            extra_s = max(0.0, ran.first_s - ran.layers_s / len(self._layers))
+            ran = step()
+            extra_s = max(0.0, ran.first_s - ran.layer_s)
             return extra_s + self._step_timer.time_s(rows, cache, self._rotary)
 
         return time_s
@@ -145,7 +147,8 @@ class LayerTimer:
                 self._first(y_TH, begun[0])
 
             first_s = self._clock(begin)
-            return _Ran(first_s, self._clock(lambda: self._run(y_TH, begun[0])))
+            layers_s = self._clock(lambda: self._run(y_TH, begun[0]))
+            return _Ran(first_s, layers_s / len(self._layers))
 
         return run
 
