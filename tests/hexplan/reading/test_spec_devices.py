@@ -148,7 +148,7 @@ def speed_on_a_b200(chosen: str) -> Decimal:
     text = text.replace("output_tokens: 128", "output_tokens: 1")
     text = text.replace("model: llama-2-7b", f"model: {{name: llama-2-7b, {chosen}}}")
     text += "pin: [{exclude: big}]\n"
-    plan = solve(spec_of(text), SolveOptions(time_limit_s=1))
+    plan = solve(spec_of(text), SolveOptions(time_limit_s=5))
     assert check_plan(plan) == ()
     (stage,) = plan.stages
     return stage.capacity_tokens_per_s
@@ -175,7 +175,7 @@ def test_smaller_chunks_leave_more_room_for_the_cache() -> None:
     rooms = []
     for chunk in (256, 1024):
         text = f"{TWO_NODES}limits: {{chunk_tokens: {chunk}}}\npin: [{{exclude: small}}]\n"
-        plan = solve(spec_of(text), SolveOptions(time_limit_s=1))
+        plan = solve(spec_of(text), SolveOptions(time_limit_s=5))
         assert check_plan(plan) == ()
         rooms.append(max(stage.kv_tokens for stage in plan.stages))
     assert rooms[0] > rooms[1]
