@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.slow import slow
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 HERE = ("--one-machine", "--kills", "3", "--streams", "8", "--router-share", "0.3", "--seed", "7")
@@ -15,7 +16,7 @@ HOSTS = ("--kills", "8", "--streams", "16", "--router-share", "0.15", "--seed", 
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("words", [HERE, pytest.param(HOSTS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("words", [HERE, slow(HOSTS)])
 def test_every_stream_ends_with_its_tokens_or_an_error_and_nothing_is_left(
     words: tuple[str, ...],
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.clusters import FAST, device_type, host, spec_of, tiny_model
+from support.slow import slow
 from support.weights import Piece, missing_bytes, pieces
 
 from hexplan.check import check_plan
@@ -139,9 +140,7 @@ def test_the_check_finds_the_same_figures_for_every_kind_of_model(
     assert {stage.parallel for stage in plan.stages} == {way}
 
 
-@pytest.mark.parametrize(
-    "objective", ["latency", "sustained", pytest.param("slo", marks=pytest.mark.slow), "cost"]
-)
+@pytest.mark.parametrize("objective", ["latency", "sustained", slow("slo"), "cost"])
 def test_every_objective_takes_stages_that_share_tokens(objective: Objective) -> None:
     spec = pinned_spec(("shift",), hosts=2)
     priced = tuple(

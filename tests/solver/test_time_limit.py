@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.counting import Counter, counting_clock
 from support.random_clusters import Dials, random_spec
+from support.slow import slow
 from support.specs import TWO_NODES, spec_of
 
 from hexplan.bound_proof import WorkProof
@@ -107,7 +108,7 @@ def test_balancing_ends_when_it_is_told_and_has_placed_every_host() -> None:
         assert value <= least_coverage(problem, whole.stages)
 
 
-@pytest.mark.parametrize("step_s", [pytest.param(1e-4, marks=pytest.mark.slow), 0.05, 100.0])
+@pytest.mark.parametrize("step_s", [slow(1e-4), 0.05, 100.0])
 def test_a_plan_is_found_however_fast_the_time_passes(step_s: float) -> None:
     spec = random_spec(11, MIXED, 1.0)
     clock = counting_clock(step_s)

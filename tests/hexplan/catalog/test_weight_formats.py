@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from support.slow import few_are_fast
 from support.specs import spec_of, two_nodes
 
 from hexplan import catalog
@@ -105,13 +106,7 @@ def test_no_two_formats_share_a_name_and_each_names_its_source() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        *("nvfp4", "q4_k_m"),
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("awq", "mxfp4", "q8_0", "gptq-int3", "w8a8")
-        ),
-    ],
+    few_are_fast(["nvfp4", "q4_k_m", "awq", "mxfp4", "q8_0", "gptq-int3", "w8a8"], 2),
 )
 def test_a_plan_in_a_format_passes_the_check(name: str) -> None:
     spec = spec_of(two_nodes("llama-2-7b", f"{{name: llama-2-7b, weights: {name}}}"))

@@ -12,10 +12,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from _pytest.mark import ParameterSet
 from safetensors.torch import load_file, save_file
 from support.processes import are_gone, processes_with, wait_until
 from support.runtime_plans import StageSpec, make_plan
+from support.slow import slow
 
 from hexplan.errors import InputError, LaunchError
 from hexplan.model import Model
@@ -155,10 +155,9 @@ def launched(plan: Plan, llama: Path, tmp_path: Path) -> Iterator[Launched]:
 ENDINGS = [signal.SIGKILL, signal.SIGINT, signal.SIGTERM]
 
 
-def endings(fast: signal.Signals) -> list[ParameterSet]:
+def endings(fast: signal.Signals) -> list[object]:
     """Return the signals, of which only one is tried where time matters: each is a launch."""
-    slow = pytest.mark.slow
-    return [pytest.param(one, marks=() if one == fast else slow) for one in ENDINGS]
+    return [one if one == fast else slow(one) for one in ENDINGS]
 
 
 @pytest.mark.parametrize("number", endings(fast=signal.SIGKILL))

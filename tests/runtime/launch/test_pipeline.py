@@ -14,6 +14,7 @@ import torch
 from support.processes import are_gone, command_line, environment, listening_addresses
 from support.reference import Continuation, clear_continuations, load_reference
 from support.runtime_plans import StageSpec, make_plan
+from support.slow import few_are_fast
 from transformers import AutoTokenizer
 
 from hexplan.errors import HexplanError, InputError
@@ -65,9 +66,7 @@ def sentences(austen: Path) -> dict[tuple[int, ...], tuple[int, ...]]:
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(name, marks=[pytest.mark.slow] * (name in ("1-2", "3-1"))) for name in SHAPES
-    ],
+    params=few_are_fast(["2-1-1", "uneven 2:1", "1-2", "3-1"], 2),
 )
 def pipeline(
     request: pytest.FixtureRequest, austen: Path, austen_model: Model
@@ -123,12 +122,7 @@ def test_a_wrong_shard_changes_the_tokens(
 
 
 @pytest.mark.parametrize(
-    "family",
-    [
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("llama", "mistral", "qwen2")),
-        "llama3",
-        "qwen3",
-    ],
+    "family", few_are_fast(["llama3", "qwen3", "llama", "mistral", "qwen2"], 2)
 )
 def test_a_checkpoint_of_each_family_is_launched_and_agrees(
     family: str, tiny: Callable[[str], Path]

@@ -43,7 +43,7 @@ def test_others_serve_beside_a_group_that_waits_for_orders_and_end_with_it(
     assert wait_until(lambda: are_gone(ranks))
 
 
-def test_company_runs_as_many_prompts_as_requests_come_and_go(
+def test_company_runs_a_prompt_and_then_as_many_decodes_as_an_output_has(
     llama: Path, llama_model: Model
 ) -> None:
     architecture = read_architecture(llama, llama_model)

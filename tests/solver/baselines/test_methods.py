@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from support.random_clusters import Dials, random_spec
+from support.slow import few_are_fast
 
 from hexplan.check import check_plan
 from hexplan.errors import HexplanError, InfeasibleError, LimitReached
@@ -33,8 +34,7 @@ def flow_by(spec: Spec, method: str) -> float:
 
 
 @pytest.mark.parametrize(
-    "seeds",
-    [range(3), *(pytest.param(range(f, f + 7), marks=pytest.mark.slow) for f in (3, 10, 17))],
+    "seeds", few_are_fast([range(3), range(3, 10), range(10, 17), range(17, 24)], 1)
 )
 def test_no_plan_is_behind_a_quick_method(seeds: range) -> None:
     compared = 0

@@ -8,10 +8,10 @@ from decimal import Decimal
 from itertools import chain, combinations
 
 import pytest
-from _pytest.mark import ParameterSet
 from support.clusters import device_type, host, link, spec_of, tiny_model
 from support.dice import Dice
 from support.random_clusters import TINY, random_spec
+from support.slow import slow
 
 from hexplan.check import check_plan
 from hexplan.cluster import Cluster, Limits
@@ -29,11 +29,6 @@ SEARCH = SolveOptions(time_limit_s=60, effort_s=6)
 """Far more time than the effort takes, so that the clock decides nothing."""
 QUICK = Decimal("0.000000001")
 Sets = Sequence[Sequence[str]]
-
-
-def slow(value: object) -> ParameterSet:
-    """Return a parameter that is tried only where there is time."""
-    return pytest.param(value, marks=pytest.mark.slow)
 
 
 def lab(count: int, sets: Sets, *, latency_s: Decimal = QUICK, memory_bytes: int = 10**9) -> Spec:

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import pytest
 from support.growing import growing
+from support.slow import few_are_fast
 
 from hexplan.check import check_plan
 from hexplan.spec import Spec
@@ -71,13 +72,7 @@ def of_tiny(seeds: range) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize(
-    "seed",
-    [
-        pytest.param(seed, marks=[pytest.mark.slow] if number > 2 else [])
-        for number, seed in enumerate(of_tiny(range(60))[:8])
-    ],
-)
+@pytest.mark.parametrize("seed", few_are_fast(of_tiny(range(60))[:8], 3))
 def test_a_rare_request_is_as_fast_as_on_the_best_chain_of_all(seed: int) -> None:
     spec = growing(seed)[0]
     rare = spec.workload.model_copy(update={"request_rate_per_s": 1e-4})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.slow import few_are_fast
 
 from hexplan.check import check_plan
 from hexplan.reading import read_spec
@@ -49,9 +50,7 @@ def noisy_profile(seed: int) -> object:
     return {"version": 1, "model": "austen-3m", "source": "made up", "stages": [stage]}
 
 
-@pytest.mark.parametrize(
-    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))]
-)
+@pytest.mark.parametrize("seed", few_are_fast(range(6), 2))
 def test_a_plan_by_noisy_measurements_passes_its_check(tmp_path: Path, seed: int) -> None:
     (tmp_path / "profile.yaml").write_text(yaml.safe_dump(noisy_profile(seed)))
     (tmp_path / "cluster.yaml").write_text(CLUSTER)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
-from _pytest.mark import ParameterSet
 from support.clusters import device_type, host, link, profile, spec_of, tiny_model
+from support.slow import few_are_fast
 from support.weights import missing_bytes, pieces
 
 from hexplan.check import check_plan
@@ -152,18 +152,10 @@ def networkx_flow(stages: Sequence[Stage], num_layers: int) -> Decimal:
     return Decimal(nx.maximum_flow_value(graph, "entry", "exit"))
 
 
-def few_are_fast(count: int, fast: int) -> list[ParameterSet]:
-    """Return seeds, all but the first few of them for the slow tests."""
-    return [
-        pytest.param(seed, marks=[pytest.mark.slow] if seed >= fast else [])
-        for seed in range(count)
-    ]
-
-
 class TestFewestBytes:
     """As few bytes as can be for the flow that is asked for."""
 
-    @pytest.mark.parametrize("seed", few_are_fast(12, 1))
+    @pytest.mark.parametrize("seed", few_are_fast(range(12), 1))
     def test_brute_force_over_all_placements_moves_no_fewer_bytes(self, seed: int) -> None:
         rng = random.Random(seed)
         layers = rng.choice([2, 3, 4])
@@ -195,7 +187,7 @@ class TestFewestBytes:
         assert done.summary.moved_bytes_bound is not None
         assert done.summary.moved_bytes_bound <= fewest
 
-    @pytest.mark.parametrize("seed", few_are_fast(6, 1))
+    @pytest.mark.parametrize("seed", few_are_fast(range(6), 1))
     def test_hosts_of_several_devices_lose_no_more_than_allowed(self, seed: int) -> None:
         rng = random.Random(seed)
         hosts = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.slow import slow
 
 from hexplan.check import check_plan
 from hexplan.plan_file import read_plan, write_plan
@@ -22,9 +23,7 @@ from hexplan_solver.simulate import (
 SPECS = Path(__file__).parents[3] / "cluster_specs"
 
 
-@pytest.mark.parametrize(
-    "name", ["laptop", pytest.param("home-lab", marks=pytest.mark.slow), "helix-abl10-llama30b"]
-)
+@pytest.mark.parametrize("name", ["laptop", slow("home-lab"), "helix-abl10-llama30b"])
 def test_a_plan_s_file_has_all_that_a_simulation_needs(name: str, tmp_path: Path) -> None:
     plan = solve(read_spec(SPECS / f"{name}.yaml"), SolveOptions(time_limit_s=10.0))
     assert not check_plan(plan)

@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 
 import pytest
+from support.slow import slow
 from support.trials import FOLDER, at_rate, layers_of, plan_of, spec_of, together
 
 from hexplan.errors import InfeasibleError
@@ -34,11 +35,7 @@ def refusal_of(row: str) -> InfeasibleError:
 
 @pytest.mark.parametrize(
     "row",
-    [
-        pytest.param(row, marks=[pytest.mark.slow] if row in SLOW else [])
-        for row in ROWS
-        if row not in REFUSED
-    ],
+    [slow(row) if row in SLOW else row for row in ROWS if row not in REFUSED],
 )
 def test_every_cluster_gets_a_plan_within_the_memory_of_its_devices(row: str) -> None:
     plan = plan_of(row)
@@ -156,7 +153,7 @@ def test_four_boards_joined_answer_three_to_four_times_a_second() -> None:
     assert tpot_s(plan) < tpot_s(plan_of("15"))
 
 
-@pytest.mark.parametrize("row", ["18", pytest.param("18d", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("row", ["18", slow("18d")])
 def test_more_cards_never_slow_down_the_plan_for_latency(row: str) -> None:
     """18: four of the six cards could serve alone, so the plan of six is no slower."""
     assert tpot_s(plan_of(row)) <= tpot_s(plan_of("18c")) * 1.001
@@ -190,7 +187,7 @@ def test_prompts_of_100k_tokens_fit_with_a_cache_in_8_bits() -> None:
     assert 0.03 < tpot_s(plan) < 0.12
 
 
-@pytest.mark.parametrize("row", ["26", pytest.param("26c", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("row", ["26", slow("26c")])
 def test_a_promise_that_users_of_one_batch_can_be_given_is_served(row: str) -> None:
     """26: once refused, because users were thought to take turns."""
     plan = plan_of(row)
@@ -202,7 +199,7 @@ def test_a_promise_that_users_of_one_batch_can_be_given_is_served(row: str) -> N
     assert plan.predicted.tpot_s <= slo.tpot_s
 
 
-@pytest.mark.parametrize("row", ["26", pytest.param("26c", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("row", ["26", slow("26c")])
 def test_a_promise_is_kept_for_as_long_as_its_rate_lasts(row: str) -> None:
     """Over 2000 requests, nearly as many keep it as over those that the search simulates."""
     plan = plan_of(row)
