@@ -19,7 +19,7 @@ WHEEL_READY := build/venv/.ready
 SOURCES := $(shell find hexplan solver runtime -not -name __pycache__ -not -name '*.pyc')
 SITE := import sysconfig; print(sysconfig.get_path("purelib"))
 
-# For two cores: a quarter of the time, tests wait for processes that they started.
+# One more than the two cores of CI: tests spend a quarter of their time waiting for processes.
 TEST_PROCESSES ?= 3
 # Python then leaves the current folder out of its search path, in child processes too.
 PYTEST := PYTHONSAFEPATH=1 $(WHEEL_PYTHON) -m pytest
@@ -29,7 +29,8 @@ PYTEST := PYTHONSAFEPATH=1 $(WHEEL_PYTHON) -m pytest
 PINS := tests/clients/pins
 CLIENTS := $(patsubst $(PINS)/%.txt,.clients/%/.ready,$(wildcard $(PINS)/*.txt))
 
-.PHONY: help demo test test-slow test-random wheel-test clients soak chaos gpu-check lint style types format reference lock clean
+.PHONY: help demo test test-slow test-random wheel-test clients soak chaos gpu-check lint style \
+	types format reference lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | column -t -s '|'

@@ -45,10 +45,10 @@ class Subject:
         return max(1, self.together // size)
 
     def company(self, size: int) -> tuple[Point, ...]:
-        """Return what groups of this size do beside the one that is measured: they serve.
+        """Return the steps that groups of this size repeat beside the one that is measured.
 
-        Each of some requests in turn has its prompt run, and then all decode for as long as one of
-        them takes up a place: prompts compute, decodes read memory.
+        They serve: a mean prompt, then decodes of some requests for as many tokens as a mean output
+        has. Prompts compute, and decodes read memory.
         """
         prompt, context = self.lengths.prompt, self.lengths.context
         decode = Point(tp=size, phase="decode", tokens=_COMPANY_BATCH, context=context)

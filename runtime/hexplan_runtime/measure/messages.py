@@ -36,8 +36,8 @@ class RankTask(FrozenModel):
     nonce: str
     """A random number that marks the messages of this group, in hexadecimal digits."""
     company: tuple[Point, ...] = ()
-    """Steps to run one after the other without end, beside those who are measured; if there are
-    any, the rank takes no orders."""
+    """Steps to repeat without end beside the ranks that are measured; if there are any, the rank
+    takes no orders."""
 
 
 class RankOrder(FrozenModel):

@@ -9,12 +9,12 @@ from typing import Final
 from hexplan_runtime.measure.sample import Sample
 
 _LEAST_SPREAD: Final = 0.01
-"""Of a time, as a share: repeats in one pass can agree by chance, and would outweigh all others."""
+"""As a share of a time: repeats in one pass can agree by chance, and would outweigh all others."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """Neighbouring points whose times are one but for noise."""
+    """Neighbouring points whose times differ by noise alone."""
 
     points: int
     weighted_s: float
@@ -48,10 +48,10 @@ class _Level:
 def rising_times_s(samples: Sequence[Sample]) -> tuple[float, ...]:
     """Return a time for each sample, given by rising tokens: its median, unless noise lifted it.
 
-    More tokens take no less time. Where medians say so all the same, and by less than their
-    spreads, they are replaced by their mean, the steady ones weighing most (isotonic regression by
-    pooling adjacent violators: Barlow et al. 1972, Statistical Inference under Order Restrictions,
-    1.2). What spreads do not explain stays: some kernels are faster with more tokens.
+    More tokens should not take less time. Where medians fall by less than their spreads, they are
+    replaced by their mean, in which steady points weigh most (isotonic regression by pooling
+    adjacent violators: Barlow et al. 1972, Statistical Inference under Order Restrictions, 1.2).
+    A larger fall stays: some kernels are faster with more tokens.
     """
     levels: list[_Level] = []
     for sample in samples:
