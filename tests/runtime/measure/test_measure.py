@@ -40,8 +40,17 @@ from hexplan_runtime.measure import (
 from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.grid import LARGEST_BATCH, grid
 from hexplan_runtime.measure.rates import MeasuredStage
+from hexplan_runtime.measure.rising import rising_times_s
 from hexplan_runtime.measure.sample import Phase
 from hexplan_runtime.measure.served_rows import rows_of
+
+TABLES: dict[str, Phase] = {
+    "prefill_layer_s": "prefill",
+    "decode_layer_s": "decode",
+    "head_s": "head",
+    "step_s": "step",
+}
+"""The tables of a profile, and what they are of."""
 
 
 @given(st.integers(1, 4000), st.integers(1, 4000), st.booleans())
@@ -261,18 +270,17 @@ def test_a_stopped_measurement_is_labelled_and_resuming_it_measures_only_the_res
     assert {sample.point.tp for sample in second.samples} == {1, 2}
     assert [path.name for path in tmp_path.iterdir()] == ["profile.yaml"]
     stages = yaml.safe_load(files.profile.read_text())["stages"]
-    medians = {s.point: float(f"{s.median_s:.6g}") for s in done.samples}
     for stage in stages:
-        for tokens, seconds in stage["prefill_layer_s"]:
-            point = Point(tp=stage["tp"], phase="prefill", tokens=tokens, context=tokens)
-            assert seconds == medians[point]
-        for rows, seconds in stage["head_s"]:
-            point = Point(tp=stage["tp"], phase="head", tokens=rows, context=1)
-            assert seconds == medians[point]
+        found = tuple(sample for sample in done.samples if sample.point.tp == stage["tp"])
+        measured = MeasuredStage(stage["tp"], found, job.lengths)
+        for table, phase in TABLES.items():
+            samples = measured.column(phase)
+            times_s = [float(f"{time_s:.6g}") for time_s in rising_times_s(samples)]
+            tokens = [sample.point.tokens for sample in samples]
+            assert stage[table] == [list(pair) for pair in zip(tokens, times_s, strict=True)]
         assert [rows for rows, _ in stage["head_s"]] == [1, 8, 64]
         assert [rows for rows, _ in stage["step_s"]] == [1, 8, 64]
-        found = tuple(sample for sample in done.samples if sample.point.tp == stage["tp"])
-        slowdown = MeasuredStage(stage["tp"], found, job.lengths).slowdown
+        slowdown = measured.slowdown
         assert (slowdown is None) == (stage["tp"] == 1)
         assert stage.get("slowdown") == (None if slowdown is None else float(slowdown))
 
