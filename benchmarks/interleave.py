@@ -124,14 +124,14 @@ def plan_of(task: str, way: str) -> Plan:
 def planned_for(task: str, rate: float) -> Plan:
     """Return the planner's choice for a rate: of stages, and whether they interleave.
 
-    A rate that no plan carries gets the plan of most throughput.
+    A rate that no plan carries gets the plan that serves most.
     """
     text, file = FREE_SPEC.format(rate=f"{rate:.2f}", **TASKS[task]), Path("four-a100.yaml")
     options = SolveOptions(effort_s=10)
     try:
         return solve(parse_spec(text, file), options)
     except InfeasibleError:
-        most = text.replace("objective: latency", "objective: throughput")
+        most = text.replace("objective: latency", "objective: sustained")
         return solve(parse_spec(most, file), options)
 
 

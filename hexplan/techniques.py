@@ -65,7 +65,7 @@ class Chosen(FrozenModel):
     """What it was compared with `off`, or with `fcfs`."""
     gain: Annotated[Signed | None, Field(exclude_if=lambda gain: gain is None)] = None
     """Mean gain, as a share of the mean time of a request; below 0 if it is slower. Null if no
-    stage can use it for a gain in any step."""
+    stage can use it for a gain in any step, or if no plan without it carries the rate."""
     noise: Annotated[Exact | None, Field(exclude_if=lambda noise: noise is None)] = None
     """What the gain had to exceed: the error of the mean over pairs of runs, and a margin."""
 

@@ -17,6 +17,8 @@ def techniques(chosen: Sequence[Chosen]) -> Iterator[str]:
 
 def _reason(one: Chosen, tried: str) -> str:
     if one.gain is None or one.noise is None:
+        if one.is_used:
+            return "no plan was found that carries the rate without"
         if one.technique == "kv_offload":
             return "no stage gets more out by it, or requests would wait longer than allowed"
         return "no stage gains by it in a step of any size"

@@ -17,13 +17,8 @@ from hexplan_solver.plans.draft import Draft
 from hexplan_solver.plans.write import write_plan
 from hexplan_solver.run import Run
 from hexplan_solver.techniques.choose import with_techniques
+from hexplan_solver.techniques.lanes import as_chosen, better_lanes, may_gain, with_lanes
 from hexplan_solver.techniques.shifting import better_shift, never_shifting, without_shift
-from hexplan_solver.techniques.whole_hosts import (
-    better_lanes,
-    cuts_hosts,
-    may_gain,
-    with_whole_hosts,
-)
 
 METHODS = (OWN_METHOD, *BASELINES)
 """Names of all methods, hexplan's own search first."""
@@ -46,7 +41,7 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     if options.is_nested:
         return _plan(spec, options, report)
     if spec.cluster.techniques.shift != "auto":
-        return _with_lanes(spec, options, report)
+        return _best_of_lanes(spec, options, report)
     options = _with_half_the_time(spec, options)
     with_shift = _plan(spec, options, report)
     if all(stage.parallel != "shift" for stage in with_shift.stages):
@@ -56,19 +51,31 @@ def solve(spec: Spec, options: SolveOptions | None = None, report: Report = be_s
     return with_techniques(better_shift(plain, with_shift))
 
 
-def _with_lanes(spec: Spec, options: SolveOptions, report: Report) -> Plan:
-    """Return the plan with its techniques, of whole hosts where their lanes are the better ones."""
+def _best_of_lanes(spec: Spec, options: SolveOptions, report: Report) -> Plan:
+    """Return the plan with its techniques, made for lanes where that is the better one.
+
+    Raises
+    ------
+    InfeasibleError
+        It is proved that no plan exists, whether stages interleave or not.
+    LimitReached
+        Neither search found a plan in time.
+    """
     if not may_gain(spec):
         return with_techniques(_plan(spec, options, report))
     options = _with_half_the_time(spec, options)
-    plan = with_techniques(_plan(spec, options, report))
-    if not cuts_hosts(plan):
-        return plan
+    plain: Plan | None = None
     try:
-        whole = _plan(with_whole_hosts(spec), replace(options, started_s=None), report)
+        plain = with_techniques(_plan(spec, options, report))
+    except (InfeasibleError, LimitReached) as error:
+        failure = error
+    try:
+        lanes = with_techniques(_plan(with_lanes(spec), replace(options, started_s=None), report))
     except (InfeasibleError, LimitReached):
-        return plan
-    return better_lanes(plan, with_techniques(whole))
+        if plain is None:
+            raise failure from None
+        return plain
+    return as_chosen(lanes) if plain is None else better_lanes(plain, lanes)
 
 
 def _with_half_the_time(spec: Spec, options: SolveOptions) -> SolveOptions:

@@ -110,10 +110,11 @@ def _chance(run: SimulatedRate | RateRun) -> Fraction:
 TIME_IMPOSSIBLE = Rule(
     "HEX718",
     "time-impossible",
-    "A mean TTFT is at least the seconds of the prompt's steps on the quickest route, and a mean"
-    " TPOT those of a step with one decode in each of its stages, both with the latencies of the"
-    " links. Simulated prompts may be shorter by the chance of their lengths, and times by the"
-    " formula, under the objective balanced, half as long.",
+    "A mean TTFT is at least the seconds of the prompt's steps on the quickest route, half of them"
+    " where large steps run in two lanes. A mean TPOT is at least those of a step with one decode"
+    " in each of its stages. Both have the latencies of the links. Simulated prompts may be shorter"
+    " by the chance of their lengths, and times by the formula, under the objective balanced, half"
+    " as long.",
 )
 
 

@@ -56,7 +56,7 @@ def quickest(lookup: Lookup, prompts: Prompts, *, is_scaled: bool) -> Quickest |
     search = _Search(lookup, timed, is_scaled)
     is_cut = prompts.step_tokens is not None and prompts.tokens > prompts.step_tokens
     first = 1 if is_cut else prompts.tokens
-    ttft_s = search.least("prefill", lambda steps: steps.prompt_s(first), first)
+    ttft_s = search.least("prefill", lambda steps: steps.least_prompt_s(first), first)
     tpot_s = search.least("decode", lambda steps: steps.decode_s(1, 1), 1)
     if ttft_s is None or tpot_s is None:
         return None
@@ -109,7 +109,7 @@ class _Search:
         for hop in hops:
             steps, stage = self.timed[hop.stage], self.lookup.stages[hop.stage]
             layers = stage.layers[1] - hop.enter_layer
-            more_s = _prompt_s(steps, prompts.tokens, most) - steps.prompt_s(1)
+            more_s = _prompt_s(steps, prompts.tokens, most) - steps.least_prompt_s(1)
             waits.append(layers * more_s * self._scale(stage))
         for source, target in pairwise((ENTRY, *(hop.stage for hop in hops))):
             one_s, all_s = (self._edge_s(source, target, n) for n in (1, prompts.tokens))
@@ -156,5 +156,5 @@ class _Search:
 def _prompt_s(steps: StageSteps, tokens: int, most: int) -> Fraction:
     """Return the least seconds of one layer for a prompt in steps of at most so many tokens."""
     if tokens <= most or steps.measured is None:
-        return steps.prompt_s(tokens)  # one step is no slower than several
-    return tokens * least_each_s(steps.prompt_s, steps.measured.prefill, most)
+        return steps.least_prompt_s(tokens)  # one step is no slower than several
+    return tokens * least_each_s(steps.least_prompt_s, steps.measured.prefill, most)

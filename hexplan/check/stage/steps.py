@@ -166,8 +166,8 @@ class StageSteps:
     num_layers: int
     is_last: bool
     correction: Correction | None
-    has_lanes: bool = False
-    """Whether sums over the devices of a large step may go on while half of it is computed."""
+    lanes_from_tokens: int | None = None
+    """Tokens of the smallest step whose sums may go on while half of it is computed, if any."""
     seen_share: Fraction = Fraction(1)
     """Share of their contexts that decodes attend to at least, in the mean over the layers."""
 
@@ -180,6 +180,17 @@ class StageSteps:
             if self.known is not None:
                 seconds *= self.group.prompt_s(tokens) / self.known.prompt_s(tokens)
         return self.factors[0] * seconds + self._added_s
+
+    def least_prompt_s(self, tokens: int) -> Fraction:
+        """Return the least seconds of one layer for a prompt in one step, alone or with others.
+
+        Two lanes hide the shorter of computing and summing up, which is half of a step at most, and
+        are no faster than one lane in the largest step that they leave alone.
+        """
+        plain_s, first = self.prompt_s(tokens), self.lanes_from_tokens
+        if first is None or tokens < first:
+            return plain_s
+        return max(plain_s / 2, self.prompt_s(first - 1))
 
     def decode_s(self, batch: int, context_tokens: int | Fraction) -> Fraction:
         """Return the seconds of one layer for a step of decodes."""
@@ -201,6 +212,11 @@ class StageSteps:
             return Fraction(0)
         seconds = self.group.head_s(rows, reads)
         return self.factors[1] * (seconds + rows * self.token_s)
+
+    @property
+    def has_lanes(self) -> bool:
+        """Whether large steps run in two lanes."""
+        return self.lanes_from_tokens is not None
 
     @property
     def factors(self) -> tuple[Fraction, Fraction]:
@@ -245,7 +261,7 @@ def steps_of(lookup: Lookup, stage: Stage) -> StageSteps | None:
         num_layers=length(stage.layers),
         is_last=stage.layers[1] == plan.model.layers,
         correction=correction,
-        has_lanes=stage.interleave is not None,
+        lanes_from_tokens=stage.interleave.from_tokens if stage.interleave else None,
         seen_share=_seen_share(stage),
     )
 

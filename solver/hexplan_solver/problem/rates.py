@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hexplan.cluster import Cluster
@@ -16,6 +16,7 @@ from hexplan.cost import (
     kv_room_tokens,
     stage_speed,
 )
+from hexplan.cost.interleaving import find_interleave, slowdown_of
 from hexplan.field_types import Range
 from hexplan.host import Host
 from hexplan.spec import Spec
@@ -32,7 +33,7 @@ class Rates:
     num_layers: int
     by_layers: tuple[tuple[tuple[int, ...], ...], ...]
     sharings: tuple[tuple[tuple[Sharing, ...], ...], ...] = ()
-    """How its devices share the work at that rate; empty if always tensor parallel."""
+    """How its devices share the work at that rate; empty if always plain tensor parallelism."""
 
     def of(self, first: int, end: int) -> int:
         """Return the rate of a stage that holds `[first, end)`."""
@@ -73,7 +74,7 @@ def rates_of(spec: Spec, host: Host, group: tuple[DeviceShard, ...]) -> Rates:
 
     table = [[row(a, b) for b in (False, True)] for a in (False, True)]
     rates = tuple(tuple(tuple(rate for rate, _ in row) for row in rows) for rows in table)
-    if all(sharing.is_tensor for rows in table for row in rows for _, sharing in row):
+    if all(sharing == TENSOR for rows in table for row in rows for _, sharing in row):
         return Rates(total, rates)
     sharings = tuple(tuple(tuple(sharing for _, sharing in row) for row in rows) for rows in table)
     return Rates(total, rates, sharings)
@@ -82,13 +83,21 @@ def rates_of(spec: Spec, host: Host, group: tuple[DeviceShard, ...]) -> Rates:
 def _best(
     spec: Spec, host: Host, group: tuple[DeviceShard, ...], layers: Range
 ) -> tuple[int, Sharing]:
-    """Return the largest rate over the sharings that the spec allows; ties go to the first."""
-    allowed = allowed_sharings(spec, StageShape(layers, group, host.interconnect))
+    """Return the largest rate over the sharings that the spec allows; ties go to the first.
+
+    Where stages are asked to interleave, those that gain by it do so. Their rate is that of plain
+    steps, so that flows and bounds are the same; simulations count with the lanes.
+    """
+    shape = StageShape(layers, group, host.interconnect)
     rated = [
         (as_counted(spec.cluster, capacity_of(spec, host, group, layers, sharing)), sharing)
-        for sharing in allowed
+        for sharing in allowed_sharings(spec, shape)
     ]
-    return max(rated, key=lambda pair: pair[0], default=(0, TENSOR))
+    rate, sharing = max(rated, key=lambda pair: pair[0], default=(0, TENSOR))
+    if rate and sharing.is_tensor and spec.cluster.techniques.interleave == "on":
+        lanes = find_interleave(spec.model, shape, slowdown_of(spec.cluster, shape))
+        sharing = replace(sharing, interleave=lanes)
+    return rate, sharing
 
 
 def capacity_of(
