@@ -1,6 +1,6 @@
 """Print what interleaving gains over plain tensor and pipeline parallelism, in the simulator.
 
-    python benchmarks/interleave.py [--no-measured]
+    python benchmarks/interleave.py [--no-measured] [--machines FIRST END]
 
 The output is Markdown; docs/guides/interleave.md has it, with its machine and date. The first
 tables are simulated, with step times of the datasheet: nothing in them was measured on a GPU.
@@ -9,19 +9,17 @@ tables are simulated, with step times of the datasheet: nothing in them was meas
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 from typing import Final
 
+from interleave_machines import Machine, Task, in_words, machine_of
 from planner import machine
 
-from hexplan.errors import InfeasibleError
 from hexplan.plan import Plan
-from hexplan.reading import parse_spec
 from hexplan.results.outcome import Outcome
-from hexplan_solver import SolveOptions, solve
 from hexplan_solver.simulate import (
     Offline,
     Poisson,
@@ -32,45 +30,22 @@ from hexplan_solver.simulate import (
     simulate,
 )
 
-SPEC: Final = """
-version: 1
-name: four-a100
-model: {{name: llama-2-70b}}
-workload: {{prompt_tokens: {{mean: {prompt}, max: {most}}}, output_tokens: {output}}}
-hosts: {hosts}
-coordinator: {{site: lab, nic: 100Gbps}}
-links:
-  - {{within: lab, bandwidth: 31.5GB/s, latency: 10us}}
-pin: {pin}
-limits: {{chunk_tokens: 2048, time: 5s}}
-techniques: {{interleave: {interleave}}}
-"""
-FREE_SPEC: Final = """
-version: 1
-name: four-a100
-model: {{name: llama-2-70b}}
-workload: {{prompt_tokens: {{mean: {prompt}, max: {most}}}, output_tokens: {output},
-  request_rate: {rate}/s}}
-objective: latency
-hosts:
-  - {{name: node, site: lab, devices: 4 x A100-80GB-PCIe, nic: 1Tbps,
-     interconnect: {{bandwidth: 31.5GB/s, latency: 10us}}}}
-coordinator: {{site: lab, nic: 100Gbps}}
-links:
-  - {{within: lab, bandwidth: 31.5GB/s, latency: 10us}}
-limits: {{chunk_tokens: 2048, time: 60s}}
-techniques: {{interleave: auto}}
-"""
-"""The same machine, which the planner may cut as it likes for the rate."""
+FOUR_A100: Final = Machine(
+    "llama-2-70b", 80, "A100-80GB-PCIe", 4, "31.5GB/s", Task(512, 1024, 1, 1)
+)
 """Four A100 over PCIe 4 at its stated bandwidth. Sums then take about half of a step, as the
 authors state of GLM-130B on four A100."""
 TASKS: Final = {
-    "discriminative, 512 tokens": {"prompt": 512, "most": 1024, "output": "{mean: 1, max: 1}"},
-    "generative, 512 + 64 tokens": {"prompt": 512, "most": 1024, "output": "{mean: 64, max: 128}"},
+    "discriminative, 512 tokens": FOUR_A100,
+    "generative, 512 + 64 tokens": replace(FOUR_A100, task=Task(512, 1024, 64, 128)),
 }
 WAYS: Final = ("tp", "pp", "interleaved", "auto")
 LOADS: Final = (0.1, 0.3, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0)
 """Of what plain tensor parallelism serves."""
+FEWER_LOADS: Final = (0.3, 0.8, 1.2, 1.6)
+"""For machines that are made up."""
+SEEDS_OF_MACHINES: Final = range(900, 910)
+"""Named before any of these machines was looked at."""
 REQUESTS: Final = 800
 SEEDS: Final = (1, 2, 3)
 NEWER: Final = """
@@ -106,48 +81,6 @@ class Served:
         return sum(o.requests_per_s for o in self.outcomes) / len(self.outcomes)
 
 
-def plan_of(task: str, way: str) -> Plan:
-    """Return the machine's plan in one way."""
-    link = "interconnect: {bandwidth: 31.5GB/s, latency: 10us}"
-    hosts = f"[{{name: node, site: lab, devices: 4 x A100-80GB-PCIe, {link}, nic: 1Tbps}}]"
-    pin = "[{same_stage: [node/0, node/1, node/2, node/3]}]"
-    if way == "pp":
-        each = "site: lab, devices: 1 x A100-80GB-PCIe, nic: 1Tbps"
-        hosts = f"[{', '.join(f'{{name: n{n}, {each}}}' for n in range(4))}]"
-        held = (f"{{host: n{n}, layers: [{20 * n}, {20 * n + 20}]}}" for n in range(4))
-        pin = f"[{', '.join(held)}]"
-    how = "on" if way == "interleaved" else "off"
-    text = SPEC.format(hosts=hosts, pin=pin, interleave=how, **TASKS[task])
-    return solve(parse_spec(text, Path("four-a100.yaml")), SolveOptions(effort_s=10))
-
-
-def planned_for(task: str, rate: float) -> Plan:
-    """Return the planner's choice for a rate: of stages, and whether they interleave.
-
-    A rate that no plan carries gets the plan that serves most.
-    """
-    text, file = FREE_SPEC.format(rate=f"{rate:.2f}", **TASKS[task]), Path("four-a100.yaml")
-    options = SolveOptions(effort_s=10)
-    try:
-        return solve(parse_spec(text, file), options)
-    except InfeasibleError:
-        most = text.replace("objective: latency", "objective: sustained")
-        return solve(parse_spec(most, file), options)
-
-
-def in_words(plan: Plan) -> str:
-    """Say how a plan's stages are cut: devices by stage, route by route."""
-    stages = {stage.id: stage for stage in plan.stages}
-    chains = {
-        " + ".join(
-            f"{stages[hop.stage].tp}{' in lanes' * (stages[hop.stage].interleave is not None)}"
-            for hop in route.hops
-        )
-        for route in plan.routes
-    }
-    return " or ".join(sorted(chains))
-
-
 def lengths_of(plan: Plan) -> SpreadLengths:
     """Return how long its requests are."""
     return SpreadLengths(plan.workload.prompt_tokens, plan.workload.output_tokens)
@@ -175,7 +108,8 @@ def serve(plan: Plan, rate: float) -> Served:
 
 def task_section(task: str) -> str:
     """Return the tables of one task."""
-    plans = {way: plan_of(task, way) for way in WAYS if way != "auto"}
+    four = TASKS[task]
+    plans = {way: four.plan(way) for way in WAYS if way != "auto"}
     how = plans["interleaved"].stages[0].interleave
     assert how is not None
     capacity = most_requests_per_s(plans["tp"])
@@ -190,9 +124,32 @@ def task_section(task: str) -> str:
     ]
     for load in LOADS:
         rate = load * capacity
-        auto = planned_for(task, rate)
+        auto = four.planned_for(rate)
         found = {way: serve(plan, rate) for way, plan in {**plans, "auto": auto}.items()}
         lines.append(f"| {load} | {rate:.2f} | {_cells(found)} | {in_words(auto)} |")
+    return "\n".join(lines)
+
+
+def machines_table(seeds: Sequence[int]) -> str:
+    """Return how the planner's choice fares on machines that are made up from seeds."""
+    lines = [
+        "| seed | machine | load | mean s: tp / pp / auto | auto over tp | over pp"
+        " | devices a stage that auto takes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for seed in seeds:
+        made = machine_of(seed)
+        plans = {way: made.plan(way) for way in ("tp", "pp")}
+        capacity = most_requests_per_s(plans["tp"])
+        for load in FEWER_LOADS:
+            rate = load * capacity
+            auto = made.planned_for(rate)
+            found = [serve(plan, rate).mean_s for plan in (*plans.values(), auto)]
+            tensor_s, pipeline_s, auto_s = found
+            means = " / ".join(f"{mean_s:.2f}" for mean_s in found)
+            ratios = f"{auto_s / tensor_s:.2f} | {auto_s / pipeline_s:.2f}"
+            lines.append(f"| {seed} | {made} | {load} | {means} | {ratios} | {in_words(auto)} |")
+            print(lines[-1], file=sys.stderr, flush=True)
     return "\n".join(lines)
 
 
@@ -230,8 +187,12 @@ def main() -> None:
     """Print the section."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--no-measured", action="store_true", help="leave out what is launched")
+    parser.add_argument("--machines", nargs=2, type=int, metavar=("FIRST", "END"), help="of seeds")
     arguments = parser.parse_args()
     print(f"{machine()}, {date.today()}, `python benchmarks/interleave.py`\n")
+    if arguments.machines:
+        print(machines_table(range(*arguments.machines)))
+        return
     print(interleave_section(is_measured=not arguments.no_measured))
 
 

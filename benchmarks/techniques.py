@@ -50,6 +50,7 @@ TABLES: Final[Mapping[str, Mapping[str, Table]]] = MappingProxyType(
         },
         "interleave": {
             "simulated": _said(lambda: interleave.interleave_section(is_measured=False)),
+            "machines": _said(lambda: interleave.machines_table(interleave.SEEDS_OF_MACHINES)),
             "launched": _said(interleave_launch.launched_section),
         },
         "queueing": {
@@ -57,7 +58,8 @@ TABLES: Final[Mapping[str, Mapping[str, Table]]] = MappingProxyType(
             "launched": queue_tables.launched_table,
         },
         "kv_offload": {
-            table: _kv_offload(table) for table in ("perplexity", "needles", "throughput")
+            table: _kv_offload(table)
+            for table in ("perplexity", "needles", "throughput", "planned")
         },
     }
 )

@@ -44,6 +44,7 @@ def choose(
     trials.follow_steps()
     for found in _with_steps_of(trials.carried[:1], contenders, trials.tried):
         trials.tune(found)
+    trials.follow_others()
     leading = _with_more_seeds(_finalists(trials.carried, is_uniform), budget)
     return best_of(leading, is_uniform) if leading else None
 
@@ -85,6 +86,27 @@ class _Trials:
                     break  # on from here: what else was to be tried is further away
             else:
                 return
+
+    def follow_others(self) -> None:
+        """Run the best trials of other placements with other step limits.
+
+        Those by the formula may hold requests back at the rate, where they are not the best either.
+        """
+        for other in self._runners_up():
+            for found in tunings([other.found], self.tried):
+                self.tune(found)
+            if self.carried[0].found.evaluated is other.found.evaluated:
+                self.follow_steps()
+
+    def _runners_up(self) -> list[RateTrial]:
+        """Return the best trial of some placements: not of the best one, and of none hopeless."""
+        carried = self.carried
+        kept = carried[:1]
+        for one in carried:
+            is_new = not any(_is_of(one, other) for other in kept)
+            if is_new and one.total_s < kept[0].total_s * LATENCY_PARAMS.hopeless:
+                kept.append(one)
+        return kept[1 : 1 + LATENCY_PARAMS.runners_up]
 
     def tune(self, found: Candidate) -> None:
         """Run a candidate, if enough is left for other step limits."""
@@ -154,6 +176,11 @@ def _finalists(carried: Sequence[RateTrial], is_uniform: IsUniform) -> list[Rate
 def _is_like(one: RateTrial, other: RateTrial) -> bool:
     """Say whether two trials are of one placement, and came out alike."""
     return one.found.evaluated is other.found.evaluated and one.total_s == other.total_s
+
+
+def _is_of(one: RateTrial, other: RateTrial) -> bool:
+    """Say whether two trials are of one placement, as far as a trial tells."""
+    return one.found.evaluated is other.found.evaluated or one.total_s == other.total_s
 
 
 def _with_more_seeds(carried: Sequence[RateTrial], budget: TrialBudget) -> list[RateTrial]:

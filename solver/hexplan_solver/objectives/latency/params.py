@@ -86,6 +86,8 @@ class LatencyParams:
     hundredth of the whole where outputs are long."""
     tunings: int = 6
     """Most times that the best trial gives way to one with other step limits."""
+    runners_up: int = 2
+    """Placements besides the best whose trials are repeated with other step limits."""
     warm_up_stays: float = 2.0
     """Start of a run that is not measured, in stays of a mean request."""
     measured_stays: float = 2.0
