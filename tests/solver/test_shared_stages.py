@@ -61,13 +61,22 @@ def solved(spec: Spec) -> Plan:
 
 
 def speed_of(spec: Spec, parallel: Parallel, layers: Range) -> int:
-    """Return what such a stage of the first host passes, straight from the cost model."""
+    """Return the most that such a stage of the first host passes, straight from the cost model."""
+    return max(speeds_of(spec, parallel, layers).values())
+
+
+def speeds_of(spec: Spec, parallel: Parallel, layers: Range) -> dict[int | None, int]:
+    """Return what it passes with each SP degree."""
     group = (DeviceShard(KIND, ShardSizes(1, 32, 64)),) * 4
-    shape = StageShape(layers, group, spec.cluster.hosts[0].interconnect)
-    sharing = find_sharing(parallel, spec.model, shape)
-    assert sharing is not None
-    shape = replace(shape, sharing=sharing)
-    return stage_speed(spec, shape, kv_room_tokens(spec, shape)).micro_tokens_per_s
+    bare = StageShape(layers, group, spec.cluster.hosts[0].interconnect)
+    found = {}
+    for degree in (None,) if parallel == "tp" else (None, 2):
+        sharing = find_sharing(parallel, spec.model, bare, degree)
+        assert sharing is not None
+        shape = replace(bare, sharing=sharing)
+        speed = stage_speed(spec, shape, kv_room_tokens(spec, shape))
+        found[degree] = speed.micro_tokens_per_s
+    return found
 
 
 def test_nothing_but_tensor_parallelism_is_planned_unless_the_spec_asks() -> None:
