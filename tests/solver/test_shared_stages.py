@@ -105,6 +105,20 @@ def test_here_shift_is_the_fastest_of_whole_layers_and_two_groups_are_faster_sti
     assert (stage.parallel, stage.sp_degree, stage.token_groups) == ("sp", 2, 2)
 
 
+@pytest.mark.parametrize("way", ["sp", "shift"])
+def test_a_planned_degree_and_its_threshold_cannot_be_forged(way: Parallel) -> None:
+    plan = solved(pinned_spec((way,)))
+    (stage,) = plan.stages
+    assert stage.sp_degree == 2
+    changes: list[dict[str, object]] = [{"sp_degree": None}, {"sp_degree": 3}]
+    if stage.shift_tokens is not None:
+        assert stage.shift_tokens % 2 == 0
+        changes += [{"shift_tokens": stage.shift_tokens + more} for more in (-2, 1, 2)]
+    for forged in changes:
+        other = plan.model_copy(update={"stages": (stage.model_copy(update=forged),)})
+        assert check_plan(other) != ()
+
+
 def test_the_speed_of_each_range_is_that_of_its_best_way() -> None:
     spec = pinned_spec(ALL, chunk=32)
     (kind,) = build_problem(spec).kinds

@@ -22,8 +22,8 @@ from hexplan.techniques import Interleave
 from hexplan_runtime.model.step import BlockStep
 from hexplan_runtime.runner.shared_tokens import SharedTokens
 
-FEW = {"qwen3-everything": 10}
 IN_GROUPS = "llama-biases in groups"
+FEW = {"qwen3-everything": 10, IN_GROUPS: 10}
 MANY = 40
 SHIFT_TOKENS = 6
 STAGES: list[StageSpec] = [((0, 1), (1, 1, 1)), ((1, 2), (1, 1, 1)), ((2, 4), (1,))]
