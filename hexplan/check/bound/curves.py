@@ -12,7 +12,7 @@ from hexplan.check.bound.host_shapes import Group, HostShape
 from hexplan.check.lookup import Lookup
 from hexplan.check.stage.memory import kv_room
 from hexplan.check.stage.sequence import KnownSeconds
-from hexplan.check.stage.sharing import obstacle, shift_tokens, smaller_degrees
+from hexplan.check.stage.sharing import KnownModes, obstacle, shift_tokens, smaller_degrees
 from hexplan.check.stage.speed import is_from_datasheet, speed_of
 from hexplan.cluster import Parallel
 from hexplan.constants import MICRO
@@ -100,6 +100,7 @@ class _Members:
     shards: tuple[Shard, ...]
     ways: tuple[Way, ...]
     known: KnownSeconds = field(default_factory=dict)
+    known_modes: KnownModes = field(default_factory=dict)
 
     @classmethod
     def of(cls, lookup: Lookup, host: str, group: Group) -> _Members | None:
@@ -146,7 +147,7 @@ class _Members:
         ):
             return
         if stage.parallel == "shift":
-            threshold = shift_tokens(self.lookup, stage)
+            threshold = shift_tokens(self.lookup, stage, self.known_modes)
             if threshold is None:
                 return
             stage = stage.model_copy(update={"shift_tokens": threshold})

@@ -116,7 +116,19 @@ def sequence_seconds(
     tokens: int,
     spread: Spread,
 ) -> Fraction:
-    """Return the seconds of one layer for a step that is shared out, without attention.
+    """Return the seconds of one layer for a step that is shared out, without attention."""
+    each, once = sequence_parts(model, shards, interconnect, tokens, spread.sp_degree)
+    return each + once / spread.num_layers
+
+
+def sequence_parts(
+    model: Model,
+    shards: Sequence[ShardOnDevice],
+    interconnect: Interconnect | None,
+    tokens: int,
+    degree: int | None,
+) -> tuple[Fraction, Fraction]:
+    """Return the seconds of each layer for a step that is shared out, and of a stage besides.
 
     Tokens are padded to the same number in every group.
 
@@ -124,8 +136,10 @@ def sequence_seconds(
     ----------
     tokens
         Tokens of the step.
+    degree
+        The SP degree, if it is not the number of devices.
     """
-    n, degree = len(shards), spread.sp_degree
+    n = len(shards)
     rows = ceil(Fraction(tokens, degree or n))
     own = [held.shard for held in shards]
     unlike = {
@@ -138,7 +152,10 @@ def sequence_seconds(
     )
     message = rows * model.hidden * model.dtype_bytes
     sums = 2 * all_reduce(max(1, n // (degree or n)), interconnect, message, 1, n)
-    return slowest + sums + _exchange(model, n, interconnect, rows, spread)
+    if interconnect is None:
+        return slowest, Fraction(0)
+    each, once = _exchanges(model, n, interconnect, rows, degree or n)
+    return slowest + sums + each, once
 
 
 def _is_tensor(stage: Stage, tokens: int) -> bool:
@@ -147,23 +164,19 @@ def _is_tensor(stage: Stage, tokens: int) -> bool:
     return stage.parallel == "tp"
 
 
-def _exchange(
-    model: Model, n: int, interconnect: Interconnect | None, rows: int, spread: Spread
-) -> Fraction:
-    """Return the seconds of a layer's two all-to-alls, and its share of the gather at the end.
+def _exchanges(
+    model: Model, n: int, interconnect: Interconnect, rows: int, s: int
+) -> tuple[Fraction, Fraction]:
+    """Return the seconds of a layer's two all-to-alls, and of the gather at a stage's end.
 
     A device sends its own heads' worth of each row to every other one of its exchange group.
     """
-    if interconnect is None:
-        return Fraction(0)
-    s, num_layers = spread.sp_degree or n, spread.num_layers
     byte, begin = seconds_per_byte(n, interconnect), _exchange_start(s, interconnect)
     heads, e = model.kv_heads * model.group, model.head_dim
     there = Fraction(rows * (heads + 2 * model.kv_heads) * e * model.dtype_bytes, n)
     back = Fraction(rows * heads * e * model.dtype_bytes, n)
-    gather = Fraction(rows * model.hidden * model.dtype_bytes, num_layers)
-    carried = (s - 1) * (there + back + gather) * byte
-    return (2 + Fraction(1, num_layers)) * begin + carried
+    gather = rows * model.hidden * model.dtype_bytes
+    return 2 * begin + (s - 1) * (there + back) * byte, begin + (s - 1) * gather * byte
 
 
 def _exchange_start(n: int, interconnect: Interconnect) -> Fraction:

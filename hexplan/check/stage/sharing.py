@@ -11,7 +11,7 @@ from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.stage.memory import workspace_tokens
 from hexplan.check.stage.roofline import ShardOnDevice, tensor_seconds
-from hexplan.check.stage.sequence import Spread, sequence_seconds
+from hexplan.check.stage.sequence import sequence_parts
 from hexplan.check.stage.sizes import length
 from hexplan.check.text import number
 from hexplan.constants import LARGEST_STEP_TOKENS, MAX_BATCH
@@ -126,15 +126,25 @@ def _threshold(lookup: Lookup, stage: Stage, stated: int) -> Iterator[Violation]
             yield SHIFT_TOKENS_WRONG.at(where, message)
 
 
-def shift_tokens(lookup: Lookup, stage: Stage) -> int | None:
+KnownModes = dict[tuple[int, int | None], tuple[Fraction, Fraction, Fraction]]
+"""Seconds of a step of so many tokens at an SP degree: of one layer tensor parallel, of one that is
+shared out, and what that takes once a stage."""
+
+
+def shift_tokens(lookup: Lookup, stage: Stage, known: KnownModes | None = None) -> int | None:
     """Return the threshold of a stage as far as its steps reach; None if all steps are faster tp.
 
     The larger a step, the more tensor parallelism loses, so bisection finds the threshold.
+
+    Parameters
+    ----------
+    known
+        Of other stages of the same devices; what is computed here is added.
     """
     plan, n = lookup.plan, stage.token_groups
 
     def is_tensor_faster(rows: int) -> bool:
-        tensor, sequence = _both_modes(lookup, stage, rows * n)
+        tensor, sequence = _both_modes(lookup, stage, rows * n, known)
         return tensor < sequence
 
     doubled = max(1, LARGEST_STEP_TOKENS // n)
@@ -148,15 +158,20 @@ def shift_tokens(lookup: Lookup, stage: Stage) -> int | None:
     return low * n
 
 
-def _both_modes(lookup: Lookup, stage: Stage, tokens: int) -> tuple[Fraction, Fraction]:
+def _both_modes(
+    lookup: Lookup, stage: Stage, tokens: int, known: KnownModes | None = None
+) -> tuple[Fraction, Fraction]:
     """Return the seconds of one layer for a step in either mode, without attention."""
-    model, interconnect = lookup.plan.model, lookup.hosts[stage.host].interconnect
-    kinds = [lookup.device_type(stage.host, device) for device in stage.devices]
-    pairs = zip(stage.shards, kinds, strict=True)
-    shards = [ShardOnDevice(shard, kind) for shard, kind in pairs if kind]
-    tensor = tensor_seconds(model, shards, interconnect, tokens)
-    spread = Spread(length(stage.layers), stage.sp_degree)
-    return tensor, sequence_seconds(model, shards, interconnect, tokens, spread)
+    known, key = {} if known is None else known, (tokens, stage.sp_degree)
+    if key not in known:
+        model, interconnect = lookup.plan.model, lookup.hosts[stage.host].interconnect
+        kinds = [lookup.device_type(stage.host, device) for device in stage.devices]
+        pairs = zip(stage.shards, kinds, strict=True)
+        shards = [ShardOnDevice(shard, kind) for shard, kind in pairs if kind]
+        parts = sequence_parts(model, shards, interconnect, tokens, stage.sp_degree)
+        known[key] = (tensor_seconds(model, shards, interconnect, tokens), *parts)
+    tensor, each, once = known[key]
+    return tensor, each + once / length(stage.layers)
 
 
 def _shared_way(stage: Stage) -> str:
