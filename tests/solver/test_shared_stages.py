@@ -27,6 +27,7 @@ from hexplan.host import Interconnect
 from hexplan.model import Experts, WeightFormat
 from hexplan.plan import Objective, Plan, Stage
 from hexplan.reading import parse_spec
+from hexplan.render import explanation_text
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Slo, Workload
 from hexplan_solver import ReplanOptions, SolveOptions, explain, replan, solve
@@ -233,12 +234,15 @@ def test_an_explanation_names_the_way_of_a_stage_and_of_its_alternatives() -> No
     plan = solved(spec)
     free = plan.cluster.model_copy(update={"group_pins": ()})
     plan = plan.model_copy(update={"cluster": free, "cluster_sha256": free.sha256})
-    (degree,) = explain(plan, SEARCH).degrees
+    explanation = explain(plan, SEARCH)
+    (degree,) = explanation.degrees
     assert (degree.parallel, degree.sp_degree) == ("sp", 2)
     assert (plan.stages[0].parallel, plan.stages[0].sp_degree) == ("sp", 2)
     pairs = [o for o in degree.options if len(o.groups) == 2 and o.tokens_per_s is not None]
     assert pairs
     assert {way for option in pairs for way in option.parallel} <= {"tp", "sp", "shift"}
+    assert not any(degree for option in pairs for degree in option.sp_degrees)
+    assert "s0: SP2x2 of 4 x d, 4 layers" in " ".join(explanation_text(explanation).split())
 
 
 SPEC = """
