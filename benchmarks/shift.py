@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 from planner import machine
 
 from hexplan.cluster import Parallel
+from hexplan.constants import MICRO
+from hexplan.cost import StageShape, find_sharing, kv_room_tokens, memory_of, stage_speed
 from hexplan.plan import Plan
 from hexplan.reading import parse_spec
 from hexplan.results.outcome import Outcome
@@ -66,11 +69,30 @@ and 50 % more throughput than tensor parallelism alone; those are measured, on t
 """
 
 
-def plan_of(spec: Spec, way: Parallel) -> Plan:
-    """Plan the machine as one stage of 8 devices in one parallel mode."""
+def plan_of(spec: Spec, way: Parallel, sp_degree: int | None = None) -> Plan:
+    """Plan the machine as one stage of 8 devices in one parallel mode, at one SP degree.
+
+    The planner would choose the degree itself.
+    """
     limits = spec.cluster.limits.model_copy(update={"parallel": (way,)})
     cluster = spec.cluster.model_copy(update={"limits": limits})
-    return solve(Spec(cluster, spec.model, spec.workload))
+    spec = Spec(cluster, spec.model, spec.workload)
+    plan = solve(spec)
+    (stage,) = plan.stages
+    shape = StageShape.of(plan, stage)
+    sharing = find_sharing(way, spec.model, shape, sp_degree)
+    assert sharing is not None, "eight devices of one type can share out tokens at this degree"
+    shape = replace(shape, sharing=sharing)
+    kv_tokens = kv_room_tokens(spec, shape)
+    speed = stage_speed(spec, shape, kv_tokens)
+    update = {
+        "sp_degree": sharing.sp_degree,
+        "shift_tokens": sharing.shift_tokens,
+        "kv_tokens": kv_tokens,
+        "memory": memory_of(spec, shape, stage.devices, kv_tokens),
+        "capacity_tokens_per_s": Decimal(speed.micro_tokens_per_s) / MICRO,
+    }
+    return plan.model_copy(update={"stages": (stage.model_copy(update=update),)})
 
 
 def run(plan: Plan, traffic: Traffic) -> Outcome:

@@ -1,4 +1,4 @@
-"""Proofs of bounds: what a plan states so that `check` can recompute its bound on every flow.
+"""Certificates and proofs: what a plan states so that `check` can recompute its bound on flows.
 
 See docs/formulation.md 8 and docs/decisions/0014-proofs.md.
 """
@@ -138,3 +138,43 @@ class TrustedBound(FrozenModel):
     def sentence(self) -> str:
         """What the bound rests on, in words."""
         return f"{TRUSTED_WORDS[self.kind]} (trusted: {self.by})"
+
+
+class CutTerm(FrozenModel):
+    """A capacity in the cut."""
+
+    constraint: str
+    """`stage:s1`, `link:s1>s2`, `pair:HOST>HOST`, `nic-out:HOST`, `nic-in:HOST` or
+    `trunk:SOURCE>TARGET`."""
+    price: Exact
+    """How much flow one more unit of this capacity would add; 1 in a plain cut."""
+    capacity: Exact
+    """The capacity, in tokens/s for a stage or link, in bytes/s for a NIC or trunk."""
+
+
+class Certificate(FrozenModel):
+    """Proof that no flow on this placement is larger, and by how much one on another could be."""
+
+    flow_tokens_per_s: Exact
+    """The value of the flow."""
+    cut: tuple[CutTerm, ...]
+    """Priced capacities that every route must cross, paying at least 1 per token."""
+    cut_tokens_per_s: Exact
+    """Sum of price times capacity: an upper bound on the flow of this placement."""
+    bound_tokens_per_s: Exact
+    """No placement on this cluster has a larger flow; `check` recomputes it."""
+    proof: BoundProof
+    """What proves the bound."""
+    gap: Exact
+    """`(bound - flow) / flow`, rounded up."""
+    trusted: TrustedBound | None = None
+    """A bound that rests on trust in a program, if the search has a lower one."""
+    status: str
+    """How far the search got, such as `optimal` or `feasible`."""
+    cost_bound_usd_per_h: Exact | None = None
+    """A lower bound on the cost of carrying the workload's rate, if the objective is cost; above 0,
+    it rests on trust in a MILP solver."""
+    cost_gap: Exact | None = None
+    """`(cost - bound) / bound`, rounded up; null if the bound is 0."""
+    cost_proof: str | None = None
+    """What the bound on the cost rests on."""

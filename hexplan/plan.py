@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hexplan.bound_proof import BoundProof, TrustedBound
+from hexplan.bound_proof import Certificate as Certificate
+from hexplan.bound_proof import CutTerm as CutTerm
 from hexplan.cluster import Cluster, Parallel
 from hexplan.field_types import Exact, Range
 from hexplan.frozen_model import FrozenModel
@@ -28,8 +29,9 @@ EXIT = "exit"
 class Shard(FrozenModel):
     """What one device of a stage holds of each layer, as half-open intervals.
 
-    In a stage that is `sp` or `shift`, each device holds whole layers. Its shard then says which
-    KV heads and vocabulary rows are its own, and what it computes in a tensor-parallel step.
+    In a stage that is `sp` or `shift`, each device holds the shards of all devices that it shares
+    tokens with. Its own then says which KV heads and vocabulary rows are its own, and what it
+    computes in a tensor-parallel step.
     """
 
     device: int
@@ -74,6 +76,9 @@ class Stage(FrozenModel):
     """How its devices share the work."""
     shift_tokens: Annotated[int, Field(ge=0)] | None = None
     """Only for `shift`: tokens of the largest step that runs tensor parallel."""
+    sp_degree: Annotated[int | None, Field(ge=2, exclude_if=lambda degree: degree is None)] = None
+    """Only for `sp` and `shift`: groups of devices that share out the tokens of a step, if there
+    are fewer than devices; the devices of a group have its tokens in common, tensor parallel."""
     shards: tuple[Shard, ...]
     """One per device; the first device is the leader, which talks to other stages."""
     memory: tuple[DeviceMemory, ...]
@@ -109,6 +114,11 @@ class Stage(FrozenModel):
     def tp(self) -> int:
         """Devices that work together."""
         return len(self.shards)
+
+    @property
+    def token_groups(self) -> int:
+        """Groups that share out the tokens of a step that is not tensor parallel throughout."""
+        return self.tp if self.sp_degree is None else self.sp_degree
 
 
 class Edge(FrozenModel):
@@ -185,46 +195,6 @@ class Unused(FrozenModel):
     """Device index on the host."""
     reason: str
     """Why, in a sentence."""
-
-
-class CutTerm(FrozenModel):
-    """A capacity in the cut."""
-
-    constraint: str
-    """`stage:s1`, `link:s1>s2`, `pair:HOST>HOST`, `nic-out:HOST`, `nic-in:HOST` or
-    `trunk:SOURCE>TARGET`."""
-    price: Exact
-    """How much flow one more unit of this capacity would add; 1 in a plain cut."""
-    capacity: Exact
-    """The capacity, in tokens/s for a stage or link, in bytes/s for a NIC or trunk."""
-
-
-class Certificate(FrozenModel):
-    """Proof that no flow on this placement is larger, and by how much one on another could be."""
-
-    flow_tokens_per_s: Exact
-    """The value of the flow."""
-    cut: tuple[CutTerm, ...]
-    """Priced capacities that every route must cross, paying at least 1 per token."""
-    cut_tokens_per_s: Exact
-    """Sum of price times capacity: an upper bound on the flow of this placement."""
-    bound_tokens_per_s: Exact
-    """No placement on this cluster has a larger flow; `check` recomputes it."""
-    proof: BoundProof
-    """What proves the bound."""
-    gap: Exact
-    """`(bound - flow) / flow`, rounded up."""
-    trusted: TrustedBound | None = None
-    """A bound that rests on trust in a program, if the search has a lower one."""
-    status: str
-    """How far the search got, such as `optimal` or `feasible`."""
-    cost_bound_usd_per_h: Exact | None = None
-    """A lower bound on the cost of carrying the workload's rate, if the objective is cost; above 0,
-    it rests on trust in a MILP solver."""
-    cost_gap: Exact | None = None
-    """`(cost - bound) / bound`, rounded up; null if the bound is 0."""
-    cost_proof: str | None = None
-    """What the bound on the cost rests on."""
 
 
 class SolveInfo(FrozenModel):

@@ -18,25 +18,40 @@ class CollectiveCost:
     """For each byte of the message."""
 
 
-def all_reduce_cost(interconnect: Interconnect | None, num_devices: int) -> CollectiveCost:
-    """Return the cost of an all-reduce; of nothing on one device."""
+def all_reduce_cost(
+    interconnect: Interconnect | None, num_devices: int, senders: int = 0
+) -> CollectiveCost:
+    """Return the cost of an all-reduce; of nothing on one device.
+
+    Parameters
+    ----------
+    senders
+        Devices that send at the same time, where several groups reduce side by side.
+    """
     if num_devices == 1 or interconnect is None:
         return CollectiveCost(0.0, 0.0)
     start_s = _start_s(interconnect, num_devices)
-    return CollectiveCost(start_s, 2 * _byte_s(interconnect, num_devices) / num_devices)
+    byte_s = _byte_s(interconnect, num_devices, max(num_devices, senders))
+    return CollectiveCost(start_s, 2 * byte_s / num_devices)
 
 
-def exchange_cost(interconnect: Interconnect, num_devices: int) -> CollectiveCost:
+def exchange_cost(interconnect: Interconnect, num_devices: int, senders: int = 0) -> CollectiveCost:
     """Return the cost of an all-to-all or an all-gather, by the bytes that each device ends with.
 
     The start-up is longer than that of an all-reduce, for which engines have kernels of their own.
     Where it was measured between two devices, that counts.
+
+    Parameters
+    ----------
+    senders
+        Devices that send at the same time, where several groups exchange side by side.
     """
     start_s = EXCHANGE_STARTS * _start_s(interconnect, num_devices)
     if interconnect.exchange_latency_s is not None:
         measured_s = float(interconnect.exchange_latency_s)
         start_s += measured_s - EXCHANGE_STARTS * float(interconnect.latency_s)
-    return CollectiveCost(start_s, _byte_s(interconnect, num_devices) / num_devices)
+    byte_s = _byte_s(interconnect, num_devices, max(num_devices, senders))
+    return CollectiveCost(start_s, byte_s / num_devices)
 
 
 def _start_s(interconnect: Interconnect, num_devices: int) -> float:
@@ -47,7 +62,7 @@ def _start_s(interconnect: Interconnect, num_devices: int) -> float:
     return latency_s + (num_devices - 2) * float(interconnect.device_latency_s)
 
 
-def _byte_s(interconnect: Interconnect, num_devices: int) -> float:
+def _byte_s(interconnect: Interconnect, num_devices: int, senders: int) -> float:
     """Return what a ring takes for one byte that all devices pass on once, n - 1 times in turn."""
-    crowd = 1 + float(interconnect.contention) * (num_devices - 2)
+    crowd = 1 + float(interconnect.contention) * (senders - 2)
     return (num_devices - 1) * crowd / interconnect.bandwidth_bytes_per_s

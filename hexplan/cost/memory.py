@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from hexplan.cluster import Cluster
 from hexplan.constants import LOGIT_BYTES, MAX_BATCH
@@ -32,19 +33,25 @@ def workspace_bytes(model: Model, tokens: int, sizes: ShardSizes, layers: Range)
 
 
 def sequence_workspace_bytes(
-    model: Model, tokens: int, sizes: ShardSizes, layers: Range, num_devices: int
+    model: Model, tokens: int, sizes: tuple[ShardSizes, ShardSizes], layers: Range, groups: int
 ) -> int:
-    """Return the same for a sequence-parallel stage, whose devices share out the tokens.
+    """Return the same for a stage whose devices share out the tokens, in so many groups.
 
-    A device holds all heads and channels of its own tokens, its own heads of all tokens, and the
-    rows that are gathered at the end of the stage.
+    A device has all heads and channels that it holds of its own tokens, its own heads of all
+    tokens, and the rows that are gathered at the end of the stage.
+
+    Parameters
+    ----------
+    sizes
+        Of its own shard, and of all that it holds.
     """
-    rows = -(-tokens // num_devices)
+    own, held = sizes
+    rows = -(-tokens // groups)
     heads = (model.group + 2) * model.head_dim
-    own_width = 4 * model.hidden + heads * model.kv_heads + 2 * model.ffn * model.active_experts
-    all_width = heads * sizes.kv_heads + model.hidden
-    logits = LOGIT_BYTES * sizes.vocab * MAX_BATCH if layers[1] == model.layers else 0
-    return model.dtype_bytes * rows * (own_width + num_devices * all_width) + logits
+    own_width = 4 * model.hidden + heads * held.kv_heads + 2 * held.ffn * model.active_experts
+    all_width = heads * own.kv_heads + model.hidden
+    logits = LOGIT_BYTES * own.vocab * MAX_BATCH if layers[1] == model.layers else 0
+    return model.dtype_bytes * rows * (own_width + groups * all_width) + logits
 
 
 def kv_bytes_per_token(model: Model, sizes: ShardSizes, layers: Range) -> int:
@@ -129,7 +136,8 @@ class MemoryNeed:
 
 def memory_needs(spec: Spec, shape: StageShape) -> tuple[MemoryNeed, ...]:
     """Return what each device of a stage needs, in the order of its group."""
-    return tuple(_need(spec, shape, shard) for shard in shape.group)
+    held = shape.held_sizes(spec.model)
+    return tuple(map(partial(_need, spec, shape), shape.group, held))
 
 
 def kv_room_tokens(spec: Spec, shape: StageShape) -> int:
@@ -148,7 +156,7 @@ def memory_of(
     return tuple(need.memory(index, kv_tokens) for index, need in needs)
 
 
-def _need(spec: Spec, shape: StageShape, shard: DeviceShard) -> MemoryNeed:
+def _need(spec: Spec, shape: StageShape, shard: DeviceShard, held: ShardSizes) -> MemoryNeed:
     model, layers, sizes = spec.model, shape.layers, shard.sizes
     tokens = largest_step_tokens(spec.cluster, spec.workload)
     budget = MemoryBudget.of(spec.cluster, shard.device)
@@ -156,13 +164,13 @@ def _need(spec: Spec, shape: StageShape, shard: DeviceShard) -> MemoryNeed:
     if shape.sharing.is_tensor:
         return need
     small = min(tokens, shape.sharing.shift_tokens or 0)
-    # Shards are views into whole layers; the embedding and the head are shared by vocabulary.
-    held = ShardSizes(model.kv_heads, model.ffn, sizes.vocab)
+    groups = shape.sharing.sp_degree or len(shape.group)
+    # Shards are views into what is held; the embedding and the head are shared by vocabulary.
     return replace(
         need,
         weights_bytes=weights_bytes(model, held, layers),
         workspace_bytes=max(
-            sequence_workspace_bytes(model, tokens, sizes, layers, len(shape.group)),
+            sequence_workspace_bytes(model, tokens, (sizes, held), layers, groups),
             workspace_bytes(model, small, sizes, layers),
         ),
     )

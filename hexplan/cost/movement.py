@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexplan.cost.weights import ShardSizes, Table, end_bytes, layer_bytes, table_bytes
 from hexplan.field_types import Range
 from hexplan.model import Model
-from hexplan.plan import Shard
+from hexplan.plan import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +20,36 @@ class HeldWeights:
     ffn: Range
     vocab: Range
 
-    @classmethod
-    def of(cls, shard: Shard, layers: Range) -> HeldWeights:
-        """Return the weights of a shard, in a stage that holds `layers`."""
-        return cls(layers, shard.kv_heads, shard.ffn, shard.vocab)
+    @staticmethod
+    def of(stage: Stage) -> tuple[HeldWeights, ...]:
+        """Return the weights on each device of a stage, in the order of its shards."""
+        own = [
+            HeldWeights(stage.layers, shard.kv_heads, shard.ffn, shard.vocab)
+            for shard in stage.shards
+        ]
+        return tuple(own) if stage.parallel == "tp" else HeldWeights.shared(own, stage.sp_degree)
 
-    @classmethod
-    def whole(cls, model: Model, layers: Range, vocab: Range) -> HeldWeights:
-        """Return the weights of a device that holds whole layers and a part of the vocabulary."""
-        return cls(layers, (0, model.kv_heads), (0, model.ffn), vocab)
+    @staticmethod
+    def shared(own: Sequence[HeldWeights], sp_degree: int | None) -> tuple[HeldWeights, ...]:
+        """Return the weights of devices that hold the shards of all whom they share tokens with.
+
+        The vocabulary is divided in any case.
+
+        Parameters
+        ----------
+        own
+            What each device would hold of its shard alone.
+        sp_degree
+            Devices that share tokens with each other; None for all.
+        """
+        size = sp_degree or len(own)
+        held = []
+        for index, shard in enumerate(own):
+            group = own[index // size * size :][:size]
+            kv_heads = group[0].kv_heads[0], group[-1].kv_heads[1]
+            ffn = group[0].ffn[0], group[-1].ffn[1]
+            held.append(HeldWeights(shard.layers, kv_heads, ffn, shard.vocab))
+        return tuple(held)
 
     @property
     def sizes(self) -> ShardSizes:

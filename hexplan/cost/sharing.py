@@ -16,6 +16,8 @@ class Sharing:
     """`tp`, `sp` or `shift`."""
     shift_tokens: int | None = None
     """Only for `shift`: tokens of the largest step that runs tensor parallel."""
+    sp_degree: int | None = None
+    """Only for `sp` and `shift`: groups that share out the tokens; None for one of each device."""
     interleave: Interleave | None = None
     """Only for `tp`: how large steps run in two lanes; None if none does."""
     kv_offload: KvOffload | None = None

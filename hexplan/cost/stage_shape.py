@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexplan.cost.sharing import TENSOR, Sharing
@@ -9,6 +10,7 @@ from hexplan.cost.weights import ShardSizes
 from hexplan.device import DeviceType
 from hexplan.field_types import Range
 from hexplan.host import Interconnect
+from hexplan.model import Model
 from hexplan.plan import Plan, Stage
 
 
@@ -42,7 +44,13 @@ class StageShape:
             DeviceShard(types[host.devices[shard.device]], ShardSizes.of(shard))
             for shard in stage.shards
         )
-        sharing = Sharing(stage.parallel, stage.shift_tokens, stage.interleave, stage.kv_offload)
+        sharing = Sharing(
+            stage.parallel,
+            stage.shift_tokens,
+            stage.sp_degree,
+            stage.interleave,
+            stage.kv_offload,
+        )
         return StageShape(stage.layers, group, host.interconnect, sharing)
 
     @property
@@ -54,3 +62,26 @@ class StageShape:
     def devices(self) -> tuple[DeviceType, ...]:
         """The type of each device, leader first."""
         return tuple(shard.device for shard in self.group)
+
+    def held_sizes(self, model: Model) -> tuple[ShardSizes, ...]:
+        """Return what each device holds: its shard, or those of all it shares tokens with."""
+        own = tuple(shard.sizes for shard in self.group)
+        return own if self.sharing.is_tensor else shared_sizes(model, own, self.sharing.sp_degree)
+
+
+def shared_sizes(
+    model: Model, own: Sequence[ShardSizes], sp_degree: int | None
+) -> tuple[ShardSizes, ...]:
+    """Return what each device holds that shares tokens with the others of its exchange group.
+
+    That is whole layers where all devices exchange. The vocabulary is divided in any case.
+    """
+    if sp_degree is None:
+        return tuple(ShardSizes(model.kv_heads, model.ffn, sizes.vocab) for sizes in own)
+    held = []
+    for index, sizes in enumerate(own):
+        first = index // sp_degree * sp_degree
+        group = own[first : first + sp_degree]
+        kv_heads, ffn = sum(one.kv_heads for one in group), sum(one.ffn for one in group)
+        held.append(ShardSizes(kv_heads, ffn, sizes.vocab))
+    return tuple(held)

@@ -23,7 +23,7 @@ def stage_step_times(spec: Spec, shape: StageShape) -> StepTimes:
             return OffloadedStepTimes(plain, fetches)
         lanes = LaneTimes.of(spec.model, shape)
         return plain if lanes is None else InterleavedStepTimes(plain, lanes)
-    roofline = SequenceRoofline(spec.model, shape.group, shape.interconnect, shape.num_layers)
+    roofline = SequenceRoofline.of(spec.model, shape, shape.interconnect)
     sequence = uncorrected_step_times(spec, shape, roofline)
     if shape.sharing.shift_tokens is None:
         return sequence
@@ -32,7 +32,7 @@ def stage_step_times(spec: Spec, shape: StageShape) -> StepTimes:
 
 
 class ShiftStepTimes:
-    """Times of steps that are tensor parallel up to some size, and sequence parallel above it.
+    """Times of steps that are tensor parallel up to some size, and share out tokens above it.
 
     Prompt tokens and decodes both count towards the size.
     """

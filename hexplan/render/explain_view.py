@@ -145,9 +145,9 @@ def _degrees(explanation: Explanation) -> Iterator[Part]:
     for degree in explanation.degrees:
         if not degree.options:
             continue
+        way = _way(degree.parallel, len(degree.group), degree.sp_degree)
         yield (
-            f"  {_some(degree.stages)}: {_way(degree.parallel, len(degree.group))} of"
-            f" {_devices(degree.group)},"
+            f"  {_some(degree.stages)}: {way} of {_devices(degree.group)},"
             f" {words.count(degree.layers[1] - degree.layers[0], 'layer')},"
             f" {words.rate(degree.tokens_per_s)} tokens/s"
         )
@@ -165,9 +165,11 @@ def _options(degree: Degree) -> Iterator[Part]:
 def _groups(option: DegreeOption) -> str:
     tensor: Parallel = "tp"
     ways = option.parallel or (tensor,) * len(option.groups)
-    sizes = Counter(zip(map(len, option.groups), ways, strict=True))
+    degrees = [degree or 0 for degree in option.sp_degrees or (None,) * len(option.groups)]
+    sizes = Counter(zip(map(len, option.groups), ways, degrees, strict=True))
     named = " + ".join(
-        f"{count} x {_way(way, size)}" for (size, way), count in sorted(sizes.items(), reverse=True)
+        f"{count} x {_way(way, size, degree or None)}"
+        for (size, way, degree), count in sorted(sizes.items(), reverse=True)
     )
     if len({group for group in option.groups}) > 1:
         named = " + ".join(_devices(group) for group in option.groups)
@@ -180,8 +182,9 @@ def _groups(option: DegreeOption) -> str:
     return f"{named} {how}"
 
 
-def _way(parallel: Parallel, size: int) -> str:
-    return f"{parallel.upper() if parallel != 'shift' else 'Shift'}{size}"
+def _way(parallel: Parallel, size: int, sp_degree: int | None) -> str:
+    name = parallel.upper() if parallel != "shift" else "Shift"
+    return f"{name}{words.degrees(size, sp_degree)}"
 
 
 def _devices(group: Group) -> str:

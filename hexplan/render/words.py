@@ -169,9 +169,18 @@ def sharing(stage: Stage) -> str:
     """Return how a stage shares its work, or where its KV is; empty for tensor parallelism."""
     if stage.kv_offload is not None:
         return f"KV from layer {stage.kv_offload.from_layer} on in host memory"
-    if stage.parallel == "shift" and stage.shift_tokens is not None:
-        return f"shift x{stage.tp}, tp to {count(stage.shift_tokens, 'token')}"
-    return "" if stage.parallel == "tp" else f"{stage.parallel} x{stage.tp}"
+    if stage.parallel == "tp":
+        return ""
+    size = f"x{stage.tp}" if stage.sp_degree is None else degrees(stage.tp, stage.sp_degree)
+    way = f"{stage.parallel} {size}"
+    if stage.shift_tokens is None:
+        return way
+    return f"{way}, tp to {count(stage.shift_tokens, 'token')}"
+
+
+def degrees(devices: int, sp_degree: int | None) -> str:
+    """Return the degrees of devices that share their work: `8`, or `4x2` for SP 4 times TP 2."""
+    return str(devices) if sp_degree is None else f"{sp_degree}x{devices // sp_degree}"
 
 
 def shares(stage: Stage) -> str:

@@ -61,9 +61,9 @@ def _stated(plan: Plan) -> Mapping[tuple[str, str], Decimal | None]:
 
 def _held(plan: Plan) -> dict[Slot, HeldWeights]:
     return {
-        (stage.host, shard.device): HeldWeights.of(shard, stage.layers)
+        (stage.host, device): weights
         for stage in plan.stages
-        for shard in stage.shards
+        for device, weights in zip(stage.devices, HeldWeights.of(stage), strict=True)
     }
 
 
@@ -83,7 +83,7 @@ def _is_same(was: Stage, now: Stage) -> bool:
 
 
 def _keeps_requests(was: Stage, now: Stage) -> bool:
-    names = ("layers", "shards", "parallel", "shift_tokens", "kv_offload")
+    names = ("layers", "shards", "parallel", "shift_tokens", "sp_degree", "kv_offload")
     return all(getattr(was, name) == getattr(now, name) for name in names)
 
 
@@ -93,13 +93,11 @@ def _change(
     stage = now or was
     assert stage is not None
     kind: Change = "changed" if was and now else "added" if now else "removed"
-    fetched = (
-        moved_bytes(
-            after.model, held.get((now.host, shard.device)), HeldWeights.of(shard, now.layers)
-        )
-        for shard in (now.shards if now else ())
-        if now is not None
-    )
+    fetched = [
+        moved_bytes(after.model, held.get((one.host, device)), weights)
+        for one in ([] if now is None else [now])
+        for device, weights in zip(one.devices, HeldWeights.of(one), strict=True)
+    ]
     return StageChange(
         host=stage.host,
         devices=stage.devices,

@@ -91,6 +91,10 @@ class DegreeOption(FrozenModel):
     """Why it cannot be."""
     parallel: tuple[Parallel, ...] = ()
     """How each group would share its work; nothing where it cannot be."""
+    sp_degrees: Annotated[
+        tuple[int | None, ...], Field(exclude_if=lambda degrees: not any(degrees))
+    ] = ()
+    """The SP degree of each group, where that is not the number of its devices."""
 
 
 class Degree(FrozenModel):
@@ -108,6 +112,8 @@ class Degree(FrozenModel):
     """Alternatives, best first."""
     parallel: Parallel = "tp"
     """How the devices of each share its work."""
+    sp_degree: Annotated[int | None, Field(exclude_if=lambda degree: degree is None)] = None
+    """Their SP degree, if that is not their number."""
 
 
 class PhaseStages(FrozenModel):

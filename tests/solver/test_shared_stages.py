@@ -27,6 +27,7 @@ from hexplan.host import Interconnect
 from hexplan.model import Experts, WeightFormat
 from hexplan.plan import Objective, Plan, Stage
 from hexplan.reading import parse_spec
+from hexplan.render import explanation_text
 from hexplan.spec import Spec
 from hexplan.workload import Lengths, Slo, Workload
 from hexplan_solver import ReplanOptions, SolveOptions, explain, replan, solve
@@ -61,13 +62,22 @@ def solved(spec: Spec) -> Plan:
 
 
 def speed_of(spec: Spec, parallel: Parallel, layers: Range) -> int:
-    """Return what such a stage of the first host passes, straight from the cost model."""
+    """Return the most that such a stage of the first host passes, straight from the cost model."""
+    return max(speeds_of(spec, parallel, layers).values())
+
+
+def speeds_of(spec: Spec, parallel: Parallel, layers: Range) -> dict[int | None, int]:
+    """Return what it passes with each SP degree."""
     group = (DeviceShard(KIND, ShardSizes(1, 32, 64)),) * 4
-    shape = StageShape(layers, group, spec.cluster.hosts[0].interconnect)
-    sharing = find_sharing(parallel, spec.model, shape)
-    assert sharing is not None
-    shape = replace(shape, sharing=sharing)
-    return stage_speed(spec, shape, kv_room_tokens(spec, shape)).micro_tokens_per_s
+    bare = StageShape(layers, group, spec.cluster.hosts[0].interconnect)
+    found = {}
+    for degree in (None,) if parallel == "tp" else (None, 2):
+        sharing = find_sharing(parallel, spec.model, bare, degree)
+        assert sharing is not None
+        shape = replace(bare, sharing=sharing)
+        speed = stage_speed(spec, shape, kv_room_tokens(spec, shape))
+        found[degree] = speed.micro_tokens_per_s
+    return found
 
 
 def test_nothing_but_tensor_parallelism_is_planned_unless_the_spec_asks() -> None:
@@ -86,10 +96,28 @@ def test_a_stage_takes_the_fastest_way_that_is_allowed(ways: tuple[Parallel, ...
     assert (stage.shift_tokens is not None) == (stage.parallel == "shift")
 
 
-def test_here_shift_is_the_fastest() -> None:
+def test_here_shift_is_the_fastest_of_whole_layers_and_two_groups_are_faster_still() -> None:
+    """Batches of decodes are the larger steps there, so that shift gains nothing over sp."""
     spec = pinned_spec(ALL)
-    shift, sequence, tensor = (speed_of(spec, way, (0, 4)) for way in ("shift", "sp", "tp"))
-    assert shift > sequence > tensor
+    shift, sequence, tensor = (speeds_of(spec, way, (0, 4)) for way in ("shift", "sp", "tp"))
+    assert shift[None] > sequence[None] > tensor[None]
+    assert shift[2] == sequence[2] > shift[None]
+    (stage,) = solved(spec).stages
+    assert (stage.parallel, stage.sp_degree, stage.token_groups) == ("sp", 2, 2)
+
+
+@pytest.mark.parametrize("way", ["sp", "shift"])
+def test_a_planned_degree_and_its_threshold_cannot_be_forged(way: Parallel) -> None:
+    plan = solved(pinned_spec((way,)))
+    (stage,) = plan.stages
+    assert stage.sp_degree == 2
+    changes: list[dict[str, object]] = [{"sp_degree": None}, {"sp_degree": 3}]
+    if stage.shift_tokens is not None:
+        assert stage.shift_tokens % 2 == 0
+        changes += [{"shift_tokens": stage.shift_tokens + more} for more in (-2, 1, 2)]
+    for forged in changes:
+        other = plan.model_copy(update={"stages": (stage.model_copy(update=forged),)})
+        assert check_plan(other) != ()
 
 
 def test_the_speed_of_each_range_is_that_of_its_best_way() -> None:
@@ -206,11 +234,15 @@ def test_an_explanation_names_the_way_of_a_stage_and_of_its_alternatives() -> No
     plan = solved(spec)
     free = plan.cluster.model_copy(update={"group_pins": ()})
     plan = plan.model_copy(update={"cluster": free, "cluster_sha256": free.sha256})
-    (degree,) = explain(plan, SEARCH).degrees
-    assert degree.parallel == plan.stages[0].parallel == "shift"
+    explanation = explain(plan, SEARCH)
+    (degree,) = explanation.degrees
+    assert (degree.parallel, degree.sp_degree) == ("sp", 2)
+    assert (plan.stages[0].parallel, plan.stages[0].sp_degree) == ("sp", 2)
     pairs = [o for o in degree.options if len(o.groups) == 2 and o.tokens_per_s is not None]
     assert pairs
     assert {way for option in pairs for way in option.parallel} <= {"tp", "sp", "shift"}
+    assert not any(degree for option in pairs for degree in option.sp_degrees)
+    assert "s0: SP2x2 of 4 x d, 4 layers" in " ".join(explanation_text(explanation).split())
 
 
 SPEC = """

@@ -85,6 +85,6 @@ def _times(plan: Plan, stage: Stage, truth: tuple[Correction, ...]) -> StepTimes
         DeviceShard(types[host.devices[shard.device]], ShardSizes.of(shard))
         for shard in stage.shards
     )
-    sharing = Sharing(stage.parallel, stage.shift_tokens)
+    sharing = Sharing(stage.parallel, stage.shift_tokens, stage.sp_degree)
     shape = StageShape(stage.layers, group, host.interconnect, sharing)
     return stage_step_times(Spec(cluster, plan.model, plan.workload), shape)

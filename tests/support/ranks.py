@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from hexplan_runtime.model.architecture import Architecture, read_architecture
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.gloo import Rendezvous, host_store, join_store
-from hexplan_runtime.net.team import Team
+from hexplan_runtime.net.team import Parts, Team
 from hexplan_runtime.net.wire import WireFormat
 from hexplan_runtime.request import Sampling
 from hexplan_runtime.stage.stage import Output, Stage, torch_dtype
@@ -42,14 +43,20 @@ def running_stages(
     nonce = secrets.token_hex(8)
     with ThreadPoolExecutor(max(stage.tp for stage in plan.stages)) as pool:
 
+        def meet(rendezvous: Rendezvous, stage: str, name: str, rank: int, size: int) -> Team:
+            return Team(wire_format, rank, rendezvous.meet(f"{stage}/{name}", rank, size))
+
         def build(planned: PlannedStage, rank: int) -> Stage:
             rendezvous = Rendezvous(join_store(port), nonce)
-            group = lanes = None
+            group = lanes = parts = None
             if planned.tp > 1:
                 group = rendezvous.meet(planned.id, rank, planned.tp)
             if planned.tp > 1 and planned.interleave is not None:
                 lanes = rendezvous.meet(f"{planned.id}/lanes", rank, planned.tp)
-            team = Team(wire_format, rank, group, lanes)
+            if planned.sp_degree is not None:
+                known = partial(meet, rendezvous, planned.id)
+                parts = Parts.join(rank, planned.tp, planned.sp_degree, known)
+            team = Team(wire_format, rank, group, lanes, parts)
             if teams is not None:
                 teams.append(team)
             return build_stage(plan, planned, architecture, (folder, team))

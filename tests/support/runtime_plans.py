@@ -224,9 +224,13 @@ def make_cluster(num_devices: int) -> Cluster:
     )
 
 
-def sharing(plan: Plan, shift_tokens: int | None = None) -> Plan:
+def sharing(plan: Plan, shift_tokens: int | None = None, sp_degree: int | None = None) -> Plan:
     """Return the plan with its teams sharing out tokens: always, or only in larger steps."""
-    update = {"parallel": "sp" if shift_tokens is None else "shift", "shift_tokens": shift_tokens}
+    update = {
+        "parallel": "sp" if shift_tokens is None else "shift",
+        "shift_tokens": shift_tokens,
+        "sp_degree": sp_degree,
+    }
     stages = (stage.model_copy(update=update) if stage.tp > 1 else stage for stage in plan.stages)
     return plan.model_copy(update={"stages": tuple(stages)})
 
@@ -241,12 +245,13 @@ def interleaving(plan: Plan, from_tokens: int = 2, piece_tokens: int = 3) -> Pla
     return plan.model_copy(update={"stages": tuple(stages)})
 
 
-def with_everything(plan: Plan, shift_tokens: int) -> Plan:
+def with_everything(plan: Plan, shift_tokens: int, sp_degree: int | None = None) -> Plan:
     """Return the plan whose stages shift, interleave, and keep KV in host memory, in this order.
 
     Decodes choose what they fetch from host memory, and choose all of it.
     """
-    made = sharing(plan, shift_tokens), interleaving(plan, from_tokens=5), offloading(plan, "0.999")
+    shared = sharing(plan, shift_tokens, sp_degree)
+    made = shared, interleaving(plan, from_tokens=5), offloading(plan, "0.999")
     stages = tuple(one.stages[number] for number, one in enumerate(made))
     return plan.model_copy(update={"stages": stages})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,20 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def make_option(name: str, folder: Path) -> Path:
+FOUR_HEADS = {
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "hidden_size": 64,
+    "intermediate_size": 97,
+}
+"""For teams of four: 4 KV heads, and channels of which one device has one more than others."""
+
+
+def make_option(name: str, folder: Path, sizes: Mapping[str, int] | None = None) -> Path:
     """Write a checkpoint of one family with some options changed, and return its folder."""
     family, changes = OPTIONS[name]
     start = make_config(family)
-    config = type(start)(**{**start.to_dict(), **changes})
+    config = type(start)(**{**start.to_dict(), **(sizes or {}), **changes})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         model = AutoModelForCausalLM.from_config(config)

@@ -128,7 +128,7 @@ PLACEMENT = {
     ),
     "HEX211": Advice("Nothing would run the stage.", "Give it a device, or remove it."),
     "HEX212": Advice(
-        "Sequence parallelism moves whole heads between devices that must be alike.",
+        "Sharing out tokens moves whole heads between devices that must be alike.",
         "Use `tp` there.",
     ),
     "HEX213": Advice(
@@ -136,8 +136,8 @@ PLACEMENT = {
         "Add the way to `limits.parallel`, or solve again.",
     ),
     "HEX214": Advice(
-        "The threshold says when a stage shifts; other stages never do.",
-        "Remove `shift_tokens`, or make the stage `shift`.",
+        "The threshold says when a stage shifts, and the degree how it shares out tokens.",
+        "Remove what the stage does not need, or make it `shift`.",
     ),
     "HEX226": Advice(
         "Only sums of tensor parallelism can go on while a device computes something else.",

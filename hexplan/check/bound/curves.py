@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from hexplan.check.bound.group_shards import group_shards
 from hexplan.check.bound.host_shapes import Group, HostShape
 from hexplan.check.lookup import Lookup
 from hexplan.check.stage.memory import kv_room
 from hexplan.check.stage.sequence import KnownSeconds
-from hexplan.check.stage.sharing import obstacle, shift_tokens
+from hexplan.check.stage.sharing import KnownModes, obstacle, shift_tokens, smaller_degrees
 from hexplan.check.stage.speed import is_from_datasheet, speed_of
 from hexplan.cluster import Parallel
 from hexplan.constants import MICRO
@@ -21,6 +22,11 @@ from hexplan.plan import Shard, Stage
 
 Curve = tuple[int, ...]
 """The highest rate with 0, 1, 2, ... layers in 1e-6 tokens/s, rounded down; 0 beyond its end."""
+
+
+Way = tuple[Parallel, int | None]
+"""How devices share their work, and the SP degree if it is not their number."""
+TENSOR: Final[tuple[Way, ...]] = (("tp", None),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +73,34 @@ def _curve(lookup: Lookup, host: str, group: Group, pin: Range | None) -> Curve:
     best = [0]
     while len(best) <= total:
         rates = [rate for layers in members.ranges(len(best)) for rate in members.rates(layers)]
-        if not rates and members.modes == ("tp",):
+        if not rates and members.ways == TENSOR:
             break  # what does not fit with so many layers does not fit with more
         best.append(max(rates, default=0))
     return tuple(best)
 
 
+def _ways(lookup: Lookup, n: int) -> tuple[Way, ...]:
+    """Return every way in which the limits let n devices share their work."""
+    if n == 1:
+        return TENSOR
+    ways: list[Way] = []
+    for mode in dict.fromkeys(lookup.plan.cluster.limits.parallel):
+        ways.append((mode, None))
+        if mode != "tp":
+            ways += [(mode, degree) for degree in smaller_degrees(n)]
+    return tuple(ways)
+
+
 @dataclass(frozen=True, slots=True)
 class _Members:
-    """The devices of a group on one host, and the modes in which they may share their work."""
+    """The devices of a group on one host, and the ways in which they may share their work."""
 
     lookup: Lookup
     host: str
     shards: tuple[Shard, ...]
-    modes: tuple[Parallel, ...]
+    ways: tuple[Way, ...]
     known: KnownSeconds = field(default_factory=dict)
+    known_modes: KnownModes = field(default_factory=dict)
 
     @classmethod
     def of(cls, lookup: Lookup, host: str, group: Group) -> _Members | None:
@@ -94,8 +113,7 @@ class _Members:
         for shard, name in zip(sized, group, strict=True):
             index = next(i for i, (_, kind) in enumerate(free) if kind == name)
             shards.append(shard.model_copy(update={"device": free.pop(index)[0]}))
-        modes = lookup.plan.cluster.limits.parallel if len(group) > 1 else ("tp",)
-        return cls(lookup, host, tuple(shards), tuple(dict.fromkeys(modes)))
+        return cls(lookup, host, tuple(shards), _ways(lookup, len(group)))
 
     def ranges(self, num_layers: int) -> Iterator[Range]:
         """Yield one range of so many layers for each combination of the model's ends.
@@ -111,15 +129,17 @@ class _Members:
             return
         if num_layers < total - 1:
             yield inner
-            if self.modes == ("tp",) and is_from_datasheet(self.lookup, self._stage(inner, "tp")):
+            if self.ways == TENSOR and is_from_datasheet(
+                self.lookup, self._stage(inner, TENSOR[0])
+            ):
                 return
         yield (0, num_layers)
         yield (total - num_layers, total)
 
     def rates(self, layers: Range) -> Iterator[int]:
-        """Yield the rate in each mode that fits the memory and the longest request."""
-        for mode in self.modes:
-            yield from self._rate(self._stage(layers, mode))
+        """Yield the rate in each way that fits the memory and the longest request."""
+        for way in self.ways:
+            yield from self._rate(self._stage(layers, way))
 
     def _rate(self, stage: Stage) -> Iterator[int]:
         if stage.parallel != "tp" and (
@@ -127,7 +147,7 @@ class _Members:
         ):
             return
         if stage.parallel == "shift":
-            threshold = shift_tokens(self.lookup, stage)
+            threshold = shift_tokens(self.lookup, stage, self.known_modes)
             if threshold is None:
                 return
             stage = stage.model_copy(update={"shift_tokens": threshold})
@@ -138,12 +158,14 @@ class _Members:
         if speed is not None:
             yield int(speed.tokens_per_s * MICRO)
 
-    def _stage(self, layers: Range, mode: Parallel) -> Stage:
+    def _stage(self, layers: Range, way: Way) -> Stage:
+        mode, sp_degree = way
         return Stage(
             id="",
             host=self.host,
             layers=layers,
             parallel=mode,
+            sp_degree=sp_degree,
             shards=self.shards,
             memory=(),
             kv_tokens=0,

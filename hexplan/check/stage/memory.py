@@ -9,7 +9,11 @@ from math import ceil, floor
 from hexplan.check.exact import exact
 from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
-from hexplan.check.stage.sequence import held_weights_bytes, held_workspace_bytes
+from hexplan.check.stage.sequence import (
+    held_shard,
+    held_weights_bytes,
+    held_workspace_bytes,
+)
 from hexplan.check.stage.sizes import axes, kv_token_bytes, length
 from hexplan.check.text import sizes
 from hexplan.constants import MAX_BATCH, PROMPT_SHARE
@@ -119,11 +123,12 @@ def device_needs(lookup: Lookup, stage: Stage) -> list[DeviceNeed]:
 
 def kv_room(lookup: Lookup, stage: Stage) -> int:
     """Return the most tokens of context that fit on every device of a stage; negative if none."""
-    shards = {
-        (lookup.hosts[stage.host].devices[shard.device], *map(length, axes(shard))): shard
-        for shard in stage.shards
-    }
-    return min(_need(lookup, stage, shard).kv_tokens for shard in shards.values())
+    kinds, unlike = lookup.hosts[stage.host].devices, {}
+    for shard in stage.shards:
+        held = held_shard(lookup.plan.model, stage, shard)
+        lengths = tuple(map(length, (*axes(shard), *axes(held))))
+        unlike[kinds[shard.device], lengths] = shard
+    return min(_need(lookup, stage, shard).kv_tokens for shard in unlike.values())
 
 
 def _need(lookup: Lookup, stage: Stage, shard: Shard) -> DeviceNeed:

@@ -244,12 +244,18 @@ def seconds_per_byte(n: int, interconnect: Interconnect) -> Fraction:
 
 
 def all_reduce(
-    n: int, interconnect: Interconnect | None, message_bytes: int, messages: int
+    n: int, interconnect: Interconnect | None, message_bytes: int, messages: int, crowd: int = 0
 ) -> Fraction:
-    """Return the seconds of some all-reduces, which carry so many bytes together."""
+    """Return the seconds of some all-reduces, which carry so many bytes together.
+
+    Parameters
+    ----------
+    crowd
+        Devices on the interconnect, if groups of n reduce side by side.
+    """
     if n == 1 or interconnect is None:
         return Fraction(0)
-    byte = Fraction(2 * (n - 1), n) * seconds_per_byte(n, interconnect)
+    byte = Fraction(2 * (n - 1), n) * seconds_per_byte(crowd or n, interconnect)
     return messages * start(n, interconnect) + message_bytes * byte
 
 

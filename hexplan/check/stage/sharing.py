@@ -11,7 +11,7 @@ from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.stage.memory import workspace_tokens
 from hexplan.check.stage.roofline import ShardOnDevice, tensor_seconds
-from hexplan.check.stage.sequence import sequence_seconds
+from hexplan.check.stage.sequence import sequence_parts
 from hexplan.check.stage.sizes import length
 from hexplan.check.text import number
 from hexplan.constants import LARGEST_STEP_TOKENS, MAX_BATCH
@@ -22,7 +22,7 @@ SHARING_IMPOSSIBLE = Rule(
     "HEX212",
     "sharing-impossible",
     "A stage is `sp` or `shift` only with several devices of one type that have equally many KV"
-    " heads; `shift` cuts no block of quantised weights.",
+    " heads, which its `sp_degree` divides; `shift` cuts no block of quantised weights.",
 )
 SHARING_NOT_ALLOWED = Rule(
     "HEX213",
@@ -32,7 +32,8 @@ SHARING_NOT_ALLOWED = Rule(
 SHIFT_TOKENS_MISPLACED = Rule(
     "HEX214",
     "shift-tokens-misplaced",
-    "A stage has `shift_tokens` if and only if it is `shift`.",
+    "A stage has `shift_tokens` if and only if it is `shift`, and `sp_degree` only if it is `sp` or"
+    " `shift`.",
 )
 
 
@@ -48,6 +49,9 @@ def sharing_violations(lookup: Lookup) -> Iterator[Violation]:
         if is_shift != (stage.shift_tokens is not None):
             stated = "has none" if is_shift else f"has {stage.shift_tokens}"
             message = f"it is {stage.parallel} and {stated}"
+            yield SHIFT_TOKENS_MISPLACED.at(where, message)
+        if stage.parallel == "tp" and stage.sp_degree is not None:
+            message = f"it is tp and has an SP degree of {stage.sp_degree}"
             yield SHIFT_TOKENS_MISPLACED.at(where, message)
         reason = obstacle(lookup, stage) if stage.parallel != "tp" else ""
         if reason:
@@ -68,9 +72,19 @@ def obstacle(lookup: Lookup, stage: Stage) -> str:
     heads = {length(shard.kv_heads) for shard in stage.shards}
     if len(heads) > 1:
         return f"its devices have {' and '.join(map(str, sorted(heads)))} KV heads"
+    if stage.sp_degree is not None and stage.sp_degree not in smaller_degrees(stage.tp):
+        return (
+            f"its SP degree is {stage.sp_degree},"
+            f" needed a divisor of its {stage.tp} devices above 1 and below {stage.tp}"
+        )
     if stage.parallel == "shift" and any(_cuts_block(lookup.plan.model, held) for held in heads):
         return "its shards cut blocks of quantised weights"
     return ""
+
+
+def smaller_degrees(n: int) -> list[int]:
+    """Return the SP degrees of n devices but n itself, which a plan leaves out."""
+    return [degree for degree in range(2, n) if n % degree == 0]
 
 
 def _cuts_block(model: Model, heads: int) -> bool:
@@ -83,8 +97,9 @@ def _cuts_block(model: Model, heads: int) -> bool:
 SHIFT_TOKENS_WRONG = Rule(
     "HEX407",
     "shift-tokens-wrong",
-    "`shift_tokens` is a multiple of the number of the stage's devices; a step of so many tokens is"
-    " faster tensor parallel, a step with one more token per device is not.",
+    "`shift_tokens` is a multiple of the stage's SP degree, the number of its devices if none is"
+    " stated; a step of so many tokens is faster tensor parallel, a step with one more token per"
+    " group is not.",
 )
 
 
@@ -92,11 +107,10 @@ def _threshold(lookup: Lookup, stage: Stage, stated: int) -> Iterator[Violation]
     host = lookup.hosts[stage.host]
     if host.interconnect is None:
         return
-    where, n = f"stage {stage.id}", stage.tp
+    where, n = f"stage {stage.id}", stage.token_groups
     if stated % n or stated > LARGEST_STEP_TOKENS:
-        message = (
-            f"states {stated}, needed a multiple of its {n} devices up to {LARGEST_STEP_TOKENS}"
-        )
+        unit = f"its {n} devices" if n == stage.tp else f"its SP degree of {n}"
+        message = f"states {stated}, needed a multiple of {unit} up to {LARGEST_STEP_TOKENS}"
         yield SHIFT_TOKENS_WRONG.at(where, message)
         return
     for tokens, is_small in ((stated, True), (stated + n, False)):
@@ -107,20 +121,30 @@ def _threshold(lookup: Lookup, stage: Stage, stated: int) -> Iterator[Violation]
         if (tensor - sequence) * (1 if is_small else -1) > FLOAT_TOLERANCE * sequence:
             message = (
                 f"states {stated}, but a layer takes {tokens} tokens in {_micro(tensor)} us tensor"
-                f" parallel and in {_micro(sequence)} us sequence parallel"
+                f" parallel and in {_micro(sequence)} us {_shared_way(stage)}"
             )
             yield SHIFT_TOKENS_WRONG.at(where, message)
 
 
-def shift_tokens(lookup: Lookup, stage: Stage) -> int | None:
+KnownModes = dict[tuple[int, int | None], tuple[Fraction, Fraction, Fraction]]
+"""Seconds of a step of so many tokens at an SP degree: of one layer tensor parallel, of one that is
+shared out, and what that takes once a stage."""
+
+
+def shift_tokens(lookup: Lookup, stage: Stage, known: KnownModes | None = None) -> int | None:
     """Return the threshold of a stage as far as its steps reach; None if all steps are faster tp.
 
     The larger a step, the more tensor parallelism loses, so bisection finds the threshold.
+
+    Parameters
+    ----------
+    known
+        Of other stages of the same devices; what is computed here is added.
     """
-    plan, n = lookup.plan, stage.tp
+    plan, n = lookup.plan, stage.token_groups
 
     def is_tensor_faster(rows: int) -> bool:
-        tensor, sequence = _both_modes(lookup, stage, rows * n)
+        tensor, sequence = _both_modes(lookup, stage, rows * n, known)
         return tensor < sequence
 
     doubled = max(1, LARGEST_STEP_TOKENS // n)
@@ -134,15 +158,26 @@ def shift_tokens(lookup: Lookup, stage: Stage) -> int | None:
     return low * n
 
 
-def _both_modes(lookup: Lookup, stage: Stage, tokens: int) -> tuple[Fraction, Fraction]:
+def _both_modes(
+    lookup: Lookup, stage: Stage, tokens: int, known: KnownModes | None = None
+) -> tuple[Fraction, Fraction]:
     """Return the seconds of one layer for a step in either mode, without attention."""
-    model, interconnect = lookup.plan.model, lookup.hosts[stage.host].interconnect
-    kinds = [lookup.device_type(stage.host, device) for device in stage.devices]
-    pairs = zip(stage.shards, kinds, strict=True)
-    shards = [ShardOnDevice(shard, kind) for shard, kind in pairs if kind]
-    tensor = tensor_seconds(model, shards, interconnect, tokens)
-    num_layers = length(stage.layers)
-    return tensor, sequence_seconds(model, shards, interconnect, tokens, num_layers)
+    known, key = {} if known is None else known, (tokens, stage.sp_degree)
+    if key not in known:
+        model, interconnect = lookup.plan.model, lookup.hosts[stage.host].interconnect
+        kinds = [lookup.device_type(stage.host, device) for device in stage.devices]
+        pairs = zip(stage.shards, kinds, strict=True)
+        shards = [ShardOnDevice(shard, kind) for shard, kind in pairs if kind]
+        parts = sequence_parts(model, shards, interconnect, tokens, stage.sp_degree)
+        known[key] = (tensor_seconds(model, shards, interconnect, tokens), *parts)
+    tensor, each, once = known[key]
+    return tensor, each + once / length(stage.layers)
+
+
+def _shared_way(stage: Stage) -> str:
+    if stage.sp_degree is None:
+        return "sequence parallel"
+    return f"as SP {stage.sp_degree} x TP {stage.tp // stage.sp_degree}"
 
 
 def _micro(seconds: Fraction) -> str:

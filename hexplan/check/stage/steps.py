@@ -21,7 +21,7 @@ from hexplan.check.stage.roofline import (
     matrix_seconds,
     position_seconds,
 )
-from hexplan.check.stage.sequence import sequence_seconds
+from hexplan.check.stage.sequence import Spread, sequence_seconds
 from hexplan.check.stage.sizes import length
 from hexplan.check.stage.speed import speed_source
 from hexplan.cluster import Correction, Profile, StepPoint
@@ -74,17 +74,14 @@ class Group:
 class SequenceGroup(Group):
     """Devices that share out the tokens of a step, or of large steps only."""
 
-    num_layers: int
-    """Layers of the stage."""
+    spread: Spread
     shift_tokens: int | None
     """Tokens of the largest step that runs tensor parallel; None if no step does."""
 
     def _step_s(self, tokens: int, attention: list[Fraction]) -> Fraction:
         if self.shift_tokens is not None and tokens <= self.shift_tokens:
             return Group._step_s(self, tokens, attention)
-        spread = sequence_seconds(
-            self.model, self.shards, self.interconnect, tokens, self.num_layers
-        )
+        spread = sequence_seconds(self.model, self.shards, self.interconnect, tokens, self.spread)
         floors = [exact(held.device_type.efficiency.attention_start_s) for held in self.shards]
         return spread + max(map(max, floors, attention))
 
@@ -239,9 +236,8 @@ def steps_of(lookup: Lookup, stage: Stage) -> StageSteps | None:
     limits = plan.cluster.limits
     group = Group(plan.model, source.shards, interconnect)
     if stage.parallel != "tp":
-        group = SequenceGroup(
-            plan.model, source.shards, interconnect, length(stage.layers), stage.shift_tokens
-        )
+        spread = Spread(length(stage.layers), stage.sp_degree)
+        group = SequenceGroup(plan.model, source.shards, interconnect, spread, stage.shift_tokens)
     measured = Tables.of(source.profile or source.scaled)
     is_scaled = measured is not None and source.profile is None
     known = Group(plan.model, source.like, interconnect) if is_scaled else None

@@ -1,7 +1,7 @@
 """The exchange of tokens for heads, around the attention of tokens that ranks share out (Ulysses).
 
-Shapes: T tokens of the step, t tokens of this rank, W numbers of a token in all heads, w in the
-heads of this rank.
+Shapes: T tokens of the step, t tokens of this rank, W numbers of a token in all heads that it holds
+weights of, w in the heads that it attends with.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ class HeadExchange:
     """One layer's exchanges; every rank has equally many heads."""
 
     def __init__(self, rank: Rank) -> None:
-        self._team = rank.team
+        self._team = rank.team.exchanging
         self._ranks = len(rank.held)
 
     def to_heads(self, x_tW: Tensor, portions: Portions) -> Tensor:
-        """Return this rank's heads of all tokens, of all heads of its own: `[T, w]`.
+        """Return this rank's heads of all tokens, of all that it has of its own: `[T, w]`.
 
         Heads stand rank after rank along W.
         """
@@ -32,7 +32,7 @@ class HeadExchange:
         return x_Tw
 
     def to_tokens(self, x_Tw: Tensor, portions: Portions) -> Tensor:
-        """Return all heads of this rank's tokens, of its own heads of all: `[t, W]`."""
+        """Return all that it holds of this rank's tokens, of its own heads of all: `[t, W]`."""
         sends = [x_Tw[slice(*part)] for part in portions.ranges]
         receives = [torch.empty_like(sends[portions.rank]) for _ in sends]
         self._team.exchange(sends, receives)

@@ -33,9 +33,9 @@ class Rank:
     team: Team
     weights: WeightsReader
     peers: tuple[Shard, ...] = ()
-    """The shards of all ranks, where each holds whole layers; none where it holds its own alone."""
+    """The shards of all ranks that it exchanges tokens with, where it holds these, too."""
     shifts: bool = False
-    """Whether it holds whole layers and some steps run on its shard of them alone."""
+    """Whether it has peers and some steps run on its own shard alone."""
 
     @property
     def held(self) -> tuple[Shard, ...]:
@@ -45,7 +45,7 @@ class Rank:
     @property
     def own_index(self) -> int:
         """Which of the shards that it holds is its own."""
-        return self.team.rank if self.peers else 0
+        return self.team.exchanging.rank if self.peers else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,8 @@ class RmsNorm:
 class ColumnParallel:
     """Projections of the same input, all with a bias or none.
 
-    A rank that holds whole layers holds all outputs, shard after shard, so that those of its own
-    shard are rows of one weight, next to each other.
+    A rank with peers holds their outputs too, shard after shard, so that those of its own shard are
+    rows of one weight, next to each other.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ class ColumnParallel:
 class RowParallel:
     """A projection; of ranks that hold their shards alone, only the leader adds a bias.
 
-    A rank that holds whole layers holds all inputs, of which those of its shard are columns next to
-    each other.
+    A rank with peers holds their inputs too, of which those of its own shard are columns next to
+    each other. Where ranks with the same tokens add up their outputs, each then adds the bias.
 
     Parameters
     ----------
@@ -129,23 +129,31 @@ class RowParallel:
         if own.has_bias and (rank.peers or rank.team.is_leader):
             bias = rank.weights.read(f"{own.name}.bias", (hidden,))
         weight = rank.weights.read(f"{own.name}.weight", (hidden, own.size), (0, hidden), held)
+        self._alike = rank.team.alike if rank.peers else None
         self._bias_H: Tensor | None = None
         self._whole: Linear | SplitInputs
         if rank.shifts:
             widths = [_length(shard.part) for shard in shards]
             self._whole = SplitInputs(weight, widths, rank.own_index)
             self._own, self._bias_H = self._whole.own, bias
+        elif self._alike is not None:
+            self._whole = self._own = Linear(weight)
+            self._bias_H = bias
         else:
             self._whole = self._own = Linear(weight, bias)
 
     def __call__(self, x: Tensor, *, of_whole: bool = False) -> Tensor:
         """Return the outputs: of all inputs of its own tokens, or the same on every rank."""
-        y = self._whole(x) if of_whole else self._team.sum(self._own(x))
+        y = self._of_held(x) if of_whole else self._team.sum(self._own(x))
         return y if self._bias_H is None else y.add_(self._bias_H)
 
     def part(self, x: Tensor) -> Tensor:
         """Return this rank's part of the outputs, which a tensor-parallel team sums up."""
         return self._own(x)
+
+    def _of_held(self, x: Tensor) -> Tensor:
+        y = self._whole(x)
+        return y if self._alike is None or not y.numel() else self._alike.sum(y)
 
 
 def read_norm(rank: Rank, name: str) -> RmsNorm:

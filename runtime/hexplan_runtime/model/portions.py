@@ -1,4 +1,4 @@
-"""Which tokens of a step each rank takes, where ranks share out tokens and hold whole layers."""
+"""Which tokens of a step each rank takes, where ranks share them out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hexplan.field_types import Range
 
 @dataclass(frozen=True, slots=True)
 class Portions:
-    """The tokens of a step, cut into one range for each rank of a team; some may be empty."""
+    """The tokens of a step, in one range for each of the ranks that exchange; some may be empty."""
 
     ranges: tuple[Range, ...]
     """Each `[first, end)`, one after another along the batch."""

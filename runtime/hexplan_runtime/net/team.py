@@ -1,8 +1,14 @@
-"""The team: the ranks of one stage, which share every layer and see the same batches."""
+"""The team: the ranks of one stage, which share every layer and see the same batches.
+
+While tokens are shared out among fewer groups than ranks, each rank works in two smaller teams.
+With an SP degree s, rank i has the tokens that all ranks of the same `i mod s` have, and exchanges
+them for heads with those of the same quotient of i by s.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -15,6 +21,31 @@ from hexplan_runtime.net.wire import WireFormat
 LEADER = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The two smaller teams in which a rank works while tokens are shared out."""
+
+    exchanging: Team
+    """Ranks that have all tokens together, and hold the same weights."""
+    alike: Team
+    """Ranks that have the same tokens, and hold all weights together."""
+
+    @staticmethod
+    def join(rank: int, size: int, sp_degree: int, meet: Callable[[str, int, int], Team]) -> Parts:
+        """Meet the others of both; all ranks of the stage do so in this order.
+
+        Parameters
+        ----------
+        meet
+            Returns the team of a name, as a rank of it, of so many.
+        """
+        number, portion = divmod(rank, sp_degree)
+        return Parts(
+            meet(f"exchange/{number}", portion, sp_degree),
+            meet(f"tokens/{portion}", number, size // sp_degree),
+        )
+
+
 class Team:
     """One rank's view of its stage's ranks; a stage of one rank has no group.
 
@@ -22,6 +53,8 @@ class Team:
     ----------
     lanes
         A group for sums that go on beside the team's other messages, which must not meet these.
+    parts
+        The smaller teams of this rank; none where each rank has tokens of its own.
     """
 
     def __init__(
@@ -30,10 +63,12 @@ class Team:
         rank: int = LEADER,
         group: TeamGroup | None = None,
         lanes: TeamGroup | None = None,
+        parts: Parts | None = None,
     ) -> None:
         self.rank = rank
         self._group = group
         self._lanes = lanes or group
+        self._parts = parts
         self._senders: tuple[Sender, ...] = ()
         if group is not None and rank == LEADER:
             self._senders = tuple(Sender(group, wire_format, peer) for peer in range(1, group.size))
@@ -48,7 +83,20 @@ class Team:
     def sent_bytes(self) -> int:
         """Bytes of all messages that this rank has sent to others of the team one by one."""
         groups = {id(group): group for group in (self._group, self._lanes) if group is not None}
-        return sum(group.sent_bytes for group in groups.values())
+        sent = sum(group.sent_bytes for group in groups.values())
+        if self._parts is not None:
+            sent += self._parts.exchanging.sent_bytes + self._parts.alike.sent_bytes
+        return sent
+
+    @property
+    def exchanging(self) -> Team:
+        """The ranks with which this one exchanges tokens for heads."""
+        return self if self._parts is None else self._parts.exchanging
+
+    @property
+    def alike(self) -> Team | None:
+        """The ranks that have the same tokens where they are shared out; None if no other has."""
+        return None if self._parts is None else self._parts.alike
 
     @property
     def is_leader(self) -> bool:

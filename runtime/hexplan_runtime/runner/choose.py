@@ -36,7 +36,9 @@ def choose_runner(rank: Rank, stage: PlannedStage, cache: KvCache) -> StepRunner
         return FamilyLayers(rank, stage, blocks)
     vocab = [shard.vocab for shard in stage.shards]
     if stage.parallel != "tp":
-        rank = replace(rank, peers=stage.shards, shifts=stage.parallel == "shift")
+        first = rank.team.rank // stage.token_groups * stage.token_groups
+        peers = stage.shards[first : first + stage.token_groups]
+        rank = replace(rank, peers=peers, shifts=stage.parallel == "shift")
     own = OwnLayers(rank, stage.layers, blocks, vocab)
     if stage.parallel == "sp":
         return SharedTokens(own, own, rank.team, 0)

@@ -12,7 +12,7 @@ from torch import Tensor
 from hexplan.field_types import Range
 from hexplan_runtime.net.gloo import Rendezvous, peer_loss
 from hexplan_runtime.net.lane_sums import LaneSums
-from hexplan_runtime.net.team import Team
+from hexplan_runtime.net.team import Parts, Team
 from hexplan_runtime.net.transport import TeamGroup
 from hexplan_runtime.net.wire import WireFormat
 
@@ -77,8 +77,9 @@ class NcclTeam(Team):
         group: TeamGroup,
         nccl: NcclGroup,
         lanes: NcclGroup | None = None,
+        parts: Parts | None = None,
     ) -> None:
-        super().__init__(wire_format, rank, group)
+        super().__init__(wire_format, rank, group, parts=parts)
         self._nccl, self._nccl_lanes = nccl, lanes or nccl
 
     def lane_sums(self) -> LaneSums:

@@ -1,4 +1,4 @@
-"""Steps whose tokens the ranks of a stage share out, each with whole layers.
+"""Steps whose tokens the ranks of a stage share out, each or in groups.
 
 Small steps of a stage that shifts run tensor parallel, on the same weights and the same KV cache
 (docs/formulation.md 2; Shift Parallelism, arXiv 2509.16495).
@@ -29,7 +29,7 @@ class SharedTokens:
     """
 
     def __init__(self, own: OwnLayers, tensor: StepRunner, team: Team, shift_tokens: int) -> None:
-        self._own, self._tensor, self._team = own, tensor, team
+        self._own, self._tensor, self._team = own, tensor, team.exchanging
         self._shift_tokens = shift_tokens
 
     def embed(self, ids_T: Tensor) -> Tensor:

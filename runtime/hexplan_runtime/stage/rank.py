@@ -17,9 +17,7 @@ import torch
 from hexplan.errors import InputError, LaunchError
 from hexplan_runtime.model.linear import Rank
 from hexplan_runtime.model.weights import WeightsReader
-from hexplan_runtime.net.emulated_link import emulated
-from hexplan_runtime.net.gloo import PeerLost, Rendezvous, local_store
-from hexplan_runtime.net.host_meeting import HostMeeting
+from hexplan_runtime.net.gloo import PeerLost
 from hexplan_runtime.net.team import LEADER, Team
 from hexplan_runtime.processes.child import Parent, leave
 from hexplan_runtime.processes.memory_kills import NO_MEMORY
@@ -28,7 +26,7 @@ from hexplan_runtime.processes.work_watch import WorkWatch
 from hexplan_runtime.runner.compiled_layers import keep_compiled_in
 from hexplan_runtime.runner.device import device_of, lacks_memory
 from hexplan_runtime.runner.kv_offload.host_traffic import HostTraffic, tell_traffic
-from hexplan_runtime.runner.nccl import NcclGroup, NcclTeam, has_nccl
+from hexplan_runtime.runner.team_place import TeamPlace
 from hexplan_runtime.sampling.grammars import Grammars, read_vocabulary
 from hexplan_runtime.sampling.steering import Steering
 from hexplan_runtime.stage.edges import Meeting, connect, wire_format_of
@@ -83,7 +81,9 @@ def serve(assignment: Assignment, launcher: Parent, observer: Observer | None = 
     """Run batches for ever: the leader takes what has arrived, its team does the same work."""
     plan, planned = assignment.plan, assignment.plan.stages[assignment.stage]
     meeting = _meeting(assignment, launcher)
-    team = _join_team(assignment, meeting)
+    name = f"stage/{planned.id}/{assignment.attempt}"
+    place = TeamPlace(meeting.folder, meeting.nonce, name, wire_format_of(plan, assignment.nonce))
+    team = place.join(plan, planned, assignment.rank)
     loaded = _load(assignment, team, launcher)
     stage: Stage | ObservedStage = loaded
     inbox = outbox = leader = None
@@ -164,33 +164,6 @@ def _meeting(assignment: Assignment, launcher: Parent) -> Meeting:
         assignment.directory,
         assignment.edges,
     )
-
-
-def _join_team(assignment: Assignment, meeting: Meeting) -> Team:
-    """Meet the other ranks of the stage; one device alone needs no group."""
-    stage = assignment.plan.stages[assignment.stage]
-    wire_format = wire_format_of(assignment.plan, assignment.nonce)
-    group = None
-    if stage.tp > 1:
-        host = HostMeeting(meeting.folder, meeting.nonce)
-        name = f"stage/{stage.id}/{assignment.attempt}"
-        group = emulated(host.meet(name, assignment.rank, stage.tp))
-        device = device_of(assignment.plan, stage, assignment.rank)
-        lanes_name = f"{name}/lanes" if stage.interleave is not None else None
-        if has_nccl(device):
-            torch.cuda.set_device(device)
-            rendezvous = Rendezvous(local_store(meeting.folder), meeting.nonce)
-            nccl, lanes = (
-                NcclGroup(rendezvous, known, assignment.rank, stage.tp) if known else None
-                for known in (name, lanes_name)
-            )
-            assert nccl is not None
-            return NcclTeam(wire_format, assignment.rank, group, nccl, lanes)
-        if lanes_name is not None:
-            # The thread that waits here shares its core with the one that computes.
-            lane_group = emulated(host.meet(lanes_name, assignment.rank, stage.tp, spin_s=0.0))
-            return Team(wire_format, assignment.rank, group, lane_group)
-    return Team(wire_format, assignment.rank, group)
 
 
 def _load(assignment: Assignment, team: Team, launcher: Parent) -> Stage:

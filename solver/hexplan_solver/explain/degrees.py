@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import accumulate, pairwise
 
-from hexplan.cluster import Parallel
 from hexplan.constants import MICRO
-from hexplan.cost import ShardSizes
+from hexplan.cost import TENSOR, ShardSizes, Sharing
 from hexplan.cost.memory import budget_bytes
 from hexplan.cost.speed import find_profile
 from hexplan.cost.weights import weights_bytes
@@ -43,6 +42,7 @@ def degrees_of(problem: Problem, plan: Plan, stages: Sequence[PlacedStage]) -> t
                 tokens_per_s=_tokens(stage.rate),
                 options=options,
                 parallel=plan.stages[members[0]].parallel,
+                sp_degree=plan.stages[members[0]].sp_degree,
             )
         )
     return tuple(degrees)
@@ -110,16 +110,18 @@ def _in_turn(
         return _stopped(groups, (even,) * len(groups), "in turn", reason)
     rate, sizes = best[layers[1]]
     ranges = pairwise(accumulate(sizes, initial=layers[0]))
+    sharings = tuple(
+        _sharing(_kind_of(problem, kind, group), part)
+        for group, part in zip(groups, ranges, strict=True)
+    )
     return DegreeOption(
         groups=groups,
         layers=sizes,
         arrangement="in turn",
         tokens_per_s=_tokens(rate),
         stopped=None,
-        parallel=tuple(
-            _parallel(_kind_of(problem, kind, group), part)
-            for group, part in zip(groups, ranges, strict=True)
-        ),
+        parallel=tuple(sharing.parallel for sharing in sharings),
+        sp_degrees=tuple(sharing.sp_degree for sharing in sharings),
     )
 
 
@@ -132,13 +134,15 @@ def _side_by_side(
     failing = next((group for group, rate in rates if not rate), None)
     if failing is not None:
         return _stopped(groups, sizes, "side by side", _why_not(problem, kind, failing, layers))
+    sharings = tuple(_sharing(_kind_of(problem, kind, group), layers) for group in groups)
     return DegreeOption(
         groups=groups,
         layers=sizes,
         arrangement="side by side",
         tokens_per_s=_tokens(sum(rate for _, rate in rates)),
         stopped=None,
-        parallel=tuple(_parallel(_kind_of(problem, kind, group), layers) for group in groups),
+        parallel=tuple(sharing.parallel for sharing in sharings),
+        sp_degrees=tuple(sharing.sp_degree for sharing in sharings),
     )
 
 
@@ -157,13 +161,15 @@ def _joined(
     sizes = (layers[1] - layers[0],)
     if not rate:
         return _stopped((group,), sizes, "joined", _why_not(problem, kind, group, layers))
+    sharing = _sharing(_kind_of(problem, kind, group), layers)
     return DegreeOption(
         groups=(group,),
         layers=sizes,
         arrangement="joined",
         tokens_per_s=_tokens(rate),
         stopped=None,
-        parallel=(_parallel(_kind_of(problem, kind, group), layers),),
+        parallel=(sharing.parallel,),
+        sp_degrees=(sharing.sp_degree,),
     )
 
 
@@ -217,8 +223,8 @@ def _rate(kind: StageKind | None, layers: Range) -> int:
     return kind.rates.of(*layers)
 
 
-def _parallel(kind: StageKind | None, layers: Range) -> Parallel:
-    return "tp" if kind is None else kind.rates.sharing_of(*layers).parallel
+def _sharing(kind: StageKind | None, layers: Range) -> Sharing:
+    return TENSOR if kind is None else kind.rates.sharing_of(*layers)
 
 
 def _tokens(micro: int) -> Decimal:

@@ -80,7 +80,8 @@ def _shares_alike(kind: StageKind, stage: Stage) -> bool:
     """Say whether stages of a kind share their work as a stage does, at the stage's layers."""
     if stage.layers[1] - stage.layers[0] > kind.rates.max_layers:
         return stage.parallel == "tp"
-    return kind.rates.sharing_of(*stage.layers).parallel == stage.parallel
+    sharing = kind.rates.sharing_of(*stage.layers)
+    return (sharing.parallel, sharing.sp_degree) == (stage.parallel, stage.sp_degree)
 
 
 def _own_kind(problem: Problem, stage: Stage) -> StageKind:
@@ -98,7 +99,7 @@ def _rate(problem: Problem, stage: Stage, group: tuple[DeviceShard, ...]) -> tup
     spec = problem.spec
     host = spec.cluster.host_by_name[stage.host]
     shape = StageShape(stage.layers, group, host.interconnect)
-    sharing = find_sharing(stage.parallel, spec.model, shape)
+    sharing = find_sharing(stage.parallel, spec.model, shape, stage.sp_degree)
     is_allowed = len(group) == 1 or stage.parallel in spec.cluster.limits.parallel
     if sharing is None or not is_allowed:
         return 0, TENSOR

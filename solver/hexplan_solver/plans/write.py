@@ -124,6 +124,7 @@ def _stage(figures: _Figures, name: str, placed: PlacedStage, load: int) -> Stag
         layers=placed.layers,
         parallel=sharing.parallel,
         shift_tokens=sharing.shift_tokens,
+        sp_degree=sharing.sp_degree,
         interleave=sharing.interleave,
         shards=_shards(placed.devices, problem.kinds[placed.kind].sizes),
         memory=memory_of(spec, shape, placed.devices, kv_tokens),

@@ -62,11 +62,9 @@ class Movement:
 
     def shards(self, kind: int, layers: Range) -> tuple[HeldWeights, ...]:
         """Return what each device of a stage of this kind holds."""
-        cuts = _cuts(self.problem.kinds[kind].sizes)
-        if self.problem.sharing_of(kind, layers).is_tensor:
-            return tuple(HeldWeights(layers, *cut) for cut in cuts)
-        model = self.problem.spec.model
-        return tuple(HeldWeights.whole(model, layers, vocab) for _, _, vocab in cuts)
+        own = [HeldWeights(layers, *cut) for cut in _cuts(self.problem.kinds[kind].sizes)]
+        sharing = self.problem.sharing_of(kind, layers)
+        return tuple(own) if sharing.is_tensor else HeldWeights.shared(own, sharing.sp_degree)
 
     def seated(self, stages: Sequence[PlacedStage], host: str) -> list[PlacedStage]:
         """Put the stages of a host (or of one like it) on `host`, with the fewest moved bytes.

@@ -30,15 +30,14 @@ def holdings_of(problem: Problem, plan: Plan) -> Holdings:
     held: Holdings = {}
     for stage in plan.stages:
         old_types = before.host_by_name[stage.host].devices
-        for shard, place in zip(stage.shards, _places(problem, plan, stage), strict=True):
+        places = _places(problem, plan, stage)
+        for device, weights, place in zip(
+            stage.devices, HeldWeights.of(stage), places, strict=True
+        ):
             if place is None or after.is_excluded(*place):
                 continue
-            if after.host_by_name[place[0]].devices[place[1]] == old_types[shard.device]:
-                held[place] = (
-                    HeldWeights.of(shard, stage.layers)
-                    if stage.parallel == "tp"
-                    else HeldWeights.whole(plan.model, stage.layers, shard.vocab)
-                )
+            if after.host_by_name[place[0]].devices[place[1]] == old_types[device]:
+                held[place] = weights
     return held
 
 

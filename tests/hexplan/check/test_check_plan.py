@@ -27,6 +27,7 @@ from support.changes import (
     change_route,
     change_stage,
 )
+from support.grouped_plans import BROKEN_GROUPED
 from support.interleaved_plans import BROKEN_LANES, interleaved_plan
 from support.joined_plans import BROKEN_JOINED, GOOD_JOINED
 from support.offloaded_plans import BROKEN_OFFLOADS
@@ -54,6 +55,7 @@ BROKEN = (
     + BROKEN_SUSTAINED
     + BROKEN_BALANCE
     + BROKEN_SHARED
+    + BROKEN_GROUPED
     + BROKEN_JOINED
     + BROKEN_FIGURES
     + BROKEN_ENGINES

@@ -6,6 +6,7 @@ import pytest
 from support.broken_figures import PROMISED, TIMED
 from support.broken_objectives import PRICED
 from support.changes import change_plan
+from support.grouped_plans import GROUPED
 from support.joined_plans import GOOD_JOINED
 from support.made_plans import OBJECTIVES, made_plan
 from support.mutants import Mutant, mutants
@@ -81,7 +82,7 @@ def accepted(plans: list[Plan], count: int) -> list[str]:
 def hand_made() -> list[Plan]:
     made = [two_hosts_plan(), profiled_plan(), two_sites_plan(), mixed_stage_plan()]
     shared = [pair_plan("sp"), pair_plan("shift")]
-    return [*made, *shared, split_plan(), PROMISED, TIMED, PRICED, *GOOD_JOINED]
+    return [*made, *shared, GROUPED, split_plan(), PROMISED, TIMED, PRICED, *GOOD_JOINED]
 
 
 def test_no_mutant_is_accepted_that_misstates_something() -> None:

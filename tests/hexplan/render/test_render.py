@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support.changes import change_memory
+from support.grouped_plans import GROUPED
 from support.plans import mixed_stage_plan, two_hosts_plan, two_sites_plan
 from support.shared_plans import SHIFT, SP
 
@@ -52,6 +53,7 @@ def test_every_width_tells_the_same_facts(width: int, monkeypatch: pytest.Monkey
     [
         (SP, "2 x Big (0-1), sp x2"),
         (SHIFT, "2 x Big (0-1), shift x2, tp to 54 tokens"),
+        (GROUPED, "4 x Big (0-3), shift 2x2, tp to 36 tokens"),
     ],
 )
 def test_a_stage_that_shares_tokens_says_so(

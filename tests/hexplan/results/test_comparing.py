@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from support.changes import change_plan, change_predicted, change_stage, renamed
+from support.grouped_plans import GROUPED
 from support.plans import two_hosts_plan
 
 from hexplan.plan import Plan
@@ -52,6 +53,15 @@ def test_a_new_stage_fetches_all_that_its_devices_hold() -> None:
     assert change.fetched_bytes == sum(m.weights_bytes for m in TWO.stages[0].memory)
     (gone,) = difference(TWO, without).stages
     assert (gone.change, gone.fetched_bytes, gone.keeps_requests) == ("removed", 0, False)
+
+
+def test_other_groups_that_share_out_tokens_end_requests_and_fetch_what_they_do_not_hold() -> None:
+    """Without groups each device holds both halves of every layer, and with two of them one."""
+    alone = change_stage(GROUPED, 0, sp_degree=None)
+    half = 6 * 2 * (43_136 - 21_632)
+    (more,), (less,) = difference(GROUPED, alone).stages, difference(alone, GROUPED).stages
+    assert (more.change, more.fetched_bytes, more.keeps_requests) == ("changed", 4 * half, False)
+    assert (less.change, less.fetched_bytes, less.keeps_requests) == ("changed", 0, False)
 
 
 def test_another_model_is_fetched_whole() -> None:

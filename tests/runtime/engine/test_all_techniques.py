@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.runtime_plans import StageSpec, with_everything
-from support.tiny_models import OPTIONS, make_option
+from support.tiny_models import FOUR_HEADS, OPTIONS, make_option
 from support.token_matrix import Layout, check_layout, continuations
 from torch import Tensor
 
@@ -22,16 +22,19 @@ from hexplan.techniques import Interleave
 from hexplan_runtime.model.step import BlockStep
 from hexplan_runtime.runner.shared_tokens import SharedTokens
 
-FEW = {"qwen3-everything": 10}
+IN_GROUPS = "llama-biases in groups"
+FEW = {"qwen3-everything": 10, IN_GROUPS: 10}
 MANY = 40
 SHIFT_TOKENS = 6
 STAGES: list[StageSpec] = [((0, 1), (1, 1, 1)), ((1, 2), (1, 1, 1)), ((2, 4), (1,))]
+FOURS: list[StageSpec] = [((0, 1), (1, 1, 1, 1)), ((1, 2), (1, 1)), ((2, 4), (1,))]
+"""The first stage shares out tokens in two groups of two ranks."""
 OFTEN = replace(QUEUE_PARAMS, first_quantum_decodes=1, quantum_growth=1.3, host_share=3.0)
 """Requests make way all the time."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", [*OPTIONS, IN_GROUPS])
 def test_tokens_are_those_of_transformers_while_all_techniques_switch(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,12 +54,16 @@ def test_tokens_are_those_of_transformers_while_all_techniques_switch(
     monkeypatch.setattr(SharedTokens, "run", noted_run)
     module = "hexplan_runtime.runner.interleaved.interleaved_layers"
     monkeypatch.setattr(f"{module}.lane_cut", noted_cut)
-    change = partial(with_everything, shift_tokens=SHIFT_TOKENS)
-    layout = Layout(STAGES, None, change, Queueing("mlfq", OFTEN))
-    folder = make_option(name, tmp_path / name)
+    has_groups = name == IN_GROUPS
+    change = partial(
+        with_everything, shift_tokens=SHIFT_TOKENS, sp_degree=2 if has_groups else None
+    )
+    layout = Layout(FOURS if has_groups else STAGES, None, change, Queueing("mlfq", OFTEN))
+    family, sizes = name.partition(" ")[0], FOUR_HEADS if has_groups else None
+    folder = make_option(family, tmp_path / family, sizes)
     seen = check_layout(folder, layout, continuations(folder, FEW.get(name, MANY)))
     assert seen.swaps > 0
-    ranks = 3
+    ranks = 2 if has_groups else 3
     for modes in (small, whole):
         switches = sum(one != next for one, next in zip(modes, modes[1:], strict=False))
         assert switches > ranks * FEW.get(name, MANY) // 5

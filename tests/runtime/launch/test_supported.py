@@ -42,6 +42,18 @@ def test_devices_that_cannot_share_out_tokens_are_refused_with_the_reason(
         require_supported(uneven)
 
 
+@pytest.mark.parametrize("sp_degree", [3, 4])
+def test_groups_that_would_be_uneven_or_of_one_device_are_refused_with_the_reason(
+    llama_model: Model, sp_degree: int
+) -> None:
+    four = llama_model.model_copy(update={"heads": 8, "kv_heads": 4})
+    plan = make_plan(four, [((0, 4), (1, 1, 1, 1))])
+    require_supported(sharing(plan, 8, sp_degree=2))
+    reason = f"shift, but its SP degree is {sp_degree}, needed a divisor of its 4 devices above 1"
+    with pytest.raises(InputError, match=reason):
+        require_supported(sharing(plan, 8, sp_degree))
+
+
 def test_shards_that_would_cut_blocks_of_weights_are_refused_with_the_reason(
     llama_model: Model,
 ) -> None:

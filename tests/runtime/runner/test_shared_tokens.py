@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -15,18 +13,14 @@ from hypothesis import strategies as st
 from support.ranks import run_in_pieces, running_stages
 from support.reference import all_logits, load_reference
 from support.runtime_plans import StageSpec, make_plan, sharing
+from support.sent_bytes import formula_bytes, sent_bytes
 from support.tiny_models import OPTIONS, make_option
 from torch import Tensor
 
-from hexplan.check.lookup import Lookup
-from hexplan.check.stage.roofline import ShardOnDevice, tensor_seconds
-from hexplan.check.stage.sequence import sequence_seconds
 from hexplan.cost.weights import ShardSizes, layer_bytes
-from hexplan.host import Interconnect
 from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan.reading.model_folder.folder import read_model_folder
-from hexplan_runtime.batch import Batch, Row
 from hexplan_runtime.model.architecture import read_architecture
 from hexplan_runtime.model.layers import DecoderLayer
 from hexplan_runtime.model.linear import Rank
@@ -35,7 +29,6 @@ from hexplan_runtime.model.portions import Portions
 from hexplan_runtime.model.weights import WeightsReader
 from hexplan_runtime.net.team import Team
 from hexplan_runtime.net.wire import WireFormat
-from hexplan_runtime.request import Sampling
 
 TEXT = torch.randint(0, 256, (40,), generator=torch.Generator().manual_seed(5)).tolist()
 PIECES = [7, 9, 1, 1, 2, 20]
@@ -131,37 +124,6 @@ def test_every_token_is_in_one_portion_and_no_portion_is_two_larger(
     assert len(sizes) == ranks
     assert max(sizes) == sizes[0] == -(-tokens // ranks)
     assert max(sizes) - min(sizes) <= 1
-
-
-def sent_bytes(plan: Plan, folder: Path, tokens: int) -> list[int]:
-    """Return what each rank of the second stage sends to the others in a step."""
-    teams: list[Team] = []
-    hidden = torch.randn(tokens, plan.model.hidden, generator=torch.Generator().manual_seed(1))
-    row = Row(0, 0, 0, tokens, tokens, Sampling())
-    with running_stages(plan, folder, teams) as runners:
-        before = [team.sent_bytes for team in teams]
-        runners[1](Batch((row,), hidden=hidden))
-        after = [team.sent_bytes for team in teams]
-    sent = {team.rank: b - a for team, a, b in zip(teams, before, after, strict=True) if b > a}
-    return [sent[rank] for rank in sorted(sent)]
-
-
-def formula_bytes(plan: Plan, tokens: int) -> Fraction:
-    """Return what a device of the second stage sends by the plan's own formula.
-
-    A link of half the bandwidth takes longer by the time that all bytes take.
-    """
-    stage, lookup = plan.stages[1], Lookup.of(plan)
-    held = [ShardOnDevice(shard, lookup.device_types["slot"]) for shard in stage.shards]
-    num_layers = stage.layers[1] - stage.layers[0]
-
-    def seconds(bandwidth: int) -> Fraction:
-        wire = Interconnect(bandwidth_bytes_per_s=bandwidth, latency_s=Decimal(0))
-        if tokens <= (stage.shift_tokens or 0):
-            return tensor_seconds(plan.model, held, wire, tokens)
-        return sequence_seconds(plan.model, held, wire, tokens, num_layers)
-
-    return 2 * (seconds(1) - seconds(2)) * num_layers
 
 
 @pytest.mark.parametrize("tokens", [2, 6, 8, 10, 36])
