@@ -157,6 +157,7 @@ def test_a_method_that_chooses_degrees_gets_plans_that_pass_too() -> None:
         {"weights": WeightFormat(name="fp8", block_rows=16, block_columns=16), "kv_dtype": "fp8"},
         {"qkv_bias": True, "out_bias": True, "ffn_bias": True, "qk_norm": True},
         {"tied_embeddings": True, "heads": 8},
+        {"ffn": 130},
     ],
 )
 @pytest.mark.parametrize("way", ["sp", "shift"])

@@ -211,7 +211,7 @@ class LimitsText(Text):
     chunk_tokens: Annotated[int, Field(ge=16, le=10**6)] = 512
     """The most prompt tokens that a stage runs at once; longer prompts are split."""
     parallel: Annotated[Many[Parallel], Field(min_length=1)] = ("tp",)
-    """How the devices of a stage may share its work: `tp`, `sp` and `shift`; `launch` runs `tp`."""
+    """How the devices of a stage may share its work: `tp`, `sp` and `shift`; `launch` runs all."""
     step_overhead: Annotated[Seconds, Field(lt=60)] = STEP_OVERHEAD_S
     """What each step of a stage takes besides its layers; measured times include theirs."""
     token_overhead: Annotated[Seconds, Field(lt=60)] = TOKEN_OVERHEAD_S

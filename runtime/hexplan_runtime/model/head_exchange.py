@@ -17,7 +17,7 @@ class HeadExchange:
     """One layer's exchanges; every rank has equally many heads."""
 
     def __init__(self, rank: Rank) -> None:
-        self._team = rank.team.exchanging
+        self._team = rank.team.exchange_group
         self._ranks = len(rank.held)
 
     def to_heads(self, x_tW: Tensor, portions: Portions) -> Tensor:

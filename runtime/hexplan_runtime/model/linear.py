@@ -45,7 +45,7 @@ class Rank:
     @property
     def own_index(self) -> int:
         """Which of the shards that it holds is its own."""
-        return self.team.exchanging.rank if self.peers else 0
+        return self.team.exchange_group.rank if self.peers else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +129,14 @@ class RowParallel:
         if own.has_bias and (rank.peers or rank.team.is_leader):
             bias = rank.weights.read(f"{own.name}.bias", (hidden,))
         weight = rank.weights.read(f"{own.name}.weight", (hidden, own.size), (0, hidden), held)
-        self._alike = rank.team.alike if rank.peers else None
+        self._token_group = rank.team.token_group if rank.peers else None
         self._bias_H: Tensor | None = None
         self._whole: Linear | SplitInputs
         if rank.shifts:
             widths = [_length(shard.part) for shard in shards]
             self._whole = SplitInputs(weight, widths, rank.own_index)
             self._own, self._bias_H = self._whole.own, bias
-        elif self._alike is not None:
+        elif self._token_group is not None:
             self._whole = self._own = Linear(weight)
             self._bias_H = bias
         else:
@@ -153,7 +153,7 @@ class RowParallel:
 
     def _of_held(self, x: Tensor) -> Tensor:
         y = self._whole(x)
-        return y if self._alike is None or not y.numel() else self._alike.sum(y)
+        return y if self._token_group is None or not y.numel() else self._token_group.sum(y)
 
 
 def read_norm(rank: Rank, name: str) -> RmsNorm:

@@ -25,9 +25,9 @@ LEADER = 0
 class Parts:
     """The two smaller teams in which a rank works while tokens are shared out."""
 
-    exchanging: Team
+    exchange_group: Team
     """Ranks that have all tokens together, and hold the same weights."""
-    alike: Team
+    token_group: Team
     """Ranks that have the same tokens, and hold all weights together."""
 
     @staticmethod
@@ -85,18 +85,18 @@ class Team:
         groups = {id(group): group for group in (self._group, self._lanes) if group is not None}
         sent = sum(group.sent_bytes for group in groups.values())
         if self._parts is not None:
-            sent += self._parts.exchanging.sent_bytes + self._parts.alike.sent_bytes
+            sent += self._parts.exchange_group.sent_bytes + self._parts.token_group.sent_bytes
         return sent
 
     @property
-    def exchanging(self) -> Team:
+    def exchange_group(self) -> Team:
         """The ranks with which this one exchanges tokens for heads."""
-        return self if self._parts is None else self._parts.exchanging
+        return self if self._parts is None else self._parts.exchange_group
 
     @property
-    def alike(self) -> Team | None:
+    def token_group(self) -> Team | None:
         """The ranks that have the same tokens where they are shared out; None if no other has."""
-        return None if self._parts is None else self._parts.alike
+        return None if self._parts is None else self._parts.token_group
 
     @property
     def is_leader(self) -> bool:

@@ -29,7 +29,7 @@ class SharedTokens:
     """
 
     def __init__(self, own: OwnLayers, tensor: StepRunner, team: Team, shift_tokens: int) -> None:
-        self._own, self._tensor, self._team = own, tensor, team.exchanging
+        self._own, self._tensor, self._exchange_group = own, tensor, team.exchange_group
         self._shift_tokens = shift_tokens
 
     def embed(self, ids_T: Tensor) -> Tensor:
@@ -48,9 +48,11 @@ class SharedTokens:
         if len(x_TH) <= self._shift_tokens:
             self._tensor.run(block, x_TH, step)
             return
-        portions = step.portions = Portions.of(len(x_TH), self._team.size, self._team.rank)
+        portions = step.portions = Portions.of(
+            len(x_TH), self._exchange_group.size, self._exchange_group.rank
+        )
         x_tH = x_TH[portions.own]
         for layer in self._own.blocks[block]:
             layer(x_tH, step)
         parts = [x_TH[slice(*part)] for part in portions.ranges]
-        self._team.exchange([x_tH] * len(parts), parts)
+        self._exchange_group.exchange([x_tH] * len(parts), parts)

@@ -93,7 +93,7 @@ def test_shards_in_another_order_than_the_heads_of_the_cache_go_wrong_when_steps
     """In runs of one mode alone nothing shows: ranks sum up the same parts, or use all of them."""
 
     def turned(rank: Rank) -> int:
-        return len(rank.held) - 1 - rank.team.exchanging.rank if rank.peers else 0
+        return len(rank.held) - 1 - rank.team.exchange_group.rank if rank.peers else 0
 
     expected, steps = all_logits(load_reference(four), TEXT), pieces(3)
     monkeypatch.setattr(Rank, "own_index", property(turned))
