@@ -97,13 +97,13 @@ def test_a_stage_takes_the_fastest_way_that_is_allowed(ways: tuple[Parallel, ...
 
 
 def test_here_shift_is_the_fastest_of_whole_layers_and_two_groups_are_faster_still() -> None:
-    """Batches of decodes are the larger steps there, so that shift gains nothing over sp."""
+    """Batches of decodes are the larger steps there, so that shift equals sp, and is preferred."""
     spec = pinned_spec(ALL)
     shift, sequence, tensor = (speeds_of(spec, way, (0, 4)) for way in ("shift", "sp", "tp"))
     assert shift[None] > sequence[None] > tensor[None]
     assert shift[2] == sequence[2] > shift[None]
     (stage,) = solved(spec).stages
-    assert (stage.parallel, stage.sp_degree, stage.token_groups) == ("sp", 2, 2)
+    assert (stage.parallel, stage.sp_degree, stage.token_groups) == ("shift", 2, 2)
 
 
 @pytest.mark.parametrize("way", ["sp", "shift"])
@@ -237,13 +237,13 @@ def test_an_explanation_names_the_way_of_a_stage_and_of_its_alternatives() -> No
     plan = plan.model_copy(update={"cluster": free, "cluster_sha256": free.sha256})
     explanation = explain(plan, SEARCH)
     (degree,) = explanation.degrees
-    assert (degree.parallel, degree.sp_degree) == ("sp", 2)
-    assert (plan.stages[0].parallel, plan.stages[0].sp_degree) == ("sp", 2)
+    assert (degree.parallel, degree.sp_degree) == ("shift", 2)
+    assert (plan.stages[0].parallel, plan.stages[0].sp_degree) == ("shift", 2)
     pairs = [o for o in degree.options if len(o.groups) == 2 and o.tokens_per_s is not None]
     assert pairs
     assert {way for option in pairs for way in option.parallel} <= {"tp", "sp", "shift"}
     assert not any(degree for option in pairs for degree in option.sp_degrees)
-    assert "s0: SP2x2 of 4 x d, 4 layers" in " ".join(explanation_text(explanation).split())
+    assert "s0: Shift2x2 of 4 x d, 4 layers" in " ".join(explanation_text(explanation).split())
 
 
 SPEC = """

@@ -83,8 +83,9 @@ def rates_of(spec: Spec, host: Host, group: tuple[DeviceShard, ...]) -> Rates:
 def _best(
     spec: Spec, host: Host, group: tuple[DeviceShard, ...], layers: Range
 ) -> tuple[int, Sharing]:
-    """Return the largest rate over the sharings that the spec allows; ties go to the first.
+    """Return the largest rate over the sharings that the spec allows.
 
+    Ties go to the first, but to `shift` before `sp`: its small steps are faster.
     Where stages are asked to interleave, those that gain by it do so. Their rate is that of plain
     steps, so that flows and bounds are the same; simulations count with the lanes.
     """
@@ -94,6 +95,10 @@ def _best(
         for sharing in allowed_sharings(spec, shape)
     ]
     rate, sharing = max(rated, key=lambda pair: pair[0], default=(0, TENSOR))
+    if sharing.parallel == "sp":
+        tied = (other for its_rate, other in rated if its_rate == rate)
+        shifting = (other for other in tied if other.parallel == "shift")
+        sharing = next((s for s in shifting if s.sp_degree == sharing.sp_degree), sharing)
     if rate and sharing.is_tensor and spec.cluster.techniques.interleave == "on":
         lanes = find_interleave(spec.model, shape, slowdown_of(spec.cluster, shape))
         sharing = replace(sharing, interleave=lanes)
