@@ -11,6 +11,7 @@ from hexplan.reading.names import MAX_DEVICES, expand, split_device_count
 from hexplan.reading.text.cluster_text import DuplexText
 
 if TYPE_CHECKING:
+    from hexplan.cluster import Cluster
     from hexplan.reading.devices import DeviceTable
     from hexplan.reading.locate import Locator
     from hexplan.reading.text.cluster_text import ClusterText, HostText
@@ -48,6 +49,24 @@ def read_coordinator(text: ClusterText) -> Coordinator:
     )
 
 
+def check_host_memory(text: ClusterText, cluster: Cluster, at: Locator) -> None:
+    """Refuse hosts whose memory for keys and values is not known where it is to be used."""
+    asked = cluster.techniques
+    if asked.kv_offload == "off":
+        return
+    for index, entry in enumerate(text.hosts):
+        for name in expand(entry.name):
+            host = cluster.host_by_name[name]
+            is_out = all(cluster.is_excluded(name, number) for number in range(len(host.devices)))
+            if not is_out and asked.memory_of(host) is None:
+                problem = (
+                    f"found no `host_memory` of {name}, needed what it has for keys and values,"
+                    f" as `techniques.kv_offload` is `{asked.kv_offload}`"
+                )
+                hint = "state `host_memory: 128GB` there, or in `techniques` for every host"
+                raise at.error(("hosts", index), problem, hint=hint)
+
+
 def _expand_host(
     text: HostText, table: DeviceTable, path: KeyPath, at: Locator
 ) -> tuple[Host, ...]:
@@ -69,6 +88,8 @@ def _expand_host(
             address=address,
             price_usd_per_h=text.price,
             spot=_spot(text),
+            host_memory_bytes=text.host_memory,
+            host_link_bytes_per_s=text.host_link,
         )
         for name, address in zip(names, addresses, strict=True)
     )

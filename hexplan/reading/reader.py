@@ -16,7 +16,7 @@ from hexplan.files.field_errors import UNKNOWN_FIELD, FieldError, explain, versi
 from hexplan.files.yaml_reader import YamlDocument, parse_yaml, read_yaml
 from hexplan.model import Model
 from hexplan.reading.devices import DeviceTable, read_devices
-from hexplan.reading.hosts import read_coordinator, read_hosts
+from hexplan.reading.hosts import check_host_memory, read_coordinator, read_hosts
 from hexplan.reading.joins import read_joins
 from hexplan.reading.links import Places, check_reach, read_links, read_trusted
 from hexplan.reading.locate import Locator
@@ -118,6 +118,7 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
         techniques=text.techniques.techniques(),
     )
     check_reach(cluster, at)
+    check_host_memory(text, cluster, at)
     limits = cluster.limits.model_copy(
         update={"join": read_joins(text.limits.join, cluster, model, at)}
     )

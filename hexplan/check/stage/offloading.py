@@ -19,9 +19,10 @@ from hexplan.techniques import KvOffload
 OFFLOAD_IMPOSSIBLE = Rule(
     "HEX228",
     "kv-offload-impossible",
-    "A stage has `kv_offload` only if `techniques.kv_offload` is `on` or `auto`, with the same"
-    " fraction and link; it is `tp`, does not interleave, and every route enters it at its first"
-    " layer. `from_layer` is the first one behind that and behind the model's first two.",
+    "A stage has `kv_offload` only if `techniques.kv_offload` is `on` or `auto`, with the fraction"
+    " stated there and the link of its host; it is `tp`, does not interleave, and every route enters"
+    " it at its first layer. `from_layer` is the first one behind that and behind the model's first"
+    " two.",
 )
 OFFLOAD_WRONG = Rule(
     "HEX411",
@@ -32,7 +33,8 @@ OFFLOAD_WRONG = Rule(
 HOST_OVERFLOW = Rule(
     "HEX308",
     "host-memory-overflow",
-    "Keys and values that the stages of a host keep in its memory fit `techniques.host_memory`.",
+    "Keys and values that the stages of a host keep in its memory fit what the host has for them:"
+    " its own `host_memory`, or that of `techniques`.",
 )
 _PAGE = 8
 _FETCH_COPIES = 6
@@ -52,8 +54,8 @@ def offload_violations(lookup: Lookup) -> Iterator[Violation]:
         elif lookup.is_measurable(stage):
             used[stage.host] = used.get(stage.host, 0) + _host_bytes(lookup, stage, how)
             yield from _figures(lookup, stage, how)
-    memory = lookup.plan.cluster.techniques.host_memory_bytes or 0
     for host, needed in used.items():
+        memory = _memory(lookup, host)
         if needed > memory:
             message = f"keys and values take {needed} bytes of its memory, of {memory}"
             yield HOST_OVERFLOW.at(f"host {host}", message)
@@ -65,8 +67,11 @@ def _obstacle(lookup: Lookup, stage: Stage, how: KvOffload) -> str:
     needed = max(stage.layers[0] + 1, 2)
     if asked.kv_offload == "off":
         return "it uses host memory, but `techniques` asks for none"
-    if (how.fraction, how.link_bytes_per_s) != (asked.kv_fraction, asked.host_link_bytes_per_s):
-        return "its fraction and its link are not those of `techniques`"
+    if how.fraction != asked.kv_fraction:
+        return f"it fetches {how.fraction:f} of keys and values, not {asked.kv_fraction:f}"
+    link = _link(lookup, stage.host)
+    if how.link_bytes_per_s != link:
+        return f"states a link of {how.link_bytes_per_s} bytes/s, its host has {link}"
     if how.from_layer != needed:
         return f"states layers from {how.from_layer} on, needed {needed}"
     return offload_obstacle(lookup, stage, how)
@@ -93,7 +98,7 @@ def offload_obstacle(lookup: Lookup, stage: Stage, how: KvOffload) -> str:
 
 def _figures(lookup: Lookup, stage: Stage, how: KvOffload) -> Iterator[Violation]:
     where, largest = f"stage {stage.id}", _device_room(lookup, stage, how)
-    on_host = (lookup.plan.cluster.techniques.host_memory_bytes or 0) // sum(
+    on_host = _memory(lookup, stage.host) // sum(
         other.host == stage.host for other in lookup.plan.stages
     )
     a_token = _host_bytes(lookup, stage, how) // how.kv_tokens
@@ -129,6 +134,21 @@ def _device_room(lookup: Lookup, stage: Stage, how: KvOffload) -> int:
         fixed += need.weights_bytes + need.workspace_bytes + need.overhead_bytes
         rooms.append((need.budget_bytes - fixed) // token)
     return min(rooms)
+
+
+def _memory(lookup: Lookup, name: str) -> int:
+    """Return what a host has for keys and values: its own figure, or that of all hosts.
+
+    A stage of joined hosts may not need more in all than each of them has.
+    """
+    stated, host = lookup.plan.cluster.techniques.host_memory_bytes or 0, lookup.hosts[name]
+    return min(part.host_memory_bytes or stated for part in host.parts or (host,))
+
+
+def _link(lookup: Lookup, name: str) -> int:
+    """Return what the slowest link carries from the memory of a host's machines."""
+    stated, host = lookup.plan.cluster.techniques.host_link_bytes_per_s, lookup.hosts[name]
+    return min(part.host_link_bytes_per_s or stated for part in host.parts or (host,))
 
 
 def _host_bytes(lookup: Lookup, stage: Stage, how: KvOffload) -> int:

@@ -194,7 +194,9 @@ def _signature(cluster: Cluster, host: Host) -> _Signature:
     pin = next((p.layers for p in cluster.layer_pins if p.host == host.name), None)
     # A pinned host must itself serve, so no other can take its place.
     name = host.name if pin else ""
-    blank = host.model_copy(update={"name": name, "address": None, "devices": ()})
+    # Host memory is given out once a plan is finished.
+    unlike = {"address": None, "devices": (), "host_memory_bytes": None}
+    blank = host.model_copy(update={**unlike, "name": name, "host_link_bytes_per_s": None})
     groups = sorted(tuple(sorted(host.devices[d] for d in devices)) for devices in fixed)
     return _Signature(host.site, tuple(sorted(free)), tuple(groups), pin, blank)
 

@@ -49,8 +49,7 @@ def _with_share(plan: Plan, share: Fraction) -> Plan:
     that foresees what they need, so such a stage is left as it is.
     """
     asked, spec = plan.cluster.techniques, spec_of(plan)
-    memory = asked.host_memory_bytes
-    if plan.is_split or memory is None or plan.cluster.limits.engine != "hexplan":
+    if plan.is_split or plan.cluster.limits.engine != "hexplan":
         return plan
     begins = {stage.id: stage.layers[0] for stage in plan.stages}
     hops = [hop for route in plan.routes for hop in route.hops]
@@ -58,13 +57,15 @@ def _with_share(plan: Plan, share: Fraction) -> Plan:
     on_host = Counter(stage.host for stage in plan.stages)
 
     def changed(stage: Stage) -> Stage:
-        if stage.id in inside:
+        host = plan.cluster.host_by_name[stage.host]
+        memory = asked.memory_of(host)
+        if stage.id in inside or memory is None:
             return stage
-        host = HostMemory(
-            memory // on_host[stage.host], asked.host_link_bytes_per_s, asked.kv_fraction, share
+        own = HostMemory(
+            memory // on_host[stage.host], asked.link_of(host), asked.kv_fraction, share
         )
         shape = StageShape.of(plan, stage)
-        how = find_kv_offload(spec, shape, stage_step_times(spec, shape), host)
+        how = find_kv_offload(spec, shape, stage_step_times(spec, shape), own)
         return stage.model_copy(update={"kv_offload": how})
 
     return plan.model_copy(update={"stages": tuple(map(changed, plan.stages))})
