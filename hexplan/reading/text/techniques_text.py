@@ -48,7 +48,8 @@ class TechniquesText(Text):
     kv_fraction: Fraction = KV_FRACTION
     """Share of a request's keys and values that a decode fetches; all at 1."""
     host_memory: Bytes | None = None
-    """What every host has for keys and values that does not state its own: `kv_offload` needs it."""
+    """What a host has for keys and values if it states no figure of its own; `kv_offload` needs
+    one."""
     host_link: Bandwidth = HOST_LINK_BYTES_PER_S
     """What a link from host memory to a device carries, of hosts that do not state their own."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from hexplan.cluster import Cluster
@@ -13,9 +13,9 @@ from hexplan.cost import (
     Sharing,
     StageShape,
     allowed_sharings,
-    kv_room_tokens,
-    stage_speed,
 )
+from hexplan.cost.host_room import planned_speed, room_tokens, sharing_with_room
+from hexplan.cost.offloading import first_on_host
 from hexplan.field_types import Range
 from hexplan.host import Host
 from hexplan.spec import Spec
@@ -42,7 +42,12 @@ class Rates:
         """Return how the devices of a stage that holds `[first, end)` share its work."""
         if not self.sharings:
             return TENSOR
-        return self.sharings[first == 0][end == self.num_layers][end - first]
+        found = self.sharings[first == 0][end == self.num_layers][end - first]
+        if found.kv_offload is None:
+            return found
+        # The table is of stages that begin where the first such stage may.
+        update = {"from_layer": first_on_host((first, end))}
+        return replace(found, kv_offload=found.kv_offload.model_copy(update=update))
 
     @cached_property
     def fastest(self) -> int:
@@ -73,7 +78,7 @@ def rates_of(spec: Spec, host: Host, group: tuple[DeviceShard, ...]) -> Rates:
 
     table = [[row(a, b) for b in (False, True)] for a in (False, True)]
     rates = tuple(tuple(tuple(rate for rate, _ in row) for row in rows) for rows in table)
-    if all(sharing.is_tensor for rows in table for row in rows for _, sharing in row):
+    if all(sharing == TENSOR for rows in table for row in rows for _, sharing in row):
         return Rates(total, rates)
     sharings = tuple(tuple(tuple(sharing for _, sharing in row) for row in rows) for rows in table)
     return Rates(total, rates, sharings)
@@ -83,7 +88,11 @@ def _best(
     spec: Spec, host: Host, group: tuple[DeviceShard, ...], layers: Range
 ) -> tuple[int, Sharing]:
     """Return the largest rate over the sharings that the spec allows; ties go to the first."""
-    allowed = allowed_sharings(spec, StageShape(layers, group, host.interconnect))
+    shape = StageShape(layers, group, host.interconnect)
+    allowed = (
+        sharing_with_room(spec, host, replace(shape, sharing=sharing))
+        for sharing in allowed_sharings(spec, shape)
+    )
     rated = [
         (as_counted(spec.cluster, capacity_of(spec, host, group, layers, sharing)), sharing)
         for sharing in allowed
@@ -100,10 +109,9 @@ def capacity_of(
 ) -> int:
     """Return the rate of a stage, or 0 if its KV cache is too small for the longest request."""
     shape = StageShape(layers, group, host.interconnect, sharing)
-    kv_tokens = kv_room_tokens(spec, shape)
-    if kv_tokens < spec.workload.max_tokens:
+    if room_tokens(spec, shape) < spec.workload.max_tokens:
         return 0
-    cost = stage_speed(spec, shape, kv_tokens)
+    cost = planned_speed(spec, shape)
     return int(cost.micro_tokens_per_s * host.presence)
 
 
