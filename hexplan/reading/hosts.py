@@ -11,9 +11,13 @@ from hexplan.reading.names import MAX_DEVICES, expand, split_device_count
 from hexplan.reading.text.cluster_text import DuplexText
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hexplan.cluster import Cluster
+    from hexplan.device import DeviceType
     from hexplan.reading.devices import DeviceTable
     from hexplan.reading.locate import Locator
+    from hexplan.reading.profiles import Profiles
     from hexplan.reading.text.cluster_text import ClusterText, HostText
     from hexplan.wording import KeyPath
 
@@ -65,6 +69,23 @@ def check_host_memory(text: ClusterText, cluster: Cluster, at: Locator) -> None:
                 )
                 hint = "state `host_memory: 128GB` there, or in `techniques` for every host"
                 raise at.error(("hosts", index), problem, hint=hint)
+
+
+def with_measured_links(
+    text: ClusterText, hosts: tuple[Host, ...], measured: Profiles, types: Mapping[str, DeviceType]
+) -> tuple[Host, ...]:
+    """Return the hosts with the links from host memory that a profile has, if nobody states any."""
+    asked = text.techniques
+    if asked.kv_offload == "off" or asked.host_link is not None:
+        return hosts
+
+    def linked(host: Host) -> Host:
+        found = measured.host_link([types[name] for name in host.devices])
+        if host.host_link_bytes_per_s is not None or found is None:
+            return host
+        return host.model_copy(update={"host_link_bytes_per_s": found})
+
+    return tuple(map(linked, hosts))
 
 
 def _expand_host(

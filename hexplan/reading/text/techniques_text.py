@@ -50,8 +50,9 @@ class TechniquesText(Text):
     host_memory: Bytes | None = None
     """What a host has for keys and values if it states no figure of its own; `kv_offload` needs
     one."""
-    host_link: Bandwidth = HOST_LINK_BYTES_PER_S
-    """What a link from host memory to a device carries, of hosts that do not state their own."""
+    host_link: Bandwidth | None = None
+    """What a link from host memory to a device carries, of hosts that do not state their own; if
+    left out, what the profile measured, or else 25GB/s."""
 
     def techniques(self) -> Techniques:
         """Return what is asked for."""
@@ -63,5 +64,5 @@ class TechniquesText(Text):
             kv_offload=self.kv_offload,
             kv_fraction=self.kv_fraction,
             host_memory_bytes=self.host_memory,
-            host_link_bytes_per_s=self.host_link,
+            host_link_bytes_per_s=self.host_link or HOST_LINK_BYTES_PER_S,
         )
