@@ -160,6 +160,15 @@ def test_check_finds_what_is_wrong() -> None:
         assert rule in {found.rule for found in check_plan(wrong)}, rule
 
 
+def test_check_finds_a_route_that_enters_a_stage_inside() -> None:
+    plan = plan_of(PAIR)
+    first, second = plan.stages
+    longer = second.model_copy(update={"layers": (second.layers[0] - 1, second.layers[1])})
+    found = check_plan(plan.model_copy(update={"stages": (first, longer)}))
+    (edge,) = [one for one in found if one.rule == "HEX501"]
+    assert "needed its first one for host memory" in edge.message
+
+
 def test_auto_is_refused_with_the_sum_and_what_to_change() -> None:
     with pytest.raises(InfeasibleError, match="`kv_offload: auto`, host memory does not") as caught:
         solve(spec_of(TP, how="auto"))
