@@ -56,8 +56,8 @@ EDGE_NOT_ALLOWED = Rule(
     "HEX501",
     "edge-not-allowed",
     "An edge enters a stage inside its range (s_j <= t_i < t_j), at 0 from entry, and exits at L;"
-    " with an engine of whole replicas, it is a step of a route. Where the longest request needs host"
-    " memory, it enters a stage at its first layer (s_j = t_i).",
+    " with an engine of whole replicas, it is a step of a route. Where the longest request needs"
+    " host memory, it enters a stage at its first layer (s_j = t_i).",
 )
 ENTER_LAYER_WRONG = Rule(
     "HEX502",
