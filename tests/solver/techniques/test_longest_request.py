@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -109,6 +110,28 @@ def test_check_and_search_give_each_group_of_devices_the_same_rates(hosts: str) 
                 found = max(row[layers] for row in ends)
                 checked = curve[layers] if layers < len(curve) else 0
                 assert abs(found - checked) <= 2 + checked * 1e-9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(8))
+def test_random_hosts_get_a_plan_that_check_accepts_or_a_reason(seed: int) -> None:
+    random = Random(seed)
+    hosts = []
+    for number in range(random.randint(1, 3)):
+        devices = random.choice(["T4", "2 x T4", "[1 x L4, 1 x T4]"])
+        inside = "" if devices == "T4" else ", interconnect: pcie3"
+        memory, link = random.randint(4, 40), random.choice([3, 12, 50])
+        hosts.append(
+            f"  - {{name: h{number}, site: lab, devices: {devices}, nic: 100Gbps{inside},"
+            f" host_memory: {memory}GB, host_link: {link}GB/s}}"
+        )
+    objective = random.choice(["throughput", "sustained", "balanced"])
+    try:
+        plan = plan_of("\n".join(hosts), objective)
+    except InfeasibleError as error:
+        assert "does not fit" in str(error) or "longest request" in str(error)
+        return
+    assert check_plan(plan, repeat(plan)) == ()
 
 
 def without_memory(plan: Plan) -> Plan:
