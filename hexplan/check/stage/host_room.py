@@ -143,4 +143,4 @@ def with_fetches(lookup: Lookup, stage: Stage, seconds: Fraction) -> Fraction:
     layer = decoded * (fraction * token_s + chooses * bounds_s(lookup, stage))
     layer += fetched_again(lookup.plan) * token_s
     seconds *= 1 + chooses * queries_share(lookup.plan.model)
-    return seconds + (stage.layers[1] - how.from_layer) * layer
+    return seconds + max(0, stage.layers[1] - how.from_layer) * layer

@@ -75,7 +75,8 @@ def _obstacle(lookup: Lookup, stage: Stage, how: KvOffload) -> str:
         return "it uses host memory, but `techniques` asks for none"
     if how.fraction != asked.kv_fraction:
         return f"it fetches {how.fraction:f} of keys and values, not {asked.kv_fraction:f}"
-    link = HostFigures.of(lookup.plan, lookup.hosts[stage.host]).link_bytes_per_s
+    host = lookup.hosts.get(stage.host)
+    link = HostFigures.of(lookup.plan, host).link_bytes_per_s if host else how.link_bytes_per_s
     if how.link_bytes_per_s != link:
         return f"states a link of {how.link_bytes_per_s} bytes/s, its host has {link}"
     if how.from_layer != needed:

@@ -192,6 +192,22 @@ def test_check_finds_a_route_that_enters_a_stage_inside() -> None:
     assert "needed its first one for host memory" in edge.message
 
 
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"host": "nowhere"},
+        {"layers": (0, 1)},
+        {"layers": (5, 3)},
+        {"shards": ()},
+        {"kv_tokens": -1},
+    ],
+    ids=str,
+)
+def test_check_survives_what_makes_no_sense(update: dict[str, object]) -> None:
+    for wrong in (with_stage(plan_of(TP), **update), with_room(plan_of(PAIR), 1)):
+        assert check_plan(wrong)
+
+
 def test_auto_is_refused_with_the_sum_and_what_to_change() -> None:
     with pytest.raises(InfeasibleError, match="`kv_offload: auto`, host memory does not") as caught:
         solve(spec_of(TP, how="auto"))
