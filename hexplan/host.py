@@ -68,6 +68,14 @@ class Machine(FrozenModel):
     """What it costs per hour, in US dollars, if known."""
     spot: Spot | None = None
     """A cheaper offer, if there is one."""
+    host_memory_bytes: Annotated[Positive | None, Field(exclude_if=lambda size: size is None)] = (
+        None
+    )
+    """What it has for keys and values; None for what `techniques` states of every host."""
+    host_link_bytes_per_s: Annotated[
+        Positive | None, Field(exclude_if=lambda rate: rate is None)
+    ] = None
+    """What its link from host memory carries to each device; None for that of `techniques`."""
 
     @property
     def rent_usd_per_h(self) -> Decimal | None:

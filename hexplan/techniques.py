@@ -9,6 +9,7 @@ from pydantic import Field
 
 from hexplan.field_types import Exact, Positive, Signed
 from hexplan.frozen_model import FrozenModel
+from hexplan.host import Host, Machine
 
 Phases = Literal["any", "together"]
 """Whether prefill and decode of a request may be on different stages, or are on the same ones."""
@@ -109,12 +110,28 @@ class Techniques(FrozenModel):
     host_memory_bytes: Annotated[Positive | None, Field(exclude_if=lambda size: size is None)] = (
         None
     )
-    """What every host has for them; None if it is not known."""
+    """What a host has for them that states no figure of its own; None if it is not known."""
     host_link_bytes_per_s: Annotated[
         Positive, Field(exclude_if=lambda rate: rate == HOST_LINK_BYTES_PER_S)
     ] = HOST_LINK_BYTES_PER_S
-    """What a link from host memory to a device carries."""
+    """What a link from host memory to a device carries, likewise."""
+
+    def memory_of(self, host: Host) -> int | None:
+        """Return what a host has for keys and values; the least of joined hosts."""
+        sizes = [part.host_memory_bytes or self.host_memory_bytes for part in _parts(host)]
+        known = [size for size in sizes if size is not None]
+        return min(known) if len(known) == len(sizes) else None
+
+    def link_of(self, host: Host) -> int:
+        """Return what a host's link from its memory carries; the least of joined hosts."""
+        links = (part.host_link_bytes_per_s for part in _parts(host))
+        return min(rate or self.host_link_bytes_per_s for rate in links)
 
     def is_none(self) -> bool:
         """Say whether nothing is asked for; a cluster's JSON and hash then do not change."""
         return self == Techniques()
+
+
+def _parts(host: Host) -> tuple[Machine, ...]:
+    """Return a host's joined machines, or the host itself."""
+    return host.parts or (host,)

@@ -68,6 +68,12 @@ class Lookup:
     links: Mapping[tuple[str, str], Link]
     chained: frozenset[tuple[str, str]] | None = None
     """The steps of all routes, if the engine runs whole replicas alone; else None."""
+    counts_host_memory: bool = False
+    """Whether a stage needs host memory for the longest request.
+
+    The bound is then that of plans in which stages may, and whose requests enter them at their
+    first layers.
+    """
 
     @classmethod
     def of(cls, plan: Plan) -> Lookup:
@@ -80,7 +86,12 @@ class Lookup:
             stages=_first((stage.id, stage) for stage in plan.stages),
             links=_first(((link.source, link.target), link) for link in cluster.links),
             chained=_chained(plan) if ENGINES[cluster.limits.engine].whole_replicas else None,
+            counts_host_memory=any(_needs_host_memory(plan, stage) for stage in plan.stages),
         )
+
+    def needs_host_memory(self, stage: Stage) -> bool:
+        """Say whether a stage has room for the longest request in host memory alone."""
+        return _needs_host_memory(self.plan, stage)
 
     @property
     def needed_tokens_per_s(self) -> Fraction | None:
@@ -146,7 +157,7 @@ class Lookup:
         if target == EXIT:
             return leave == self.plan.model.layers
         first, end = self.stages[target].layers
-        return first <= leave < end
+        return leave == first if self.counts_host_memory else first <= leave < end
 
     def connection(self, source: str, target: str) -> Connection | None:
         """Return what connects two known ends of an edge, or None."""
@@ -211,6 +222,10 @@ class Lookup:
 def trunk_name(link: Link) -> str:
     """Return the name of a trunk's constraint."""
     return f"trunk:{link.source}>{link.target}"
+
+
+def _needs_host_memory(plan: Plan, stage: Stage) -> bool:
+    return stage.kv_offload is not None and stage.kv_tokens < plan.workload.max_tokens
 
 
 def _chained(plan: Plan) -> frozenset[tuple[str, str]]:

@@ -73,9 +73,9 @@ KV_WITHOUT_SPARE = Rule(
 def _kv_room(plan: Plan) -> Iterator[Violation]:
     longest = plan.workload.max_tokens
     for stage in plan.stages:
-        if stage.kv_tokens < FEWEST_REQUESTS * longest:
+        if stage.room_tokens < FEWEST_REQUESTS * longest:
             message = (
-                f"its KV room of {stage.kv_tokens} tokens holds one request of {longest}, needed"
+                f"its KV room of {stage.room_tokens} tokens holds one request of {longest}, needed"
                 f" {FEWEST_REQUESTS} x {longest} = {FEWEST_REQUESTS * longest}"
             )
             yield KV_WITHOUT_SPARE.at(f"stage {stage.id}", message)

@@ -105,7 +105,7 @@ def _loss(plan: Plan, without: list[str], spec_file: Path | None, overlays: list
         )
     slots = [slot for text in without for slot in _slots(text)]
     if spec_file is None:
-        return take_away(Spec(plan.cluster, plan.model, plan.workload), slots)
+        return take_away(Spec.of(plan), slots)
     loss = changed(read_spec(source(spec_file), overlays))
     return take_away(loss.spec, slots, keeps_bounds=False) if slots else loss
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Final
 
 from hexplan.constants import MAX_BATCH, PAGE_TOKENS
-from hexplan.cost.memory import kv_bytes_per_token, memory_needs, step_tokens
+from hexplan.cost.memory import kv_bytes_per_token, kv_room_tokens, memory_needs, step_tokens
 from hexplan.cost.stage_shape import StageShape
 from hexplan.cost.step_times import DerivedStepTimes, StepTimes
 from hexplan.field_types import Range
@@ -157,20 +157,17 @@ class HostMemory:
     """How much of the room is used that there would be besides that without."""
 
 
-def find_kv_offload(
-    spec: Spec, shape: StageShape, plain: StepTimes, host: HostMemory
-) -> KvOffload | None:
-    """Return how a stage would use host memory, or None if it cannot, or no more comes out of it.
+def first_on_host(layers: Range) -> int:
+    """Return the first layer of a stage that may have its keys and values in host memory."""
+    return max(layers[0] + 1, _FIRST)
 
-    It needs layers behind the model's first ones, and one of its own before them. More comes out if
-    a mean request takes less of the stage's time once as many run at once as then have room.
 
-    Parameters
-    ----------
-    plain
-        The stage's step times without.
+def roomiest_kv_offload(spec: Spec, shape: StageShape, host: HostMemory) -> KvOffload | None:
+    """Return how a stage would use host memory for more tokens, or None if it cannot.
+
+    It needs layers behind the model's first ones, and one of its own before them.
     """
-    from_layer = max(shape.layers[0] + 1, _FIRST)
+    from_layer = first_on_host(shape.layers)
     sharing = shape.sharing
     if from_layer >= shape.layers[1] or not sharing.is_tensor or sharing.interleave is not None:
         return None
@@ -187,19 +184,37 @@ def find_kv_offload(
     plain_tokens = min(need.kv_tokens for need in needs)
     if kv_tokens <= plain_tokens:
         return None
-    kv_tokens = plain_tokens + int((kv_tokens - plain_tokens) * host.share)
-    how = KvOffload(
+    return KvOffload(
         from_layer=from_layer,
         fraction=host.fraction,
         link_bytes_per_s=host.link_bytes_per_s,
-        kv_tokens=kv_tokens,
+        kv_tokens=plain_tokens + int((kv_tokens - plain_tokens) * host.share),
     )
-    fetches = FetchTimes.of(spec.model, replace(shape, sharing=replace(sharing, kv_offload=how)))
+
+
+def find_kv_offload(
+    spec: Spec, shape: StageShape, plain: StepTimes, host: HostMemory
+) -> KvOffload | None:
+    """Return how a stage would use host memory, or None if it cannot, or no more comes out of it.
+
+    More comes out if a mean request takes less of the stage's time once as many run at once as then
+    have room.
+
+    Parameters
+    ----------
+    plain
+        The stage's step times without.
+    """
+    how = roomiest_kv_offload(spec, shape, host)
+    if how is None:
+        return None
+    sharing = replace(shape.sharing, kv_offload=how)
+    fetches = FetchTimes.of(spec.model, replace(shape, sharing=sharing))
     assert fetches is not None
     offloaded = OffloadedStepTimes(plain, fetches)
-    before_s = _decodes_s(spec, shape, plain, plain_tokens)
-    after_s = _decodes_s(spec, shape, offloaded, kv_tokens)
-    after_s += fetches.host_share * _fetched_again(spec) * fetches.token_s
+    before_s = _decodes_s(spec, shape, plain, kv_room_tokens(spec, shape))
+    after_s = _decodes_s(spec, shape, offloaded, how.kv_tokens)
+    after_s += fetches.host_share * fetched_again(spec) * fetches.token_s
     return how if after_s < before_s else None
 
 
@@ -212,7 +227,7 @@ def _decodes_s(spec: Spec, shape: StageShape, steps: StepTimes, kv_tokens: int) 
     return workload.output_tokens.mean * step_s / batch
 
 
-def _fetched_again(spec: Spec) -> int:
+def fetched_again(spec: Spec) -> int:
     """Return the tokens that the parts of a mean prompt fetch of those before, in one layer."""
     prompt, part = spec.workload.prompt_tokens.mean, step_tokens(spec.cluster, spec.workload)
     return sum(range(0, prompt, part))

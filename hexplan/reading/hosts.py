@@ -11,8 +11,13 @@ from hexplan.reading.names import MAX_DEVICES, expand, split_device_count
 from hexplan.reading.text.cluster_text import DuplexText
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hexplan.cluster import Cluster
+    from hexplan.device import DeviceType
     from hexplan.reading.devices import DeviceTable
     from hexplan.reading.locate import Locator
+    from hexplan.reading.profiles import Profiles
     from hexplan.reading.text.cluster_text import ClusterText, HostText
     from hexplan.wording import KeyPath
 
@@ -48,6 +53,41 @@ def read_coordinator(text: ClusterText) -> Coordinator:
     )
 
 
+def check_host_memory(text: ClusterText, cluster: Cluster, at: Locator) -> None:
+    """Refuse hosts whose memory for keys and values is not known where it is to be used."""
+    asked = cluster.techniques
+    if asked.kv_offload == "off":
+        return
+    for index, entry in enumerate(text.hosts):
+        for name in expand(entry.name):
+            host = cluster.host_by_name[name]
+            is_out = all(cluster.is_excluded(name, number) for number in range(len(host.devices)))
+            if not is_out and asked.memory_of(host) is None:
+                problem = (
+                    f"found no `host_memory` of {name}, needed what it has for keys and values,"
+                    f" as `techniques.kv_offload` is `{asked.kv_offload}`"
+                )
+                hint = "state `host_memory: 128GB` there, or in `techniques` for every host"
+                raise at.error(("hosts", index), problem, hint=hint)
+
+
+def with_measured_links(
+    text: ClusterText, hosts: tuple[Host, ...], measured: Profiles, types: Mapping[str, DeviceType]
+) -> tuple[Host, ...]:
+    """Return the hosts with the links from host memory that a profile has, if nobody states any."""
+    asked = text.techniques
+    if asked.kv_offload == "off" or asked.host_link is not None:
+        return hosts
+
+    def linked(host: Host) -> Host:
+        found = measured.host_link([types[name] for name in host.devices])
+        if host.host_link_bytes_per_s is not None or found is None:
+            return host
+        return host.model_copy(update={"host_link_bytes_per_s": found})
+
+    return tuple(map(linked, hosts))
+
+
 def _expand_host(
     text: HostText, table: DeviceTable, path: KeyPath, at: Locator
 ) -> tuple[Host, ...]:
@@ -69,6 +109,8 @@ def _expand_host(
             address=address,
             price_usd_per_h=text.price,
             spot=_spot(text),
+            host_memory_bytes=text.host_memory,
+            host_link_bytes_per_s=text.host_link,
         )
         for name, address in zip(names, addresses, strict=True)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -16,10 +17,13 @@ from hexplan.reading.devices import DeviceTable
 from hexplan.reading.locate import Locator
 from hexplan.reading.named_files import NamedFile
 from hexplan.reading.text.profile_text import ProfileText
+from hexplan.techniques import HOST_LINK_BYTES_PER_S
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from hexplan.device import DeviceType
     from hexplan.files.yaml_reader import YamlDocument
     from hexplan.model import Model
     from hexplan.reading.text.profile_text import MeasuredStageText
@@ -29,7 +33,28 @@ PROFILE_VERSION = 1
 _RATE_UNIT = Decimal(1).scaleb(-RATE_DIGITS)
 
 
-def read_profiles(file: Path, model: Model, table: DeviceTable) -> tuple[Profile, ...]:
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """What a profile file states."""
+
+    stages: tuple[Profile, ...] = ()
+    """Of each measured group of devices."""
+    host_links: Mapping[str, int] = field(default_factory=dict)
+    """What a device of each type fetches from host memory: the least of all its groups, in bytes/s.
+    Types without a figure are not in it."""
+
+    def host_link(self, devices: Sequence[DeviceType]) -> int | None:
+        """Return the slowest link to devices; None if none was measured.
+
+        Those that were not count as what is assumed without a profile.
+        """
+        names = [device.profile_name for device in devices]
+        if self.host_links.keys().isdisjoint(names):
+            return None
+        return min(self.host_links.get(name, HOST_LINK_BYTES_PER_S) for name in names)
+
+
+def read_profiles(file: Path, model: Model, table: DeviceTable) -> Profiles:
     """Return what a profile file states, with devices by their names in `table`."""
     named = NamedFile(file, "a profile", ("profiles",), table.at)
     document = named.read_yaml(("version", "model", "stages"))
@@ -40,6 +65,7 @@ def read_profiles(file: Path, model: Model, table: DeviceTable) -> tuple[Profile
         raise at.error(("model",), problem, hint="measure this model, or plan the measured one")
     table = DeviceTable(table.given, at)
     profiles: dict[tuple[str, int], Profile] = {}
+    links: dict[str, int] = {}
     for index, stage in enumerate(text.stages):
         path = ("stages", index)
         device = table.find(stage.device, (*path, "device")).name
@@ -51,7 +77,10 @@ def read_profiles(file: Path, model: Model, table: DeviceTable) -> tuple[Profile
             raise at.error((*path, "tokens_per_s"), problem, hint=hint)
         _check_steps(stage, path, at)
         profiles[device, stage.tp] = _profile(device, stage, text.source)
-    return tuple(profiles.values())
+        if stage.host_link_bytes_per_s is not None:
+            rate = int(stage.host_link_bytes_per_s)
+            links[device] = min(rate, links.get(device, rate))
+    return Profiles(tuple(profiles.values()), links)
 
 
 def _validated(document: YamlDocument, at: Locator) -> ProfileText:

@@ -16,14 +16,19 @@ from hexplan.files.field_errors import UNKNOWN_FIELD, FieldError, explain, versi
 from hexplan.files.yaml_reader import YamlDocument, parse_yaml, read_yaml
 from hexplan.model import Model
 from hexplan.reading.devices import DeviceTable, read_devices
-from hexplan.reading.hosts import read_coordinator, read_hosts
+from hexplan.reading.hosts import (
+    check_host_memory,
+    read_coordinator,
+    read_hosts,
+    with_measured_links,
+)
 from hexplan.reading.joins import read_joins
 from hexplan.reading.links import Places, check_reach, read_links, read_trusted
 from hexplan.reading.locate import Locator
 from hexplan.reading.models import read_model
 from hexplan.reading.overlays import overlaid, read_overlay, read_overlays
 from hexplan.reading.pins import PinReader
-from hexplan.reading.profiles import read_profiles
+from hexplan.reading.profiles import Profiles, read_profiles
 from hexplan.reading.text.cluster_text import ClusterText
 from hexplan.reading.workloads import check_context, check_objective, read_workload
 from hexplan.spec import Spec
@@ -89,7 +94,10 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
         sites=frozenset((*(host.site for host in hosts), text.coordinator.site)),
     )
     pins = PinReader({host.name: host for host in hosts}, model.layers, at).read(text.pin)
-    profiles = read_profiles(folder / text.profiles, model, table) if text.profiles else ()
+    measured = Profiles()
+    if text.profiles:
+        measured = read_profiles(folder / text.profiles, model, table)
+    hosts, profiles = with_measured_links(text, hosts, measured, used), measured.stages
     used |= _measured_types(profiles, used.values(), table)
     cluster = Cluster(
         name=text.name,
@@ -118,6 +126,7 @@ def _read_cluster(text: ClusterText, model: Model, folder: Path, at: Locator) ->
         techniques=text.techniques.techniques(),
     )
     check_reach(cluster, at)
+    check_host_memory(text, cluster, at)
     limits = cluster.limits.model_copy(
         update={"join": read_joins(text.limits.join, cluster, model, at)}
     )

@@ -88,6 +88,8 @@ def _step(point: Point) -> str:
         return f"output head of {words.count(point.tokens, 'row')}{group}"
     if point.phase == "step":
         return f"step of {words.count(point.tokens, 'row')} besides its layers{group}"
+    if point.phase == "fetch":
+        return f"fetch of {words.count(point.tokens, 'token')} from host memory{group}"
     if point.phase in _OVERLAPS:
         return f"{_OVERLAPS[point.phase]} for {words.count(point.tokens, 'token')}{group}"
     return f"decode of {words.count(point.tokens, 'token')} at context {point.context:,}{group}"

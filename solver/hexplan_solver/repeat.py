@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from hexplan.cluster import Scheduling
-from hexplan.constants import MICRO, PROMISE_BASIS, RATE_BASIS
+from hexplan.constants import BALANCED_BASIS, MICRO, PROMISE_BASIS, RATE_BASIS
 from hexplan.plan import Plan
 from hexplan.predicted import Predicted, RateRun, SimulatedRate, SustainedRate
 from hexplan_solver.flow.network import build_network
@@ -96,8 +96,10 @@ class _Repetition:
         )
         ttft = [outcome.ttft for outcome in outcomes if outcome.ttft]
         tpot = [outcome.tpot for outcome in outcomes if outcome.tpot]
-        promised = self.plan.predicted.slo_requests_per_s
+        promised, balance = self.plan.predicted.slo_requests_per_s, self.plan.predicted.balance
         basis = RATE_BASIS if self.plan.objective == "latency" else PROMISE_BASIS
+        if balance is not None:
+            basis = BALANCED_BASIS.format(judged_by=balance.judged_by)
         return {
             "run": run,
             "latency_basis": basis.format(requests=run.requests) if ttft or tpot else None,

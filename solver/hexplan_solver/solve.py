@@ -18,6 +18,12 @@ from hexplan_solver.plans.write import write_plan
 from hexplan_solver.run import Run
 from hexplan_solver.techniques.choose import with_techniques
 from hexplan_solver.techniques.lanes import as_chosen, better_lanes, may_gain, with_lanes
+from hexplan_solver.techniques.longest import (
+    counting_host_memory,
+    may_count_host_memory,
+    refuse_entries_inside,
+    with_host_memory_told,
+)
 from hexplan_solver.techniques.shifting import better_shift, never_shifting, without_shift
 
 METHODS = (OWN_METHOD, *BASELINES)
@@ -89,17 +95,31 @@ def _plan(spec: Spec, options: SolveOptions, report: Report) -> Plan:
     run = Run(spec, options, report)
     draft = _draft if options.method == OWN_METHOD else draft_baseline
     found = draft(spec, options, report)
+    refuse_entries_inside(found.evaluated)
     # The formula of sustained rates knows no phases.
     return write_plan(found if found.handovers else with_sustained(found), run.info())
 
 
 def _draft(spec: Spec, options: SolveOptions, report: Report) -> Draft:
-    """Plan with hexplan's own search; if there is no plan, explain why."""
+    """Plan with hexplan's own search; if there is no plan, explain why.
+
+    Where devices have no room for the longest request, host memory counts if it may be used.
+    """
     try:
         return draft_objective(spec, options, report)
     except InfeasibleError as error:
-        raise (explain_infeasible(spec, options) or error) from None
+        if may_count_host_memory(spec):
+            return _draft(counting_host_memory(spec), options, report)
+        raise (_explained(spec, options) or error) from None
     except LimitReached as error:
         # The explanation does not know joined hosts, and with them there may be a plan.
-        reason = None if spec.cluster.limits.join else explain_infeasible(spec, options)
+        reason = None if spec.cluster.limits.join else _explained(spec, options)
+        if reason is not None and may_count_host_memory(spec):
+            return _draft(counting_host_memory(spec), replace(options, started_s=None), report)
         raise (reason or error) from None
+
+
+def _explained(spec: Spec, options: SolveOptions) -> InfeasibleError | None:
+    """Return why no plan exists, with what host memory has to do with it."""
+    reason = explain_infeasible(spec, options)
+    return None if reason is None else with_host_memory_told(spec, reason, options)

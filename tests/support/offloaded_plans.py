@@ -29,6 +29,17 @@ def offloaded_plan(asked: Techniques = ASKED, **update: object) -> Plan:
     return change_stage(plan, 0, kv_offload=HOW.model_copy(update=update))
 
 
+def _with_own_memory(plan: Plan) -> Plan:
+    """Return the plan with little memory of its own on the host of its first stage."""
+    hosts = tuple(
+        host.model_copy(update={"host_memory_bytes": 1000})
+        if host.name == plan.stages[0].host
+        else host
+        for host in plan.cluster.hosts
+    )
+    return resealed(plan, hosts=hosts)
+
+
 BROKEN_OFFLOADS = (
     broken("host memory that nobody asked for", offloaded_plan(Techniques()), "HEX228"),
     broken("another fraction than asked for", offloaded_plan(fraction=Decimal("0.2")), "HEX228"),
@@ -51,6 +62,12 @@ BROKEN_OFFLOADS = (
     broken(
         "more context than the host has memory for",
         offloaded_plan(ASKED.model_copy(update={"host_memory_bytes": 1000})),
+        "HEX308",
+        "HEX411",
+    ),
+    broken(
+        "more context than its host has memory for, by its own figure",
+        _with_own_memory(offloaded_plan()),
         "HEX308",
         "HEX411",
     ),

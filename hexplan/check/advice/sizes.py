@@ -32,7 +32,7 @@ SIZES = {
     ),
     "HEX308": Advice(
         "The host would swap, or end the ranks.",
-        "State more `techniques.host_memory` if there is some, or solve again.",
+        "State more `host_memory` if there is some, or solve again.",
     ),
     "HEX401": Advice(
         "Routing and the bound rest on capacities. One that is too high overloads its stage.",

@@ -10,6 +10,7 @@ from typing import Final
 from hexplan.check.bound.group_shards import group_shards
 from hexplan.check.bound.host_shapes import Group, HostShape
 from hexplan.check.lookup import Lookup
+from hexplan.check.stage.host_room import HostFigures, offload_of_longest
 from hexplan.check.stage.memory import kv_room
 from hexplan.check.stage.sequence import KnownSeconds
 from hexplan.check.stage.sharing import KnownModes, obstacle, shift_tokens, smaller_degrees
@@ -38,11 +39,12 @@ class GroupKey:
     """Over it a measured group is set against its datasheet, even for a single device."""
     presence: Decimal
     is_joined: bool
+    figures: HostFigures | None = None
 
     @classmethod
     def of(cls, shape: HostShape, group: Group) -> GroupKey:
         """Return the key of a group of a host's devices."""
-        return cls(group, shape.interconnect, shape.presence, shape.is_joined)
+        return cls(group, shape.interconnect, shape.presence, shape.is_joined, shape.figures)
 
 
 class Curves:
@@ -73,7 +75,7 @@ def _curve(lookup: Lookup, host: str, group: Group, pin: Range | None) -> Curve:
     best = [0]
     while len(best) <= total:
         rates = [rate for layers in members.ranges(len(best)) for rate in members.rates(layers)]
-        if not rates and members.ways == TENSOR:
+        if not rates and members.ways == TENSOR and not lookup.counts_host_memory:
             break  # what does not fit with so many layers does not fit with more
         best.append(max(rates, default=0))
     return tuple(best)
@@ -120,7 +122,7 @@ class _Members:
 
         By the datasheet, a tensor-parallel stage is fastest inside the model: embedding and output
         head take memory, and the head takes time. So the ends matter only where no stage of so many
-        layers fits between them.
+        layers fits between them. With host memory a first stage fetches for fewer layers.
         """
         total = self.lookup.plan.model.layers
         inner = (1, 1 + num_layers)
@@ -129,9 +131,8 @@ class _Members:
             return
         if num_layers < total - 1:
             yield inner
-            if self.ways == TENSOR and is_from_datasheet(
-                self.lookup, self._stage(inner, TENSOR[0])
-            ):
+            is_plain = self.ways == TENSOR and not self.lookup.counts_host_memory
+            if is_plain and is_from_datasheet(self.lookup, self._stage(inner, TENSOR[0])):
                 return
         yield (0, num_layers)
         yield (total - num_layers, total)
@@ -152,9 +153,15 @@ class _Members:
                 return
             stage = stage.model_copy(update={"shift_tokens": threshold})
         kv_tokens = kv_room(self.lookup, stage)
+        update: dict[str, object] = {"kv_tokens": kv_tokens}
         if kv_tokens < self.lookup.plan.workload.max_tokens:
-            return
-        speed = speed_of(self.lookup, stage.model_copy(update={"kv_tokens": kv_tokens}), self.known)
+            how = None
+            if self.lookup.counts_host_memory:
+                how = offload_of_longest(self.lookup, stage)
+            if how is None:
+                return
+            update["kv_offload"] = how
+        speed = speed_of(self.lookup, stage.model_copy(update=update), self.known)
         if speed is not None:
             yield int(speed.tokens_per_s * MICRO)
 

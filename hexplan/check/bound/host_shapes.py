@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from itertools import islice, product
 from math import prod
 
 from hexplan.check.lookup import Lookup
+from hexplan.check.stage.host_room import HostFigures
 from hexplan.constants import MAX_PARTITIONS
 from hexplan.field_types import Range
 from hexplan.host import Host, Interconnect
@@ -37,6 +38,8 @@ class HostShape:
     presence: Decimal
     """Share of the time in which the plan counts on it."""
     is_joined: bool
+    figures: HostFigures | None = None
+    """What it has for keys and values, if the longest request may need that."""
 
     def choices(self) -> tuple[tuple[Split, ...], ...]:
         """Return the ways to split each part of the host's devices.
@@ -68,7 +71,10 @@ def hosts_by_shape(lookup: Lookup) -> dict[HostShape, tuple[str, ...]]:
         bound = {device for devices in tied[name] for device in devices}
         free = [i for i in sorted(known - bound) if (name, i) not in excluded]
         groups = [devices for devices in tied[name] if devices and known.issuperset(devices)]
-        found[_shape(host, free, groups, pins.get(name))].append(name)
+        shape = _shape(host, free, groups, pins.get(name))
+        if lookup.counts_host_memory:
+            shape = replace(shape, figures=HostFigures.of(lookup.plan, host))
+        found[shape].append(name)
     return {shape: tuple(names) for shape, names in found.items()}
 
 

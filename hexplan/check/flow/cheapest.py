@@ -88,8 +88,10 @@ class _Search:
     def _enter_layers(self, target: str) -> tuple[int, int]:
         """Return the layers at which a request may enter a target, half-open."""
         num_layers = self.lookup.plan.model.layers
-        is_exit = target == EXIT
-        return (num_layers, num_layers + 1) if is_exit else self.lookup.stages[target].layers
+        if target == EXIT:
+            return num_layers, num_layers + 1
+        first, end = self.lookup.stages[target].layers
+        return (first, first + 1) if self.lookup.counts_host_memory else (first, end)
 
     def _transfer_price(self, source: str, target: str) -> int | None:
         """Return what a token pays for NICs and trunk, or None if there is no link."""

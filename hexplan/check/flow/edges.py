@@ -56,7 +56,8 @@ EDGE_NOT_ALLOWED = Rule(
     "HEX501",
     "edge-not-allowed",
     "An edge enters a stage inside its range (s_j <= t_i < t_j), at 0 from entry, and exits at L;"
-    " with an engine of whole replicas, it is a step of a route.",
+    " with an engine of whole replicas, it is a step of a route. Where the longest request needs"
+    " host memory, it enters a stage at its first layer (s_j = t_i).",
 )
 ENTER_LAYER_WRONG = Rule(
     "HEX502",
@@ -74,6 +75,8 @@ def _ranges(lookup: Lookup, edge: Edge) -> Iterator[Violation]:
         else:
             held = span(lookup.stages[edge.target].layers)
             message = f"enters {held} at layer {leave}, which it does not hold"
+            if lookup.counts_host_memory:
+                message = f"enters {held} at layer {leave}, needed its first one for host memory"
             if edge.source == ENTRY:
                 message = f"enters {held}, which does not start at layer 0"
         if not lookup.joins(edge.source, edge.target):

@@ -80,15 +80,17 @@ def _sum(stage: Stage, memory: DeviceMemory) -> Iterator[Violation]:
 KV_ROOM_TOO_SMALL = Rule(
     "HEX305",
     "kv-room-too-small",
-    "A stage has KV room for at least one request of maximum length.",
+    "A stage has KV room for at least one request of maximum length: on its devices, or with"
+    " `techniques.kv_offload: on` in host memory too.",
 )
 
 
 def _kv_room(lookup: Lookup, stage: Stage) -> Iterator[Violation]:
-    workload = lookup.plan.workload
-    if stage.kv_tokens < workload.max_tokens:
+    workload, asked = lookup.plan.workload, lookup.plan.cluster.techniques.kv_offload
+    room = stage.room_tokens if asked == "on" else stage.kv_tokens
+    if room < workload.max_tokens:
         message = (
-            f"room for {stage.kv_tokens} tokens, but the longest request has"
+            f"room for {room} tokens, but the longest request has"
             f" {workload.prompt_tokens.max} + {workload.output_tokens.max}"
             f" = {workload.max_tokens}"
         )

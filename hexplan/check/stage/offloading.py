@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from math import ceil
 
 from hexplan.check.exact import FLOAT_TOLERANCE, exact
 from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
-from hexplan.check.stage.memory import device_needs
-from hexplan.check.stage.sizes import kv_token_bytes, length
+from hexplan.check.stage.host_room import (
+    HostFigures,
+    bounds_s,
+    crossing_s,
+    fetched_again,
+    host_token_bytes,
+    largest_room,
+    queries_share,
+)
+from hexplan.check.stage.sizes import length
 from hexplan.check.stage.steps import StageSteps, steps_of
 from hexplan.constants import MAX_BATCH
 from hexplan.plan import Stage
@@ -19,24 +26,24 @@ from hexplan.techniques import KvOffload
 OFFLOAD_IMPOSSIBLE = Rule(
     "HEX228",
     "kv-offload-impossible",
-    "A stage has `kv_offload` only if `techniques.kv_offload` is `on` or `auto`, with the same"
-    " fraction and link; it is `tp`, does not interleave, and every route enters it at its first"
-    " layer. `from_layer` is the first one behind that and behind the model's first two.",
+    "A stage has `kv_offload` only if `techniques.kv_offload` is `on` or `auto`, with the fraction"
+    " stated there and its host's link; it is `tp`, does not interleave, and every route enters it"
+    " at its first layer. `from_layer` is the first one behind that and behind the model's first"
+    " two.",
 )
 OFFLOAD_WRONG = Rule(
     "HEX411",
     "kv-offload-wrong",
     "`kv_offload.kv_tokens` is a number for which devices have room; it is more than `kv_tokens`,"
-    " and decodes of a mean request then take less of the stage's time.",
+    " and decodes of a mean request then take less of the stage's time, unless the longest request"
+    " needs it.",
 )
 HOST_OVERFLOW = Rule(
     "HEX308",
     "host-memory-overflow",
-    "Keys and values that the stages of a host keep in its memory fit `techniques.host_memory`.",
+    "Keys and values that the stages of a host keep in its memory fit what the host has for them:"
+    " its own `host_memory`, or that of `techniques`.",
 )
-_PAGE = 8
-_FETCH_COPIES = 6
-_PROMPT_COPIES = 2
 
 
 def offload_violations(lookup: Lookup) -> Iterator[Violation]:
@@ -50,10 +57,11 @@ def offload_violations(lookup: Lookup) -> Iterator[Violation]:
         if reason:
             yield OFFLOAD_IMPOSSIBLE.at(f"stage {stage.id}", reason)
         elif lookup.is_measurable(stage):
-            used[stage.host] = used.get(stage.host, 0) + _host_bytes(lookup, stage, how)
+            needed = how.kv_tokens * host_token_bytes(lookup, stage, how)
+            used[stage.host] = used.get(stage.host, 0) + needed
             yield from _figures(lookup, stage, how)
-    memory = lookup.plan.cluster.techniques.host_memory_bytes or 0
     for host, needed in used.items():
+        memory = HostFigures.of(lookup.plan, lookup.hosts[host]).memory_bytes
         if needed > memory:
             message = f"keys and values take {needed} bytes of its memory, of {memory}"
             yield HOST_OVERFLOW.at(f"host {host}", message)
@@ -65,8 +73,12 @@ def _obstacle(lookup: Lookup, stage: Stage, how: KvOffload) -> str:
     needed = max(stage.layers[0] + 1, 2)
     if asked.kv_offload == "off":
         return "it uses host memory, but `techniques` asks for none"
-    if (how.fraction, how.link_bytes_per_s) != (asked.kv_fraction, asked.host_link_bytes_per_s):
-        return "its fraction and its link are not those of `techniques`"
+    if how.fraction != asked.kv_fraction:
+        return f"it fetches {how.fraction:f} of keys and values, not {asked.kv_fraction:f}"
+    host = lookup.hosts.get(stage.host)
+    link = HostFigures.of(lookup.plan, host).link_bytes_per_s if host else how.link_bytes_per_s
+    if how.link_bytes_per_s != link:
+        return f"states a link of {how.link_bytes_per_s} bytes/s, its host has {link}"
     if how.from_layer != needed:
         return f"states layers from {how.from_layer} on, needed {needed}"
     return offload_obstacle(lookup, stage, how)
@@ -92,12 +104,7 @@ def offload_obstacle(lookup: Lookup, stage: Stage, how: KvOffload) -> str:
 
 
 def _figures(lookup: Lookup, stage: Stage, how: KvOffload) -> Iterator[Violation]:
-    where, largest = f"stage {stage.id}", _device_room(lookup, stage, how)
-    on_host = (lookup.plan.cluster.techniques.host_memory_bytes or 0) // sum(
-        other.host == stage.host for other in lookup.plan.stages
-    )
-    a_token = _host_bytes(lookup, stage, how) // how.kv_tokens
-    largest = min(largest, on_host // a_token)
+    where, largest = f"stage {stage.id}", largest_room(lookup, stage, how)
     if how.kv_tokens > largest:
         message = f"states {how.kv_tokens} tokens with host memory, but {largest} fit"
         yield OFFLOAD_WRONG.at(where, message)
@@ -105,8 +112,8 @@ def _figures(lookup: Lookup, stage: Stage, how: KvOffload) -> Iterator[Violation
         message = f"{how.kv_tokens} tokens fit with host memory, and {stage.kv_tokens} without"
         yield OFFLOAD_WRONG.at(where, message)
     steps = steps_of(lookup, stage.model_copy(update={"kv_offload": None}))
-    if steps is None:
-        return
+    if steps is None or lookup.needs_host_memory(stage):
+        return  # its capacity counts what it fetches
     without, with_it = _plain_s(lookup, stage, steps), _offloaded_s(lookup, stage, how, steps)
     if with_it > without * (1 + FLOAT_TOLERANCE):
         message = (
@@ -114,28 +121,6 @@ def _figures(lookup: Lookup, stage: Stage, how: KvOffload) -> Iterator[Violation
             f" and {float(without * 1000):.3f} ms without"
         )
         yield OFFLOAD_WRONG.at(where, message)
-
-
-def _device_room(lookup: Lookup, stage: Stage, how: KvOffload) -> int:
-    """Return the most tokens whose device's part fits beside everything else."""
-    first, end = stage.layers
-    away, rooms = end - how.from_layer, []
-    for shard, need in zip(stage.shards, device_needs(lookup, stage), strict=True):
-        layer = kv_token_bytes(lookup.plan.model, (0, 1), shard)
-        layers = how.from_layer - first + Fraction(away, _PAGE) + Fraction(2, _PAGE)
-        token = ceil(layer * (layers + _FETCH_COPIES * exact(how.fraction)))
-        rounded = MAX_BATCH * (away + (_FETCH_COPIES + 2) * _PAGE)
-        fixed = layer * (_PROMPT_COPIES * lookup.plan.workload.max_tokens + rounded)
-        fixed += need.weights_bytes + need.workspace_bytes + need.overhead_bytes
-        rooms.append((need.budget_bytes - fixed) // token)
-    return min(rooms)
-
-
-def _host_bytes(lookup: Lookup, stage: Stage, how: KvOffload) -> int:
-    """Return what a stage takes of its host's memory."""
-    layers = (how.from_layer, stage.layers[1])
-    shards = (kv_token_bytes(lookup.plan.model, layers, shard) for shard in stage.shards)
-    return how.kv_tokens * sum(shards)
 
 
 def _at_once(lookup: Lookup, stage: Stage, room: int) -> int:
@@ -158,32 +143,19 @@ def _offloaded_s(lookup: Lookup, stage: Stage, how: KvOffload, steps: StageSteps
     batch, context = _at_once(lookup, stage, how.kv_tokens), workload.mean_context_tokens
     away = stage.layers[1] - how.from_layer
     fraction = exact(how.fraction)
-    sizes = [kv_token_bytes(plan.model, (0, 1), shard) for shard in stage.shards]
-    crossing = Fraction(max(sizes), how.link_bytes_per_s)
+    crossing = crossing_s(lookup, stage, how)
     fetching = fraction * batch * context * crossing
     layer = max(steps.decode_s(batch, fraction * context), fetching)
     if fraction < 1:
         layer += _foreseen_s(lookup, stage, steps, batch)
     resident = length(stage.layers) - away
     step = resident * steps.decode_s(batch, context) + away * layer
-    prompt = workload.prompt_tokens
-    part = min(plan.cluster.limits.chunk_tokens, prompt.max)
-    parts = -(-prompt.mean // part)
-    again = away * Fraction(part * parts * (parts - 1), 2) * crossing
+    again = away * fetched_again(plan) * crossing
     return step * workload.output_tokens.mean / batch + again
 
 
 def _foreseen_s(lookup: Lookup, stage: Stage, steps: StageSteps, batch: int) -> Fraction:
     """Return the seconds in which a layer finds what the decodes of the next one need."""
-    model, context = lookup.plan.model, lookup.plan.workload.mean_context_tokens
-    inputs = model.head_dim * (model.heads + 2 * model.kv_heads)
-    outputs = model.head_dim * model.heads
-    share = Fraction(inputs, inputs + outputs + 3 * model.ffn * model.active_experts)
-    reading = Fraction(0)
-    for shard, device in zip(stage.shards, stage.devices, strict=True):
-        kind = lookup.device_type(stage.host, device)
-        assert kind is not None
-        rate = exact(kind.efficiency.bandwidth) * kind.memory_bandwidth_bytes_per_s
-        bounds = Fraction(kv_token_bytes(model, (0, 1), shard), _PAGE)
-        reading = max(reading, bounds / rate)
-    return share * steps.decode_s(batch, 0) + batch * context * reading
+    context = lookup.plan.workload.mean_context_tokens
+    share = queries_share(lookup.plan.model)
+    return share * steps.decode_s(batch, 0) + batch * context * bounds_s(lookup, stage)

@@ -12,6 +12,7 @@ from hexplan.check.lookup import Lookup
 from hexplan.check.rule import Rule, Violation
 from hexplan.check.stage.correction import DatasheetSeconds, corrected_seconds, correction_of
 from hexplan.check.stage.datasheet_error import datasheet_error
+from hexplan.check.stage.host_room import with_fetches
 from hexplan.check.stage.roofline import ShardOnDevice, StageRequest, head_seconds, layer_seconds
 from hexplan.check.stage.sequence import KnownSeconds, shared_phase_seconds
 from hexplan.check.stage.sizes import length
@@ -76,7 +77,8 @@ CAPACITY_WRONG = Rule(
     "capacity-wrong",
     "A stage's capacity is its profile's entry; without a profile, that of the datasheet, scaled"
     " if a similar group was measured. It is corrected if such a stage was observed, and"
-    " multiplied by the availability of a host that is rented by its spot offer.",
+    " multiplied by the availability of a host that is rented by its spot offer. If the longest"
+    " request needs host memory, it is lowered by all that is fetched.",
 )
 BEYOND_PROFILE = Rule(
     "HEX402",
@@ -129,6 +131,13 @@ def speed_of(
     correction = correction_of(lookup, stage, _shards(lookup, stage))
     if correction is not None:
         speed = _corrected(lookup, stage, speed, correction)
+    if lookup.needs_host_memory(stage) and speed.seconds:
+        found = round_down(
+            lookup.plan.workload.mean_tokens / with_fetches(lookup, stage, speed.seconds)
+        )
+        # The planner adds the fetches to the seconds of a speed that is already rounded.
+        tolerance = 2 * RATE_STEP + FLOAT_TOLERANCE * found
+        speed = replace(speed, tokens_per_s=found, tolerance=tolerance)
     return replace(speed, tokens_per_s=_with_availability(lookup, stage, speed.tokens_per_s))
 
 

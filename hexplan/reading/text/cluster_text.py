@@ -16,6 +16,7 @@ from hexplan.reading.text.device_text import DeviceText
 from hexplan.reading.text.fields import (
     AddressRange,
     Bandwidth,
+    Bytes,
     DeviceCount,
     DeviceName,
     DeviceSlot,
@@ -116,6 +117,10 @@ class HostText(Text):
     """What one such host costs per hour: `12.3 USD/h`; the cost objective needs it."""
     spot: SpotText | None = None
     """A cheaper offer: `{price: 4.1 USD/h, availability: 95%}`."""
+    host_memory: Bytes | None = None
+    """What such a host has for keys and values, if not what `techniques` states: `128GB`."""
+    host_link: Bandwidth | None = None
+    """What its link from host memory to each device carries, likewise: `25GB/s`."""
 
 
 class CoordinatorText(Text):

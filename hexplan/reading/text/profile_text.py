@@ -43,6 +43,8 @@ class MeasuredStageText(Text):
     """Tokens that it decoded in one step with 1, 2, ... layers."""
     slowdown: Annotated[float, Field(ge=1, le=10)] | None = None
     """How many times as long computing and summing up took while both went on."""
+    host_link_bytes_per_s: Annotated[float, Field(ge=1, le=1e15)] | None = None
+    """What each device of the group fetched from host memory a second."""
     error: Annotated[Fraction, Field(lt=1)] | None = None
     """How far its times may be off, such as `3%`; 10 % if left out."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from hexplan.reading.text.base import Text
 from hexplan.reading.text.fields import Bandwidth, Bytes, Factor, Fraction
@@ -48,16 +48,11 @@ class TechniquesText(Text):
     kv_fraction: Fraction = KV_FRACTION
     """Share of a request's keys and values that a decode fetches; all at 1."""
     host_memory: Bytes | None = None
-    """What every host has for keys and values: needed for `kv_offload`."""
-    host_link: Bandwidth = HOST_LINK_BYTES_PER_S
-    """What a link from host memory to a device carries."""
-
-    @model_validator(mode="after")
-    def _knows_host_memory(self) -> Self:
-        if self.kv_offload != "off" and self.host_memory is None:
-            message = "`kv_offload` needs `host_memory`, what each host has for keys and values"
-            raise ValueError(message)
-        return self
+    """What a host has for keys and values if it states no figure of its own; `kv_offload` needs
+    one."""
+    host_link: Bandwidth | None = None
+    """What a link from host memory to a device carries, of hosts that do not state their own; if
+    left out, what the profile measured, or else 25GB/s."""
 
     def techniques(self) -> Techniques:
         """Return what is asked for."""
@@ -69,5 +64,5 @@ class TechniquesText(Text):
             kv_offload=self.kv_offload,
             kv_fraction=self.kv_fraction,
             host_memory_bytes=self.host_memory,
-            host_link_bytes_per_s=self.host_link,
+            host_link_bytes_per_s=self.host_link or HOST_LINK_BYTES_PER_S,
         )

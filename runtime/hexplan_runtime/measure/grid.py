@@ -20,6 +20,8 @@ _FULL_STEP_TOKENS = 512
 """Prompt tokens of a step that serves prompts of several requests together: the default chunk."""
 _LANE_TOKENS = 256
 """Tokens of a lane of such a step, whose computing and sums are measured beside each other."""
+_FETCHED_TOKENS = 2048
+"""Tokens whose keys and values of a layer are fetched from host memory: several megabytes."""
 _FULL_STEP, _QUICK_STEP = 2, 8
 """The ratio of neighbouring points, in a measurement and in a quick try; a measurement has one more
 between each two, as kernels take rows by the block: seven take a third longer than six on Zen 4."""
@@ -82,6 +84,7 @@ def grid(
         ]
         points += [Point(tp=tp, phase="head", tokens=n, context=1) for n in batches]
         points += [Point(tp=tp, phase="step", tokens=n, context=mean) for n in powers]
+        points.append(Point(tp=tp, phase="fetch", tokens=_FETCHED_TOKENS, context=1))
         if tp > 1:
             lane = min(longest, _LANE_TOKENS)
             points += [Point(tp=tp, phase=phase, tokens=lane, context=lane) for phase in OVERLAP]

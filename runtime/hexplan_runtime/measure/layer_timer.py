@@ -14,6 +14,7 @@ from hexplan.field_types import Range
 from hexplan_runtime.batch import Row
 from hexplan_runtime.measure.clock import clock_of
 from hexplan_runtime.measure.equal_shard import equal_shard
+from hexplan_runtime.measure.host_fetch import host_fetch
 from hexplan_runtime.measure.messages import RankOrder, RankTask
 from hexplan_runtime.measure.sample import OVERLAP, Point
 from hexplan_runtime.measure.served_rows import rows_of
@@ -65,7 +66,8 @@ class LayerTimer:
         self._model, self._dtype = task.model, dtype
         frequencies, scale = task.architecture.rotary_frequencies, task.architecture.rotary_scale
         self._rotary = RotaryTable(frequencies, scale)
-        self._kv_heads = shard.kv_heads[1] - shard.kv_heads[0]
+        kv_heads = shard.kv_heads[1] - shard.kv_heads[0]
+        self._kv_shape, self._kind = KvShape(kv_heads, self._model.head_dim, dtype), task.kind
         wire = WireFormat(launch_mark(task.nonce), task.model.hidden, dtype)
         self._step_timer = StepTimer(task.kind, team, wire, Path(task.meeting_folder))
 
@@ -100,6 +102,9 @@ class LayerTimer:
         if point.phase == "head":
             head = self._head_step(point)
             return lambda: self._clock(head)
+        if point.phase == "fetch":
+            fetch = host_fetch(self._kv_shape, point.tokens, self._kind)
+            return lambda: self._clock(fetch)
         if point.phase in OVERLAP:
             overlap = self._overlap(point)
             return lambda: self._clock(overlap) / len(self._layers)
@@ -194,8 +199,8 @@ class LayerTimer:
 
     def _filled_cache(self, rows: Sequence[Row]) -> KvCache:
         """Return a cache full of random values: pages that were never written would be slower."""
-        shape = KvShape(self._kv_heads, self._model.head_dim, self._dtype)
-        cache = KvCache((self._range,), sum(row.context_tokens for row in rows), shape)
+        room = sum(row.context_tokens for row in rows)
+        cache = KvCache((self._range,), room, self._kv_shape)
         for row in rows:
             cache.open(row.request, self._range[0], row.context_tokens)
         for layer in range(*self._range):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+from hexplan.model import Model
 from hexplan_runtime.measure.grid import LARGEST_BATCH, Lengths
 from hexplan_runtime.measure.rates import MeasuredStage
 from hexplan_runtime.measure.record import Circumstances
@@ -43,6 +44,7 @@ def _lines(
         yield f"    tp: {stage.tp}"
         yield f"    error: {stage.error}  # the widest spread of the times below"
         yield from _slowdown(stage)
+        yield from _host_link(stage, model)
         yield "    tokens_per_s:"
         yield from (f"      - {_number(r)}" for r in stage.tokens_per_s(model, memory_bytes))
         yield "    prefill_layer_s:"
@@ -65,6 +67,16 @@ def _slowdown(stage: MeasuredStage) -> Iterator[str]:
         (sample,) = stage.column(phase)
         figures = f"[{sample.point.tokens}, {_number(sample.median_s)}]"
         yield f"    #   {what} {figures}  {_steadiness(sample)}"
+
+
+def _host_link(stage: MeasuredStage, model: Model) -> Iterator[str]:
+    """Say what a device fetches from host memory a second, if that was measured."""
+    rate = stage.host_link_bytes_per_s(model)
+    if rate is not None:
+        (sample,) = stage.column("fetch")
+        figures = f"[{sample.point.tokens}, {_number(sample.median_s)}]"
+        yield f"    host_link_bytes_per_s: {_number(rate)}  # of keys and values in a layer:"
+        yield f"    #   fetched {figures}  {_steadiness(sample)}"
 
 
 def _rows(stage: MeasuredStage, phase: Phase) -> Iterator[str]:

@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, Decimal
 
 from hexplan.cluster import Limits
 from hexplan.cost import ShardSizes
-from hexplan.cost.memory import MemoryBudget, MemoryNeed
+from hexplan.cost.memory import MemoryBudget, MemoryNeed, kv_bytes_per_token
 from hexplan.cost.steps import Curve
 from hexplan.model import Model
 from hexplan_runtime.measure.equal_shard import equal_shard
@@ -70,6 +70,14 @@ class MeasuredStage:
         shorter_s, longer_s = sorted((alone_s, sums_s))
         found = Decimal(1 + (both_s - longer_s) / shorter_s).quantize(_SLOWDOWN_STEP)
         return min(_MOST_SLOWDOWN, max(Decimal(1), found))
+
+    def host_link_bytes_per_s(self, model: Model) -> float | None:
+        """Return what the leader fetches from host memory while the others do; None if unknown."""
+        for sample in self.column("fetch"):
+            sizes = ShardSizes.of(equal_shard(model, 0, self.tp))
+            fetched = sample.point.tokens * kv_bytes_per_token(model, sizes, (0, 1))
+            return fetched / sample.median_s
+        return None
 
     def tokens_per_s(self, model: Model, memory_bytes: int | None) -> tuple[float, ...]:
         """Return the rates with 1, 2, ... layers, up to all of the model's.

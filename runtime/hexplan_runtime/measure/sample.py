@@ -9,7 +9,7 @@ from pydantic import Field
 
 from hexplan.frozen_model import FrozenModel
 
-Phase = Literal["prefill", "decode", "head", "step", "alone", "sums", "both"]
+Phase = Literal["prefill", "decode", "head", "step", "alone", "sums", "both", "fetch"]
 COMPUTED: tuple[Phase, ...] = ("prefill", "decode", "head")
 """Those that take the most of a step's time."""
 OVERLAP: tuple[Phase, ...] = ("alone", "sums", "both")
@@ -25,9 +25,10 @@ class Point(FrozenModel):
     phase: Phase
     """Whether the step runs a prompt, or the next token of running requests; or the output head; or
     what a step of decodes has besides its layers; or what a prompt computes without the team's
-    sums, or these sums, or both at once."""
+    sums, or these sums, or both at once; or what is fetched from host memory."""
     tokens: Count
-    """Tokens of the prompt; or requests that decode, a token each; or rows that are sampled."""
+    """Tokens of the prompt; or requests that decode, a token each; or rows that are sampled; or
+    tokens whose keys and values of a layer are fetched."""
     context: Count
     """Positions that the last token of each request sees, including itself."""
 

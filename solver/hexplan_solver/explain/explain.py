@@ -39,7 +39,7 @@ def explain(
     search
         How to search each changed cluster, with a time limit for each; None for bounds alone.
     """
-    spec = Spec(plan.cluster, plan.model, plan.workload)
+    spec = Spec.of(plan)
     back = read_back(build_problem(spec), plan.stages, replica_numbers(plan))
     sent = plan.certificate.flow_tokens_per_s
     plan = _at_largest_flow(plan, spec, back.stages)

@@ -28,15 +28,11 @@ def max_flow(network: Network) -> Flow:
     """
     if network.is_of_replicas:
         return replica_flow(network)
-    stacked = stacked_flow(network)
-    if stacked is not None:
-        return stacked
-    by_site = site_flow(network)
-    if by_site is not None:
-        return by_site
-    large = large_flow(network)
-    if large is not None:
-        return large
+    # What is quick takes it that requests may enter inside stages.
+    for quick in () if network.spec.counts_host_memory else (stacked_flow, site_flow, large_flow):
+        found = quick(network)
+        if found is not None:
+            return found
     arc_flows, cut = _combinatorial_flow(network)
     if not _overloads(network, arc_flows):
         paths = paths_of(network, arc_flows)

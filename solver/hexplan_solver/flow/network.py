@@ -49,7 +49,11 @@ class Network:
     def arcs(self) -> tuple[Arc, ...]:
         """Every arc: from entry, between stages, to exit."""
         pairs = _chained if self.is_of_replicas else _pairs
-        found = (self.arc(*ends) for ends in pairs(self.stages, self.spec.model.layers))
+        found = (
+            self.arc(*ends)
+            for ends in pairs(self.stages, self.spec.model.layers)
+            if self.enters_well(*ends)
+        )
         return tuple(arc for arc in found if arc is not None)
 
     def arc(self, source: int, target: int) -> Arc | None:
@@ -61,6 +65,15 @@ class Network:
         if link is None:
             return None
         return Arc(source, target, link.capacity, link.token_bytes, link.shared)
+
+    def enters_well(self, source: int, target: int) -> bool:
+        """Say whether an arc enters its target where requests may: not inside, with host memory.
+
+        Nothing there would foresee what the layers need of it.
+        """
+        if OUTSIDE in (source, target) or not self.spec.counts_host_memory:
+            return True
+        return self.stages[source].layers[1] == self.stages[target].layers[0]
 
     @property
     def is_of_replicas(self) -> bool:

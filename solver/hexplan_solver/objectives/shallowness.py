@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hexplan.cost import StageShape, kv_room_tokens
+from hexplan.cost import StageShape
+from hexplan.cost.host_room import room_tokens
 from hexplan_solver.flow.evaluate import Evaluated
 from hexplan_solver.placement.placement import PlacedStage
 from hexplan_solver.problem.problem import Problem
@@ -69,4 +70,4 @@ def _kv_room(problem: Problem, stage: PlacedStage) -> int:
     sharing = problem.sharing_of(stage.kind, stage.layers)
     interconnect = problem.spec.cluster.host_by_name[stage.host].interconnect
     shape = StageShape(stage.layers, problem.group_of(stage.kind), interconnect, sharing)
-    return kv_room_tokens(problem.spec, shape) * (stage.layers[1] - stage.layers[0])
+    return room_tokens(problem.spec, shape) * (stage.layers[1] - stage.layers[0])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from hexplan.cost import TENSOR, DeviceShard, ShardSizes, Sharing, StageShape, find_sharing
+from hexplan.cost.host_room import sharing_with_room
 from hexplan.engines import ENGINES
 from hexplan.field_types import Range
 from hexplan.plan import Plan, Stage
@@ -103,6 +104,7 @@ def _rate(problem: Problem, stage: Stage, group: tuple[DeviceShard, ...]) -> tup
     is_allowed = len(group) == 1 or stage.parallel in spec.cluster.limits.parallel
     if sharing is None or not is_allowed:
         return 0, TENSOR
+    sharing = sharing_with_room(spec, host, replace(shape, sharing=sharing))
     capacity = capacity_of(spec, host, group, stage.layers, sharing)
     return as_counted(spec.cluster, capacity), sharing
 
@@ -120,6 +122,6 @@ def _rates(problem: Problem, layers: Range, rate: int, sharing: Sharing) -> Rate
         )
         for first in (False, True)
     )
-    if sharing.is_tensor:
+    if sharing == TENSOR:
         return Rates(total, rows)
     return Rates(total, rows, (((sharing,) * (total + 1),) * 2,) * 2)

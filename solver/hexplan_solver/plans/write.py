@@ -16,8 +16,8 @@ from hexplan.cost import (
     StageSpeed,
     kv_room_tokens,
     memory_of,
-    stage_speed,
 )
+from hexplan.cost.host_room import planned_speed
 from hexplan.field_types import Range
 from hexplan.plan import (
     EXIT,
@@ -110,7 +110,7 @@ class _Figures:
         group = problem.group_of(placed.kind)
         shape = StageShape(placed.layers, group, host.interconnect, sharing)
         kv_tokens = kv_room_tokens(spec, shape)
-        return _Alike(shape, kv_tokens, stage_speed(spec, shape, kv_tokens))
+        return _Alike(shape, kv_tokens, planned_speed(spec, shape))
 
 
 def _stage(figures: _Figures, name: str, placed: PlacedStage, load: int) -> Stage:
@@ -133,6 +133,7 @@ def _stage(figures: _Figures, name: str, placed: PlacedStage, load: int) -> Stag
         load_tokens_per_s=rate(load),
         speed_origin=speed.origin,
         speed_error=speed.error,
+        kv_offload=sharing.kv_offload,
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from hexplan.cluster import Cluster
 from hexplan.constants import MICRO
 from hexplan.cost import DeviceShard, ShardSizes, Sharing
 from hexplan.errors import InputError
@@ -133,7 +132,7 @@ class _Signature:
     """A host of the class; fields that may differ within the class are blank."""
 
 
-_KnownRates = dict[tuple[Group, Interconnect | None, Decimal], Rates]
+_KnownRates = dict[tuple[Group, Interconnect | None, Decimal, Host | None], Rates]
 
 
 def build_problem(spec: Spec, params: ProblemParams = PROBLEM_PARAMS) -> Problem:
@@ -141,7 +140,7 @@ def build_problem(spec: Spec, params: ProblemParams = PROBLEM_PARAMS) -> Problem
     members: dict[_Signature, list[str]] = {}
     known: _KnownRates = {}
     for host in spec.cluster.hosts:
-        members.setdefault(_signature(spec.cluster, host), []).append(host.name)
+        members.setdefault(_signature(spec, host), []).append(host.name)
     classes: list[HostClass] = []
     kinds: list[StageKind] = []
     for signature, hosts in members.items():
@@ -183,7 +182,8 @@ def _require_sane(problem: Problem) -> None:
         raise InputError(message, hint=hint)
 
 
-def _signature(cluster: Cluster, host: Host) -> _Signature:
+def _signature(spec: Spec, host: Host) -> _Signature:
+    cluster = spec.cluster
     fixed = [p.devices for p in cluster.group_pins if p.host == host.name]
     tied = {device for devices in fixed for device in devices}
     free = [
@@ -194,7 +194,11 @@ def _signature(cluster: Cluster, host: Host) -> _Signature:
     pin = next((p.layers for p in cluster.layer_pins if p.host == host.name), None)
     # A pinned host must itself serve, so no other can take its place.
     name = host.name if pin else ""
-    blank = host.model_copy(update={"name": name, "address": None, "devices": ()})
+    update: dict[str, object] = {"name": name, "address": None}
+    if not spec.counts_host_memory:
+        # Then it is given out once a plan is finished.
+        update |= {"devices": (), "host_memory_bytes": None, "host_link_bytes_per_s": None}
+    blank = host.model_copy(update=update)
     groups = sorted(tuple(sorted(host.devices[d] for d in devices)) for devices in fixed)
     return _Signature(host.site, tuple(sorted(free)), tuple(groups), pin, blank)
 
@@ -209,7 +213,7 @@ def _sized_group(
         return None
     # Hosts of many sites have the same devices, so equal groups share one table of rates.
     host = signature.host
-    key = (group, host.interconnect, host.presence)
+    key = (group, host.interconnect, host.presence, host if spec.counts_host_memory else None)
     if key not in known:
         known[key] = rates_of(spec, host, tuple(map(DeviceShard, devices, sizes)))
     rates = known[key]

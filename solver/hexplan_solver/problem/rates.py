@@ -13,10 +13,10 @@ from hexplan.cost import (
     Sharing,
     StageShape,
     allowed_sharings,
-    kv_room_tokens,
-    stage_speed,
 )
+from hexplan.cost.host_room import planned_speed, room_tokens, sharing_with_room
 from hexplan.cost.interleaving import find_interleave, slowdown_of
+from hexplan.cost.offloading import first_on_host
 from hexplan.field_types import Range
 from hexplan.host import Host
 from hexplan.spec import Spec
@@ -43,7 +43,12 @@ class Rates:
         """Return how the devices of a stage that holds `[first, end)` share its work."""
         if not self.sharings:
             return TENSOR
-        return self.sharings[first == 0][end == self.num_layers][end - first]
+        found = self.sharings[first == 0][end == self.num_layers][end - first]
+        if found.kv_offload is None:
+            return found
+        # The table is of stages that begin where the first such stage may.
+        update = {"from_layer": first_on_host((first, end))}
+        return replace(found, kv_offload=found.kv_offload.model_copy(update=update))
 
     @cached_property
     def fastest(self) -> int:
@@ -90,16 +95,21 @@ def _best(
     steps, so that flows and bounds are the same; simulations count with the lanes.
     """
     shape = StageShape(layers, group, host.interconnect)
+    allowed = (
+        sharing_with_room(spec, host, replace(shape, sharing=sharing))
+        for sharing in allowed_sharings(spec, shape)
+    )
     rated = [
         (as_counted(spec.cluster, capacity_of(spec, host, group, layers, sharing)), sharing)
-        for sharing in allowed_sharings(spec, shape)
+        for sharing in allowed
     ]
     rate, sharing = max(rated, key=lambda pair: pair[0], default=(0, TENSOR))
     if sharing.parallel == "sp":
         tied = (other for its_rate, other in rated if its_rate == rate)
         shifting = (other for other in tied if other.parallel == "shift")
         sharing = next((s for s in shifting if s.sp_degree == sharing.sp_degree), sharing)
-    if rate and sharing.is_tensor and spec.cluster.techniques.interleave == "on":
+    is_plain = sharing.is_tensor and sharing.kv_offload is None
+    if rate and is_plain and spec.cluster.techniques.interleave == "on":
         lanes = find_interleave(spec.model, shape, slowdown_of(spec.cluster, shape))
         sharing = replace(sharing, interleave=lanes)
     return rate, sharing
@@ -114,10 +124,9 @@ def capacity_of(
 ) -> int:
     """Return the rate of a stage, or 0 if its KV cache is too small for the longest request."""
     shape = StageShape(layers, group, host.interconnect, sharing)
-    kv_tokens = kv_room_tokens(spec, shape)
-    if kv_tokens < spec.workload.max_tokens:
+    if room_tokens(spec, shape) < spec.workload.max_tokens:
         return 0
-    cost = stage_speed(spec, shape, kv_tokens)
+    cost = planned_speed(spec, shape)
     return int(cost.micro_tokens_per_s * host.presence)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hexplan.constants import MICRO
 from hexplan.engines import ENGINES
-from hexplan.errors import InputError
+from hexplan.errors import InfeasibleError, InputError
 from hexplan.model import Model
 from hexplan.plan import Plan
 from hexplan.results.replanning import Replanning
@@ -31,6 +31,7 @@ from hexplan_solver.replan.summary import Remarks, Rivals, Transition, summarise
 from hexplan_solver.replan.survivors import Survivors, holdings_of, survivors_of
 from hexplan_solver.run import Run
 from hexplan_solver.techniques.choose import with_techniques
+from hexplan_solver.techniques.longest import counting_host_memory, may_count_host_memory
 
 ROUTES_KEPT = "no stage is left on it, and this replan moves no weights"
 NOT_NEEDED = "the flow asked for is reached without moving weights to it"
@@ -69,6 +70,17 @@ def replan(
     _require_free_engine(loss)
     loss = _rejoined(plan, _for_throughput(plan, loss))
     _require_same_model(plan.model, loss.spec.model)
+    try:
+        return _replanned(plan, loss, options, report)
+    except InfeasibleError:
+        if not may_count_host_memory(loss.spec):
+            raise
+        # The bound before was not that of plans which need host memory for the longest request.
+        loss = replace(loss, spec=counting_host_memory(loss.spec), keeps_bounds=False)
+        return _replanned(plan, loss, options, report)
+
+
+def _replanned(plan: Plan, loss: Loss, options: ReplanOptions, report: Report) -> Replanned:
     run = Run(loss.spec, options.search, report)
     left = survivors_of(build_problem(loss.spec), plan)
     task = _Task(run, plan, loss, options, left)

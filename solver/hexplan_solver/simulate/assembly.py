@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from hexplan.cluster import COORDINATOR, Cluster
 from hexplan.constants import MICRO, WEIGHT_DIGITS
-from hexplan.cost import ShardSizes, StageShape, kv_room_tokens
+from hexplan.cost import ShardSizes, StageShape
+from hexplan.cost.host_room import room_tokens
 from hexplan.cost.links import token_bytes
 from hexplan.cost.memory import kv_bytes_per_token
 from hexplan.cost.speed import find_profile
@@ -91,7 +92,7 @@ def pipeline_of_handovers(
 
 def spec_of(plan: Plan) -> Spec:
     """Return the spec that a plan has in it."""
-    return Spec(plan.cluster, plan.model, plan.workload)
+    return Spec.of(plan)
 
 
 def edge_flows(paths: Iterable[Path]) -> EdgeFlows:
@@ -172,7 +173,7 @@ def _placed_stage(problem: Problem, name: str, placed: PlacedStage) -> StageMode
     sharing = problem.sharing_of(placed.kind, placed.layers)
     interconnect = spec.cluster.host_by_name[placed.host].interconnect
     shape = StageShape(placed.layers, group, interconnect, sharing)
-    return _stage(spec, name, shape, kv_room_tokens(spec, shape))
+    return _stage(spec, name, shape, room_tokens(spec, shape))
 
 
 def _stage(spec: Spec, name: str, shape: StageShape, kv_tokens: int) -> StageModel:

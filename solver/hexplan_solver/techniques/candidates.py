@@ -27,6 +27,8 @@ def interleaved(plan: Plan) -> Plan:
     """Return the plan with every stage interleaving that gains by it for some size of a step."""
 
     def changed(stage: Stage) -> Stage:
+        if stage.kv_offload is not None:  # the longest request needs it
+            return stage
         shape = StageShape.of(plan, stage)
         how = find_interleave(plan.model, shape, slowdown_of(plan.cluster, shape))
         return stage.model_copy(update={"interleave": how})

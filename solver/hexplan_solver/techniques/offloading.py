@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 
 from hexplan.cost import StageShape
-from hexplan.cost.offloading import HostMemory, find_kv_offload
+from hexplan.cost.host_room import shared_host_memory
+from hexplan.cost.offloading import find_kv_offload
 from hexplan.cost.stage_step_times import stage_step_times
 from hexplan.plan import Plan, Stage
 from hexplan_solver.repeat import repeat
@@ -45,12 +47,12 @@ def keeps_latencies(plan: Plan) -> bool:
 def _with_share(plan: Plan, share: Fraction) -> Plan:
     """Return the plan with stages that let in a share of what host memory has room for besides.
 
-    Stages of one host share its memory out equally. Rows that enter inside a stage have nothing
+    Stages of one host share its memory out equally, or by devices where some need it for the
+    longest request; these stay as they were planned. Rows that enter inside a stage have nothing
     that foresees what they need, so such a stage is left as it is.
     """
     asked, spec = plan.cluster.techniques, spec_of(plan)
-    memory = asked.host_memory_bytes
-    if plan.is_split or memory is None or plan.cluster.limits.engine != "hexplan":
+    if plan.is_split or plan.cluster.limits.engine != "hexplan":
         return plan
     begins = {stage.id: stage.layers[0] for stage in plan.stages}
     hops = [hop for route in plan.routes for hop in route.hops]
@@ -58,13 +60,17 @@ def _with_share(plan: Plan, share: Fraction) -> Plan:
     on_host = Counter(stage.host for stage in plan.stages)
 
     def changed(stage: Stage) -> Stage:
-        if stage.id in inside:
+        host = plan.cluster.host_by_name[stage.host]
+        own = shared_host_memory(spec, host, stage.tp)
+        needs_it = spec.counts_host_memory and stage.kv_tokens < spec.workload.max_tokens
+        if stage.id in inside or needs_it or own is None:
             return stage
-        host = HostMemory(
-            memory // on_host[stage.host], asked.host_link_bytes_per_s, asked.kv_fraction, share
-        )
+        if not spec.counts_host_memory:
+            equal = (asked.memory_of(host) or 0) // on_host[stage.host]
+            own = replace(own, num_bytes=equal)
+        own = replace(own, share=share)
         shape = StageShape.of(plan, stage)
-        how = find_kv_offload(spec, shape, stage_step_times(spec, shape), host)
+        how = find_kv_offload(spec, shape, stage_step_times(spec, shape), own)
         return stage.model_copy(update={"kv_offload": how})
 
     return plan.model_copy(update={"stages": tuple(map(changed, plan.stages))})

@@ -14,6 +14,7 @@ from support.shell import PROGRAM, Shell
 
 from hexplan.check import check_plan
 from hexplan.plan_file import read_plan
+from hexplan.reading import read_spec
 from hexplan.render import samples_text, warn_of_spread
 from hexplan_runtime.measure import Point, Sample
 
@@ -59,6 +60,12 @@ def test_a_plan_rests_on_the_profile_that_was_measured(hexplan: Shell, tmp_path:
     assert check_plan(plan) == ()
     assert {stage.speed_origin for stage in plan.stages} == {"measured profile"}
     assert {float(placed.speed_error) for placed in plan.stages} == {stage["error"]}
+
+    # Where stages may use host memory, its link is the measured one, in whole bytes/s.
+    cluster.write_text(CLUSTER + "techniques: {kv_offload: on, host_memory: 1GB}\n")
+    link = int(stage["host_link_bytes_per_s"])
+    assert link > 0
+    assert {host.host_link_bytes_per_s for host in read_spec(cluster).cluster.hosts} == {link}
 
     before = profile.read_bytes()
     again = hexplan(*TRY, "-o", profile)

@@ -77,3 +77,61 @@ def test_the_helix_profiles_have_step_times_for_every_device() -> None:
         for profile in read_spec(spec).cluster.profiles:
             assert profile.prefill_layer_s and profile.decode_layer_s, spec.name
             assert len(profile.kv_tokens) == len(profile.tokens_per_s), spec.name
+
+
+GIGA = 10**9
+ON = "kv_offload: on, host_memory: 64GB"
+
+
+def _links(
+    folder: Path, techniques: str, *, own: str = "", measured: str = "12e9", devices: str = "L4"
+) -> tuple[int, int]:
+    """Return the links of an A100 and of an L4 from the memory of their hosts; the L4 is measured.
+
+    Parameters
+    ----------
+    own
+        What the host of the L4 states.
+    """
+    lines = [line for line in TWO_NODES.splitlines() if not line.startswith("profiles:")]
+    text = "\n".join([*lines, "profiles: profile.yaml", f"techniques: {{{techniques}}}", ""])
+    text = text.replace("    devices: L4\n", f"    devices: {devices}\n{own}")
+    (folder / "cluster.yaml").write_text(text)
+    figure = f"    host_link_bytes_per_s: {measured}\n" if measured else ""
+    (folder / "profile.yaml").write_text(HEAD + figure)
+    cluster = read_spec(folder / "cluster.yaml").cluster
+    big, small = (cluster.techniques.link_of(host) for host in cluster.hosts)
+    return big, small
+
+
+@pytest.mark.parametrize(
+    ("stated", "own", "measured", "links"),
+    [
+        ("", "", "", (25, 25)),  # the default
+        ("", "", "12e9", (25, 12)),  # measured
+        (", host_link: 25GB/s", "", "12e9", (25, 25)),  # stated, though as the default
+        (", host_link: 9GB/s", "", "12e9", (9, 9)),
+        ("", "    host_link: 50GB/s\n", "12e9", (25, 50)),  # its own
+        (", host_link: 9GB/s", "    host_link: 50GB/s\n", "12e9", (9, 50)),
+    ],
+)
+def test_a_measured_link_from_host_memory_counts_where_nobody_states_one(
+    tmp_path: Path, stated: str, own: str, measured: str, links: tuple[int, int]
+) -> None:
+    found = _links(tmp_path, ON + stated, own=own, measured=measured)
+    assert found == tuple(link * GIGA for link in links)
+
+
+@pytest.mark.parametrize(("measured", "slowest"), [("12e9", 12), ("90e9", 25)])
+def test_the_slowest_link_to_the_devices_of_a_host_counts(
+    tmp_path: Path, measured: str, slowest: int
+) -> None:
+    devices = "[L4, T4]\n    interconnect: pcie4"
+    assert _links(tmp_path, ON, measured=measured, devices=devices)[1] == slowest * GIGA
+
+
+def test_a_measured_link_changes_nothing_of_specs_that_do_not_use_it(tmp_path: Path) -> None:
+    _links(tmp_path, "", measured="")
+    plain = read_spec(tmp_path / "cluster.yaml").cluster
+    _links(tmp_path, "")
+    assert read_spec(tmp_path / "cluster.yaml").cluster.sha256 == plain.sha256

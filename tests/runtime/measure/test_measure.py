@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -13,6 +14,7 @@ from threading import Event
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,10 +41,12 @@ from hexplan_runtime.measure import (
 )
 from hexplan_runtime.measure.equal_shard import equal_shard
 from hexplan_runtime.measure.grid import LARGEST_BATCH, grid
+from hexplan_runtime.measure.host_fetch import host_fetch
 from hexplan_runtime.measure.rates import MeasuredStage
 from hexplan_runtime.measure.rising import rising_times_s
 from hexplan_runtime.measure.sample import Phase
 from hexplan_runtime.measure.served_rows import rows_of
+from hexplan_runtime.model.kv_cache import KvShape
 
 TABLES: dict[str, Phase] = {
     "prefill_layer_s": "prefill",
@@ -280,12 +284,32 @@ def test_a_stopped_measurement_is_labelled_and_resuming_it_measures_only_the_res
             assert stage[table] == [list(pair) for pair in zip(tokens, times_s, strict=True)]
         assert [rows for rows, _ in stage["head_s"]] == [1, 8, 64]
         assert [rows for rows, _ in stage["step_s"]] == [1, 8, 64]
+        link = measured.host_link_bytes_per_s(job.model)
+        assert link is not None
+        assert stage["host_link_bytes_per_s"] == float(f"{link:.6g}") > 0
         slowdown = measured.slowdown
         assert (slowdown is None) == (stage["tp"] == 1)
         assert stage.get("slowdown") == (None if slowdown is None else float(slowdown))
 
     with pytest.raises(InputError, match="there is a file already"):
         run(job, replace(files, may_resume=True), Follower())
+
+
+def test_what_is_fetched_from_host_memory_is_its_bytes_by_the_time(llama_model: Model) -> None:
+    (point,) = [p for p in grid(Lengths(24, 8), 512, (1,), is_quick=True) if p.phase == "fetch"]
+    stage = MeasuredStage(1, (_sample(point, 0.5),), Lengths(24, 8))
+    token_bytes = 2 * llama_model.kv_heads * llama_model.head_dim * 4
+    assert stage.host_link_bytes_per_s(llama_model) == 2 * point.tokens * token_bytes
+    assert MeasuredStage(1, (), Lengths(24, 8)).host_link_bytes_per_s(llama_model) is None
+
+
+def test_a_fetch_from_host_memory_takes_time_on_a_processor(llama_model: Model) -> None:
+    shape = KvShape(llama_model.kv_heads, llama_model.head_dim, torch.float32)
+    fetch = host_fetch(shape, 2048, "cpu")
+    begun_s = time.perf_counter()
+    for _ in range(3):
+        fetch()
+    assert time.perf_counter() > begun_s
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from hexplan.cost.offloading import FetchTimes
 from hexplan.cost.stage_step_times import stage_step_times
 from hexplan.cost.step_times import StepTimes
 from hexplan.errors import SpecError
+from hexplan.joining import joined
 from hexplan.plan import Plan
 from hexplan.reading import parse_spec
 from hexplan.spec import Spec
@@ -106,7 +107,7 @@ def test_one_token_more_than_there_is_room_for_is_too_many() -> None:
 
 
 def test_host_memory_has_to_be_known() -> None:
-    with pytest.raises(SpecError, match="needs `host_memory`"):
+    with pytest.raises(SpecError, match="found no `host_memory` of node"):
         plan_of(LONG, "{kv_offload: auto}")
 
 
@@ -165,3 +166,74 @@ def test_a_balanced_plan_lets_in_only_as_many_more_as_keeps_its_latencies() -> N
     assert plan.objective == "balanced"
     assert check_plan(plan, repeat(plan)) == ()
     assert stage.kv_tokens < stage.room_tokens < all_of_it
+
+
+ODD = SPEC.replace(
+    "  - {{name: node, site: lab, devices: L4, nic: 100Gbps}}\n",
+    """  - {{name: node, site: lab, devices: L4, nic: 100Gbps{node}}}
+  - {{name: odd, site: lab, devices: L4, nic: 100Gbps{odd}}}
+""",
+)
+
+
+@lru_cache
+def odd_plan_of(techniques: str, node: str, odd: str) -> Plan:
+    text = ODD.format(prompt=LONG, techniques=techniques, node=node, odd=odd)
+    return solve(parse_spec(text, Path("odd.yaml")), SolveOptions(effort_s=5))
+
+
+def test_each_host_uses_the_memory_and_the_link_that_it_has_itself() -> None:
+    techniques = "{kv_offload: on, host_memory: 32GB, host_link: 20GB/s}"
+    plan = odd_plan_of(techniques, "", ", host_memory: 16GB, host_link: 24GB/s")
+    assert check_plan(plan) == ()
+    assert sorted(stage.host for stage in plan.stages) == ["node", "odd"]
+    for stage in plan.stages:
+        assert stage.kv_offload is not None
+        link, memory = {"node": (20, 32), "odd": (24, 16)}[stage.host]
+        assert stage.kv_offload.link_bytes_per_s == link * 10**9
+        token_bytes = (stage.layers[1] - stage.kv_offload.from_layer) * 2 * 8 * 128 * 2
+        assert stage.room_tokens == memory * 10**9 // token_bytes
+
+
+def test_hosts_that_state_their_own_need_no_figure_for_all() -> None:
+    plan = odd_plan_of("{kv_offload: on}", ", host_memory: 32GB", ", host_memory: 16GB")
+    assert check_plan(plan) == ()
+    assert plan.cluster.techniques.host_memory_bytes is None
+
+
+def test_check_rejects_a_plan_that_overfills_one_host_only() -> None:
+    plan = odd_plan_of("{kv_offload: on, host_memory: 32GB}", "", "")
+    hosts = tuple(
+        host.model_copy(update={"host_memory_bytes": 16 * 10**9}) if host.name == "odd" else host
+        for host in plan.cluster.hosts
+    )
+    cluster = plan.cluster.model_copy(update={"hosts": hosts})
+    update = {"cluster": cluster, "cluster_sha256": cluster.sha256}
+    found = check_plan(plan.model_copy(update=update))
+    assert {one.rule for one in found} == {"HEX308", "HEX411"}
+    assert [one.where for one in found if one.rule == "HEX308"] == ["host odd"]
+
+
+def test_a_host_without_any_figure_is_named() -> None:
+    with pytest.raises(SpecError, match=r"hosts\[1\].* found no `host_memory` of odd") as caught:
+        odd_plan_of("{kv_offload: auto}", ", host_memory: 16GB", "")
+    assert "in `techniques` for every host" in str(caught.value.hint)
+
+
+def test_specs_without_figures_of_their_own_keep_their_json() -> None:
+    plan = odd_plan_of("{kv_offload: on, host_memory: 32GB}", "", "")
+    assert all("host_memory" not in host.model_dump_json() for host in plan.cluster.hosts)
+
+
+def test_joined_hosts_have_the_least_of_what_each_has() -> None:
+    plan = odd_plan_of("{kv_offload: on, host_memory: 16GB}", "", ", host_memory: 8GB")
+    spec_text = ODD.format(
+        prompt=LONG,
+        techniques="{kv_offload: on, host_memory: 16GB}",
+        node="",
+        odd=", host_memory: 8GB, host_link: 12GB/s",
+    )
+    cluster = joined(parse_spec(spec_text, Path("odd.yaml")).cluster, ["node", "odd"])
+    (host,) = cluster.hosts
+    assert plan.cluster.techniques.memory_of(host) == 8 * 10**9
+    assert plan.cluster.techniques.link_of(host) == 12 * 10**9

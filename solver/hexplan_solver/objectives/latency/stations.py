@@ -27,7 +27,8 @@ def station_of(problem: Problem, stage: PlacedStage) -> TimedStation:
 
     Measured step times are taken as they are. Of others only the proportions are kept, of a prompt
     to a decode and of one token to a batch: all are scaled by one factor, so that a stage with its
-    planning batch passes exactly its capacity (docs/formulation.md 4).
+    planning batch passes exactly its capacity (docs/formulation.md 4); but not with host memory,
+    where capacities count what steps hide.
     """
     spec, group = problem.spec, problem.group_of(stage.kind)
     prompt, output = spec.workload.prompt_tokens.mean, spec.workload.output_tokens.mean
@@ -46,7 +47,7 @@ def station_of(problem: Problem, stage: PlacedStage) -> TimedStation:
     batch = _batch(problem, stage)
     request_s = prompt_s + output * decode_s(batch) / batch
     scale = 1.0
-    if not are_measured(steps):
+    if sharing.kv_offload is None and not are_measured(steps):
         capacity = capacity_of(spec, host, group, stage.layers, sharing)
         scale = spec.workload.mean_tokens * MICRO / capacity / request_s
     one_s = decode_s(1)

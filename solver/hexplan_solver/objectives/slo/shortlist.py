@@ -52,7 +52,7 @@ def shortlist(run: Run, spec: Spec, first: Draft, slo: Slo) -> list[SloCandidate
         grids = _add_simple(run, listing, problem, until_s)
     for evaluated in _on_fewer_hosts(run, spec):
         listing.add(evaluated)
-    if grids and spec.cluster.limits.phases == "any":
+    if grids and spec.cluster.limits.phases == "any" and not spec.counts_host_memory:
         divider = Divider(problem, PhaseClock(spec.workload, widest(spec, CHUNKED), slo))
         divider.add_grids(grids)
         divider.add_placement(first.evaluated)
