@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from fractions import Fraction
 from math import prod
 
@@ -14,21 +13,26 @@ from support.plan_parts import (
     BIG,
     COORDINATOR,
     MODEL,
-    WORKLOAD,
-    certificate,
-    edge,
     host,
     layer_tensors,
     link,
-    route,
     shards,
     stage,
 )
-from support.shared_plans import ALPHA, BANDWIDTH, HALF, MATRICES, READING, START, WHOLE
+from support.shared_plans import (
+    ALPHA,
+    BANDWIDTH,
+    HALF,
+    MATRICES,
+    READING,
+    START,
+    WHOLE,
+    Figures,
+    one_stage_plan,
+)
 
 from hexplan.cluster import Cluster, Limits
-from hexplan.plan import DeviceMemory, Plan, SolveInfo, inputs_sha256
-from hexplan.predicted import Basis, Predicted
+from hexplan.plan import DeviceMemory
 
 QUAD = Cluster(
     name="quad",
@@ -41,8 +45,7 @@ QUAD = Cluster(
 KV_TOKENS = 2904
 QUARTER = 10_880
 """Numbers of a layer's shard that has a quarter of its heads and channels."""
-SPEED, REQUESTS = "9966.250794", "124.578134"
-LEAST, MOST, GAP = "4983.125397", "14949.376191", "24.084659"
+SPEED = "9966.250794"
 SHIFT_TOKENS = 36
 """Exactly as many as decode at once, whose steps are therefore tensor parallel."""
 
@@ -84,38 +87,18 @@ def tensor_s(tokens: int) -> Fraction:
     return Fraction(2 * QUARTER * tokens, MATRICES) + Fraction(2 * QUARTER, READING) + 2 * reduce
 
 
-GROUPED = Plan(
-    cluster=QUAD,
-    cluster_sha256=QUAD.sha256,
-    model=MODEL,
-    workload=WORKLOAD,
-    inputs_sha256=inputs_sha256(MODEL, WORKLOAD, "throughput"),
-    stages=(
-        stage(MODEL, "s0", ("quad", (0, 6)), (), (KV_TOKENS, SPEED, SPEED)).model_copy(
-            update={
-                "parallel": "shift",
-                "shift_tokens": SHIFT_TOKENS,
-                "sp_degree": 2,
-                "shards": shards(1, 1, 1, 1),
-                "memory": tuple(map(_memory, range(4))),
-            }
-        ),
+GROUPED = one_stage_plan(
+    QUAD,
+    stage(MODEL, "s0", ("quad", (0, 6)), (), (KV_TOKENS, SPEED, SPEED)).model_copy(
+        update={
+            "parallel": "shift",
+            "shift_tokens": SHIFT_TOKENS,
+            "sp_degree": 2,
+            "shards": shards(1, 1, 1, 1),
+            "memory": tuple(map(_memory, range(4))),
+        }
     ),
-    edges=(
-        edge("entry", "s0", 0, "250000", SPEED, "1"),
-        edge("s0", "exit", 6, "250000", SPEED, "1"),
-    ),
-    routes=(route((("s0", 0),), SPEED, "1"),),
-    unused=(),
-    predicted=Predicted(
-        tokens_per_s=Decimal(SPEED),
-        requests_per_s=Decimal(REQUESTS),
-        least_tokens_per_s=Decimal(LEAST),
-        most_tokens_per_s=Decimal(MOST),
-        rests_on=(Basis(origin="datasheet", share=Decimal(1)),),
-    ),
-    certificate=certificate(SPEED, (("stage:s0", "1", SPEED),), SPEED, GAP),
-    solve=SolveInfo(wall_s=0.0, seed=0, versions={"hexplan": "by hand"}),
+    Figures(SPEED, "124.578134", "4983.125397", "14949.376191", "24.084659"),
 )
 BROKEN_GROUPED = (
     broken(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from math import prod
@@ -29,7 +30,7 @@ from support.plans import resealed
 
 from hexplan.cluster import Cluster, Limits
 from hexplan.model import WeightFormat
-from hexplan.plan import DeviceMemory, Plan, SolveInfo, inputs_sha256
+from hexplan.plan import DeviceMemory, Plan, SolveInfo, Stage, inputs_sha256
 from hexplan.predicted import Basis, Predicted
 
 PAIR = Cluster(
@@ -66,9 +67,26 @@ def pair_plan(parallel: Literal["sp", "shift"]) -> Plan:
             "memory": (_memory(0), _memory(1)),
         }
     )
+    return one_stage_plan(PAIR, made, Figures(speed, requests, least, most, gap))
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a plan of one stage states, as decimal texts."""
+
+    speed: str
+    requests: str
+    least: str
+    most: str
+    gap: str
+
+
+def one_stage_plan(cluster: Cluster, made: Stage, figures: Figures) -> Plan:
+    """Return the plan of one stage that holds the whole model."""
+    speed = figures.speed
     return Plan(
-        cluster=PAIR,
-        cluster_sha256=PAIR.sha256,
+        cluster=cluster,
+        cluster_sha256=cluster.sha256,
         model=MODEL,
         workload=WORKLOAD,
         inputs_sha256=inputs_sha256(MODEL, WORKLOAD, "throughput"),
@@ -81,12 +99,12 @@ def pair_plan(parallel: Literal["sp", "shift"]) -> Plan:
         unused=(),
         predicted=Predicted(
             tokens_per_s=Decimal(speed),
-            requests_per_s=Decimal(requests),
-            least_tokens_per_s=Decimal(least),
-            most_tokens_per_s=Decimal(most),
+            requests_per_s=Decimal(figures.requests),
+            least_tokens_per_s=Decimal(figures.least),
+            most_tokens_per_s=Decimal(figures.most),
             rests_on=(Basis(origin="datasheet", share=Decimal(1)),),
         ),
-        certificate=certificate(speed, (("stage:s0", "1", speed),), speed, gap),
+        certificate=certificate(speed, (("stage:s0", "1", speed),), speed, figures.gap),
         solve=SolveInfo(wall_s=0.0, seed=0, versions={"hexplan": "by hand"}),
     )
 

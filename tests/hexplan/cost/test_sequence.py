@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.clusters import device_type, host, profile, spec_of, tiny_model
+from support.llama_70b import LLAMA_70B
 
 from hexplan.cost import (
     DeviceShard,
@@ -64,20 +65,6 @@ def reached(memory: float, compute: float) -> DeviceType:
     )
 
 
-LLAMA_70B = Model(
-    name="llama-70b",
-    family="llama",
-    layers=80,
-    hidden=8192,
-    heads=64,
-    kv_heads=8,
-    head_dim=128,
-    ffn=28672,
-    vocab=128256,
-    dtype="bfloat16",
-    weights=WeightFormat(name="fp8", block_rows=None),
-    max_context=8192,
-)
 LLAMA_8B = LLAMA_70B.model_copy(
     update={"layers": 32, "hidden": 4096, "heads": 32, "ffn": 14336, "weights": None}
 )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.clusters import device_type, host, spec_of, tiny_model
+from support.llama_70b import LLAMA_70B
 
 from hexplan.cluster import Limits
 from hexplan.cost import (
@@ -25,23 +26,9 @@ from hexplan.cost.sequence import SequenceRoofline, crossing_tokens, sp_degrees
 from hexplan.cost.stage_shape import shared_sizes
 from hexplan.device import DeviceType, Efficiency
 from hexplan.host import Interconnect
-from hexplan.model import Model, WeightFormat
+from hexplan.model import Model
 
 WIRE = Interconnect(bandwidth_bytes_per_s=10**9, latency_s=Decimal("0.00001"))
-LLAMA_70B = Model(
-    name="llama-70b",
-    family="llama",
-    layers=80,
-    hidden=8192,
-    heads=64,
-    kv_heads=8,
-    head_dim=128,
-    ffn=28672,
-    vocab=128256,
-    dtype="bfloat16",
-    weights=WeightFormat(name="fp8", block_rows=None),
-    max_context=8192,
-)
 H200 = DeviceType(
     name="h200",
     kind="cuda",
