@@ -42,10 +42,21 @@ def too_high(spec: Spec, best: Draft | None, bound: int, how: str) -> HexplanErr
         message = f"no plan carries the rate: {most}; asked {asked:g} ({how})"
         hint = "lower `workload.request_rate`, or add hosts"
         if spec.objective == "latency":
-            hint += "; in the simulation no plan that was found carries it either"
+            hint += "; by what steps take, no plan that was found carries it either"
         return InfeasibleError(message, hint=f"{hint}; {found}" if found else hint)
     message = f"no plan was found that carries {asked:g} requests/s: {found or 'none at all'}"
     return LimitReached(message, hint=f"{most} are possible ({how}); raise `limits.time`")
+
+
+def overloaded(spec: Spec, served_per_s: float) -> LimitReached:
+    """Return the error for a rate that flows carry, but no plan that was found serves."""
+    asked = spec.workload.request_rate_per_s or 0.0
+    message = (
+        f"no plan was found that carries {asked:g} requests/s:"
+        f" the best one serves {_down(served_per_s)}, as its steps are filled"
+    )
+    hint = "lower `workload.request_rate`, or add hosts; `objective: sustained` plans for the most"
+    return LimitReached(message, hint=f"{hint} that can be served")
 
 
 def _down(rate: float) -> str:

@@ -11,7 +11,7 @@ from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.spec import Spec
 from hexplan_solver.baselines.methods import quick_placements
 from hexplan_solver.flow.evaluate import Evaluated
-from hexplan_solver.objectives.demand import needed_flow, too_high
+from hexplan_solver.objectives.demand import needed_flow, overloaded, too_high
 from hexplan_solver.objectives.latency.candidates import chains, grids
 from hexplan_solver.objectives.latency.choice import choose
 from hexplan_solver.objectives.latency.contenders import (
@@ -54,7 +54,7 @@ def draft_latency(spec: Spec, options: SolveOptions, report: Report = be_silent)
         If the rate is above the bound on every flow, and no plan found carries it in the
         simulation.
     LimitReached
-        If no plan was found that carries it.
+        If no plan was found that carries it, in simulations or by what its steps serve.
     """
     run = Run(spec, options, report)
     needed = needed_flow(spec)
@@ -89,7 +89,13 @@ def _draft(run: Run, spec: Spec, evaluated: Evaluated, latency: Latency) -> Draf
 def _simulated(
     run: Run, static: Evaluated, by_model: list[Routed], needed: int
 ) -> RateTrial | None:
-    """Return the trial of the fastest candidate; None if there is none, or no time for two."""
+    """Return the trial of the fastest candidate; None if there is none, or no time for two.
+
+    Raises
+    ------
+    LimitReached
+        If no candidate carries the rate by the formula, nor in the simulation where it might.
+    """
     spec = static.problem.spec
     offered = Offered.by(spec.workload)
     if offered is None or (by_model and not run.left_s):
@@ -107,7 +113,12 @@ def _simulated(
     budget = EffortBudget(run, share_for(run, spec, LATENCY_PARAMS), usual, offered)
     if by_model and not budget.affords(expected[:2]):
         return None
-    return choose(offered, order, budget)
+    least_load = min(one.load for one in order)
+    is_hopeless = least_load > LATENCY_PARAMS.overload
+    trial = None if is_hopeless else choose(offered, order, budget)
+    if trial is None and by_model and least_load > 1:
+        raise overloaded(spec, offered.requests_per_s / least_load)
+    return trial
 
 
 def _by_model(run: Run, first: Evaluated, spec: Spec, needed: int) -> list[Routed]:
