@@ -175,7 +175,7 @@ def _offloaded_s(lookup: Lookup, stage: Stage, how: KvOffload, steps: StageSteps
 
 def _foreseen_s(lookup: Lookup, stage: Stage, steps: StageSteps, batch: int) -> Fraction:
     """Return the seconds in which a layer finds what the decodes of the next one need."""
-    model, context = lookup.plan.model, lookup.plan.workload.mean_context_tokens
+    model, context = lookup.model_of(stage), lookup.plan.workload.mean_context_tokens
     inputs = model.head_dim * (model.heads + 2 * model.kv_heads)
     outputs = model.head_dim * model.heads
     share = Fraction(inputs, inputs + outputs + 3 * model.ffn * model.active_experts)
