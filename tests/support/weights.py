@@ -41,9 +41,7 @@ def _pieces(
         yield ("last norm", -1, 0), model.hidden
 
 
-def _attention(
-    model: Model, layer: int, head: int, num_heads: int
-) -> Iterator[tuple[Piece, int]]:
+def _attention(model: Model, layer: int, head: int, num_heads: int) -> Iterator[tuple[Piece, int]]:
     """Yield one of so many KV heads, which may be a copy, with the query heads that it serves."""
     group, copies = model.heads // num_heads, num_heads // model.kv_heads
     queries = range(head * group, (head + 1) * group)

@@ -192,8 +192,8 @@ def _why_not(problem: Problem, like: StageKind, group: Group, layers: Range) -> 
     model = problem.spec.model
     if len(group) > model.as_held_by(len(group)).kv_heads:
         return (
-            f"{len(group)} devices, but {model.name} has {model.kv_heads} KV heads to share or to"
-            f" copy evenly, and {model.heads} query heads to divide"
+            f"{len(group)} devices outnumber the KV heads of {model.name} ({model.kv_heads}),"
+            f" and are no multiple of them that divides its query heads ({model.heads})"
         )
     host = problem.spec.cluster.host_by_name[problem.classes[like.host_class].hosts[0]]
     if host.parts:

@@ -44,6 +44,8 @@ OPTIONS = ("tied_embeddings", "qkv_bias", "out_bias", "ffn_bias", "qk_norm")
 models = st.fixed_dictionaries({name: st.booleans() for name in OPTIONS}).map(
     lambda options: model(**options)
 )
+
+
 def shards_of(heads: st.SearchStrategy[Range], num_heads: int) -> st.SearchStrategy[HeldWeights]:
     return st.builds(
         HeldWeights, ranges(LAYERS), heads, ranges(FFN), ranges(VOCAB), st.just(num_heads)
