@@ -261,14 +261,13 @@ class Model(FrozenModel):
         """Query heads served by one KV head [H / G]."""
         return self.heads // self.kv_heads
 
-    def as_held_by(self, num_devices: int) -> Model:
-        """Return the model with a copy of a KV head for each device, if these outnumber the heads.
+    def as_held_by(self, n: int) -> Model:
+        """Return the model with a copy of a KV head for each of n devices, if these are more.
 
         Unchanged otherwise, and where the KV heads do not divide their number, or that the heads.
         """
-        if num_devices <= self.kv_heads or num_devices % self.kv_heads or self.heads % num_devices:
-            return self
-        return _with_kv_heads(self, num_devices)
+        is_shared = n > self.kv_heads and n % self.kv_heads == 0 == self.heads % n
+        return _with_kv_heads(self, n) if is_shared else self
 
     @property
     def network_matrices(self) -> int:
