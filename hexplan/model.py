@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,13 +25,7 @@ Family = Literal[
 ]
 
 DTYPE_BYTES: dict[Dtype, int] = {"float32": 4, "float16": 2, "bfloat16": 2}
-_KV_BYTES: dict[KvDtype, int] = {
-    "float32": 4,
-    "float16": 2,
-    "bfloat16": 2,
-    "fp8": 1,
-    "int8": 1,
-}
+_KV_BYTES: dict[KvDtype, int] = {"float32": 4, "float16": 2, "bfloat16": 2, "fp8": 1, "int8": 1}
 
 
 class Experts(FrozenModel):
@@ -266,6 +261,14 @@ class Model(FrozenModel):
         """Query heads served by one KV head [H / G]."""
         return self.heads // self.kv_heads
 
+    def as_held_by(self, n: int) -> Model:
+        """Return the model with a copy of a KV head for each of n devices, if these are more.
+
+        Unchanged otherwise, and where the KV heads do not divide their number, or that the heads.
+        """
+        is_shared = n > self.kv_heads and n % self.kv_heads == 0 == self.heads % n
+        return _with_kv_heads(self, n) if is_shared else self
+
     @property
     def network_matrices(self) -> int:
         """Matrices of one feed-forward network: gate, up and down, or the last two [m]."""
@@ -280,6 +283,11 @@ class Model(FrozenModel):
     def active_experts(self) -> int:
         """Feed-forward networks that each token uses; 1 without experts [r]."""
         return self.experts.active if self.experts else 1
+
+
+@lru_cache(maxsize=256)
+def _with_kv_heads(model: Model, kv_heads: int) -> Model:
+    return model.model_copy(update={"kv_heads": kv_heads})
 
 
 _CHOSEN = ("name", "dtype", "weights", "kv_dtype", "path", "config_sha256", "given")

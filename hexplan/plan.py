@@ -37,7 +37,8 @@ class Shard(FrozenModel):
     device: int
     """Device index on the stage's host."""
     kv_heads: Range
-    """KV heads, each with its query heads."""
+    """KV heads, each with its query heads. If n devices are more than the model's G KV heads, these
+    are n copies: device i has copy i, of KV head `i * G // n`, and an n-th of the query heads."""
     ffn: Range
     """Channels of the feed-forward network."""
     vocab: Range

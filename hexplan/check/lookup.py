@@ -17,6 +17,7 @@ from hexplan.device import DeviceType
 from hexplan.engines import ENGINES
 from hexplan.field_types import Compression
 from hexplan.host import Host
+from hexplan.model import Model
 from hexplan.plan import ENTRY, EXIT, Plan, Stage
 
 Key = TypeVar("Key")
@@ -111,6 +112,10 @@ class Lookup:
         if not self.has_device(host, device):
             return None
         return self.device_types.get(self.hosts[host].devices[device])
+
+    def model_of(self, stage: Stage) -> Model:
+        """Return the model as the devices of a stage hold it, with copies of KV heads."""
+        return self.plan.model.as_held_by(stage.tp)
 
     def is_joined(self, stage: Stage) -> bool:
         """Say whether a stage is on a joined host."""

@@ -157,7 +157,7 @@ def memory_of(
 
 
 def _need(spec: Spec, shape: StageShape, shard: DeviceShard, held: ShardSizes) -> MemoryNeed:
-    model, layers, sizes = spec.model, shape.layers, shard.sizes
+    model, layers, sizes = shape.model_of(spec.model), shape.layers, shard.sizes
     tokens = largest_step_tokens(spec.cluster, spec.workload)
     budget = MemoryBudget.of(spec.cluster, shard.device)
     need = MemoryNeed.of(budget, model, tokens, sizes, layers)

@@ -108,7 +108,7 @@ class FetchTimes:
             host_share=on_host / shape.num_layers,
             token_s=max(sizes) / how.link_bytes_per_s,
             bounds_s=chooses * max(reads_s),
-            queries_share=chooses * _queries_share(model),
+            queries_share=chooses * _queries_share(shape.model_of(model)),
         )
 
     def fetch_s(self, context: float) -> float:

@@ -30,7 +30,13 @@ from hexplan.model import Model
 
 
 class Roofline:
-    """The seconds of one layer of a stage, and of the output head."""
+    """The seconds of one layer of a stage, and of the output head.
+
+    Parameters
+    ----------
+    model
+        The model, or the model as so many devices hold it.
+    """
 
     def __init__(
         self,
@@ -38,7 +44,7 @@ class Roofline:
         group: Sequence[DeviceShard],
         interconnect: Interconnect | None,
     ) -> None:
-        self._model = model
+        self._model = model = model.as_held_by(len(group))
         self._shards = tuple(
             shard_times(model, shard.device, shard.sizes) for shard in distinct(group)
         )

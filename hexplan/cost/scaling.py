@@ -40,6 +40,7 @@ class MeasuredGroup:
     def roofline(self, model: Model, interconnect: Interconnect | None) -> Roofline:
         """Return the measured group's own datasheet times: those of its largest shard."""
         n = self.profile.tp
+        model = model.as_held_by(n)
         sizes = ShardSizes(-(-model.kv_heads // n), -(-model.ffn // n), -(-model.vocab // n))
         return Roofline(model, [DeviceShard(self.device, sizes)] * n, interconnect)
 

@@ -42,6 +42,7 @@ class SequenceRoofline(Roofline):
         sp_degree: int | None = None,
     ) -> None:
         super().__init__(model, group, interconnect)
+        model = self._model
         n, self._groups = len(group), sp_degree or len(group)
         self._members = tuple(_member_times(model, group, sp_degree))
         # Two all-to-alls per layer: queries, keys and values go from own tokens to own heads, and
@@ -132,9 +133,10 @@ def find_sharing(
 ) -> Sharing | None:
     """Return how a stage would share its work if it were `parallel`, or None if it cannot be.
 
-    Sequence parallelism needs several devices of one type, in one host, that share the KV heads
-    evenly. To shift, no block of quantised weights may be cut, because shards are views into the
-    weights held, and there must be a step size from which sharing out tokens is no slower.
+    Sequence parallelism needs several devices of one type, in one host, that share the KV heads (or
+    copies of them) evenly. To shift, no block of quantised weights may be cut, because shards are
+    views into the weights held, and there must be a step size from which sharing out tokens is no
+    slower.
 
     Parameters
     ----------
@@ -144,6 +146,7 @@ def find_sharing(
     if parallel == "tp":
         return TENSOR
     n, interconnect = len(shape.group), shape.interconnect
+    model = shape.model_of(model)
     is_even = n > 1 and len({d.name for d in shape.devices}) == 1 and model.kv_heads % n == 0
     if not is_even or interconnect is None or interconnect.crosses_hosts:
         return None

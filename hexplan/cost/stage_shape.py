@@ -63,6 +63,10 @@ class StageShape:
         """The type of each device, leader first."""
         return tuple(shard.device for shard in self.group)
 
+    def model_of(self, model: Model) -> Model:
+        """Return a model as its devices hold it: some KV heads several times, if need be."""
+        return model.as_held_by(len(self.group))
+
     def held_sizes(self, model: Model) -> tuple[ShardSizes, ...]:
         """Return what each device holds: its shard, or those of all it shares tokens with."""
         own = tuple(shard.sizes for shard in self.group)
@@ -74,10 +78,12 @@ def shared_sizes(
 ) -> tuple[ShardSizes, ...]:
     """Return what each device holds that shares tokens with the others of its exchange group.
 
-    That is whole layers where all devices exchange. The vocabulary is divided in any case.
+    That is whole layers where all devices exchange, with all copies of KV heads. The vocabulary is
+    divided in any case.
     """
     if sp_degree is None:
-        return tuple(ShardSizes(model.kv_heads, model.ffn, sizes.vocab) for sizes in own)
+        heads = model.as_held_by(len(own)).kv_heads
+        return tuple(ShardSizes(heads, model.ffn, sizes.vocab) for sizes in own)
     held = []
     for index, sizes in enumerate(own):
         first = index // sp_degree * sp_degree

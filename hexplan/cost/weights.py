@@ -22,6 +22,7 @@ class ShardSizes:
     """Lengths of one shard's intervals: `a`, `c` and `v` of the formulation."""
 
     kv_heads: int
+    """Copies of them, where devices outnumber them: of the model as the stage's devices hold it."""
     ffn: int
     vocab: int
 

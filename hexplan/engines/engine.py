@@ -28,7 +28,10 @@ class Engine:
     single_devices_in_chains: bool = False
     """Whether a replica of several stages has one device in each."""
     even_shards: bool = False
-    """Whether the devices of a stage have equal shards, and so divide its KV heads."""
+    """Whether the devices of a stage have equal shards: their number divides the KV heads, or is a
+    multiple of them."""
+    heads_once: bool = False
+    """Whether a stage has at most as many devices as the model has KV heads."""
     equal_ranks: bool = False
     """Whether all machines of a replica carry equally many of its ranks, one after the other."""
     one_platform: bool = False

@@ -58,6 +58,7 @@ LLAMACPP = Engine(
     stage_on_one_machine=True,
     weight_formats=GGUF_FORMATS,
     plain_kv_in_tensor=True,
+    heads_once=True,
 )
 """A replica is one `llama-server`, with an rpc-server for each device of other machines."""
 

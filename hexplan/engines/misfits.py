@@ -39,6 +39,8 @@ def misfits(plan: Plan, engine: Engine) -> tuple[Misfit, ...]:
 
 def _replica_misfits(plan: Plan, replica: Replica, engine: Engine) -> Iterator[Misfit]:
     yield from _degrees(replica, engine)
+    if engine.heads_once:
+        yield from _copies(plan, replica, engine)
     if engine.even_shards:
         for placed in replica.stages:
             yield from _shards(plan, placed, engine)
@@ -74,8 +76,13 @@ def unread_format(model: Model, engine: Engine) -> Misfit | None:
     )
 
 
-def splits_tensors(model: Model, engine: Engine) -> bool:
-    """Say whether an engine runs stages of several devices with the model's KV cache."""
+def splits_tensors(model: Model, engine: Engine, num_devices: int) -> bool:
+    """Say whether an engine runs stages of so many devices with the model's heads and KV cache."""
+    has_heads = not engine.heads_once or num_devices <= model.kv_heads
+    return has_heads and (num_devices == 1 or _keeps_kv(model, engine))
+
+
+def _keeps_kv(model: Model, engine: Engine) -> bool:
     return not engine.plain_kv_in_tensor or (model.kv_dtype or model.dtype) in _PLAIN_KV
 
 
@@ -85,7 +92,7 @@ def _format_misfits(plan: Plan, engine: Engine) -> Iterator[Misfit]:
     if unread is not None:
         yield unread
     kv = model.kv_dtype or model.dtype
-    if not splits_tensors(model, engine):
+    if not _keeps_kv(model, engine):
         for stage in plan.stages:
             if stage.tp > 1:
                 yield Misfit(
@@ -116,6 +123,19 @@ def _degrees(replica: Replica, engine: Engine) -> Iterator[Misfit]:
             "one stage, or one device in each",
             f"solve with `limits: {{engine: {engine.name}}}`",
         )
+
+
+def _copies(plan: Plan, replica: Replica, engine: Engine) -> Iterator[Misfit]:
+    heads = plan.model.kv_heads
+    for stage in (placed.stage for placed in replica.stages):
+        if stage.tp > heads:
+            yield Misfit(
+                MisfitKind.UNEVEN_SHARDS,
+                f"stage {stage.id}",
+                f"its {stage.tp} devices share {heads} KV heads",
+                f"at most {heads} devices",
+                f"solve with `limits: {{engine: {engine.name}}}`",
+            )
 
 
 def _shards(plan: Plan, placed: PlacedRanks, engine: Engine) -> Iterator[Misfit]:

@@ -57,9 +57,13 @@ def _listed(
         problem = f"found {', '.join(names)}, which cannot be joined: {obstacle}"
         raise at.error(path, problem)
     count = _num_devices(cluster, names)
-    if count > model.kv_heads:
-        problem = f"found {count} devices together, needed at most {model.kv_heads}, as many as"
-        raise at.error(path, f"{problem} {model.name} has KV heads", hint="join fewer hosts")
+    if not _can_share(model, count):
+        needed = (
+            f"at most {model.kv_heads}, as many as {model.name} has KV heads, or a multiple of"
+            f" these that divides its {model.heads} query heads"
+        )
+        problem = f"found {count} devices together, needed {needed}"
+        raise at.error(path, problem, hint="join fewer hosts")
     return names
 
 
@@ -71,9 +75,13 @@ def _any(cluster: Cluster, model: Model) -> Iterator[tuple[str, ...]]:
     for hosts in by_site.values():
         sets = _subsets(hosts) if len(hosts) <= FEW_HOSTS else _alike_sets(hosts)
         for names in sets:
-            is_small = _num_devices(cluster, names) <= model.kv_heads
-            if is_small and not why_not_joined(cluster, names):
+            can_share = _can_share(model, _num_devices(cluster, names))
+            if can_share and not why_not_joined(cluster, names):
                 yield names
+
+
+def _can_share(model: Model, num_devices: int) -> bool:
+    return num_devices <= model.as_held_by(num_devices).kv_heads
 
 
 def _subsets(hosts: Sequence[Host]) -> Iterator[tuple[str, ...]]:

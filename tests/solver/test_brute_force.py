@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -41,7 +43,8 @@ def grouped_specs(draw: st.DrawFn) -> Spec:
         host(f"h{i}", ["d0"] * draw(st.integers(1, 3))) for i in range(draw(st.integers(1, 2)))
     ]
     profiles = [profile("d0", draw(tables), tp) for tp in (1, 2, 3)]
-    return spec_of(tiny_model(layers), hosts, profiles=profiles)
+    heads = {"kv_heads": draw(st.sampled_from([1, 6])), "heads": 6}
+    return spec_of(tiny_model(layers).model_copy(update=heads), hosts, profiles=profiles)
 
 
 def assert_matches_brute_force(spec: Spec) -> None:
@@ -110,6 +113,14 @@ def assert_linked_matches_brute_force(spec: Spec) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_small_clusters_with_links_of_all_kinds_are_solved_to_the_optimum(seed: int) -> None:
     assert_linked_matches_brute_force(random_spec(seed, SMALL, 20.0))
+
+
+@pytest.mark.parametrize(("seed", "kv_heads"), [(3, 1), (5, 2), (8, 1), (9, 2)])
+def test_models_of_few_kv_heads_are_solved_to_the_optimum(seed: int, kv_heads: int) -> None:
+    """Up to three devices stand in a host here, of which three cannot share two KV heads."""
+    spec = random_spec(seed, TINY, 20.0)
+    model = spec.model.model_copy(update={"kv_heads": kv_heads, "heads": 6})
+    assert_linked_matches_brute_force(replace(spec, model=model))
 
 
 @pytest.mark.slow

@@ -98,7 +98,10 @@ class Speeds:
         spec, cluster = self._spec, self._spec.cluster
         devices = [cluster.device_type_by_name[name] for name in names]
         shares = [device.memory_bandwidth_bytes_per_s for device in devices]
-        parts = [_cut(n, shares) for n in (spec.model.kv_heads, spec.model.ffn, spec.model.vocab)]
+        model, n = spec.model, len(devices)
+        parts = [_cut(total, shares) for total in (model.kv_heads, model.ffn, model.vocab)]
+        if n > model.kv_heads and n % model.kv_heads == 0 and model.heads % n == 0:
+            parts[0] = [1] * n  # a copy of a KV head each
         sizes = [ShardSizes(*size) for size in zip(*parts, strict=True)]
         if any(size.kv_heads == 0 or size.ffn == 0 for size in sizes):
             return 0.0

@@ -135,7 +135,8 @@ def first_device(stages: Sequence[StageSpec], index: int) -> int:
 def make_stage(model: Model, index: int, spec: StageSpec, kv_tokens: int, device: int) -> Stage:
     """Return a stage whose intervals follow the shares."""
     layers, shares = spec
-    heads, ffn, vocab = (cut(size, shares) for size in (model.kv_heads, model.ffn, model.vocab))
+    kv_heads = model.as_held_by(len(shares)).kv_heads
+    heads, ffn, vocab = (cut(size, shares) for size in (kv_heads, model.ffn, model.vocab))
     shards = tuple(
         Shard(device=device + rank, kv_heads=heads[rank], ffn=ffn[rank], vocab=vocab[rank])
         for rank in range(len(shares))

@@ -46,6 +46,10 @@ FOUR_HEADS = {
 """For teams of four: 4 KV heads, and channels of which one device has one more than others."""
 
 
+TWO_HEADS = {**FOUR_HEADS, "num_key_value_heads": 2}
+"""For teams of four that hold each of 2 KV heads twice."""
+
+
 def make_option(name: str, folder: Path, sizes: Mapping[str, int] | None = None) -> Path:
     """Write a checkpoint of one family with some options changed, and return its folder."""
     family, changes = OPTIONS[name]

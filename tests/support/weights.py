@@ -12,18 +12,24 @@ Piece = tuple[str, int, int]
 
 
 def pieces(
-    model: Model, layers: Range, kv_heads: Range, ffn: Range, vocab: Range
+    model: Model, layers: Range, kv_heads: Range, ffn: Range, vocab: Range, num_heads: int = 0
 ) -> dict[Piece, int]:
-    """Return every piece that a shard holds, with its parameters."""
-    return dict(_pieces(model, layers, kv_heads, ffn, vocab))
+    """Return every piece that a shard holds, with its parameters; copies of a KV head are one.
+
+    Parameters
+    ----------
+    num_heads
+        KV heads of the whole stage, each copy counted; those of the model if left out.
+    """
+    return dict(_pieces(model, layers, kv_heads, ffn, vocab, num_heads or model.kv_heads))
 
 
 def _pieces(
-    model: Model, layers: Range, kv_heads: Range, ffn: Range, vocab: Range
+    model: Model, layers: Range, kv_heads: Range, ffn: Range, vocab: Range, num_heads: int
 ) -> Iterator[tuple[Piece, int]]:
     for layer in range(*layers):
         for head in range(*kv_heads):
-            yield from _attention(model, layer, head)
+            yield from _attention(model, layer, head, num_heads)
         for channel in range(*ffn):
             yield from _channel(model, layer, channel)
         yield from _whole(model, layer)
@@ -35,13 +41,16 @@ def _pieces(
         yield ("last norm", -1, 0), model.hidden
 
 
-def _attention(model: Model, layer: int, head: int) -> Iterator[tuple[Piece, int]]:
-    """Yield one KV head, with the query heads that it serves."""
-    queries = model.heads // model.kv_heads
-    for projection, heads in (("q", queries), ("k", 1), ("v", 1), ("o", queries)):
-        yield (projection, layer, head), heads * model.head_dim * model.hidden
-        if model.qkv_bias and projection != "o":
-            yield (f"{projection} bias", layer, head), heads * model.head_dim
+def _attention(model: Model, layer: int, head: int, num_heads: int) -> Iterator[tuple[Piece, int]]:
+    """Yield one of so many KV heads, which may be a copy, with the query heads that it serves."""
+    group, copies = model.heads // num_heads, num_heads // model.kv_heads
+    queries = range(head * group, (head + 1) * group)
+    real = (head // copies,)
+    for projection, heads in (("q", queries), ("k", real), ("v", real), ("o", queries)):
+        for one in heads:
+            yield (projection, layer, one), model.head_dim * model.hidden
+            if model.qkv_bias and projection != "o":
+                yield (f"{projection} bias", layer, one), model.head_dim
 
 
 def _channel(model: Model, layer: int, channel: int) -> Iterator[tuple[Piece, int]]:

@@ -14,15 +14,17 @@ from hexplan.plan import Shard
 def group_shards(model: Model, devices: Sequence[DeviceType]) -> tuple[Shard, ...] | None:
     """Return one shard for each device, in proportion to memory bandwidth.
 
-    None if the group can form no stage: a device would get no KV head or no channel, or does not
-    compute in the model's type.
+    More devices than KV heads have a copy of a KV head each, whatever their bandwidth. None if the
+    group can form no stage: a device would get no KV head or no channel, or does not compute in the
+    model's type.
     """
-    if len(devices) > min(model.kv_heads, model.ffn):
+    n, heads_held = len(devices), model.as_held_by(len(devices)).kv_heads
+    if n > min(heads_held, model.ffn):
         return None
     if model.dtype == "bfloat16" and not all(device.bfloat16 for device in devices):
         return None
     weights = [device.memory_bandwidth_bytes_per_s for device in devices]
-    heads = _shares(model.kv_heads, weights)
+    heads = [1] * n if n > model.kv_heads else _shares(model.kv_heads, weights)
     block = _block(model)
     channels = [block * share for share in _shares(model.ffn // block, weights)]
     channels[-1] += model.ffn % block

@@ -33,7 +33,7 @@ SHARDS_UNEVEN = Rule(
     "HEX219",
     "engine-shards-uneven",
     "With vLLM and SGLang, the devices of a stage have equal shards, and their number divides the"
-    " KV heads or is a multiple of them.",
+    " KV heads or is a multiple of them. With llama.cpp, they are at most as many as the KV heads.",
 )
 RANKS_UNEQUAL = Rule(
     "HEX220",

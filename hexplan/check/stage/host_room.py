@@ -142,5 +142,5 @@ def with_fetches(lookup: Lookup, stage: Stage, seconds: Fraction) -> Fraction:
     decoded = workload.output_tokens.mean * workload.mean_context_tokens
     layer = decoded * (fraction * token_s + chooses * bounds_s(lookup, stage))
     layer += fetched_again(lookup.plan) * token_s
-    seconds *= 1 + chooses * queries_share(lookup.plan.model)
+    seconds *= 1 + chooses * queries_share(lookup.model_of(stage))
     return seconds + max(0, stage.layers[1] - how.from_layer) * layer

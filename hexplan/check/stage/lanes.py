@@ -102,7 +102,7 @@ def _token(lookup: Lookup, stage: Stage) -> Fraction:
 
 def _both(lookup: Lookup, stage: Stage, how: Interleave, tokens: int) -> tuple[Fraction, Fraction]:
     """Return the seconds of one layer in one lane and in two, without attention's own work."""
-    model, interconnect = lookup.plan.model, lookup.hosts[stage.host].interconnect
+    model, interconnect = lookup.model_of(stage), lookup.hosts[stage.host].interconnect
     assert interconnect is not None
     kinds = [lookup.device_type(stage.host, device) for device in stage.devices]
     pairs = zip(stage.shards, kinds, strict=True)

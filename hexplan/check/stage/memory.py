@@ -127,14 +127,14 @@ def kv_room(lookup: Lookup, stage: Stage) -> int:
     """Return the most tokens of context that fit on every device of a stage; negative if none."""
     kinds, unlike = lookup.hosts[stage.host].devices, {}
     for shard in stage.shards:
-        held = held_shard(lookup.plan.model, stage, shard)
+        held = held_shard(lookup.model_of(stage), stage, shard)
         lengths = tuple(map(length, (*axes(shard), *axes(held))))
         unlike[kinds[shard.device], lengths] = shard
     return min(_need(lookup, stage, shard).kv_tokens for shard in unlike.values())
 
 
 def _need(lookup: Lookup, stage: Stage, shard: Shard) -> DeviceNeed:
-    model = lookup.plan.model
+    model = lookup.model_of(stage)
     kind = lookup.device_type(stage.host, shard.device)
     left_bytes = max(0, kind.memory_bytes - kind.in_use_bytes) if kind else 0
     limits = lookup.plan.cluster.limits

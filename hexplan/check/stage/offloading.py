@@ -157,5 +157,5 @@ def _offloaded_s(lookup: Lookup, stage: Stage, how: KvOffload, steps: StageSteps
 def _foreseen_s(lookup: Lookup, stage: Stage, steps: StageSteps, batch: int) -> Fraction:
     """Return the seconds in which a layer finds what the decodes of the next one need."""
     context = lookup.plan.workload.mean_context_tokens
-    share = queries_share(lookup.plan.model)
+    share = queries_share(lookup.model_of(stage))
     return share * steps.decode_s(batch, 0) + batch * context * bounds_s(lookup, stage)

@@ -13,9 +13,9 @@ from hexplan.plan import Shard, Stage
 
 def shard_violations(lookup: Lookup) -> Iterator[Violation]:
     """Yield intervals that are empty, reversed, or do not follow one another."""
-    model = lookup.plan.model
-    totals = (model.kv_heads, model.ffn, model.vocab)
     for stage in lookup.plan.stages:
+        model = lookup.model_of(stage)
+        totals = (model.kv_heads, model.ffn, model.vocab)
         for shard in stage.shards:
             yield from _lengths(stage, shard)
         for axis, total in enumerate(totals):
@@ -45,7 +45,9 @@ SHARDS_DO_NOT_TILE = Rule(
     "HEX209",
     "shards-do-not-tile",
     "The shards' intervals follow one another and cover all KV heads, FFN channels and"
-    " vocabulary rows exactly once.",
+    " vocabulary rows exactly once. If a stage has more devices than the model has KV heads, their"
+    " number is a multiple of the KV heads and divides the query heads, and each holds one copy of"
+    " a KV head.",
 )
 
 

@@ -164,7 +164,7 @@ def _both_modes(
     """Return the seconds of one layer for a step in either mode, without attention."""
     known, key = {} if known is None else known, (tokens, stage.sp_degree)
     if key not in known:
-        model, interconnect = lookup.plan.model, lookup.hosts[stage.host].interconnect
+        model, interconnect = lookup.model_of(stage), lookup.hosts[stage.host].interconnect
         kinds = [lookup.device_type(stage.host, device) for device in stage.devices]
         pairs = zip(stage.shards, kinds, strict=True)
         shards = [ShardOnDevice(shard, kind) for shard, kind in pairs if kind]

@@ -192,7 +192,7 @@ def _request(lookup: Lookup, stage: Stage) -> StageRequest:
     limits = plan.cluster.limits
     besides = (limits.step_overhead_s, limits.token_overhead_s)
     return StageRequest(
-        plan.model,
+        lookup.model_of(stage),
         plan.workload,
         step_tokens,
         stage.kv_tokens,
@@ -221,7 +221,8 @@ def _computed(lookup: Lookup, stage: Stage, known: KnownSeconds | None) -> Recom
             return RecomputedSpeed(Fraction(0), basis_in_words, error)
         measured = plan.workload.mean_tokens / (held * exact(profile.tokens_per_s[held - 1]))
         like = _equal_shards(lookup, profile.tp, kind)
-        seconds *= measured / layer_seconds(request, like, interconnect)
+        alike = replace(request, model=plan.model.as_held_by(profile.tp))
+        seconds *= measured / layer_seconds(alike, like, interconnect)
     found = round_down(plan.workload.mean_tokens / seconds)
     return RecomputedSpeed(
         found, basis_in_words, error, RATE_STEP + FLOAT_TOLERANCE * found, seconds
@@ -263,7 +264,7 @@ def _profile_name(kind: DeviceType) -> str:
 
 
 def _equal_shards(lookup: Lookup, n: int, kind: DeviceType) -> list[ShardOnDevice]:
-    model = lookup.plan.model
+    model = lookup.plan.model.as_held_by(n)
     heads, channels, rows = (
         ceil(Fraction(whole, n)) for whole in (model.kv_heads, model.ffn, model.vocab)
     )

@@ -232,15 +232,16 @@ def steps_of(lookup: Lookup, stage: Stage) -> StageSteps | None:
     interconnect = lookup.hosts[stage.host].interconnect if lookup.is_placed(stage) else None
     if not lookup.is_measurable(stage) or (stage.tp > 1 and interconnect is None):
         return None
-    plan, source = lookup.plan, speed_source(lookup, stage)
+    plan, source, model = lookup.plan, speed_source(lookup, stage), lookup.model_of(stage)
     limits = plan.cluster.limits
-    group = Group(plan.model, source.shards, interconnect)
+    group = Group(model, source.shards, interconnect)
     if stage.parallel != "tp":
         spread = Spread(length(stage.layers), stage.sp_degree)
-        group = SequenceGroup(plan.model, source.shards, interconnect, spread, stage.shift_tokens)
+        group = SequenceGroup(model, source.shards, interconnect, spread, stage.shift_tokens)
     measured = Tables.of(source.profile or source.scaled)
     is_scaled = measured is not None and source.profile is None
-    known = Group(plan.model, source.like, interconnect) if is_scaled else None
+    like = plan.model.as_held_by(len(source.like))
+    known = Group(like, source.like, interconnect) if is_scaled else None
     is_datasheet = source.profile is None and source.scaled is None
     origin = DATASHEET if measured is None else MEASURED
     if is_scaled and source.scaled is not None:

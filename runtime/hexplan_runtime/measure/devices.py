@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import torch
 
 from hexplan.errors import InputError
+from hexplan.model import Model
 from hexplan_runtime.hardware import processor_name
 
 DeviceKind: TypeAlias = Literal["cpu", "cuda"]
@@ -28,18 +29,22 @@ def choose_kind(wanted: DeviceKind | None) -> DeviceKind:
     return wanted
 
 
-def check_degrees(kind: DeviceKind, degrees: tuple[int, ...], kv_heads: int) -> None:
+def check_degrees(kind: DeviceKind, degrees: tuple[int, ...], model: Model) -> None:
     """Refuse tensor-parallel groups that cannot be measured here.
 
     Raises
     ------
     InputError
-        A group has more devices than the model has KV heads, or consists of CUDA devices.
+        The devices of a group cannot share the model's heads, or are CUDA devices.
     """
     largest = max(degrees)
-    if largest > kv_heads:
-        message = f"--tp: found {largest}, needed at most {kv_heads}, the KV heads of the model"
-        raise InputError(message)
+    for degree in degrees:
+        if degree > model.as_held_by(degree).kv_heads:
+            message = (
+                f"--tp: found {degree}, needed at most {model.kv_heads}, the KV heads of the model,"
+                f" or a multiple of them that divides its {model.heads} query heads"
+            )
+            raise InputError(message)
     if kind == "cuda" and largest > 1:
         message = f"--tp: found {largest} on cuda, where the runtime has no collectives yet"
         raise InputError(message, hint="leave out `--tp`, or measure with `--on cpu`")

@@ -8,7 +8,11 @@ from hexplan.plan import Shard
 
 
 def equal_shard(model: Model, rank: int, size: int) -> Shard:
-    """Return one of `size` shards that differ by one KV head, FFN channel or row at most."""
+    """Return one of `size` shards that differ by one KV head, FFN channel or row at most.
+
+    Each has a copy of a KV head if there are more shards than these.
+    """
+    model = model.as_held_by(size)
 
     def part(total: int) -> Range:
         each, more = divmod(total, size)

@@ -110,10 +110,9 @@ class MeasuredStage:
         budget = int(memory_bytes * limits.memory_fraction)
         tokens = min(limits.chunk_tokens, prompt)
         shards = [equal_shard(model, rank, self.tp) for rank in range(self.tp)]
+        held = model.as_held_by(self.tp)
         needs = [
-            MemoryNeed.of(
-                MemoryBudget(budget), model, tokens, ShardSizes.of(shard), (0, num_layers)
-            )
+            MemoryNeed.of(MemoryBudget(budget), held, tokens, ShardSizes.of(shard), (0, num_layers))
             for shard in shards
         ]
         room = min(need.kv_tokens for need in needs)

@@ -73,7 +73,7 @@ def measure(job: ProfileJob, files: ProfileFiles, hear: SampleListener, stop: Ev
     LaunchError
         A process that measures failed.
     """
-    check_degrees(job.kind, job.degrees, job.model.kv_heads)
+    check_degrees(job.kind, job.degrees, job.model)
     weight_files(job.folder)
     layers = middle_layers(job.model.layers)
     architecture = read_architecture(job.folder, job.model)

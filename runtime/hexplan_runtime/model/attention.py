@@ -21,7 +21,7 @@ class Attention:
     """Self-attention of this rank's KV heads and of the query heads that they serve."""
 
     def __init__(self, rank: Rank, layer: int) -> None:
-        model, width = rank.model, rank.model.head_dim
+        model, width = rank.held_model, rank.model.head_dim
         first, end = rank.shard.kv_heads
         self._layer = layer
         self._window = rank.architecture.windows[layer]
@@ -31,7 +31,7 @@ class Attention:
         prefix = f"model.layers.{layer}.self_attn"
         heads = [shard.kv_heads for shard in rank.held]
         self._exchange = HeadExchange(rank)
-        self._qkv = ColumnParallel(rank, [_inputs(model, prefix, part) for part in heads])
+        self._qkv = ColumnParallel(rank, [_inputs(rank, prefix, part) for part in heads])
         self._norm = self._read_norm(rank, prefix) if model.qk_norm else None
         self.output = RowParallel(rank, [_output(model, prefix, part) for part in heads])
         """The projection of what heads have attended to."""
@@ -83,16 +83,26 @@ def _queries(model: Model, kv_heads: Range) -> Range:
     return kv_heads[0] * width, kv_heads[1] * width
 
 
-def _inputs(model: Model, prefix: str, kv_heads: Range) -> tuple[Projection, ...]:
-    """Return the projections to queries, keys and values of some KV heads."""
+def _inputs(rank: Rank, prefix: str, kv_heads: Range) -> tuple[Projection, ...]:
+    """Return the projections to queries, keys and values of one shard's KV heads.
+
+    Where there are several copies of each head, a shard has one of them.
+    """
+    model, held = rank.model, rank.held_model
     width, kv_size = model.head_dim, model.kv_heads * model.head_dim
-    size, queries = model.heads * width, _queries(model, kv_heads)
-    keys = kv_heads[0] * width, kv_heads[1] * width
+    size, queries = model.heads * width, _queries(held, kv_heads)
+    first = _real_head(model, held, kv_heads[0])
+    keys = first * width, (first + kv_heads[1] - kv_heads[0]) * width
     return (
         Projection(f"{prefix}.q_proj", size, queries, model.qkv_bias, width),
         Projection(f"{prefix}.k_proj", kv_size, keys, model.qkv_bias, width),
         Projection(f"{prefix}.v_proj", kv_size, keys, model.qkv_bias),
     )
+
+
+def _real_head(model: Model, held: Model, head: int) -> int:
+    """Return the head that is read for a KV head as ranks hold them, which may be a copy."""
+    return head * model.kv_heads // held.kv_heads
 
 
 def _output(model: Model, prefix: str, kv_heads: Range) -> Projection:

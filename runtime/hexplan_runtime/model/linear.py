@@ -28,6 +28,7 @@ class Rank:
     """What one rank builds its layers from."""
 
     model: Model
+    """The model as its folder has it."""
     architecture: Architecture
     shard: Shard
     team: Team
@@ -36,6 +37,11 @@ class Rank:
     """The shards of all ranks that it exchanges tokens with, where it holds these, too."""
     shifts: bool = False
     """Whether it has peers and some steps run on its own shard alone."""
+
+    @property
+    def held_model(self) -> Model:
+        """The model as the ranks of the team hold it: some KV heads several times, if need be."""
+        return self.model.as_held_by(self.team.size)
 
     @property
     def held(self) -> tuple[Shard, ...]:

@@ -190,8 +190,11 @@ def _stopped(
 def _why_not(problem: Problem, like: StageKind, group: Group, layers: Range) -> str:
     """Say why a group cannot hold some layers, with the numbers."""
     model = problem.spec.model
-    if len(group) > model.kv_heads:
-        return f"{len(group)} devices, but {model.name} has {model.kv_heads} KV heads to share"
+    if len(group) > model.as_held_by(len(group)).kv_heads:
+        return (
+            f"{len(group)} devices outnumber the KV heads of {model.name} ({model.kv_heads}),"
+            f" and are no multiple of them that divides its query heads ({model.heads})"
+        )
     host = problem.spec.cluster.host_by_name[problem.classes[like.host_class].hosts[0]]
     if host.parts:
         return f"{host.label} are joined, so that all their devices form one stage"
@@ -208,6 +211,7 @@ def _why_not(problem: Problem, like: StageKind, group: Group, layers: Range) -> 
         return f"{held} layers, measured for at most {len(profile.tokens_per_s)}"
     # Counted from the same first layer, since the first and the last hold the vocabulary's tables.
     room = max((k for k in range(1, held) if _rate(part, (layers[0], layers[0] + k))), default=0)
+    model = model.as_held_by(len(group))
     whole = ShardSizes(model.kv_heads, model.ffn, model.vocab)
     weights = weights_bytes(model, whole, layers) / GIB
     budget = sum(budget_bytes(problem.spec.cluster, types[name]) for name in group) / GIB

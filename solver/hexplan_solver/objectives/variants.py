@@ -54,7 +54,8 @@ def _with_whole_hosts(spec: Spec) -> Spec:
 
     def is_whole(host: Host) -> bool:
         is_free = host.name not in touched and host.interconnect is not None
-        return is_free and 1 < len(host.devices) <= spec.model.kv_heads
+        n = len(host.devices)
+        return is_free and 1 < n <= spec.model.as_held_by(n).kv_heads
 
     pins = tuple(
         GroupPin(host=host.name, devices=tuple(range(len(host.devices))))

@@ -37,20 +37,22 @@ def intervals(parts: Sequence[int]) -> tuple[Range, ...]:
 def shard_sizes(model: Model, devices: Sequence[DeviceType]) -> tuple[ShardSizes, ...] | None:
     """Size each device's shard in proportion to its memory bandwidth.
 
-    Decoding is bound by memory bandwidth, so all shards then take about the same time. Returns None
-    if a device does not compute in the model's type, or would get no KV head because there are more
-    devices than heads or because it is too slow for one. Quantised channels are split between their
-    blocks.
+    Decoding is bound by memory bandwidth, so all shards then take about the same time. More devices
+    than KV heads have a copy of one each, however fast they are. Returns None if they cannot share
+    the copies evenly, or if a device does not compute in the model's type or is too slow for one KV
+    head. Quantised channels are split between their blocks.
     """
-    if len(devices) > min(model.kv_heads, model.ffn):
+    num_heads = model.as_held_by(len(devices)).kv_heads
+    if len(devices) > min(num_heads, model.ffn):
         return None
     if not all(device.runs(model.dtype) for device in devices):
         return None
     shares = [device.memory_bandwidth_bytes_per_s for device in devices]
+    is_copied = num_heads > model.kv_heads
     sizes = tuple(
         ShardSizes(kv_heads, ffn, vocab)
         for kv_heads, ffn, vocab in zip(
-            split(model.kv_heads, shares),
+            (1,) * num_heads if is_copied else split(num_heads, shares),
             split(model.ffn, shares, _block(model)),
             split(model.vocab, shares),
             strict=True,

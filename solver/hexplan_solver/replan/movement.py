@@ -62,7 +62,9 @@ class Movement:
 
     def shards(self, kind: int, layers: Range) -> tuple[HeldWeights, ...]:
         """Return what each device of a stage of this kind holds."""
-        own = [HeldWeights(layers, *cut) for cut in _cuts(self.problem.kinds[kind].sizes)]
+        sizes = self.problem.kinds[kind].sizes
+        num_heads = sum(size.kv_heads for size in sizes)
+        own = [HeldWeights(layers, *cut, num_heads) for cut in _cuts(sizes)]
         sharing = self.problem.sharing_of(kind, layers)
         return tuple(own) if sharing.is_tensor else HeldWeights.shared(own, sharing.sp_degree)
 

@@ -52,7 +52,8 @@ def runs(problem: Problem, engine: Engine, pipeline: Named) -> bool:
     """Say whether an engine runs a pipeline of stages of one degree, each of like devices."""
     if engine.star_of_hosts:
         return _is_star(problem, engine, pipeline)
-    if problem.spec.model.kv_heads % len(pipeline[0].devices):
+    degree = len(pipeline[0].devices)
+    if problem.spec.model.as_held_by(degree).kv_heads % degree:
         return False
     machines = [m for stage in pipeline for m in _machines(problem, stage)]
     visits = [(name, len(list(ranks))) for name, ranks in groupby(machines)]
@@ -65,7 +66,8 @@ def _is_star(problem: Problem, engine: Engine, pipeline: Named) -> bool:
     """Say whether it is one stage on one machine, or single devices around a main host."""
     if len(pipeline[0].devices) > 1:
         is_one = len(pipeline) == 1 and len(set(_machines(problem, pipeline[0]))) == 1
-        return is_one and splits_tensors(problem.spec.model, engine)
+        degree = len(pipeline[0].devices)
+        return is_one and splits_tensors(problem.spec.model, engine, degree)
     main = pipeline[-1].host
     pairs = pairwise(stage.host for stage in pipeline)
     return all(one == other or main in (one, other) for one, other in pairs)

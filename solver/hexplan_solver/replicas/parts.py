@@ -148,8 +148,13 @@ def _stars(problem: Problem, engine: Engine) -> Iterator[Family]:
         if not host_class.hosts or host_of(problem, number).parts:
             continue
         kinds = list(_kinds(problem, number))
-        if splits_tensors(problem.spec.model, engine):
-            alone += [HostPart(number, (k.index,)) for k in kinds if len(k.group) > 1]
+        model = problem.spec.model
+        several = [kind for kind in kinds if len(kind.group) > 1]
+        alone += [
+            HostPart(number, (kind.index,))
+            for kind in several
+            if splits_tensors(model, engine, len(kind.group))
+        ]
         single = [kind for kind in kinds if len(kind.group) == 1]
         chains += _parts(problem, number, single, 1)
     for part in alone:

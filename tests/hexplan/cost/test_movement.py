@@ -44,11 +44,23 @@ OPTIONS = ("tied_embeddings", "qkv_bias", "out_bias", "ffn_bias", "qk_norm")
 models = st.fixed_dictionaries({name: st.booleans() for name in OPTIONS}).map(
     lambda options: model(**options)
 )
-shards = st.builds(HeldWeights, ranges(LAYERS), ranges(KV_HEADS), ranges(FFN), ranges(VOCAB))
+
+
+def shards_of(heads: st.SearchStrategy[Range], num_heads: int) -> st.SearchStrategy[HeldWeights]:
+    return st.builds(
+        HeldWeights, ranges(LAYERS), heads, ranges(FFN), ranges(VOCAB), st.just(num_heads)
+    )
+
+
+copy_of_a_head = st.integers(0, 2 * KV_HEADS - 1).map(lambda copy: (copy, copy + 1))
+single = shards_of(ranges(KV_HEADS), KV_HEADS)
+copied = shards_of(copy_of_a_head, 2 * KV_HEADS)
+shards = single | copied
+"""Of four devices at most, or one of eight, of which two hold each KV head."""
 
 
 def pieces_of(sizes: Model, held: HeldWeights) -> dict[tuple[str, int, int], int]:
-    return pieces(sizes, held.layers, held.kv_heads, held.ffn, held.vocab)
+    return pieces(sizes, held.layers, held.kv_heads, held.ffn, held.vocab, held.num_heads)
 
 
 @given(models, shards, shards)
@@ -62,7 +74,8 @@ def test_moved_bytes_are_those_of_the_pieces_that_were_not_there(
 @given(models, shards)
 def test_an_empty_device_fetches_the_whole_shard(sizes: Model, after: HeldWeights) -> None:
     assert moved_bytes(sizes, None, after) == missing_bytes(sizes, {}, pieces_of(sizes, after))
-    assert moved_bytes(sizes, None, after) == weights_bytes(sizes, after.sizes, after.layers)
+    held = sizes.as_held_by(after.num_heads)
+    assert moved_bytes(sizes, None, after) == weights_bytes(held, after.sizes, after.layers)
     assert moved_bytes(sizes, after, after) == 0
 
 
@@ -87,8 +100,25 @@ def test_fetched_layers_are_those_with_a_missing_piece(
     assert fetched_layers(before, after) == missing
 
 
+@given(models, shards_of(ranges(2 * KV_HEADS), 2 * KV_HEADS), single)
+def test_copies_of_a_head_that_is_here_are_not_fetched(
+    sizes: Model, after: HeldWeights, before: HeldWeights
+) -> None:
+    """Devices that share tokens hold several copies; each counts where the head is not here."""
+    first, end = before.kv_heads
+    absent = [copy for copy in range(*after.kv_heads) if not first <= copy // 2 < end]
+    again = len(absent) - len({copy // 2 for copy in absent})
+    layers = after.layers[1] - after.layers[0]
+    kept = len(set(range(*after.layers)) & set(range(*before.layers)))
+    both = len(range(*after.kv_heads)) - len({copy // 2 for copy in range(*after.kv_heads)})
+    keys = sizes.dtype_bytes * 2 * sizes.head_dim * (sizes.hidden + sizes.qkv_bias)
+    expected = missing_bytes(sizes, pieces_of(sizes, before), pieces_of(sizes, after))
+    expected += keys * (kept * again + (layers - kept) * both)
+    assert moved_bytes(sizes, before, after) == expected
+
+
 def test_tied_tables_are_one() -> None:
-    whole = ((0, KV_HEADS), (0, FFN), (0, VOCAB))
+    whole = ((0, KV_HEADS), (0, FFN), (0, VOCAB), KV_HEADS)
     first, last = HeldWeights((0, 2), *whole), HeldWeights((1, LAYERS), *whole)
     apart = moved_bytes(model(), first, last)
     tied = moved_bytes(model(tied_embeddings=True), first, last)
@@ -97,5 +127,5 @@ def test_tied_tables_are_one() -> None:
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_sizes_are_the_lengths_of_the_intervals(first: int) -> None:
-    held = HeldWeights((0, 1), (first, 3), (first, 5), (first, 6))
+    held = HeldWeights((0, 1), (first, 3), (first, 5), (first, 6), KV_HEADS)
     assert held.sizes == ShardSizes(3 - first, 5 - first, 6 - first)

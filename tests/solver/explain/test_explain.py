@@ -296,16 +296,18 @@ class TestDegrees:
         assert reason.startswith("6 layers weigh 0.0 GiB")
         assert reason.endswith("there is room for 4")
 
-    def test_too_few_kv_heads_are_told(self) -> None:
-        spec = spec_of(
-            tiny_model(2, kv_heads=1),
-            [host("h", ["d0", "d0"])],
-            profiles=[profile("d0", [90])],
-        )
+    @pytest.mark.parametrize(("kv_heads", "heads"), [(1, 1), (2, 4)])
+    def test_kv_heads_that_devices_cannot_share_or_copy_are_told(
+        self, kv_heads: int, heads: int
+    ) -> None:
+        n = kv_heads + 1
+        model = tiny_model(n).model_copy(update={"kv_heads": kv_heads, "heads": heads})
+        spec = spec_of(model, [host("h", ["d0"] * n)], profiles=[profile("d0", [90])])
         options = [o for degree in self.degrees(spec) for o in degree.options]
-        assert options
-        assert {option.stopped for option in options} == {
-            "2 devices, but tiny has 1 KV heads to share"
+        reasons = {o.stopped for o in options if o.groups == (("d0",) * n,)}
+        assert reasons == {
+            f"{n} devices outnumber the KV heads of tiny ({kv_heads}), and are no multiple of them"
+            f" that divides its query heads ({heads})"
         }
 
     def test_one_device_alone_has_no_alternative(self) -> None:
