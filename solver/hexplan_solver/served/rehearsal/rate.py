@@ -93,6 +93,9 @@ def _settle(rehearsal: Rehearsal) -> None:
         if rehearsal.steps >= most_steps:
             break
         surplus = seen[-1].surplus(seen[-2])
+        if not surplus and len(seen) > params.calm_blocks:
+            # Where answers are long, few requests end in a block, and prompts gather slowly.
+            surplus = seen[-1].surplus(seen[-1 - params.calm_blocks])
         if surplus:
             rehearsal.cut_short(surplus)
             rehearsal.run(rehearsal.decoded + block, most_steps)
