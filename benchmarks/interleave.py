@@ -45,8 +45,8 @@ LOADS: Final = (0.1, 0.3, 0.5, 0.8, 1.0, 1.3, 1.6, 2.0)
 FEWER_LOADS: Final = (0.3, 0.8, 1.2, 1.6)
 """For machines that are made up."""
 SEEDS_OF_MACHINES: Final = range(900, 915)
-"""Named before any of these machines was looked at. The first ten led to changes of the planner, the
-others were looked at after these."""
+"""Named before any of these machines was looked at. The first ten led to changes of the planner,
+and the others were looked at after these."""
 REQUESTS: Final = 800
 SEEDS: Final = (1, 2, 3)
 NEWER: Final = """
