@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.slow import slow
 
 from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.reading import parse_spec
@@ -27,7 +28,7 @@ limits: {{chunk_tokens: 2048, time: 60s}}
 """
 
 
-@pytest.mark.parametrize("rate", [14.2, 19])
+@pytest.mark.parametrize("rate", [14.2, slow(19)])
 def test_a_rate_above_what_steps_serve_is_refused(rate: float) -> None:
     """The best plan serves 12.6 requests/s."""
     spec = parse_spec(SPEC.format(rate=rate), Path("four-l4.yaml"))

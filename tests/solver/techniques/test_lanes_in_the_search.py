@@ -77,6 +77,7 @@ def test_hosts_stay_cut_where_pipelines_are_faster() -> None:
     assert check_plan(chosen, repeat(chosen)) == ()
 
 
+@pytest.mark.slow
 def test_prompts_in_lanes_may_be_quicker_than_in_one() -> None:
     """At low load nobody waits, so a first token comes after a prompt's own steps."""
     chosen = plan_of("0.6", "on", ANSWERS)
@@ -87,7 +88,7 @@ def test_prompts_in_lanes_may_be_quicker_than_in_one() -> None:
 def test_what_is_planned_with_lanes_asks_for_auto_as_the_spec_does() -> None:
     spec = parse_spec(SPEC.format(rate="0.6", asked="auto", output=ANSWERS), Path("four.yaml"))
     assert may_gain(spec)
-    lanes = solve(with_lanes(spec), SolveOptions(effort_s=2))
+    lanes = solve(with_lanes(spec), SolveOptions(effort_s=1))
     chosen = as_chosen(lanes)
     assert chosen.cluster == spec.cluster
     (said,) = chosen.techniques
