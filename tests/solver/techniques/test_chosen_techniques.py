@@ -60,6 +60,7 @@ def test_what_is_on_is_on_wherever_a_step_gains_and_check_agrees() -> None:
     assert check_plan(plan, repeat(plan)) == ()
 
 
+@pytest.mark.slow
 def test_interleaving_is_chosen_where_sums_take_long_and_not_where_they_take_no_time() -> None:
     slow, fast = (plan_of(link, "{interleave: auto}") for link in (SLOW, FAST))
     assert values(slow) == {"interleave": "on"}
