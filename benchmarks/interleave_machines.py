@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -58,27 +59,23 @@ class Machine:
 
     def plan(self, way: str) -> Plan:
         """Return the plan of one way: `tp`, `pp` or `interleaved`."""
-        pin = f"same_stage: [{', '.join(f'node/{n}' for n in range(self.count))}]"
+        pin = f"{{same_stage: [{', '.join(f'node/{n}' for n in range(self.count))}]}}"
         hosts = self._whole
         if way == "pp":
             each = f"site: lab, devices: 1 x {self.device}, nic: 1Tbps"
             hosts = ", ".join(f"{{name: n{n}, {each}}}" for n in range(self.count))
             ends = [n * self.layers // self.count for n in range(self.count + 1)]
             held = (f"{{host: n{n}, layers: {ends[n : n + 2]}}}" for n in range(self.count))
-            pin = "}, {".join(one.strip("{}") for one in held)
+            pin = ", ".join(held)
         how = "on" if way == "interleaved" else "off"
-        return self._solved(f"[{hosts}]", "balanced", how, 5, pin=f"pin: [{{{pin}}}]")
+        return self._solved(f"[{hosts}]", "balanced", how, 5, pin=f"pin: [{pin}]")
 
     def planned_for(self, rate: float) -> Plan:
-        """Return the planner's choice for a rate: of stages, and whether they interleave.
-
-        A rate that no plan carries gets the plan that serves most.
-        """
+        """Return the planner's choice for a rate: of stages, and whether they interleave."""
         whole, asked = f"[{self._whole}]", f", request_rate: {rate:.3g}/s"
-        try:
-            return self._solved(whole, "latency", "auto", 60, rate=asked)
-        except (InfeasibleError, LimitReached):
-            return self._solved(whole, "sustained", "auto", 60, rate=asked)
+        return fastest_or_most(
+            lambda objective: self._solved(whole, objective, "auto", 60, rate=asked)
+        )
 
     @property
     def _whole(self) -> str:
@@ -134,6 +131,20 @@ def machine_of(seed: int) -> Machine:
     task = Task(prompt, 2 * prompt, output, 2 * output if output > 1 else 1)
     bandwidth = rng.choice(BANDWIDTHS)
     return Machine(model, layers, rng.choice(devices), rng.choice(counts), bandwidth, task)
+
+
+def fastest_or_most(plan_for: Callable[[str], Plan]) -> Plan:
+    """Return the plan of least latency; if no plan carries the rate, the one that serves most.
+
+    Parameters
+    ----------
+    plan_for
+        Plans for an objective.
+    """
+    try:
+        return plan_for("latency")
+    except (InfeasibleError, LimitReached):
+        return plan_for("sustained")
 
 
 def in_words(plan: Plan) -> str:

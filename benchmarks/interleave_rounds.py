@@ -20,14 +20,12 @@ from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Final
 
-from interleave_machines import in_words
+from interleave_machines import OPTIONS, fastest_or_most, in_words
 from random_llamas import write_llama
 from transformers import LlamaConfig
 
-from hexplan.errors import InfeasibleError, LimitReached
 from hexplan.plan import Plan
 from hexplan.reading import parse_spec
-from hexplan.spec import Spec
 from hexplan_runtime.engine.core import EngineCore
 from hexplan_runtime.engine.outcomes import Failed
 from hexplan_runtime.launch.pipeline import Pipeline
@@ -137,9 +135,8 @@ def profiled(folder: Path, link: str) -> Path:
 
 def planned_for(folder: Path, rate: float, output: int, link: str, profile: Path) -> Plan:
     """Return the planner's choice for a rate; if no plan carries it, the one that serves most."""
-    options = SolveOptions(effort_s=10)
 
-    def spec(objective: str) -> Spec:
+    def plan_for(objective: str) -> Plan:
         text = FREE_SPEC.format(
             folder=folder,
             output=output,
@@ -148,12 +145,9 @@ def planned_for(folder: Path, rate: float, output: int, link: str, profile: Path
             link=interconnect(link),
             profile=profile,
         )
-        return parse_spec(text, folder / "pair.yaml")
+        return solve(parse_spec(text, folder / "pair.yaml"), OPTIONS)
 
-    try:
-        return solve(spec("latency"), options)
-    except (InfeasibleError, LimitReached):
-        return solve(spec("sustained"), options)
+    return fastest_or_most(plan_for)
 
 
 def plan_of(folder: Path, way: str, output: int, over: str = LINK) -> Plan:

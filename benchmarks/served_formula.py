@@ -20,6 +20,7 @@ from unittest.mock import patch
 
 from hexplan.plan_file import read_plan
 from hexplan.reading import read_spec
+from hexplan.spec import Spec
 from hexplan.workload import Workload
 from hexplan_solver import SolveOptions
 from hexplan_solver.objectives.sustained.objective import draft_sustained
@@ -36,7 +37,6 @@ from hexplan_solver.simulate import (
     Window,
     pipeline_of_plan,
     simulate,
-    spec_of,
 )
 
 SEED, STAYS = 100, 9.0
@@ -139,7 +139,7 @@ def main() -> None:
 def print_accuracy(path: Path) -> None:
     """Print what each formula predicts for the step limits it chose, and what they serve."""
     plan = read_plan(path)
-    spec, pipeline = spec_of(plan), pipeline_of_plan(plan)
+    spec, pipeline = Spec.of(plan), pipeline_of_plan(plan)
     for formula in ("fitted", "simple"):
         with by(formula):
             policy, said = with_step_limits(spec, pipeline, widest(spec, CHUNKED))

@@ -48,13 +48,17 @@ def room_tokens(spec: Spec, shape: StageShape) -> int:
     return kv_room_tokens(spec, shape) if how is None else how.kv_tokens
 
 
-def planned_speed(spec: Spec, shape: StageShape) -> StageSpeed:
+def planned_speed(spec: Spec, shape: StageShape, kv_tokens: int) -> StageSpeed:
     """Return a stage's speed, lowered by all fetches if the longest request needs host memory.
 
     They count as if no computing hid them. What foresees them is a share of every step, and the
     reading of bounds.
+
+    Parameters
+    ----------
+    kv_tokens
+        For which the devices alone have room.
     """
-    kv_tokens = kv_room_tokens(spec, shape)
     fetches = FetchTimes.of(spec.model, shape)
     plain = replace(shape, sharing=replace(shape.sharing, kv_offload=None))
     speed = stage_speed(spec, plain, kv_tokens)

@@ -136,8 +136,7 @@ class MemoryNeed:
 
 def memory_needs(spec: Spec, shape: StageShape) -> tuple[MemoryNeed, ...]:
     """Return what each device of a stage needs, in the order of its group."""
-    held = shape.held_sizes(spec.model)
-    return tuple(map(partial(_need, spec, shape), shape.group, held))
+    return tuple(map(partial(_need, spec, shape), shape.group, shape.held_sizes))
 
 
 def kv_room_tokens(spec: Spec, shape: StageShape) -> int:

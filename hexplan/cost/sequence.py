@@ -110,7 +110,7 @@ def _member_times(
     model: Model, group: Sequence[DeviceShard], sp_degree: int | None
 ) -> Iterator[tuple[ShardTimes, ShardTimes]]:
     """Yield the times of all that a device holds and of its own shard, of each kind of device."""
-    held = shared_sizes(model, [shard.sizes for shard in group], sp_degree)
+    held = shared_sizes([shard.sizes for shard in group], sp_degree)
     pairs = zip(group, held, strict=True)
     unlike = {(id(own.device), own.sizes, held): (own, held) for own, held in pairs}
     for own, sizes in unlike.values():

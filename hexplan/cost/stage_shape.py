@@ -67,27 +67,22 @@ class StageShape:
         """Return a model as its devices hold it: some KV heads several times, if need be."""
         return model.as_held_by(len(self.group))
 
-    def held_sizes(self, model: Model) -> tuple[ShardSizes, ...]:
-        """Return what each device holds: its shard, or those of all it shares tokens with."""
+    @property
+    def held_sizes(self) -> tuple[ShardSizes, ...]:
+        """What each device holds: its shard, or those of all it shares tokens with."""
         own = tuple(shard.sizes for shard in self.group)
-        return own if self.sharing.is_tensor else shared_sizes(model, own, self.sharing.sp_degree)
+        return own if self.sharing.is_tensor else shared_sizes(own, self.sharing.sp_degree)
 
 
-def shared_sizes(
-    model: Model, own: Sequence[ShardSizes], sp_degree: int | None
-) -> tuple[ShardSizes, ...]:
+def shared_sizes(own: Sequence[ShardSizes], sp_degree: int | None) -> tuple[ShardSizes, ...]:
     """Return what each device holds that shares tokens with the others of its exchange group.
 
     That is whole layers where all devices exchange, with all copies of KV heads. The vocabulary is
     divided in any case.
     """
-    if sp_degree is None:
-        heads = model.as_held_by(len(own)).kv_heads
-        return tuple(ShardSizes(heads, model.ffn, sizes.vocab) for sizes in own)
-    held = []
+    held, size = [], sp_degree or len(own)
     for index, sizes in enumerate(own):
-        first = index // sp_degree * sp_degree
-        group = own[first : first + sp_degree]
+        group = own[index // size * size :][:size]
         kv_heads, ffn = sum(one.kv_heads for one in group), sum(one.ffn for one in group)
         held.append(ShardSizes(kv_heads, ffn, sizes.vocab))
     return tuple(held)

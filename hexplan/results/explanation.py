@@ -76,6 +76,10 @@ class IdleDevices(FrozenModel):
     """How much that brings; 0 where none does."""
 
 
+Arrangement = Literal["in turn", "side by side", "joined"]
+"""How stages stand that a host's devices could form instead."""
+
+
 class DegreeOption(FrozenModel):
     """Another way to use the devices of one stage."""
 
@@ -83,7 +87,7 @@ class DegreeOption(FrozenModel):
     """Stages that they would form."""
     layers: tuple[int, ...]
     """Layers that each of them would hold."""
-    arrangement: Literal["in turn", "side by side", "joined"]
+    arrangement: Arrangement
     """The layers shared out, all layers on each, or joined with the host's other stages."""
     tokens_per_s: Exact | None
     """What they would pass together; nothing where it cannot be."""

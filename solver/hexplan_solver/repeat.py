@@ -9,6 +9,7 @@ from hexplan.cluster import Scheduling
 from hexplan.constants import BALANCED_BASIS, MICRO, PROMISE_BASIS, RATE_BASIS
 from hexplan.plan import Plan
 from hexplan.predicted import Predicted, RateRun, SimulatedRate, SustainedRate
+from hexplan.spec import Spec
 from hexplan_solver.flow.network import build_network
 from hexplan_solver.flow.routes import Path
 from hexplan_solver.objectives.balanced.params import BALANCED_PARAMS
@@ -36,7 +37,6 @@ from hexplan_solver.simulate import (
     pipeline_of_plan,
     policy_of_plan,
     simulate,
-    spec_of,
 )
 
 
@@ -145,7 +145,7 @@ class _Repetition:
 
 def _queueing(plan: Plan) -> dict[str, object]:
     """Return the mean times by the queueing model, at the flows of the plan's routes."""
-    back = read_back(build_problem(spec_of(plan)), plan.stages, replica_numbers(plan))
+    back = read_back(build_problem(Spec.of(plan)), plan.stages, replica_numbers(plan))
     network = build_network(back.problem.spec, back.stages)
     position = {
         stage.id: network.stages.index(placed)

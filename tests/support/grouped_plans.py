@@ -28,6 +28,7 @@ from support.shared_plans import (
     START,
     WHOLE,
     Figures,
+    memory_of,
     one_stage_plan,
 )
 
@@ -59,14 +60,7 @@ def _memory(device: int) -> DeviceMemory:
     all_tokens = 2 * rows * (16 + 8 + 8 + 64)
     workspace = 2 * (own + all_tokens) + 256 * 32 * 4
     kv = KV_TOKENS * 6 * 2 * 8 * 2
-    return DeviceMemory(
-        device=device,
-        budget_bytes=900_000,
-        weights_bytes=weights,
-        kv_bytes=kv,
-        workspace_bytes=workspace,
-        free_bytes=900_000 - weights - kv - workspace,
-    )
+    return memory_of(device, weights, kv, workspace)
 
 
 def split_s(tokens: int) -> Fraction:

@@ -109,6 +109,18 @@ def one_stage_plan(cluster: Cluster, made: Stage, figures: Figures) -> Plan:
     )
 
 
+def memory_of(device: int, weights: int, kv: int, workspace: int) -> DeviceMemory:
+    """Return what a device of 900,000 bytes holds, in bytes, and what is left."""
+    return DeviceMemory(
+        device=device,
+        budget_bytes=900_000,
+        weights_bytes=weights,
+        kv_bytes=kv,
+        workspace_bytes=workspace,
+        free_bytes=900_000 - weights - kv - workspace,
+    )
+
+
 def _memory(device: int) -> DeviceMemory:
     """Return the memory of one device: whole layers, and half of the vocabulary."""
     layer = sum(map(prod, layer_tensors(MODEL, 64, 32, 160)))
@@ -118,14 +130,7 @@ def _memory(device: int) -> DeviceMemory:
     all_tokens = 2 * rows * (32 + 16 + 16 + 64)
     workspace = 2 * (own + all_tokens) + 256 * 64 * 4
     kv = KV_TOKENS * 6 * 2 * 16 * 2
-    return DeviceMemory(
-        device=device,
-        budget_bytes=900_000,
-        weights_bytes=weights,
-        kv_bytes=kv,
-        workspace_bytes=workspace,
-        free_bytes=900_000 - weights - kv - workspace,
-    )
+    return memory_of(device, weights, kv, workspace)
 
 
 def split_s(tokens: int) -> Fraction:

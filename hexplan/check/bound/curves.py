@@ -25,9 +25,16 @@ Curve = tuple[int, ...]
 """The highest rate with 0, 1, 2, ... layers in 1e-6 tokens/s, rounded down; 0 beyond its end."""
 
 
-Way = tuple[Parallel, int | None]
-"""How devices share their work, and the SP degree if it is not their number."""
-TENSOR: Final[tuple[Way, ...]] = (("tp", None),)
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How devices may share their work."""
+
+    parallel: Parallel = "tp"
+    sp_degree: int | None = None
+    """The SP degree, if it is not their number."""
+
+
+TENSOR: Final = (Way(),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +94,9 @@ def _ways(lookup: Lookup, n: int) -> tuple[Way, ...]:
         return TENSOR
     ways: list[Way] = []
     for mode in dict.fromkeys(lookup.plan.cluster.limits.parallel):
-        ways.append((mode, None))
+        ways.append(Way(mode))
         if mode != "tp":
-            ways += [(mode, degree) for degree in smaller_degrees(n)]
+            ways += [Way(mode, degree) for degree in smaller_degrees(n)]
     return tuple(ways)
 
 
@@ -166,13 +173,12 @@ class _Members:
             yield int(speed.tokens_per_s * MICRO)
 
     def _stage(self, layers: Range, way: Way) -> Stage:
-        mode, sp_degree = way
         return Stage(
             id="",
             host=self.host,
             layers=layers,
-            parallel=mode,
-            sp_degree=sp_degree,
+            parallel=way.parallel,
+            sp_degree=way.sp_degree,
             shards=self.shards,
             memory=(),
             kv_tokens=0,

@@ -13,7 +13,7 @@ from hexplan.cost.speed import find_profile
 from hexplan.cost.weights import weights_bytes
 from hexplan.field_types import Range
 from hexplan.plan import Plan
-from hexplan.results.explanation import Degree, DegreeOption
+from hexplan.results.explanation import Arrangement, Degree, DegreeOption
 from hexplan.units import GIB
 from hexplan_solver.explain.params import EXPLAIN_PARAMS
 from hexplan_solver.placement.placement import PlacedStage
@@ -114,15 +114,7 @@ def _in_turn(
         _sharing(_kind_of(problem, kind, group), part)
         for group, part in zip(groups, ranges, strict=True)
     )
-    return DegreeOption(
-        groups=groups,
-        layers=sizes,
-        arrangement="in turn",
-        tokens_per_s=_tokens(rate),
-        stopped=None,
-        parallel=tuple(sharing.parallel for sharing in sharings),
-        sp_degrees=tuple(sharing.sp_degree for sharing in sharings),
-    )
+    return _running(groups, sizes, "in turn", rate, sharings)
 
 
 def _side_by_side(
@@ -135,15 +127,7 @@ def _side_by_side(
     if failing is not None:
         return _stopped(groups, sizes, "side by side", _why_not(problem, kind, failing, layers))
     sharings = tuple(_sharing(_kind_of(problem, kind, group), layers) for group in groups)
-    return DegreeOption(
-        groups=groups,
-        layers=sizes,
-        arrangement="side by side",
-        tokens_per_s=_tokens(sum(rate for _, rate in rates)),
-        stopped=None,
-        parallel=tuple(sharing.parallel for sharing in sharings),
-        sp_degrees=tuple(sharing.sp_degree for sharing in sharings),
-    )
+    return _running(groups, sizes, "side by side", sum(rate for _, rate in rates), sharings)
 
 
 def _joined(
@@ -162,28 +146,32 @@ def _joined(
     if not rate:
         return _stopped((group,), sizes, "joined", _why_not(problem, kind, group, layers))
     sharing = _sharing(_kind_of(problem, kind, group), layers)
+    return _running((group,), sizes, "joined", rate, (sharing,))
+
+
+def _running(
+    groups: tuple[Group, ...],
+    layers: tuple[int, ...],
+    arrangement: Arrangement,
+    rate: int,
+    sharings: Sequence[Sharing],
+) -> DegreeOption:
     return DegreeOption(
-        groups=(group,),
-        layers=sizes,
-        arrangement="joined",
+        groups=groups,
+        layers=layers,
+        arrangement=arrangement,
         tokens_per_s=_tokens(rate),
         stopped=None,
-        parallel=(sharing.parallel,),
-        sp_degrees=(sharing.sp_degree,),
+        parallel=tuple(sharing.parallel for sharing in sharings),
+        sp_degrees=tuple(sharing.sp_degree for sharing in sharings),
     )
 
 
 def _stopped(
-    groups: tuple[Group, ...], layers: tuple[int, ...], arrangement: str, reason: str
+    groups: tuple[Group, ...], layers: tuple[int, ...], arrangement: Arrangement, reason: str
 ) -> DegreeOption:
-    return DegreeOption.model_validate(
-        {
-            "groups": groups,
-            "layers": layers,
-            "arrangement": arrangement,
-            "tokens_per_s": None,
-            "stopped": reason,
-        }
+    return DegreeOption(
+        groups=groups, layers=layers, arrangement=arrangement, tokens_per_s=None, stopped=reason
     )
 
 

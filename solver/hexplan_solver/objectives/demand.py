@@ -42,7 +42,7 @@ def too_high(spec: Spec, best: Draft | None, bound: int, how: str) -> HexplanErr
         message = f"no plan carries the rate: {most}; asked {asked:g} ({how})"
         hint = "lower `workload.request_rate`, or add hosts"
         if spec.objective == "latency":
-            hint += "; by what steps take, no plan that was found carries it either"
+            hint += "; no plan that was found serves it either"
         return InfeasibleError(message, hint=f"{hint}; {found}" if found else hint)
     message = f"no plan was found that carries {asked:g} requests/s: {found or 'none at all'}"
     return LimitReached(message, hint=f"{most} are possible ({how}); raise `limits.time`")
@@ -53,7 +53,7 @@ def overloaded(spec: Spec, served_per_s: float) -> LimitReached:
     asked = spec.workload.request_rate_per_s or 0.0
     message = (
         f"no plan was found that carries {asked:g} requests/s:"
-        f" the best one serves {_down(served_per_s)}, as its steps are filled"
+        f" the best one serves about {_down(served_per_s)}"
     )
     hint = "lower `workload.request_rate`, or add hosts; `objective: sustained` plans for the most"
     return LimitReached(message, hint=f"{hint} that can be served")

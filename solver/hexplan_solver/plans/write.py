@@ -110,7 +110,7 @@ class _Figures:
         group = problem.group_of(placed.kind)
         shape = StageShape(placed.layers, group, host.interconnect, sharing)
         kv_tokens = kv_room_tokens(spec, shape)
-        return _Alike(shape, kv_tokens, planned_speed(spec, shape))
+        return _Alike(shape, kv_tokens, planned_speed(spec, shape, kv_tokens))
 
 
 def _stage(figures: _Figures, name: str, placed: PlacedStage, load: int) -> Stage:

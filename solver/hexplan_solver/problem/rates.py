@@ -13,8 +13,9 @@ from hexplan.cost import (
     Sharing,
     StageShape,
     allowed_sharings,
+    kv_room_tokens,
 )
-from hexplan.cost.host_room import planned_speed, room_tokens, sharing_with_room
+from hexplan.cost.host_room import planned_speed, sharing_with_room
 from hexplan.cost.interleaving import find_interleave, slowdown_of
 from hexplan.cost.offloading import first_on_host
 from hexplan.field_types import Range
@@ -124,9 +125,10 @@ def capacity_of(
 ) -> int:
     """Return the rate of a stage, or 0 if its KV cache is too small for the longest request."""
     shape = StageShape(layers, group, host.interconnect, sharing)
-    if room_tokens(spec, shape) < spec.workload.max_tokens:
+    kv_tokens, how = kv_room_tokens(spec, shape), sharing.kv_offload
+    if (kv_tokens if how is None else how.kv_tokens) < spec.workload.max_tokens:
         return 0
-    cost = planned_speed(spec, shape)
+    cost = planned_speed(spec, shape, kv_tokens)
     return int(cost.micro_tokens_per_s * host.presence)
 
 

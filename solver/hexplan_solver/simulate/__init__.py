@@ -27,7 +27,6 @@ from hexplan_solver.simulate.assembly import (
     pipeline_of_flows,
     pipeline_of_placement,
     pipeline_of_plan,
-    spec_of,
 )
 from hexplan_solver.simulate.pipeline_model import EdgeModel, PipelineModel, RouteModel, StageModel
 from hexplan_solver.simulate.policy import (
@@ -93,7 +92,6 @@ __all__ = [
     "policy_named",
     "policy_of_plan",
     "simulate",
-    "spec_of",
 ]
 
 

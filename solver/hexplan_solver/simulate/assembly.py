@@ -44,13 +44,13 @@ def pipeline_of_plan(plan: Plan) -> PipelineModel:
     position |= {ENTRY: OUTSIDE, EXIT: OUTSIDE}
     if plan.handovers:
         routes = [_handed_over(position, handover) for handover in plan.handovers]
-        return pipeline_of_handovers(spec_of(plan), stages_of_plan(plan), routes)
+        return pipeline_of_handovers(Spec.of(plan), stages_of_plan(plan), routes)
     flows = {(position[e.source], position[e.target]): float(e.tokens_per_s) for e in plan.edges}
     chains = {
         tuple(position[hop.stage] for hop in route.hops): int(route.weight.scaleb(WEIGHT_DIGITS))
         for route in plan.routes
     }
-    return assemble(spec_of(plan), stages_of_plan(plan), flows, _routes(chains))
+    return assemble(Spec.of(plan), stages_of_plan(plan), flows, _routes(chains))
 
 
 def pipeline_of_placement(problem: Problem, network: Network, flow: Flow) -> PipelineModel:
@@ -90,11 +90,6 @@ def pipeline_of_handovers(
     return assemble(spec, hosted, flows, routes)
 
 
-def spec_of(plan: Plan) -> Spec:
-    """Return the spec that a plan has in it."""
-    return Spec.of(plan)
-
-
 def edge_flows(paths: Iterable[Path]) -> EdgeFlows:
     """Sum the flow of paths over each edge."""
     flows: EdgeFlows = {}
@@ -106,7 +101,7 @@ def edge_flows(paths: Iterable[Path]) -> EdgeFlows:
 
 def stages_of_plan(plan: Plan) -> list[Hosted]:
     """Return a plan's stages, with the KV room that it states."""
-    spec, stages = spec_of(plan), []
+    spec, stages = Spec.of(plan), []
     for stage in plan.stages:
         shape = StageShape.of(plan, stage)
         found = _stage(spec, stage.id, shape, stage.room_tokens)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from hexplan.constants import RATE_DIGITS, WEIGHT_DIGITS
 from hexplan.errors import InputError
 from hexplan.plan import Phase, Plan
+from hexplan.spec import Spec
 from hexplan_solver.flow.max_flow import max_flow
 from hexplan_solver.flow.network import Network
 from hexplan_solver.flow.routes import Path
@@ -17,7 +18,6 @@ from hexplan_solver.problem.shards import split
 from hexplan_solver.simulate.assembly import (
     Hosted,
     pipeline_of_handovers,
-    spec_of,
     stages_of_placement,
     stages_of_plan,
 )
@@ -49,7 +49,7 @@ def pipeline_of_split_plan(plan: Plan, phases: Sequence[Phase]) -> PipelineModel
         )
         for stage in plan.stages
     )
-    return _pipeline(Network(spec_of(plan), placed), stages_of_plan(plan), phases)
+    return _pipeline(Network(Spec.of(plan), placed), stages_of_plan(plan), phases)
 
 
 def pipeline_of_split_placement(

@@ -10,9 +10,10 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
+from hexplan.cluster import Cluster
 from hexplan.plan import Objective, Plan
 from hexplan.spec import Spec
-from hexplan.techniques import Chosen
+from hexplan.techniques import Chosen, Switch
 from hexplan_solver.repeat import repeat
 from hexplan_solver.techniques.candidates import stating
 from hexplan_solver.techniques.choose import chosen_of
@@ -31,8 +32,7 @@ def may_gain(spec: Spec) -> bool:
 
 def with_lanes(spec: Spec) -> Spec:
     """Return the spec in which every stage interleaves that gains by it for some size of a step."""
-    techniques = spec.cluster.techniques.model_copy(update={"interleave": "on"})
-    return replace(spec, cluster=spec.cluster.model_copy(update={"techniques": techniques}))
+    return replace(spec, cluster=_asking(spec.cluster, "on"))
 
 
 def better_lanes(plain: Plan, lanes: Plan) -> Plan:
@@ -53,14 +53,19 @@ def as_chosen(lanes: Plan) -> Plan:
 
     If it does not say by what gain, nothing carries the rate without lanes.
     """
-    techniques = lanes.cluster.techniques.model_copy(update={"interleave": "auto"})
-    cluster = lanes.cluster.model_copy(update={"techniques": techniques})
+    cluster = _asking(lanes.cluster, "auto")
     plan = lanes.model_copy(update={"cluster": cluster, "cluster_sha256": cluster.sha256})
     if all(one.technique != "interleave" for one in plan.techniques):
         has_lanes = any(stage.interleave is not None for stage in plan.stages)
         value = "on" if has_lanes else "off"
         plan = stating(plan, Chosen(technique="interleave", value=value, tried="on"))
     return plan.model_copy(update={"predicted": repeat(plan)})
+
+
+def _asking(cluster: Cluster, interleave: Switch) -> Cluster:
+    """Return a cluster that asks for lanes so."""
+    techniques = cluster.techniques.model_copy(update={"interleave": interleave})
+    return cluster.model_copy(update={"techniques": techniques})
 
 
 def _promised(plan: Plan) -> Decimal:

@@ -11,8 +11,8 @@ from hexplan.cost.host_room import shared_host_memory
 from hexplan.cost.offloading import find_kv_offload
 from hexplan.cost.stage_step_times import stage_step_times
 from hexplan.plan import Plan, Stage
+from hexplan.spec import Spec
 from hexplan_solver.repeat import repeat
-from hexplan_solver.simulate import spec_of
 from hexplan_solver.techniques.params import OFFLOAD_PARAMS
 
 
@@ -51,7 +51,7 @@ def _with_share(plan: Plan, share: Fraction) -> Plan:
     longest request; these stay as they were planned. Rows that enter inside a stage have nothing
     that foresees what they need, so such a stage is left as it is.
     """
-    asked, spec = plan.cluster.techniques, spec_of(plan)
+    asked, spec = plan.cluster.techniques, Spec.of(plan)
     if plan.is_split or plan.cluster.limits.engine != "hexplan":
         return plan
     begins = {stage.id: stage.layers[0] for stage in plan.stages}

@@ -141,7 +141,7 @@ def test_a_shard_is_a_view_of_the_only_copy_of_what_a_rank_holds(
     for own, held in weights_of(layer):
         assert own.untyped_storage().data_ptr() == held.untyped_storage().data_ptr()
         assert own.numel() < 0.6 * held.numel()
-    sizes = StageShape.of(plan, plan.stages[0]).held_sizes(four_model)[rank]
+    sizes = StageShape.of(plan, plan.stages[0]).held_sizes[rank]
     assert sizes.kv_heads == 2
     assert held_bytes == layer_bytes(four_model, sizes)
     norms = 2 * four_model.hidden * 4

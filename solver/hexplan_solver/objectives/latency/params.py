@@ -63,9 +63,9 @@ class LatencyParams:
     """Candidates of which the rate is a larger share of what they serve by the formula are left
     out, unless there are no others: so far it may err (`formula_error` of `sustained`)."""
     overload: float = 1.1
-    """If the rate is so many times what any candidate serves by the formula, nothing is simulated:
-    the formula was within a tenth of all simulations so far, and short runs do not show how
-    requests in flight become more and more."""
+    """If the rate exceeds what every candidate serves by the formula so many times, nothing is
+    simulated: the formula was within a tenth of all simulations so far, and short runs do not show
+    that ever more requests are in flight."""
     hopeless: float = 1.3
     """A candidate is not simulated if its requests take so many times as long by both models as
     those of the best so far do in the simulation."""
